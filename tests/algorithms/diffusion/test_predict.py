@@ -32,12 +32,9 @@ def _run(given, model, slug="structure-sketch"):
     return predict({slug: given}, model)["synthetic-image"]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_the_result_has_the_geometry_of_the_sketch_and_the_dtype_of_the_target(dtype, model):
-    given = _sketch(channel="nucleus")
-    made = _run(given, model(target={**TARGET, "dtype": dtype}))
-    assert made.array.dtype == dtype
-    assert (made.shape, made.spacing, made.axes) == (given.shape, given.spacing, given.axes)
+def test_the_result_has_the_dtype_of_the_target_and_says_how_it_was_made(model):
+    made = _run(_sketch(channel="nucleus"), model(target={**TARGET, "dtype": "uint8"}))
+    assert made.array.dtype == np.uint8
     assert made.metadata == {
         "channel": "nucleus",
         "diffusion_method": "network",

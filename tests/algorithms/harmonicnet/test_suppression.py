@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
 from cytosuite.algorithms.harmonicnet.suppression import kept
@@ -15,20 +14,6 @@ def _balls(*rows):
     coefficients = np.zeros((len(found), 9), np.float32)
     coefficients[:, 0] = BALL * found[:, 4]
     return Candidates(found[:, 0].astype(np.float32), found[:, 1:4], coefficients)
-
-
-def _lens(apart, radius):
-    """Return the share of a ball within an equal one."""
-    height = radius - apart / 2
-    return 2 * np.pi * height**2 * (3 * radius - height) / 3 / (4 / 3 * np.pi * radius**3)
-
-
-@pytest.mark.parametrize("apart", [2.0, 3.0, 5.0])
-def test_equal_balls_overlap_by_their_lens(apart):
-    pair = _balls((0.9, 10, 10, 10, 5), (0.8, 10, 10, 10 + apart, 5))
-    share = _lens(apart, 5)
-    assert kept(pair, share + 0.03, 0).tolist() == [0, 1]
-    assert kept(pair, share - 0.03, 0).tolist() == [0]
 
 
 def test_stars_overlap_as_their_voxels_do():

@@ -9,7 +9,6 @@ from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.errors import InputError
 from cytosuite.formats.request import canvas_of
 from cytosuite.networks.network import using
-from cytosuite.networks.tiling import smallest_tile
 
 TINY = DenoiserArguments(
     dimensions=2, widths=(4, 6), embedding=8, fold=1, channels=2, conditioned=False
@@ -78,11 +77,6 @@ def test_at_most_so_many_cells_are_kept_each_as_it_was(model):
     assert some.array.max() == 3
     assert all(len(np.unique(every.array[some.array == n])) == 1 for n in (1, 2, 3))
     assert _made(tiny, number=0)[0].array.max() == 0
-
-
-def test_any_size_of_tile_gives_the_same_distances():
-    least = smallest_tile(TINY.halo, TINY.multiple)
-    np.testing.assert_allclose(_fields(given=GIVEN | {"tile": least}), _fields(), atol=2e-4)
 
 
 def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):

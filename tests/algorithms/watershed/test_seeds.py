@@ -7,11 +7,9 @@ from skimage.segmentation import watershed
 from cytosuite.algorithms.watershed import seeds as module
 from cytosuite.algorithms.watershed.seeds import (
     Relief,
-    basins,
     blob_response,
     border_distance,
     merge,
-    saddles,
     seed_map,
     typical_radius,
 )
@@ -78,16 +76,6 @@ def relief_of(height):
 
 
 RIDGE = relief_of(np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0))
-
-
-def test_every_maximum_gets_a_basin_and_the_saddle_is_the_highest_pass():
-    line = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32)
-    labels, tops = basins(relief_of(line))
-    np.testing.assert_array_equal(tops, [2, 6])
-    np.testing.assert_array_equal(labels, [1, 1, 1, 1, 2, 2, 2, 2, 2])
-    pairs, passes = saddles(relief_of(line), labels)
-    np.testing.assert_array_equal(pairs, [[1, 2]])
-    np.testing.assert_array_equal(passes, [3])
 
 
 @pytest.mark.parametrize(("ratio", "objects"), [(0.37, 1), (0.38, 2)])

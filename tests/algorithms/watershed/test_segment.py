@@ -53,10 +53,8 @@ def test_an_anisotropic_grid_gives_the_same_objects_in_um():
 
 
 NOISE = {
-    "gaussian": lambda rng, shape: rng.normal(100, 5, shape),
     "poisson": lambda rng, shape: rng.poisson(3, shape).astype(np.uint16),
     "exponential": lambda rng, shape: rng.exponential(3, shape),
-    "8 bit": lambda rng, shape: rng.normal(20, 2, shape).astype(np.uint8),
 }
 
 

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -81,15 +79,6 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
         inside = found["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
             assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
-
-
-@pytest.mark.parametrize(("light", "count"), [(False, 2), (True, 8)])
-def test_crops_with_noise_are_mirrored_along_y_alone(items, light, count):
-    item = items[0]
-    places = np.arange(item.image[0].size, dtype=np.float16).reshape(item.image.shape)[..., :8, :8]
-    alone = [replace(item, image=places[:, :4], sketch=None)]
-    crops = [draw_crops(alone, CROP, 1, 0, step, light=light)["image"] for step in range(60)]
-    assert len({crop.tobytes() for crop in crops}) == count
 
 
 def test_light_is_learned_in_the_units_of_its_camera(tmp_path):

@@ -5,7 +5,6 @@ from cytosuite.algorithms.masks.predict import predict
 from cytosuite.algorithms.masks.training.train import (
     TRAINING,
     Settings,
-    batch,
     check,
     load,
     measure,
@@ -15,7 +14,7 @@ from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
-from cytosuite.training.loop import begin, take_step, train
+from cytosuite.training.loop import train
 from cytosuite.volume import Volume
 
 
@@ -62,19 +61,6 @@ def test_folders_and_datasets_are_read_alike(tmp_path):
         np.testing.assert_array_equal(plain.fields, own.fields)
     assert pair[0][0].fields.shape == (2, 1, 24, 30)
     assert pair[0][0].fields[0, 0, 4, 5] == pytest.approx(np.tanh(1.25 / 3), abs=1e-3)
-
-
-def test_the_first_loss_is_the_variance_of_the_velocity(tmp_path):
-    settings = _settings()
-    cases = {"images": load(_labels(tmp_path), "images", settings)}
-    drawn = batch(cases, settings, 0)
-    assert drawn["image"].shape == (4, 2, 1, 16, 16)
-    np.testing.assert_array_equal(batch(cases, settings, 0)["noise"], drawn["noise"])
-    state = begin(TRAINING, settings, None, "cpu")
-    loss = take_step(TRAINING, settings, state, drawn)["loss"].item()
-    angle = drawn["phase"][:, None, None, None, None]
-    wanted = np.cos(angle) * drawn["noise"] - np.sin(angle) * drawn["image"]
-    assert loss == pytest.approx(float((wanted**2).mean()), rel=1e-3)
 
 
 def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
