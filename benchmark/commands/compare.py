@@ -1,21 +1,15 @@
 """Commands ``compare`` and ``rank``: runs against each other, algorithms in any table of scores."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 from rich.console import Console
 
 from cytosuite.benchmark.comparison.accepted import accepted_for
 from cytosuite.benchmark.comparison.changes import DEFAULT, read_thresholds
-from cytosuite.benchmark.comparison.comparison import Comparison, compare
+from cytosuite.benchmark.comparison.comparison import compare
 from cytosuite.benchmark.comparison.scored import read_scored, read_scores
-from cytosuite.benchmark.comparison.summary import (
-    Row,
-    as_json,
-    case_rows,
-    change_rows,
-    cost_rows,
-    headline,
-    markdown,
-)
 from cytosuite.benchmark.options.compare import CompareOptions, RankOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give, keep, show
@@ -32,33 +26,29 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     after = read_scored(options.runs[-1])
     before = accepted_for(after) if options.accepted else read_scored(options.runs[0])
     comparison = compare(before, after, thresholds, options.metrics, options.without)
-    _show(comparison, options, console)
-    if options.markdown is not None:
-        with atomic(options.markdown) as temporary:
-            temporary.write_text(markdown(comparison), "utf-8")
-    return 1 if comparison.regressions else 0
-
-
-def _show(comparison: Comparison, options: CompareOptions, console: Console) -> None:
-    """Print sentences and tables, and write the changes as CSV and all as JSON."""
-    changes = _table(change_rows(comparison), 2)
+    tables = [
+        _table(rows, keys) for rows, keys in zip(comparison.tables.values(), (2, 3, 1), strict=True)
+    ]
     lines = [] if comparison.identical else [*comparison.remarks]
     lines += [f"warning: {line}" for line in comparison.warnings]
     lines += [f"regression: {line}" for line in comparison.regressions]
     if not options.stdout_is_data and not (comparison.identical and not comparison.regressions):
-        for table in (changes, _table(case_rows(comparison), 3), _table(cost_rows(comparison), 1)):
-            if table.rows:
-                show(table, console, wide=options.wide)
-                console.print()
-    for line in [*lines, headline(comparison)]:
+        for table in (table for table in tables if table.rows):
+            show(table, console, wide=options.wide)
+            console.print()
+    for line in [*lines, comparison.headline]:
         lines_to(console)(line)
-    keep(changes, options, as_json(comparison))
+    keep(tables[0], options, comparison.as_json())
+    if options.markdown is not None:
+        with atomic(options.markdown) as temporary:
+            temporary.write_text(comparison.markdown(), "utf-8")
+    return 1 if comparison.regressions else 0
 
 
-def _table(rows: list[Row], keys: int) -> ValueTable:
+def _table(rows: Sequence[Mapping[str, Any]], keys: int, main: int | None = MAIN) -> ValueTable:
     """Return rows as a table."""
     heads = list(rows[0]) if rows else []
-    return ValueTable(heads, [list(row.values()) for row in rows], keys=keys, main=MAIN)
+    return ValueTable(heads, [list(row.values()) for row in rows], keys=keys, main=main)
 
 
 def rank_command(options: RankOptions, console: Console) -> None:
@@ -79,8 +69,7 @@ def rank_command(options: RankOptions, console: Console) -> None:
         rules=rules,
     )
     rows = [row | {"interval": _interval(row["interval"])} for row in ranking.rows()]
-    table = ValueTable([*rows[0]], [[*row.values()] for row in rows], keys=2)
-    give(table, options, console, ranking_json(ranking))
+    give(_table(rows, 2, None), options, console, ranking_json(ranking))
     for line in filter(None, (ranking.missing, ranking.rule)):
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 

@@ -6,11 +6,10 @@ alone decides below `FEWEST` cases, or where no loss could be significant (``tes
 alpha``): inputs and outputs repeat, so a relevant change has a cause.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite, nan
+from collections.abc import Iterator, Mapping
+from math import nan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -22,14 +21,18 @@ from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.scores import DIGITS
-from cytosuite.ranking.significance import Paired, holm, paired, paired_differences
+from cytosuite.ranking.significance import holm, paired, paired_differences
 
 DEFAULT = Path(__file__).with_name("thresholds.toml")
 CASE = ["dataset", "case", "algorithm"]
 MIB = 2**20
 Level = Annotated[float, Field(gt=0, lt=1)]
 Ratio = Annotated[float, Field(ge=1)]
-Verdict = Literal["worse", "better", ""]
+COLUMNS = (
+    *("algorithm", "metric", "sign", "cases", "before", "after", "median", "low", "high"),
+    *("p", "p_worse", "relevant", "loss", "verdict"),
+)
+COSTS = {"seconds": ("s", "time", 1), "peak_memory": ("MiB", "memory", MIB)}
 
 
 class CostThresholds(Described):
@@ -65,123 +68,83 @@ def read_thresholds(path: Path = DEFAULT) -> Thresholds:
     return parse(path, read_toml(path), Thresholds)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Change of a metric of an algorithm, over the cases in which both runs have a value."""
-
-    algorithm: str
-    metric: str
-    sign: int  # 1 where larger values are better, -1 where smaller ones are, 0 where neither is
-    cases: int  # number of common cases
-    before: float
-    after: float
-    median: float = nan  # paired difference, after minus before; NaN below `FEWEST` cases
-    low: float = nan
-    high: float = nan
-    p: float = nan  # two-sided Wilcoxon signed-rank test, after Holm; NaN below `FEWEST` cases
-    p_worse: float = nan  # one-sided, after Holm; NaN where no test is possible
-    relevant: float = nan  # smallest relevant change, in the unit of the metric
-    loss: float = nan  # change of the mean in the worse direction
-    verdict: Verdict = ""  # see the rule of this module
-
-
 def changes(
     pairs: pd.DataFrame, metrics: Mapping[str, Metric[Any]], thresholds: Thresholds
-) -> list[Change]:
-    """Return the change of each metric of each algorithm."""
+) -> pd.DataFrame:
+    """Return `COLUMNS`: means of both runs over the cases in which both have a value, and tests.
+
+    ``sign`` is 1 where larger values are better, -1 where smaller ones are, else 0. ``median`` is
+    of after minus before; it has no interval, and p is NaN, below `FEWEST` cases. ``p`` has two
+    sides and ``p_worse`` one, after Holm. ``loss`` is the change of the mean to the worse.
+    """
     scored = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
-    tested: list[tuple[Change, Paired]] = []
-    for (algorithm, name), rows in scored.groupby(["algorithm", "metric"], sort=False):
-        before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
+    rows = []
+    for (algorithm, name), values in scored.groupby(["algorithm", "metric"], sort=False):
+        before, after = values["before"].to_numpy(float), values["after"].to_numpy(float)
         old, new, metric = float(before.mean()), float(after.mean()), metrics.get(name)
-        change = Change(algorithm, name, 0, before.size, old, new)
+        sign, relevant, loss = 0, nan, nan
         if metric is not None and metric.higher_is_better is not None:
             sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, old)
             loss = round(sign * (old - new), DIGITS)
-            change = replace(change, sign=sign, loss=loss, relevant=relevant)
         differences = paired_differences(np.stack((after, before)))
-        tested.append((change, paired(differences, np.ones_like(differences, bool))))
-    many, alpha = sum(change.sign != 0 for change, _ in tested), thresholds.alpha
+        test = paired(differences, np.ones_like(differences, bool))
+        worse = (test.below if sign > 0 else test.above)[0]
+        median = test.medians[:, 0].tolist()
+        row = (algorithm, name, sign, before.size, old, new, *median, test.p[0], worse)
+        rows.append((*row, relevant, loss, ""))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    cases, signed, alpha = table["cases"].to_numpy(float), table["sign"] != 0, thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.
-    p_two = [test.p[0] if change.cases >= FEWEST else nan for change, test in tested]
-    p_one = [
-        (test.below if change.sign > 0 else test.above)[0]
-        if change.sign and change.cases >= FEWEST and many * 0.5**change.cases < alpha
-        else nan
-        for change, test in tested
-    ]
-    adjusted = (holm(np.array(p)).tolist() for p in (p_two, p_one))
-    return [
-        _with_tests(change, test, p, worse, alpha)
-        for (change, test), p, worse in zip(tested, *adjusted, strict=True)
-    ]
+    possible = signed & (cases >= FEWEST) & (signed.sum() * 0.5**cases < alpha)
+    for name, tested in (("p", cases >= FEWEST), ("p_worse", possible)):
+        table[name] = holm(table[name].where(tested).to_numpy(float))
+    worse = (table["loss"] > table["relevant"]) & ~(table["p_worse"] >= alpha)
+    better = (-table["loss"] > table["relevant"]) & ~(possible & (table["p"] >= alpha))
+    return table.assign(verdict=np.select([worse, better], ["worse", "better"], ""))
 
 
-def _with_tests(change: Change, test: Paired, p: float, worse: float, alpha: float) -> Change:
-    """Return a change with median, interval, tests and verdict."""
-    median, low, high = test.medians[:, 0].tolist()
-    verdict: Verdict = ""
-    if change.loss > change.relevant and not (isfinite(worse) and worse >= alpha):
-        verdict = "worse"
-    elif -change.loss > change.relevant and not (isfinite(worse) and p >= alpha):
-        verdict = "better"
-    return replace(change, median=median, low=low, high=high, p=p, p_worse=worse, verdict=verdict)
-
-
-def largest(pairs: pd.DataFrame, changed: Sequence[Change], count: int) -> list[dict[str, Any]]:
+def largest(pairs: pd.DataFrame, changed: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return the cases that changed most, in units of the smallest relevant change."""
-    units = {(change.algorithm, change.metric): change.relevant or 1.0 for change in changed}
+    units = changed.set_index(["algorithm", "metric"])["relevant"].replace(0.0, 1.0).to_dict()
     scales = [units.get(key, nan) for key in zip(pairs["algorithm"], pairs["metric"], strict=True)]
     table = pairs.assign(difference=(pairs["after"] - pairs["before"]).round(DIGITS))
     size = (table["difference"] / np.array(scales, dtype=float)).abs()
     order = size[size > 0].sort_values(ascending=False, kind="stable").index[:count]
-    return [{str(k): v for k, v in row.items()} for row in table.loc[order].to_dict("records")]
+    return table.loc[order, ["algorithm", "case", "metric", "before", "after", "difference"]]
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Time and memory of an algorithm, before and after."""
-
-    algorithm: str  # its name
-    seconds: tuple[float, float]  # medians over the common cases, before and after; or NaN
-    memory: tuple[float, float]
-    time_ratio: float  # median of the ratios of each case, after to before; or NaN
-    memory_ratio: float
-    warning: str = ""  # a sentence where a ratio is above its threshold
-
-
-def costs(before: pd.DataFrame, after: pd.DataFrame, thresholds: CostThresholds) -> list[Cost]:
-    """Return time and memory of each algorithm of both runs."""
+def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return medians of s and MiB per case, and of their ratios, by algorithm of both runs."""
     joined = _cases(before).merge(_cases(after), on=CASE[1:], suffixes=("_before", "_after"))
-    spent = []
-    for name, rows in joined.groupby("algorithm"):
-        seconds, time_ratio = _change(rows, "seconds", 1)
-        memory, memory_ratio = _change(rows, "peak_memory", MIB)
+    rows = []
+    for algorithm, values in joined.groupby("algorithm"):
+        row = {"algorithm": algorithm}
+        for name, (unit, ratio, size) in COSTS.items():
+            old, new = (values[f"{name}_{side}"] for side in ("before", "after"))
+            measured = (old > 0) & (new > 0)
+            old, new = old[measured], new[measured]
+            row |= {f"{unit}_before": old.median() / size, f"{unit}_after": new.median() / size}
+            row[f"{ratio}_ratio"] = (new / old).median()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:
+    """Yield a sentence for each algorithm of which a ratio is above its threshold."""
+    for row in spent.to_dict("records"):
         words = []
-        if time_ratio > thresholds.time:
-            words.append(
-                f"{time_ratio:.2f} times the time ({seconds[0]:.3g} -> {seconds[1]:.3g} s)"
-            )
-        if memory_ratio > thresholds.memory:
-            change = f"{memory[0]:.0f} -> {memory[1]:.0f} MiB"
-            words.append(f"{memory_ratio:.2f} times the memory ({change})")
-        warning = f"{name}: {' and '.join(words)} per case, in the median" if words else ""
-        spent.append(Cost(str(name), seconds, memory, time_ratio, memory_ratio, warning))
-    return spent
+        if row["time_ratio"] > thresholds.time:
+            change = f"{row['s_before']:.3g} -> {row['s_after']:.3g} s"
+            words.append(f"{row['time_ratio']:.2f} times the time ({change})")
+        if row["memory_ratio"] > thresholds.memory:
+            change = f"{row['MiB_before']:.0f} -> {row['MiB_after']:.0f} MiB"
+            words.append(f"{row['memory_ratio']:.2f} times the memory ({change})")
+        if words:
+            yield f"{row['algorithm']}: {' and '.join(words)} per case, in the median"
 
 
 def _cases(scores: pd.DataFrame) -> pd.DataFrame:
     """Return a row per case that an algorithm finished, with time and memory."""
     ran = scores[(scores["status"] == "ok") & (scores["case"] != "")]
     ran = ran[~ran["algorithm"].isin(CONTROLS)].drop_duplicates(CASE)
-    return ran[[*CASE, "seconds", "peak_memory"]]
-
-
-def _change(rows: pd.DataFrame, name: str, unit: int) -> tuple[tuple[float, float], float]:
-    """Return the medians before and after, in a unit, and the median ratio."""
-    both = rows[(rows[f"{name}_before"] > 0) & (rows[f"{name}_after"] > 0)]
-    if both.empty:
-        return (nan, nan), nan
-    old, new = both[f"{name}_before"], both[f"{name}_after"]
-    ratio = float((new / old).median())
-    return (float(old.median() / unit), float(new.median() / unit)), ratio
+    return ran[[*CASE, *COSTS]]

@@ -1,14 +1,16 @@
 """Comparison of two scored runs: differences of data, changes of scores, regressions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.comparison.changes import Change, Cost, Thresholds, changes, costs, largest
+from cytosuite.benchmark.comparison.changes import Thresholds, changes, costs, largest, slower
 from cytosuite.benchmark.comparison.scored import ScoredRun, some
+from cytosuite.benchmark.report.section import escape, table
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.metrics import Metric
@@ -16,6 +18,11 @@ from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
 
 SHOWN = 10  # cases with the largest changes
+DIGITS = 4  # significant ones in Markdown
+CHANGES = (
+    *("algorithm", "metric", "before", "after", "difference", "p", "verdict"),
+    *("median", "low", "high", "p_worse", "relevant", "cases"),
+)
 NEAR = 1e-6  # relative difference of a control that another machine may cause
 PAIR = ["dataset", "case", "algorithm", "metric"]
 
@@ -123,11 +130,89 @@ class Comparison:
     after: ScoredRun
     identical: str  # the sentence that all scores are the same bit by bit; empty where they are not
     remarks: Sequence[str]  # on differing data, algorithms, cases, metrics, failures
-    changes: Sequence[Change]  # by algorithm and metric
-    costs: Sequence[Cost]  # time and memory by algorithm
-    cases: Sequence[dict[str, Any]]  # largest changes of single cases, see `changes.largest`
+    changes: pd.DataFrame  # of scores, see `changes.changes`
+    costs: pd.DataFrame  # of time and memory, see `changes.costs`
+    cases: pd.DataFrame  # largest changes of single cases, see `changes.largest`
     regressions: Sequence[str]  # sentences that fail the comparison
     warnings: Sequence[str]  # sentences that do not
+
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        many = len(self.regressions)
+        better = (self.changes["verdict"] == "better").sum()
+        return (
+            f"{many} regression{'s' if many > 1 else ''}"
+            if many
+            else self.identical
+            or f"no regression in {len(self.changes)} comparisons, {better} better"
+        )
+
+    @property
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the tables by title, those of changes with means and difference first."""
+        changed = self.changes.assign(difference=self.changes["after"] - self.changes["before"])
+        return {
+            "Changes": rows(changed[list(CHANGES)]),
+            "Largest changes of single cases": rows(self.cases),
+            "Time and memory": rows(self.costs),
+        }
+
+    def markdown(self) -> str:
+        """Return Markdown for the summary of a job; all texts are escaped."""
+        places = (plain(str(run.place)).replace("`", "'") for run in (self.before, self.after))
+        lines = [f"## {escape(self.headline)}", "", " → ".join(f"`{p}`" for p in places), ""]
+        for word, sentences in (("Regression", self.regressions), ("Warning", self.warnings)):
+            lines += [f"- **{word}**: {escape(line)}" for line in sentences]
+        lines += [f"- {escape(line)}" for line in self.remarks]
+        for title, values in self.tables.items():
+            if values:
+                cells = [[_short(cell) for cell in row.values()] for row in values]
+                lines += ["", f"### {title}", "", *table(values[0], cells)]
+        return "\n".join(lines) + "\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a value of JSON; undefined numbers are null."""
+        _, cases, spent = self.tables.values()
+        value = {
+            "before": str(self.before.place),
+            "after": str(self.after.place),
+            "result": self.headline,
+            "identical": bool(self.identical),
+            "regressions": self.regressions,
+            "warnings": self.warnings,
+            "remarks": self.remarks,
+            "changes": rows(self.changes),
+            "costs": spent,
+            "cases": cases,
+        }
+        return {key: _finite(part) for key, part in value.items()}
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, with texts of one printable line."""
+    return [
+        {str(k): plain(v) if isinstance(v, str) else v for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def _short(cell: str | float) -> str:
+    """Return a cell with few digits."""
+    if cell == "" or (isinstance(cell, float) and not isfinite(cell)):
+        return "-"
+    return f"{cell:.{DIGITS}g}" if isinstance(cell, float) else str(cell)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value with null in place of NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, str):
+        return plain(value)
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def compare(
@@ -152,15 +237,12 @@ def compare(
         for run in (before, after)
     )
     task = after.said("task") or before.said("task")
-    metrics = known_metrics(task)
-    every = _pairs(before, after)
+    metrics, every = known_metrics(task), _pairs(before, after)
     compared = _metric_names(names, task, every["metric"])
     ours = every[~every["algorithm"].isin(CONTROLS)]
     shown = ours[ours["metric"].isin(compared) & (ours["case"] != "")]
-    changed = changes(shown, metrics, thresholds)
-    spent = costs(before.scores, after.scores, thresholds.cost)
-    slower = [cost.warning for cost in spent if cost.warning]
-    failing = thresholds.cost.fails
+    changed, spent = changes(shown, metrics, thresholds), costs(before.scores, after.scores)
+    dear = [*slower(spent, thresholds.cost)]
     regressions = [
         *_ruler(before, after, every, metrics),
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
@@ -169,9 +251,10 @@ def compare(
             for name in sorted(set(before.algorithms) & set(after.algorithms))
             if (new := failed(after, name) - failed(before, name))
         ),
-        *(sentence(change) for change in changed if change.verdict == "worse"),
-        *(slower if failing else []),
+        *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
+    warnings = [*_undefined(shown)]
+    (regressions if thresholds.cost.fails else warnings).extend(dear)
     return Comparison(
         before,
         after,
@@ -181,22 +264,21 @@ def compare(
         spent,
         largest(shown, changed, SHOWN),
         [plain(line) for line in regressions],  # with names of strangers
-        [plain(line) for line in (*_undefined(shown), *([] if failing else slower))],
+        [plain(line) for line in warnings],
     )
 
 
-def sentence(change: Change) -> str:
+def _sentence(change: Mapping[Any, Any]) -> str:
     """Return a regression as a sentence: algorithm, metric, difference, p."""
     test = (
         "too few cases for a test, the mean decides"
-        if np.isnan(change.p_worse)
-        else f"one-sided Wilcoxon p = {change.p_worse:.2g} after Holm"
+        if np.isnan(change["p_worse"])
+        else f"one-sided Wilcoxon p = {change['p_worse']:.2g} after Holm"
     )
     return (
-        f"{change.algorithm}: {change.metric} {change.before:.4g} -> {change.after:.4g}, worse by "
-        f"{change.loss:.4g} in the mean of {change.cases} cases (relevant: above "
-        f"{change.relevant:.4g}; median difference {change.median:+.4g}; {test})"
-    )
+        "{algorithm}: {metric} {before:.4g} -> {after:.4g}, worse by {loss:.4g} in the mean of "
+        "{cases} cases (relevant: above {relevant:.4g}; median difference {median:+.4g}; "
+    ).format_map(change) + f"{test})"
 
 
 def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:

@@ -7,11 +7,6 @@ import pytest
 from cytosuite.benchmark.comparison.changes import Thresholds, read_thresholds
 from cytosuite.benchmark.comparison.comparison import compare
 from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.benchmark.comparison.summary import (
-    as_json,
-    change_rows,
-    markdown,
-)
 from cytosuite.errors import InputError
 
 SCORES = np.linspace(0.5, 0.9, 12)
@@ -33,8 +28,8 @@ def test_a_loss_in_all_cases_is_a_regression_with_its_numbers(made):
     assert len(found.regressions) == 2
     assert "net: SEG 0.7 -> 0.65, worse by 0.05 in the mean of 12 cases" in found.regressions[0]
     assert "one-sided Wilcoxon p = 0.00053 after Holm" in found.regressions[0]  # of ties, twice
-    seg = found.changes[0]
-    assert (seg.median, seg.low, seg.high) == pytest.approx((-0.05, -0.05, -0.05))
+    seg = found.changes.iloc[0]
+    assert (seg["median"], seg.low, seg.high) == pytest.approx((-0.05, -0.05, -0.05))
     assert seg.p == pytest.approx(2 * seg.p_worse)
 
 
@@ -44,7 +39,7 @@ def test_with_few_cases_the_mean_decides(made, cases):
     found = compared(made("a", scores), made("b", scores - 0.02))
     assert len(found.regressions) == 2
     assert "too few cases for a test, the mean decides" in found.regressions[0]
-    assert np.isnan(found.changes[0].p)
+    assert np.isnan(found.changes.iloc[0].p)
     assert not compared(made("c", scores), made("d", scores - 0.009)).regressions
 
 
@@ -66,7 +61,7 @@ def test_cases_of_other_images_are_never_paired(made):
     worse = np.where(np.arange(12) < 4, 0.0, SCORES)
     found = compared(made("e", SCORES), made("f", worse, status={0: "time-out"}, facts=facts))
     assert not found.regressions
-    assert {change.cases for change in found.changes} == {8}
+    assert {*found.changes["cases"]} == {8}
     assert not found.identical
     assert (
         "data: different (cells aaaaaaaaaaaa -> cells bbbbbbbbbbbb); of 12 cases with the same "
@@ -90,7 +85,7 @@ def test_cases_algorithms_and_metrics_that_came_or_went_are_named(made):
     assert not found.identical
     assert found.regressions == ["net: no SEG in 1 of 12 cases (case_00)"]
     assert not compared(*runs, metrics=["SEG"], without=["case_00"]).regressions
-    assert [(change.metric, change.cases) for change in found.changes] == [("SEG", 11)]
+    assert found.changes[["metric", "cases"]].to_numpy().tolist() == [["SEG", 11]]
 
 
 @pytest.mark.parametrize(
@@ -150,20 +145,20 @@ def test_time_warns_and_fails_only_when_asked(made):
     assert found.warnings == ["net: 2.00 times the time (1 -> 2 s) per case, in the median"]
     asked = Thresholds.model_validate({"cost": {"fails": True}})
     assert compared(one, two, asked).regressions == found.warnings
-    assert compared(two, one).costs[0].time_ratio == 0.5
+    assert compared(two, one).costs.time_ratio[0] == 0.5
 
 
 def test_names_of_strangers_are_escaped_in_markdown_and_json(made):
     name = "a|b<script>alert(1)</script>`[x](y)\x1b"
     one, two = (made(n, own, algorithm=name) for n, own in (("a", SCORES), ("b", SCORES - 0.1)))
     found = compared(one, two)
-    text = markdown(found)
+    text = found.markdown()
     assert "<script" not in text.replace("\\<script", "")
     assert "\x1b" not in text
     (row, _) = (line for line in text.splitlines() if line.endswith("| 12 |"))
     assert row.count(" | ") == 12
     assert row.startswith("| a\\|b\\<script\\>")
     assert not any("\x1b" in line for line in (*found.regressions, *found.remarks))
-    loaded = json.loads(json.dumps(as_json(found), allow_nan=False))
+    loaded = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert loaded["result"] == "2 regressions"
-    assert "\x1b" not in change_rows(found)[0]["algorithm"]
+    assert "\x1b" not in found.tables["Changes"][0]["algorithm"]
