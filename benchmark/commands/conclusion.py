@@ -1,27 +1,21 @@
-"""The end of a benchmark: scores, report and last lines, kept while all that decides them stays."""
+"""The end of a benchmark: its last lines, kept while all that decides its report stays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cytosuite.benchmark.cluster.processes import beside
-from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.results.circumstances import RunFacts
-from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.store.integrity import digests, unaltered
-from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give
-from cytosuite.contract.tasks import Task
 from cytosuite.files import atomic, visible_files
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.results.results import Results
-    from cytosuite.benchmark.store.pool import Pool
 
 FAILURES = 10  # that the console lists
 FILE = ".conclusion.json"
@@ -35,53 +29,17 @@ class Conclusion:
     lines: Sequence[str]
     log: str  # of the first failed case, below the folder of the run; empty without
     failed: bool  # whether a case or a control failed
+    origin: str  # digest of all that decides it
+    files: Mapping[str, str] = field(default_factory=dict)  # digests of the reports
 
 
-@dataclass(frozen=True, slots=True)
-class KeptReport:
-    """A conclusion, the digest of all that decides it, and digests of its report."""
-
-    origin: str
-    files: dict[str, str]
-    conclusion: Conclusion
-
-
-def score(
-    dataset: Dataset,
-    task: Task,
-    jobs: Sequence[Job],
-    facts: RunFacts,
-    pool: "Pool | None",
-    console: Console,
-) -> "Results":
-    """Return the scores of a run, in processes or on the workers of a cluster."""
-    from cytosuite.benchmark.results.gather import gather  # pandas
-
-    with progress(console, "scoring", minor=True) as step:
-        images = [main for case in dataset.cases if (main := case.main(task)) is not None]
-        results = gather(dataset, task, jobs, facts, step, pool or beside(images))
-        step(len(dataset.cases), len(dataset.cases))
-    return results
-
-
-def report(results: "Results", folder: Path, options: BenchmarkOptions, console: Console) -> None:
-    """Write the report of a run, and the one without the truth if it is wanted."""
-    from cytosuite.benchmark.report import write_blind, write_report
-
-    with progress(console, "writing the report", minor=True) as step:
-        write_report(results, folder / "report", step)
-        if options.blind:
-            write_blind(results, folder)
-        step(1, 1)
-
-
-def concluded(results: "Results") -> Conclusion:
+def concluded(results: "Results", origin: str) -> Conclusion:
     """Return leaderboard, notes and failures of a run."""
     failures, log = _failures(results)
     notes = [f"note: {note}" for note in results.notes]
     broken = [f"broken ruler: {line}" for line in results.broken]
     bad = bool(failures or broken)
-    return Conclusion(_table(results), [*notes, *failures, *broken], log, bad)
+    return Conclusion(_table(results), [*notes, *failures, *broken], log, bad, origin)
 
 
 def _failures(results: "Results") -> tuple[list[str], str]:
@@ -113,25 +71,26 @@ def _table(results: "Results") -> ValueTable:
     )
 
 
-def keep(conclusion: Conclusion, run: Path, origin: str, options: BenchmarkOptions) -> None:
+def keep(conclusion: Conclusion, run: Path, options: BenchmarkOptions) -> Conclusion:
     """Keep the conclusion of a run whose reports are written."""
     places = [run / "report", *([run / "blind"] if options.blind else [])]
     files = [
         file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)
     ]
+    whole = replace(conclusion, files=digests(run, sorted(files)))
     with atomic(run / FILE) as temporary:
-        value = KeptReport(origin, digests(run, sorted(files)), conclusion)
-        temporary.write_bytes(TypeAdapter(KeptReport).dump_json(value))
+        temporary.write_bytes(TypeAdapter(Conclusion).dump_json(whole))
+    return whole
 
 
 def kept(run: Path, origin: str) -> Conclusion | None:
     """Return the kept conclusion where its origin is the same and its reports are unaltered."""
     try:
-        report = TypeAdapter(KeptReport).validate_json((run / FILE).read_bytes())
+        conclusion = TypeAdapter(Conclusion).validate_json((run / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
-    same = origin == report.origin and unaltered(run, report.files)
-    return report.conclusion if same else None
+    same = origin == conclusion.origin and unaltered(run, conclusion.files)
+    return conclusion if same else None
 
 
 def conclude(conclusion: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:

@@ -32,6 +32,7 @@ COLUMNS = (
     *("algorithm", "metric", "sign", "cases", "before", "after", "median", "low", "high"),
     *("p", "p_worse", "relevant", "loss", "verdict"),
 )
+CASES = ("algorithm", "case", "metric", "before", "after", "difference")
 COSTS = {"seconds": ("s", "time", 1), "peak_memory": ("MiB", "memory", MIB)}
 
 
@@ -110,7 +111,8 @@ def largest(pairs: pd.DataFrame, changed: pd.DataFrame, count: int) -> pd.DataFr
     table = pairs.assign(difference=(pairs["after"] - pairs["before"]).round(DIGITS))
     size = (table["difference"] / np.array(scales, dtype=float)).abs()
     order = size[size > 0].sort_values(ascending=False, kind="stable").index[:count]
-    return table.loc[order, ["algorithm", "case", "metric", "before", "after", "difference"]]
+    ordered: pd.DataFrame = table[list(CASES)].loc[order]
+    return ordered
 
 
 def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -14,11 +14,13 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands import benchmark as repeat
 from cytosuite.benchmark.commands import data as module
-from cytosuite.benchmark.commands.benchmark import _chosen, benchmark_command, command_of
+from cytosuite.benchmark.commands import planned
+from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.export import export_command
+from cytosuite.benchmark.commands.planned import command_of
+from cytosuite.benchmark.commands.request import chosen
 from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
@@ -161,14 +163,14 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
 
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1"])
-    assert _chosen(options, "enhance") == (TASKS["enhance"], [], {})
+    assert chosen(options, "enhance") == (TASKS["enhance"], [], {})
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1"], task="fuse")
-    assert _chosen(options, "enhance") == (TASKS["fuse"], [], {})
+    assert chosen(options, "enhance") == (TASKS["fuse"], [], {})
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershed"])
-    task, found, _ = _chosen(options, "enhance")
+    task, found, _ = chosen(options, "enhance")
     assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
     with pytest.raises(InputError, match="no algorithm called 'watershd'; did you mean"):
-        _chosen(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
+        chosen(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
 
 
 def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):
@@ -272,7 +274,7 @@ OPTIONS = {
 
 
 def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
-    monkeypatch.setattr(repeat, "CHECKOUT", None)
+    monkeypatch.setattr(planned, "CHECKOUT", None)
     options = BenchmarkOptions(dataset="a", recursive=True, frame="2")
     assert command_of(options, "process") == (
         "cytosuite benchmark a --recursive --frame 2 --engine process"

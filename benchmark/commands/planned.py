@@ -1,0 +1,133 @@
+"""A run as it is planned: what it writes before it begins, and the command that repeats it."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from cytosuite import __version__
+from cytosuite.benchmark.catalog.models import Models, cards_of
+from cytosuite.benchmark.catalog.places import CHECKOUT
+from cytosuite.benchmark.comparison import origin
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.engines import gpu, outcome
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.results.circumstances import RunFacts, revision
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.store.csvfile import written
+from cytosuite.contract.tasks import Task
+from cytosuite.files import write_json
+from cytosuite.folders.splits import TABLE, Placed, split_rows
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.cluster.dask_pool import DaskPool
+
+# Of options that are called otherwise on the command line.
+NAMES = {"settings": "set", "only": "part"}
+# On the results.
+WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "shard", "wide", "csv", "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A dataset and its answerers, in the folder that the run has locked."""
+
+    folder: Path
+    dataset: Dataset
+    task: Task
+    engine: outcome.Engine
+    jobs: Sequence[Job]
+    options: BenchmarkOptions
+    console: Console
+    models: Models = field(default_factory=dict)  # that the user names
+    parts: Mapping[str, Sequence[Placed]] = field(default_factory=dict)  # of a folder, see `Recipe`
+    pool: "DaskPool | None" = None
+
+
+def circumstances_of(
+    options: BenchmarkOptions, engine: outcome.Engine, notes: Sequence[str]
+) -> RunFacts:
+    """Return the circumstances of a run, with the command that repeats it."""
+    memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
+    return RunFacts(
+        engine.name,
+        options.api or engine.api,
+        command_of(options, engine.name),
+        f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case",
+        (*notes, *engine.notes),
+        {name: external.origin for name, external in engine.externals.items()},
+    )
+
+
+def write_run(run: PlannedRun, facts: RunFacts) -> None:
+    """Write the description of a run before it begins, with all that its scores depend on."""
+    dataset, jobs = run.dataset, run.jobs
+    models = {
+        job.algorithm.name: {
+            card.name: origin.model_digest(card)
+            for card in cards_of(job.algorithm.name, run.models)
+        }
+        for job in jobs
+        if not job.external
+    }
+    if rows := split_rows(run.parts):
+        with written(run.folder / TABLE) as add:
+            add(rows)
+    write_json(
+        run.folder / "run.json",
+        {
+            "command": facts.command,
+            "dataset": dataset.name,
+            "task": run.task.name,
+            "fingerprint": dataset.fingerprint,
+            "engine": facts.engine,
+            "api": facts.api,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "jobs": {job.algorithm.name: job.key for job in jobs},
+            "request": origin.request_facts(run.options.data_request),
+            "cytosuite": f"{__version__} {revision()}".strip(),
+            "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
+            "models": models,
+            "cases": origin.case_digests(dataset),
+            "reference": len(dataset.reference),
+            **gpu.gpu_facts(run.options.device),
+        },
+    )
+
+
+def command_of(options: BenchmarkOptions, engine: str) -> str:
+    """Return the command that repeats a run: every option that is not as it is without a word."""
+    words = _given(options) | {"engine": engine if options.engine == "auto" else options.engine}
+    if CHECKOUT:
+        typed = {name: "1" if value == str(True) else quote(value) for name, value in words.items()}
+        return " ".join(["make benchmark", *(f"{k.upper()}={v}" for k, v in typed.items())])
+    dataset, *rest = words.items()
+    flags = (
+        f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")
+        for name, value in rest
+    )
+    return " ".join(["cytosuite benchmark", quote(dataset[1]), *flags])
+
+
+def _given(options: BenchmarkOptions) -> dict[str, str]:
+    """Return the options that decide the results and were given, the dataset first."""
+    texts = {"dataset": str(options.dataset)}
+    for option in fields(options):
+        value, default = getattr(options, option.name), option.default
+        if default is MISSING and option.default_factory is not MISSING:
+            default = option.default_factory()
+        if option.name not in WITHOUT_EFFECT and value != default and (value or value == 0):
+            texts[NAMES.get(option.name, option.name)] = _text(option.name, value)
+    return texts
+
+
+def _text(name: str, value: Any) -> str:  # noqa: ANN401 - of any option
+    """Return the value of an option as a user types it."""
+    if isinstance(value, (list, tuple)):
+        return (" " if name == "settings" else ",").join(_text(name, part) for part in value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

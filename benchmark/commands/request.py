@@ -1,0 +1,168 @@
+"""Data, algorithms and engine that the options of a benchmark name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog import catalog, packages, places
+from cytosuite.benchmark.catalog.models import (
+    Models,
+    is_tarball,
+    lacks_model,
+    named_models,
+    need_models,
+    need_weights,
+    own_models,
+)
+from cytosuite.benchmark.commands import data, external
+from cytosuite.benchmark.data import dataset as datasets
+from cytosuite.benchmark.data import recipe as recipes
+from cytosuite.benchmark.data import several
+from cytosuite.benchmark.engines import choose
+from cytosuite.benchmark.engines import external as images
+from cytosuite.benchmark.engines import outcome as engines
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.runs.pipeline import links
+from cytosuite.contract.manifest import AlgorithmManifest, read_card
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError, ModelError, pick
+from cytosuite.formats import header
+from cytosuite.metrics.boards import BOARDS
+
+
+@dataclass(frozen=True)
+class Request:
+    """The data, algorithms and engine that the options name, before any work."""
+
+    recipe: recipes.Recipe
+    task: Task
+    ours: list[AlgorithmManifest]
+    externals: list[AlgorithmManifest]  # images of others
+    models: Models  # that the user names
+    engine: engines.Engine
+    named: bool  # whether the user names the algorithms
+
+
+def requested(options: BenchmarkOptions, console: Console) -> Request:
+    """Return the request of a run, with an engine that is ready for it."""
+    recipe = several.recipe_of_all(options.data_request)
+    others = list(dict.fromkeys(filter(images.is_external, options.algorithm)))
+    external.need_externals(others, options.sockets)
+    task, ours, models = chosen(options, recipe.task)
+    free = [algorithm.name for algorithm in ours if algorithm.name not in models]
+    if options.model and models and not free:
+        raise InputError(f"MODEL={options.model} is for an algorithm without a model of its own")
+    model = None if others and is_tarball(options.model) else options.model
+    model = data.own_model(model, free, options, console)
+    models = {**models, **named_models(model, free)}
+    named = not {catalog.ALL}.issuperset(options.algorithm)
+    if not named:
+        ours = _ready(ours, models, options, console)
+    need_models([algorithm.name for algorithm in ours], models)
+    passed, names = links(recipe.through), [algorithm.name for algorithm in ours]
+    need_weights([*passed, *names], models)
+    needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
+    here = options.cluster is None or options.cluster.get("kind") == "local"
+    engine = data.start_engine(options, needed, console, models, gpu=here)
+    taken = [*catalog.algorithms(), *(name for board in BOARDS.values() for name in board.controls)]
+    externals = external.take_in(others, taken, task, engine, options, console)
+    return Request(recipe, task, ours, externals, models, engine, named)
+
+
+def _ready(
+    ours: Sequence[AlgorithmManifest], models: Models, options: BenchmarkOptions, console: Console
+) -> list[AlgorithmManifest]:
+    """Return the algorithms with a model, and as plain processes with their packages."""
+    plain, ready = choose.engine_name(options.engine)[0] == "process", []
+    for algorithm in ours:
+        reason = packages.refusal(lambda name: need_models([name], models), algorithm.name)
+        if plain and not reason:
+            reason = packages.refusal(packages.need_packages, algorithm.name)
+        if not reason or not algorithm.optional:
+            ready.append(algorithm)
+        else:
+            console.print(f"left out: {reason}", highlight=False, markup=False)
+    return ready
+
+
+def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest], Models]:
+    """Return the task and our algorithms, all without names, with the models named with them."""
+    manifests = catalog.algorithms()
+    words = [
+        word for word in options.algorithm if not images.is_external(word) and word != catalog.ALL
+    ]
+    programs = [places.program_of(word) for word in words]
+    if programs:
+        names = pick("algorithm", programs, manifests)
+        tasks = {manifests[name].task for name in names} | (
+            {options.task} if options.task else set()
+        )
+        if len(tasks) > 1:
+            raise InputError(f"algorithms of one task are compared, found {', '.join(tasks)}")
+        task = tasks.pop()
+    else:
+        task = options.task or default
+        if task not in TASKS:
+            pick("task", [task], TASKS)
+        alone = options.algorithm and catalog.ALL not in options.algorithm  # images of others
+        of_task = {name: manifest for name, manifest in manifests.items() if manifest.task == task}
+        names = [] if alone else catalog.asked_for(options.algorithm and [catalog.ALL], of_task)
+        if not names and not options.algorithm:
+            raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
+    for name in names:
+        if name in BOARDS[task].controls:
+            raise InputError(f"algorithms/{name}: {name} is the name of a control; choose another")
+    cards, ours = own_models(words or names), []
+    for name, card in cards.items():
+        said = {"description": read_card(card).description} if card else {}
+        ours.append(manifests[places.program_of(name)].model_copy(update={"name": name, **said}))
+    return TASKS[task], ours, {name: card for name, card in cards.items() if card}
+
+
+def runnable(
+    request: Request, dataset: datasets.Dataset
+) -> tuple[list[AlgorithmManifest], list[str]]:
+    """Return the algorithms that can run on the dataset, and a note on each other one."""
+    chosen, notes = _served(dataset, request)
+    ours = [algorithm for algorithm in chosen if algorithm not in request.externals]
+    mains = [main for case in dataset.cases if (main := case.main(request.task)) is not None]
+    axes = sorted({header(main).axes for main in mains})
+    reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
+    left = {name: reason for name, reason in reasons.items() if reason}
+    if left and (request.named or len(left) == len(ours)):
+        raise ModelError(next(iter(left.values())))
+    notes += [f"{n} did not run: {why.removeprefix(f'{n}: ')}." for n, why in left.items()]
+    return [algorithm for algorithm in chosen if algorithm.name not in left], notes
+
+
+def _served(
+    dataset: datasets.Dataset, request: Request
+) -> tuple[list[AlgorithmManifest], list[str]]:
+    """Return the algorithms with all their inputs in the dataset, and a note on each other one."""
+    task, chosen = request.task, [*request.ours, *request.externals]
+    served = [algorithm for algorithm in chosen if dataset.serves(task, algorithm)]
+    offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
+    if not served or (request.named and len(served) < len(chosen)):
+        needed = [socket.slug for socket in task.inputs if not socket.optional]
+        needed += [slug for algorithm in chosen for slug in algorithm.needs]
+        some = needed or [f"one of {', '.join(s.slug for s in task.inputs if s.is_volume)}"]
+        readable = dataset.seed is None and dataset.task != task.name
+        remedy = (
+            f", as read for {dataset.task}; TASK={task.name} reads it for this" if readable else ""
+        )
+        needs = ", ".join(dict.fromkeys(some))
+        raise InputError(f"task {task.name} needs {needs}; {offers}{remedy}")
+    left = [algorithm for algorithm in chosen if algorithm not in served]
+    return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
+
+
+def run_name(request: Request) -> str:
+    """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
+    recipe, task = request.recipe, request.task
+    size = f"-{recipe.size}" if recipe.seed is not None else ""
+    seed = f"-seed{recipe.seed}" if recipe.seed else ""
+    digest = f"-{recipe.fingerprint[:8]}" if recipe.changed else ""
+    pipeline = "".join(f"-{name}" for name in recipe.through)
+    for_task = f"-{task.name}" if task.name != recipe.task else ""
+    return f"{recipe.name}{size}{seed}{digest}{pipeline}{for_task}-{request.engine.name}"

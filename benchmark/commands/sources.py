@@ -1,0 +1,155 @@
+"""Finished runs, and folders of predictions, that a user names for a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+
+from cytosuite.benchmark.catalog.places import folder_of
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.engines.predictions import Predictions
+from cytosuite.benchmark.options.report import ReportOptions
+from cytosuite.benchmark.runs.finished import (
+    DATA,
+    FACTS,
+    RESERVED,
+    TRUTH,
+    FinishedRun,
+    read_run,
+)
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.store.integrity import stamp
+from cytosuite.benchmark.terminal.console import plain_name
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError, plain
+from cytosuite.files import link, remove, value_digest
+from cytosuite.folders import index, names, points, sides
+from cytosuite.formats.imagefiles import LABEL
+from cytosuite.metrics.boards import BOARDS
+
+MOST_FILES = 100_000  # of an image that is a folder; changes of more are not seen
+
+
+def named_sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path], list[str]]:
+    """Return the finished runs, the folders of predictions by their names, and unusable runs."""
+    runs, folders, lost = list[FinishedRun](), dict[str, Path](), list[str]()
+    for word in options.sources:
+        name, equals, rest = word.partition("=")
+        named = bool(equals) and not Path(word).exists()
+        place = Path(rest if named else word)
+        if not place.is_dir():
+            raise InputError(f"{place}: expected a run, or a folder of predictions, found none")
+        try:
+            run = _run(place, name if named else "")
+        except InputError as error:
+            lost.append(str(error))
+            continue
+        if run is not None:
+            if any(run.folder.samefile(o.folder) and run.name == o.name for o in runs):
+                raise InputError(f"{place}: the run is named twice; name it once")
+            runs.append(run)
+            continue
+        name = name if named else place.resolve().name
+        if not named and name in (DATA, "training", "build") and (place.parent / DATA).is_dir():
+            continue  # of `runs/*`
+        if name in folders:
+            raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
+        if not (plain_name(name) and name not in RESERVED):
+            raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
+        folders[name] = place
+    if runs and options.truth is not None:
+        raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
+    if lost and not runs and (options.truth is None or not folders):
+        raise InputError(lost[0])
+    return runs, folders, lost
+
+
+def _run(place: Path, name: str) -> FinishedRun | None:
+    """Return the run in a folder, or an algorithm of a run by a name; None for predictions."""
+    whole, folder = (place / FACTS).is_file(), place.resolve()
+    if whole and name:
+        raise InputError(f"{name}={place}: a run has names of its own; give {place}")
+    if not (whole or (folder.parent / FACTS).is_file()):
+        return None
+    run = read_run(place if whole else folder.parent)
+    if not whole:
+        jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
+        part = run.facts.model_copy(update={"jobs": jobs})
+        run = replace(run, facts=part, name=name or next(iter(jobs), ""))
+    run.need_results(run.facts.jobs)
+    return run if run.facts.jobs else None
+
+
+def taken_in(
+    folders: Mapping[str, Path], dataset: Dataset, task: Task, jobs: Sequence[Job]
+) -> tuple[dict[str, Predictions], list[str]]:
+    """Return the predictions of each folder for the cases, and notes on other files."""
+    taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output
+    others = {*BOARDS[task.name].controls, *(job.algorithm.name for job in jobs)}
+    for name, folder in folders.items():
+        if socket is None or name in others:
+            reason = "is taken" if socket else f"has no use: nothing is scored in {task.name}"
+            raise InputError(f"{folder}: the name {name} {reason}; give NAME={folder}")
+        taken[name], remarks = _predictions(name, folder, dataset, task)
+        notes += [f"{name}: {line}." for line in remarks]
+    if not jobs and folders and not any(answers.files for answers in taken.values()):
+        name = next(iter(folders))
+        raise InputError(f"{folders[name]}: {notes[0].removeprefix(f'{name}: ')}")
+    return taken, notes
+
+
+def _predictions(
+    name: str, folder: Path, dataset: Dataset, task: Task
+) -> tuple[Predictions, list[str]]:
+    """Return the predictions in a folder for the cases, which may be none, and notes on it."""
+    cases, notes = [case.name for case in dataset.cases], list[str]()
+    listed = task.main_output is not None and task.main_output.is_json
+    reason, groups = "no file is named like an image", dict[str, list[Path]]()
+    try:
+        for path in points.tables_of(folder) if listed else sides.files_of(folder):
+            key = names.case_name(sides.bare_name(path))
+            groups.setdefault(key if key in cases else key.removesuffix(LABEL), []).append(path)
+    except (InputError, OSError) as error:
+        reason = str(error).removeprefix(f"{folder}: ")
+    files = {key: groups.pop(key) for key in cases if key in groups}
+    if not files:
+        end = ".csv" if listed else ".tif"
+        notes.append(f"{reason}; expected for example {cases[0]}{end}: all its cases failed")
+    if others := [path.name for group in groups.values() for path in group]:
+        notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
+    tops = chain.from_iterable(files.values())
+    every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
+    taken = Predictions(
+        name,
+        folder.resolve().name,
+        f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}",
+        "exec",
+        task,
+        files={key: group[0] for key, group in files.items() if not group[1:]},
+        refused={
+            key: f"expected one file, found {' and '.join(path.name for path in group)}"
+            for key, group in files.items()
+            if group[1:]
+        },
+    )
+    return taken, notes
+
+
+def annotated(options: ReportOptions, out: Path) -> Path:
+    """Return the folder of images with their truth; a truth alone is linked into one."""
+    truth = options.truth
+    if truth is None:
+        raise InputError("predictions need a truth: give --truth FOLDER, or a run of the same data")
+    listed = truth.is_dir() and any(map(points.is_points, truth.iterdir()))
+    if options.images is None and not (listed and not (truth / "images").is_dir()):
+        if any(index.OUTPUTS & {*item.files} for item in index.index(truth, options.task).items):
+            return truth
+        if (truth / "images").is_dir():
+            raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
+    task = options.task or ("detect" if listed else "segment")
+    slug = TASKS[task].outputs[0].slug
+    place = out / TRUTH / truth.resolve().name
+    for name, target in (("images", options.images or truth), (index.PLAIN.get(slug, slug), truth)):
+        remove(place / name)
+        link(place / name, target)
+    return place
