@@ -304,7 +304,7 @@ def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
 
 def count_in_cells(out: Path, cells: Path) -> Path:
     """Write the cell of each point into the tables, and the points of each cell of all images."""
-    from cytosuite.benchmark.results.pointfiles import images_by_name
+    from cytosuite.benchmark.results.pairs import images_by_name
     from cytosuite.benchmark.results.points import write_cell_counts, write_points
 
     files, counts = point_files(out), {}

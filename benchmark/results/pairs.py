@@ -1,0 +1,235 @@
+"""Files that `score` compares, as cases: truth, prediction and image by name, and their readers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from cytosuite.benchmark.options.score import ScoreOptions
+from cytosuite.benchmark.results.facts import AnswerReader, ImageSet, Reader, once
+from cytosuite.contract.metadata import view_role
+from cytosuite.errors import InputError
+from cytosuite.folders import layouts, rois, sides
+from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
+from cytosuite.folders.masks import Masks, Source, read_rules
+from cytosuite.folders.names import readable
+from cytosuite.folders.points import point_files, read_annotated
+from cytosuite.formats import header, imagefiles, lists
+from cytosuite.metrics.labels.prepare import without_border
+from cytosuite.metrics.tracks.track_folder import PLANE
+from cytosuite.volume import Volume
+
+ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
+
+
+class Pair(NamedTuple):
+    """A case: a truth with its prediction, and the images that belong to it."""
+
+    name: str
+    truth: Source
+    prediction: Source | None
+    image: Path | None = None
+    cells: Path | None = None  # label image of the cells around points
+    spacing: tuple[float, ...] | None = None  # µm, of points
+
+    def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
+        """Return readers of all that there is; each file is decoded once."""
+        if self.spacing is not None:
+            files = {"truth": self.truth, "prediction": self.prediction}
+            readers: dict[str, AnswerReader] = {
+                side: cache(partial(read_annotated, path, self.spacing))
+                for side, path in files.items()
+                if isinstance(path, Path)
+            }
+            cells = self.cells and {"labels": once(self.cells, options.group or "")}
+            return readers | (cells or {})
+        readers = {"truth": _reader(self.truth, options, options.border)}
+        if self.prediction is not None:
+            drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
+            plane = int(drawn[2]) if drawn else None
+            readers["prediction"] = _reader(self.prediction, options, options.border, plane)
+        return readers | ({"image": _reader(self.image, options)} if self.image else {})
+
+
+def point_pairs(options: ScoreOptions) -> list[Pair]:
+    """Return the cases of files of points; none where the truth is something else."""
+    truth, prediction = options.truth, options.prediction
+    true, answers = point_files(truth), point_files(prediction)
+    if not true:
+        return []
+    if truth.is_file() and prediction.is_file():
+        answers = dict(zip(true, answers.values(), strict=False))
+    if not answers.keys() & true.keys():
+        problem = f"no points are named like those of {truth}"
+        raise InputError(f"{prediction}: {problem}, for example {next(iter(true))}.json")
+    inside = truth / "images"
+    room = inside if options.image is None and inside.is_dir() else options.image
+    images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))
+    pairs = []
+    for name, path in true.items():
+        spacing = options.spacing or (header(images[name]).spacing if name in images else None)
+        if spacing is None:
+            raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
+        pairs.append(Pair(name, path, answers.get(name), None, cells.get(name), spacing))
+    return pairs
+
+
+def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
+    """Return images by their case; a single file belongs to the only case."""
+    if path is None:
+        return {}
+    if path.is_file():
+        return dict.fromkeys(true, path) if len(true) == 1 else {}
+    return sides.partners(true, path, sides.named(path))
+
+
+def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[Pair]:
+    """Return the cases of images or labels, for metrics of some families."""
+    images, labels = {*families} == {"images"}, "labels" in families
+    if items := _annotated(options, images=images):
+        pairs = _of_items(options, items, images=images)
+    else:
+        roles = ROLES if images else ()
+        files = _pairs(options.truth, options.prediction, roles, (labels, labels))
+        inputs = options.image and _pairs(
+            options.truth, options.image, roles[::-1], (labels, False)
+        )
+        near = dict(inputs or ())
+        pairs = [Pair(sides.bare_name(file), file, match, near.get(file)) for file, match in files]
+    return [
+        pair._replace(
+            truth=_drawn(pair.truth, pair.image, pair.prediction),
+            prediction=pair.prediction and _drawn(pair.prediction, pair.image, pair.truth),
+        )
+        for pair in pairs
+    ]
+
+
+def sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
+    """Return truth and result of each sequence in the challenge's layout, if it is that."""
+    if (truth / "TRA").is_dir():
+        return {truth.name.removesuffix("_GT"): (truth, prediction)}
+    folders = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
+    return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in folders}
+
+
+def _pairs(
+    truth: Path,
+    prediction: Path,
+    roles: Sequence[str] = (),
+    drawn: tuple[bool, bool] = (False, False),
+) -> list[tuple[Path, Path | None]]:
+    """Return each file of the truth with the prediction of its name, or of its view."""
+    if sides.is_file(truth) != sides.is_file(prediction):
+        raise InputError(f"expected two files or two folders, found {truth} and {prediction}")
+    if sides.is_file(truth):
+        return [(truth, prediction)]
+    files, others = sides.named(truth, rois=drawn[0]), sides.named(prediction, rois=drawn[1])
+    views = {key: view_role(key) for key in files}
+    fused = {key: view[0] for key, view in views.items() if view and view[1] == "fused"}
+    matches = sides.partners(files, prediction, others)
+    if roles and fused:
+        files = {key: path for key, path in files.items() if key in fused or views[key] is None}
+        seen = {view_role(key): path for key, path in others.items()}
+        for key, specimen in fused.items():
+            pairs = [(specimen, role) for role in roles if (specimen, role) in seen]
+            matches.update({key: seen[pairs[0]]} if pairs else {})
+    if not matches.keys() & files.keys():
+        first = next(iter(files.values()))
+        raise InputError(
+            f"{prediction}: no file is named like one in {truth}; expected for example {first.name}"
+        )
+    return [(path, matches.get(key)) for key, path in files.items()]
+
+
+def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
+    """Return the cases of a truth that holds more than files of one kind, none of others."""
+    place = options.truth
+    plain = images or (rois.roi_files(place, ()) and not readable(place))
+    if not lists.is_list(place) and (
+        sides.is_file(place) or (plain and not layouts.annotated(place).items)
+    ):
+        return []
+    table = index(place, None if images else "segment", root=options.data_root)
+    return [item for item in table.items if _truth(item, images=images) is not None]
+
+
+def _truth(item: Item, *, images: bool) -> Source | None:
+    """Return the true image or the true labels of a case."""
+    kind = "image" if images else "labels"
+    files = item.files.items()
+    return next(
+        (file for slug, file in files if slug in OUTPUTS and SOCKETS[slug].kind == kind), None
+    )
+
+
+def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> list[Pair]:
+    """Return the cases of an annotated folder."""
+    if options.image not in (None, options.truth):
+        raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
+    names = [item.name for item in items]
+    predictions = sides.named(options.prediction, rois=True)
+    matches = sides.partners(names, options.prediction, predictions)
+    if not matches:  # of programs that leave out folders
+        stems = [imagefiles.image_name(item.image) for item in items]
+        names = stems if len({*stems}) == len(names) else names
+        matches = sides.partners(names, options.prediction, predictions)
+    if not matches:
+        raise InputError(
+            f"{options.prediction}: no file is named like an image in {options.truth}; expected "
+            f"for example {names[0]}.tif"
+        )
+    return [
+        Pair(name, truth, matches.get(name), item.image)
+        for name, item in zip(names, items, strict=True)
+        if (truth := _truth(item, images=images)) is not None
+    ]
+
+
+def _drawn(source: Source, *others: Source | None) -> Source:
+    """Return ROIs as labels of the size of another file of the case, or of an image near them."""
+    if isinstance(source, Masks) or not rois.is_rois(source):
+        return source
+    files = [
+        partner.image if isinstance(partner, Masks) else partner for partner in others if partner
+    ]
+    near = (
+        path for path in readable(source.parent) if sides.bare_name(path) == sides.bare_name(source)
+    )
+    image = next((path for path in files if not rois.is_rois(path)), None) or next(near, None)
+    if image is None:
+        raise InputError(f"{source}: expected an image of its size: --image, or beside the ROIs")
+    return Masks(source.parent, source, read_rules(source.parent), image=image)
+
+
+def _reader(
+    path: Source, options: ScoreOptions, border: int = 0, plane: int | None = None
+) -> Reader:
+    """Return a reader of a file, of a plane of a volume, without objects at a border."""
+    volume = once(path, options.group or "")
+
+    def read() -> Volume:
+        """Decode it on first use."""
+        image = volume()
+        if plane is not None and image.axes == "ZYX":
+            if plane >= len(image.array):
+                raise InputError(f"{path}: expected a plane {plane}, found {len(image.array)}")
+            image = Volume(image.array[plane], image.spacing[1:], "YX")
+        return image.like(without_border(image.array, border)) if border else image
+
+    return cache(read)
+
+
+def side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
+    """Return one set of images, with the labels of the same names."""
+    if labels is None:
+        flat = sides.is_file(path) or readable(path)
+        items = () if flat else index(path, "segment", root=options.data_root).items
+        files = [item.image for item in items] or sides.files_of(path, options.data_root)
+        return ImageSet([_reader(file, options) for file in files])
+    pairs = _pairs(path, labels)
+    missing = [file.name for file, match in pairs if match is None]
+    if missing:
+        raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
+    read = partial(_reader, options=options)
+    return ImageSet([read(file) for file, _ in pairs], [read(match) for _, match in pairs if match])
