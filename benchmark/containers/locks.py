@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from cytosuite.benchmark.containers.sources import follow, runtime_files
-from cytosuite.errors import InputError
 from cytosuite.files import read_text
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 Base: TypeAlias = Literal["slim", "cpu", "cuda"]
-PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+PINNED = re.compile(r"(?m)^([A-Za-z0-9._-]+)==")
 
 
 def lock(root: Path, base: Base) -> Path:
@@ -28,20 +27,9 @@ def lock_files(path: Path) -> list[Path]:
 
 
 def locked(paths: Iterable[Path]) -> set[str]:
-    """Return the packages of lists and their included lists; InputError if one is not pinned."""
-    packages = set()
-    for file in (file for path in paths if path.is_file() for file in lock_files(path)):
-        for line in read_text(file).replace("\\\n", " ").splitlines():
-            text = " ".join(line.partition("#")[0].split())
-            if text and not text.startswith("-r "):
-                pinned = PINNED.fullmatch(text)
-                if pinned is None:
-                    raise InputError(
-                        f"{file}: expected name==version, with --hash=sha256:... or without, "
-                        f"found {text!r}"
-                    )
-                packages.add(plain(pinned[1]))
-    return packages
+    """Return the packages of lists and their included lists; `docker/packages.py` checks a line."""
+    files = (file for path in paths if path.is_file() for file in lock_files(path))
+    return {plain(name) for file in files for name in PINNED.findall(read_text(file))}
 
 
 def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
