@@ -8,34 +8,15 @@ PICTURES ?= 1
 # They reach the commands through the environment.
 export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY NIGHTLY
 
-# Of each goal: <goal>_flags are passed on as --name value, <goal>_placed stand elsewhere; `switches`.
-include benchmark/commands/variables.mk
-ctc_placed := ALGORITHM RUN
-ctc_flags := OUT SERIES TRUTH TRUE_LABELS CROP
-docs_placed := PICTURES REPOSITORY NIGHTLY
-switches += SERIES TRUTH PICTURES
-fuzz_flags := MINUTES SEED
-compare-methods_flags := DATA ENGINE
-$(foreach goal,compare-methods fuzz bundle networks setup peers test test-fast test-long lint format,$(eval $(goal)_placed += DEVICE))
 goals := help setup benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format docs dist clean
-# $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-# A switch is on by 1 or yes, off by 0, no or nothing.
-flag = --$(shell echo $(1) | tr A-Z_ a-z-)
-given = $(strip $(foreach name,$(filter-out $(2),$($(1)_flags)),$(if $(filter-out $(if $(filter $(switches),$(name)),0 no),$($(name))),\
-	$(call flag,$(name)) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
-
-# A variable on the command line that no wanted goal takes is refused, before anything is done.
+# docker/make.py knows the variables of each goal: $(call given,GOAL,NAME ...) gives the options of its command, but for those
+# that its recipe places. A variable on the command line that no wanted goal takes is refused, before anything is done.
+ask = $(PYTHON) docker/make.py
+given = $(shell $(ask) options "$(1)" "$(2)" $(MAKEOVERRIDES))
 wanted := $(or $(MAKECMDGOALS),help)
-of = $($(1)_placed) $($(1)_flags)
-taken := PYTHON $(sort $(foreach goal,$(wanted),$(or $(strip $(call of,$(goal))),$(call of,$(goal:build-%=build)))))
-typed := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
-unknown := $(firstword $(filter-out $(taken) SHELL,$(typed)))
-near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_close_matches(name.upper(), known, 1); \
-	renamed = {"CUDA": "DEVICE=cuda", "SIMULATED": "DATASET", "SITE": "CLUSTER=site.toml"}.get(name); \
-	print(f"it is now {renamed}" if renamed else f"the nearest is {found[0]}" if found else "there are " + " ".join(known))
 ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
-$(if $(unknown),$(error make $(wanted): no variable $(unknown); $(shell $(PYTHON) -c '$(near)' $(unknown) $(taken))))
-$(foreach name,$(filter $(switches),$(taken)),$(if $(filter-out 0 no 1 yes,$($(name))),$(error make $(wanted): expected $(name)=1 or 0, found "$($(name))")))
+refused := $(shell $(ask) check "$(wanted)" "" $(MAKEOVERRIDES))
+$(if $(refused),$(error $(refused)))
 $(if $(filter cpu cuda,$(DEVICE)),,$(error DEVICE must be cpu or cuda, found "$(DEVICE)"))
 endif
 
@@ -61,8 +42,7 @@ $(if $(filter-out $(goals) build-%,$(asked)),$(error make help: no goal $(filter
 
 all_goals = awk -F ':.*\#\# ' '/^\#\#@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*\#\# /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST) && \
 	printf "\nVariables of a goal, NAME=value: make help GOAL; of all: docs/variables.md\n"
-its_variables = awk -F ' *[|] *' -v names="$(taken)" 'BEGIN{split(names, n, " "); for (i in n) left[n[i]]} /^\| `/{gsub("`", "", $$2); if ($$2 in left) printf "%-19s %s%s\n", $$2, $$3, ($$4 ? " [" $$4 "]" : ""); delete left[$$2]} \
-	END{for (name in left) printf "%-19s see docs/variables.md\n", name}' docs/variables.md
+its_variables = $(ask) help "$(asked)" ""
 
 ##@ Use
 help: ## Show all goals; make help GOAL: the variables of one.
@@ -72,19 +52,19 @@ ifneq ($(asked),)
 $(asked): ; @:
 else
 benchmark: .venv/.cytosuite $(NETWORKS) $(dask) ## Generate or read DATASET, run the algorithms, score them, write a report.
-	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
+	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark,DATASET)
 
 segment: .venv/.cytosuite $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
-	@$(BIN)/cytosuite segment $(IMAGES) $(call given,segment)
+	@$(BIN)/cytosuite segment $(IMAGES) $(call given,segment,IMAGES)
 
 apply: .venv/.cytosuite $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES into the folder OUT.
-	@$(BIN)/cytosuite apply $(IMAGES) $(call given,apply)
+	@$(BIN)/cytosuite apply $(IMAGES) $(call given,apply,IMAGES)
 
 train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET, and images REAL, as the model NAME.
-	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" $(call given,train) $(if $(REAL),--data "real=$(REAL)")
+	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" $(call given,train,ALGORITHM DATASET REAL) $(if $(REAL),--data "real=$(REAL)")
 
 simulate: .venv/.cytosuite $(dask) ## Simulate annotated images of DATASET into the new folder OUT.
-	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)
+	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate,DATASET)
 
 list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
 	@$(BIN)/cytosuite list $(call given,list)
@@ -94,29 +74,29 @@ doctor: .venv/.cytosuite ## Look at this machine: engine, GPU, disk, packages, a
 
 ##@ Challenges
 new: .venv/.cytosuite ## Start the algorithm ALGORITHM for TASK: a folder that builds, runs and passes its checks.
-	@$(BIN)/cytosuite new "$(ALGORITHM)" $(call given,new)
+	@$(BIN)/cytosuite new "$(ALGORITHM)" $(call given,new,ALGORITHM)
 
 rehearse: .venv/.cytosuite ## Run ALGORITHM as a platform would, under the limits of PROFILE.
-	@$(BIN)/cytosuite rehearse "$(ALGORITHM)" $(call given,rehearse)
+	@$(BIN)/cytosuite rehearse "$(ALGORITHM)" $(call given,rehearse,ALGORITHM)
 
 export: .venv/.cytosuite ## Write the files of ALGORITHM to upload: image, models, export.json.
-	@$(BIN)/cytosuite export "$(ALGORITHM)" $(call given,export)
+	@$(BIN)/cytosuite export "$(ALGORITHM)" $(call given,export,ALGORITHM)
 
 preflight: .venv/.cytosuite ## Check FILE before its upload: image archive, tarball of models, folder of outputs.
-	@$(BIN)/cytosuite preflight $(FILE) $(call given,preflight)
+	@$(BIN)/cytosuite preflight $(FILE) $(call given,preflight,FILE)
 
 build-evaluation: .venv/.cytosuite ## Build the evaluation container and the ground truth of DATASET; rehearse it on RUN.
-	@$(BIN)/cytosuite build-evaluation "$(or $(DATASET),spheroid)" $(if $(filter process,$(ENGINE)),,--image) $(call given,build-evaluation)
+	@$(BIN)/cytosuite build-evaluation "$(or $(DATASET),spheroid)" $(if $(filter process,$(ENGINE)),,--image) $(call given,build-evaluation,DATASET)
 
 ctc: .venv/.cytosuite ## Write RUN, a run or label images, in the layout of the Cell Tracking Challenge.
-	@$(BIN)/cytosuite export $(ALGORITHM) --ctc "$(RUN)" $(call given,ctc)
+	@$(BIN)/cytosuite export $(ALGORITHM) --ctc "$(RUN)" $(call given,ctc,ALGORITHM RUN)
 
 bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bundles.
-	@$(BIN)/cytosuite maintain bundle "$(ALGORITHM)" $(call given,bundle)
+	@$(BIN)/cytosuite maintain bundle "$(ALGORITHM)" $(call given,bundle,ALGORITHM)
 
 ##@ Scores
 compare: .venv/.cytosuite ## Compare RUN with the run WITH, else the accepted scores of its data; code 1 at a regression.
-	@$(BIN)/cytosuite compare "$(or $(WITH),--accepted)" "$(RUN)" $(call given,compare)
+	@$(BIN)/cytosuite compare "$(or $(WITH),--accepted)" "$(RUN)" $(call given,compare,RUN WITH)
 
 compare-methods: .venv/.networks-$(DEVICE) ## Train and run all methods, those of others too, on the same images; DATA: folder of real ones.
 	@$(BIN)/python performance/methods.py $(call given,compare-methods)
@@ -126,10 +106,10 @@ tables: .venv/.cytosuite ## Write the tables of scores and models in README.md a
 
 ##@ Containers
 build-all: .venv/.cytosuite ## Build the containers of all algorithms but the optional ones, which ALGORITHM=all adds.
-	@$(BIN)/cytosuite build $(ALGORITHM) $(call given,build)
+	@$(BIN)/cytosuite build $(ALGORITHM) $(call given,build-all,ALGORITHM)
 
 build-%: .venv/.cytosuite ## Build the container of one algorithm.
-	@$(BIN)/cytosuite build "$*" $(call given,build)
+	@$(BIN)/cytosuite build "$*" $(call given,build-all,ALGORITHM)
 
 ##@ Development
 networks: .venv/.networks-$(DEVICE) ## Install torch and MONAI, which networks need outside of containers.

@@ -58,8 +58,8 @@ def test_the_variables_of_all_wanted_goals_are_taken_and_others_of_the_environme
     assert done.returncode == 0, done.stderr
     assert "No rule to make target 'bencmark'" in _make("bencmark", "DATASET=x").stderr
     simulate, benchmark = [line for line in done.stdout.splitlines() if "/cytosuite " in line]
-    assert simulate.endswith('simulate "spheroid" --size "mini" --out "a"')
-    assert 'benchmark "spheroid" --size "mini" --engine "docker" --memory "3"' in benchmark
+    assert simulate.endswith('simulate "spheroid" --out a --size mini')
+    assert 'benchmark "spheroid" --engine docker --memory 3 --size mini' in benchmark
 
 
 @pytest.mark.parametrize("goal", GOALS)
@@ -80,7 +80,7 @@ def test_every_variable_reaches_the_command(goal):
         if own.kind == "switch":
             assert f" --{_flag(own.name)}" in line
         elif own.kind == "flag":
-            assert f'--{_flag(own.name)} "{values[own.name]}"' in line, own
+            assert f"--{_flag(own.name)} {values[own.name]}" in line, own
         elif own.name in values and own.name not in {"DEVICE", "BASE_IMAGE", "SIF"}:
             assert re.search(rf"(=|\b){values[own.name]}\b", line), own
 
@@ -95,9 +95,9 @@ def test_a_switch_can_be_off():
 
 def test_words_that_a_recipe_places():
     line = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "REAL=c d", "NAME=m").stdout
-    assert '/cytosuite train "a" "b" --name "m" --engine "auto" --data "real=c d"' in line
+    assert '/cytosuite train "a" "b" --name m --data "real=c d"' in line
     line = _make("-n", "ctc", "RUN=runs/x", "ALGORITHM=a", "OUT=o").stdout
-    assert '/cytosuite export a --ctc "runs/x" --out "o"' in line
+    assert '/cytosuite export a --ctc "runs/x" --out o' in line
     assert ' compare "--accepted" "x"' in _make("-n", "compare", "RUN=x").stdout
     assert ' compare "y" "x"' in _make("-n", "compare", "RUN=x", "WITH=y").stdout
     assert "--image" in _make("-n", "build-evaluation").stdout
@@ -160,5 +160,5 @@ def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
 
 def test_all_containers_are_those_of_the_named_algorithms():
     shown = [_make("-n", "build-all", *words).stdout for words in ([], ["ALGORITHM=all"])]
-    words = [text.partition("/cytosuite build ")[2].split()[0] for text in shown]
-    assert words == ["--engine", "all"]
+    words = [re.search("/cytosuite build ?(.*)", text)[1].strip() for text in shown]
+    assert words == ["", "all"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("algorithms", "benchmark", "datasets", "weights")
-ELSEWHERE = {"Dockerfile", "variables.mk", "pyproject.toml"}  # of a checkout alone
+ELSEWHERE = {"Dockerfile", "pyproject.toml"}  # of a checkout alone
 WEIGHTS = {path.relative_to(ROOT / "weights") for path in ROOT.glob("weights/*/*.safetensors")}
 PAGES = ("CHANGELOG.md", "CITATION.cff", "README.md")
 LEFT_OUT = shutil.ignore_patterns("kernels", "__pycache__", "*.part")

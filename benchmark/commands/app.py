@@ -71,7 +71,7 @@ COMMANDS = {
 }
 MAINTAIN = (
     Command("accept", "maintain", "Accept the scores of a run, for compare --accepted."),
-    Command("tables", "maintain", "Write the tables in the documents, and the variables of make."),
+    Command("tables", "maintain", "Write the tables in the documents, of make's variables too."),
     Command("bundle", "maintain", "Pack models as MONAI bundles: <algorithm>-<model>.zip."),
     Command("migrate", "maintain", "Translate parameters of the published simulators."),
     Command("compile", "maintain", "Compile loops, once per machine: first calls are fast."),

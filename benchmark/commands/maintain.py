@@ -24,7 +24,7 @@ from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, need_folder
 
 PART = "training.bundle"
-MAKE, PAGE = ROOT / "benchmark/commands/variables.mk", ROOT / "docs/variables.md"
+PAGE = ROOT / "docs/variables.md"
 # Goals of the Makefile with the options of a command.
 GOALS = (
     *("benchmark", "segment", "apply", "train", "simulate", "list", "doctor", "new", "rehearse"),
@@ -33,6 +33,7 @@ GOALS = (
 # Options that a recipe sets by itself.
 CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}
 SET = {"compare": {"ACCEPTED"}, "build-evaluation": {"IMAGE"}, "export": CTC}
+SWITCH = "0 or 1"  # of the page, by which docker/make.py knows one
 EVERYWHERE = {"ENGINE": "auto"}  # of the Makefile
 HEAD = "<!-- Written by `cytosuite maintain tables` from the options of the commands. -->"
 
@@ -64,7 +65,7 @@ def tables_command(options: TablesOptions, console: Console) -> int:
 
     need_checkout("a change of the documents")
     runs = accepted()
-    texts = {MAKE: makefile(), PAGE: page()}
+    texts = {PAGE: page()}
     if not options.check:
         for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):
@@ -94,6 +95,7 @@ def variables(goal: str) -> list[Variable]:
         name = meta["metavar"] or meta["flag"].strip("-") or option.name
         use = "placed" if meta["placed"] else "switch" if hints[option.name] is bool else "flag"
         default = "" if option.default in (MISSING, None, False, ()) else str(option.default)
+        default = SWITCH if use == "switch" and not default else default
         listed.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
     more = {
         "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.", "", "placed")],
@@ -107,19 +109,6 @@ def variables(goal: str) -> list[Variable]:
     if any(variable.name == "ENGINE" for variable in listed):
         more.append(Variable("SIF", "Folder of images for ENGINE=apptainer.", "", "placed"))
     return [variable for variable in listed if variable.default != "True"] + more
-
-
-def makefile() -> str:
-    """Return the variables of all goals as text of a Makefile."""
-    lines = ["# Written by `cytosuite maintain tables` from the options of the commands."]
-    switches: dict[str, None] = {}
-    for goal in GOALS:
-        listed = variables(goal)
-        for word, placed in (("flags", False), ("placed", True)):
-            chosen = [variable.name for variable in listed if (variable.kind == "placed") == placed]
-            lines.append(f"{goal}_{word} := {' '.join(chosen)}")
-        switches |= dict.fromkeys(variable.name for variable in listed if variable.kind == "switch")
-    return "\n".join([*lines, f"switches := {' '.join(switches)}", ""])
 
 
 def page() -> str:
