@@ -36,15 +36,15 @@ class Fits:
         self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
         self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
-        self.scores = np.zeros(0)  # of the filter
+        self.scores, self.skew = np.zeros(0), 0.0  # of the filter, and of its noise
 
-    def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
-        """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
-        count = len(self.spots)
+    def add(self, starts: Doubles, scores: Doubles, variance: Blocks, skew: float) -> None:
+        """Fit more spots (N, 7), the clearest first, those that are hardly noise."""
+        count, self.skew = len(self.spots), skew
         before, self.variances = self.variances, variance.at(self.starts[:, PLACE])
         self.scores *= np.sqrt(before / self.variances)
         every = -np.sort(-np.concatenate([self.scores, scores]))
-        number = clearest(every, self.rest.size, self.sigmas)
+        number = clearest(every, self.rest.size, self.sigmas, skew)
         starts = starts[scores >= every[number - 1]] if number else starts[:0]
         if not count and len(starts):
             self.usual = np.median(starts, axis=0)
@@ -122,7 +122,7 @@ class Fits:
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
         rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
-        rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas)]
+        rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas, self.skew)]
         rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
         return rank[_apart(units, p.minimum_distance)]

@@ -42,6 +42,19 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     assert found.gain == pytest.approx(2, rel=0.5)
 
 
+def test_noise_alone_holds_hardly_a_spot():
+    image, spacing = _image((256, 256), [])
+    assert len(find(image, spacing, Parameters()).places) == 0
+
+
+@pytest.mark.parametrize("mean", [0.5, 2])
+def test_single_photons_hardly_make_a_spot(mean):
+    rng = np.random.default_rng(0)
+    images = rng.poisson(mean, (5, 256, 256)).astype(np.uint16)
+    spots = [find(image, (1, 1), Parameters(in_pixels=True, sigmas_um=(1.5,))) for image in images]
+    assert sum(len(of_image.places) for of_image in spots) <= 2
+
+
 @pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
 def test_edges_of_bright_cells_are_no_spots(shape):
     rng, size = np.random.default_rng(2), shape[-1]
