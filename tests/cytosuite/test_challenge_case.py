@@ -71,6 +71,5 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(tmp_path, expected, mistake):
-    with pytest.raises(InputError, match=re.escape(expected)) as caught:
+    with pytest.raises(InputError, match=re.escape(expected)):
         read_case(mistake(tmp_path), FUSE)
-    assert len(str(caught.value).splitlines()) == 1

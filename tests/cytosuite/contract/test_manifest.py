@@ -56,9 +56,8 @@ MISTAKES = [
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     path = _write(tmp_path, mistake(ALGORITHM))
-    with pytest.raises(InputError, match=re.escape(f"{path}: {expected}")) as caught:
+    with pytest.raises(InputError, match=re.escape(f"{path}: {expected}")):
         read_algorithm(path)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["../nuclei", "/etc/passwd", "a\0", "n" * 201, ".", ""])

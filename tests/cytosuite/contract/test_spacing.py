@@ -41,7 +41,6 @@ def test_one_wrong_unit_is_corrected_and_told(factor, stated, word, size):
     assert "a nucleus of 15 pixels is" in line
     assert f"read as {word}, which is" in line
     assert "--spacing z,y,x or acquisition-metadata.json" in line
-    assert len(line) < 300
     assert plausible(found).origin.warnings == (line,)
 
 
@@ -87,10 +86,8 @@ def test_slices_that_look_like_an_edge_of_the_plane_are_told(shape, odd):
     "spacing", [(3.0, 9e4, 9e4), (200.0, 0.0001, 5e4), (3e4, 3e4), (1e-12, 1e-12, 1e-12)]
 )
 def test_a_size_that_nothing_explains_is_refused_in_one_line(spacing):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match="makes no sense.*expected 0.01 to 50 µm"):
         plausible(_volume(spacing))
-    assert "makes no sense" in str(error.value)
-    assert "expected 0.01 to 50 µm" in str(error.value)
 
 
 def test_a_size_that_the_user_names_is_never_changed():

@@ -12,11 +12,6 @@ def _counts(photons, seed=0, camera=EMCCD):
     return camera.expose(np.full(SHAPE, 100 + 12 * photons, np.float32), seed).astype(float)
 
 
-def _correlation(noise, axis):
-    first, second = (np.take(noise, range(a, noise.shape[axis] - 1 + a), axis) for a in (0, 1))
-    return np.corrcoef(first.ravel(), second.ravel())[0, 1]
-
-
 @pytest.mark.parametrize("photons", [0, 0.6, 20])
 def test_counts_have_mean_and_variance_of_the_camera(photons):
     counts = _counts(photons)
@@ -25,12 +20,6 @@ def test_counts_have_mean_and_variance_of_the_camera(photons):
         100 + 12 * photons, abs=4 * (variance / counts.size) ** 0.5
     )
     assert counts.var() == pytest.approx(variance, rel=0.03)
-
-
-def test_a_lag_correlates_neighbours_along_x_alone():
-    noise = _counts(20)
-    assert _correlation(noise, 2) == pytest.approx(0.1 * 0.9 / (0.1**2 + 0.9**2), abs=0.01)
-    assert _correlation(noise, 1) == pytest.approx(0, abs=0.01)
 
 
 def _scene(bright=20.0):

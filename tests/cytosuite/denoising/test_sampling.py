@@ -39,12 +39,9 @@ def _exact(predicts, hidden=MEAN):
     return network
 
 
-@pytest.mark.parametrize(
-    ("arguments", "guidance"),
-    [(TINY, 2), (TINY.model_copy(update={"conditioned": False}), 1), (TWO, 2), (PLACED, 1)],
-)
+@pytest.mark.parametrize(("arguments", "guidance"), [(TWO, 2), (PLACED, 1)])
 def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
-    network, sketch = random_network(arguments), _sketch((4, 140, 140))
+    network, sketch = random_network(arguments), _sketch((4, 84, 84))
     if arguments.channels > 1:
         sketch = np.stack([sketch, sketch[:, ::-1]])
     process = _process(solver="ddim", eta=0.5, steps=3, t_start=700, guidance=guidance)
@@ -152,13 +149,6 @@ def test_channels_have_their_own_sketch_contrast_and_noise():
     assert abs(np.corrcoef([field.ravel() for field in [*fields, extra]])[0, 1:]).max() < 0.2
     assert extra.min() > 0
     assert extra.mean() == pytest.approx((np.pi / 2) ** 0.5, rel=0.1)  # Rayleigh's, of scale 1
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7)])
-def test_small_and_odd_images_are_made(shape):
-    made = synthesise(np.ones(shape, np.float32), random_network(), TINY, _process(), tile=WIDE)
-    assert made.values.shape == shape
-    assert np.isfinite(made.values).all()
 
 
 def test_a_blurred_sketch_has_the_contrast_of_images():

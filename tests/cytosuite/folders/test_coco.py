@@ -57,14 +57,6 @@ def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
     assert item.labels.read().volume.array.tolist() == [[0, 1, 1, 1]] * 3
 
 
-def test_polygons_with_a_common_edge_share_no_pixel(tmp_path):
-    halves = [[0, 0, 4, 0, 0, 4], [4, 0, 4, 4, 0, 4]]
-    (item,) = annotated(_coco(tmp_path, [{"segmentation": [half]} for half in halves])).items
-    volume, _, counts = item.labels.read()
-    assert volume.array.tolist() == [[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 2]]
-    assert counts["overlapping"] == 0
-
-
 WHOLE = [0, 0, 4, 0, 4, 3, 0, 3]
 
 

@@ -161,6 +161,5 @@ MISTAKES = [_fused_alone, _two_fused_images, _two_lists]
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, mistake):
     mistake(tmp_path)
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as caught:
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         index(tmp_path, "fuse")
-    assert len(str(caught.value).splitlines()) == 1

@@ -1,5 +1,7 @@
 """Lists of published programs."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -96,7 +98,7 @@ def test_a_dataset_of_a_file_is_named_by_its_path(home):
 
 
 MISTAKES = [
-    ("x_train.csv: expected rows like images/a.h5;masks/a.h5, found none", "\n;\n"),
+    ("expected rows like images/a.h5;masks/a.h5, found none", "\n;\n"),
     ("row 1: expected the path of an image (.mha, .tif,", "image;mask\nimages/a.h5;masks/a.h5\n"),
     ("row 1: expected image;mask or the image alone, found 3", "images/a.h5;masks/a.h5;0.5\n"),
     ("row 3: no such file: 'images/c.h5'; paths are relative to", "images/a.h5\n\nimages/c.h5\n"),
@@ -105,16 +107,12 @@ MISTAKES = [
     ("row 3: images/a.h5 stands in it twice", "images/a.h5;masks/a.h5\nimages/b.h5\nimages/a.h5\n"),
     ("row 1: expected a mask in a file of its own, found the image", "images/a.h5;images/a.h5\n"),
     ("aaa' cannot be opened ([Errno 36] File name too long", "a" * 5000 + ".h5\n"),
-    ("x_train.csv: expected a text in UTF-8, found the byte 0xff at 12", b"images/a.h5;\xff\xfe\n"),
+    ("expected a text in UTF-8, found the byte 0xff at 12", b"images/a.h5;\xff\xfe\n"),
 ]
 
 
 @pytest.mark.parametrize(("expected", "text"), MISTAKES)
 def test_explains_a_wrong_list(home, expected, text):
     path = _list(home, text)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=f"{re.escape(str(path))}: .*{re.escape(expected)}"):
         find_images(home, ["*"])
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert expected in message
-    assert len(message.splitlines()) == 1

@@ -35,7 +35,7 @@ def _mapped(array, folder):
     return found
 
 
-@pytest.mark.parametrize("planes", [None, 1, 2, 3, 7, 99])
+@pytest.mark.parametrize("planes", [None, 2, 7, 99])
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
@@ -50,7 +50,7 @@ def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "CZYX"])
-@pytest.mark.parametrize("dtype", ["u1", ">u2", "i4", "f4", "u8"])
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])
 def test_images_larger_than_the_memory_lie_on_disk(
     tmp_path, small_memory, suffix, compress, axes, dtype
 ):
@@ -73,14 +73,11 @@ def test_images_larger_than_the_memory_lie_on_disk(
 
 
 def test_the_order_of_bytes_is_that_of_this_machine(tmp_path, small_memory):
-    tifffile.imwrite(tmp_path / "a.tif", RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
-    head = "ObjectType = Image\nNDims = 3\nDimSize = 30 40 7\nElementType = MET_USHORT\n"
-    head += "BinaryDataByteOrderMSB = True\nElementDataFile = LOCAL\n"
-    (tmp_path / "a.mha").write_bytes(head.encode() + RAMP.astype(">u2").tobytes())
-    for name in ("a.tif", "a.mha"):
-        for found in (read(tmp_path / name).array, *slabs(tmp_path / name, 99)):
-            assert found.dtype.isnative
-            np.testing.assert_array_equal(found, RAMP)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
+    for found in (read(path).array, *slabs(path, 99)):
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, RAMP)
 
 
 OTHERS = {

@@ -1,5 +1,6 @@
 """Images and results as layers with scale in µm, and layers as images: without napari."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,9 +50,8 @@ def test_painting_begins_an_object_of_its_own(dtype, largest, kept):
     paint_anew(_layer(array, {}))  # an image
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5", ".ome.zarr", ".ozx"])
-def test_every_format_has_its_scale_in_um(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
+def test_an_image_has_its_scale_in_um(tmp_path):
+    path = tmp_path / "a.ome.zarr"
     write(path, Volume(BLOCK, SPACING))
     ((array, given, kind),) = get_reader(str(path))(str(path))
     np.testing.assert_array_equal(array, BLOCK)
@@ -150,9 +150,8 @@ def _below_zero(layer):
 def test_mistakes_are_one_line(mistake):
     given = {"scale": SPACING, "units": ("um",) * 3, "metadata": {}, "name": "a"}
     layer = _layer(BLOCK, {**given, "axis_labels": tuple("zyx")})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         mistake(layer)
-    assert mistake.__doc__ in str(caught.value)
 
 
 def test_the_sample_is_an_image_with_its_labels():

@@ -7,7 +7,6 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.networks import tiling as module
 from cytosuite.networks.tiling import (
-    are_multiples,
     fit,
     least,
     paste,
@@ -54,15 +53,6 @@ def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
             assert kept.start - read.start >= halo[axis] or read.start == kept.start == 0
             assert read.stop - kept.stop >= halo[axis] or kept.stop == shape[axis]
             assert (crop.start, crop.stop) == (kept.start - read.start, kept.stop - read.start)
-
-
-def test_by_hand():
-    tiles = plan((10,), (8,), (2,))
-    assert [(t.input, t.output) for t in tiles] == [
-        ((slice(0, 7),), (slice(0, 5),)),
-        ((slice(3, 10),), (slice(5, 10),)),
-    ]
-    assert _computed_ratio((10,), tiles) == 1.4
 
 
 def test_a_network_with_pooling_gives_exactly_the_untiled_result():
@@ -127,13 +117,6 @@ def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
         for tile in plan(shape, smallest, halo, multiple=MULTIPLE)
         for part, size in zip(tile.input, smallest, strict=True)
     )
-
-
-def test_sides_are_checked_one_by_one():
-    assert are_multiples((4, 8, 16), (2, 4, 4))
-    assert not are_multiples((4, 8, 18), (2, 4, 4))
-    with pytest.raises(ValueError, match="zip"):
-        are_multiples((4, 8), (2, 4, 4))
 
 
 @pytest.mark.parametrize("shape", [(30, 80, 90), (1, 200, 300), (100, 20, 20)])

@@ -32,13 +32,6 @@ def by_wins(own):
     return win_ranks(own, once(own), 0.05)[0].tolist()
 
 
-def test_both_orders_of_ranks_and_means_by_hand(scored):
-    own = scored(a=[0.9, 0.3], b=[0.5, 0.5], c=[0.6, 0.6], d=[0.0, 0.2])
-    assert by_mean(own) == [1, 3, 1, 4]  # means 0.6, 0.5, 0.6, 0.1
-    # ranks per case: a 1 3, b 3 2, c 2 1, d 4 4 -> means 2, 2.5, 1.5, 4
-    assert by_case(own) == [2, 3, 1, 4]
-
-
 def test_test_then_rank_counts_significant_wins_by_hand(scored):
     # 8 cases: p of a win in all is 1/256; two-sided 2/256, of 3 pairs 6/256 = 0.023 after Holm
     low = np.linspace(0.1, 0.2, 8)

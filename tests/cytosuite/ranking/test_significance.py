@@ -108,18 +108,6 @@ def test_a_tier_begins_behind_any_member_that_is_better():
     assert tiers([], set()) == {}
 
 
-def test_size_of_a_difference_by_hand(scored):
-    own = scored(a=[0.5, 0.7, 0.9, 0.4], b=[0.4, 0.5, 0.6, 0.0])
-    found = pairwise(own, "ab")
-    # differences 0.1 0.2 0.3 0.4, all positive: p = 1/16, two-sided 2/16
-    assert found["a", "b"].median == pytest.approx(0.25)
-    assert found["a", "b"].rank_biserial == 1.0
-    assert found["a", "b"].p == pytest.approx(2 / 16)
-    assert found["b", "a"].median == pytest.approx(-0.25)
-    assert (found["b", "a"].rank_biserial, found["b", "a"].p) == (-1.0, 2 / 16)
-    assert np.isnan(found["a", "b"].low)
-
-
 def test_failures_without_a_worst_value_have_a_place_in_the_test_and_none_in_the_median(scored):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -4,7 +4,7 @@ from situations import drawn
 
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation import assembly as module
-from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned, renumber
+from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
 from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
@@ -118,8 +118,7 @@ def together(labels, planned):
     return assembly.finish()
 
 
-@pytest.mark.parametrize("on_disk", [False, True])
-@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("backwards", "on_disk"), [(False, False), (True, True)])
 def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, monkeypatch):
     if on_disk:
         monkeypatch.setattr(large, "fits", lambda size: False)
@@ -166,9 +165,3 @@ def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():
     assert in_core([[19.4 - start], [19.5 - start], [99]], last, (40,)).tolist() == [0, 1, 1]
     assert in_core([[17.5 - start]], last, (40,), 2).tolist() == [True]
     assert in_core([], first, (40,)).tolist() == []
-
-
-def test_numbers_follow_the_first_voxels():
-    labels = np.array([[[0, 9, 9, 2, 0, 5, 2]], [[7, 9, 0, 0, 2, 8, 8]]], np.uint32)
-    assert renumber(labels)[[9, 2, 5, 7, 8]].tolist() == [1, 2, 3, 4, 5]
-    np.testing.assert_array_equal(labels, [[[0, 1, 1, 2, 0, 3, 2]], [[4, 1, 0, 0, 2, 5, 5]]])

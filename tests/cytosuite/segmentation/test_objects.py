@@ -13,12 +13,6 @@ from cytosuite.segmentation.objects import (
 )
 
 
-def square(size=20, low=5, high=15):
-    labels = np.zeros((size, size), np.int32)
-    labels[low:high, low:high] = 1
-    return labels
-
-
 def test_the_level_is_a_fraction_of_the_own_mean_of_each_object():
     labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
     signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)  # means 80 and 8
@@ -27,22 +21,6 @@ def test_the_level_is_a_fraction_of_the_own_mean_of_each_object():
     np.testing.assert_array_equal(signal >= level, [[1, 1, 0, 1, 1, 0]])
     flat = own_level(labels, signal, 20 * one, factor=1.0, weight=0.0)
     np.testing.assert_array_equal(flat, 20 * one)
-
-
-def test_opening_removes_a_thin_spike_and_keeps_the_body():
-    labels = square(30, 8, 22)
-    labels[15, 22:28] = 1
-    opened = open_objects(labels, (1.0, 1.0), 3.0)
-    assert not opened[15, 23:].any()
-    assert opened[8:22, 8:22].sum() > 0.85 * 14**2
-    assert not opened[labels == 0].any()
-
-
-def test_opening_takes_nothing_off_along_an_axis_of_long_voxels():
-    labels = np.zeros((5, 20, 20), np.int32)
-    labels[1:4, 5:15, 5:15] = 1
-    opened = open_objects(labels, (4.0, 1.0, 1.0), 2.0)
-    np.testing.assert_array_equal(np.flatnonzero(opened.any(axis=(1, 2))), [1, 2, 3])
 
 
 def test_kept_objects_are_numbered_without_gaps():

@@ -1,13 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
 from cytosuite.datasets.calibration.compare import (
     compare,
-    facts_of,
     floor,
-    for_json,
     judge,
     mean_scores,
     misplaced,
@@ -45,15 +41,6 @@ def test_the_nearer_images_score_higher(three):
     assert rows["grey_inside"].real[1] == pytest.approx(160, rel=0.25)  # 40 photons, dark taken off
     before, after = mean_scores(list(rows.values()))
     assert after > before
-
-
-def test_facts_are_json(three):
-    rows = compare(three[0], None, three[2])
-    text = json.dumps(for_json(rows), allow_nan=False)
-    assert "null" in text  # nothing before
-    facts = json.loads(json.dumps(for_json(facts_of(three[0])), allow_nan=False))
-    assert facts["stacks"] == facts["annotated"] == 2
-    assert len(facts["per_stack"]["signal"]) == 3
 
 
 def side(toy, seeds, **changes):

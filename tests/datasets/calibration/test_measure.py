@@ -43,12 +43,6 @@ def test_multiplication_is_told_from_gain(rng):
     assert noise.excess == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("lag", [0.0, 0.05])
-def test_a_lag_is_measured(rng, lag):
-    found = seen(rng, scene(), gain=12, offset=100, read_noise=0.15, excess=1.0, lag=lag)
-    assert found.lag == pytest.approx(lag, abs=0.01)
-
-
 def test_structure_is_not_noise():
     mean, second, _, _ = transfer_curve(scene().astype(float))
     assert (second < 0.01 * mean).all()  # the light itself, without any noise

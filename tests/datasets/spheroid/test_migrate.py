@@ -215,11 +215,8 @@ def test_no_shot_noise_is_many_photons(translated):
     ],
 )
 def test_mistakes_are_one_line(translated, changes, text):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=f"params.json.*{text}"):
         translated(FIRST, **changes)
-    assert "params.json" in str(error.value)
-    assert text in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '{"colour": 1}'])

@@ -39,9 +39,8 @@ MISTAKES = {
 @pytest.mark.parametrize("message", MISTAKES)
 def test_explains(message):
     arguments = {"truth": image(), "prediction": image(), "data_range": 1.0}
-    with pytest.raises(InputError, match=re.escape(message)) as error:
+    with pytest.raises(InputError, match=re.escape(message)):
         pair(**arguments | MISTAKES[message])
-    assert "\n" not in str(error.value)
 
 
 def test_chunks_pair_voxels_whatever_the_layouts():

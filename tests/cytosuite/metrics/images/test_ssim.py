@@ -95,11 +95,10 @@ def test_a_failing_thread_is_not_silent(monkeypatch):
         ssim(*images(), data_range=1.0)
 
 
-@pytest.mark.parametrize("dtypes", [("u2", "u2"), ("f8", "i4"), (">f4", "f4")], ids=str)
-@pytest.mark.parametrize("planes", [11, 43, 80])
-def test_columns_side_by_side_on_disk_have_the_value_of_those_in_memory(dtypes, planes, mapped):
+@pytest.mark.parametrize("planes", [11, 80])
+def test_columns_side_by_side_on_disk_have_the_value_of_those_in_memory(planes, mapped):
     rng = np.random.default_rng(planes)
-    both = [rng.integers(0, 200, (planes, 29, 300)).astype(dtype) for dtype in dtypes]
+    both = [rng.integers(0, 200, (planes, 29, 300)).astype(dtype) for dtype in ("f8", "i4")]
     places = both, [mapped(array) for array in both], [mapped(both[0]), both[1]]
     assert len({ssim(*given, data_range=255.0) for given in places}) == 1
 

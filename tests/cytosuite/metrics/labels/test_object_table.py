@@ -56,15 +56,6 @@ def test_the_partner_is_the_true_object_with_the_highest_iou():
     assert (found["truth_label"].tolist(), found["iou"].tolist()) == ([2], [0.5])
 
 
-def test_large_labels_cost_no_memory_for_all_below(box):
-    large = np.where(box == 7, np.int64(2**62), 0)
-    large[4, 7, 8] = 2**40
-    found = object_table(large, SPACING, truth=large)
-    assert found["label"].tolist() == found["truth_label"].tolist() == [2**40, 2**62]
-    full = np.full((2, 2), 2**50)  # no background
-    assert object_table(full, (1.0, 1.0))["label"].tolist() == [2**50]
-
-
 def test_explains(box):
     mistakes = {
         "labels must not be negative, found -1": (-(box > 0).astype(np.int8), SPACING),

@@ -167,9 +167,6 @@ def test_images_of_a_camera_have_a_value_by_themselves_and_none_by_the_published
 
 def test_the_scale_is_that_of_the_real_images():
     real, synthetic = _camera(0.95), _camera(0.8)
-    value = edge_degradation(real, synthetic)
-    twice = [Volume(2 * v.array + 1000, v.spacing) for v in (real, synthetic)]
-    assert edge_degradation(*twice) == pytest.approx(value, rel=0.01)
     # the range of the synthetic ones does not matter: brighter edges are stronger edges
     bright = Volume(100 + 2 * (synthetic.array - 100), synthetic.spacing)
     assert edge_curves(real, bright).synthetic == pytest.approx(

@@ -78,14 +78,6 @@ def test_cut_objects_keep_what_does_not_depend_on_shape():
     assert not any(isnan(found[name][1]) for name in OTHER)
 
 
-def test_large_labels_change_nothing():
-    scene, expected = boxes(dtype=np.uint64), object_features(boxes())
-    scene.labels[scene.labels == 100] = 2**40
-    found = object_features(scene)
-    for name in FEATURES:
-        assert np.array_equal(found[name], expected[name], equal_nan=True)
-
-
 def test_unsigned_grey_values_and_a_mean_of_zero():
     scene = boxes()
     grey = np.where(scene.labels == 3, 60000, 0).astype(np.uint16)

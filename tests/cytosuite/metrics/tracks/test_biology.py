@@ -66,27 +66,10 @@ class TestBranching:
         values = [metric(truth, found) for metric in (bc0, bc1, bc2, bc3)]
         assert values == [float(late <= within) for within in range(4)]
 
-    def test_the_number_of_daughters_must_agree(self):
-        three = lineage((1, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1), (4, 3, 5, 1))
-        assert bc3(DIVIDES, three) == 0.0
-        assert bc3(three, DIVIDES) == 0.0
-
-    def test_another_daughter_is_not_right(self):
-        other = lineage((1, 0, 2), (2, 3, 5, 1), (4, 3, 5, 1), (3, 3, 5))
-        assert bc3(DIVIDES, other) == 0.0
-
     def test_daughters_of_another_mother_are_not_right(self):
         truth = lineage((1, 0, 2), (4, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1))
         found = lineage((1, 0, 2), (4, 0, 2), (2, 3, 5, 4), (3, 3, 5, 4))
         assert bc3(truth, found) == 0.0
-
-    def test_spurious_divisions_count(self):
-        truth = lineage((1, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1), (4, 0, 2), (5, 3, 5), (6, 3, 5))
-        found = lineage(
-            (1, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1), (4, 0, 2), (5, 3, 5, 4), (6, 3, 5, 4)
-        )
-        assert bc0(truth, found) == pytest.approx(2 / 3)
-        assert bc0(found, truth) == pytest.approx(2 / 3)
 
     def test_a_true_division_is_found_once(self):
         """The mother is broken, and each of her parts has daughters at about the right time."""
@@ -111,9 +94,6 @@ class TestCellCycle:
             (6, two + 1, 9, 3),
             (7, two + 1, 9, 3),
         )
-
-    def test_same_lengths_are_perfect_wherever_they_are(self):
-        assert cca(self.family(3, 5), self.family(5, 3)) == 1.0
 
     def test_one_of_two_cycles_is_longer(self):
         assert cca(self.family(3, 5), self.family(3, 6)) == 0.5

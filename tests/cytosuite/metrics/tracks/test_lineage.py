@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from cytosuite.errors import InputError
@@ -51,7 +49,5 @@ def test_explains():
 def test_only_the_first_twenty_problems_are_shown():
     problems = [f"label {number}: bad" for number in range(1, 24)]
     expected = "23 format errors, nothing was read: label 1: bad; "
-    with pytest.raises(InputError, match=f"^{re.escape(expected)}") as error:
+    with pytest.raises(InputError, match=f"^{expected}.*label 20: bad; and 3 more$"):
         refuse(problems, "nothing was read")
-    assert str(error.value).endswith("label 20: bad; and 3 more")
-    assert "\n" not in str(error.value)

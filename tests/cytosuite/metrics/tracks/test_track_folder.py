@@ -109,9 +109,9 @@ TABLES = {
 
 def refused(result, message, problems=1):
     """Hold that reading is refused with a message that holds another."""
-    with pytest.raises(InputError, match=re.escape(message)) as error:
+    start = f"^{problems} format errors?, nothing was read: .*"
+    with pytest.raises(InputError, match=start + re.escape(message)):
         read_sequence(result)
-    assert re.match(f"{problems} format errors?, nothing was read: ", str(error.value))
 
 
 @pytest.mark.parametrize(("message", "contents"), FRAMES.items())
@@ -210,7 +210,6 @@ def test_an_unknown_name_is_refused_with_those_there_are(scored):
 def test_problems_of_both_folders_stand_in_one_message(scored):
     (scored[0] / "TRA" / "man_track002.tif").unlink()
     (scored[1] / "res_track.txt").write_text("")
-    with pytest.raises(InputError, match="^2 format errors, nothing was scored: ") as error:
+    both = "^2 format .*man_track002.tif: no such file.*01_RES/res_track.txt: no rows"
+    with pytest.raises(InputError, match=both):
         score_tracks(*scored)
-    assert "man_track002.tif: no such file" in str(error.value)
-    assert "01_RES/res_track.txt: no rows" in str(error.value)

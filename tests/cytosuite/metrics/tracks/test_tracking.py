@@ -10,7 +10,6 @@ from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.tracking import (
     TrackingErrors,
-    aogm,
     det,
     det_without_penalty,
     lnk,
@@ -72,26 +71,6 @@ def test_a_link_over_a_gap():
     assert errors(truth, unlinked) == TrackingErrors(0, 0, 0, 0, 1, 0)
     assert errors(unlinked, truth) == TrackingErrors(0, 0, 0, 1, 0, 0)
     assert (lnk(truth, unlinked), tra(truth, unlinked)) == (0.0, pytest.approx(1 - 1.5 / 21.5))
-
-
-def test_exchanged_tracks_have_two_extra_and_two_absent_links():
-    truth = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "1122")
-    found = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "2211")
-    assert errors(truth, found) == TrackingErrors(0, 0, 0, 2, 2, 0)
-    assert lnk(truth, found) == 0.0
-    assert det(truth, found) == 1.0
-
-
-def test_links_of_an_object_that_covers_two_cells_are_not_looked_at():
-    truth = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "1122")
-    merged = films.sequence([(1, 0, 1), (2, 0, 0)], "1122", "1111")
-    assert errors(truth, merged) == TrackingErrors(1, 0, 0, 0, 2, 0)
-
-
-def test_a_cell_missed_in_the_middle_takes_two_links_with_it():
-    found = films.sequence([(1, 0, 0), (2, 2, 2)], "1111", "....", "2222")
-    assert errors(films.one_track(), found) == TrackingErrors(0, 1, 0, 0, 2, 0)
-    assert aogm(films.one_track(), found) == 13.0
 
 
 def test_sparse_annotation_is_without_penalty_for_what_was_not_annotated():
