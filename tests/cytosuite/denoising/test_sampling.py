@@ -41,7 +41,7 @@ def _exact(predicts, hidden=MEAN):
 
 @pytest.mark.parametrize(("arguments", "guidance"), [(TWO, 2), (PLACED, 1)])
 def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
-    network, sketch = random_network(arguments), _sketch((4, 84, 84))
+    network, sketch = random_network(arguments), _sketch((4, 140, 140))
     if arguments.channels > 1:
         sketch = np.stack([sketch, sketch[:, ::-1]])
     process = _process(solver="ddim", eta=0.5, steps=3, t_start=700, guidance=guidance)

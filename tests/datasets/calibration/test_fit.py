@@ -47,19 +47,19 @@ def begin(**centres):
 
 def test_what_was_simulated_is_found_again(toy, real):
     lines = []
-    fitted = fit(real, begin(), toy, rounds=8, cases=6, seed=5, say=lines.append)
+    fitted = fit(real, begin(), toy, rounds=6, cases=6, seed=5, say=lines.append)
     camera, nucleus = fitted.parameters["camera"], fitted.parameters["nucleus"]
     assert np.sqrt(np.prod(camera["photons"])) == pytest.approx(40, rel=0.2)
     assert np.mean(camera["background_photons"]) == pytest.approx(0.5, abs=0.15)
     assert np.mean(nucleus["diameter_um"]) == pytest.approx(10, rel=0.06)
     assert camera["gain"] == 4.0
-    assert len(lines) == len(fitted.misfits) == 8
+    assert len(lines) == len(fitted.misfits) == 6
     first, last = (abs(fitted.misfits[n]["camera.photons"]) for n in (0, -1))
     assert last < 0.3 * first
     low, high = camera["photons"]
     assert low < 25  # ranges cover what differs between stacks
     assert high > 65
-    assert lines[0].startswith("round 1 of 8, real against simulated: ")
+    assert lines[0].startswith("round 1 of 6, real against simulated: ")
     assert not any(
         knob.statistic in line for knob in KNOBS for line in lines if "_" in knob.statistic
     )

@@ -78,7 +78,7 @@ def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):
 
 def test_colonies_are_seen(tmp_path):
     out = learn(
-        "nuclei", real(tmp_path / "labels", 6, **COLONIES), tmp_path / "m.toml", rounds=4, cases=6
+        "nuclei", real(tmp_path / "labels", 4, **COLONIES), tmp_path / "m.toml", rounds=2, cases=4
     )
     found = read_recipe(out).parameters
     assert found["foreground"] == "discs"
