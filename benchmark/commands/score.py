@@ -8,28 +8,21 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results import cases, facts, objects, pairs, points
+from cytosuite.benchmark.results import answers, cases, facts, objects, pairs
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.store.pool import Lost
 from cytosuite.benchmark.terminal import console as terminal
 from cytosuite.benchmark.terminal import table as tables
-from cytosuite.contract.points import Points
 from cytosuite.errors import InputError, pick
 from cytosuite.folders.masks import Masks
-from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
-from cytosuite.metrics.evidence import Facts, gather
-from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.metrics.labels.prepare import grey_doubt
-from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
+from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
+from cytosuite.metrics.labels import overlap, prepare
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
-from cytosuite.volume import Volume
-from cytosuite.volume.large import blank
 
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 OF_TRACKS = {
@@ -107,7 +100,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
     if options.edges == "published" and not (listed or EDGES in {m.evidence for m in metrics}):
         raise InputError("--edges published: expected a metric like edge_degradation, found none")
     by_case = [metric for metric in metrics if metric.scope == "case"]
-    if options.objects and not (listed or OVERLAP in {m.evidence for m in by_case}):
+    if options.objects and not (listed or overlap.OVERLAP in {m.evidence for m in by_case}):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     if by_case:
         listed = listed or pairs.image_pairs(options, {metric.family for metric in by_case})
@@ -142,18 +135,18 @@ def _score_cases(
     options: ScoreOptions,
     scores: FileScores,
     step: terminal.Step,
-    pieces: Sequence[tuple[pairs.Pair, Path]],
+    pieces: Sequence[tuple[pairs.FilePair, Path]],
 ) -> None:
     """Add the metrics of all cases, each with the place for the table of its objects."""
     labelled = (pair.prediction for pair, _ in pieces if pair.spacing is None)
     files = [path for path in labelled if isinstance(path, Path)]
-    answers: dict[int, tuple[cases.Answer, dict[str, list[str]]]] = {}
+    scored: dict[int, tuple[answers.Answer, dict[str, list[str]]]] = {}
     step(0, len(pieces), pieces[0][0].name)
-    for number, scored in beside(files).each(partial(_score_case, metrics, options), pieces):
-        assert not isinstance(scored, Lost)
-        answers[number] = scored
-        step(len(answers), len(pieces), pieces[number][0].name)
-    ordered = [answers[number] for number in range(len(pieces))]
+    for number, case in beside(files).each(partial(_score_case, metrics, options), pieces):
+        assert not isinstance(case, Lost)
+        scored[number] = case
+        step(len(scored), len(pieces), pieces[number][0].name)
+    ordered = [scored[number] for number in range(len(pieces))]
     scores.doubts = grouped(
         {side: line for _, doubts in ordered for side, line in doubts.items()}, "file"
     )
@@ -163,84 +156,56 @@ def _score_cases(
 
 
 def _score_case(
-    metrics: cases.Metrics, options: ScoreOptions, piece: tuple[pairs.Pair, Path]
-) -> tuple[cases.Answer, dict[str, list[str]]]:
+    metrics: cases.Metrics, options: ScoreOptions, piece: tuple[pairs.FilePair, Path]
+) -> tuple[answers.Answer, dict[str, list[str]]]:
     """Return the scores of a prediction, with the doubts about both files."""
     pair, table = piece
     readers, of_points = pair.readers(options), pair.spacing is not None
     judged = (0, options.radius) if of_points else (options.min_object_voxels, None)
     if pair.prediction is None:
-        answer = cases.measure("", pair.name, metrics, Facts({}), "missing output")
+        answer = cases.measure("", pair.name, metrics, evidence.Facts({}), "missing output")
     else:
-        known = options.data_range is not None and not of_points
-        data_range = (lambda: options.data_range or 0.0) if known else None
-        own = facts.case_facts(readers, data_range, options.spacing, *judged)
-        answer = _measured(pair.name, metrics, own)
+        ranged = options.data_range is not None and not of_points
+        data_range = (lambda: options.data_range or 0.0) if ranged else None
+        pair_facts = facts.case_facts(readers, data_range, options.spacing, *judged)
+        answer = _measured(pair.name, metrics, pair_facts)
     doubts: dict[str, list[str]] = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
     for side in ("truth", "prediction") if of_labels else ():
-        if side in readers and (line := grey_doubt(readers[side]().array)):
+        if side in readers and (line := prepare.grey_doubt(readers[side]().array)):
             doubts[side] = [line]
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
         if isinstance(source, Masks) and (lines := readers[side]().origin.warnings):
             doubts[side] = [*doubts.get(side, ()), *lines]
     doubts = {f"{side} {pair.name}": lines for side, lines in doubts.items()}
     if options.objects:
-        (_write_points if of_points else _write_objects)(table, options, readers, answer)
+        write = answers.write_points if of_points else answers.write_objects
+        write(table, readers, answer, options.spacing, *judged)
     return answer, doubts
 
 
-def _total(metrics: cases.Metrics, scores: FileScores, answers: Sequence[cases.Answer]) -> None:
+def _total(metrics: cases.Metrics, scores: FileScores, scored: Sequence[answers.Answer]) -> None:
     """Add the values of the cases, and each metric over all of them."""
-    scores.cases = {answer.case: dict(answer.values) for answer in answers}
-    scores.failed = [answer.case for answer in answers if answer.status != "ok"]
+    scores.cases = {answer.case: dict(answer.values) for answer in scored}
+    scores.failed = [answer.case for answer in scored if answer.status != "ok"]
     for metric in metrics:
         total = _mean(scores, metric.name) | {"failed": len(scores.failed)}
         if metric.worst is None:
             total["undefined"] -= len(scores.failed)
         if metric.evidence.pool is not None and not scores.failed:
-            parts = [answer.evidence[metric.evidence] for answer in answers]
+            parts = [answer.evidence[metric.evidence] for answer in scored]
             total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
 
 
-def _write_points(
-    path: Path, options: ScoreOptions, readers: Mapping[str, Any], answer: cases.Answer
-) -> None:
-    """Write class, partner and distance of each point of a case."""
-    truth, labels = readers["truth"](), readers.get("labels")
-    none = Points(np.zeros((0, len(truth.spacing))), truth.spacing)
-    found = readers["prediction"]() if "prediction" in readers else none
-    matched = answer.evidence.get(MATCHED_POINTS) or matched_points(
-        truth.array, found.array, truth.spacing, options.radius
-    )
-    points.write_point_scores(path, matched, truth, found, labels and labels().array)
-
-
-def _write_objects(
-    path: Path, options: ScoreOptions, readers: Mapping[str, Any], answer: cases.Answer
-) -> None:
-    """Write the judged objects of a case; without a prediction all are missed."""
-    truth = readers["truth"]()
-    spacing = options.spacing or truth.spacing
-    labels = Volume(truth.array, spacing, truth.axes)
-    predicted = readers.get("prediction")
-    prediction = labels.like(blank(truth.array) if predicted is None else predicted().array)
-    sides = {"truth": lambda: labels, "prediction": lambda: prediction}
-    own = facts.case_facts(sides, None, spacing, options.min_object_voxels)
-    table = answer.evidence.get(OVERLAP) or gather([OVERLAP], own)[OVERLAP]
-    places = objects.measured_places(labels), objects.measured_places(prediction)
-    objects.write_object_scores(path, table, *places)
-
-
-def _measured(case: str, metrics: cases.Metrics, own: Facts) -> cases.Answer:
+def _measured(case: str, metrics: cases.Metrics, judged: evidence.Facts) -> answers.Answer:
     """Return the scores of a case or set, refused with the option that a metric lacks."""
     for metric in metrics:
-        for fact in metric.evidence.missing(own):
+        for fact in metric.evidence.missing(judged):
             remedy = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
             lack = remedy or f"--{fact.replace('_', '-')}; give it or leave it out"
             raise InputError(f"metric {metric.name} needs {lack}")
-    answer = cases.measure("", case, metrics, own)
+    answer = cases.measure("", case, metrics, judged)
     for reason in answer.refused.values():
         raise InputError(reason)
     return answer

@@ -1,8 +1,8 @@
 """Score controls and algorithms on one case."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.results import objects, points
-from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.facts import AnswerReader, case_facts, once, once_points
-from cytosuite.benchmark.results.objects import FILE, SCORES_FILE, measured_places
+from cytosuite.benchmark.results import answers, controls, facts, objects
+from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, read_record
-from cytosuite.benchmark.store.integrity import digests, unaltered
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest
@@ -24,24 +21,9 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
-from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.metrics.points.matching import MATCHED_POINTS
 from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Scores of one answer: the output of an algorithm or control for a case, or for the set."""
-
-    algorithm: str  # names; ``case`` is empty for the whole set
-    case: str
-    values: Mapping[str, float]  # by metric; NaN: undefined or refused
-    status: str = "ok"  # ``ok``, or the failure
-    record: Record | None = None  # of the runner; None for controls and sets
-    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)  # to be pooled; of a set
-    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by metric or table
 
 
 def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) -> Iterator[Answer]:
@@ -54,15 +36,17 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     places = (
         None
         if truth is None or kind != "labels"
-        else cache(lambda: replace(measured_places(truth()), kinds=case.classes()))
+        else cache(lambda: replace(objects.measured_places(truth()), kinds=case.classes()))
     )
     offered = offered_in_case(case, task, metrics)
     fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault
     for control in BOARDS[task.name].controls if offered else ():
-        answer = control_answer(control, truth, image)
+        answer = controls.control_answer(control, truth, image)
         if answer is not None:
-            facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
-            scores = measure(control, case.name, offered, facts)
+            answer_facts = facts.case_facts(
+                {**readers, "prediction": answer}, data_range, None, *judged
+            )
+            scores = measure(control, case.name, offered, answer_facts)
             fair -= scores.refused.keys()
             yield scores
     for job in jobs:
@@ -70,71 +54,16 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         record = read_record(folder)
         if record is not None and record.key == job.key:
             record, output = _decoded(record, folder, case.main(task), task)
-            answer = output or control_answer("blank", truth, image)
-            facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
-            measured = measure(name, case.name, offered, facts, record.status, record, fair)
+            answer = output or controls.control_answer("blank", truth, image)
+            answer_facts = facts.case_facts(
+                {**readers, "prediction": answer}, data_range, None, *judged
+            )
+            measured = measure(name, case.name, offered, answer_facts, record.status, record, fair)
             if kind == "labels":
-                measured = _tabled(measured, folder, output, readers, places)
+                measured = answers.tabled(measured, folder, output, readers, places)
             elif kind == "points":
-                measured = _listed(measured, folder, output, answer, readers)
+                measured = answers.listed(measured, folder, output, answer, readers)
             yield measured
-
-
-def _listed(
-    answer: Answer,
-    folder: Path,
-    output: AnswerReader | None,
-    judged: AnswerReader | None,
-    readers: Mapping[str, AnswerReader | None],
-) -> Answer:
-    """Write the tables of the points of an answer that are not there."""
-    truth, labels = readers["truth"], readers["labels"]
-    cells = labels().array if labels is not None else None
-    if output is not None:
-        path = folder / FILE
-        answer = _sealed(answer, path, lambda: points.write_points(path, output(), cells))
-    pairs, path = answer.evidence.get(MATCHED_POINTS), folder / SCORES_FILE
-    if pairs is not None and truth is not None and judged is not None:
-        scores = partial(points.write_point_scores, path, pairs)
-        answer = _sealed(answer, path, lambda: scores(truth(), judged(), cells))
-    return answer
-
-
-def _tabled(
-    answer: Answer,
-    folder: Path,
-    labels: AnswerReader | None,
-    readers: Mapping[str, AnswerReader | None],
-    places: Callable[[], objects.ObjectPlaces] | None,
-) -> Answer:
-    """Write the tables of the objects of an answer that are not there; note why one cannot be."""
-    image, truth = readers["image"], readers["truth"]
-    overlap, path, judged = answer.evidence.get(OVERLAP), folder / FILE, folder / SCORES_FILE
-    if labels is not None:
-        table = partial(objects.write_objects, path, labels())
-        answer = _sealed(answer, path, lambda: table(image and image(), truth and truth()))
-    if overlap is not None and places is not None and FILE not in answer.refused:
-        scores = partial(objects.write_object_scores, judged, overlap)
-        none = objects.ObjectPlaces
-        predicted = none if labels is None else partial(objects.written_places, path)
-        answer = _sealed(answer, judged, lambda: scores(places(), predicted()))
-    return answer
-
-
-def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
-    """Write a table of an answer, unless it is there, and keep its digest in the record."""
-    record, name = answer.record, path.name
-    if record is None or unaltered(path.parent, {name: record.digests.get(name)}):
-        return answer
-    try:
-        write()
-    except InputError as error:
-        return replace(answer, refused={**answer.refused, name: str(error)})
-    record = record.model_copy(
-        update={"digests": {**record.digests, **digests(path.parent, [name])}}
-    )
-    record.write(path.parent)
-    return replace(answer, record=record)
 
 
 def measure(
@@ -172,13 +101,15 @@ def measure(
 def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
     """Return the metrics of single cases that a case allows, given a prediction."""
     readers = case_readers(case, task)
-    facts = case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
+    case_facts = facts.case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [
-        m for m in metrics if m.scope == "case" and {*m.evidence.missing(facts)} <= {"prediction"}
+        m
+        for m in metrics
+        if m.scope == "case" and {*m.evidence.missing(case_facts)} <= {"prediction"}
     ]
 
 
-def case_readers(case: Case, task: Task) -> dict[str, AnswerReader | None]:
+def case_readers(case: Case, task: Task) -> dict[str, facts.AnswerReader | None]:
     """Return readers of truth, main input and labels of a case; a file has a single reader."""
     paths = {
         "truth": case.socket(task.main_output.slug) if task.main_output else None,
@@ -190,9 +121,13 @@ def case_readers(case: Case, task: Task) -> dict[str, AnswerReader | None]:
     return {name: readers[path] if path else None for name, path in paths.items()}
 
 
-def _reader(path: Path, image: Path | None) -> AnswerReader:
+def _reader(path: Path, image: Path | None) -> facts.AnswerReader:
     """Return a reader of an image or, on one, of points."""
-    return once_points(path, image) if path.suffix == ".json" and path != image else once(path)
+    return (
+        facts.once_points(path, image)
+        if path.suffix == ".json" and path != image
+        else facts.once(path)
+    )
 
 
 def _extent(image: NDArray[Any]) -> float:
@@ -209,7 +144,7 @@ def output_path(record: Record, folder: Path, task: Task) -> Path | None:
 
 def _decoded(
     record: Record, folder: Path, image: Path | None, task: Task
-) -> tuple[Record, AnswerReader | None]:
+) -> tuple[Record, facts.AnswerReader | None]:
     """Return the record of a case, failed by a bad output, and a reader of its decoded output."""
     path = output_path(record, folder, task)
     if path is None:
@@ -217,7 +152,7 @@ def _decoded(
     expected = None if image is None else header(image).shape
     try:
         if path.suffix == ".json":
-            decoded = once_points(path, image)()
+            decoded = facts.once_points(path, image)()
             return record, lambda: decoded
         volume = read(path)
         if expected in (None, volume.shape):

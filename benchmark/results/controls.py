@@ -24,14 +24,14 @@ def control_answer(
     if control == "oracle":
         return truth
     if control == "blank" and truth is not None:
-        return lambda: _blank(truth())
+        return lambda: emptied(truth())
     if control == "identity" and image is not None:
         fits = truth is None or truth().array.shape == image().shape
         return image if fits else None
     return None
 
 
-def _blank(truth: Volume | Points) -> Volume | Points:
+def emptied(truth: Volume | Points) -> Volume | Points:
     """Return zeros in place of an image, no points in place of points."""
     if isinstance(truth, Points):
         return Points(truth.array[:0], truth.spacing)

@@ -9,11 +9,10 @@ from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError
-from cytosuite.folders import layouts, rois, sides
+from cytosuite.folders import layouts, points, rois, sides
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
 from cytosuite.folders.names import readable
-from cytosuite.folders.points import point_files, read_annotated
 from cytosuite.formats import header, imagefiles, lists
 from cytosuite.metrics.labels.prepare import without_border
 from cytosuite.metrics.tracks.track_folder import PLANE
@@ -22,7 +21,7 @@ from cytosuite.volume import Volume
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
 
 
-class Pair(NamedTuple):
+class FilePair(NamedTuple):
     """A case: a truth with its prediction, and the images that belong to it."""
 
     name: str
@@ -37,7 +36,7 @@ class Pair(NamedTuple):
         if self.spacing is not None:
             files = {"truth": self.truth, "prediction": self.prediction}
             readers: dict[str, AnswerReader] = {
-                side: cache(partial(read_annotated, path, self.spacing))
+                side: cache(partial(points.read_annotated, path, self.spacing))
                 for side, path in files.items()
                 if isinstance(path, Path)
             }
@@ -51,10 +50,10 @@ class Pair(NamedTuple):
         return readers | ({"image": _reader(self.image, options)} if self.image else {})
 
 
-def point_pairs(options: ScoreOptions) -> list[Pair]:
+def point_pairs(options: ScoreOptions) -> list[FilePair]:
     """Return the cases of files of points; none where the truth is something else."""
     truth, prediction = options.truth, options.prediction
-    true, answers = point_files(truth), point_files(prediction)
+    true, answers = points.point_files(truth), points.point_files(prediction)
     if not true:
         return []
     if truth.is_file() and prediction.is_file():
@@ -70,7 +69,7 @@ def point_pairs(options: ScoreOptions) -> list[Pair]:
         spacing = options.spacing or (header(images[name]).spacing if name in images else None)
         if spacing is None:
             raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
-        pairs.append(Pair(name, path, answers.get(name), None, cells.get(name), spacing))
+        pairs.append(FilePair(name, path, answers.get(name), None, cells.get(name), spacing))
     return pairs
 
 
@@ -83,7 +82,7 @@ def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Pat
     return sides.partners(true, path, sides.named(path))
 
 
-def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[Pair]:
+def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair]:
     """Return the cases of images or labels, for metrics of some families."""
     images, labels = {*families} == {"images"}, "labels" in families
     if items := _annotated(options, images=images):
@@ -95,7 +94,9 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[Pair]:
             options.truth, options.image, roles[::-1], (labels, False)
         )
         near = dict(inputs or ())
-        pairs = [Pair(sides.bare_name(file), file, match, near.get(file)) for file, match in files]
+        pairs = [
+            FilePair(sides.bare_name(file), file, match, near.get(file)) for file, match in files
+        ]
     return [
         pair._replace(
             truth=_drawn(pair.truth, pair.image, pair.prediction),
@@ -163,7 +164,7 @@ def _truth(item: Item, *, images: bool) -> Source | None:
     )
 
 
-def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> list[Pair]:
+def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> list[FilePair]:
     """Return the cases of an annotated folder."""
     if options.image not in (None, options.truth):
         raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
@@ -180,7 +181,7 @@ def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> 
             f"for example {names[0]}.tif"
         )
     return [
-        Pair(name, truth, matches.get(name), item.image)
+        FilePair(name, truth, matches.get(name), item.image)
         for name, item in zip(names, items, strict=True)
         if (truth := _truth(item, images=images)) is not None
     ]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.results.objects import DEPTH, texts
-from cytosuite.benchmark.results.results import Matches
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
@@ -59,14 +58,6 @@ def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any
             counts = np.bincount(np.searchsorted(cells, inside[inside > 0]), minlength=len(cells))
             table = {"cell": cells, "voxels": voxels, "points": counts}
             add([name, *row] for row in texts(table))
-
-
-def match_points(matched: MatchedPoints) -> Matches:
-    """Return the missed and false points, numbered from 1."""
-    sides = (matched.truths, matched.truth_index), (matched.predictions, matched.prediction_index)
-    missed, extra = ((np.delete(np.arange(n), index) + 1).tolist() for n, index in sides)
-    classes = dict.fromkeys(missed, MISSED), dict.fromkeys(extra, FALSE)
-    return Matches(tuple(missed), tuple(extra), matched.truths, *classes)
 
 
 def _places(points: Points, labels: Labels) -> dict[str, NDArray[Any]]:

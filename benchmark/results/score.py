@@ -9,23 +9,15 @@ from typing import Any
 import pandas as pd
 
 from cytosuite.benchmark.data.dataset import Case, Dataset
-from cytosuite.benchmark.results.cases import (
-    Answer,
-    Metrics,
-    case_readers,
-    measure,
-    output_path,
-    score_case,
-)
+from cytosuite.benchmark.results import cases, facts, notes
+from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.facts import ImageSet, Reader, once, set_facts
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.store.pool import Here, Lost, Pool
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
-from cytosuite.formats import header
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Evidence, Facts
@@ -36,7 +28,7 @@ Progress = Callable[[float, int, str], None]
 def score_sets(
     dataset: Dataset,
     task: Task,
-    metrics: Metrics,
+    metrics: cases.Metrics,
     jobs: Sequence[Job],
     records: Mapping[tuple[str, str], Record],
 ) -> Iterator[Answer]:
@@ -47,55 +39,57 @@ def score_sets(
     real, rest, objects = _sides(dataset)
     labels = {case.name: reader for case, reader in zip(dataset.cases, objects, strict=False)}
     for control in BOARDS[task.name].controls:
-        images = rest if control == "real" else ImageSet(_answers(control, dataset, task), objects)
+        images = (
+            rest if control == "real" else facts.ImageSet(_answers(control, dataset, task), objects)
+        )
         if images.images:
-            yield measure(control, "", offered, set_facts(real, images))
+            yield cases.measure(control, "", offered, facts.set_facts(real, images))
     for job in jobs:
         name = job.algorithm.name
         by_case = {
             case: record for (algorithm, case), record in records.items() if algorithm == name
         }
         failed = [record.status for record in by_case.values() if not record.ok]
-        outputs = _readers([output_path(r, job.folder / c, task) for c, r in by_case.items()])
-        images = ImageSet(outputs, [labels[case] for case in by_case if labels])
-        facts = Facts({}) if failed else set_facts(real, images)
+        outputs = _readers([cases.output_path(r, job.folder / c, task) for c, r in by_case.items()])
+        images = facts.ImageSet(outputs, [labels[case] for case in by_case if labels])
+        set_facts = Facts({}) if failed else facts.set_facts(real, images)
         if by_case:
-            yield measure(name, "", offered, facts, status=(*failed, "ok")[0])
+            yield cases.measure(name, "", offered, set_facts, status=(*failed, "ok")[0])
 
 
-def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[Metric[Any]]:
+def offered_in_set(dataset: Dataset, metrics: cases.Metrics) -> list[Metric[Any]]:
     """Return the metrics of the whole set that a dataset allows, given outputs."""
     of_sets = [metric for metric in metrics if metric.scope == "set"]
     if not of_sets or not dataset.reference:
         return []
     real, _, objects = _sides(dataset)
-    possible = set_facts(real, ImageSet((), objects))
+    possible = facts.set_facts(real, facts.ImageSet((), objects))
     return [metric for metric in of_sets if not metric.evidence.missing(possible)]
 
 
-def _sides(dataset: Dataset) -> tuple[ImageSet, ImageSet, list[Reader]]:
+def _sides(dataset: Dataset) -> tuple[facts.ImageSet, facts.ImageSet, list[facts.Reader]]:
     """Return the two halves of the reference set, and the labels of the cases."""
     paths = sorted(dataset.reference, key=lambda path: path.name)
     drawn = dataset.reference_labels or {}
     real, rest = (
-        ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
+        facts.ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
         for half in (paths[0::2], paths[1::2])
     )
     return real, rest, _readers([case.socket(LABELS.slug) for case in dataset.cases])
 
 
-def _readers(paths: Sequence[Path | None]) -> list[Reader]:
+def _readers(paths: Sequence[Path | None]) -> list[facts.Reader]:
     """Return a reader of each file; none at all where one is missing."""
-    return [] if None in paths else [once(path) for path in paths if path]
+    return [] if None in paths else [facts.once(path) for path in paths if path]
 
 
-def _answers(control: Control, dataset: Dataset, task: Task) -> list[Reader]:
+def _answers(control: Control, dataset: Dataset, task: Task) -> list[facts.Reader]:
     """Return the answer of a control to each case; none at all where one is missing."""
-    cases = [case_readers(case, task) for case in dataset.cases]
+    readers = [cases.case_readers(case, task) for case in dataset.cases]
     oracle = control == "oracle"  # others need not decode the truth
     answers = [
-        control_answer(control, readers["truth"] if oracle else None, readers["image"])
-        for readers in cases
+        control_answer(control, case["truth"] if oracle else None, case["image"])
+        for case in readers
     ]
     return [] if None in answers else [answer for answer in answers if answer]
 
@@ -122,7 +116,7 @@ def score(
 ) -> Scores:
     """Return the scores of controls and algorithms on all cases with a record, a case at a time."""
     metrics = board_metrics(task.name) if task.main_output else ()
-    answers = _of_cases(dataset.cases, task, jobs, progress, pool or Here())
+    answers = _of_cases(dataset, task, jobs, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     records = {
         (answer.algorithm, answer.case): answer.record
@@ -146,25 +140,26 @@ def score(
         primary,
         records,
         {(answer.algorithm, answer.case): answer.evidence for answer in answers if answer.evidence},
-        tuple(_notes(dataset, task, answers, shown)),
+        tuple(notes.of_scores(dataset, task, answers, shown)),
     )
 
 
 def _of_cases(
-    cases: Sequence[Case], task: Task, jobs: Sequence[Job], progress: Progress, pool: Pool
+    dataset: Dataset, task: Task, jobs: Sequence[Job], progress: Progress, pool: Pool
 ) -> list[Answer]:
     """Return the answers for all cases, in their order."""
-    lean = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
-    answers: list[list[Answer]] = [[] for _ in cases]
-    if cases:
-        progress(0, len(cases), cases[0].name)
-    scored = pool.each(_of_case, [(case, task, lean) for case in cases])
+    judged = dataset.cases
+    lean = [replace(job, missing=()) for job in jobs]  # lists of judged need not travel
+    answers: list[list[Answer]] = [[] for _ in judged]
+    if judged:
+        progress(0, len(judged), judged[0].name)
+    scored = pool.each(_of_case, [(case, task, lean) for case in judged])
     for done, (number, scores) in enumerate(scored, start=1):
         if isinstance(scores, Lost):
-            raise InputError(f"{cases[number].name}: not scored, {scores.reason}; run again")
+            raise InputError(f"{judged[number].name}: not scored, {scores.reason}; run again")
         answers[number] = scores
-        if done < len(cases):
-            progress(done, len(cases), cases[min(number + 1, len(cases) - 1)].name)
+        if done < len(judged):
+            progress(done, len(judged), judged[min(number + 1, len(judged) - 1)].name)
     return [answer for scores in answers for answer in scores]
 
 
@@ -172,10 +167,10 @@ def _of_case(piece: tuple[Case, Task, Sequence[Job]]) -> list[Answer]:
     """Return the answers for one case."""
     case, task, jobs = piece
     metrics = board_metrics(task.name) if task.main_output else ()
-    return list(score_case(case, task, metrics, jobs))
+    return list(cases.score_case(case, task, metrics, jobs))
 
 
-def _rows(dataset: str, answer: Answer, shown: Metrics) -> list[tuple[Any, ...]]:
+def _rows(dataset: str, answer: Answer, shown: cases.Metrics) -> list[tuple[Any, ...]]:
     """Return a row per metric; a case without any has one row without a metric."""
     record, nothing = answer.record, [""] if answer.case else []
     model, seconds, memory = "", nan, None
@@ -186,7 +181,7 @@ def _rows(dataset: str, answer: Answer, shown: Metrics) -> list[tuple[Any, ...]]
     return [(*front, name, answer.values.get(name, nan), *back) for name in names]
 
 
-def _pooled(answers: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
+def _pooled(answers: Sequence[Answer], shown: cases.Metrics) -> dict[tuple[str, str], float]:
     """Return the pooled values of each answer, where no case was refused."""
     parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     for answer in answers:
@@ -200,32 +195,3 @@ def _pooled(answers: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], 
         for metric in shown
         if metric.evidence is kind and (algorithm, metric.name) not in refused
     }
-
-
-def _notes(dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Metrics) -> list[str]:
-    """Return sentences on channels, data range and reference set, and on refused evidence."""
-    notes = []
-    mains = [path for case in dataset.cases if (path := case.main(task)) is not None]
-    if shown and any("C" in header(path).axes for path in mains):
-        notes.append("Of images with several channels the first one is scored.")
-    if any("data_range" in metric.evidence.needs for metric in shown):
-        notes.append(
-            "The data range of the image metrics is that of the true image of each case: its "
-            "largest minus its smallest grey value."
-        )
-    if any(metric.scope == "set" for metric in shown):
-        number = len(dataset.reference)
-        images = (
-            f"every second of the {number} real images; the others are the control real"
-            if number > 1
-            else "the only real image"
-        )
-        notes.append(f"Metrics of the whole set compare the outputs with {images}.")
-    refused: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for answer in answers for name in answer.refused):
-        lost = [answer for answer in answers if name in answer.refused]
-        place = f"{lost[0].algorithm} on {lost[0].case or 'the whole set'}"
-        reason = f"{len(lost)} answers; the first is {place}: {lost[0].refused[name]}"
-        refused.setdefault(reason, []).append(name)
-    notes += [f"{', '.join(names)}: not computed for {why}" for why, names in refused.items()]
-    return notes

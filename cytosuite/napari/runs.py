@@ -10,7 +10,7 @@ from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
-from cytosuite.benchmark.results.gather import match
+from cytosuite.benchmark.results.matches import match
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError

@@ -7,7 +7,8 @@ import pytest
 
 from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.results.blind import blind_contest, blinded
-from cytosuite.benchmark.results.gather import RunFacts, gather
+from cytosuite.benchmark.results.circumstances import RunFacts
+from cytosuite.benchmark.results.gather import gather
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.results.controls import broken_rulers
-from cytosuite.benchmark.results.gather import RunFacts, gather, match
+from cytosuite.benchmark.results.gather import gather
+from cytosuite.benchmark.results.matches import match
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.metrics.labels.overlap import overlap
@@ -82,12 +84,12 @@ def test_the_end_of_a_log_is_kept(answers, dataset):
 
 
 def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
-    from cytosuite.benchmark.results.gather import _doubts
+    from cytosuite.benchmark.results.notes import of_warnings
     from cytosuite.benchmark.runs.record import Record
     from cytosuite.contract.choice_warnings import ASSUMED
 
     own = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
     record = Record(**own, warnings=("model: none is near", f"{ASSUMED}: 1 um"))
-    (line,) = _doubts({("a", "c"): record})
+    (line,) = of_warnings({("a", "c"): record})
     assert line.startswith("a: ")
     assert "none is near" in line

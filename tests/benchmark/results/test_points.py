@@ -13,7 +13,8 @@ from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.points import match_points, write_point_scores, write_points
+from cytosuite.benchmark.results.matches import match_points
+from cytosuite.benchmark.results.points import write_point_scores, write_points
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.points import Points

@@ -1,0 +1,131 @@
+"""An answer with its scores, and the tables of its objects or points beside its output."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cytosuite.benchmark.results import objects, points
+from cytosuite.benchmark.results.controls import emptied
+from cytosuite.benchmark.results.facts import AnswerReader, case_facts
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.integrity import digests, unaltered
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence, gather
+from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
+from cytosuite.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores of one answer: the output of an algorithm or control for a case, or for the set."""
+
+    algorithm: str  # names; ``case`` is empty for the whole set
+    case: str
+    values: Mapping[str, float]  # by metric; NaN: undefined or refused
+    status: str = "ok"  # ``ok``, or the failure
+    record: Record | None = None  # of the runner; None for controls and sets
+    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)  # to be pooled; of a set
+    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by metric or table
+
+
+def listed(
+    answer: Answer,
+    folder: Path,
+    output: AnswerReader | None,
+    judged: AnswerReader | None,
+    readers: Mapping[str, AnswerReader | None],
+) -> Answer:
+    """Write the tables of the points of an answer that are not there."""
+    truth, labels = readers["truth"], readers["labels"]
+    cells = labels().array if labels is not None else None
+    if output is not None:
+        path = folder / objects.FILE
+        answer = _sealed(answer, path, lambda: points.write_points(path, output(), cells))
+    pairs, path = answer.evidence.get(MATCHED_POINTS), folder / objects.SCORES_FILE
+    if pairs is not None and truth is not None and judged is not None:
+        scores = partial(points.write_point_scores, path, pairs)
+        answer = _sealed(answer, path, lambda: scores(truth(), judged(), cells))
+    return answer
+
+
+def tabled(
+    answer: Answer,
+    folder: Path,
+    labels: AnswerReader | None,
+    readers: Mapping[str, AnswerReader | None],
+    places: Callable[[], objects.ObjectPlaces] | None,
+) -> Answer:
+    """Write the tables of the objects of an answer that are not there; note why one cannot be."""
+    image, truth = readers["image"], readers["truth"]
+    overlap, path, judged = (
+        answer.evidence.get(OVERLAP),
+        folder / objects.FILE,
+        folder / objects.SCORES_FILE,
+    )
+    if labels is not None:
+        table = partial(objects.write_objects, path, labels())
+        answer = _sealed(answer, path, lambda: table(image and image(), truth and truth()))
+    if overlap is not None and places is not None and objects.FILE not in answer.refused:
+        scores = partial(objects.write_object_scores, judged, overlap)
+        none = objects.ObjectPlaces
+        predicted = none if labels is None else partial(objects.written_places, path)
+        answer = _sealed(answer, judged, lambda: scores(places(), predicted()))
+    return answer
+
+
+def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
+    """Write a table of an answer, unless it is there, and keep its digest in the record."""
+    record, name = answer.record, path.name
+    if record is None or unaltered(path.parent, {name: record.digests.get(name)}):
+        return answer
+    try:
+        write()
+    except InputError as error:
+        return replace(answer, refused={**answer.refused, name: str(error)})
+    record = record.model_copy(
+        update={"digests": {**record.digests, **digests(path.parent, [name])}}
+    )
+    record.write(path.parent)
+    return replace(answer, record=record)
+
+
+def write_points(
+    path: Path,
+    readers: Mapping[str, AnswerReader],
+    answer: Answer,
+    spacing: tuple[float, ...] | None,  # noqa: ARG001 - as of objects
+    least: int,  # noqa: ARG001
+    radius_um: float | None,
+) -> None:
+    """Write class, partner and distance of each point; without a prediction all are missed."""
+    truth, labels = readers["truth"](), readers.get("labels")
+    prediction: Any = readers["prediction"]() if "prediction" in readers else emptied(truth)
+    matched = answer.evidence.get(MATCHED_POINTS) or matched_points(
+        truth.array, prediction.array, truth.spacing, radius_um
+    )
+    points.write_point_scores(path, matched, truth, prediction, labels and labels().array)
+
+
+def write_objects(
+    path: Path,
+    readers: Mapping[str, AnswerReader],
+    answer: Answer,
+    spacing: tuple[float, ...] | None,
+    least: int,
+    radius_um: float | None,  # noqa: ARG001 - as of points
+) -> None:
+    """Write the judged objects of a case; without a prediction all are missed."""
+    truth = readers["truth"]()
+    spacing = spacing or truth.spacing
+    labels = Volume(truth.array, spacing, truth.axes)
+    prediction = readers["prediction"]() if "prediction" in readers else emptied(truth)
+    sides = {"truth": lambda: labels, "prediction": lambda: labels.like(prediction.array)}
+    table = (
+        answer.evidence.get(OVERLAP)
+        or gather([OVERLAP], case_facts(sides, None, spacing, least))[OVERLAP]
+    )
+    places = objects.measured_places(labels), objects.measured_places(labels.like(prediction.array))
+    objects.write_object_scores(path, table, *places)

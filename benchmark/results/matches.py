@@ -1,0 +1,42 @@
+"""Objects or points of a case that an algorithm found or missed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cytosuite.benchmark.results.results import Matches
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.labels import ctc
+from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+from cytosuite.metrics.points.matching import MATCHED_POINTS, MatchedPoints
+
+
+def matches_of(evidence: Mapping[Evidence[Any], Any]) -> Matches | None:
+    """Return the matched and unmatched objects or points of an answer, None of other tasks."""
+    if OVERLAP in evidence:
+        return match(evidence[OVERLAP])
+    return match_points(evidence[MATCHED_POINTS]) if MATCHED_POINTS in evidence else None
+
+
+def match(table: Overlap) -> Matches:
+    """Return the matched and unmatched objects of an overlap table."""
+    pairs = ctc.matches(table)
+    missed = np.delete(table.truth_labels, table.truth_index[pairs])
+    extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
+    sides = zip((table.truth_labels, table.prediction_labels), object_classes(table), strict=True)
+    odd = [
+        {int(labels[n]): str(classes[n]) for n in np.flatnonzero(classes != MATCHED)}
+        for labels, classes in sides
+    ]
+    number = table.truth_labels.size
+    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), number, *odd)
+
+
+def match_points(matched: MatchedPoints) -> Matches:
+    """Return the missed and false points, numbered from 1."""
+    sides = (matched.truths, matched.truth_index), (matched.predictions, matched.prediction_index)
+    missed, extra = ((np.delete(np.arange(n), index) + 1).tolist() for n, index in sides)
+    classes = dict.fromkeys(missed, MISSED), dict.fromkeys(extra, FALSE)
+    return Matches(tuple(missed), tuple(extra), matched.truths, *classes)
