@@ -18,25 +18,12 @@ from weakref import finalize
 
 from cytosuite import __version__
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.collect import collect
+from cytosuite.benchmark.engines import collect as gate
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
-from cytosuite.benchmark.results.blind import blind_row, tells
-from cytosuite.benchmark.results.controls import broken_rulers
-from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.score import Scores, score
-from cytosuite.benchmark.results.standings import leaderboard
-from cytosuite.benchmark.runs.examine import Examiner
-from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.runs.run import keep_outputs, write_result
-from cytosuite.benchmark.runs.validate import BadOutput
+from cytosuite.benchmark.results import blind, controls, platform, score, standings
+from cytosuite.benchmark.runs import examine, plan, run, validate
 from cytosuite.benchmark.store.csvfile import written
-from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
-from cytosuite.benchmark.submission.judging.submission import (
-    SUCCEEDED,
-    SubmittedJob,
-    by_case,
-    read_predictions,
-)
+from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
 from cytosuite.contract.manifest import AlgorithmManifest
@@ -59,7 +46,7 @@ class Evaluator:
             home = Path(tempfile.mkdtemp(prefix="truth-"))
             finalize(self, remove, home)
             truth = copytree(truth, home / "copy", copy_function=_locked)
-        self.evaluation = read_evaluation(truth)
+        self.evaluation = evaluation.read_evaluation(truth)
         self.dataset = self.evaluation.dataset_in(truth)
         self.geometries = {case.name: case.geometry.header for case in self.evaluation.cases}
         self.task = TASKS[self.evaluation.task]
@@ -69,7 +56,8 @@ class Evaluator:
         """Score to metrics.json in 350 MiB + 20 B per voxel; RuntimeError if a control misses."""
         remove(self.outputs / METRICS)
         path = self.inputs / "predictions.json"
-        jobs = by_case(read_predictions(path), self.evaluation.images, path)
+        listed = submission.read_predictions(path)
+        jobs = submission.by_case(listed, self.evaluation.images, path)
         with tempfile.TemporaryDirectory(prefix="evaluation-") as folder:
             manifest = AlgorithmManifest(
                 name=NAME,
@@ -80,13 +68,13 @@ class Evaluator:
                 title="Submission",
                 description="Outputs.",
             )
-            job = Job(manifest, NAME, Path(folder), (), len(jobs))
-            with Examiner(lenient=True) as examiner:
+            job = plan.Job(manifest, NAME, Path(folder), (), len(jobs))
+            with examine.Examiner(lenient=True) as examiner:
                 for case in self.dataset.cases:
                     look()
                     self._take(job, case, jobs.get(case.name), examiner)
-            scores = score(self.dataset, self.task, [job])
-        if broken := broken_rulers(scores.table, scores.metrics):
+            scores = score.score(self.dataset, self.task, [job])
+        if broken := controls.broken_rulers(scores.table, scores.metrics):
             raise RuntimeError(broken[0])
         content = self._content(scores)
         failed = {failure["case"]: failure["reason"] for failure in content["failed"]}
@@ -102,7 +90,11 @@ class Evaluator:
         }
 
     def _take(
-        self, job: Job, case: Case, submitted: SubmittedJob | None, examiner: Examiner
+        self,
+        job: plan.Job,
+        case: Case,
+        submitted: submission.SubmittedJob | None,
+        examiner: examine.Examiner,
     ) -> None:
         """Copy the valid outputs of a case into the job's folder, with a record of it."""
         folder, geometry = job.folder / case.name, self.geometries[case.name]
@@ -113,18 +105,22 @@ class Evaluator:
         if outcome.status == "ok" and submitted is not None:
             try:
                 sockets = [_placed(socket, submitted.places) for socket in self.task.outputs]
-                outputs, lost = keep_outputs(raw, folder, case.name, sockets, geometry, examiner)
-            except BadOutput as finding:
+                outputs, lost = run.keep_outputs(
+                    raw, folder, case.name, sockets, geometry, examiner
+                )
+            except validate.BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         remove(raw)
-        write_result(job, case, folder, outcome, outputs=outputs, reported={"warnings": lost})
+        run.write_result(job, case, folder, outcome, outputs=outputs, reported={"warnings": lost})
 
-    def _collected(self, submitted: SubmittedJob | None, raw: Path, voxels: int) -> Outcome:
+    def _collected(
+        self, submitted: submission.SubmittedJob | None, raw: Path, voxels: int
+    ) -> Outcome:
         """Copy the outputs of a job on an image of so many voxels, and return how it ended."""
         missing = Outcome("missing output", 0.0, None, None)
         if submitted is None:
             return replace(missing, message="the submission has no job of it")
-        if submitted.status != SUCCEEDED:
+        if submitted.status != submission.SUCCEEDED:
             return replace(
                 missing,
                 status="non-zero exit",
@@ -134,25 +130,31 @@ class Evaluator:
         if source.is_symlink() or not source.is_dir():
             return replace(missing, message=f"{submitted.pk}/output: expected a folder, found none")
         ended = replace(missing, status="ok")
-        return collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
+        return gate.collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
 
-    def _content(self, scores: Scores) -> dict[str, Any]:
+    def _content(self, scores: score.Scores) -> dict[str, Any]:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""
-        table, metrics = scores.table, [metric for metric in scores.metrics if not tells(metric)]
+        table, metrics = (
+            scores.table,
+            [metric for metric in scores.metrics if not blind.tells(metric)],
+        )
         rows = table[table["algorithm"] == NAME]
         values = {metric.name: _values(rows[rows["metric"] == metric.name]) for metric in metrics}
-        entries = leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
+        entries = standings.leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
         entry = next(entry for entry in entries if entry.algorithm == NAME)
         records = {case: record for (_, case), record in scores.records.items()}
-        layout, images = platform_layout(entry, metrics, values, records), self.evaluation.images
+        layout, images = (
+            platform.platform_layout(entry, metrics, values, records),
+            self.evaluation.images,
+        )
         ended = {case: records[case] for case in layout["failed"]}
         failed = {
             case: f"{record.status}: {record.message}".removesuffix(": ")
             for case, record in ended.items()
         }
         return {
-            "case": {images[case]: blind_row(row) for case, row in layout["case"].items()},
-            "aggregates": {key: blind_row(row) for key, row in layout["aggregates"].items()},
+            "case": {images[case]: blind.blind_row(row) for case, row in layout["case"].items()},
+            "aggregates": {key: blind.blind_row(row) for key, row in layout["aggregates"].items()},
             "failed": [{"case": images[case], "reason": reason} for case, reason in failed.items()],
             "evaluation": {  # no fingerprint: a participant could find the seed by trial
                 "dataset": self.evaluation.dataset,
@@ -185,7 +187,9 @@ def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:
         return socket
     folder = place.removeprefix("images/")
     if folder == place:
-        raise BadOutput("bad output", f"{socket.slug}: expected a path images/..., found {place}")
+        raise validate.BadOutput(
+            "bad output", f"{socket.slug}: expected a path images/..., found {place}"
+        )
     return replace(socket, folder=folder)
 
 

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite import __version__
-from cytosuite.benchmark.containers.context import Files, write_tarball
-from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.containers import context, images
 from cytosuite.benchmark.data.dataset import Case, Dataset
-from cytosuite.benchmark.results.cases import offered_in_case
-from cytosuite.benchmark.results.platform import ranking_path
-from cytosuite.benchmark.results.score import offered_in_set
+from cytosuite.benchmark.results import cases, platform, score
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,
@@ -31,15 +28,15 @@ from cytosuite.metrics.boards import BOARDS
 
 Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
-IMAGE = image_tag("evaluation")
+IMAGE = images.image_tag("evaluation")
 TEMPLATE = Path(__file__).with_name("steps.template")
 
 
 def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
     """Write all that metrics compare with as a tarball, return its description; needs a metric."""
     metrics = board_metrics(task.name)
-    of_set = offered_in_set(dataset, metrics)
-    of_cases = {case.name: offered_in_case(case, task, metrics) for case in dataset.cases}
+    of_set = score.offered_in_set(dataset, metrics)
+    of_cases = {case.name: cases.offered_in_case(case, task, metrics) for case in dataset.cases}
     names = {metric.name for offered in (of_set, *of_cases.values()) for metric in offered}
     ranked = [m for m in metrics if m.name in names and m.name in BOARDS[task.name].primary]
     if not ranked:
@@ -48,7 +45,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
             "and no reference images; give labels, or --reference FOLDER"
         )
     files: dict[str, Path | bytes | None] = {}
-    cases = []
+    judged = []
     for case in dataset.cases:
         files |= _files(case, task, [*of_set, *of_cases[case.name]])
         main = case.main(task)
@@ -57,7 +54,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
         bounds = Geometry(
             shape=head.shape, spacing=head.spacing, axes=head.axes, dtype=head.dtype.name
         )
-        cases.append(EvaluatedCase(name=case.name, image=main.name, geometry=bounds))
+        judged.append(EvaluatedCase(name=case.name, image=main.name, geometry=bounds))
     reference = list(_reference(dataset)) if of_set else []
     for real, image, labels in reference:
         files |= {real.image: image} | ({real.labels: labels} if labels is not None else {})
@@ -70,15 +67,17 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
         fingerprint=dataset.fingerprint,
         ranked=tuple(
             RankedMetric(
-                metric=m.name, path=ranking_path(m), order="desc" if m.higher_is_better else "asc"
+                metric=m.name,
+                path=platform.ranking_path(m),
+                order="desc" if m.higher_is_better else "asc",
             )
             for m in ranked
         ),
-        cases=tuple(cases),
+        cases=tuple(judged),
         reference=tuple(real for real, _, _ in reference),
     )
     described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    write_tarball(path, files | {FILE: f"{described}\n".encode()})
+    context.write_tarball(path, files | {FILE: f"{described}\n".encode()})
     return evaluation
 
 
@@ -102,7 +101,7 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
         write_json(temporary / LIST, listed)
 
 
-def _files(case: Case, task: Task, metrics: Metrics) -> Files:
+def _files(case: Case, task: Task, metrics: Metrics) -> context.Files:
     """Return the files of a case that metrics take, by name in the tarball."""
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
