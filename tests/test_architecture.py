@@ -298,7 +298,7 @@ PERMITTED = {
     "benchmark/runs/trial.py running": "the same",
     "benchmark/commands/applied.py put": "the former result of an image",
     "benchmark/commands/model.py _drop": "weights of one model",
-    "benchmark/commands/sources.py annotated": "its own links; listed is the truth",
+    "benchmark/commands/run/sources.py annotated": "its own links; listed is the truth",
     "benchmark/commands/train.py train": "its own number, for the process that it starts",
     "benchmark/containers/build.py _layer": "the packages of a base that is built",
     "benchmark/engines/external.py _taken": "within the folder of a session",

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.models import unlike
 from cytosuite.benchmark.cluster.processes import beside
-from cytosuite.benchmark.commands import conclusion, data, planned, request
+from cytosuite.benchmark.commands import data, request
+from cytosuite.benchmark.commands.run import conclusion, planned
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results import circumstances
 from cytosuite.benchmark.runs import plan
@@ -53,11 +54,11 @@ def run_score_report(
     folder, dataset, jobs, options = run.folder, run.dataset, run.jobs, run.options
     planned.write_run(run, facts)
     origin = partial(circumstances.origin, dataset, jobs, facts)
-    kept = None if any(job.missing for job in jobs) else conclusion.kept(folder, origin())
-    if kept is not None:
+    former = None if any(job.missing for job in jobs) else conclusion.kept(folder, origin())
+    if former is not None:
         number = sum(job.present for job in jobs)
         run.console.print(f"{number} results are there already, and their report", highlight=False)
-        return kept
+        return former
     run_missing(run)
     results = score(run, facts)
     report(run, results)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.commands import benchmark, conclusion, data, planned, sources
+from cytosuite.benchmark.commands import benchmark, data
+from cytosuite.benchmark.commands.run import conclusion, planned, sources
 from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.data import dataset as datasets
 from cytosuite.benchmark.data import recipe as recipes

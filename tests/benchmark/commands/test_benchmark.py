@@ -15,12 +15,12 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import data as module
-from cytosuite.benchmark.commands import planned
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.export import export_command
-from cytosuite.benchmark.commands.planned import command_of
 from cytosuite.benchmark.commands.request import chosen
+from cytosuite.benchmark.commands.run import planned
+from cytosuite.benchmark.commands.run.conclusion import FAILURES, _failures
+from cytosuite.benchmark.commands.run.planned import command_of
 from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions

@@ -9,15 +9,7 @@ from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.options.report import ReportOptions
-from cytosuite.benchmark.runs.finished import (
-    DATA,
-    FACTS,
-    RESERVED,
-    TRUTH,
-    FinishedRun,
-    read_run,
-)
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
@@ -30,9 +22,11 @@ from cytosuite.metrics.boards import BOARDS
 MOST_FILES = 100_000  # of an image that is a folder; changes of more are not seen
 
 
-def named_sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path], list[str]]:
+def named_sources(
+    options: ReportOptions,
+) -> tuple[list[finished.FinishedRun], dict[str, Path], list[str]]:
     """Return the finished runs, the folders of predictions by their names, and unusable runs."""
-    runs, folders, lost = list[FinishedRun](), dict[str, Path](), list[str]()
+    runs, folders, lost = list[finished.FinishedRun](), dict[str, Path](), list[str]()
     for word in options.sources:
         name, equals, rest = word.partition("=")
         named = bool(equals) and not Path(word).exists()
@@ -50,11 +44,15 @@ def named_sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, 
             runs.append(run)
             continue
         name = name if named else place.resolve().name
-        if not named and name in (DATA, "training", "build") and (place.parent / DATA).is_dir():
+        if (
+            not named
+            and name in (finished.DATA, "training", "build")
+            and (place.parent / finished.DATA).is_dir()
+        ):
             continue  # of `runs/*`
         if name in folders:
             raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
-        if not (plain_name(name) and name not in RESERVED):
+        if not (plain_name(name) and name not in finished.RESERVED):
             raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
         folders[name] = place
     if runs and options.truth is not None:
@@ -64,14 +62,14 @@ def named_sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, 
     return runs, folders, lost
 
 
-def _run(place: Path, name: str) -> FinishedRun | None:
+def _run(place: Path, name: str) -> finished.FinishedRun | None:
     """Return the run in a folder, or an algorithm of a run by a name; None for predictions."""
-    whole, folder = (place / FACTS).is_file(), place.resolve()
+    whole, folder = (place / finished.FACTS).is_file(), place.resolve()
     if whole and name:
         raise InputError(f"{name}={place}: a run has names of its own; give {place}")
-    if not (whole or (folder.parent / FACTS).is_file()):
+    if not (whole or (folder.parent / finished.FACTS).is_file()):
         return None
-    run = read_run(place if whole else folder.parent)
+    run = finished.read_run(place if whole else folder.parent)
     if not whole:
         jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
         part = run.facts.model_copy(update={"jobs": jobs})
@@ -81,7 +79,7 @@ def _run(place: Path, name: str) -> FinishedRun | None:
 
 
 def taken_in(
-    folders: Mapping[str, Path], dataset: Dataset, task: Task, jobs: Sequence[Job]
+    folders: Mapping[str, Path], dataset: Dataset, task: Task, jobs: Sequence[plan.Job]
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return the predictions of each folder for the cases, and notes on other files."""
     taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output
@@ -148,7 +146,7 @@ def annotated(options: ReportOptions, out: Path) -> Path:
             raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
     task = options.task or ("detect" if listed else "segment")
     slug = TASKS[task].outputs[0].slug
-    place = out / TRUTH / truth.resolve().name
+    place = out / finished.TRUTH / truth.resolve().name
     for name, target in (("images", options.images or truth), (index.PLAIN.get(slug, slug), truth)):
         remove(place / name)
         link(place / name, target)

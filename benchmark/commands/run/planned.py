@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.models import Models, cards_of
+from cytosuite.benchmark.catalog import models as cards
 from cytosuite.benchmark.catalog.places import CHECKOUT
 from cytosuite.benchmark.comparison import origin
 from cytosuite.benchmark.data.dataset import Dataset
@@ -44,7 +44,7 @@ class PlannedRun:
     jobs: Sequence[Job]
     options: BenchmarkOptions
     console: Console
-    models: Models = field(default_factory=dict)  # that the user names
+    models: cards.Models = field(default_factory=dict)  # that the user names
     parts: Mapping[str, Sequence[Placed]] = field(default_factory=dict)  # of a folder, see `Recipe`
     pool: "DaskPool | None" = None
 
@@ -70,7 +70,7 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
     models = {
         job.algorithm.name: {
             card.name: origin.model_digest(card)
-            for card in cards_of(job.algorithm.name, run.models)
+            for card in cards.cards_of(job.algorithm.name, run.models)
         }
         for job in jobs
         if not job.external

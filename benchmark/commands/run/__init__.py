@@ -1,0 +1,1 @@
+"""A run as commands handle it: planned, made of other runs and files, and concluded."""
