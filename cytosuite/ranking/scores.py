@@ -1,6 +1,6 @@
 """Long tables of scores: arrays of algorithms and cases, metrics, better ends, missing rows."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking.ranking import Failures
 
 KEYS = ("dataset", "case", "algorithm", "metric")
@@ -146,47 +147,37 @@ def without_rounding(numbers: Floats, values: Floats) -> Floats:
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Directions:
-    """Better ends of the metrics of a table."""
-
-    metrics: Mapping[str, Metric[Any]]  # ours, by name
-    higher: Collection[str] = ()  # names; they go before `metrics`
-    lower: Collection[str] = ()
-
-    def ours(self, name: str) -> Metric[Any] | None:
-        """Return one of our metrics, None for a name that stands for another."""
-        return None if name in (*self.higher, *self.lower) else self.metrics.get(name)
-
-    def higher_is_better(self, name: str) -> bool | None:
-        """Return whether larger values are better, None where that is not known."""
-        ours = self.ours(name)
-        if ours is not None:
-            return ours.higher_is_better
-        return True if name in self.higher else False if name in self.lower else None
+def our_metrics(stated: Collection[str]) -> dict[str, Metric[Any]]:
+    """Return our metrics by name, but for names whose better end the user states."""
+    return {name: metric for name, metric in known_metrics("").items() if name not in stated}
 
 
-def table_measures(scores: pd.DataFrame, directions: Directions) -> list[Measure]:
+def table_measures(
+    scores: pd.DataFrame, higher: Collection[str] = (), lower: Collection[str] = ()
+) -> list[Measure]:
     """Return the metrics with a known better end; InputError for odd directions or values."""
     names = [str(name) for name in scores["metric"].unique() if name]
-    for name in (*directions.higher, *directions.lower):
+    for name in (*higher, *lower):
         if name not in names:
             raise InputError(f"metric {name}: not in the table, expected one of {_some(names)}")
-        if name in directions.higher and name in directions.lower:
+        if name in higher and name in lower:
             raise InputError(f"metric {name}: expected --higher or --lower, found both")
-    ranked = []
+    ranked, ours = [], our_metrics((*higher, *lower))
     for name in names:
-        better, ours = directions.higher_is_better(name), directions.ours(name)
+        metric = ours.get(name)
+        better = True if name in higher else False if name in lower else None
+        if metric is not None:
+            better = metric.higher_is_better
         if better is not None:
             rows = scores[scores["metric"] == name]
-            _refuse_values(rows, name, undefined=ours is not None)
-            worst = None if ours is None else ours.worst
+            _refuse_values(rows, name, undefined=metric is not None)
+            worst = None if metric is None else metric.worst
             ranked.append(Measure(name, better, worst, bool((rows["case"] == "").all())))
     return ranked
 
 
 def primary_names(
-    scores: pd.DataFrame, measures: Sequence[Measure], directions: Directions, by: Sequence[str]
+    scores: pd.DataFrame, measures: Sequence[Measure], stated: Collection[str], by: Sequence[str]
 ) -> list[str]:
     """Return the metrics to rank by: `by`, of our metrics the primary ones, else all."""
     names = [str(name) for name in scores["metric"].unique() if name]
@@ -194,7 +185,8 @@ def primary_names(
         if name not in names:
             raise InputError(f"--by {name}: not in the table, expected one of {_some(names)}")
     directed = [measure.name for measure in measures]
-    foreign = [name for name in names if directions.ours(name) is None]
+    ours = our_metrics(stated)
+    foreign = [name for name in names if name not in ours]
     for name in by or foreign:
         if name not in directed:
             raise InputError(

@@ -7,11 +7,10 @@ import pandas as pd
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.boards import CONTROLS
-from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import RankingRules
-from cytosuite.ranking.scores import Directions, missing_rows, primary_names, table_measures
+from cytosuite.ranking.scores import missing_rows, primary_names, table_measures
 
 NEEDED = ("case", "algorithm", "metric", "value")
 OPTIONAL = {"dataset": "", "status": "ok"}
@@ -90,9 +89,8 @@ def rank(
         raise InputError(
             f"draws {rules.draws} of {cases} cases: expected {LARGEST // cases} at most"
         )
-    directions = Directions(known_metrics(""), higher, lower)
-    measures = table_measures(scores, directions)
-    primary = primary_names(scores, measures, directions, by)
+    measures = table_measures(scores, higher, lower)
+    primary = primary_names(scores, measures, (*higher, *lower), by)
     ranking = rank_measures(scores, measures, primary, unranked, rules)
     assert ranking is not None  # there are algorithms and metrics
     chosen = [measure for measure in measures if measure.name in primary]

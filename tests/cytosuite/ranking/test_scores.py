@@ -6,14 +6,12 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json
-from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking import scores as module
 from cytosuite.ranking.ranking import ranking_json
 from cytosuite.ranking.scores import (
     ABSENT,
     FAILED,
     VALID,
-    Directions,
     Measure,
     missing_rows,
     primary_names,
@@ -72,12 +70,9 @@ def test_a_ranking_as_json_is_whole_and_finite(ranking):
     assert value["means"][0] == {"algorithm": "a", "metric": "SEG", "mean": pytest.approx(1.4 / 3)}
 
 
-OURS = known_metrics("")
-
-
 def chosen(scores, by=(), **directions):
-    found = Directions(OURS, **directions)
-    return primary_names(scores, table_measures(scores, found), found, by)
+    stated = [name for names in directions.values() for name in names]
+    return primary_names(scores, table_measures(scores, **directions), stated, by)
 
 
 def several(table, *names):
@@ -91,7 +86,7 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
     scores = several(table, "SEG", "Dice", "HD95")
     assert chosen(scores, higher=["Dice"], lower=["HD95"]) == ["SEG", "Dice", "HD95"]
     assert chosen(scores, by=["HD95"], lower=["HD95"]) == ["HD95"]
-    ends = table_measures(scores, Directions(OURS, higher=["Dice"], lower=["HD95"]))
+    ends = table_measures(scores, ["Dice"], ["HD95"])
     assert [own.higher_is_better for own in ends] == [True, True, False]
 
 
