@@ -44,16 +44,6 @@ def test_identical_runs_are_one_line(cli, run):
     assert done.stdout == "identical: 768 values of 2 algorithms in 8 cases, bit by bit\n"
 
 
-def test_a_regression_is_exit_code_1_and_named(cli, run, worse):
-    done = cli("compare", run, worse)
-    assert done.exit_code == 1
-    *_, line, result = done.stdout.splitlines()
-    assert line.startswith("regression: watershed: SEG 0.7366 -> 0.6866, worse by 0.05")
-    assert "p = 0.016 after Holm" in line
-    assert result == "1 regression"
-    assert cli("compare", worse, run).exit_code == 0
-
-
 def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     places = ("--markdown", tmp_path / "a.md")
     places += ("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json")

@@ -16,18 +16,6 @@ def pairs(before, after, algorithm="net", metric="SEG"):
     return pd.DataFrame(own | {"before": before, "after": after})
 
 
-def test_hand_computed_ranks():
-    """Differences -1 -2 -3 -4 -5 -6 +7 (tenths): W+ = 7, p of one side by counting 128 signs."""
-    before = np.full(7, 0.7)
-    after = before + np.array([-1, -2, -3, -4, -5, -6, 7]) / 1000
-    found = changes(pairs(before, after), METRICS, Thresholds()).iloc[0]
-    signs = np.array(np.meshgrid(*[[0, 1]] * 7)).reshape(7, -1)
-    sums = (signs * np.arange(1, 8)[:, None]).sum(axis=0)
-    assert found.p_worse == pytest.approx(np.mean(sums <= 7))
-    assert found.p == pytest.approx(2 * np.mean(sums <= 7))
-    assert found.loss == pytest.approx(14 / 7 / 1000)
-
-
 def test_a_comparison_tests_like_a_ranking():
     """Zeros and ties among the differences: one test of both, whatever it does with them."""
     before = np.array([0.5, 0.6, 0.7, 0.4, 0.3, 0.8, 0.9, 0.2])
