@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.models import is_tarball
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import is_tarball, named_models
 from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.commands.data import start_engine
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.external import (
@@ -17,15 +19,18 @@ from cytosuite.benchmark.engines.external import (
     api_of,
     external_manifest,
     external_names,
+    is_external,
     user_of,
 )
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
 from cytosuite.benchmark.terminal.options import ExternalOptions
 from cytosuite.contract.manifest import AlgorithmManifest, parse
-from cytosuite.contract.tasks import Task
-from cytosuite.errors import InputError
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError, pick
 from cytosuite.files import read_toml
+from cytosuite.metrics.boards import CONTROLS
 
 LOADED = "cytosuite-external/archive"  # our name: an image without any goes when others are cleaned
 LOAD_S = 3600  # an archive of tens of GB
@@ -67,6 +72,25 @@ def take_in(
             engine.client, ROOT, options.device, options.base_image, console.print, engine.name
         ).base()
     return manifests
+
+
+def subject(options: RehearseOptions, screen: Console) -> tuple[Engine, AlgorithmManifest]:
+    """Return the engine with the image to rehearse, ours or others', and its description."""
+    word, manifests = options.algorithm, algorithms()
+    if not is_external(word):
+        pick("algorithm", [word], manifests)
+    elif not options.task:
+        raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
+    ours = [] if is_external(word) else [word]
+    need_externals([] if ours else [word], options.sockets)
+    engine = start_engine(options, ours, screen, named_models(options.model, ours) if ours else {})
+    if engine.client is None:
+        raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
+    if ours:
+        return engine, manifests[word]
+    task = TASKS[pick("task", [str(options.task)], TASKS)[0]]
+    (manifest,) = take_in([word], [*manifests, *CONTROLS], task, engine, options, screen)
+    return engine, manifest
 
 
 def need_externals(words: Sequence[str], sockets: Path | None) -> None:

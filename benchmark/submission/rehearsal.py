@@ -17,6 +17,7 @@ import numpy as np
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.daemon import daemon_errors
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -25,7 +26,7 @@ from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs
-from cytosuite.benchmark.submission.profiles import MARGIN
+from cytosuite.benchmark.submission.profiles import MARGIN, PlatformProfile
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import Api
@@ -297,3 +298,23 @@ def launch(
     if code != 0:
         raise InputError(f"{SHIM} ended with exit code {code}: {plain(line)}")
     return dict(read_json(folder / "results.json"))
+
+
+def all_checks(
+    rehearsal: Rehearsal,
+    api: Api,
+    profile: PlatformProfile,
+    limits: Limits,
+    device: Device,
+) -> Iterator[Check]:
+    """Yield the checks of a rehearsal, and those that this machine cannot make."""
+    yield from rehearsal.checks(api)
+    if profile.gpu and device == "cpu":
+        yield Check(
+            f"GPU: {profile.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's"
+        )
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if total < limits.memory_gib:
+        yield Check(
+            f"memory up to {limits.memory_gib:g} GiB", "skip", f"this machine has {total:.0f} GiB"
+        )

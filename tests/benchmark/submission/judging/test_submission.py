@@ -1,13 +1,15 @@
 import json
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands.evaluation import rehearse_evaluation
+from cytosuite.benchmark.commands.evaluation import _built
 from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions
 from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.submission import (
     SubmittedJob,
     by_case,
@@ -39,7 +41,9 @@ def rehearsed(run, tmp_path):
     def rehearsed(engine="process"):
         screen = Console(file=StringIO(), width=1000)
         options = BuildEvaluationOptions(dataset="squares", engine=engine, runs=tmp_path)
-        equal = rehearse_evaluation(run, tmp_path / "truth.tar.gz", options, screen)
+        built = None if engine == "process" else partial(_built, options, screen)
+        say = lambda line: screen.print(line, highlight=False, markup=False)  # noqa: E731
+        equal = rehearse_evaluation(run, tmp_path / "truth.tar.gz", tmp_path, built, say)
         return equal, screen.file.getvalue().splitlines()
 
     return rehearsed
