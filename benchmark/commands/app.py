@@ -50,8 +50,8 @@ COMMANDS = {
         Command("train", "train", "Train a model on simulated data, or fine-tune one on yours."),
         Command("calibrate", "simulate", "Fit a simulated dataset to real images: a recipe."),
         Command("phantoms", "simulate", "Make a library of nuclei, cut out of stacks or drawn."),
-        Command("labels", "simulate", "Write label images of masks, COCO or ROIs; or ROIs."),
-        Command("combine", "simulate", "Add the images of two folders, name by name."),
+        Command("labels", "labels", "Write label images of masks, COCO or ROIs; or ROIs."),
+        Command("combine", "labels", "Add the images of two folders, name by name."),
     ),
     "Challenge": (
         Command("new", "algorithms", "Start an algorithm: a folder that builds, runs and passes."),

@@ -11,19 +11,6 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.models import choice_digest
 from cytosuite.benchmark.catalog.packages import refusal
-from cytosuite.benchmark.commands.applied import (
-    Applied,
-    count_in_cells,
-    failed,
-    held,
-    join_objects,
-    named,
-    output_of,
-    recorded,
-    summary,
-    there_already,
-    write_applied,
-)
 from cytosuite.benchmark.commands.choice import (
     SECOND,
     UnableError,
@@ -36,6 +23,19 @@ from cytosuite.benchmark.commands.choice import (
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
+from cytosuite.benchmark.results.applied import (
+    Applied,
+    count_in_cells,
+    failed,
+    held,
+    join_objects,
+    named,
+    output_of,
+    recorded,
+    summary,
+    there_already,
+    write_applied,
+)
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.store.integrity import foreign_digest

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections import Counter
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,31 +19,17 @@ from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.simulate import (
     CalibrateOptions,
-    CombineOptions,
-    LabelsOptions,
     PhantomsOptions,
     SimulateOptions,
 )
-from cytosuite.benchmark.store.csvfile import written
-from cytosuite.benchmark.terminal.console import lines_to, new_folder, progress
+from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
-from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.recipes import Simulated, files, simulated, simulations, sources
-from cytosuite.errors import InputError, at
+from cytosuite.errors import InputError
 from cytosuite.files import need_folder, remove, write_json
-from cytosuite.folders.conditions import FILE, NAME
-from cytosuite.folders.entries import summary
 from cytosuite.folders.index import PLAIN
-from cytosuite.folders.layouts import LAYOUTS, annotated
-from cytosuite.folders.masks import MaskRules, read_rules, sentence
-from cytosuite.folders.rois import ENDING as ROIS
-from cytosuite.folders.rois import write_rois
-from cytosuite.folders.sides import side_by_side
-from cytosuite.folders.splits import OBJECTS
-from cytosuite.folders.sums import CLIPPED, weighted_sum
-from cytosuite.formats import read, write
-from cytosuite.formats.imagefiles import case_suffix, image_files, image_name
+from cytosuite.formats.imagefiles import case_suffix, image_files
 
 
 def simulate_command(options: SimulateOptions, console: Console) -> None:
@@ -94,20 +79,14 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
             if path is not None and slug != ACQUISITION.slug:
                 place = "images" if slug == main else PLAIN.get(slug, slug)
                 suffix = path.suffix if path.suffix == ".json" else case_suffix(path)
-                _copy(path, folder / place / f"{case.name}{suffix}")
+                copied(path, folder / place / f"{case.name}{suffix}")
         for room in sorted((case.folder / "extras").glob("*")):
             for path in image_files(room):
-                _copy(path, folder / room.name / path.name)
-        _copy(case.folder / "case.json", folder / "records" / f"{case.name}.json")
+                copied(path, folder / room.name / path.name)
+        copied(case.folder / "case.json", folder / "records" / f"{case.name}.json")
         for picture in sorted(case.folder.glob("*.png")):
-            _copy(picture, folder / "previews" / f"{case.name}_{picture.name}")
-    _copy(dataset.home / "dataset.json", folder / "dataset.json")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file, or a folder of OME-Zarr, into a folder that is made if it is missing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+            copied(picture, folder / "previews" / f"{case.name}_{picture.name}")
+    copied(dataset.home / "dataset.json", folder / "dataset.json")
 
 
 def simulate_series(options: SimulateOptions, frames: int, console: Console) -> Path:
@@ -215,92 +194,6 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         f"median volume {phantoms.median_volume_um3:.0f} µm³"
         + (f"; left out: {skipped}" if skipped else "")
     )
-
-
-def rules_of(options: LabelsOptions) -> MaskRules:
-    """Return the rules of a folder, overridden by the options of their names."""
-    typed = {key: getattr(options, key) for key in MaskRules.model_fields}
-    overrides = {key: value for key, value in typed.items() if value is not None and value != []}
-    if "classes" in overrides:
-        overrides["classes"] = dict(text.partition("=")[::2] for text in options.classes)
-    return parse("labels", {**read_rules(options.folder).model_dump(), **overrides}, MaskRules)
-
-
-def labels_command(options: LabelsOptions, console: Console) -> None:
-    """Write the labels of a folder of masks, and a table of all objects with their classes."""
-    say = lines_to(console)
-    need_folder(options.out, new=True)
-    rules = rules_of(options)
-    annotated_images = annotated(options.folder, rules)
-    if options.rois and not annotated_images.items:
-        _outline(options, console)
-        return
-    if not annotated_images.items:
-        raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
-    rows: list[tuple[object, ...]] = []
-    total = Counter[str]()
-    with progress(console, "combining") as step, new_folder(options.out) as temporary:
-        for done, (name, image, labels, _) in enumerate(annotated_images.items):
-            step(done, len(annotated_images.items), name)
-            combined = labels.read()
-            write(temporary / "labels" / f"{name}.tif", combined.volume)
-            if options.rois:
-                write_rois(temporary / "labels" / f"{name}{ROIS}", combined.volume)
-            if options.copy_images:
-                _copy(image, temporary / "images" / f"{name}{image.suffix}")
-            rows += [(name, *row) for row in combined.objects]
-            total.update(combined.counts)
-        head = ("image", "id", "class", "file", "area", "lost", "pieces")
-        with written(temporary / OBJECTS) as add:
-            add([head, *rows])
-        if columns := dict.fromkeys(key for case in annotated_images.items for key in case.facts):
-            with written(temporary / FILE) as add:
-                add([(NAME, *columns)])
-                add(
-                    (case.name, *(case.facts.get(key, "") for key in columns))
-                    for case in annotated_images.items
-                )
-        step(len(annotated_images.items), len(annotated_images.items))
-    say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
-    if annotated_images.skipped:
-        say(summary(dict(annotated_images.skipped)))
-    say(f"written: {options.out}")
-
-
-def _outline(options: LabelsOptions, console: Console) -> None:
-    """Write the outlines of label images, in a folder or its ``labels``, as ROIs."""
-    from cytosuite.metrics.labels.prepare import grey_doubt
-
-    room = options.folder / "labels"
-    paths = image_files(room if room.is_dir() else options.folder, pictures=True)
-    if not paths:
-        raise InputError(f"{options.folder}: expected label images, or {LAYOUTS}, found none")
-    with progress(console, "outlining") as step, new_folder(options.out) as temporary:
-        for done, path in enumerate(paths):
-            step(done, len(paths), path.name)
-            with at(path):
-                if doubt := grey_doubt((labels := read(path)).array):
-                    raise InputError(doubt)
-                write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
-        step(len(paths), len(paths))
-    lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
-
-
-def combine_command(options: CombineOptions, console: Console) -> None:
-    """Write the weighted sums of images of the same names."""
-    need_folder(options.out, new=True)
-    pairs, clipped = side_by_side([options.first, options.second]), 0
-    with progress(console, "combining") as step, new_folder(options.out) as temporary:
-        for done, (name, paths) in enumerate(pairs.items()):
-            step(done, len(pairs), name)
-            volume = weighted_sum(paths, options.weights)
-            clipped += volume.metadata.get(CLIPPED, 0) != 0
-            write(temporary / f"{name}.tif", volume)
-        step(len(pairs), len(pairs))
-    say = lines_to(console)
-    if clipped:
-        say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
-    say(f"written: {options.out}, {len(pairs)} images")
 
 
 def calibrate_command(options: CalibrateOptions, console: Console) -> None:

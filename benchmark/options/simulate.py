@@ -1,10 +1,9 @@
-"""Options of ``simulate``, ``calibrate``, ``phantoms``, ``labels`` and ``combine``."""
+"""Options of ``simulate``, ``calibrate`` and ``phantoms``."""
 
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.terminal.console import names, numbers
+from cytosuite.benchmark.terminal.console import numbers
 from cytosuite.benchmark.terminal.options import (
     MOST_FRAMES,
     ClusterOptions,
@@ -15,7 +14,6 @@ from cytosuite.benchmark.terminal.options import (
     option,
     seed_option,
 )
-from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError
 
 Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
@@ -63,46 +61,6 @@ class PhantomsOptions:
             )
         if self.placement and (self.labels is None or self.out.suffix != ".json"):
             raise InputError("--placement CELLS needs --labels NUCLEI and --out NAME.json")
-
-
-@command_options
-class LabelsOptions:
-    """Options of labels."""
-
-    folder: Path = argument("Folder of images with masks or ROIs; of labels.")
-    out: Path = option("New folder for labels/, objects.csv and conditions.csv.", ...)
-    copy_images: bool = option("Write images/ too.", False)
-    overlap: Overlap | None = option("On top: smallest, last, first; error refuses.")
-    threshold: float | None = option("Of a mask; half of its largest value without it.")
-    min_area: int | None = option("Smaller objects (pixels) are left out.", min=0)
-    exclude: list[str] = option("Classes to leave out.", (), parse=names)
-    classes: list[str] = option(
-        "Classes of folders: folder=class, comma-separated.", (), parse=names
-    )
-    pairs: str | None = option("Expression that pairs names: (?P<name>.+?)(_ch0)?")
-    images: str | None = option("Folder of the images, where there are several.")
-    rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)
-
-
-def weights(text: str | None) -> tuple[float, ...]:
-    """Return the weights of an option; InputError where one is no finite number."""
-    try:
-        numbers = tuple(float(part) for part in (text or "1,1").split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 2 or not all(map(isfinite, numbers)):
-        raise InputError(f"--weights: expected two numbers like 1,0.5, found {text}")
-    return numbers
-
-
-@command_options
-class CombineOptions:
-    """Options of combine."""
-
-    first: Path = argument("Folder of images, of cells say.")
-    second: Path = argument("Folder of images of the same names, of spots say.")
-    out: Path = option("New folder for the sums.", ...)
-    weights: list[float] = option("Of both images, like 1,0.5.", (1.0, 1.0), parse=weights)
 
 
 @command_options

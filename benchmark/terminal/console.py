@@ -1,6 +1,7 @@
 """The console of the commands: lines, progress, and parsers of options with several values."""
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -252,3 +253,9 @@ class TimeLeft:
             if (number := round(left / length)) <= most:
                 return f", about {max(1, number)} {unit} left"
         return ""
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a file, or a folder of OME-Zarr, into a folder that is made if it is missing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)

@@ -22,7 +22,7 @@ LIMITS = {"RLIMIT_DATA": 6 * 2**30, "RLIMIT_FSIZE": 2**28}
 SECONDS = 60.0
 PROGRAM = "cytosuite.benchmark.commands.app:run"
 LOADED = ["cytosuite.datasets.spheroid.migration", "cytosuite.datasets.spheroid.generate"]
-LOADED += ["cytosuite.benchmark.commands.maintain", "cytosuite.benchmark.commands.simulate"]
+LOADED += [f"cytosuite.benchmark.commands.{name}" for name in ("maintain", "simulate", "labels")]
 RAW = (
     *("null", "true", "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e308", "-1e308", "-1"),
     *("0", "-0.0", "1e-320", "2147483648", "9223372036854775808", "1" + "0" * 400, "0.5", "1e9"),

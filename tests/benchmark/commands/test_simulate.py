@@ -10,14 +10,11 @@ from PIL import Image
 from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
-from cytosuite.benchmark.commands.simulate import combine_command, labels_command, simulate
+from cytosuite.benchmark.commands.labels import combine_command, labels_command
+from cytosuite.benchmark.commands.simulate import simulate
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.options.simulate import (
-    CombineOptions,
-    LabelsOptions,
-    SimulateOptions,
-    weights,
-)
+from cytosuite.benchmark.options.labels import CombineOptions, LabelsOptions, weights
+from cytosuite.benchmark.options.simulate import SimulateOptions
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.commands.applied import count_in_cells
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.options.score import ScoreOptions
+from cytosuite.benchmark.results.applied import count_in_cells
 from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.matches import match_points

@@ -1,0 +1,109 @@
+"""Commands ``labels`` and ``combine``: folders of images that are written of other folders."""
+
+from collections import Counter
+
+from rich.console import Console
+
+from cytosuite.benchmark.options.labels import CombineOptions, LabelsOptions
+from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
+from cytosuite.contract.manifest import parse
+from cytosuite.errors import InputError, at
+from cytosuite.files import need_folder
+from cytosuite.folders.conditions import FILE, NAME
+from cytosuite.folders.entries import summary
+from cytosuite.folders.layouts import LAYOUTS, annotated
+from cytosuite.folders.masks import MaskRules, read_rules, sentence
+from cytosuite.folders.rois import ENDING as ROIS
+from cytosuite.folders.rois import write_rois
+from cytosuite.folders.sides import side_by_side
+from cytosuite.folders.splits import OBJECTS
+from cytosuite.folders.sums import CLIPPED, weighted_sum
+from cytosuite.formats import read, write
+from cytosuite.formats.imagefiles import image_files, image_name
+
+
+def rules_of(options: LabelsOptions) -> MaskRules:
+    """Return the rules of a folder, overridden by the options of their names."""
+    typed = {key: getattr(options, key) for key in MaskRules.model_fields}
+    overrides = {key: value for key, value in typed.items() if value is not None and value != []}
+    if "classes" in overrides:
+        overrides["classes"] = dict(text.partition("=")[::2] for text in options.classes)
+    return parse("labels", {**read_rules(options.folder).model_dump(), **overrides}, MaskRules)
+
+
+def labels_command(options: LabelsOptions, console: Console) -> None:
+    """Write the labels of a folder of masks, and a table of all objects with their classes."""
+    say = lines_to(console)
+    need_folder(options.out, new=True)
+    rules = rules_of(options)
+    annotated_images = annotated(options.folder, rules)
+    if options.rois and not annotated_images.items:
+        _outline(options, console)
+        return
+    if not annotated_images.items:
+        raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
+    rows: list[tuple[object, ...]] = []
+    total = Counter[str]()
+    with progress(console, "combining") as step, new_folder(options.out) as temporary:
+        for done, (name, image, labels, _) in enumerate(annotated_images.items):
+            step(done, len(annotated_images.items), name)
+            combined = labels.read()
+            write(temporary / "labels" / f"{name}.tif", combined.volume)
+            if options.rois:
+                write_rois(temporary / "labels" / f"{name}{ROIS}", combined.volume)
+            if options.copy_images:
+                copied(image, temporary / "images" / f"{name}{image.suffix}")
+            rows += [(name, *row) for row in combined.objects]
+            total.update(combined.counts)
+        head = ("image", "id", "class", "file", "area", "lost", "pieces")
+        with written(temporary / OBJECTS) as add:
+            add([head, *rows])
+        if columns := dict.fromkeys(key for case in annotated_images.items for key in case.facts):
+            with written(temporary / FILE) as add:
+                add([(NAME, *columns)])
+                add(
+                    (case.name, *(case.facts.get(key, "") for key in columns))
+                    for case in annotated_images.items
+                )
+        step(len(annotated_images.items), len(annotated_images.items))
+    say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
+    if annotated_images.skipped:
+        say(summary(dict(annotated_images.skipped)))
+    say(f"written: {options.out}")
+
+
+def _outline(options: LabelsOptions, console: Console) -> None:
+    """Write the outlines of label images, in a folder or its ``labels``, as ROIs."""
+    from cytosuite.metrics.labels.prepare import grey_doubt
+
+    room = options.folder / "labels"
+    paths = image_files(room if room.is_dir() else options.folder, pictures=True)
+    if not paths:
+        raise InputError(f"{options.folder}: expected label images, or {LAYOUTS}, found none")
+    with progress(console, "outlining") as step, new_folder(options.out) as temporary:
+        for done, path in enumerate(paths):
+            step(done, len(paths), path.name)
+            with at(path):
+                if doubt := grey_doubt((labels := read(path)).array):
+                    raise InputError(doubt)
+                write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
+        step(len(paths), len(paths))
+    lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
+
+
+def combine_command(options: CombineOptions, console: Console) -> None:
+    """Write the weighted sums of images of the same names."""
+    need_folder(options.out, new=True)
+    pairs, clipped = side_by_side([options.first, options.second]), 0
+    with progress(console, "combining") as step, new_folder(options.out) as temporary:
+        for done, (name, paths) in enumerate(pairs.items()):
+            step(done, len(pairs), name)
+            volume = weighted_sum(paths, options.weights)
+            clipped += volume.metadata.get(CLIPPED, 0) != 0
+            write(temporary / f"{name}.tif", volume)
+        step(len(pairs), len(pairs))
+    say = lines_to(console)
+    if clipped:
+        say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
+    say(f"written: {options.out}, {len(pairs)} images")
