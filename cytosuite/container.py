@@ -29,6 +29,7 @@ from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import with_given
+from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import FOLDER, Selection, describe, select
 from cytosuite.contract.tasks import TASKS
@@ -126,6 +127,8 @@ def _output_warnings(task: str, outputs: Mapping[str, Any]) -> list[str]:
     labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
     lines: dict[str, None] = {}
     for slug, output in outputs.items():
+        if isinstance(output, Points):
+            lines |= dict.fromkeys(output.warnings)
         if isinstance(output, Volume):
             lines |= dict.fromkeys(output.origin.warnings)
             if slug in labels and (line := stretched(output)):

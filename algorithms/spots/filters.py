@@ -142,7 +142,7 @@ def candidates(
     threshold: float,
     least: float,
 ) -> tuple[Doubles, Doubles, Blocks, float]:
-    """Return starts of fits (N, 7) and scores (N,) in the rest of an image, its variance and skewness.
+    """Return starts of fits (N, 7) and scores (N,) in an image's rest, its variance and skewness.
 
     The clearest come first. Three `spare` images of the same shape are overwritten.
     """

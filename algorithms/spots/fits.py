@@ -19,6 +19,7 @@ _WINDOW = 2.25  # sigmas around a spot that count in its fit
 _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
 _TELLING = 300  # the clearest spots, which tell width and shot noise
 _CLEAR, _FEWEST = 10.0, 8  # least signal-to-noise of these, and how many are enough
+_NARROWER = 0.9  # of the width of the clearest spots: uneven ground makes their fits wider
 _FARTHEST = 1.5  # sigmas from a candidate to its spot
 _LEAVES = 3.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
 _CLUMPED = 1.75  # times clearer than a spot to wider filters: edges and clumps are more
@@ -30,10 +31,12 @@ class Fits:
     """Spots of one image, and what they leave of it."""
 
     def __init__(self, values: Floats, sigmas: Sequence[Doubles], parameters: Parameters) -> None:
-        self.rest, self.sigmas, self.parameters = values.copy(), sigmas, parameters
-        self.half = np.ceil(_WINDOW * sigmas[-1]).astype(np.int64)
+        self.values, self.rest = values, values.copy()
+        self.sigmas, self.parameters = sigmas, parameters
+        self.half = np.ceil(_WINDOW * sigmas[len(sigmas) // 2]).astype(np.int64)
         self.axes = slice(1, 3) if len(values) == 1 else slice(0, 3)
         self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
+        self.clear = False  # whether enough spots are clear to tell both
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
         self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
         self.scores, self.skew = np.zeros(0), 0.0  # of the filter, and of its noise
@@ -58,6 +61,17 @@ class Fits:
             self._calibrate()
             self.sweep(slice(count, None))
             self._divide(slice(count, None))
+
+    def measured(self, starts: Doubles, scores: Doubles, variance: Blocks, skew: float) -> "Fits":
+        """Return fits that look for the width of the clearest spots, or again for all widths."""
+        self.add(starts[:_TELLING], scores[:_TELLING], variance, skew)
+        again = Fits(self.values, self.sigmas, self.parameters)
+        if self.clear:
+            wide = _NARROWER * np.exp(self.usual[WIDTH])
+            again.sigmas = [wide * (self.sigmas[0] > 0)]
+            own = np.ceil(_WINDOW * again.sigmas[0]).astype(np.int64)
+            again.half = np.maximum(again.half, own)
+        return again
 
     def _append(self, starts: Doubles, scores: Doubles, variances: Doubles) -> None:
         """Add spots that are in the image."""
@@ -94,7 +108,8 @@ class Fits:
         self.sweep(part)
         bright = self.results[part, kernels.SCORE] >= _CLEAR
         clear = np.flatnonzero(bright & (self.like_light() & self._sized())[part])
-        if clear.size >= _FEWEST:
+        self.clear = clear.size >= _FEWEST
+        if self.clear:
             self.usual = np.median(self.spots[clear], axis=0)
             fits = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
             slopes = kernels.shot_noise(self.rest, *fits, self.gain)

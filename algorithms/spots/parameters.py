@@ -26,6 +26,9 @@ class Parameters(Described):
         max_length=8,
         description="Standard deviations [µm] in y and x of the spots to look for.",
     )
+    measure_width: Annotated[bool, Field(strict=True)] = Field(
+        False, description="The widths are to begin with: the clearest spots tell that to look for."
+    )
     axial_elongation: Annotated[Finite, Field(ge=0.1, le=10)] = Field(
         2.5, description="How many times larger the standard deviation of a spot is along z."
     )

@@ -11,12 +11,25 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots.filters import Doubles, candidates
 from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits
+from cytosuite.algorithms.spots.heights import choose
 from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
+from cytosuite.contract.spacing import text
+from cytosuite.errors import InputError
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
+# Without a voxel size: slices are usually as far apart as keeps spots as wide along z.
+_IN_PIXELS = {
+    "in_pixels": True,
+    "sigmas_um": (1.0, 1.5, 2.2),
+    "measure_width": True,
+    "axial_elongation": 1.0,
+}
+_NARROWEST_PX = 0.5  # standard deviation of a spot that can be told from a hot pixel
+FWHM = (8 * np.log(2)) ** 0.5  # standard deviations of a Gaussian: its width at half its height
 _FEW = 0.1  # of the spots: a pass that finds fewer is the last
 
 
@@ -54,9 +67,11 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     least = max(quantum, _ROUNDING * float(values.max(initial=0)), smallest)
     fits = Fits(values, sigmas, p)
     spare = [np.empty_like(values) for _ in range(3)]
+    if p.measure_width:
+        fits = fits.measured(*candidates(values, values, spare, 0.0, sigmas, p.threshold, least))
     for _ in range(p.passes):
-        count = len(fits.spots)
-        fits.add(*candidates(values, fits.rest, spare, fits.gain, sigmas, p.threshold, least))
+        count, search = len(fits.spots), (fits.gain, fits.sigmas, p.threshold, least)
+        fits.add(*candidates(values, fits.rest, spare, *search))
         if fits.like_light()[count:].sum() <= _FEW * len(fits.spots):
             break
     fits.sweep()
@@ -86,6 +101,46 @@ if TYPE_CHECKING:
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:
     """Return the ``detected-points`` of one image, the clearest first, at most 100,000."""
     volume = image_of(inputs)
-    spots = find(volume.array, volume.spacing, parameters_of(model.card, Parameters))
-    light = spots.photons()[:MOST]
-    return {"detected-points": Points(spots.places[:MOST], volume.spacing, photons=light)}
+    parameters, lines = _search(volume, parameters_of(model.card, Parameters))
+    spots = find(volume.array, volume.spacing, parameters)
+    stricter, expected = (_number(volume, key) for key in ("stricter", "expected"))
+    choice = choose(spots.height, spots.snr, stricter or 1.0, int(expected or 0))
+    state(size=lines[0], **choice.facts)
+    some = np.flatnonzero(choice.marked)[:MOST]
+    light, warnings = spots.photons()[some], (*lines[1:], *choice.lines)
+    points = Points(spots.places[some], volume.spacing, photons=light, warnings=warnings)
+    return {"detected-points": points}
+
+
+def _search(volume: Volume, parameters: Parameters) -> tuple[Parameters, list[str]]:
+    """Return the parameters for an image, in pixels without its voxel size; first line: widths.
+
+    InputError where its voxels are so large that a spot would be narrower than half a pixel.
+    """
+    p, diameter, unit = parameters, _number(volume, "diameter_um"), "µm"
+    pixel = volume.spacing[-1]
+    if volume.spacing_is_assumed and not p.in_pixels:
+        p = p.model_copy(update=_IN_PIXELS)
+    if p.in_pixels:
+        pixel, unit = 1.0, "px"
+    if diameter:
+        sigma = diameter / FWHM / (1.0 if unit == "µm" else volume.spacing[-1])
+        p = p.model_copy(update={"sigmas_um": (sigma,), "measure_width": False})
+    if (wide := max(p.sigmas_um) / pixel) < _NARROWEST_PX:
+        raise InputError(
+            f"voxel size {text(volume.spacing)} µm: a spot would be {wide:.2g} px wide (standard "
+            f"deviation), expected {_NARROWEST_PX} or more; is it right (--spacing)? --diameter "
+            "gives the width of spots"
+        )
+    size = f"spots of {', '.join(f'{s:.3g}' for s in sorted(p.sigmas_um))} {unit} (sd)"
+    if p is parameters or not volume.spacing_is_assumed:
+        return p, [size]
+    return p, [size, f"spots sought in pixels: {size}, as the voxel size is not known (--diameter)"]
+
+
+def _number(volume: Volume, key: str) -> float | None:
+    """Return a positive number that the user gives about an image, None without it."""
+    value = volume.metadata.get(key)
+    if value is None or (isinstance(value, int | float) and 0 < value < np.inf):
+        return value
+    raise InputError(f"{key} must be a positive number, found {value!r}")

@@ -254,6 +254,7 @@ def _record(record: Record, image: Volume) -> dict[str, Any]:
         "model": record.model,
         "selection": record.selection.model_dump(mode="json"),
         "warnings": list(record.warnings),
+        "facts": dict(record.facts),
         "spacing_um": list(image.spacing),
         "spacing_assumed": image.spacing_is_assumed,
         "seconds": record.seconds,

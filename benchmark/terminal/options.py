@@ -257,7 +257,13 @@ class OwnOptions(ImageOptions):
 
     images: list[Path] = argument("Image files, folders of them, or lists (.csv).")
     algorithm: str = option(f"Name in algorithms/; {AUTO}: one with a model that fits.", AUTO)
-    diameter: float | None = option("Of a nucleus, µm; estimated without it.")
+    diameter: float | None = option(
+        "Of a nucleus or spot, µm, or px without voxel size; estimated without it."
+    )
+    stricter: float | None = option(
+        "Times the least height of a spot that is marked.", min=0.01, max=100.0
+    )
+    expected: int | None = option("Spots to mark: so many of the highest.", min=1)
     channel: str | None = option("Stain, like nucleus.", parse=printable)
     outline: str | None = option(
         "Extent of objects by models that draw it: looser, tighter, or 0 to 1."
@@ -275,6 +281,7 @@ class OwnOptions(ImageOptions):
     def metadata(self) -> dict[str, Scalar]:
         """The facts that the user gives about the images."""
         facts = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
+        facts |= {"stricter": self.stricter, "expected": self.expected}
         return {key: value for key, value in facts.items() if value is not None}
 
 

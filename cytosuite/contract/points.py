@@ -47,6 +47,8 @@ class Points:
         Probability from 0 to 1; NaN where it is not known.
     photons : array of shape (N,), optional
         Light of each; NaN where it is not known.
+    warnings : tuple of str, optional
+        Lines of an algorithm for the user, in no file of points.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Points:
     cells: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Floats = field(default_factory=lambda: np.zeros(0))
     photons: Floats = field(default_factory=lambda: np.zeros(0))
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill missing columns; refuse wrong lengths and numbers."""
