@@ -166,7 +166,7 @@ def _expose(
 ) -> dict[str, NDArray[np.unsignedinteger]]:
     """Return the counts (Z, Y, X) of each channel, exposed on its own."""
     microscope = parameters.microscope
-    values = microscope.model_dump(include={"gain", "offset", "read_noise", "bits"})
+    values = microscope.model_dump(exclude={"psf_um"})
     camera, images = Detector(**values), {}
     for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
         hit = photons

@@ -256,6 +256,8 @@ class Microscope(Section):
     """counts in the dark"""
     bits: Literal[8, 12, 16] = 16
     """of the camera; the share of clipped voxels is recorded"""
+    sensor_blur: NotNegative = 0.0
+    """standard deviation, voxels, of a blur of light and noise: neighbours are correlated"""
 
 
 class Shown(Section):
