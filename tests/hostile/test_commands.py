@@ -1,6 +1,5 @@
 """Commands that are stopped at any moment: one line, nothing half-written, and the next one goes on."""
 
-import hashlib
 import os
 import random
 import shutil
@@ -13,9 +12,9 @@ import house
 import numpy as np
 import pytest
 
-from cytosuite.files import LEFTOVER
 from cytosuite.formats import write
 from cytosuite.volume import Volume
+from tests.hostile.tally import digests, left
 
 pytestmark = pytest.mark.slow
 
@@ -102,19 +101,6 @@ def _start(home, words, stdout=subprocess.DEVNULL):
     )
 
 
-def _digests(folder):
-    """Return the digest of each file that is the same in every run."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in TIMES
-    }
-
-
-def _leftovers(folder):
-    return [path for path in folder.rglob(".*") if LEFTOVER.fullmatch(path.name)]
-
-
 def _ended(home, words):
     """Return exit code and stderr of a command that nobody disturbs."""
     process = _start(home, words)
@@ -143,16 +129,18 @@ def test_stopped_at_any_moment_it_is_one_line_and_the_next_one_ends_as_undisturb
         errors = _stopped(process, number, group)
         if process.returncode in {0, 2}:  # it was faster; a second time the folder is full
             break
-        if (process.returncode, errors) == (-number, "") and _digests(place) == _digests(whole):
+        if (process.returncode, errors) == (-number, "") and digests(place, TIMES) == digests(
+            whole, TIMES
+        ):
             break  # all was done: Python itself was ending, in which nobody catches a signal
         # Python itself ends by the signal where it came in the middle of an exec(): 130 to a shell.
         ended = code if process.returncode == -signal.SIGINT else process.returncode
         assert (ended, errors.count("\n")) == (code, lines), errors
-        assert number == signal.SIGKILL or not _leftovers(tmp_path)
+        assert number == signal.SIGKILL or not left(tmp_path)
     code, errors = _ended(home, command(place))
     assert code == 0 or "the folder is not empty" in errors
-    assert _digests(place) == _digests(whole)
-    assert not _leftovers(tmp_path)
+    assert digests(place, TIMES) == digests(whole, TIMES)
+    assert not left(tmp_path)
 
 
 def _train(name):
@@ -176,7 +164,7 @@ def test_a_training_stopped_at_any_moment_ends_with_the_weights_of_an_undisturbe
     assert _ended(home, _train("stopped"))[0] == 0
     names = [f"{name}.safetensors" for name in ("whole", "stopped")]
     assert len({(weights / name).read_bytes() for name in names}) == 1
-    assert not _leftovers(home)
+    assert not left(home)
 
 
 @pytest.mark.parametrize(
@@ -189,4 +177,4 @@ def test_a_pipe_that_nobody_reads_ends_a_command_without_a_word(home, tmp_path, 
     os.close(write)
     assert process.communicate(timeout=300) == (None, "")
     assert process.returncode == 141
-    assert not _leftovers(tmp_path)
+    assert not left(tmp_path)
