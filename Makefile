@@ -12,10 +12,11 @@ goals := help setup benchmark segment apply train simulate list doctor new rehea
 # docker/make.py knows the variables of each goal: $(call given,GOAL,NAME ...) gives the options of its command, but for those
 # that its recipe places. A variable on the command line that no wanted goal takes is refused, before anything is done.
 ask = $(PYTHON) docker/make.py
-given = $(shell $(ask) options "$(1)" "$(2)" $(MAKEOVERRIDES))
+quoted = '$(subst ','\'',$(MAKEOVERRIDES))'
+given = $(shell $(ask) options "$(1)" "$(2)" $(quoted))
 wanted := $(or $(MAKECMDGOALS),help)
 ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
-refused := $(shell $(ask) check "$(wanted)" "" $(MAKEOVERRIDES))
+refused := $(shell $(ask) check "$(wanted)" "" $(quoted))
 $(if $(refused),$(error $(refused)))
 $(if $(filter cpu cuda,$(DEVICE)),,$(error DEVICE must be cpu or cuda, found "$(DEVICE)"))
 endif
@@ -42,7 +43,7 @@ $(if $(filter-out $(goals) build-%,$(asked)),$(error make help: no goal $(filter
 
 all_goals = awk -F ':.*\#\# ' '/^\#\#@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*\#\# /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST) && \
 	printf "\nVariables of a goal, NAME=value: make help GOAL; of all: docs/variables.md\n"
-its_variables = $(ask) help "$(asked)" ""
+its_variables = $(ask) help "$(asked)" "" ""
 
 ##@ Use
 help: ## Show all goals; make help GOAL: the variables of one.

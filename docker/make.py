@@ -1,8 +1,8 @@
 """What `make` asks before it runs: whether its goals take the variables given, and their options.
 
-``python docker/make.py check|options|help GOALS WITHOUT [NAME=value ...]``, with the
-variables of the command line; others are looked up in the environment. docs/variables.md has the
-variables of commands. Standard library alone: there may be no virtual environment yet.
+``python docker/make.py check|options|help GOALS WITHOUT OVERRIDES``: the last are the variables of
+the command line as MAKEOVERRIDES holds them, others are of the environment. docs/variables.md has
+those of commands. Standard library alone: there may be no virtual environment yet.
 """
 
 import difflib
@@ -82,9 +82,11 @@ def options(goal: str, without: str, given: dict[str, str]) -> str:
 
 def main() -> str:
     """Return what was asked."""
-    asked, goals, without, *words = sys.argv[1:]
-    pairs = (word.partition("=") for word in words)
-    given = {name.rstrip(":+?"): value for name, _, value in pairs}
+    asked, goals, without, overrides = sys.argv[1:]
+    # Make escapes spaces and backslashes, and doubles each $, two of which a user types for one.
+    words = re.findall(r"(?:\\.|\S)+", overrides.replace("$$$$", "$"))
+    plain = (re.sub(r"\\(.)", r"\1", word) for word in words)
+    given = {name.rstrip(":+?"): value for name, _, value in (w.partition("=") for w in plain)}
     if asked == "check":
         return refusal(goals, given)
     if asked == "options":

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_a_switch_can_be_off():
         done = _make("-n", "benchmark", "ENGINE=docker", *(f"{name}={word}" for name in switches))
         assert done.returncode == 0, done.stderr
         assert [name for name in switches if f"--{_flag(name)}" in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["a b", "it's", "a (1);x", 'say "a"', "a*&|<", "back\\\\slash", "$HOME"]
+)
+def test_a_value_is_one_word_whatever_is_in_it(value):
+    line = _make("-n", "train", f"NAME={value.replace('$', '$$')}").stdout.splitlines()[-1]
+    assert shlex.split(line)[4:6] == ["--name", value]
 
 
 def test_words_that_a_recipe_places():
