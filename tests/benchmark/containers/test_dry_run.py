@@ -3,7 +3,7 @@ import re
 import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.containers.dry_run import dry_run
+from cytosuite.benchmark.containers.build import dry_run
 from cytosuite.benchmark.containers.images import algorithm_blueprint, base_layer
 from cytosuite.errors import InputError
 
