@@ -11,7 +11,6 @@ ARCHITECTURES = [
     Architecture(widths=(3,), blocks=0, fold=1),
     Architecture(widths=(3,), blocks=2, kernel=5, fold=3),
     Architecture(widths=(3, 4), blocks=0, kernel=7, fold=1, residual=False),
-    Architecture(widths=(2, 3, 3), blocks=1, fold=1),
     Architecture(widths=(3, 3), blocks=1, fold=1, padding="replicate"),
     Architecture(dimensions=2, widths=(3, 3), blocks=1, fold=2, padding="reflect"),
 ]
