@@ -132,11 +132,12 @@ def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
 def platform_metrics(index: Index) -> dict[str, Any]:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
     metrics = index.results.metrics
-    layouts = {}
-    for entry in index.ranked:
-        name = entry.algorithm
-        values = {metric.name: index.values[name, metric.name] for metric in metrics}
-        layouts[name] = platform_layout(entry, metrics, values, index.records[name])
+    layouts = {
+        entry.algorithm: platform_layout(
+            entry, metrics, index.results.scores, index.records[entry.algorithm]
+        )
+        for entry in index.ranked
+    }
     if not layouts:
         return {"case": {}, "aggregates": {}, "failed": []}
     first, *others = layouts

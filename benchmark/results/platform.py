@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Metrics = Sequence[Metric[Any]]
 
@@ -36,10 +39,11 @@ def ranking_path(metric: Metric[Any]) -> str:
 def platform_layout(
     entry: Standing,
     metrics: Metrics,
-    values: Mapping[str, Mapping[str, float]],
+    scores: "pd.DataFrame",
     records: Mapping[str, Record],
 ) -> dict[str, Any]:
     """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
+    scores = scores[(scores["algorithm"] == entry.algorithm) & np.isfinite(scores["value"])]
     by_case: dict[str, dict[str, float]] = {case: {} for case in records}
     aggregates = {}
     keys = metric_keys(metrics)
@@ -48,7 +52,8 @@ def platform_layout(
         if metric.scope == "set":
             aggregates[key] = {"set": summary.mean} if isfinite(summary.mean) else {}
             continue
-        finite = {c: value for c, value in values[metric.name].items() if isfinite(value)}
+        rows = scores[scores["metric"] == metric.name]
+        finite = dict(zip(rows["case"].tolist(), rows["value"].tolist(), strict=True))
         pooled = {"pooled": float(summary.pooled)} if isfinite(summary.pooled) else {}
         aggregates[key] = aggregate(list(finite.values())) | pooled
         for case, value in finite.items():

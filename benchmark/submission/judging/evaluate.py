@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf, isnan, prod
+from math import inf, prod
 from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
@@ -138,13 +138,11 @@ class Evaluator:
             scores.table,
             [metric for metric in scores.metrics if not blind.tells(metric)],
         )
-        rows = table[table["algorithm"] == NAME]
-        values = {metric.name: _values(rows[rows["metric"] == metric.name]) for metric in metrics}
         entries = standings.leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
         entry = next(entry for entry in entries if entry.algorithm == NAME)
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = (
-            platform.platform_layout(entry, metrics, values, records),
+            platform.platform_layout(entry, metrics, table, records),
             self.evaluation.images,
         )
         ended = {case: records[case] for case in layout["failed"]}
@@ -191,12 +189,6 @@ def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:
             "bad output", f"{socket.slug}: expected a path images/..., found {place}"
         )
     return replace(socket, folder=folder)
-
-
-def _values(rows: Any) -> dict[str, float]:  # noqa: ANN401 - a table of pandas
-    """Return the defined values by case; empty for a metric of the whole set."""
-    pairs = zip(rows["case"].tolist(), rows["value"].tolist(), strict=True)
-    return {case: value for case, value in pairs if case and not isnan(value)}
 
 
 if __name__ == "__main__":

@@ -116,7 +116,10 @@ def test_only_finite_numbers_are_written_and_failures_named():
         for name, status in (("x", "ok"), ("y", "bad output"))
     }
     entry = Standing("a", False, 1.0, {"SEG": Summary(pooled=nan)}, 2, 1, None, None)
-    layout = platform_layout(entry, [seg], {"SEG": {"x": inf, "y": 0.0}}, records)
+    scores = pd.DataFrame(
+        {"algorithm": "a", "case": ["x", "y"], "metric": "SEG", "value": [inf, 0]}
+    )
+    layout = platform_layout(entry, [seg], scores, records)
     assert layout == {
         "case": {"x": {}, "y": {"SEG": 0.0}},
         "aggregates": {"SEG": aggregate([0.0])},
