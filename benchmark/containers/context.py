@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_IXUSR
 from typing import IO, TypeAlias
 
-from cytosuite.benchmark.containers.gzipped import gzipped
+from cytosuite.files import atomic
 
 Files: TypeAlias = Mapping[str, Path | bytes | None]
 
@@ -44,6 +44,17 @@ def pack(files: Files) -> IO[bytes]:
                     archive.addfile(_entry(name, mode, tarfile.REGTYPE, status.st_size), file)
     stream.seek(0)
     return stream
+
+
+@contextmanager
+def gzipped(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream that becomes a ``.gz``, complete or absent; equal contents give equal bytes."""
+    with (
+        atomic(path) as temporary,
+        temporary.open("wb") as sink,
+        GzipFile("", "wb", LEVEL, sink, mtime=0) as stream,
+    ):
+        yield stream
 
 
 def write_tarball(path: Path, files: Files) -> None:

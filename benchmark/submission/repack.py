@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from cytosuite.benchmark.containers.gzipped import gzipped
+from cytosuite.benchmark.containers.context import gzipped
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, parse_json
 
