@@ -71,8 +71,8 @@ def predict_fields(
 
 def is_empty(part: Floats) -> bool:
     """Return whether no block of 4 x 8 x 8 voxels has a mean above a quarter of the noise."""
-    sums: Floats = part
-    count: Floats = np.ones((1, 1, 1), np.float32)
+    sums = part
+    count = np.ones((1, 1, 1), np.float32)
     for axis, block in enumerate(EMPTY_BLOCK):
         starts = np.arange(0, part.shape[axis], block)
         sums = np.add.reduceat(sums, starts, axis)

@@ -93,7 +93,7 @@ def primary(signal: Floats, mask: NDArray[np.bool_], parameters: Parameters) -> 
     )
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(places.T)] = np.arange(1, len(places) + 1)
-    labels: Labels = watershed(-height, seeds, mask=mask).astype(np.int32)
+    labels = watershed(-height, seeds, mask=mask).astype(np.int32)
     diameter = np.sqrt(np.bincount(labels.ravel()) * (4 / np.pi))
     low, high = parameters.diameter_px
     return keep_by(labels, (diameter >= low) & (diameter <= high))

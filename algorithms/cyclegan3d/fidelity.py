@@ -148,7 +148,7 @@ def _bodies(smooth: Floats, spacing: Sequence[float]) -> tuple[Labels, Labels]:
     peaks = peak_local_max(blurred, min_distance=3, exclude_border=False)
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    bodies: Labels = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
+    bodies = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
     around = surroundings(bodies, spacing, REACH_UM)
     most = int(bodies.max(initial=0)) + 1
     voxels, beside = (np.bincount(labels.ravel(), minlength=most) for labels in (bodies, around))

@@ -98,7 +98,7 @@ def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
     for part, count in zip(slabs_of(level), counts, strict=True):
         samples.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
-    result: Doubles = np.quantile(np.concatenate(samples), SHARES).astype(np.float64)
+    result = np.quantile(np.concatenate(samples), SHARES).astype(np.float64)
     result[0], result[-1] = low, high
     return result, voxels
 
@@ -208,15 +208,15 @@ def _edge_blur(array: Floats, axis: int, step: float) -> float:
     )
     lines = lines[:: max(1, -(-lines.size // VOXELS))]  # evenly spaced planes
     length = lines.shape[-1]
-    frequency: Doubles = np.fft.rfftfreq(max(length, 1), step).astype(np.float64)
+    frequency = np.fft.rfftfreq(max(length, 1), step).astype(np.float64)
     chosen = (frequency >= LOWEST) & (frequency <= HIGHEST / (2 * step))
     if np.count_nonzero(chosen) < 3 or lines.shape[-2] < 2:
         return nan
     window = np.hanning(length + 2)[1:-1].astype(np.float32)
     centred = (lines - lines.mean(axis=-1, keepdims=True)) * window
-    waves: NDArray[np.complex64] = fft.rfft(centred)[..., chosen]
+    waves = fft.rfft(centred)[..., chosen]
     power = np.square(np.abs(waves)).astype(np.float64).mean(axis=(0, 1))
-    shared: Doubles = (waves[:, 1:] * waves[:, :-1].conj()).real.astype(np.float64)
+    shared = (waves[:, 1:] * waves[:, :-1].conj()).real.astype(np.float64)
     shared = shared.mean(axis=(0, 1))
     noisy = ~(shared > COHERENT * power)
     end = int(np.argmax(noisy)) if noisy.any() else len(noisy)

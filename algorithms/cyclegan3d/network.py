@@ -63,7 +63,7 @@ class Architecture(Described):
     @property
     def multiple(self) -> tuple[int, int, int]:
         """Numbers that the sides of an image must be multiples of, z, y, x."""
-        deep: int = 2 ** (len(self.widths) - 1)
+        deep = 2 ** (len(self.widths) - 1)
         return (deep if self.dimensions == 3 else 1), deep * self.fold, deep * self.fold
 
     @property

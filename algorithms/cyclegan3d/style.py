@@ -109,7 +109,7 @@ def transfer(
 
 def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
     """Return an image after a Gaussian (`sigma` in voxels), border values beyond, by slabs."""
-    result: Floats = room(image.shape, np.float32)
+    result = room(image.shape, np.float32)
     reach = int(4 * sigma[0] + 0.5)  # where scipy ends a Gaussian
     for part in slabs(image, result):
         first = max(0, part.start - reach)
@@ -176,7 +176,7 @@ def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: np.random.G
     """Return noise of a variance at a level, with the camera's skewness, (Y, X)."""
     shot, total = noise.shot(level), noise.variance(level)
     light = variance * np.divide(shot, total, out=np.zeros_like(shot), where=total > 0)
-    drawn: Floats = rng.standard_normal(level.shape, np.float32) * np.sqrt(variance - light)
+    drawn = rng.standard_normal(level.shape, np.float32) * np.sqrt(variance - light)
     if noise.skew > 0:
         unit = np.float32(noise.skew / 2)
         shape = light / unit / unit

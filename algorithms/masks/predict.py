@@ -63,7 +63,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     masks = sampled(canvas, parameters, network, device())
-    facts: dict[str, Scalar] = {"masks_cells": int(masks.cells.max(initial=0))}
+    facts = {"masks_cells": int(masks.cells.max(initial=0))}
     facts["masks_found"] = masks.proposed  # also in the margin
     facts |= {f"masks_rejected_{reason}": count for reason, count in masks.rejected.items()}
     cells = Volume(masks.cells, canvas.spacing, canvas.axes, facts)

@@ -47,7 +47,7 @@ def choose(height: Doubles, snr: Doubles, stricter: float = 1.0, expected: int =
         f"two populations: {clear:,} clear from {least:.3g} grey values on, "
         f"{len(height) - clear:,} dim; {words} (--stricter)"
     )
-    ends: Doubles = np.quantile(height, np.linspace(0, 1, 5)) if len(height) else height
+    ends = np.quantile(height, np.linspace(0, 1, 5)) if len(height) else height
     facts = {
         "spots": f"{len(height)}",
         "marked": f"{marked.sum()}",

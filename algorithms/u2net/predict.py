@@ -135,6 +135,6 @@ def objects(chances: Floats, least_px: float) -> Labels:
     seeded = np.zeros(pieces.max(initial=0) + 1, bool)
     seeded[pieces[seeds > 0]] = True
     seeds = np.where(seeded[pieces] | ~covered, seeds, pieces + count).astype(np.int32)
-    labels: Labels = watershed(-chances[INSIDE], seeds, mask=covered).astype(np.int32)
+    labels = watershed(-chances[INSIDE], seeds, mask=covered).astype(np.int32)
     small = np.bincount(labels.ravel()) < least_px
     return np.where(small[labels], 0, labels)

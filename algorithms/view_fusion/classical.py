@@ -172,7 +172,7 @@ def correct(
     reach = [int(_TRUNCATE * width + 0.5) * 2 * restoration.steps for width in sigma]
     corrected = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, reach if restoration.steps else [0] * 3):
-        part: NDArray[Any] = taken(image, piece.input).astype(np.result_type(image, np.float32))
+        part = taken(image, piece.input).astype(np.result_type(image, np.float32))
         part -= loss.background
         part *= loss.gain.read(piece.input)
         part += loss.background

@@ -65,7 +65,7 @@ def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
 def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> NDArray[Any]:
     """Return the inverse of `to_network`, rounded to integers; NaN counts as 0."""
     kind = np.dtype(dtype)
-    counts: NDArray[Any] = np.empty(values.shape, kind)
+    counts = np.empty(values.shape, kind)
     flat, out = values.reshape(-1), counts.reshape(-1)
     for start in range(0, flat.size, _PIECE):
         part = slice(start, start + _PIECE)

@@ -72,7 +72,7 @@ def seed_map(
     peak: float,
 ) -> Floats:
     """Return blob response (N,) times a power of the distance to the border, per voxel in mask."""
-    value: Floats = np.maximum(response, np.float32(_FLOOR * peak))
+    value = np.maximum(response, np.float32(_FLOOR * peak))
     if distance_weight > 0 and mask.any():
         distance = border_distance(mask, spacing, elongation)
         gaussian(distance, sigmas(spacing[-1], spacing, 1.0), out=distance)

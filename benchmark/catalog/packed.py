@@ -129,7 +129,7 @@ def _weights(card: ModelCard, place: PurePosixPath, archive: ZipReader) -> PureP
 
 def unpack(packed: Packed, folder: Path, name: str) -> Path:
     """Write a packed model under a name into a folder, not adopted; return the card's path."""
-    entries: dict[str, object] = {"name": name, "adopted": False}
+    entries = {"name": name, "adopted": False}
     if packed.weights is not None:
         entries["weights"] = f"{name}{SAFE}"
         packed.archive.unpack(packed.weights, target := folder / f"{name}{SAFE}")

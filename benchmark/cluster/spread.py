@@ -123,7 +123,7 @@ def spread(
 ) -> None:
     """Run the missing cases of all jobs on workers; a case that ends them all is ``killed``."""
     begun: list[tuple[Job, Case]] = []
-    causes: dict[str, list[Ending | None]] = defaultdict(list)
+    causes = defaultdict(list)
     given_up: dict[str, Ending] = {}
 
     def pieces() -> Iterator[Job]:

@@ -132,7 +132,7 @@ def _add(
     app: typer.Typer, command: Command, chosen: str, words: Sequence[str], panel: str | None = None
 ) -> None:
     """Add a command to a program, with its options only where it is chosen."""
-    callback: Callable[..., None] = common_options
+    callback = common_options
     if command.name == chosen:
         from cytosuite.benchmark.terminal.options import as_callback
 

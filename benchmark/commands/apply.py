@@ -51,7 +51,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import value_digest, work_folder
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
-from cytosuite.folders.masks import Source, files_of
+from cytosuite.folders.masks import files_of
 from cytosuite.folders.part import content as content_of
 
 
@@ -152,7 +152,7 @@ class _Application:
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
-        files: dict[str, Source] = {"main": item.image, **item.files}
+        files = {"main": item.image, **item.files}
         content: dict[str, object] = {
             "files": {
                 slug: foreign_digest(

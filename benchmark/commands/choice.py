@@ -157,7 +157,7 @@ class Decision:
             for key in self.algorithm.select.keys
             if any(key in candidate.terms for candidate in cards)
         ]
-        rows: list[list[Cell]] = [
+        rows = [
             [
                 candidate.card.name,
                 candidate.cost,
@@ -293,7 +293,7 @@ def _joined(decisions: Sequence[Decision]) -> ValueTable:
     for decision, table in tables:
         head = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
         for row in table.rows:
-            cells: dict[str, Cell] = {**head, **dict(zip(table.names, row, strict=True))}
+            cells = {**head, **dict(zip(table.names, row, strict=True))}
             rows.append([cells.get(name) for name in names])
     return ValueTable(names, rows)
 

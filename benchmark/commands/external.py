@@ -1,6 +1,6 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def read_sockets(path: Path | None, task: Task) -> SocketMapping:
 def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
     """Return the image of a tag or file, with a program to start."""
     image = _loaded(client, Path(word)) if word.endswith(ARCHIVES) else _pulled(client, word)
-    config: Mapping[str, Any] = image.attrs.get("Config") or {}
+    config = image.attrs.get("Config") or {}
     if not (config.get("Entrypoint") or config.get("Cmd")):
         raise InputError(f"{word}: expected an image with ENTRYPOINT or CMD, found neither")
     return image

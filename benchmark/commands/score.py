@@ -1,7 +1,7 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite, nan
@@ -222,7 +222,7 @@ def _mean(scores: FileScores, metric: str) -> dict[str, float]:
 def table(scores: FileScores) -> tables.ValueTable:
     """Return scores as a table: a row per case, then in brackets the rows of all cases together."""
     names = list(scores.aggregates)
-    rows: dict[str, Mapping[str, float]] = dict(scores.cases)
+    rows = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
         row = {
             name: aggregate[title]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -207,7 +206,7 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
         raise InputError("--data-root: labels are read from a file or folder, not from a list")
     with progress(console, "calibrating", minor=True) as step:
         names = ("rounds", "cases", "seed", "pattern", "spacing", "part", "recursive")
-        arguments: dict[str, Any] = {name: getattr(options, name) for name in names}
+        arguments = {name: getattr(options, name) for name in names}
         number = options.workers or os.cpu_count() or 1
         arguments |= {"say": say, "step": step, "draw_strip": write_strip}
         arguments["each"] = processes(number).each

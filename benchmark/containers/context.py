@@ -4,7 +4,9 @@ import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from gzip import GzipFile
 from pathlib import Path
 from stat import S_IXUSR
 from typing import IO, TypeAlias
@@ -16,6 +18,7 @@ Files: TypeAlias = Mapping[str, Path | bytes | None]
 # Fixed, independent of the host's umask: a container reads the files as another user. Programs
 # have the mode of folders.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
+LEVEL = 6  # of gzip; 9 is 0.5 % smaller and takes twice as long
 
 
 def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
@@ -47,8 +50,8 @@ def pack(files: Files) -> IO[bytes]:
 
 
 @contextmanager
-def gzipped(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream that becomes a ``.gz``, complete or absent; equal contents give equal bytes."""
+def gzipped(path: Path) -> Iterator[GzipFile]:
+    """Yield a stream that becomes a ``.gz`` of equal bytes for equal contents, or is absent."""
     with (
         atomic(path) as temporary,
         temporary.open("wb") as sink,

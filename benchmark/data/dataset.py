@@ -146,8 +146,7 @@ class Case:
     @property
     def radius_um(self) -> float | None:
         """Largest distance of paired points, µm; None: the default of the metrics."""
-        radius: float | None = self.facts().get("radius_um")
-        return radius
+        return self.facts().get("radius_um")
 
     def classes(self) -> dict[str, str]:
         """Return the classes of the true labels by their number, empty where they have none."""

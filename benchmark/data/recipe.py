@@ -182,7 +182,7 @@ def _folder_recipe(request: DataRequest) -> Recipe:
     indexed, placed = _divided(indexed, folder, request)
     items = list(by_part(indexed.items, request.part, request.task or indexed.task))
     paths = [file for item in items for path in item.paths for file in content_of(path)]
-    content: dict[str, Any] = {
+    content = {
         "source": digest(
             [*READERS, *WRITERS],
             PACKAGE,

@@ -19,7 +19,7 @@ def choose(
     """Return an engine of `ENGINES`, see `engine_name`, and a sentence on it."""
     name, reason = engine_name(word)
     module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")
-    engine: Engine = module.start(name, device, say)
+    engine = module.start(name, device, say)
     return engine, f"engine: {reason}"
 
 

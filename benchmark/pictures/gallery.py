@@ -62,7 +62,7 @@ def draw_all(
             problems.append(f"{files.name}: {error}")
             continue
         share = max(0, min(CASE_BYTES, left // (len(cases) - index)))
-        kind: Kind = "labels" if output.kind == "points" else output.kind  # points are circles
+        kind = "labels" if output.kind == "points" else output.kind  # points are circles
         view = draw(scene, kind, share, index in stills)
         if view is None:
             problems.append(f"{files.name}: it would make the report too large.")
@@ -151,7 +151,7 @@ def _fitted(
 def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
     """Return a volume as plain values on a grid of at most so many voxels."""
     array = shrunk(volume, voxels)
-    entry: dict[str, Any] = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
+    entry = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
     if volume.kind == "labels":
         runs, data = deflated(array)
         return entry | {"ids": volume.ids, "runs": runs, "data": data}

@@ -10,7 +10,6 @@ from PIL import Image
 
 from cytosuite.benchmark.data.planes import (
     PLANES,
-    Grey,
     Pixels,
     boundary,
     cut_at,
@@ -155,9 +154,9 @@ def _draw(
     thickness: int,
 ) -> None:
     """Draw outlines into a (Y, X, 3) picture, errors dashed and on top."""
-    edge: NDArray[np.bool_] = boundary(indices, thickness)
+    edge = boundary(indices, thickness)
     table = np.frombuffer(("." + letters).encode("ascii"), dtype=np.uint8)
-    classes: Grey = table[indices]
+    classes = table[indices]
     dashed = np.add.outer(*map(np.arange, edge.shape)) % DASH < DASH // 2
     for letter, colour in by_letter.items():
         mask = edge & (classes == ord(letter))

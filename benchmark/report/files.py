@@ -38,7 +38,7 @@ def leaderboard(index: Index) -> list[Row]:
     for entry in index.standings:
         memory, rank = entry.peak_memory, entry.rank
         low, high = places.get(entry.algorithm, (None, None))
-        row: Row = {
+        row = {
             "rank": int(rank) if rank is not None and whole else rank,
             "algorithm": entry.algorithm,
             **{metric.name: index.summary(entry, metric).mean for metric in index.board},
@@ -88,7 +88,7 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
             rows[name] = [None if record is None else record.facts.get(name) for record in attempts]
         for name in TIMES:
             rows[name] = [getattr(record, name, None) for record in attempts]
-    joined: pd.DataFrame = rows.join(wide)
+    joined = rows.join(wide)
     return joined.sort_values("algorithm", kind="stable")
 
 

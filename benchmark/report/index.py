@@ -80,7 +80,7 @@ def index(results: Results) -> Index:
     """Return the results indexed, in one pass over the table of scores."""
     values: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
-    seen: defaultdict[str, list[float]] = defaultdict(list)
+    seen = defaultdict(list)
     columns = (results.scores[name].tolist() for name in ("algorithm", "case", "metric", "value"))
     for algorithm, case, metric, value in zip(*columns, strict=True):
         if not math.isnan(value):

@@ -228,7 +228,7 @@ def place_labels(
 ) -> list[Side | None]:
     """Return shift and anchor of labels of points [%, px], the first first; None without room."""
     at = [(across * width / 100, down) for across, down in middles]
-    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     sides: list[Side | None] = []
     for n, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
         wide, choice = len(text) * LETTER, None

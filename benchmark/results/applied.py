@@ -265,7 +265,7 @@ def _record(record: Record, image: Volume) -> dict[str, Any]:
 def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     """Return the number of objects, and the notes that the algorithm left in the output."""
     prefix = f"{algorithm}_"
-    notes: dict[str, Any] = {
+    notes = {
         key.removeprefix(prefix): value
         for key, value in output.metadata.items()
         if key.startswith(prefix)
@@ -280,9 +280,7 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
 def join_objects(out: Path) -> list[str]:
     """Write the tables of the objects of all images as one, and return lines on those it lacks."""
     images, lines = _images_with_objects(out)
-    tables: dict[tuple[str, ...], Path] = {
-        (image,): out / f"{name}{OBJECTS}" for name, image in images.items()
-    }
+    tables = {(image,): out / f"{name}{OBJECTS}" for name, image in images.items()}
     if tables:
         from cytosuite.benchmark.results.objects import join_tables
 

@@ -63,9 +63,7 @@ def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any
 def _places(points: Points, labels: Labels) -> dict[str, NDArray[Any]]:
     """Return columns of the places in µm, and of the cells where they are known."""
     axes = "zyx"[3 - len(points.spacing) :]
-    columns: dict[str, NDArray[Any]] = {
-        f"centroid_{axis}_um": points.um[:, n] for n, axis in enumerate(axes)
-    }
+    columns = {f"centroid_{axis}_um": points.um[:, n] for n, axis in enumerate(axes)}
     return columns | {"cell": points.cells if labels is None else cell_at(points.array, labels)}
 
 

@@ -130,7 +130,7 @@ def container_report(path: Path) -> Mapping[str, Any]:
 
 def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
     """Return times and words of a container's report, those that make sense."""
-    facts: dict[str, Any] = {
+    facts = {
         key: value
         for key in ("cpu_seconds", "network_seconds")
         if isinstance(value := reported.get(key), int | float) and 0 <= value < inf

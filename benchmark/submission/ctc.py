@@ -220,7 +220,7 @@ def _nothing(case: Case, task: Task) -> Labels:
 
 def _present(frame: Segmentation, *, anew: bool) -> list[int]:
     """Return the labels in a frame, refused where the format cannot hold them."""
-    labels: list[int] = [label for label in np.unique(frame.labels()).tolist() if label]
+    labels = [label for label in np.unique(frame.labels()).tolist() if label]
     if labels and (len(labels) if anew else labels[-1]) > LARGEST:
         raise InputError(
             f"{frame.case}: expected labels up to {LARGEST}, the largest of a 16-bit mask, found "

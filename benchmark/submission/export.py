@@ -107,7 +107,7 @@ def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[Mapping[s
     saving, done = _stage(step, 0), 0
     with daemon_errors(f"export of {tag}"):
         image = client.images.get(tag)
-        labels: Mapping[str, str] = image.labels
+        labels = image.labels
         size = int(image.attrs.get("Size") or 0)
         with saved.open("wb") as stream:
             for part in image.save(chunk_size=CHUNK):

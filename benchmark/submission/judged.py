@@ -4,7 +4,7 @@ import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
@@ -52,7 +52,7 @@ def rehearse_evaluation(
             folder = scratch / algorithm
             write_submission(scored.place / algorithm, key, evaluation, folder / "input")
             judge(folder)
-            judged: Any = read_json(folder / "output" / METRICS)
+            judged = read_json(folder / "output" / METRICS)
             scores = own_scores(scored.place, algorithm, evaluation.task)
             count, lines = differences(scores, judged, evaluation)
             for line in lines[:SHOWN]:

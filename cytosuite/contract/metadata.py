@@ -71,7 +71,7 @@ def described(volume: Volume, values: Mapping[str, Any], name: str = "") -> Volu
         (stored.get("channel"), f"{sources.get('channel')} of the file"),
         (channel_of(name), "name"),
     ]
-    metadata: dict[str, Scalar] = {**stored, **stated}
+    metadata = {**stored, **stated}
     sources |= {key: _source(values, key) for key in stated}
     if "channel" in metadata:
         metadata["channel"] = channel_of(str(metadata["channel"])) or metadata["channel"]

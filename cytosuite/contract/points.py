@@ -169,7 +169,7 @@ def _entry(name: str, cell: int, photons: float, chance: float, place: list[floa
     """Return a point of the platform's object."""
     words = [name, *([f"cell={cell}"] if cell else [])]
     words += [f"photons={photons:.6g}"] if isfinite(photons) else []
-    entry: dict[str, Any] = {"name": " ".join(words), "point": place}
+    entry = {"name": " ".join(words), "point": place}
     return entry | ({"probability": round(float(chance), 6)} if isfinite(chance) else {})
 
 

@@ -77,7 +77,7 @@ def describe(
     if volume is None:
         facts = {key: value for entries in values.values() for key, value in entries.items()}
         return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
-    described: dict[str, Value] = {
+    described = {
         **volume.metadata,
         "axes": volume.axes,
         "shape": tuple(float(size) for size in volume.shape),

@@ -36,7 +36,7 @@ class CameraModel(Described):
 
     def expose(self, level: Image, seed: int) -> Image:
         """Return the counts of light (..., Y, X) in counts; seed and place fix a plane's."""
-        photons: Image = ((level - self.offset) / self.gain).clip(0)
+        photons = ((level - self.offset) / self.gain).clip(0)
         for number, plane in enumerate(photons.reshape(-1, *level.shape[-2:])):
             rng = np.random.Generator(np.random.Philox(key=[seed, SHOTS + number]))
             plane += late(electrons(rng, plane, self.excess) - plane, self.lag)

@@ -75,7 +75,7 @@ class DenoiserArguments(Described):
     @property
     def multiple(self) -> Triple:
         """Numbers that the sides of an image must be multiples of, z, y, x."""
-        deep: int = 2 ** (len(self.widths) - 1)
+        deep = 2 ** (len(self.widths) - 1)
         return self._deep(deep), deep * self.fold, deep * self.fold
 
     @property

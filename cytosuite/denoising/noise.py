@@ -76,7 +76,7 @@ class NoiseSchedule(Described):
 def phase(signal: float | Levels) -> float | Levels:
     """Return the angle 0..pi/2 with the image's amplitude as cosine, the noise's as sine."""
     left = np.asarray(signal, np.float64)
-    angle: Levels = np.arctan2(np.sqrt(1 - left), np.sqrt(left))
+    angle = np.arctan2(np.sqrt(1 - left), np.sqrt(left))
     return float(angle) if np.ndim(signal) == 0 else angle
 
 

@@ -263,7 +263,7 @@ def of_channels(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
 def blurred(sketch: Image, process: Process) -> Image:
     """Return a ([C,] Z, Y, X) sketch as a blurred image in units of the network."""
     sigma = [process.blur if n > 1 else 0 for n in sketch.shape[-3:]]
-    image: Image = np.array(sketch)
+    image = np.array(sketch)
     channels = image.reshape(-1, *sketch.shape[-3:])
     contrasts = of_channels(process.contrast, len(channels))
     for channel, contrast in zip(channels, contrasts, strict=True):

@@ -277,7 +277,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
     """Return the content of a text, within the limits of `parse_json`."""
-    level: list[Any] = [content := tomllib.loads(text)]
+    level = [content := tomllib.loads(text)]
     for _ in range(DEPTH):
         if any(isinstance(value, int) and abs(value) >= LARGEST for value in level):
             raise ValueError("an integer of more than 64 bits")

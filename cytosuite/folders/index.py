@@ -467,7 +467,7 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
-        conditions: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
+        conditions = {"sequence": sequence.name} if len(sequences) > 1 else {}
         listing = entries(sequence)
         planes = {match[1] for path in truth.glob("*") if (match := PLANE.match(path.name))}
         skipped |= {f"{sequence.name}/{name}": why for name, why in listing.skipped.items()}

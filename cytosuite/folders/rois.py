@@ -119,8 +119,7 @@ def _drawn(paths: Sequence[NDArray[Any]], name: str, position: int) -> bytes:
         shape = np.concatenate(parts).astype(np.float32)
         places |= {"shape_roi_size": len(shape)}
         roi = ImagejRoi(name=name, roitype=ROI_TYPE.RECT, multi_coordinates=shape, **places)
-    content: bytes = roi.tobytes()
-    return content
+    return roi.tobytes()
 
 
 def read_rois(

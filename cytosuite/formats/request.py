@@ -72,7 +72,7 @@ def canvas_of(request: object) -> Volume:
     >>> found.shape, found.metadata
     ((64, 96), {'seed': 7, 'number': 9})
     """
-    entries: dict[str, Any] = request if isinstance(request, dict) else {}
+    entries = request if isinstance(request, dict) else {}
     for key in (*NEEDED, *entries):
         if key not in entries or key not in KEYS:
             shown = f"{key!r:.60}" if key in entries else f"no {key}"

@@ -78,7 +78,7 @@ def tensor_of(volume: Volume, dtype: DTypeLike = np.float32) -> MetaTensor:
 
 def volume_of(tensor: Tensor) -> Volume:
     """Return the image in a tensor (C, Z, Y, X) or (C, Y, X), in its file's type of numbers."""
-    meta: Mapping[str, Any] = tensor.meta if isinstance(tensor, MetaTensor) else {}
+    meta = tensor.meta if isinstance(tensor, MetaTensor) else {}
     facts = json.loads(meta.get("volume", "{}"))  # nothing of the images of other readers
     array, axes = tensor.detach().cpu().numpy(), f"C{SPATIAL[1 - tensor.ndim :]}"
     steps = tensor.pixdim.tolist() if isinstance(tensor, MetaTensor) else [1.0] * 3

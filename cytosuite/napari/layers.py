@@ -4,12 +4,11 @@ A layer is array, arguments and type, as napari's plugins exchange it; nothing h
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.data.planes import limits
@@ -187,8 +186,8 @@ def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN40
     extra = layer.ndim - len(axes)
     place = layer.world_to_data(point) if len(point) else (0.0,) * layer.ndim
     shown = np.clip(np.round(place[:extra]), 0, np.array(data.shape[:extra]) - 1).astype(int)
-    array: NDArray[Any] = np.asarray(data[tuple(shown)])
-    stored: Mapping[str, Any] = layer.metadata.get(OWN, {})
+    array = np.asarray(data[tuple(shown)])
+    stored = layer.metadata.get(OWN, {})
     metadata = {key: value for key, value in stored.items() if key != "spacing_um"}
     if spacing is None or list(spacing) != stored.get("spacing_um"):
         metadata.pop("spacing_source", None)

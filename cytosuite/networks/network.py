@@ -69,7 +69,7 @@ def precision(device: str) -> torch.dtype:
     """Return bfloat16 where the processor computes with it, else float32."""
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
 
@@ -191,8 +191,7 @@ def answer(
     with facts.network(), exact(device), faster:
         output = network(inputs)[0, :channels].float()
         output = output if activate is None else activate(output)
-        values: Image = output.cpu().numpy()
-    return values
+        return output.cpu().numpy()
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def kendall_tau(first: Floats, others: Floats) -> Floats:
     """Return tau-b of a ranking (algorithms,) with others (rankings, algorithms); NaN if tied."""
     left, right = np.triu_indices(first.size, 1)
     signs = np.sign(first[left] - first[right])
-    tau: Floats = np.full(len(others), np.nan)
+    tau = np.full(len(others), np.nan)
     step = max(1, BLOCK // max(1, signs.size))
     for start in range(0, len(others), step):
         block = others[start : start + step]

@@ -14,7 +14,6 @@ from cytosuite.ranking.rule import Extent, RankingRules, rule_sentences
 from cytosuite.ranking.scores import (
     ABSENT,
     VALID,
-    Bools,
     Measure,
     MetricScores,
     ScoreArrays,
@@ -107,8 +106,8 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     metrics = [name in names for name in arrays.metrics]
     rows = [name in field.names for name in arrays.algorithms]
     states = arrays.states[metrics][:, rows][:, :, ~arrays.of_set]
-    taken: Bools = np.any(states != ABSENT, axis=(0, 1))
-    failed: Bools = np.any(failed_cells(states), axis=(0, 1))
+    taken = np.any(states != ABSENT, axis=(0, 1))
+    failed = np.any(failed_cells(states), axis=(0, 1))
     if field.rules.failures == "left out" and taken.any() and not (taken & ~failed).any():
         raise InputError(
             f"{int(taken.sum())} cases, and each was failed by an algorithm: none is left; count "

@@ -12,7 +12,6 @@ from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import (
-    Bools,
     Floats,
     Measure,
     MetricScores,
@@ -77,7 +76,7 @@ def pairwise(scores: MetricScores, names: Sequence[str]) -> Mapping[Pair, Differ
         return {}
     filled = scores.filled[:, scores.used]
     sides = np.stack(np.triu_indices(len(names), 1))
-    both: Bools = np.all(np.isfinite(filled)[sides], axis=0)
+    both = np.all(np.isfinite(filled)[sides], axis=0)
     test = significance.paired(significance.paired_differences(filled), both)
     p = significance.holm(np.where(scores.present[sides].all(axis=0), test.p, np.nan))
     ends = test.medians if scores.measure.higher_is_better else -test.medians[[0, 2, 1]]

@@ -9,7 +9,6 @@ statistics of the sign test. `performance/intervals.py` measures how often they 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit
 
 from cytosuite.ranking.scores import Floats
@@ -68,5 +67,5 @@ def medians(values: Floats) -> Floats:
 
 def _beyond(size: int) -> int:
     """Return the number of values beyond each end: the most with a tail below 2.5 %."""
-    tails: NDArray[np.float64] = bdtr(np.arange(size // 2), size, 0.5)
+    tails = bdtr(np.arange(size // 2), size, 0.5)
     return int((tails <= ENDS[0] / 100).sum()) - 1

@@ -125,11 +125,11 @@ def metric_scores(
     goodness = np.where(np.isfinite(values), sign * values, np.nan)
     goodness[failed] = worst
     counted = ~failed.any(axis=0, keepdims=True) | (failures == "worst") | measure.of_set
-    valued: Bools = ~np.isnan(goodness) & counted
-    lost: Bools = ~valued & (failed | valued.any(axis=0)) & counted
+    valued = ~np.isnan(goodness) & counted
+    lost = ~valued & (failed | valued.any(axis=0)) & counted
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)
-    used: Bools = np.any(valued | lost, axis=0)
-    present: Bools = np.any(states == VALID, axis=1)
+    used = np.any(valued | lost, axis=0)
+    present = np.any(states == VALID, axis=1)
     return MetricScores(measure, np.where(valued, goodness, np.nan), filled, lost, used, present)
 
 

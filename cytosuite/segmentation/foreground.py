@@ -220,8 +220,7 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     def count(part: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the histogram of some planes."""
         light = np.clip(part - ground if background else part, 0.0, top)
-        counts: NDArray[np.int64] = np.histogram(light, bins=_BINS, range=(0.0, top))[0]
-        return counts
+        return np.histogram(light, bins=_BINS, range=(0.0, top))[0]
 
     counts = np.zeros(_BINS, np.int64)
     for slab in slabs_of(values):

@@ -58,8 +58,7 @@ def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Double
     within = np.bincount(group[inside], minlength=most)
     total = np.bincount(group[inside], rank[inside], minlength=most)
     with np.errstate(invalid="ignore"):
-        found: Doubles = (total - within * (within + 1) / 2) / (within * (count - within))
-    return found
+        return (total - within * (within + 1) / 2) / (within * (count - within))
 
 
 def stays(before: Doubles, after: Doubles) -> NDArray[np.bool_]:
@@ -74,8 +73,7 @@ def alike(volume: Floats, other: Floats, where: NDArray[np.bool_]) -> Floats:
     if np.array_equal(source, target):
         return volume  # without rounding
     source, first = np.unique(source, return_index=True)
-    mapped: Floats = np.interp(volume, source, target[first]).astype(np.float32)
-    return mapped
+    return np.interp(volume, source, target[first]).astype(np.float32)
 
 
 def edges(volume: Floats, spacing: Sequence[float]) -> Floats:
@@ -138,8 +136,7 @@ class _Similarity:
         before, after = self._still
         forth = before * self._centred(self._after, moved)
         forth_and_back = forth + after * self._centred(self._before, -moved)
-        total: Doubles = np.add.reduceat(forth_and_back, self._first)
-        return total
+        return np.add.reduceat(forth_and_back, self._first)
 
     def _centred(self, volume: Floats, moved: Indices) -> Doubles:
         """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""

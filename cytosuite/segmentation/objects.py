@@ -25,7 +25,7 @@ def own_level(
     mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
     own = (factor * mean**weight).astype(np.float32)
     own[0] = 0
-    level: NDArray[np.float32] = own[labels]
+    level = own[labels]
     level *= np.maximum(threshold, 0) ** np.float32(1 - weight)
     return level
 
@@ -43,7 +43,7 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     keep[order[np.flatnonzero(np.diff(owner_of[order], prepend=0))]] = True
     if keep[1:].all():
         return labels
-    result: NDArray[Label] = np.zeros(labels.shape, labels.dtype)
+    result = np.zeros(labels.shape, labels.dtype)
     result.ravel()[inside] = np.where(keep[piece], owner, 0)
     return result
 

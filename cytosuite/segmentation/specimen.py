@@ -1,6 +1,6 @@
 """The specimen of an image, and coarse maps of it that networks take beside the image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil, prod
 from typing import Any, Literal, NamedTuple
 
@@ -56,7 +56,7 @@ def maps_of(
         return []
     coarse, stride, step = coarse_image(from_lowest(image), spacing)
     specimen = specimen_of(coarse, step)
-    makers: dict[Channel, Callable[[], Grid]] = {
+    makers = {
         "distance": lambda: _distance(specimen, step),
         "depth": lambda: _depth(specimen, step),
         "light": lambda: _light(coarse, specimen, step),
@@ -108,7 +108,7 @@ def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
     sigma = widths(coarse.shape, step, TISSUE_UM)
     smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
     low = float(np.percentile(smooth, LOW))
-    found: NDArray[np.bool_] = smooth > low + li_threshold(smooth - low)
+    found = smooth > low + li_threshold(smooth - low)
     if found.any() and not found.all():
         contrast = float(smooth[found].mean() - smooth[~found].mean())
         if contrast > _CONTRAST * white_noise(coarse - smooth, ~found, sigma):

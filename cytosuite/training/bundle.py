@@ -140,7 +140,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     network = formatter(card.algorithm)(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
-    loaded: torch.nn.Module = module.load(network.arguments.model_dump(mode="json"), model.weights)
+    loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
     torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
     return {
         "configs/metadata.json": _json(metadata(card, algorithm, network)),

@@ -30,7 +30,7 @@ def origin(
     The parameters are those of `settings`, with a parent's where these leave one out.
     """
     card = settings.model_dump(mode="json")["card"]
-    source_facts: Origin = {
+    source_facts = {
         "data": {
             role: [_fingerprint(path, settings.files.root) for path in paths]
             for role, paths in data.items()

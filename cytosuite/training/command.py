@@ -26,7 +26,7 @@ from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
-from cytosuite.training.parts import Case, Source, Training
+from cytosuite.training.parts import Case, Training
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Settings, TrainingSettings
 
@@ -73,9 +73,7 @@ def check(
     recipes: Sequence[str] = (),
 ) -> None:
     """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""
-    sources_by_role: dict[str, list[Source]] = {
-        role: list(folders) for role, folders in data.items()
-    }
+    sources_by_role = {role: list(folders) for role, folders in data.items()}
     for text in recipes:
         role, parameters = json.loads(text)
         if role and role not in training.roles:
@@ -252,7 +250,7 @@ def _outline(options: argparse.Namespace, path: Path, say: Callable[[str], None]
         "recursive": options.recursive,
         "splits": options.splits and read_splits(options.splits),
     }
-    changes: dict[str, Any] = {
+    changes = {
         "outline": parse("outline", growth, type(settings.outline)),
         "files": settings.files.model_copy(update={k: v for k, v in files.items() if v}),
     }
@@ -261,7 +259,7 @@ def _outline(options: argparse.Namespace, path: Path, say: Callable[[str], None]
     if options.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
     target, *_ = _targets(options, [options.name])
-    words: Sequence[str] = options.data
+    words = options.data
     for folder in by_role(words, ("images",)).get("images", []):
         settings.files.index(folder, "segment").having(LABELS.slug, folder)
     if options.check:

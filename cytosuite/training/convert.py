@@ -59,7 +59,7 @@ def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]]
     """Return the reader of an algorithm's published files, by the suffix of a model's name."""
     if not (ALGORITHMS / algorithm / "training" / "weights.py").is_file():
         return None
-    module: Any = import_module(f"cytosuite.algorithms.{algorithm}.training.weights")
+    module = import_module(f"cytosuite.algorithms.{algorithm}.training.weights")
     return cast(Callable[[Path], Mapping[str, PublishedModel]], module.published)
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cytosuite.denoising.noise import NoiseSchedule, phase
 from cytosuite.training.parts import State, Tensors
@@ -27,6 +26,6 @@ def denoising_step(state: State, batch: Tensors, predicts: str) -> Tensors:
     channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
     with state.autocast():
         answer = state.modules["network"](channels, batch["phase"])
-    loss: Tensor = (answer - target).square().mean()
+    loss = (answer - target).square().mean()
     state.update("network", loss)
     return {"loss": loss.detach()}

@@ -34,7 +34,7 @@ def publish(
     """Write the card of a model and its best or average weights; return the card's path."""
     best, card_facts = state.best, settings.card.model_dump(mode="json")
     steps = best.step if best else state.step
-    parent: Mapping[str, Any] = facts.get("parent", {})
+    parent = facts.get("parent", {})
     titles = [title(folder) for folders in data.values() for folder in folders]
     purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}

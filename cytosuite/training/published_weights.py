@@ -33,7 +33,7 @@ def state(
                 f"{path}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
                 "them by torch.save(network.state_dict(), file)"
             )
-    tensors: dict[str, Tensor] = dict(content)
+    tensors = dict(content)
     for prefix in prefixes:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -45,7 +45,7 @@ def opened(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == SAFE:
             return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"{path}: holds Python objects, which could run code, not weights alone; save them by "

@@ -110,7 +110,7 @@ def distinct(array: Array, most: float = inf) -> Array:
     """Return the distinct integers in an array, ascending, until more than `most` are found."""
     if array.dtype == bool:
         array = array.view(np.uint8)
-    values: Array = np.zeros(0, array.dtype.newbyteorder("="))
+    values = np.zeros(0, array.dtype.newbyteorder("="))
     low, high = extremes(array)
     if low >= 0 and high < min(TABLE, max(array.size, CHUNK)):
         present = np.zeros(int(high) + 1, bool)

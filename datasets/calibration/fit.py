@@ -406,7 +406,7 @@ class _Task:
 
     def result(self, state: _State, misfits: tuple[Values, ...]) -> Fit:
         """Return the fitted parameters as ranges, with their sources."""
-        values: dict[str, Any] = {
+        values = {
             **self.begin.fixed,
             **{k: short(v) for k, v in state.crowds.items()},
         }

@@ -380,7 +380,7 @@ def _best(
 def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | None:
     """Return the look of the dataset's defaults in the same image, None if they find no room."""
     image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
-    parameters: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
+    parameters = {"image": image} if draft.dataset == "cells" else {**image}
     try:
         return fitting.look(draw(fitting.simulate, repeat(parameters), seeds, fitting.each)[0])
     except InputError:

@@ -436,7 +436,7 @@ def _between(
 ) -> NDArray[np.bool_]:
     """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
     grids = np.ogrid[tuple(map(slice, objects.shape))]
-    distance: Floats = sum(
+    distance = sum(
         ((grid - (places.min() + places.max()) / 2) / ((np.ptp(places) + 1) / 2)) ** 2
         for grid, places in zip(grids, np.nonzero(objects), strict=True)
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from math import nan, pi, sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ def _rays(
         centre = [round(place + part.start) for place, part in middle]
         if labels[tuple(centre)] != label:
             continue  # a hollow or crescent object
-        line: Any = (*centre[:axis], slice(None), *centre[axis + 1 :])
+        line = (*centre[:axis], slice(None), *centre[axis + 1 :])
         for way in (1, -1):
             owners, values = labels[line][centre[axis] :: way], image[line][centre[axis] :: way]
             end = int(np.argmax(owners != label))

@@ -263,7 +263,7 @@ def _drawn(
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if placing.learned:
         path, axes = Path(placing.learned), "YX" if plane else "ZYX"
-        table: Placement = parse(path, read_json(path), Placement)
+        table = parse(path, read_json(path), Placement)
         if table.axes != axes:
             raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")
         return table.draw(rng, cells)

@@ -44,7 +44,7 @@ def load(
                 raise InputError(f"{path}: expected a JSON object, found {kind}")
     size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
     named = {**(metadata or {}), **size}
-    entries: dict[str, Any] = {**values.get(ACQUISITION.slug, {}), **named}
+    entries = {**values.get(ACQUISITION.slug, {}), **named}
     entries["sources"] = dict.fromkeys(named, "user")
     main = _volume(item.image, item.socket, entries, item, item.name)
     if main.axes.endswith(SPATIAL) and main.spacing_is_assumed and spacing != ASSUME:

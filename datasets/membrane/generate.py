@@ -44,7 +44,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     annotation = extras(labels, parameters.border_um)
     sketch = _sketch(annotation["boundary"], anatomy, parameters)
     facts = describe(labels)
-    channel: dict[str, Scalar] = {"channel": "membrane", "study": STUDY}
+    channel = {"channel": "membrane", "study": STUDY}
     if drawn.nucleus > 0:
         annotation |= second_channel(for_nuclei, labels, annotation["boundary"], parameters, drawn)
     sockets = {
@@ -60,7 +60,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         for name, kind in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
             if name in sockets:
                 parts = [sockets[name].array, annotation[f"nucleus-{kind}"].array]
-                study: dict[str, Scalar] = {"study": STUDY}
+                study = {"study": STUDY}
                 sockets[name] = Volume(np.stack(parts), labels.spacing, "CZYX", study)
     return Sample(
         sockets=sockets,
@@ -78,7 +78,7 @@ def second_channel(
     labels = nuclei(for_shape, cells, boundary, drawn)
     values = 255 * for_grey.uniform(*GREY, int(labels.max(initial=0)))
     seen = np.append(0, np.rint(values)).astype(np.uint8)[labels]  # one value per nucleus
-    channel: dict[str, Scalar] = {"channel": "nucleus", "study": STUDY}
+    channel = {"channel": "nucleus", "study": STUDY}
     volumes = {
         "nucleus-sketch": Volume(seen, cells.spacing, "ZYX", channel),
         "nucleus-labels": Volume(labels, cells.spacing, "ZYX"),

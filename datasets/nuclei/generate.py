@@ -37,7 +37,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     drawn = draw_light(for_light, parameters)
     radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
-    measures: dict[str, Scalar] = {**drawn, "n_nuclei": len(radii), "mean_radius_um": mean}
+    measures = {**drawn, "n_nuclei": len(radii), "mean_radius_um": mean}
     measures["n_layers"] = len(annotation.layers)
     return show(for_camera, annotation, values, parameters, measures)
 

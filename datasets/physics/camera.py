@@ -83,7 +83,7 @@ class Detector:
     def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
         kind = np.uint8 if self.bits == 8 else np.uint16
-        result: NDArray[np.unsignedinteger] = large.room(photons.shape, kind)
+        result = large.room(photons.shape, kind)
         for part in slabs(photons, result):
             for plane, out in zip(photons[part], result[part], strict=True):
                 out[...] = np.rint(self._counts(rng, plane)).clip(0, full_scale(self.bits))

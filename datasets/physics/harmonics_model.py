@@ -89,7 +89,7 @@ def entries(order: int, plane: bool) -> NDArray[np.bool_]:
 
 def read_model(path: Path, *, plane: bool) -> ShapeModel:
     """Return the model of planes or of volumes in a file; InputError if broken or of other axes."""
-    model: ShapeModel = parse(path, read_json(path), ShapeModel)
+    model = parse(path, read_json(path), ShapeModel)
     axes = "YX" if plane else "ZYX"
     if model.axes != axes:
         raise InputError(

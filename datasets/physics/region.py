@@ -131,7 +131,7 @@ class Region:
         @lru_cache(maxsize=2)  # for the next height
         def _sample(index: int) -> Image:
             lines = self.distance[index]
-            left: Image = lines[:, columns]
+            left = lines[:, columns]
             left += across * (lines[:, columns + 1] - left)
             plane: Image = left[rows]
             plane += down[:, None] * (left[rows + 1] - plane)

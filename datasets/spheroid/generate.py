@@ -190,7 +190,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     watch = {output.channel: _keep if output.steps else None}
     light = expected_photons(specimen, specimen.nuclei, grid, spread, watch.get("nucleus"))
     truth = annotate(specimen, spread, light)
-    metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light)}
+    metadata = {**drawn, **describe(specimen, truth, light)}
     if spheroid.outline.fixed and "n_nuclei" in drawn and not spheroid.outline.homes:
         del metadata["volume_fraction"]  # these two say how dense the tissue is
     nuclei, gain = _expose(for_camera, light, specimen, truth.nuclei)
@@ -246,7 +246,7 @@ def _sample(
         extras[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
             extras["visible-level"] = _volume(truth.levels)
-    density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
+    density = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
         sockets={"microscopy-image": seen[channel], "instance-labels": _volume(main)},
         metadata=metadata,

@@ -380,7 +380,7 @@ def _debris(
 ) -> tuple[tuple[Placed, ...], debris.Blobs]:
     """Return fragments and small bodies at their places, and diffuse glow."""
     section, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
-    placed: list[Placed] = [
+    placed = [
         debris.fragments(
             rng,
             population.dying,

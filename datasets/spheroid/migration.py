@@ -365,7 +365,7 @@ def _nuclei(old: Published, log: Migration) -> Recipe:
     log.note("nucleus: brightness_spread and mitotic_fraction are 0, stored nuclei have their own")
     if len(folders) == 1:
         nucleus |= {"phantoms": folders[0], **spacing}
-    kinds: list[Recipe] = [
+    kinds = [
         {"name": f"kind{number}", "share": share, "phantoms": place, **spacing}
         for number, (place, share) in enumerate(zip(folders, shares, strict=True), start=1)
     ]
@@ -401,7 +401,7 @@ def _subcultures(old: Published, log: Migration) -> list[Recipe]:
         if old.num_of_subcultures:
             log.lost("num_of_subcultures: no input_subculture_folder is given")
         return []
-    cluster: Recipe = {"kind": "subculture", "count": old.num_of_subcultures}
+    cluster = {"kind": "subculture", "count": old.num_of_subcultures}
     width, height, size = old.subculture_radius_xy, old.subculture_radius_z, old.px_size_sim_img
     if width and height and size:
         steps = max(int(width / height), 1)  # voxels across per voxel along z

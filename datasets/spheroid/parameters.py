@@ -77,7 +77,7 @@ class Parameters(Section):
     def ranges(self) -> list[tuple[str, float, float]]:
         """Return name (of several kinds with a prefix), low and high of every range."""
         plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")
-        named: list[tuple[str, Section]] = [("", getattr(self, name)) for name in plain]
+        named = [("", getattr(self, name)) for name in plain]
         named += [(f"{kind.name}_" if self.kinds else "", kind) for kind in self.all_kinds()]
         ranges = [
             (prefix + name, value[0], value[1])

@@ -163,7 +163,7 @@ class Spheroid:
 
     def bodies(self, loose_um: float = 0.0) -> tuple[Placed, ...]:
         """Return labelled nuclei, by kind, some µm wider, as they flatten where they press."""
-        parts: tuple[Placed, ...] = self.parts
+        parts = self.parts
         if loose_um != 0:
             parts = tuple((part.looser(loose_um), points) for part, points in self.parts)
         return parts if self.contact_share is None else pressed(parts)

@@ -46,7 +46,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         for stream, seen in zip(for_cameras, views, strict=True)
     ]
     images = [*counts, fused(counts, [seen.passed for seen in views], parameters.preference)]
-    words: dict[str, Scalar] = {"channel": drawn.content, "study": drawn.study, "unit": "um"}
+    words = {"channel": drawn.content, "study": drawn.study, "unit": "um"}
     left = float(views[0].passed.mean())
     return Sample(
         sockets={

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.membrane import voronoi
@@ -82,7 +81,7 @@ def membranes(
     factors = voronoi.weights(centres, WEIGHT)
     cells, _ = tidy(voronoi.cells(centres, factors, grid, inside, None), LEAST)
     labels = Volume(cells, grid.spacing, "ZYX")
-    walls: NDArray[np.bool_] = boundary(labels, parameters.membrane_um).array > 0
+    walls = boundary(labels, parameters.membrane_um).array > 0
     stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
     stain[0] = 1.0  # of walls towards the outside
     dye = np.where(walls, stain[cells], np.float32(parameters.glow) * inside).astype(np.float32)

@@ -72,7 +72,7 @@ def _seen(volume: Volume, settings: Settings) -> Volume:
 
 def translated(volume: Volume, state: State, settings: Settings) -> Volume:
     """Return a volume as the card would translate it, without its guard."""
-    entries: dict[str, Any] = dict(settings.card.parameters)
+    entries = dict(settings.card.parameters)
     if settings.schedule.steps:
         entries["network"] = settings.network.model_dump(mode="json")
     parameters = parse("card.parameters", entries, Parameters)
@@ -120,7 +120,7 @@ def build(settings: Settings) -> Parts:
     """Return generators, judges, pools and, where labels are kept, a reader, with optimisers."""
     network = settings.network
     judge = partial(PatchJudge, settings.judge, network.channels, network.dimensions)
-    modules: dict[str, nn.Module] = {
+    modules = {
         "forward": build_generator(network),
         "backward": build_generator(network.model_copy(update={"noise": 0})),
         "judge_real": judge(),
@@ -309,7 +309,7 @@ def way_back(
 def measure(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
     """Return units, grey values of the target domain, and its look for the classical transfer."""
     real = [_seen(item.read(), settings) for item in cases["real"]]
-    parameters: dict[str, Any] = {
+    parameters = {
         "scale": settings.images.scale,
         "target": target_of([volume.array for volume in real]).model_dump(),
     }

@@ -59,7 +59,7 @@ def load_items(
     InputError if an image or its labels do not fit.
     """
     volumes, accepted = [], (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
-    first: Scale = "background" if scale == "style" else scale
+    first = "background" if scale == "style" else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
     for listed in find_images(folder, patterns, files):

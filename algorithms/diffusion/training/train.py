@@ -151,9 +151,7 @@ def validate(state: State, cases: Cases[SketchedImage], settings: Settings) -> I
             parts = {"prediction": prediction, "image": image.like(sketch), "labels": labels}
             # Labels without channels belong to the first one.
             for channels in zip(*(volume.channels for volume in parts.values()), strict=False):
-                arrays: dict[str, Any] = {
-                    name: volume.array for name, volume in zip(parts, channels, strict=True)
-                }
+                arrays = {name: volume.array for name, volume in zip(parts, channels, strict=True)}
                 arrays["spacing"] = image.spacing
                 yield Facts({name: partial(arrays.__getitem__, name) for name in arrays})
     for images, others in zip(zip(*real, strict=True), zip(*synthetic, strict=True), strict=True):
@@ -164,7 +162,7 @@ def made_from(
     image: Volume, sketch: NDArray[np.float32], state: State, settings: Settings
 ) -> Volume:
     """Return an image made from a sketch by the average network, always with the same noise."""
-    entries: dict[str, Any] = dict(settings.card.parameters)
+    entries = dict(settings.card.parameters)
     entries["network"] = settings.network.model_dump(mode="json")
     parameters = parse("card.parameters", entries, Parameters)
     return from_sketch(image, sketch, parameters, state.average, 0, state.device)

@@ -135,7 +135,7 @@ def _in_units(array: NDArray[Any], crop: Sequence[int]) -> NDArray[np.float16]:
     """Return an image in units of its percentiles, extended to a crop, converted plane by plane."""
     units = units_of(array)
     shape = tuple(max(n, least) for n, least in zip(array.shape, crop, strict=True))
-    image: NDArray[np.float16] = mapped(np.broadcast_to(np.float16(0), shape))
+    image = mapped(np.broadcast_to(np.float16(0), shape))
     border = [(0, most - n) for n, most in zip(array.shape[1:], shape[1:], strict=True)]
     for number in range(len(image)):
         plane = to_network(array[min(number, len(array) - 1)], units)

@@ -170,7 +170,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 def describe(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
     """Return axes, median shape and voxel size [µm], and channel and study where all agree."""
     items = cases["pairs"]
-    entries: dict[str, Any] = {
+    entries = {
         "axes": "ZYX",
         "shape": np.median([item.shape for item in items], 0).round().tolist(),
     }
@@ -215,7 +215,7 @@ def validate(state: State, cases: Cases[ViewPair], settings: Settings) -> Iterat
 
 def baselines(cases: Cases[ViewPair], settings: Settings) -> Iterator[tuple[str, Iterator[Facts]]]:
     """Yield the facts of `validate` for the view itself and for one smoothed by a Gaussian."""
-    methods: dict[str, Method] = {"identity": _view, "gaussian": _smoothed}
+    methods = {"identity": _view, "gaussian": _smoothed}
     for name, method in methods.items():
         yield name, _judged(method, cases, settings)
 
@@ -286,8 +286,7 @@ def _smoothed(item: ViewPair, box: Box) -> Image:
 
 def _linear(values: NDArray[np.floating]) -> Image:
     """Return values in units of the network without the compression of outliers."""
-    image: Image = to_counts(values, Units(0.0, 1.0), np.float32)
-    return image
+    return to_counts(values, Units(0.0, 1.0), np.float32)
 
 
 TRAINING = Training(

@@ -196,7 +196,7 @@ def markdown(_: Index, errors: Errors) -> list[str]:
         heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
     rows = []
     for name, counts in errors.counts.items():
-        row: list[object] = [name, errors.true[name], *counts.values()]
+        row = [name, errors.true[name], *counts.values()]
         for place in errors.places:
             ends = [place.missed[name][n] for n in (0, -1)] if name in place.missed else []
             row += [f"{lost / max(of, 1):.0%}" for lost, of in ends] or ["-", "-"]

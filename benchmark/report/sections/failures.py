@@ -30,11 +30,11 @@ class Alike(NamedTuple):
 
 def view(index: Index) -> dict[str, list[Alike]] | None:
     """Return the failures by algorithm, those with one message together; None without any."""
-    groups: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    groups = defaultdict(list)
     for record in index.results.records.values():
         if not record.ok:
             groups[record.algorithm, record.status, record.message].append(record)
-    failures: defaultdict[str, list[Alike]] = defaultdict(list)
+    failures = defaultdict(list)
     logs = index.results.logs
     for (name, *_), records in groups.items():
         ends = {record.case: log for record in records if (log := logs.get((name, record.case)))}

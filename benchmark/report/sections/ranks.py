@@ -91,7 +91,7 @@ def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
     digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2
     rows = []
     for name in contest.algorithms:
-        values: list[float | None] = [contest.ranks.get(s, {}).get(name) for s in SCHEMES]
+        values = [contest.ranks.get(s, {}).get(name) for s in SCHEMES]
         cells = [cell(number(v, digits), v) for v in values]
         if contest.without_failures:
             place = contest.without_failures.get(name)
@@ -133,7 +133,7 @@ def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
 
 def markdown(_: Index, view: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
-    ranking: Ranking = view["ranking"]
+    ranking = view["ranking"]
     lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *view["remarks"])]
     tiers = ranking.overall.tier
     rows = []

@@ -140,9 +140,9 @@ def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) 
 def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
     """Return the scores in the report of a run that participants may read, as they read them."""
     path = run / "report" / "metrics.json"
-    report: Any = read_json(path)
+    report = read_json(path)
     try:
-        layout: dict[str, Any] = report.get("algorithms", {algorithm: report})[algorithm]
+        layout = report.get("algorithms", {algorithm: report})[algorithm]
         hidden = metric_keys([metric for metric in board_metrics(task) if tells(metric)]).values()
         return {
             "case": {n: blind_row(_without(row, hidden)) for n, row in layout["case"].items()},

@@ -53,8 +53,7 @@ def matches(table: Overlap) -> Counts:
     [0]
     """
     near = table.halves
-    matched: Counts = near[2 * table.shared[near] > table.truth_sizes[table.truth_index[near]]]
-    return matched
+    return near[2 * table.shared[near] > table.truth_sizes[table.truth_index[near]]]
 
 
 def ctc_errors(table: Overlap) -> CtcErrors:

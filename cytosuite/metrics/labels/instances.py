@@ -131,8 +131,7 @@ def recognition_quality(table: Overlap) -> float:
 def _matched_iou(table: Overlap) -> NDArray[np.float64]:
     """Return the IoU of the pairs in which it is more than one half."""
     pairs = table.above_half
-    iou: NDArray[np.float64] = table.shared[pairs] / table.unions_of(pairs)
-    return iou
+    return table.shared[pairs] / table.unions_of(pairs)
 
 
 @shared_area("AJI", "Aggregated Jaccard index", reference="10.1109/TMI.2017.2677499")
@@ -172,7 +171,7 @@ def dice(table: Overlap) -> float:
 
 def _best_partners(table: Overlap) -> Counts:
     """Return for each cell that overlaps with anything its pair of the highest IoU."""
-    best: list[Counts] = [np.zeros(0, np.int64)]
+    best = [np.zeros(0, np.int64)]
     begin, cells = 0, table.truth_index
     while begin < cells.size:
         end = cells.size

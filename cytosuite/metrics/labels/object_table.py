@@ -227,7 +227,7 @@ def _measured(
     faces = ((first == 0) | (last == shape)) & (np.array(shape) > 1)
     lengths = (last - first) * np.array(spacing)
     letters = list(enumerate("zyx"[axes]))
-    table: Columns = {"label": names[there - 1]}
+    table = {"label": names[there - 1]}
     table |= {f"centroid_{axis}_um": centres[:, n] for n, axis in letters}
     table[SIZES[len(shape)]] = voxels * voxel
     table["extent"] = voxels * voxel / ((last - first).prod(axis=1) * voxel)

@@ -68,8 +68,7 @@ class Overlap:
         """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
         prediction = self.prediction_sizes[self.prediction_index[pairs]]
-        union: Counts = truth + prediction - self.shared[pairs]
-        return union
+        return truth + prediction - self.shared[pairs]
 
     @cached_property
     def halves(self) -> Counts:
@@ -87,7 +86,7 @@ class Overlap:
 
     def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:
         """Return the positions of the pairs where twice the shared voxels exceed a size."""
-        positions: list[Counts] = [np.zeros(0, np.int64)]
+        positions = [np.zeros(0, np.int64)]
         for begin in range(0, self.shared.size, BLOCK):
             part = slice(begin, begin + BLOCK)
             half = 2 * self.shared[part] >= sizes[index[part]] + more
@@ -98,8 +97,7 @@ class Overlap:
     def above_half(self) -> Counts:
         """Positions of the pairs with an IoU of strictly more than 1/2, one to one."""
         near = self.halves
-        above: Counts = near[2 * self.shared[near] > self.unions_of(near)]
-        return above
+        return near[2 * self.shared[near] > self.unions_of(near)]
 
 
 _COLUMNS = tuple(column.name for column in fields(Overlap) if column.name != "voxels")

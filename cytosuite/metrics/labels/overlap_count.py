@@ -208,7 +208,7 @@ def _distinct(name: str, array: Array, dtype: np.dtype[Any]) -> Labels:
             present[labels] = True
         present[0] = False
         return np.flatnonzero(present).astype(np.uint64)
-    flat: Array = array.flatten("K").astype(dtype, copy=False)
+    flat = array.flatten("K").astype(dtype, copy=False)
     flat.sort()
     first = np.concatenate([flat[:1] != 0, flat[1:] != flat[:-1]])
     labels_found: Labels = flat[first].astype(np.uint64)

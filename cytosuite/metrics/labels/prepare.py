@@ -76,7 +76,7 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
 def _cleared(labels: NDArray[Label], pixels: int, border: NDArray[np.bool_]) -> NDArray[Label]:
     """Return labels without objects of the border that do not reach inside."""
     height, width = border.shape
-    cleared: NDArray[Label] = room(labels.shape, labels.dtype)
+    cleared = room(labels.shape, labels.dtype)
     flat, target = (array.reshape(-1, height, width) for array in (labels, cleared))
     inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])
     for part in slabs(flat, target):
@@ -140,7 +140,7 @@ def _without(labels: NDArray[Label], unwanted: NDArray[np.uint64]) -> NDArray[La
     if not unwanted.size:
         return labels
     labels = np.asarray(labels)
-    cleaned: NDArray[Label] = room(labels.shape, labels.dtype)
+    cleaned = room(labels.shape, labels.dtype)
     names = unwanted.astype(labels.dtype)
     for part in slabs(labels, cleaned):
         cleaned[part] = np.where(np.isin(labels[part], names), 0, labels[part])

@@ -234,8 +234,7 @@ def _nearest(voxels: Counts, others: Counts, shape: tuple[int, ...], step: Float
     if away.size:
         tree = cKDTree(_points(others, shape, step), compact_nodes=False)
         distance[away], _ = tree.query(_points(voxels[away], shape, step), workers=THREADS)
-    ordered: Floats = distance[np.lexsort((distance, voxels // prod(shape)))]
-    return ordered
+    return distance[np.lexsort((distance, voxels // prod(shape)))]
 
 
 def _points(voxels: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
@@ -250,5 +249,4 @@ def _quantiles(distances: Floats, start: Counts, quantile: float) -> Floats:
     place = start[:-1] + (np.diff(start) - 1) * quantile
     below = np.floor(place).astype(np.int64)
     above = np.minimum(below + 1, start[1:] - 1)
-    percentile: Floats = distances[below] + (place - below) * (distances[above] - distances[below])
-    return percentile
+    return distances[below] + (place - below) * (distances[above] - distances[below])

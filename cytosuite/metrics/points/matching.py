@@ -125,8 +125,7 @@ def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Floats:  # noqa:
             f"{side}: expected finite places of the shape (N, {len(spacing)}), as many axes as the "
             f"voxel size; found {array.shape}"
         )
-    um: Floats = array * np.asarray(spacing, np.float64)
-    return um
+    return array * np.asarray(spacing, np.float64)
 
 
 def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, Indices, Floats]:

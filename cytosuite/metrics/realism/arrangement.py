@@ -207,7 +207,7 @@ def _without_scraps(
     """Return labels and numbered volume without objects that are small for the image."""
     size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
     large = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
-    number: NDArray[np.int32] = np.cumsum(large, dtype=np.int32) * large
+    number = np.cumsum(large, dtype=np.int32) * large
     return names[large[1:]], number[dense]
 
 

@@ -71,7 +71,7 @@ class EdgeCurves:
 
     def difference(self, third: int | None = None) -> Floats:
         """Return the absolute difference at each depth, or in one third (0, 1, 2) of them."""
-        gap: Floats = np.abs(self.real - self.synthetic)
+        gap = np.abs(self.real - self.synthetic)
         limit = round((self.longest or gap.size) / 3)
         end = gap.size if third in (None, 2) else (third + 1) * limit
         return gap[(third or 0) * limit : end]
@@ -166,7 +166,7 @@ def edge_curve(
         return np.zeros(0), np.zeros(0)
     finest = min(step for step, _ in curves)
     lengths = [int((curve.size - 1) * step / finest + 1e-9) + 1 for step, curve in curves]
-    depth: Floats = np.arange(max(lengths), dtype=np.float64) * finest
+    depth = np.arange(max(lengths), dtype=np.float64) * finest
     total, reached = np.zeros(depth.size), np.zeros(depth.size)
     for (step, curve), length in zip(curves, lengths, strict=True):
         total[:length] += np.interp(depth[:length], np.arange(curve.size) * step, curve)

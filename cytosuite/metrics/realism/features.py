@@ -119,10 +119,10 @@ def numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]
         present = np.zeros(top + 1, bool)
         present[labels.ravel()] = True
         present[0] = False
-        number: NDArray[np.int32] = np.cumsum(present, dtype=np.int32)
+        number = np.cumsum(present, dtype=np.int32)
         return np.flatnonzero(present), number[labels]
     names, place = np.unique(labels, return_inverse=True)
-    rank: NDArray[np.int32] = np.cumsum(names != 0, dtype=np.int32) * (names != 0)
+    rank = np.cumsum(names != 0, dtype=np.int32) * (names != 0)
     return names[names != 0].astype(np.int64), rank[place.reshape(labels.shape)]
 
 

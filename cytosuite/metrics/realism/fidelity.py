@@ -180,8 +180,7 @@ def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int
         _means(volume, group, int(objects.max()) + 1) - dark for group in (objects, around)
     )
     scale = np.abs(inside) + np.abs(outside)
-    contrast: Doubles = (inside - outside) / np.where(scale > 0, scale, 1)
-    return contrast
+    return (inside - outside) / np.where(scale > 0, scale, 1)
 
 
 def _invented(
@@ -217,5 +216,4 @@ def _invented(
 def _means(volume: Floats, groups: NDArray[np.int32], count: int) -> Doubles:
     """Return the mean grey value of each group, 0 of an empty one."""
     total = np.bincount(groups.ravel(), volume.ravel(), count)
-    means: Doubles = total / np.maximum(np.bincount(groups.ravel(), minlength=count), 1)
-    return means
+    return total / np.maximum(np.bincount(groups.ravel(), minlength=count), 1)

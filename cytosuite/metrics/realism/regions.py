@@ -43,7 +43,7 @@ class RegionScores:
 
     def third(self, region: str, third: int) -> Floats:
         """Return the defined planes of a region in a third (0, 1, 2) of the depth."""
-        scores: Floats = self.scores[region][np.floor(3 * self.depth) == third]
+        scores = self.scores[region][np.floor(3 * self.depth) == third]
         defined: Floats = scores[~np.isnan(scores)]
         return defined
 

@@ -78,7 +78,7 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
     """
     array = stack(image)
     window = _hann(len(array))
-    frequency: Floats = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
+    frequency = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)
     rows = max(min(COLUMNS, BLOCK // max(len(array), 1)) // max(array.shape[2], 1), 1)
     for start in range(0, array.shape[1], rows):
@@ -147,8 +147,7 @@ def axial_spectrum_distance(spectra: Spectra) -> float:
 
 def _hann(size: int) -> Floats:
     """Return a Hann window without zeros at its ends."""
-    window: Floats = np.sin(np.pi * (np.arange(size) + 0.5) / max(size, 1)) ** 2
-    return window
+    return np.sin(np.pi * (np.arange(size) + 0.5) / max(size, 1)) ** 2
 
 
 def _spectra(
@@ -180,7 +179,7 @@ def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
         return np.zeros(0)
     width = max(1 / (size * step) for size, step in sizes)
     bands = int(min(0.5 / step for _, step in sizes) / width + 1e-9)
-    edges: Floats = (np.arange(bands + 1, dtype=np.float64) + 0.5) * width
+    edges = (np.arange(bands + 1, dtype=np.float64) + 0.5) * width
     return edges if bands else np.zeros(0)
 
 
@@ -191,5 +190,4 @@ def _by_band(frequency: Floats, power: Floats, weight: Floats, edges: Floats) ->
     band, share = band[inside], weight.ravel()[inside]
     count = np.bincount(band, weights=share, minlength=edges.size - 1)
     total = np.bincount(band, weights=share * power.ravel()[inside], minlength=edges.size - 1)
-    mean: Floats = total / np.maximum(count, 1e-300)
-    return mean
+    return total / np.maximum(count, 1e-300)

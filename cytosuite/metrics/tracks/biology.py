@@ -107,8 +107,7 @@ def _cycles(graph: Lineage) -> Indices:
     """Return the lengths in frames of the tracks that begin and end with a division."""
     divisions = graph.divisions()
     whole = [m for m in divisions if int(graph.parents[m]) in divisions]
-    lengths: Indices = graph.lengths[np.array(whole, np.int64)]
-    return lengths
+    return graph.lengths[np.array(whole, np.int64)]
 
 
 def biological_mean(tracks: MatchedTracks, within: int) -> float:

@@ -105,8 +105,7 @@ class Lineage:
     @property
     def lengths(self) -> Indices:
         """Frames of each track, (K,)."""
-        lengths: Indices = self.ends - self.begins + 1
-        return lengths
+        return self.ends - self.begins + 1
 
     @cached_property
     def first(self) -> Indices:

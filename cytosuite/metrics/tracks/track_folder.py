@@ -198,7 +198,7 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
     """Return the files of all frames from 0 to the last, and which of them are missing."""
     start = folder / prefix
     name = re.compile(re.escape(start.name) + r"(\d+)\.tif$")
-    by_frame: dict[int, list[Path]] = defaultdict(list)
+    by_frame = defaultdict(list)
     for path in sorted(start.parent.glob("*.tif")):
         if match := name.match(path.name):
             by_frame[int(match[1])].append(path)

@@ -28,7 +28,7 @@ class Trees(NamedTuple):
 
     def odds(self, columns: Floats) -> Floats:
         """Return the log odds (N,) of columns (F, N)."""
-        result: Floats = np.full(columns.shape[1], self.start[0], np.float32)
+        result = np.full(columns.shape[1], self.start[0], np.float32)
         bit, leaf = (np.empty(result.size, np.uint8) for _ in range(2))
         for features, thresholds, value in zip(*self[:3], strict=True):
             leaf[:] = 0

@@ -77,7 +77,7 @@ def visible(
     """Return which labels (N + 1,) an annotator could see, from the mean light at each label."""
     around = camera.haze + np.maximum(rest, 0) * np.float32(camera.photons)
     faintest = np.asarray(camera.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)  # photons
-    seen: NDArray[np.bool_] = own * camera.photons >= ranges.visibility * faintest
+    seen = own * camera.photons >= ranges.visibility * faintest
     seen &= own >= ranges.contrast * rest
     seen[0] = False
     return seen

@@ -245,7 +245,7 @@ def draw_turn(rng: np.random.Generator) -> Turn:
 def turn_image(image: Image, turn: Turn) -> Image:
     """Return a turned image (..., Z, Y, X)."""
     z, y, x = (slice(None, None, -1 if flipped else 1) for flipped in turn.flips)
-    turned: Image = image[..., z, y, x]
+    turned = image[..., z, y, x]
     return turned.swapaxes(-1, -2) if turn.swap else turned
 
 
