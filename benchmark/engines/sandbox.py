@@ -44,7 +44,7 @@ class Sandbox:
     def __init__(self, client: Client, container: Any, *, counted: bool = True) -> None:  # noqa: ANN401
         self.client, self.counted = client, counted
         self.container = container
-        self.voice: str = container.id  # the container in which requests are made
+        self.voice = container.id  # the container in which requests are made
         self.group: MemoryGroup | None = None
         self._kills = 0
         self._seen: dict[bool, tuple[str, int]] = {}

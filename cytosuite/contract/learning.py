@@ -55,9 +55,9 @@ class Learning:
 
     def __init__(self, name: str, inputs: Path, outputs: Path) -> None:
         self.inputs, self.outputs = inputs, outputs
-        self.request: Mapping[str, Any] = read_json(inputs / REQUEST)
+        self.request = read_json(inputs / REQUEST)
         try:
-            self.module: Any = importlib.import_module(f"cytosuite.algorithms.{name}.{PART}")
+            self.module = importlib.import_module(f"cytosuite.algorithms.{name}.{PART}")
         except ModuleNotFoundError as error:
             if not str(error.name).startswith(f"cytosuite.algorithms.{name}"):
                 raise

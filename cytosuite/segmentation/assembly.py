@@ -24,7 +24,7 @@ class Assembly:
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self._labels: Labels = room(shape, np.uint16)
+        self._labels = room(shape, np.uint16)
         self._lent = np.zeros(1, np.int64)  # voxels of each number if it was lent, else 0
         self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
 

@@ -164,8 +164,8 @@ class _Kept:
     def __init__(self, names: Labels, objects: Counts) -> None:
         self.names, self.objects = names, objects
         self.wanted = _flags(names.size, objects)
-        self.places: Counts = np.zeros(0, np.int64)
-        self.owner: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.places = np.zeros(0, np.int64)
+        self.owner = np.zeros(0, np.int32)
 
     def add(self, labels: NDArray[Any], part: slice) -> None:
         """Add those in a slab, by their flat positions in the volume."""
