@@ -51,7 +51,11 @@ FRESH: dict[str, Any] = {  # entries of a card that are never copied from anothe
     "authors": "unknown",
     "license": "NOASSERTION",
     **dict.fromkeys(("weights", "sha256", "bytes")),
-    **{"scores": {}, "baselines": {}, "trained": {}, "adopted": False, "exact": {}},
+    "scores": {},
+    "baselines": {},
+    "trained": {},
+    "adopted": False,
+    "exact": {},
 }
 
 

@@ -239,7 +239,7 @@ class _Remover:
     def content(self, handle: int, depth: int) -> None:
         """Remove the entries of an opened folder as long as any goes."""
         while time.monotonic() < self.deadline and (names := _names(handle, ENTRIES)):
-            if not sum([self.entry(name, handle, depth) for name in names]):
+            if not sum(self.entry(name, handle, depth) for name in names):
                 return
 
     def entry(self, name: str, parent: int, depth: int) -> bool:

@@ -17,8 +17,11 @@ NOBODY = "65534:65534"
 LOG_BYTES = 10 * 2**20
 # Flags of Docker by the ability of the daemon that enforces them.
 DOCKER = {
-    **{"MemoryLimit": "mem_limit", "SwapLimit": "memswap_limit", "PidsLimit": "pids_limit"},
-    **{"CpuCfsQuota": "nano_cpus", "CPUSet": "cpuset_cpus"},
+    "MemoryLimit": "mem_limit",
+    "SwapLimit": "memswap_limit",
+    "PidsLimit": "pids_limit",
+    "CpuCfsQuota": "nano_cpus",
+    "CPUSet": "cpuset_cpus",
 }
 
 

@@ -118,7 +118,7 @@ def away(square: float, image: Floats, first: int, stop: int) -> None:
                 for n in range(1, max(y, size - 1 - y) + 1):
                     more, most = square * np.float32(n * n), np.float32(0)
                     for x in range(len(row)):
-                        most = best[x] if best[x] > most else most
+                        most = max(most, best[x])
                     if more >= most:
                         break
                     for z in (y - n, y + n):
@@ -126,7 +126,7 @@ def away(square: float, image: Floats, first: int, stop: int) -> None:
                             other = lines[z]
                             for x in range(len(row)):
                                 there = other[x] + more
-                                best[x] = there if there < best[x] else best[x]
+                                best[x] = min(best[x], there)
                 for x in range(len(row)):
                     row[x] = best[x]
 
@@ -176,7 +176,7 @@ def curvature(image: Floats, factors: Floats, out: Floats, first: int, stop: int
                 _subtract(total[1:-1], factors[2], here[1:-1], here[:-2], here[2:], False)
                 _subtract(total[-1:], factors[2], here[-1:], here[-2:-1], here[-2:-1], True)
             for x in range(len(row)):
-                row[x] = total[x] if total[x] > row[x] else row[x]
+                row[x] = max(row[x], total[x])
 
 
 @compiled("int32(int32[::1], int32)")

@@ -261,7 +261,10 @@ def _write(
         "parameters": fitted.parameters,
     }
     record = {
-        **{"folder": real.folder, "files": real.names, "sha256": real.digest, "seed": seed},
+        "folder": real.folder,
+        "files": real.names,
+        "sha256": real.digest,
+        "seed": seed,
         "rounds": len(fitted.misfits),
         "misfits": [
             {key: None if np.isnan(value) else value for key, value in row.items()}

@@ -132,7 +132,9 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
             int(part.mitotic.sum()) for part, _ in spheroid.parts if isinstance(part, Nuclei)
         ),
         "n_dying": sum(len(population.dying) for population in spheroid.packed),
-        **{"tissue_z_um": z, "tissue_y_um": y, "tissue_x_um": x},
+        "tissue_z_um": z,
+        "tissue_y_um": y,
+        "tissue_x_um": x,
         "tissue_volume_um3": living.volume_um3,
         "mean_volume_um3": float(volumes.mean()) if len(volumes) else 0.0,
         "snr": float(np.median(snr)) if len(snr) else 0.0,

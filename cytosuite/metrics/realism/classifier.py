@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
@@ -94,7 +94,8 @@ def patch_auc(sides: Sides) -> float:
             learned = _rows(sides, [number != fold for number in numbers])
             judged = _rows(sides, [number == fold for number in numbers])
             direction = _direction(*learned)
-            areas.append(_area(*(rows @ direction for rows in judged)))
+            first, second = (rows @ direction for rows in judged)
+            areas.append(mannwhitneyu(second, first).statistic / len(first) / len(second))
     return max(float(np.mean(areas)), 0.5)
 
 
@@ -108,25 +109,11 @@ def _direction(first: Floats, second: Floats) -> Floats:
     """Return the discriminant of two samples of rows, in units of the rows."""
     spread = np.concatenate([first, second]).std(axis=0) + TINY
     sides = first / spread, second / spread
-    covariance = sum(_covariance(side) for side in sides) / 2
+    covariance = sum(np.cov(side, rowvar=False, bias=True) for side in sides) / 2
     ball = SHRINKAGE * np.trace(covariance) / len(spread) + TINY
     shrunk = (1 - SHRINKAGE) * covariance + ball * np.eye(len(spread))
     gap = sides[1].mean(axis=0) - sides[0].mean(axis=0)
-    direction: Floats = np.linalg.solve(shrunk, gap) / spread
-    return direction
-
-
-def _covariance(rows: Floats) -> Floats:
-    """Return the covariance of rows, 0 of one."""
-    centred = rows - rows.mean(axis=0)
-    covariance: Floats = centred.T @ centred / max(len(rows) - 1, 1)
-    return covariance
-
-
-def _area(first: Floats, second: Floats) -> float:
-    """Return the share of pairs in which the second sample has the larger value."""
-    ranks = rankdata(np.concatenate([first, second]))[len(first) :]
-    return float(ranks.mean() - (len(second) + 1) / 2) / len(first)
+    return np.asarray(np.linalg.solve(shrunk, gap) / spread)
 
 
 def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
@@ -174,9 +161,6 @@ def _features(patches: Floats, smoothed: Sequence[Floats], fine: Floats) -> Floa
 
 def _correlation(first: Floats, second: Floats) -> Floats:
     """Return the correlation of the voxels of each patch, 0 of constant ones."""
-    sides = [side.reshape(len(side), -1) for side in (first, second)]
-    a, b = (side - side.mean(axis=1, keepdims=True) for side in sides)
-    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    products = (a * b).sum(axis=1)
-    correlation: Floats = np.divide(products, scale, out=np.zeros_like(scale), where=scale > TINY)
-    return correlation
+    space = (1, 2, 3)
+    a, b = (side - side.mean(axis=space, keepdims=True) for side in (first, second))
+    return np.asarray((a * b).mean(axis=space) / (a.std(axis=space) * b.std(axis=space) + TINY))

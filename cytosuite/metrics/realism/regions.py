@@ -6,7 +6,6 @@ region, with lengths in µm and without its losses at the borders of the image.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import nan
 from typing import Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import w1
 
@@ -129,12 +128,15 @@ def region_scores(
 
 
 REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes", voxel_bytes=12)
-similarity = partial(metric, evidence=REGION_SCORES, best=1.0, worst=0.0, reference=BRUCH)
 
 
-@similarity(
+@metric(
     "region_similarity",
     "Similarity of intensities by plane and region",
+    evidence=REGION_SCORES,
+    best=1.0,
+    worst=0.0,
+    reference=BRUCH,
     undefined="when no region holds voxels in a plane of both the real and the synthetic stacks",
 )
 def region_similarity(scores: RegionScores) -> float:
@@ -156,34 +158,27 @@ def region_similarity(scores: RegionScores) -> float:
     return float(np.mean(means)) if means else nan
 
 
-@similarity(
-    "object_similarity",
-    "Similarity of intensities inside objects",
-    undefined="when no plane holds an object in both the real and the synthetic stacks",
+object_similarity, gap_similarity, outside_similarity = family(
+    REGION_SCORES,
+    RegionScores.mean,
+    {
+        f"{part}_similarity": (
+            f"{part}_similarity",
+            f"Similarity of intensities {where}",
+            region,
+            f"Return the mean similarity of the grey values {where}, see `region_scores`.",
+        )
+        for part, region, where in (
+            ("object", "fg_inner", "inside objects"),
+            ("gap", "bg_inner", "between objects"),
+            ("outside", "bg_outer", "outside the objects' cluster"),
+        )
+    },
+    best=1.0,
+    worst=0.0,
+    reference=BRUCH,
+    undefined="when no plane holds such voxels in both the real and the synthetic stacks",
 )
-def object_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values inside the objects, see `region_scores`."""
-    return scores.mean("fg_inner")
-
-
-@similarity(
-    "gap_similarity",
-    "Similarity of intensities between objects",
-    undefined="when no plane holds a gap between objects in both real and synthetic stacks",
-)
-def gap_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values between the objects, see `region_scores`."""
-    return scores.mean("bg_inner")
-
-
-@similarity(
-    "outside_similarity",
-    "Similarity of intensities outside the objects' cluster",
-    undefined="when no plane reaches outside the cluster in both real and synthetic stacks",
-)
-def outside_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values outside the cluster, see `region_scores`."""
-    return scores.mean("bg_outer")
 
 
 def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
