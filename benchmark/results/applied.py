@@ -13,7 +13,7 @@ import numpy as np
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.runs.record import Record, grouped, read_record
+from cytosuite.benchmark.runs.record import grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
@@ -182,8 +182,21 @@ def write_applied(
     main = case.main(task)
     assert main is not None  # an image was given
     image, folder = read(main), job.folder / case.name / "made"
-    facts = _record(record, image) | {"image": printable(str(item.image.resolve())), "key": key}
-    facts["part"] = asked(item.part)
+    facts: dict[str, Any] = {
+        "algorithm": record.algorithm,
+        "version": record.version,
+        "model": record.model,
+        "selection": record.selection.model_dump(mode="json"),
+        "warnings": list(record.warnings),
+        "facts": dict(record.facts),
+        "spacing_um": list(image.spacing),
+        "spacing_assumed": image.spacing_is_assumed,
+        "seconds": record.seconds,
+        "peak_memory": record.peak_memory,
+        "image": printable(str(item.image.resolve())),
+        "key": key,
+        "part": asked(item.part),
+    }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
@@ -244,22 +257,6 @@ def _write_points(
         plane = len(points.spacing) == 2
         drawn = Volume(discs[0] if plane else discs, points.spacing, "YX" if plane else "ZYX")
         write_result(folder / f"{item.name}.png", image, drawn, "labels")
-
-
-def _record(record: Record, image: Volume) -> dict[str, Any]:
-    """Return the choice of the model, voxel size, time and memory."""
-    return {
-        "algorithm": record.algorithm,
-        "version": record.version,
-        "model": record.model,
-        "selection": record.selection.model_dump(mode="json"),
-        "warnings": list(record.warnings),
-        "facts": dict(record.facts),
-        "spacing_um": list(image.spacing),
-        "spacing_assumed": image.spacing_is_assumed,
-        "seconds": record.seconds,
-        "peak_memory": record.peak_memory,
-    }
 
 
 def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:

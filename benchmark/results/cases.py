@@ -117,17 +117,14 @@ def case_readers(case: Case, task: Task) -> dict[str, facts.AnswerReader | None]
         "labels": case.socket(LABELS.slug),
     }
     main = paths["image"]
-    readers = {path: _reader(path, main) for path in paths.values() if path is not None}
-    return {name: readers[path] if path else None for name, path in paths.items()}
-
-
-def _reader(path: Path, image: Path | None) -> facts.AnswerReader:
-    """Return a reader of an image or, on one, of points."""
-    return (
-        facts.once_points(path, image)
-        if path.suffix == ".json" and path != image
+    readers = {
+        path: facts.once_points(path, main)
+        if path.suffix == ".json" and path != main
         else facts.once(path)
-    )
+        for path in paths.values()
+        if path is not None
+    }
+    return {name: readers[path] if path else None for name, path in paths.items()}
 
 
 def _extent(image: NDArray[Any]) -> float:

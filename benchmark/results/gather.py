@@ -20,7 +20,6 @@ from cytosuite.benchmark.results import (
 )
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.store.pool import Pool
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
@@ -68,7 +67,13 @@ def gather(
         primary=primary,
         standings=standings.leaderboard(table, scores.pooled, metrics, ranks, CONTROLS),
         scores=table,
-        records=fairness.with_domain(_named(scores.records), dataset),
+        records=fairness.with_domain(
+            {
+                (name, case): record.model_copy(update={"algorithm": name})
+                for (name, case), record in scores.records.items()
+            },
+            dataset,
+        ),
         logs={key: _tail(folder) for key, folder in folders.items() if key not in done},
         cases=[
             CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases
@@ -94,14 +99,6 @@ def gather(
         broken=controls.broken_rulers(table, metrics),
         ranking=ranking,
     )
-
-
-def _named(records: Mapping[Answered, Record]) -> dict[Answered, Record]:
-    """Return records by the names that their algorithms have here."""
-    return {
-        (name, case): record.model_copy(update={"algorithm": name})
-        for (name, case), record in records.items()
-    }
 
 
 def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:

@@ -82,12 +82,8 @@ def _text(cell: object) -> str:
 
 def _add(stream: TextIO, rows: Rows) -> None:
     """Write rows that end with a line feed."""
-    _writer(stream).writerows(map(neutral, row) for row in rows)
-
-
-def _writer(stream: TextIO) -> Any:  # noqa: ANN401 - a private class of csv
-    """Return a writer of rows of CSV."""
-    return csv.writer(_Lines(stream), lineterminator="\r\n")
+    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
+    writer.writerows(map(neutral, row) for row in rows)
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,10 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> NDArray[np.float
     basis = np.concatenate([powers * part.ravel()[some] for part in filters])
     weighted = basis / ((1 + camera.excess) * np.expm1(near) + max(camera.read_noise, 0.1) ** 2)
     # The part of a voxel's own noise that a filter lets pass is no fit.
-    passed = np.outer([_tap(width) ** image.ndim for width in WIDTHS], powers.sum(axis=1))
+    tap = 1 / np.exp(-0.5 * np.square(np.arange(-9, 10)[:, None] / WIDTHS)).sum(axis=0)
+    passed = np.outer(tap**image.ndim, powers.sum(axis=1))
     goal = weighted @ photons.ravel()[some] - passed.ravel()
     weights = np.linalg.lstsq(weighted @ basis.T, goal, rcond=1e-9)[0].reshape(passed.shape)
     shares = np.polynomial.polynomial.polyval(level, weights.T)
     light = np.einsum("f...,f...", shares, filters).clip(0)
     return np.asarray(light * camera.gain + camera.offset, np.float32)
-
-
-def _tap(sigma: float) -> float:
-    """Return the weight of a Gaussian filter's own voxel along an axis."""
-    return float(1 / np.exp(-0.5 * np.square(np.arange(-9, 10) / sigma)).sum())

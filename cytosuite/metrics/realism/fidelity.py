@@ -60,9 +60,6 @@ def kept(
     image: NDArray[Any],
     labels: NDArray[Any],
     spacing: Sequence[float],
-    *,
-    surround_um: float = SURROUND_UM,
-    smoothing_um: float = SMOOTHING_UM,
 ) -> Kept:
     """Return the fate of the objects of an input in a prediction.
 
@@ -78,10 +75,10 @@ def kept(
     |around - dark|)`` of mean grey values, ``dark`` the most frequent one.
     """
     prediction, image = checked({"prediction": prediction, "image": image})
-    labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
+    labels, step = checked_labels(labels, image.shape, spacing)
     objects = numbered(labels)[1]
-    before, after = (smooth(volume, smoothing_um, step) for volume in (image, prediction))
-    return _fate(before, after, objects, surroundings(objects, step, surround_um), step)
+    before, after = (smooth(volume, SMOOTHING_UM, step) for volume in (image, prediction))
+    return _fate(before, after, objects, surroundings(objects, step, SURROUND_UM), step)
 
 
 def _fate(

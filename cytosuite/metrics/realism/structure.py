@@ -47,12 +47,11 @@ def structure(
     spacing: Sequence[float],
     *,
     surround_um: float = SURROUND_UM,
-    smoothing_um: float = SMOOTHING_UM,
 ) -> Structure:
     """Return the contrast of known objects in a prediction and its input, (Z, Y, X) or (Y, X).
 
     Background counts up to `surround_um` away from an object; the Gaussian before the correlation
-    has the standard deviation `smoothing_um` (nearest border, cut at 4 sigma). InputError if the
+    has the standard deviation `SMOOTHING_UM` (nearest border, cut at 4 sigma). InputError if the
     shapes differ, labels are no integers, an image is not real and finite, or a length is not
     positive.
 
@@ -64,7 +63,7 @@ def structure(
     0.8333333333333334
     """
     prediction, image = checked({"prediction": prediction, "image": image})
-    labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
+    labels, step = checked_labels(labels, image.shape, spacing, surround_um)
     inside = labels != 0
     near = dilated(inside, step, surround_um)
     around = near & ~inside
@@ -72,7 +71,7 @@ def structure(
         auc=_brighter(prediction[inside], prediction[around]),
         image_auc=_brighter(image[inside], image[around]),
         correlation=_correlation(
-            *(smooth(volume, smoothing_um, step)[near] for volume in (prediction, image))
+            *(smooth(volume, SMOOTHING_UM, step)[near] for volume in (prediction, image))
         ),
     )
 
@@ -131,7 +130,7 @@ def checked_labels(
     labels: NDArray[Any],
     shape: tuple[int, ...],
     spacing: Sequence[float],
-    lengths: tuple[float, float],
+    surround_um: float = SURROUND_UM,
 ) -> tuple[NDArray[Any], tuple[float, ...]]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
     labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
@@ -140,10 +139,10 @@ def checked_labels(
             f"labels must be integers of the shape of the image, {shape}, found "
             f"{labels.dtype} of shape {labels.shape}"
         )
-    if len(step) != len(shape) or min(*step, *lengths) <= 0:
+    if len(step) != len(shape) or min(*step, surround_um) <= 0:
         raise InputError(
-            f"spacing, surround_um and smoothing_um must be positive lengths in µm, found {step}, "
-            f"{lengths[0]} and {lengths[1]} for {len(shape)} axes"
+            f"spacing and surround_um must be positive lengths in µm, found {step} "
+            f"and {surround_um} for {len(shape)} axes"
         )
     return labels, step
 

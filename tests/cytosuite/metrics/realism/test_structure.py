@@ -91,7 +91,7 @@ def test_explains():
     for message, change in {
         "shape of the image, (8, 40, 40), found float64": {"labels": labels * 1.0},
         "prediction and image must have the same shape": {"prediction": image[1:]},
-        "3.0 and 0.0 for 3 axes": {"smoothing_um": 0.0},
+        "0.0 for 3 axes": {"surround_um": 0.0},
     }.items():
         with pytest.raises(InputError, match=re.escape(message)):
             structure(**known | change)
