@@ -117,7 +117,7 @@ def _direction(first: Floats, second: Floats) -> Floats:
 
 
 def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
-    """Return the features of patches of a stack, whose filters see the whole stack."""
+    """Return the features of patches of a stack; filters see all of it."""
     scaled = np.arcsinh(counts).astype(np.float32)
     smooth = {width: ndimage.gaussian_filter(scaled, (width / 2, width, width)) for width in WIDTHS}
     fine = scaled - ndimage.gaussian_filter(scaled, 1)
@@ -130,6 +130,7 @@ def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
     places = places[rng.choice(len(places), min(PATCHES, len(places)), replace=False)]
 
     def cut(array: NDArray[Any]) -> Floats:
+        """Return the patches of an array."""
         windows = np.lib.stride_tricks.sliding_window_view(array, size)
         return windows[tuple(places.T)].astype(np.float64)
 
