@@ -1,6 +1,10 @@
 """Spots found by `algorithms/spots`, beside scikit-image's `blob_log`: F1, places and CPU time.
 
-Usage: python performance/spots.py [curves FIGURE] [pairs] [simulation]
+Usage: python performance/spots.py [real FOLDER] [curves FIGURE] [pairs] [simulation]
+
+real: images of a folder (images/*.tif, points/*.csv with columns y, x in pixels) by the defaults of
+`cytosuite apply`, beside `blob_log`, by its defaults and with the threshold that is best for each
+image itself, and `trackpy.locate` where it is installed; pixels within three count.
 
 curves: spots on an even background, F1 and lateral error by signal-to-noise (lone spots) and by
 density, with the least error that the light allows (Cramér-Rao: Ober et al. 2004,
@@ -10,6 +14,7 @@ sigma and the threshold that is best for images drawn alike; `algorithms/spots` 
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -26,12 +31,14 @@ from side_by_side import timed
 from skimage.feature import blob_log
 
 from cytosuite.algorithms.spots.parameters import Parameters
-from cytosuite.algorithms.spots.predict import find
+from cytosuite.algorithms.spots.predict import find, predict
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.bodies.grid import Grid
+from cytosuite.contract.facts import gathered
 from cytosuite.contract.manifest import merged
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, POINTS
+from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.datasets.cells.spots import Spots, light
 from cytosuite.datasets.physics.camera import Detector
@@ -39,9 +46,15 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.figures.svg import COLOURS, Axis, axis_around, document, group, label, line
 from cytosuite.files import read_toml
 from cytosuite.folders.sums import weighted_sum
-from cytosuite.formats import write
-from cytosuite.metrics.points.detection import points_f1, rmse_lateral
+from cytosuite.formats import read, write
+from cytosuite.metrics.points.detection import (
+    points_f1,
+    points_precision,
+    points_recall,
+    rmse_lateral,
+)
 from cytosuite.metrics.points.matching import matched_points, pooled
+from cytosuite.volume import Volume
 
 Doubles = NDArray[np.float64]
 Finder = Callable[["Scene"], Doubles]
@@ -262,6 +275,61 @@ def pairs() -> None:
             print(f"  {name:28}{seconds:8.3f} s {ratio:6.1f} x  F1 {f1:.3f}  {1000 * um:5.1f} nm")
 
 
+def marked(image: NDArray[Any]) -> tuple[Doubles, str]:
+    """Return the places of the card's model without a voxel size, and what its record says."""
+    folder = ROOT / "weights/spots"
+    model = open_model(folder, read_cards(folder, "spots")[0])
+    volume = Volume(image, (1.0,) * image.ndim, "ZYX"[-image.ndim :], {"spacing_source": "assumed"})
+    with gathered() as facts:
+        points = predict({IMAGE.slug: volume}, model)["detected-points"]
+    return points.array, f"{facts.words['spots']} -> {facts.words['marked']}"
+
+
+def peers(image: NDArray[Any], truth: Doubles) -> dict[str, Doubles]:
+    """Return the places of other programs in an image of whole numbers."""
+    light = image / max(image.max(), 1)
+    every = blob_log(light, 1, 3, num_sigma=5, threshold=0.005)[:, :2]
+    levels = [gaussian_laplace(light, 1.5)[tuple(every.astype(int).T)] * -(1.5**2)]
+    ends = np.quantile(levels[0], np.linspace(0, 0.999, 200)) if len(every) else [0.0]
+    kept = [every[levels[0] >= end] for end in ends]
+    answers = {
+        "blob_log, defaults": blob_log(light)[:, :2],
+        "blob_log, tuned on the image": max(kept, key=lambda own: scored(truth, own)[0]),
+    }
+    try:
+        import trackpy  # not installed with the benchmark
+    except ImportError:
+        return answers
+    trackpy.quiet()
+    answers["trackpy.locate, 7 px"] = trackpy.locate(image, 7)[["y", "x"]].to_numpy()
+    return answers
+
+
+def scored(truth: Doubles, found: Doubles) -> tuple[float, float, float]:
+    """Return F1, precision and recall within three pixels."""
+    pairs = matched_points(truth, found, (1.0,) * truth.shape[1])
+    return points_f1.of(pairs), points_precision.of(pairs), points_recall.of(pairs)
+
+
+def real(folder: Path) -> None:
+    """Print F1, precision and recall of all programs by kind of image: name up to its number."""
+    kinds: dict[str, list[tuple[float, ...]]] = {}
+    for path in sorted((folder / "images").glob("*.tif")):
+        image = read(path).array
+        table = folder / "points" / f"{path.stem}.csv"
+        truth = np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2)
+        places: list[Doubles] = []
+        marked(image)  # to compile
+        seconds = timed(lambda image=image, places=places: places.append(marked(image)[0]))[0]
+        print(f"{path.stem}: {len(truth)} true, {marked(image)[1]} marked, {seconds:.2f} s")
+        ratio = re.search(r"_snr(\d+)_", path.stem)
+        kind = f"known, ratio {ratio[1]}" if ratio else path.stem
+        for name, found in {"spots": places[0], **peers(image, truth)}.items():
+            kinds.setdefault(f"{kind} | {name}", []).append(scored(truth, found))
+    for kind, rows in sorted(kinds.items()):
+        print(f"| {kind} | {' | '.join(f'{value:.3f}' for value in np.nanmean(rows, axis=0))} |")
+
+
 def simulation() -> None:
     """Print CPU seconds of an image of 200 cells and 5,000 spots, and of a sum of two images."""
     recipe = {
@@ -289,8 +357,9 @@ def main() -> None:
     """Print what is asked for."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     words = sys.argv[1:] or ["pairs", "simulation"]
-    if words[0] == "curves":
-        curves(Path(words[1]))
+    for name, draw in (("curves", curves), ("real", real)):
+        if words[0] == name:
+            draw(Path(words[1]))
     for name, run in (("pairs", pairs), ("simulation", simulation)):
         if name in words:
             run()

@@ -11,7 +11,7 @@ from cytosuite.algorithms.spots.filters import Doubles
 _FEWEST = 20, 8  # spots to divide, and of each side
 _BINS = 256  # of ln height, from which mixtures are fitted
 _MOST = 4  # normals of a mixture
-_ROUNDS = 200  # of its fit
+_ROUNDS = 60  # of its fit
 _BETTER = 6.0  # BIC of a mixture, than of one normal: strong evidence (Kass and Raftery 1995)
 _NARROWEST = 0.05  # sd of a normal, in ln height
 _VALLEY = 0.7  # density of a valley, of the lower peak beside it
@@ -114,7 +114,7 @@ def _valleys(density: Doubles) -> Iterator[int]:
 
 def _is_broader(dim: Doubles, clear: Doubles) -> bool:
     """Return whether dim spots surely spread further than clear ones, by median deviations."""
-    spreads = [np.median(abs(part - np.median(part))) for part in (dim, clear)]
+    spreads = [max(np.median(abs(part - np.median(part))), 1e-9) for part in (dim, clear)]
     # The sd of ln of a median deviation is 1.17 / sqrt(N) of normals.
     error = 1.17 * (1 / len(dim) + 1 / len(clear)) ** 0.5
-    return bool(np.log(spreads[0] / max(spreads[1], 1e-9)) >= max(np.log(_BROADER), _SURE * error))
+    return bool(np.log(spreads[0] / spreads[1]) >= max(np.log(_BROADER), _SURE * error))

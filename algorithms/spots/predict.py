@@ -115,7 +115,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:
 def _search(volume: Volume, parameters: Parameters) -> tuple[Parameters, list[str]]:
     """Return the parameters for an image, in pixels without its voxel size; first line: widths.
 
-    InputError where its voxels are so large that a spot would be narrower than half a pixel.
+    A further line says where voxels are so large that a spot would be narrower than half of one.
     """
     p, diameter, unit = parameters, _number(volume, "diameter_um"), "µm"
     pixel = volume.spacing[-1]
@@ -126,13 +126,14 @@ def _search(volume: Volume, parameters: Parameters) -> tuple[Parameters, list[st
     if diameter:
         sigma = diameter / FWHM / (1.0 if unit == "µm" else volume.spacing[-1])
         p = p.model_copy(update={"sigmas_um": (sigma,), "measure_width": False})
-    if (wide := max(p.sigmas_um) / pixel) < _NARROWEST_PX:
-        raise InputError(
-            f"voxel size {text(volume.spacing)} µm: a spot would be {wide:.2g} px wide (standard "
-            f"deviation), expected {_NARROWEST_PX} or more; is it right (--spacing)? --diameter "
-            "gives the width of spots"
-        )
     size = f"spots of {', '.join(f'{s:.3g}' for s in sorted(p.sigmas_um))} {unit} (sd)"
+    if (wide := max(p.sigmas_um) / pixel) < _NARROWEST_PX:
+        line = (
+            f"voxel size {text(volume.spacing)} µm: a spot would be {wide:.2g} px wide (standard "
+            f"deviation), and is hardly found below {_NARROWEST_PX}; is it right (--spacing)? "
+            "--diameter gives the width of spots"
+        )
+        return p, [size, line]
     if p is parameters or not volume.spacing_is_assumed:
         return p, [size]
     return p, [size, f"spots sought in pixels: {size}, as the voxel size is not known (--diameter)"]

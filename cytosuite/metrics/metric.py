@@ -269,7 +269,7 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
     Examples
     --------
     >>> [metric.name for metric in board_metrics("enhance")][:2]
-    ['SSIM', 'W1_by_std']
+    ['SSIM', 'patch_AUC']
     """
     if task not in BOARDS:
         raise InputError(f"task {task}: no board, expected one of {', '.join(BOARDS)}")

@@ -294,7 +294,7 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
     assert len(words) == len(OPTIONS) + 4
     done = house.ran(words[0], "-n", *words[1:])
     assert done.returncode == 0, done.stderr
-    assert '--timeout "60"' in done.stdout
+    assert "--timeout 60" in done.stdout
 
 
 def test_shards_run_their_cases_and_the_plain_command_what_is_left(run, tmp_path):
