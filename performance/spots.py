@@ -318,13 +318,12 @@ def real(folder: Path) -> None:
         image = read(path).array
         table = folder / "points" / f"{path.stem}.csv"
         truth = np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2)
-        places: list[Doubles] = []
-        marked(image)  # to compile
-        seconds = timed(lambda image=image, places=places: places.append(marked(image)[0]))[0]
-        print(f"{path.stem}: {len(truth)} true, {marked(image)[1]} marked, {seconds:.2f} s")
+        places, words = marked(image)  # compiles, too
+        seconds = timed(lambda image=image: marked(image))[0]
+        print(f"{path.stem}: {len(truth)} true, {words} marked, {seconds:.2f} s")
         ratio = re.search(r"_snr(\d+)_", path.stem)
         kind = f"known, ratio {ratio[1]}" if ratio else path.stem
-        for name, found in {"spots": places[0], **peers(image, truth)}.items():
+        for name, found in {"spots": places, **peers(image, truth)}.items():
             kinds.setdefault(f"{kind} | {name}", []).append(scored(truth, found))
     for kind, rows in sorted(kinds.items()):
         print(f"| {kind} | {' | '.join(f'{value:.3f}' for value in np.nanmean(rows, axis=0))} |")

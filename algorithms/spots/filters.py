@@ -20,7 +20,7 @@ _CHANCE = 0.05  # that an image of noise alone has a spot
 _LEFT = (0.02275, 0.15866, 0.5)  # quantiles at -2, -1 and 0 sd: spots lie right of them
 _SYMMETRIC = 20.0  # skewness that is none, times √pixels: about the sd of its measurement
 _CROWDED = 0.14  # skewness that crowds of spots hardly reach
-_HEAVIER = 9 / 8  # fourth cumulant of Gaussian weights of photons, of that of a Poisson variable
+_HEAVIER = 9 / 8  # times the fourth cumulant of a Poisson variable: photons under Gaussian weights
 _MISFIT = 0.15  # part of a spot's light that its fit may leave, and that is no spot
 
 

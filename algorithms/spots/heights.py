@@ -16,9 +16,9 @@ _BETTER = 6.0  # BIC of a mixture, than of one normal: strong evidence (Kass and
 _NARROWEST = 0.05  # sd of a normal, in ln height
 _VALLEY = 0.7  # density of a valley, of the lower peak beside it
 _FAINT = 10.0  # median signal-to-noise of spots that may be none
-_BROADER = 1.3  # spread of dim spots, of that of clear ones
+_BROADER = 1.3  # times the spread of clear spots
 _SURE = 2.0  # standard errors of the ratio of both spreads
-_PLAIN = 6.0  # median signal-to-noise of spots whose spread is that of the noise
+_PLAIN = 6.0  # median signal-to-noise of spots that noise alone spreads
 _MANY = 0.15  # share of clear spots: transcription sites are fewer
 _APART = 3.0  # times as high as dim ones
 

@@ -288,7 +288,7 @@ def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
     """Enter the keys of a cell, ``work[0]``, into the two smallest so far and their owners."""
     for j in range(size):
         v, best, second = work[0, j], work[1, j], work[2, j]
-        work[2, j] = best if v < best else (min(second, v))
+        work[2, j] = best if v < best else min(second, v)
         owner[1, j] = owner[0, j] if v < best else (i if v < second else owner[1, j])
         work[1, j] = min(best, v)
         owner[0, j] = i if v < best else owner[0, j]

@@ -68,8 +68,8 @@ def structure(
     near = dilated(inside, step, surround_um)
     around = near & ~inside
     return Structure(
-        auc=_brighter(prediction[inside], prediction[around]),
-        image_auc=_brighter(image[inside], image[around]),
+        auc=brighter(prediction[inside], prediction[around]),
+        image_auc=brighter(image[inside], image[around]),
         correlation=_correlation(
             *(smooth(volume, SMOOTHING_UM, step)[near] for volume in (prediction, image))
         ),
@@ -147,7 +147,7 @@ def checked_labels(
     return labels, step
 
 
-def _brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
+def brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
     """Return the probability that one value exceeds another, equal ones counting half."""
     if not (inside.size and around.size):
         return nan
