@@ -149,7 +149,7 @@ def _of_cases(
 ) -> list[Answer]:
     """Return the answers for all cases, in their order."""
     judged = dataset.cases
-    lean = [replace(job, missing=()) for job in jobs]  # lists of judged need not travel
+    lean = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
     answers: list[list[Answer]] = [[] for _ in judged]
     if judged:
         progress(0, len(judged), judged[0].name)
