@@ -193,7 +193,8 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
             with busy:
                 call.follow(abandoned)
                 if not call.watched():
-                    abandoned.append(call)
+                    if call.is_alive():  # it never began where its caller went before
+                        abandoned.append(call)
                     return
                 for case in abandoned:  # it may have begun to write
                     remove(case.private)

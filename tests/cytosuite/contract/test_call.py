@@ -146,6 +146,22 @@ def test_a_third_case_waits_until_two_are_left_in_memory(served):
     assert program.files == ["third"]
 
 
+def test_a_case_whose_caller_goes_before_it_begins_leaves_the_next_its_answer(served, monkeypatch):
+    program, posted = served(never_looks)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.5)
+    program.lay(LATE)
+    with posted() as late:
+        assert program.started.wait(30)
+        with posted():
+            time.sleep(0.2)  # until its handler waits for the late case
+        program.release.set()
+        assert late.getresponse().status == 201
+        program.lay("third")
+        with posted() as answer:
+            assert answer.getresponse().status == 201
+    assert program.files == ["third"]
+
+
 def test_outputs_are_handed_over_all_or_none(tmp_path, monkeypatch):
     near, far = socket.socketpair()
     replace = Path.replace
