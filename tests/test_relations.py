@@ -358,7 +358,8 @@ def agree(kind, after, expected, exact):
         return np.allclose(after, expected, rtol=0, atol=3e-5 * np.ptp(expected.astype(float)))
     sides = smooth(after), smooth(expected)
     return np.corrcoef(*map(np.ravel, sides))[0, 1] > 0.85 and np.allclose(
-        *(side.std() for side in sides), rtol=0.1
+        *(side.std() for side in sides),
+        rtol=0.2,  # four nuclei, each as bright as it is drawn
     )
 
 
