@@ -6,10 +6,11 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from gzip import GzipFile
 from pathlib import Path
 from stat import S_IXUSR
 from typing import IO, TypeAlias
+
+from zlib_ng.gzip_ng import GzipNGFile
 
 from cytosuite.files import atomic
 
@@ -18,7 +19,7 @@ Files: TypeAlias = Mapping[str, Path | bytes | None]
 # Fixed, independent of the host's umask: a container reads the files as another user. Programs
 # have the mode of folders.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
-LEVEL = 6  # of gzip; 9 is 0.5 % smaller and takes twice as long
+LEVEL = 6  # of zlib-ng: 2 % larger than zlib's, in a third of the time
 
 
 def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
@@ -50,12 +51,12 @@ def pack(files: Files) -> IO[bytes]:
 
 
 @contextmanager
-def gzipped(path: Path) -> Iterator[GzipFile]:
+def gzipped(path: Path) -> Iterator[GzipNGFile]:
     """Yield a stream that becomes a ``.gz`` of equal bytes for equal contents, or is absent."""
     with (
         atomic(path) as temporary,
         temporary.open("wb") as sink,
-        GzipFile("", "wb", LEVEL, sink, mtime=0) as stream,
+        GzipNGFile("", "wb", LEVEL, sink, mtime=0) as stream,  # type: ignore[no-untyped-call]
     ):
         yield stream
 
