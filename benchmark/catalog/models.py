@@ -18,6 +18,7 @@ from cytosuite.contract.weights import USES, open_model, read_cards, uses, weigh
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
+LARGEST = 2**34  # bytes of an unpacked tarball
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
@@ -144,9 +145,13 @@ def is_tarball(text: str | None) -> bool:
 def unpack(tarball: Path, folder: Path) -> Path:
     """Unpack a tarball of models into a new folder for any user; else InputError."""
     folder.mkdir(parents=True)
+    total = 0
     try:
         with tarfile.open(tarball, "r:gz") as archive:
-            archive.extractall(folder, filter="data")
+            for entry in archive:
+                if (total := total + entry.size) > LARGEST:
+                    raise tarfile.TarError(f"{entry.name} ends beyond {LARGEST} bytes")  # noqa: TRY301
+                archive.extract(entry, folder, filter="data")
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"{tarball}: cannot be unpacked as a tarball of models: {error}") from None
     for path in [folder, *folder.rglob("*")]:

@@ -37,15 +37,15 @@ def pack(files: Files) -> IO[bytes]:
             for folder in [*parents, name] if content is None else parents:
                 if folder not in folders:
                     folders.add(folder)
-                    archive.addfile(_entry(folder, FOLDER_MODE, tarfile.DIRTYPE))
+                    archive.addfile(entry_of(folder, FOLDER_MODE, tarfile.DIRTYPE))
             if isinstance(content, bytes):
-                entry = _entry(name, FILE_MODE, tarfile.REGTYPE, len(content))
+                entry = entry_of(name, FILE_MODE, tarfile.REGTYPE, len(content))
                 archive.addfile(entry, io.BytesIO(content))
             elif content is not None:
                 status = content.stat()
                 mode = FOLDER_MODE if status.st_mode & S_IXUSR else FILE_MODE
                 with content.open("rb") as file:
-                    archive.addfile(_entry(name, mode, tarfile.REGTYPE, status.st_size), file)
+                    archive.addfile(entry_of(name, mode, tarfile.REGTYPE, status.st_size), file)
     stream.seek(0)
     return stream
 
@@ -67,7 +67,7 @@ def write_tarball(path: Path, files: Files) -> None:
         shutil.copyfileobj(archive, stream, 2**20)
 
 
-def _entry(name: str, mode: int, kind: bytes, size: int = 0) -> tarfile.TarInfo:
+def entry_of(name: str, mode: int, kind: bytes, size: int = 0) -> tarfile.TarInfo:
     """Return a tar entry without any property of the host: owner and time are zero."""
     entry = tarfile.TarInfo(name)
     entry.mode, entry.type, entry.size = mode, kind, size

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.contract.words import Api
@@ -35,7 +35,6 @@ Status = Literal[
 Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is done
 Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 
-STATUSES: tuple[Status, ...] = get_args(Status)
 # The algorithm may not be the cause: the next run repeats these cases.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
 HEALTH_S = 300.0  # longest start of a server, as on the platform
@@ -111,7 +110,7 @@ class GpuUse:
 class Outcome:
     """Result of running one case, before its output is validated."""
 
-    status: Status  # one of `STATUSES`
+    status: Status
     seconds: float  # wall-clock time of the case without start-up
     peak_memory: int | None  # bytes, None where it cannot be measured
     exit_code: int | None  # of the process, None where it still runs

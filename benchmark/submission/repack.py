@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from cytosuite.benchmark.containers.context import gzipped
+from cytosuite.benchmark.containers.context import FILE_MODE, entry_of, gzipped
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, parse_json
 
@@ -89,10 +89,11 @@ def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: No
     ):
         manifest = json.dumps([listed], sort_keys=True).encode()
         for name, text in (("manifest.json", manifest), (f"{image.id}.json", image.config)):
-            _add(target, name, io.BytesIO(text), len(text))
+            target.addfile(entry_of(name, FILE_MODE, tarfile.REGTYPE, len(text)), io.BytesIO(text))
         for layer in {layer.digest: layer for layer in image.layers}.values():
             with layer.path.open("rb") as content:
-                _add(target, f"{layer.digest}/layer.tar", content, layer.bytes)
+                name = f"{layer.digest}/layer.tar"
+                target.addfile(entry_of(name, FILE_MODE, tarfile.REGTYPE, layer.bytes), content)
             step(done := done + layer.bytes, total)
 
 
@@ -118,9 +119,3 @@ def _layer(stream: IO[bytes], path: Path, newest_s: int, without: Sequence[str])
             entry.pax_headers = {k: v for k, v in entry.pax_headers.items() if k not in TIMES}
             target.addfile(entry, source.extractfile(entry) if entry.isreg() else None)
     return WrittenLayer(path, path.stat().st_size, file_digest(path))
-
-
-def _add(target: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    target.addfile(entry, content)

@@ -187,6 +187,18 @@ def test_entries_that_leave_the_folder_of_models_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_tarball_that_would_fill_the_disk_is_refused_at_its_first_large_entry(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("cytosuite.benchmark.catalog.models.LARGEST", 2**20)
+    large = tarfile.TarInfo("net")
+    large.size = 2**20 + 1
+    path = tarball(tmp_path / "m.tar.gz", "card.json", large)
+    with pytest.raises(InputError, match="net ends beyond"):
+        unpack(path, tmp_path / "model")
+    assert not (tmp_path / "model" / "net").exists()
+
+
 def test_a_tarball_is_no_model_of_ours():
     assert is_tarball("a/m.tar.gz")
     assert not is_tarball("card.json")

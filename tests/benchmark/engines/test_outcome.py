@@ -1,11 +1,12 @@
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from cytosuite.benchmark.engines import outcome
-from cytosuite.benchmark.engines.outcome import PASSING, STATUSES, Limits, ending
+from cytosuite.benchmark.engines.outcome import PASSING, Limits, Status, ending
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -32,7 +33,7 @@ def test_every_ending_has_a_status_and_one_line():
     assert limits.memory_exceeded == ("out of memory", "memory limit of 8 GiB exceeded")
     assert limits.time_exceeded == ("time-out", "time limit of 10 s exceeded")
     assert limits.output_exceeded == ("bad output", "output limit of 0.5 GiB exceeded")
-    assert {ending(code, "")[0] for code in range(-64, 256)} | PASSING <= set(STATUSES)
+    assert {ending(code, "")[0] for code in range(-64, 256)} | PASSING <= set(get_args(Status))
     for cpus, threads in ((0.5, "1"), (2.0, "2"), (3.9, "3")):
         assert set(Limits(cpus=cpus).environment.values()) == {threads}
 
