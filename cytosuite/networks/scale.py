@@ -25,7 +25,7 @@ _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
 _SLICES, _PIXELS = 12, 2**20  # slices, and pixels in them, that suffice for a typical size
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
-_SPREAD = 0.8  # of ln diameter about the expected one
+_SPREAD, _SPREAD_PX = 0.8, 1.2  # of ln diameter about the expected one; in planes, of any scale
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
 _ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _ENOUGH = 5  # objects away from the border show the typical size
@@ -96,7 +96,9 @@ def choose_scale(
         typical = np.asarray(image[np.unique(places.round().astype(int))])
         release(image)
         slices = normalise(typical, background_of(image, parameters.quietest))
-        estimate = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
+        spread = _SPREAD_PX if voxel == PIXELS else _SPREAD
+        spacing = (voxel[0], *volume.spacing)[-3:]
+        estimate = estimate_diameter(slices, spacing, diameter, spread)
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if estimate is not None and abs(log(estimate / diameter)) > log(tolerated):
             ratio, source = estimate / diameter, "estimated"
@@ -157,7 +159,9 @@ def _grid(
     return scaled, factor
 
 
-def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: float) -> float | None:
+def estimate_diameter(
+    slices: Floats, spacing: Sequence[float], expected_um: float, spread: float = _SPREAD
+) -> float | None:
     """Return the typical lateral diameter of bright blobs in µm, None where no blob stands out.
 
     Maxima in scale and place of the scale-normalised Laplacian of Gaussian in each normalised slice
@@ -179,7 +183,7 @@ def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: flo
         return None
     logs = np.log(np.asarray(diameters))[scale]
     # Among blobs of many sizes (a whole embryo is one) the expected size is the likelier.
-    weight = response[where] * np.exp(-0.5 * ((logs - log(expected_um)) / _SPREAD) ** 2)
+    weight = response[where] * np.exp(-0.5 * ((logs - log(expected_um)) / spread) ** 2)
     strong = weight > _STRONG * weight.max()
     logs, weight = logs[strong], weight[strong] * np.exp(logs[strong])
     order = np.argsort(logs, kind="stable")

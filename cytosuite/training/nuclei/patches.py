@@ -39,6 +39,9 @@ class AugmentRanges(Augmentations):
     brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
     grain: float = Field(0, ge=0, description="largest standard deviation of further noise")
+    grain_width: float = Field(
+        0, ge=0, description="largest standard deviation of a blur of the noise, pixels"
+    )
     blur: float = Field(0, ge=0, description="largest standard deviation of a blur, pixels")
     glow: float = Field(0, ge=0, description="largest height of a smooth glow added")
     spread: float = Field(
@@ -270,4 +273,8 @@ def alter(rng: np.random.Generator, image: Image, ranges: AugmentRanges) -> Imag
         sigma = rng.uniform(0, ranges.blur)
         image = ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=3.0)
     height = ranges.noise + (rng.uniform(0, ranges.grain) if ranges.grain else 0)
+    if ranges.grain_width:  # as of a plane that is enlarged
+        sigma = rng.uniform(0, ranges.grain_width)
+        noise = ndimage.gaussian_filter(noise, (0, sigma, sigma))
+        noise /= noise.std()
     return image * factor + noise * np.float32(height)

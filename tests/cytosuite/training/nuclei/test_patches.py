@@ -143,3 +143,13 @@ def test_brightness_and_noise_by_their_moments():
     assert max(means) < 1.26
     assert np.std(means) > 0.05
     assert np.mean([a.std() for a in drawn]) == pytest.approx(0.06, rel=0.05)
+
+
+def test_noise_of_a_width_is_as_high_and_neighbours_share_it():
+    ranges = AugmentRanges(noise=0.0, grain=0.2, grain_width=3.0)
+    image = np.zeros((1, 90, 90), np.float32)
+    drawn = [alter(np.random.default_rng(k), image, ranges) for k in range(60)]
+    shared = [np.corrcoef(a[0, :, 1:].ravel(), a[0, :, :-1].ravel())[0, 1] for a in drawn]
+    assert np.mean([a.std() for a in drawn]) == pytest.approx(0.1, rel=0.1)
+    assert min(shared) < 0.1
+    assert max(shared) > 0.9
