@@ -95,30 +95,26 @@ def read_labels(
 
 def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
     """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
-    array, spacing = labels.array, np.asarray(labels.spacing)
-    table = arrangement(array, labels.spacing)
-    dense = numbered(np.where(np.isin(array, table["label"]), array, 0))[1]  # without scraps
-    count, centres = len(table["label"]), np.zeros((len(table["label"]), array.ndim))
-    shapes = {name: np.full(count, nan) for name in ("size", "solidity", "turn_deg", "height")}
-    for place, box in enumerate(ndimage.find_objects(dense)):
-        mask = dense[box] == place + 1
-        voxels = np.argwhere(mask)
-        centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
-        if table["cut"][place]:
-            continue
-        spread = np.cov((voxels * spacing).T, bias=True) + np.diag(spacing**2 / 12)
-        (yy, yx), (_, xx) = spread[-2:, -2:]
-        shapes["size"][place] = len(voxels) * spacing.prod()
-        shapes["solidity"][place] = len(voxels) / hull_voxels(mask)
-        if table["elongation"][place] >= LONG:
-            shapes["turn_deg"][place] = abs(np.degrees(np.arctan2(2 * yx, xx - yy))) / 2
-        if array.ndim == 3:
-            shapes["height"][place] = log(spread[0, 0] / sqrt(yy * xx - yx * yx)) / 2
-    crowd = np.full(count, nan)
-    if count > CROWD:
+    table = arrangement(labels.array, labels.spacing)
+    dense = numbered(np.where(np.isin(labels.array, table["label"]), labels.array, 0))[1]
+    masks = (dense[box] == label for label, box in enumerate(ndimage.find_objects(dense), start=1))
+    solidity = np.array([np.count_nonzero(mask) / hull_voxels(mask) for mask in masks])
+    *_, yy, yx, xx = table["covariance"][:, *np.triu_indices(labels.array.ndim)].T
+    turn = np.degrees(np.abs(np.arctan2(2 * yx, xx - yy))) / 2
+    height = table["covariance"][:, 0, 0] / np.sqrt(yy * xx - yx**2)
+    whole, flat = ~table["cut"], labels.array.ndim == 2
+    crowd, centres = np.full(len(whole), nan), table["centre_um"]
+    if len(whole) > CROWD:
         crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
     placed = {name: table[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
-    return shapes | placed | {"crowd_um": crowd, "cut": table["cut"].astype(float)}
+    return placed | {
+        "size": table["volume_um3"],
+        "solidity": np.where(whole, solidity, nan),
+        "turn_deg": np.where(table["elongation"] >= LONG, turn, nan),
+        "height": np.where(whole & (not flat), np.log(height) / 2, nan),
+        "crowd_um": crowd,
+        "cut": table["cut"].astype(float),
+    }
 
 
 class Look(NamedTuple):

@@ -14,7 +14,7 @@ from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
 from cytosuite.errors import InputError
-from cytosuite.metrics.realism.arrangement import arrangement, numbers
+from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
@@ -284,11 +284,11 @@ def _measure(
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
     detector = noise_of(scene.image) if dark is None else Noise(nan, offset=dark)
-    table, depth = _objects(scene, background, noise)
+    placed = arrangement(scene.labels, scene.image.spacing, scene.image.array)
+    table, depth = _objects(scene, placed, background, noise)
     width = finite_median(table["width_um"])
     scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
     axial, lateral = edges(scene)
-    placed = arrangement(scene.labels, scene.image.spacing, scene.image.array)
     summary = numbers(placed)
     row = {
         **dict.fromkeys(VOLUME_STATISTICS, nan),
@@ -315,7 +315,9 @@ def _spread(values: Floats) -> float:
     return spread if spread > 0 else float(values.std())
 
 
-def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, Floats], Floats]:
+def _objects(
+    scene: Scene, placed: Properties, background: float, noise: float
+) -> tuple[dict[str, Floats], Floats]:
     """Return the statistics of each object, and its depth in µm."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
     features = object_features(Scene(above, scene.labels))
@@ -328,8 +330,10 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
         box = boxes[label - 1]
         extent[place] = [part.stop - part.start for part in box]
         mask = scene.labels[box] == label
-        flat[place] = _lateral_ratio(mask, scene.image.spacing)
         texture[place], grain[place] = _texture(above.array[box], mask, scene.image.spacing)
+    low, high = np.linalg.eigvalsh(placed["covariance"][:, 1:, 1:]).T
+    flat[np.isin(features["label"], placed["label"])] = np.sqrt(high / low)
+    flat[features["cut"]] = nan
     extent *= scene.image.spacing
     width = extent[:, 1:].mean(axis=1)
     table = {
@@ -347,14 +351,6 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
         "neighbour_um": features["neighbour_um"],
     }
     return table, features["depth_um"]
-
-
-def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
-    """Return larger over smaller principal axis of an object seen along z."""
-    points = np.argwhere(mask)[:, 1:] * np.asarray(spacing[1:])
-    covariance = np.cov(points.T, bias=True) + np.diag(np.square(spacing[1:]) / 12)
-    low, high = np.linalg.eigvalsh(covariance)
-    return float(np.sqrt(high / low))
 
 
 def _texture(

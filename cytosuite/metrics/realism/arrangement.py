@@ -53,6 +53,7 @@ def arrangement(
     Of every object, (N,) by ascending label:
 
     - ``label`` (int64), ``cut`` (bool): touches a face of the image
+    - ``volume_um3`` (area in planes, µm²), ``centre_um`` (N, D), ``covariance`` (N, D, D) in µm²
     - ``surface``: area of its faces within the image, µm² (length in planes, µm)
     - ``contact``: share of its surface that faces another object
     - ``neighbour_um``, ``neighbour``: to the nearest centroid, in µm and in mean diameters (of
@@ -93,6 +94,9 @@ def arrangement(
     properties = {
         "label": names,
         "cut": cut[1:],
+        "volume_um3": np.where(cut[1:], nan, size * step.prod()),
+        "centre_um": centre * step,
+        "covariance": covariance,
         "surface": surface,
         "contact": _over(shared, surface),
         **_sizes(size, centre, covariance, cut[1:], step),
