@@ -11,6 +11,7 @@ from scipy import fft, ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
+from cytosuite.denoising.transfer import noise_by_level, read_noise
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
@@ -26,11 +27,7 @@ VOXELS = 1 << 24  # of the planes or rows that noise and spectra are taken from
 LOWEST = 0.03  # cycles per µm from which edges, not the arrangement of objects, rule a spectrum
 HIGHEST = 0.8  # of the Nyquist frequency up to which aliases do not
 COHERENT = 0.05  # correlation of neighbouring lines below which a frequency holds only noise
-LEVELS = 1 - np.geomspace(1, 1e-3, 24)  # shares of voxels between which noise is measured
-ENOUGH = 30  # voxels that a level of noise is worth measuring in
 GROWS = 0.1  # of the variance, from dark to bright, below which it does not depend on light
-CURVED = 36.0  # sum of squares, and of cubes, of the second difference along both axes
-EXTREME = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
 
 
 class CameraNoise(Described):
@@ -120,7 +117,7 @@ def noise_of(array: Floats) -> CameraNoise:
     if array.ndim == 3:  # planes in the middle: neighbours stay neighbours
         count = max(2, VOXELS // array[0].size)
         array = array[max(0, (len(array) - count) // 2) :][:count]
-    mean, second, third, voxels = _by_level(array)
+    mean, second, third, voxels = noise_by_level(array)
     lag = lag_of(array)
     correlation = float(np.clip(neighbour_correlation(array) - lag / 2, 0, 0.7))
     inside = tap(correlation) ** 2  # of second neighbours, from the first ones'
@@ -135,7 +132,7 @@ def noise_of(array: Floats) -> CameraNoise:
         gain, height = (float(v) for v in np.polyfit(mean, second, 1, w=weight))
         if gain * np.ptp(mean) > GROWS * np.median(second):
             steep = float(np.polyfit(mean, third, 1, w=weight / np.sqrt(second))[0])
-            read = _read_noise(gain, -height / gain, lowest)
+            read = read_noise(gain, -height / gain, lowest)
             return CameraNoise(
                 offset=(read**2 - height) / gain,
                 read_variance=read**2,
@@ -162,42 +159,6 @@ def blur_of(array: Floats, spacing: Sequence[float]) -> tuple[float, ...]:
     lateral = [value for value in squares[-2:] if value == value]
     squares[-2:] = [sum(lateral) / len(lateral) if lateral else nan] * 2
     return tuple(float(np.sqrt(value)) for value in squares)
-
-
-def _by_level(array: Floats) -> tuple[Doubles, ...]:
-    """Return mean, variance and third moment of noise at levels of brightness, and voxels."""
-    planes = (1,) * (array.ndim - 2)
-    inner = (..., slice(4, -4), slice(4, -4))
-    level = 81 * ndimage.uniform_filter(array, (*planes, 9, 9))[inner]
-    level -= 25 * ndimage.uniform_filter(array, (*planes, 5, 5))[inner]
-    difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=-2)
-    difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=-1)[inner]
-    square = difference**2
-    if array.ndim == 3 and len(array) > 1:  # neighbouring planes share structure
-        shared = difference[1:] * difference[:-1]
-        square -= (np.append(shared, shared[-1:], 0) + np.append(shared[:1], shared, 0)) / 2
-    level = level.ravel()
-    limits = np.unique(np.quantile(level[:: -(-level.size // SAMPLE)], LEVELS[1:]))
-    place = np.searchsorted(limits, level, side="right")
-    voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
-    sums = [
-        np.bincount(place, weights, len(voxels))
-        for weights in (
-            array[inner].ravel(),
-            square.ravel() / CURVED,
-            difference.ravel() ** 3 / CURVED,
-        )
-    ]
-    enough = voxels >= ENOUGH
-    return (*(total[enough] / voxels[enough] for total in sums), voxels[enough])
-
-
-def _read_noise(gain: float, zero: float, lowest: float) -> float:
-    """Return the noise without light, from the level where the line of noise reaches 0."""
-    if zero <= lowest:
-        return 0.0  # light everywhere: as good as no read noise
-    root = max(EXTREME**2 - 4 * (zero - lowest) / gain, 0.0)
-    return gain / 2 * (EXTREME - sqrt(root))
 
 
 def _edge_blur(array: Floats, axis: int, step: float) -> float:

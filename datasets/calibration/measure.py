@@ -13,6 +13,7 @@ from scipy import ndimage
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
+from cytosuite.denoising.transfer import EXTREME, noise_by_level, read_noise
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -21,10 +22,6 @@ from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
 
-BINS = 24  # of brightness
-SHARES = np.concatenate([np.linspace(0, 0.9, 13), 1 - 0.1 * 0.55 ** np.arange(1, BINS - 11)])
-WEIGHT = 36.0  # sum of squares, and of cubes, of the second difference along both axes
-LOWEST = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
 SURE = 2.5  # standard errors by which something must differ from nothing
@@ -59,7 +56,7 @@ VOLUME_STATISTICS = {
     "grain": "median over whole objects of structure that is still alike at 1.6 µm, 0 to 1",
     "volume_um3": "median over whole objects, µm³",
     "elongation": "median over whole objects of height / width of the bounding box",
-    "flatness": "median over whole objects of larger / smaller lateral principal axis",
+    "flatness": "median over whole objects of larger / smaller lateral axis, scraps left out",
     "brightness_spread": "standard deviation of ln(signal) about its trend along z",
     "middle": "middle of all objects along z / height of the stack",
     "hollow": "mean distance of objects from the middle of their tissue / its radius",
@@ -130,9 +127,10 @@ def noise_of(image: Volume) -> Noise:
     """
     array = stack(image).astype(np.float64)
     correlation = neighbour_correlation(array)
-    if min(array.shape[1:]) < 5 or array.shape[0] < 3:
+    if min(array.shape[1:]) < 9 or array.shape[0] < 3:
         return Noise(correlation, "too few voxels for photon transfer")
-    mean, second, third, voxels = transfer_curve(array)
+    curve = noise_by_level(array)
+    mean, second, third, voxels = (values[curve[1] > 0] for values in curve)
     if not (len(mean) > 3 and second.max() > ENOUGH * second[0] > 0):
         return Noise(correlation, "the noise hardly grows with the signal: no photon transfer")
     slope, zero, _, _ = _line(mean, second, voxels / second**2)
@@ -144,8 +142,12 @@ def noise_of(image: Volume) -> Noise:
     if ratio - slope > max(SURE * error, LEAST_EXCESS * slope):
         excess = min((ratio - slope) / (2 * slope - ratio), 1.0) if ratio < 1.5 * slope else 1.0
     lowest = float(np.quantile(array, 0.01))
-    sure = dark_error < SURE_OFFSET * abs(lowest - zero)
-    read = min(_read_noise(slope, zero, dark if sure else nan, lowest), sqrt(second[0]))
+    read = read_noise(slope, zero, lowest)
+    if zero <= lowest and dark_error < SURE_OFFSET * abs(lowest - zero):
+        read = sqrt(max(slope * (dark - zero), 0.0))
+    elif zero <= lowest:  # the darkest voxels have no light
+        read = slope / 2 * (EXTREME + sqrt(EXTREME**2 + 4 * (lowest - zero) / slope))
+    read = min(read, sqrt(second[0]))
     note = "noise is correlated: gain and read noise are lower limits"
     return Noise(
         correlation,
@@ -157,35 +159,6 @@ def noise_of(image: Volume) -> Noise:
         read_counts=read,
         lag=lag_of(array),
     )
-
-
-def transfer_curve(array: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return mean, variance, third cumulant, voxels (B,) at levels of the neighbouring planes."""
-    inner = np.s_[1:-1, 2:-2, 2:-2]
-    around = ndimage.uniform_filter(array, (0, 5, 5))
-    level = ((around[:-2] + around[2:]) / 2)[:, 2:-2, 2:-2].ravel()
-    difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=1)
-    difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=2)[inner].ravel()
-    limits = np.unique(np.quantile(level, SHARES[1:-1]))
-    place = np.searchsorted(limits, level, side="right")
-    voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
-    sums = [
-        np.bincount(place, weights, len(voxels))
-        for weights in (array[inner].ravel(), difference**2 / WEIGHT, difference**3 / WEIGHT)
-    ]
-    enough = (voxels >= 30) & (sums[1] > 0)
-    mean, second, third = (total[enough] / voxels[enough] for total in sums)
-    return mean, second, third, voxels[enough]
-
-
-def _read_noise(slope: float, zero: float, dark: float, lowest: float) -> float:
-    """Return the electronic noise in counts from the zeros of the lines of noise."""
-    root = LOWEST**2 - 4 * (zero - lowest) / slope
-    if zero <= lowest and isfinite(dark):
-        return sqrt(max(slope * (dark - zero), 0.0))
-    if root < 0:
-        return 0.0
-    return slope / 2 * (LOWEST - sqrt(root) if zero > lowest else LOWEST + sqrt(root))
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float, float]:
