@@ -282,11 +282,24 @@ def _write(
         f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
         "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file.",
         *(f"Note: {note}" for note in real.notes),
-        *(f"Poor fit: {line}" for line in judged.poor),
     ]
-    comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
+    tables = f"{judged.as_text()}\n\n{as_text(rows)}"
+    write_recipe(out, recipe, record, head, tables, fitted.comments)
+
+
+def write_recipe(
+    out: Path,
+    recipe: Mapping[str, Any],
+    record: Mapping[str, Any],
+    head: Sequence[str],
+    tables: str,
+    comments: Mapping[str, str] | None = None,
+) -> None:
+    """Write a recipe with a comment above it and on parameters, its record and its tables."""
+    above = [*head, *(f"Poor fit: {line}" for line in record["poor"])]
+    said = {f"parameters.{key}": text for key, text in (comments or {}).items()}
     with atomic(out) as temporary:  # the first, as the others may be replaced where it is there
-        temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")
+        temporary.write_text(to_toml(recipe, said, above), encoding="utf-8")
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text(f"{judged.as_text()}\n\n{as_text(rows)}\n", encoding="utf-8")
+        temporary.write_text(f"{tables}\n", encoding="utf-8")

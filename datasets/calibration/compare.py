@@ -20,7 +20,7 @@ from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
-Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
+Quantiles = tuple[float, ...]  # 10 %, 50 % and 90 %; NaN where there is nothing
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
@@ -46,6 +46,7 @@ MEANINGS = {
     "size": "median volume of an object / real",
     "number": "mean number of objects / real",
 }
+DISTANCES = "W1 / std, real against other real", "W1 / std, simulated"
 Side = tuple[Sequence[Volume], StackStatistics]  # stacks and their statistics
 
 
@@ -111,18 +112,21 @@ def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
 
 def as_text(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table: quantiles 10 / 50 / 90 % and scores."""
-    lines = ["| property | real | before | after | score before | score after |"]
-    lines.append("|---|---|---|---|---|---|")
-    for row in rows:
-        spreads, scores = (row.real, row.before, row.after), (row.score_before, row.score_after)
-        lines.append(table_row(row.meaning, spreads, scores))
-    return "\n".join(lines)
+    heads = "property", "real", "before", "after", "score before", "score after"
+    return markdown(heads, (row[1:] for row in rows))
 
 
-def table_row(meaning: str, spreads: Iterable[Quantiles], numbers: Iterable[float]) -> str:
-    """Return a row of a Markdown table: quantiles with 3 digits, numbers with 2 decimals."""
-    cells = [" / ".join(f"{value:.3g}" for value in spread) for spread in spreads]
-    return f"| {' | '.join([meaning, *cells, *(f'{number:.2f}' for number in numbers)])} |"
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str | float | Quantiles]]) -> str:
+    """Return a Markdown table: quantiles with 3 digits, numbers with 2 decimals."""
+    lines = [heads, *([_cell(value) for value in row] for row in rows)]
+    first, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([first, f"|{'---|' * len(heads)}", *rest])
+
+
+def _cell(value: str | float | Quantiles) -> str:
+    if isinstance(value, tuple):
+        return " / ".join(f"{number:.3g}" for number in value)
+    return value if isinstance(value, str) else f"{value:.2f}"
 
 
 def facts_of(statistics: StackStatistics) -> dict[str, object]:
@@ -189,18 +193,15 @@ class Judgement:
 
     def as_text(self) -> str:
         """Return realism and arrangement as Markdown tables."""
-        lines = ["| realism | real against other real | simulated |", "|---|---|---|"]
-        for name, meaning in MEANINGS.items():
-            values = (getattr(side, name) for side in (self.floor, self.after))
-            lines.append(f"| {meaning} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
+        scores = [
+            (meaning, (getattr(self.floor, name),), (getattr(self.after, name),))
+            for name, meaning in MEANINGS.items()
+        ]
+        tables = [markdown(("realism", "real against other real", "simulated"), scores)]
         if self.arrangement:
-            lines += ["", "| arrangement | real | simulated "]
-            lines[-1] += "| W1 / std, real against other real | W1 / std, simulated |"
-            lines += ["|---|---|---|---|---|"]
-        for row in self.arrangement:
-            spreads = row.real, row.simulated
-            lines.append(table_row(row.meaning, spreads, (row.floor, row.distance)))
-        return "\n".join(lines)
+            heads = ("arrangement", "real", "simulated", *DISTANCES)
+            tables.append(markdown(heads, (row[1:] for row in self.arrangement)))
+        return "\n\n".join(tables)
 
 
 def judge(real: Side, simulated: Side) -> Judgement:

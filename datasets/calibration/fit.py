@@ -6,7 +6,7 @@ the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import exp, inf, isfinite, log, nan, sqrt
 from time import monotonic
@@ -181,20 +181,20 @@ def fit(
     """Return parameters that measure like real images; later rounds make smaller turns."""
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
-    task = _Task(real, begin, simulate, _knobs(begin), cases, seed, each)
-    state = task.first()
+    search = Search(real, begin, simulate, cases, seed, each)
     misfits: list[Values] = []
     for number in range(rounds):
-        stacks, refused = task.drawn(state, number)
-        simulated = statistics_of(real, stacks, begin.fixed.get("camera.offset"), each)
-        damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
-        missing = task.turn(state, simulated, damping)
-        misfits.append(missing)
-        measured = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
-        say(f"round {number + 1} of {rounds}{_in_words(measured)}")
-        if refused and "tissue.gap_um" in state.places:
-            state.places["tissue.gap_um"] *= TIGHTER
-    return task.result(state, tuple(misfits))
+        simulated, refused = search.drawn(number)
+        misfits.append(search.turn(simulated, damping(number, rounds)))
+        say(f"round {number + 1} of {rounds}{search.in_words(misfits[-1])}")
+        if refused and "tissue.gap_um" in search.places:
+            search.places["tissue.gap_um"] *= TIGHTER
+    return search.fit(tuple(misfits))
+
+
+def damping(number: int, rounds: int) -> float:
+    """Return the damping of a round: the later half makes smaller and smaller turns."""
+    return DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
 
 
 def _knobs(begin: Start) -> tuple[Knob, ...]:
@@ -217,26 +217,13 @@ def _knobs(begin: Start) -> tuple[Knob, ...]:
     )
 
 
-def _in_words(measured: Sequence[tuple[Knob, float]]) -> str:
-    """Return the largest misfits of a round as a line: real minus simulated."""
-    rows = sorted(measured, key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
-    words = [
-        f"{WORDS[knob.statistic]} "
-        + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{UNITS[knob.statistic]}")
-        for knob, v in rows[:4]
-    ]
-    return f", real against simulated: {', '.join(words)}" if words else ": nothing to compare"
-
-
 def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> float:
     """Return the time that a stack takes [s], the second of two; NaN where one has no room."""
-    task = _Task(real, begin, simulate, _knobs(begin), 1, seed)
-    state = task.first()
+    search = Search(real, begin, simulate, 1, seed)
     try:
         for number in range(2):  # the first one loads the simulator
             start = monotonic()
-            stacks, _ = task.drawn(state, number)
-            statistics_of(real, stacks, begin.fixed.get("camera.offset"))
+            search.drawn(number)
     except InputError:
         return nan
     return monotonic() - start
@@ -312,71 +299,76 @@ def nearest_range(values: Floats) -> tuple[float, float]:
 
 
 @dataclass(slots=True)
-class _State:
-    """Where the knobs stand: middle and half-width of ranges on their scales, and exponents."""
-
-    places: Values
-    halves: Values
-    crowds: Values
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """Everything that stays the same in all rounds."""
+class Search:
+    """A fit, and where its knobs stand: middle and half-width on their scales, and exponents."""
 
     real: StackStatistics
     begin: Start
     simulate: Simulate
-    knobs: tuple[Knob, ...]
     cases: int
     seed: int
     each: Each = in_turn
+    knobs: tuple[Knob, ...] = ()
+    places: Values = field(default_factory=dict)
+    halves: Values = field(default_factory=dict)
+    crowds: Values = field(default_factory=dict)
 
-    def first(self) -> _State:
-        """Return the first estimates."""
-        places = {k.parameter: k.place(self.begin.centres[k.parameter]) for k in self.knobs}
-        halves, crowds = {}, {}
+    def __post_init__(self) -> None:
+        """Put the knobs at the first estimates."""
+        self.knobs = _knobs(self.begin)
+        counts = self.real.volumes["objects"].clip(1)
         for knob in self.knobs:
-            real = moments(knob, self.real)
+            name, real = knob.parameter, moments(knob, self.real)
+            self.places[name] = knob.place(self.begin.centres[name])
             half = sqrt(3) * real.spread / abs(knob.response)
-            if knob.ranged:
-                halves[knob.parameter] = min(half, knob.widest) if isfinite(half) else 0.0
-            if knob.crowd and COUNTED in places:
+            if name == COUNTED:
+                ends = nearest_range(counts)
+                low, high = log(max(ends[0], counts.min())), log(min(ends[1], 1.1 * counts.max()))
+                self.places[name], self.halves[name] = (low + high) / 2, (high - low) / 2
+            elif knob.ranged:
+                self.halves[name] = min(half, knob.widest) if isfinite(half) else 0.0
+            if knob.crowd and COUNTED in self.begin.centres:
                 steep = max(-finite_or(real.trend) / knob.response, 0.0)
-                crowds[knob.crowd] = min(steep, STEEPEST[knob.crowd])
-        if COUNTED in places:
-            ends = nearest_range(self.real.volumes["objects"].clip(1))
-            least, most = np.quantile(self.real.volumes["objects"].clip(1), [0.0, 1.0])
-            low, high = log(max(ends[0], least)), log(min(ends[1], 1.1 * most))
-            places[COUNTED], halves[COUNTED] = (low + high) / 2, (high - low) / 2
-        return _State(places, halves, crowds)
+                self.crowds[knob.crowd] = min(steep, STEEPEST[knob.crowd])
 
-    def ends(self, knob: Knob, state: _State) -> tuple[float, float]:
+    def ends(self, knob: Knob) -> tuple[float, float]:
         """Return the range of a parameter; of one that is no range, its value twice."""
-        place, half = state.places[knob.parameter], state.halves.get(knob.parameter, 0.0)
+        place, half = self.places[knob.parameter], self.halves.get(knob.parameter, 0.0)
         low, high = sorted(knob.value(place + way * half) for way in (-1, 1))
         return low, high
 
-    def drawn(self, state: _State, number: int) -> tuple[list[Stack], int]:
-        """Return stacks drawn evenly from all ranges, and the number of refused draws."""
+    def drawn(self, number: int) -> tuple[StackStatistics, int]:
+        """Return statistics of stacks drawn evenly from all ranges, and the refused draws."""
         rng = np.random.default_rng([self.seed, number])
         columns = {}
         for knob in self.knobs:
-            low, high = self.ends(knob, state)
+            low, high = self.ends(knob)
             share = (rng.permutation(self.cases) + 0.5) / self.cases
             even = knob.parameter.split(".")[1] not in LOGARITHMIC
             column = low + (high - low) * share if even else low * (high / low) ** share
             counted = knob.parameter == COUNTED
             columns[knob.parameter] = column.round().astype(int) if counted else column
-        fixed = {**self.begin.fixed, **state.crowds}
+        fixed = {**self.begin.fixed, **self.crowds}
         recipes = [
             nested({**fixed, **{name: column[case].item() for name, column in columns.items()}})
             for case in range(self.cases)
         ]
         seeds = [self.seed + 1000 * (number * self.cases + case) for case in range(self.cases)]
-        return draw(self.simulate, recipes, seeds, self.each)
+        stacks, refused = draw(self.simulate, recipes, seeds, self.each)
+        return statistics_of(self.real, stacks, fixed.get("camera.offset"), self.each), refused
 
-    def turn(self, state: _State, measured: StackStatistics, damping: float) -> Values:
+    def in_words(self, misfit: Values) -> str:
+        """Return the largest misfits of a round as a line: real minus simulated."""
+        rows = [(k, v) for k in self.knobs if isfinite(v := misfit[k.parameter])]
+        rows.sort(key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
+        words = [
+            f"{WORDS[knob.statistic]} "
+            + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{UNITS[knob.statistic]}")
+            for knob, v in rows[:4]
+        ]
+        return f", real against simulated: {', '.join(words)}" if words else ": nothing to compare"
+
+    def turn(self, measured: StackStatistics, damping: float) -> Values:
         """Turn the knobs in place by the differences of moments; return the levels' ones."""
         missing = {}
         for knob in self.knobs:
@@ -388,35 +380,35 @@ class _Task:
             missing[name] = real.level - simulated.level
             if isfinite(missing[name]):
                 turn = damping * missing[name] / knob.response
-                there = knob.place(knob.value(state.places[name]))
+                there = knob.place(knob.value(self.places[name]))
                 step = float(np.clip(turn, -knob.step, knob.step))
-                state.places[name] = knob.place(knob.value(there + step))
-            if name in state.halves and name != COUNTED:
+                self.places[name] = knob.place(knob.value(there + step))
+            if name in self.halves and name != COUNTED:
                 factor = real.spread / simulated.spread if simulated.spread > 0 else nan
                 if isfinite(factor):
-                    half = state.halves[name] * float(np.clip(factor, 1 / WIDER, WIDER)) ** damping
-                    state.halves[name] = min(
+                    half = self.halves[name] * float(np.clip(factor, 1 / WIDER, WIDER)) ** damping
+                    self.halves[name] = min(
                         half, knob.widest, sqrt(3) * real.spread / abs(knob.response)
                     )
-            if knob.crowd in state.crowds and isfinite(simulated.trend):
+            if knob.crowd in self.crowds and isfinite(simulated.trend):
                 more = damping * (real.trend - simulated.trend) / knob.response / 2
-                steeper = state.crowds[knob.crowd] - more
-                state.crowds[knob.crowd] = float(np.clip(steeper, 0, STEEPEST[knob.crowd]))
+                steeper = self.crowds[knob.crowd] - more
+                self.crowds[knob.crowd] = float(np.clip(steeper, 0, STEEPEST[knob.crowd]))
         return missing
 
-    def result(self, state: _State, misfits: tuple[Values, ...]) -> Fit:
+    def fit(self, misfits: tuple[Values, ...]) -> Fit:
         """Return the fitted parameters as ranges, with their sources."""
         values = {
             **self.begin.fixed,
-            **{k: short(v) for k, v in state.crowds.items()},
+            **{k: short(v) for k, v in self.crowds.items()},
         }
         comments, limits = dict(self.begin.sources), []
         for knob in self.knobs:
             name = knob.parameter
-            low, high = self.ends(knob, state)
+            low, high = self.ends(knob)
             ends = [round(low), round(high)] if name == COUNTED else [short(low), short(high)]
-            values[name] = ends if name in state.halves else ends[0]
-            if knob.low > 0 and not knob.low < knob.value(state.places[name]) < knob.high:
+            values[name] = ends if name in self.halves else ends[0]
+            if knob.low > 0 and not knob.low < knob.value(self.places[name]) < knob.high:
                 limits.append(name)
             low, median, high = (self.real.quantile(knob.statistic, q) for q in (0.1, 0.5, 0.9))
             meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
@@ -425,6 +417,6 @@ class _Task:
                 if isfinite(median)
                 else f"{knob.statistic} could not be measured: first estimate"
             )
-            if knob.crowd in state.crowds:
+            if knob.crowd in self.crowds:
                 comments[knob.crowd] = f"trend of {knob.statistic} with the number of objects"
         return Fit(nested(values), comments, misfits, tuple(limits))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, to_toml
-from cytosuite.datasets.calibration.compare import Compared, for_json, misplaced, table_row
-from cytosuite.datasets.calibration.fit import CALM, DAMPING, Simulate, Stack, draw
+from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
+from cytosuite.datasets.calibration.compare import Compared, for_json, markdown, misplaced
+from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
     STEPS,
@@ -33,7 +33,7 @@ from cytosuite.datasets.calibration.start import short
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, write_json
+from cytosuite.files import digest
 from cytosuite.volume import Volume
 
 CLOSEST, APART = -0.7, 1.0  # limits of `close`
@@ -175,8 +175,7 @@ class Fitting:
             except InputError:
                 draft = draft.closer()
                 continue
-            damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
-            draft = self.turned(draft, self.look(stacks), damping)
+            draft = self.turned(draft, self.look(stacks), damping(number, rounds))
             if refused:
                 draft = draft.closer()
         return draft
@@ -403,7 +402,7 @@ def _write(
     earlier: Mapping[str, float],
 ) -> None:
     """Write the recipe, its record and its table."""
-    count, poor = len(facts["files"]), misplaced(rows)
+    count = len(facts["files"])
     recipe = {
         "dataset": draft.dataset,
         "title": f"Like {facts['folder']}",
@@ -414,16 +413,12 @@ def _write(
     head = [
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
-        *(f"Poor fit: {line}" for line in poor),
     ]
-    lines = ["| property | real | simulated | W1 / std, defaults | simulated | real halves |"]
-    lines.append("|---|---|---|---|---|---|")
-    for row in rows:
-        moved = earlier.get(row.name, nan), row.distance, row.floor
-        lines.append(table_row(row.meaning, (row.real, row.simulated), moved))
+    titles = ["property", "real", "simulated", "W1 / std, defaults", "simulated", "real halves"]
+    cells = [
+        (row.meaning, row.real, row.simulated, earlier.get(row.name, nan), row.distance, row.floor)
+        for row in rows
+    ]
     table = [{**row._asdict(), "before": earlier.get(row.name)} for row in rows]
-    with atomic(out) as temporary:
-        temporary.write_text(to_toml(recipe, {}, head), encoding="utf-8")
-    write_json(out.with_suffix(".json"), {**facts, "poor": poor, "table": for_json(table)})
-    with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    record = {**facts, "poor": misplaced(rows), "table": for_json(table)}
+    write_recipe(out, recipe, record, head, markdown(titles, cells))
