@@ -11,7 +11,7 @@ from scipy import fft, ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
-from cytosuite.denoising.transfer import noise_by_level, read_noise
+from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
@@ -117,7 +117,7 @@ def noise_of(array: Floats) -> CameraNoise:
     if array.ndim == 3:  # planes in the middle: neighbours stay neighbours
         count = max(2, VOXELS // array[0].size)
         array = array[max(0, (len(array) - count) // 2) :][:count]
-    mean, second, third, voxels = noise_by_level(array)
+    mean, second, third, voxels = noise_by_level(array, level_around(array))
     lag = lag_of(array)
     correlation = float(np.clip(neighbour_correlation(array) - lag / 2, 0, 0.7))
     inside = tap(correlation) ** 2  # of second neighbours, from the first ones'
@@ -132,7 +132,7 @@ def noise_of(array: Floats) -> CameraNoise:
         gain, height = (float(v) for v in np.polyfit(mean, second, 1, w=weight))
         if gain * np.ptp(mean) > GROWS * np.median(second):
             steep = float(np.polyfit(mean, third, 1, w=weight / np.sqrt(second))[0])
-            read = read_noise(gain, -height / gain, lowest)
+            read = _read_noise(gain, -height / gain, lowest)
             return CameraNoise(
                 offset=(read**2 - height) / gain,
                 read_variance=read**2,
@@ -159,6 +159,14 @@ def blur_of(array: Floats, spacing: Sequence[float]) -> tuple[float, ...]:
     lateral = [value for value in squares[-2:] if value == value]
     squares[-2:] = [sum(lateral) / len(lateral) if lateral else nan] * 2
     return tuple(float(np.sqrt(value)) for value in squares)
+
+
+def _read_noise(gain: float, zero: float, lowest: float) -> float:
+    """Return the noise without light, from the level where the line of noise reaches 0."""
+    if zero <= lowest:
+        return 0.0  # light everywhere: as good as no read noise
+    root = max(EXTREME**2 - 4 * (zero - lowest) / gain, 0.0)
+    return gain / 2 * (EXTREME - sqrt(root))
 
 
 def _edge_blur(array: Floats, axis: int, step: float) -> float:

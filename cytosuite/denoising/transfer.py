@@ -1,7 +1,5 @@
 """Photon transfer: how the noise of a camera grows with light."""
 
-from math import sqrt
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -15,19 +13,29 @@ CURVED = 36.0  # sum of squares, and of cubes, of the second difference along bo
 EXTREME = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
 
 
-def noise_by_level(array: NDArray[np.floating]) -> tuple[Doubles, ...]:
-    """Return mean, variance and third moment of noise at levels of brightness, and voxels."""
+def level_around(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the sum of the 9 x 9 voxels around, less the inner 5 x 5: no noise chooses its own."""
     planes = (1,) * (array.ndim - 2)
+    level = 81 * ndimage.uniform_filter(array, (*planes, 9, 9))
+    return np.asarray(level - 25 * ndimage.uniform_filter(array, (*planes, 5, 5)))
+
+
+def level_of_neighbours(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the mean of 5 x 5 voxels in the planes above and below, of a stack (Z, Y, X)."""
+    around = ndimage.uniform_filter(array, (0, 5, 5))
+    return np.asarray(ndimage.convolve1d(around, [0.5, 0.0, 0.5], axis=0, mode="mirror"))
+
+
+def noise_by_level(array: NDArray[np.floating], level: NDArray[np.floating]) -> tuple[Doubles, ...]:
+    """Return mean, variance and third moment of noise at levels of brightness, and voxels."""
     inner = (..., slice(4, -4), slice(4, -4))
-    level = 81 * ndimage.uniform_filter(array, (*planes, 9, 9))[inner]
-    level -= 25 * ndimage.uniform_filter(array, (*planes, 5, 5))[inner]
     difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=-2)
     difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=-1)[inner]
     square = difference**2
     if array.ndim == 3 and len(array) > 1:  # neighbouring planes share structure
         shared = difference[1:] * difference[:-1]
         square -= (np.append(shared, shared[-1:], 0) + np.append(shared[:1], shared, 0)) / 2
-    level = level.ravel()
+    level = level[inner].ravel()
     limits = np.unique(np.quantile(level[:: -(-level.size // SAMPLE)], LEVELS[1:]))
     place = np.searchsorted(limits, level, side="right")
     voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
@@ -41,11 +49,3 @@ def noise_by_level(array: NDArray[np.floating]) -> tuple[Doubles, ...]:
     ]
     enough = voxels >= ENOUGH
     return (*(total[enough] / voxels[enough] for total in sums), voxels[enough])
-
-
-def read_noise(slope: float, zero: float, lowest: float) -> float:
-    """Return the noise without light, from the level where the line of noise reaches 0."""
-    if zero <= lowest:
-        return 0.0  # light everywhere: as good as no read noise
-    root = max(EXTREME**2 - 4 * (zero - lowest) / slope, 0.0)
-    return slope / 2 * (EXTREME - sqrt(root))

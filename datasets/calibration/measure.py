@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf, isfinite, nan, sqrt
+from math import copysign, inf, isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from scipy import ndimage
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
-from cytosuite.denoising.transfer import EXTREME, noise_by_level, read_noise
+from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -129,7 +129,7 @@ def noise_of(image: Volume) -> Noise:
     correlation = neighbour_correlation(array)
     if min(array.shape[1:]) < 9 or array.shape[0] < 3:
         return Noise(correlation, "too few voxels for photon transfer")
-    curve = noise_by_level(array)
+    curve = noise_by_level(array, level_of_neighbours(array))
     mean, second, third, voxels = (values[curve[1] > 0] for values in curve)
     if not (len(mean) > 3 and second.max() > ENOUGH * second[0] > 0):
         return Noise(correlation, "the noise hardly grows with the signal: no photon transfer")
@@ -142,11 +142,10 @@ def noise_of(image: Volume) -> Noise:
     if ratio - slope > max(SURE * error, LEAST_EXCESS * slope):
         excess = min((ratio - slope) / (2 * slope - ratio), 1.0) if ratio < 1.5 * slope else 1.0
     lowest = float(np.quantile(array, 0.01))
-    read = read_noise(slope, zero, lowest)
+    root = EXTREME**2 - 4 * (zero - lowest) / slope
+    read = slope / 2 * (EXTREME - copysign(sqrt(root), zero - lowest)) if root > 0 else 0.0
     if zero <= lowest and dark_error < SURE_OFFSET * abs(lowest - zero):
         read = sqrt(max(slope * (dark - zero), 0.0))
-    elif zero <= lowest:  # the darkest voxels have no light
-        read = slope / 2 * (EXTREME + sqrt(EXTREME**2 + 4 * (lowest - zero) / slope))
     read = min(read, sqrt(second[0]))
     note = "noise is correlated: gain and read noise are lower limits"
     return Noise(
