@@ -22,7 +22,7 @@ from cytosuite.algorithms.masks.fields import draw, fields_of
 from cytosuite.algorithms.masks.predict import Parameters
 from cytosuite.apply import apply
 from cytosuite.contract.manifest import parameters_of, read_card
-from cytosuite.datasets.calibration.masks import compared, look
+from cytosuite.datasets.calibration.masks import compare, look
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.request import canvas_of
@@ -138,7 +138,7 @@ def main() -> None:
         shares = [100 * counts[reason] / counts["masks_found"] for reason in reasons]
         show(name, counts["masks_found"], sum(shares), *shares)
     real = look(held)
-    each = [compared(real, look(own, real.reach_um, real.shrinkage)) for own, _ in made.values()]
+    each = [compare(real, look(own, real.reach_um, real.shrinkage)) for own, _ in made.values()]
     show("W1 / sd", "floor", *[name for name in sides if name != HELD])
     for rows in zip(*each, strict=True):
         show(rows[0].name, rows[0].floor, *(row.distance for row in rows))

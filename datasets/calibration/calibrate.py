@@ -13,14 +13,13 @@ import tomlkit
 
 from cytosuite.contract.words import Size
 from cytosuite.datasets.calibration.compare import (
-    Judgement,
-    Row,
+    Compared,
     as_text,
     compare,
     facts_of,
     for_json,
-    judge,
-    mean_scores,
+    likeness,
+    poor,
 )
 from cytosuite.datasets.calibration.fit import (
     Fit,
@@ -142,17 +141,20 @@ def calibrate(
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
     earlier = statistics_of(measured.statistics, before, None, each) if before else None
     later = statistics_of(measured.statistics, after, measured.begin.fixed["camera.offset"], each)
-    rows = compare(measured.statistics, earlier, later)
-    images = [image for image, _ in measured.stacks]
-    judged = judge((images, measured.statistics), ([image for image, _ in after], later))
+    sides = [
+        ([image for image, _ in stacks], statistics)
+        for stacks, statistics in ((measured.stacks, measured.statistics), (after, later))
+    ]
+    defaults = ([image for image, _ in before], earlier) if earlier else None
+    rows = compare(sides[0], defaults, sides[1])
+    misses = [*poor(rows), *map(AT_LIMIT.format, fitted.limits)]
     step(total, total, "")  # refused draws were not measured
-    judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
-    _write(dataset, out, measured, fitted, later, rows, judged, seed)
+    _write(dataset, out, measured, fitted, later, rows, misses, seed)
     if draw_strip:
         labelled = [(v, segment(v) if labels is None else labels) for v, labels in measured.stacks]
         draw_strip(out.with_suffix(".png"), labelled, after)
-    say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
-    for line in judged.poor:
+    say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*likeness(rows)))
+    for line in misses:
         say(f"warning: poor fit: {line}")
     return out
 
@@ -248,8 +250,8 @@ def _write(
     real: Real,
     fitted: Fit,
     later: StackStatistics,
-    rows: Sequence[Row],
-    judged: Judgement,
+    rows: Sequence[Compared],
+    misses: Sequence[str],
     seed: int,
 ) -> None:
     count = len(real.names)
@@ -273,18 +275,15 @@ def _write(
         "notes": real.notes,
         "real": for_json(facts_of(real.statistics)),
         "simulated": for_json(facts_of(later)),
-        "realism": for_json({"floor": judged.floor._asdict(), "after": judged.after._asdict()}),
-        "arrangement": [for_json(row._asdict()) for row in judged.arrangement],
-        "poor": list(judged.poor),
-        "table": [for_json(row._asdict()) for row in rows],
+        "poor": misses,
+        "table": for_json([row._asdict() for row in rows]),
     }
     head = [
         f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
         "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file.",
         *(f"Note: {note}" for note in real.notes),
     ]
-    tables = f"{judged.as_text()}\n\n{as_text(rows)}"
-    write_recipe(out, recipe, record, head, tables, fitted.comments)
+    write_recipe(out, recipe, record, head, as_text(rows), fitted.comments)
 
 
 def write_recipe(

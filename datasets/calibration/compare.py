@@ -1,7 +1,6 @@
-"""Compare real with simulated images: a table of scores before and after, realism, poor fits."""
+"""Compare real with simulated images, property by property; lines on those that a fit misses."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite, nan
 from typing import NamedTuple
 
@@ -12,58 +11,59 @@ from cytosuite.datasets.calibration.measure import (
     OBJECT_STATISTICS,
     VOLUME_STATISTICS,
     StackStatistics,
+    finite_median,
     finite_or,
 )
-from cytosuite.metrics.realism.arrangement import PROPERTIES, distances, numbers
+from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
-Quantiles = tuple[float, ...]  # 10 %, 50 % and 90 %; NaN where there is nothing
+Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
+Side = tuple[Sequence[Volume], StackStatistics]  # stacks and their statistics
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
     *("snr", "signal", "contrast", "texture", "neighbour_um"),
 )
 PER_STACK = ("objects", "noise", "halo", "glow", "brightness_spread", "edge_z_um", "edge_xy_um")
+RELATIVE = {  # distances relative to the mean of the real values
+    "grey_inside": "grey values in objects above dark, counts",
+    "grey_outside": "grey values in background above dark, counts",
+    **{name: f"per object: {OBJECT_STATISTICS[name]}" for name in COMPARED},
+    **{f"stack_{name}": f"per stack: {VOLUME_STATISTICS[name]}" for name in PER_STACK},
+}
+RATIOS = {"size": "volume of an object, ratio of medians", "number": "objects, ratio of means"}
+SPECTRA = {
+    "lateral_db": "power spectrum within planes, dB",
+    "axial_db": "power spectrum along z, dB",
+}
+PLACED = {f"placed_{name}": meaning for name, meaning in PROPERTIES.items()}
+MEANINGS = RATIOS | SPECTRA | RELATIVE | PLACED
 WORSE = 1.5  # times the distance between real stacks from which a fit counts as poor
-GOOD, GOOD_DB = 0.87, 0.8  # similarity and distance of real stacks where no others are known
-APART = 0.2  # distance of arrangements of real stacks where no other is known
-NUMBERS = {  # of `numbers`, by property, where the name is another
-    "contact": "contact_share",
-    "relative_volume": "volume_cv",
-    "relative_brightness": "brightness_cv",
-}
-UNFITTED = ("valley", "tilt_deg")  # properties that no parameter is fitted to
-OFF = 0.1  # share by which sizes and numbers may be off
+# Distances of real stacks where no larger ones are known; arrangement: standard deviations.
+LEAST = dict.fromkeys(RATIOS, 0.067) | dict.fromkeys(SPECTRA, 0.8) | dict.fromkeys(RELATIVE, 0.13)
+APART = 0.2
+UNFITTED = ("placed_valley", "placed_tilt_deg")  # properties that no parameter is fitted to
 SPLITS, SEED = 8, 0  # ways to part the real stacks into halves
-MEANINGS = {
-    "similarity": "similarity of objects, light and tissue (1: alike)",
-    "lateral_db": "power spectrum within planes, dB off",
-    "axial_db": "power spectrum along z, dB off",
-    "w1_by_std": "grey values, W1 / standard deviation",
-    "size": "median volume of an object / real",
-    "number": "mean number of objects / real",
-}
-DISTANCES = "W1 / std, real against other real", "W1 / std, simulated"
-Side = tuple[Sequence[Volume], StackStatistics]  # stacks and their statistics
 
 
-class Row(NamedTuple):
-    """One property of images, real and simulated: meaning with unit, quantiles, `similarity`."""
+class Compared(NamedTuple):
+    """A property of real, default and simulated images: quantiles, and distances from the real."""
 
     name: str
     meaning: str
     real: Quantiles
     before: Quantiles
     after: Quantiles
-    score_before: float
-    score_after: float
+    floor: float  # distance of real stacks among each other
+    distance_before: float
+    distance: float
 
 
-def similarity(real: Floats, simulated: Floats) -> float:
-    """Return ``1 - W1(real, simulated) / W1(real, 0)`` of positive numbers: 1 alike, 0 as nothing.
+def relative_distance(real: Floats, simulated: Floats) -> float:
+    """Return ``W1(real, simulated) / W1(real, 0)`` of positive numbers: 0 alike, 1 as nothing.
 
     The normalised Wasserstein distance of Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
     """
@@ -71,62 +71,95 @@ def similarity(real: Floats, simulated: Floats) -> float:
     if not all(side.size for side in sides):
         return nan
     scale = float(np.abs(sides[0]).mean())
-    return 1 - transport(*sides).distance / scale if scale > 0 else nan
+    return transport(*sides).distance / scale if scale > 0 else nan
 
 
-def compare(
-    real: StackStatistics, before: StackStatistics | None, after: StackStatistics
-) -> list[Row]:
-    """Return the similarity of real and simulated images: greys, objects, stacks."""
-    dark = real.median("offset")
-    dark = dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
-    meanings = {
-        "grey_inside": "grey values in objects above dark, counts",
-        "grey_outside": "grey values in background above dark, counts",
-        **{name: f"per object: {OBJECT_STATISTICS[name]}" for name in COMPARED},
-        **{f"stack_{name}": f"per stack: {VOLUME_STATISTICS[name]}" for name in PER_STACK},
-    }
-    sides = [_samples(side, dark) if side else {} for side in (real, before, after)]
+def compare(real: Side, before: Side | None, after: Side) -> list[Compared]:
+    """Return the properties of real stacks, of the simulator's defaults, and of a fit."""
+    images, statistics = real
+    dark = _dark(statistics)
+    shown = [_values(side[1], dark) if side else {} for side in (real, before, after)]
+    earlier, later = (_distances(real, side) if side else {} for side in (before, after))
+    parts = [
+        [([images[place] for place in half], statistics.part(half)) for half in two]
+        for two in halves(len(images))
+    ]
+    between = [_distances(*pair) for two in parts for pair in (two, two[::-1])]
+    return compared(MEANINGS, shown, earlier, later, between)
+
+
+def compared(
+    meanings: Mapping[str, str],
+    shown: Sequence[Mapping[str, Floats]],
+    earlier: Mapping[str, float],
+    later: Mapping[str, float],
+    between: Sequence[Mapping[str, float]],
+) -> list[Compared]:
+    """Return rows of values of real, default and simulated images, and of their distances."""
     rows = []
-    for name, meaning in meanings.items():
-        values = [side.get(name, np.zeros(0)) for side in sides]
-        scores = [similarity(values[0], side) for side in values[1:]]
-        shown = [quantiles(side) for side in values]
-        rows.append(Row(name, meaning, shown[0], shown[1], shown[2], *scores))
+    for name in (name for name in meanings if name in later):
+        real, before, after = (quantiles(side.get(name, np.zeros(0))) for side in shown)
+        floor = finite_median(np.array([distance[name] for distance in between]))
+        moved = earlier.get(name, nan), later[name]
+        rows.append(Compared(name, meanings[name], real, before, after, floor, *moved))
     return rows
 
 
-def _samples(side: StackStatistics, dark: float) -> dict[str, Floats]:
-    """Return the values of every property that is compared."""
+def _dark(real: StackStatistics) -> float:
+    """Return the grey value without light."""
+    dark = real.median("offset")
+    return dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
+
+
+def _values(side: StackStatistics, dark: float) -> dict[str, Floats]:
+    """Return the values of every property that has some."""
     greys = {"grey_inside": side.inside - dark, "grey_outside": side.outside - dark}
-    return greys | side.objects | {f"stack_{name}": v for name, v in side.volumes.items()}
+    ratios = {"size": side.objects["volume_um3"], "number": side.volumes["objects"]}
+    stacks = {f"stack_{name}": values for name, values in side.volumes.items()}
+    placed = {
+        f"placed_{name}": np.concatenate([table[name] for table in side.arrangements])
+        for name in PROPERTIES
+    }
+    return greys | ratios | side.objects | stacks | placed
 
 
-def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the mean scores before and after, over rows that have both or only the latter."""
-    shared = [r for r in rows if isfinite(r.score_after)]
-    both = [r for r in shared if isfinite(r.score_before)]
-    before = float(np.mean([r.score_before for r in both])) if both else nan
-    return before, float(np.mean([r.score_after for r in both or shared])) if shared else nan
+def _distances(real: Side, other: Side) -> dict[str, float]:
+    """Return distances by property; a threshold has a rule of its own, and no arrangement."""
+    (images, first), (others, second) = real, other
+    dark = _dark(first)
+    mine, theirs = _values(first, dark), _values(second, dark)
+    placed = distances(first.arrangements, second.arrangements) if first.annotated else {}
+    volumes = finite_median(theirs["size"]) / finite_median(mine["size"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        numbers = theirs["number"].mean() / mine["number"].mean()
+    return {
+        "size": abs(volumes - 1),
+        "number": float(abs(numbers - 1)),
+        "lateral_db": lateral_spectra(list(images), list(others)).distance,
+        "axial_db": axial_spectra(list(images), list(others)).distance,
+        **{name: relative_distance(mine[name], theirs[name]) for name in RELATIVE},
+        **{f"placed_{name}": distance for name, distance in placed.items()},
+    }
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table: quantiles 10 / 50 / 90 % and scores."""
-    heads = "property", "real", "before", "after", "score before", "score after"
-    return markdown(heads, (row[1:] for row in rows))
+def likeness(rows: Sequence[Compared]) -> tuple[float, float]:
+    """Return 1 - mean relative distance before and after, of rows with both or only the latter."""
+    finite = [row for row in rows if row.name in RELATIVE and isfinite(row.distance)]
+    both = [row for row in finite if isfinite(row.distance_before)]
+    before = 1 - float(np.mean([row.distance_before for row in both])) if both else nan
+    return before, 1 - float(np.mean([r.distance for r in both or finite])) if finite else nan
 
 
-def markdown(heads: Sequence[str], rows: Iterable[Sequence[str | float | Quantiles]]) -> str:
-    """Return a Markdown table: quantiles with 3 digits, numbers with 2 decimals."""
-    lines = [heads, *([_cell(value) for value in row] for row in rows)]
-    first, *rest = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([first, f"|{'---|' * len(heads)}", *rest])
-
-
-def _cell(value: str | float | Quantiles) -> str:
-    if isinstance(value, tuple):
-        return " / ".join(f"{number:.3g}" for number in value)
-    return value if isinstance(value, str) else f"{value:.2f}"
+def as_text(rows: Sequence[Compared]) -> str:
+    """Return a Markdown table: quantiles 10 / 50 / 90 %, distances with 2 decimals."""
+    lines = [
+        "| property | real | before | after | real halves | distance before | distance after |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        spreads = [" / ".join(f"{v:.3g}" for v in part) for part in row[2:5]]
+        lines.append(f"| {' | '.join([row.meaning, *spreads, *(f'{v:.2f}' for v in row[5:])])} |")
+    return "\n".join(lines)
 
 
 def facts_of(statistics: StackStatistics) -> dict[str, object]:
@@ -160,91 +193,6 @@ def quantiles(values: Floats) -> Quantiles:
     return float(low), float(middle), float(high)
 
 
-class Realism(NamedTuple):
-    """Distances of a set of stacks from real ones, 0 for none; `similarity` alone is 1 then."""
-
-    similarity: float  # mean over the properties of `compare`
-    lateral_db: float  # log-spectral distance within planes
-    axial_db: float  # and along z
-    w1_by_std: float  # of all grey values
-    size: float
-    number: float
-
-
-class Compared(NamedTuple):
-    """Arrangement of objects, real and simulated: quantiles over stacks, distances as W1 / std."""
-
-    name: str
-    meaning: str
-    real: Quantiles
-    simulated: Quantiles
-    floor: float  # of real stacks among each other
-    distance: float
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Realism of a fit, and of real stacks among each other; lines on poor properties."""
-
-    floor: Realism
-    after: Realism
-    arrangement: tuple[Compared, ...]  # empty where no stack is annotated
-    poor: tuple[str, ...]
-
-    def as_text(self) -> str:
-        """Return realism and arrangement as Markdown tables."""
-        scores = [
-            (meaning, (getattr(self.floor, name),), (getattr(self.after, name),))
-            for name, meaning in MEANINGS.items()
-        ]
-        tables = [markdown(("realism", "real against other real", "simulated"), scores)]
-        if self.arrangement:
-            heads = ("arrangement", "real", "simulated", *DISTANCES)
-            tables.append(markdown(heads, (row[1:] for row in self.arrangement)))
-        return "\n\n".join(tables)
-
-
-def judge(real: Side, simulated: Side) -> Judgement:
-    """Return the realism of simulated stacks, with their poor properties."""
-    between, fitted = floor(*real), realism(real, simulated)
-    rows = placed(real[1], simulated[1])
-    return Judgement(between[0], fitted[0], rows, (*poor(fitted, between), *misplaced(rows)))
-
-
-def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Compared, ...]:
-    """Return the arrangement of objects, none without labels: a threshold has a rule of its own."""
-    if not real.annotated:
-        return ()
-    sides = [
-        [numbers(arrangement) for arrangement in side.arrangements] for side in (real, simulated)
-    ]
-    moved = distances(real.arrangements, simulated.arrangements)
-    parts = [[real.part(half).arrangements for half in two] for two in halves(len(sides[0]))]
-    between = [distances(*pair) for two in parts for pair in (two, two[::-1])]
-    rows = []
-    for name, meaning in PROPERTIES.items():
-        key = NUMBERS.get(name, name)
-        shown = [quantiles(np.array([summary[key] for summary in side])) for side in sides]
-        least = quantiles(np.array([pair[name] for pair in between]))[1]
-        text = VOLUME_STATISTICS[key] if name in NUMBERS else meaning
-        rows.append(Compared(name, text, shown[0], shown[1], least, moved[name]))
-    return tuple(rows)
-
-
-def misplaced(rows: Sequence[Compared]) -> list[str]:
-    """Return lines on the properties of the arrangement that a fit misses, the worst first."""
-    lines = []
-    for row in sorted(rows, key=lambda row: -finite_or(row.distance)):
-        limit = WORSE * max(finite_or(row.floor), APART)
-        if row.distance > limit:
-            fitted = "no parameter is fitted to it" if row.name in UNFITTED else "after the fit"
-            lines.append(
-                f"{row.meaning}: median {row.simulated[1]:.2g}, {row.real[1]:.2g} in real stacks, "
-                f"{row.distance:.2f} standard deviations off, {limit:.2f} are allowed ({fitted})"
-            )
-    return lines
-
-
 def halves(count: int) -> Iterator[tuple[list[int], list[int]]]:
     """Yield ways to part stacks into halves, none for fewer than 4."""
     rng = np.random.default_rng(SEED)
@@ -253,63 +201,19 @@ def halves(count: int) -> Iterator[tuple[list[int], list[int]]]:
         yield order[: count // 2], order[count // 2 :]
 
 
-def realism(real: Side, other: Side) -> tuple[Realism, list[Row]]:
-    """Return the realism of other stacks, and the comparison property by property."""
-    (images, first), (others, second) = real, other
-    rows = compare(first, None, second)
-    moved = transport([v.array for v in images], [v.array for v in others])
-    pairs = [
-        (np.nanmedian(second.objects["volume_um3"]), np.nanmedian(first.objects["volume_um3"])),
-        (second.volumes["objects"].mean(), first.volumes["objects"].mean()),
-    ]
-    scores = Realism(
-        mean_scores(rows)[1],
-        lateral_spectra(list(images), list(others)).distance,
-        axial_spectra(list(images), list(others)).distance,
-        moved.distance / moved.real_std if moved.real_std > 0 else nan,
-        *(float(after / before) if before > 0 else nan for after, before in pairs),
-    )
-    return scores, rows
-
-
-def floor(
-    stacks: Sequence[Volume], statistics: StackStatistics
-) -> tuple[Realism, dict[str, float]]:
-    """Return the realism of real stacks, the median over halves; NaN below 4 stacks."""
-    comparisons = []
-    for two in halves(len(stacks)):
-        pairs = [([stacks[index] for index in half], statistics.part(half)) for half in two]
-        comparisons += [realism(*pairs), realism(*pairs[::-1])]
-    if not comparisons:
-        return Realism(*[nan] * len(Realism._fields)), {}
-    middle = np.nanmedian([values for values, _ in comparisons], axis=0)
-    rows = {
-        row.name: float(np.nanmedian([rows[number].score_after for _, rows in comparisons]))
-        for number, row in enumerate(comparisons[0][1])
-    }
-    return Realism(*map(float, middle)), rows
-
-
-def poor(
-    fitted: tuple[Realism, Sequence[Row]], between: tuple[Realism, Mapping[str, float]]
-) -> list[str]:
+def poor(rows: Iterable[Compared]) -> list[str]:
     """Return lines on the properties that a fit misses, the worst first; none for a good one."""
-    (after, rows), (least, similar) = fitted, between
-    lines = []
-    for name, unit in (("size", "median volume"), ("number", "mean number of objects")):
-        value = getattr(after, name)
-        if not abs(value - 1) <= OFF:
-            lines.append(f"{unit} of simulated objects is {value:.2f} times that of real ones")
-    limits = {"lateral_db": "power spectrum within planes", "axial_db": "power spectrum along z"}
-    for name, meaning in limits.items():
-        value, limit = getattr(after, name), WORSE * max(finite_or(getattr(least, name)), GOOD_DB)
-        if not value <= limit:
-            lines.append(f"{meaning} is {value:.1f} dB off, {limit:.1f} are allowed")
-    for row in sorted(rows, key=lambda row: row.score_after):
-        limit = 1 - WORSE * (1 - min(finite_or(similar.get(row.name, nan), GOOD), GOOD))
-        if isfinite(row.score_after) and row.score_after < limit:
-            lines.append(
-                f"{row.meaning}: similarity {row.score_after:.2f} to the real stacks, expected "
-                f"{limit:.2f} or more"
+    misses = []
+    for row in rows:
+        limit = WORSE * max(finite_or(row.floor), LEAST.get(row.name, APART))
+        if row.distance > limit:
+            medians = f"median {row.after[1]:.2g}, {row.real[1]:.2g} in real stacks, "
+            misses.append(
+                (
+                    row.distance / limit,
+                    f"{row.meaning}: {medians if isfinite(row.real[1]) else ''}{row.distance:.2f} "
+                    f"off, {limit:.2f} are allowed"
+                    + (" (no parameter is fitted to it)" if row.name in UNFITTED else ""),
+                )
             )
-    return lines
+    return [line for _, line in sorted(misses, reverse=True)]

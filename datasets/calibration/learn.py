@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from itertools import repeat
-from math import exp, isfinite, log, nan, sqrt
+from math import exp, isfinite, log, sqrt
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
-from cytosuite.datasets.calibration.compare import Compared, for_json, markdown, misplaced
+from cytosuite.datasets.calibration.compare import Compared, as_text, for_json, poor
 from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
@@ -23,7 +23,7 @@ from cytosuite.datasets.calibration.masks import (
     Floats,
     Look,
     ball,
-    compared,
+    compare,
     look,
     mean_distance,
     read_labels,
@@ -289,8 +289,7 @@ def learn(
         draft = _best(fitting, [replace(start, shapes=str(path)) for start in drafts], few, say)
         draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
         before = _defaults(fitting, draft, range(held, held + count))
-    rows = compared(real, fitting.look(after))
-    earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
+    rows = compare(real, fitting.look(after), before)
     files = [item.image for item in items]
     facts = {
         "folder": place.resolve().name,
@@ -299,11 +298,11 @@ def learn(
         "rounds": rounds,
         "sha256": digest(files, place if place.is_dir() else place.parent),
     }
-    _write(out, replace(draft, shapes=beside.name), facts, rows, earlier)
+    _write(out, replace(draft, shapes=beside.name), facts, rows)
     model.write(beside)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), _shown(images), _shown([labels for labels, _ in after]))
-    for line in misplaced(rows):
+    for line in poor(rows):
         say(f"warning: poor fit: {line}")
     return out
 
@@ -368,7 +367,7 @@ def _best(
         except InputError as error:
             say(f"foreground {start.foreground}: {error}")
             continue
-        distance = mean_distance(compared(fitting.real, fitting.look(stacks)))
+        distance = mean_distance(compare(fitting.real, fitting.look(stacks)))
         say(f"foreground {start.foreground}: W1 / std {distance:.2f} from the real labels")
         trials.append((distance * (SIMPLER if start.foreground == "image" else 1), draft))
     if not trials:
@@ -399,7 +398,6 @@ def _write(
     draft: Draft,
     facts: Mapping[str, Any],
     rows: Sequence[Compared],
-    earlier: Mapping[str, float],
 ) -> None:
     """Write the recipe, its record and its table."""
     count = len(facts["files"])
@@ -414,11 +412,5 @@ def _write(
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
     ]
-    titles = ["property", "real", "simulated", "W1 / std, defaults", "simulated", "real halves"]
-    cells = [
-        (row.meaning, row.real, row.simulated, earlier.get(row.name, nan), row.distance, row.floor)
-        for row in rows
-    ]
-    table = [{**row._asdict(), "before": earlier.get(row.name)} for row in rows]
-    record = {**facts, "poor": misplaced(rows), "table": for_json(table)}
-    write_recipe(out, recipe, record, head, markdown(titles, cells))
+    record = {**facts, "poor": poor(rows), "table": for_json([row._asdict() for row in rows])}
+    write_recipe(out, recipe, record, head, as_text(rows))

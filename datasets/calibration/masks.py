@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import ASSUME, Size
-from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
+from cytosuite.datasets.calibration.compare import Compared, compared, halves
 from cytosuite.datasets.calibration.measure import finite_median
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
@@ -224,20 +224,18 @@ def _radii(tables: Sequence[Table], shrinkage: float | None) -> tuple[Floats, fl
     return np.exp(np.quantile(pooled, shares)), sqrt(between), fall
 
 
-def compared(real: Look, simulated: Look) -> list[Compared]:
+def compare(real: Look, simulated: Look, before: Look | None = None) -> list[Compared]:
     """Return the properties of real and simulated labels, W1 / std also between real halves."""
-    sides = real.values(), simulated.values()
-    parts = [
-        (real.values(first), real.values(second)) for first, second in halves(len(real.tables))
-    ]
-    rows = []
-    for name, meaning in (PER_OBJECT | PER_IMAGE).items():
-        between = [scaled_distance(first[name], second[name]) for first, second in parts]
-        least = finite_median(np.array(between))
-        shown = [quantiles(side[name]) for side in sides]
-        moved = scaled_distance(*(side[name] for side in sides))
-        rows.append(Compared(name, meaning, shown[0], shown[1], least, moved))
-    return rows
+    meanings = PER_OBJECT | PER_IMAGE
+
+    def distances(first: Mapping[str, Floats], second: Mapping[str, Floats]) -> dict[str, float]:
+        """Return the distances of the values of two sets."""
+        return {name: scaled_distance(first[name], second[name]) for name in meanings}
+
+    shown = [side.values() if side else {} for side in (real, before, simulated)]
+    earlier = distances(shown[0], shown[1]) if before else {}
+    between = [distances(*map(real.values, two)) for two in halves(len(real.tables))]
+    return compared(meanings, shown, earlier, distances(shown[0], shown[2]), between)
 
 
 def mean_distance(rows: Iterable[Compared]) -> float:

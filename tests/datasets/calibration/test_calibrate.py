@@ -69,11 +69,11 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     assert record["files"] == ["s0", "s1"]  # the annotated ones
     assert len(record["sha256"]) == 64
     assert record["real"]["annotated"] == 2
-    assert record["table"][0]["name"] == "grey_inside"
+    assert record["table"][0]["name"] == "size"
     assert len(stacks) == 2
     assert [len(side) for side in stacks] == [2, 4]  # twice as many draws as in a round
     assert not out.with_suffix(".png").exists()  # the caller draws it
-    assert out.with_suffix(".md").read_text().startswith("| realism |")
+    assert out.with_suffix(".md").read_text().startswith("| property |")
     assert any(line.startswith("likeness") for line in lines)
 
 
@@ -85,10 +85,10 @@ def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
     lines = []
     out = calibrate("spheroid", folder, tmp_path / "m.toml", rounds=1, cases=2, say=lines.append)
     said = [line for line in lines if line.startswith("warning: poor fit: ")]
-    assert any("median volume" in line for line in said)
+    assert any("volume of an object" in line for line in said)
     head = out.read_text().split("dataset =")[0]
-    assert "# Poor fit: median volume of simulated objects is 0." in head
-    assert json.loads(out.with_suffix(".json").read_text())["realism"]["after"]["size"] < 0.5
+    assert "# Poor fit: volume of an object, ratio of medians: median" in head
+    assert json.loads(out.with_suffix(".json").read_text())["table"][0]["distance"] > 0.5
 
 
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):

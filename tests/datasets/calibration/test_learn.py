@@ -61,10 +61,10 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned):
     sample = nuclei(np.random.default_rng(5), found | {"shapes": shapes})
     assert sample.volume(LABELS.slug).array.max() > 8
     record = json.loads(learned.with_suffix(".json").read_text())
-    moved = {row["name"]: (row["before"], row["distance"]) for row in record["table"]}
+    moved = {row["name"]: (row["distance_before"], row["distance"]) for row in record["table"]}
     assert moved["size"][1] < 0.5 * moved["size"][0]
     assert moved["elongation"][1] < 0.5
-    assert learned.with_suffix(".md").read_text().startswith("| property | real | simulated |")
+    assert learned.with_suffix(".md").read_text().startswith("| property | real | before |")
 
 
 def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):

@@ -6,7 +6,7 @@ import tifffile
 
 from cytosuite.datasets.calibration.masks import (
     _radii,
-    compared,
+    compare,
     look,
     mean_distance,
     objects_of,
@@ -64,11 +64,11 @@ def test_sizes_within_images_and_between_them():
 def test_labels_are_as_far_from_themselves_as_nothing_and_halves_tell_their_noise():
     images = [plane((2, 2, 4, 6 + n), (12, 9, 5, 5), (10, 20, 6, 8)) for n in range(4)]
     own = look(images)
-    rows = compared(own, own)
+    rows = compare(own, own)
     assert mean_distance(rows) == 0
     assert {row.name for row in rows if row.floor > 0} >= {"size", "elongation"}
     far = look([plane((2, 2, 12, 30))] * 4, own.reach_um)
-    assert mean_distance(compared(own, far)) > 1
+    assert mean_distance(compare(own, far)) > 1
 
 
 def test_an_image_without_objects_counts_as_empty():
