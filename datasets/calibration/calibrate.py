@@ -141,12 +141,7 @@ def calibrate(
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
     earlier = statistics_of(measured.statistics, before, None, each) if before else None
     later = statistics_of(measured.statistics, after, measured.begin.fixed["camera.offset"], each)
-    sides = [
-        ([image for image, _ in stacks], statistics)
-        for stacks, statistics in ((measured.stacks, measured.statistics), (after, later))
-    ]
-    defaults = ([image for image, _ in before], earlier) if earlier else None
-    rows = compare(sides[0], defaults, sides[1])
+    rows = compare(measured.statistics, earlier, later)
     misses = [*poor(rows), *map(AT_LIMIT.format, fitted.limits)]
     step(total, total, "")  # refused draws were not measured
     _write(dataset, out, measured, fitted, later, rows, misses, seed)
@@ -228,7 +223,7 @@ def _read(
     measured = measure(stacks, each=each)
     files = [path for item in items for path in item.paths]
     name, names = folder.resolve().name, [item.name for item in items]
-    begin = start(measured, [image for image, _ in stacks])
+    begin = start(measured)
     notes = [*measured.notes, *begin.notes]
     return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
 

@@ -17,11 +17,9 @@ from cytosuite.datasets.calibration.measure import (
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
-from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
-Side = tuple[Sequence[Volume], StackStatistics]  # stacks and their statistics
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
@@ -74,16 +72,14 @@ def relative_distance(real: Floats, simulated: Floats) -> float:
     return transport(*sides).distance / scale if scale > 0 else nan
 
 
-def compare(real: Side, before: Side | None, after: Side) -> list[Compared]:
+def compare(
+    real: StackStatistics, before: StackStatistics | None, after: StackStatistics
+) -> list[Compared]:
     """Return the properties of real stacks, of the simulator's defaults, and of a fit."""
-    images, statistics = real
-    dark = _dark(statistics)
-    shown = [_values(side[1], dark) if side else {} for side in (real, before, after)]
+    dark = _dark(real)
+    shown = [_values(side, dark) if side else {} for side in (real, before, after)]
     earlier, later = (_distances(real, side) if side else {} for side in (before, after))
-    parts = [
-        [([images[place] for place in half], statistics.part(half)) for half in two]
-        for two in halves(len(images))
-    ]
+    parts = [list(map(real.part, two)) for two in halves(len(real.images))]
     between = [_distances(*pair) for two in parts for pair in (two, two[::-1])]
     return compared(MEANINGS, shown, earlier, later, between)
 
@@ -123,20 +119,18 @@ def _values(side: StackStatistics, dark: float) -> dict[str, Floats]:
     return greys | ratios | side.objects | stacks | placed
 
 
-def _distances(real: Side, other: Side) -> dict[str, float]:
+def _distances(real: StackStatistics, other: StackStatistics) -> dict[str, float]:
     """Return distances by property; a threshold has a rule of its own, and no arrangement."""
-    (images, first), (others, second) = real, other
-    dark = _dark(first)
-    mine, theirs = _values(first, dark), _values(second, dark)
-    placed = distances(first.arrangements, second.arrangements) if first.annotated else {}
+    mine, theirs = (_values(side, _dark(real)) for side in (real, other))
+    placed = distances(real.arrangements, other.arrangements) if real.annotated else {}
     volumes = finite_median(theirs["size"]) / finite_median(mine["size"])
     with np.errstate(divide="ignore", invalid="ignore"):
         numbers = theirs["number"].mean() / mine["number"].mean()
     return {
         "size": abs(volumes - 1),
         "number": float(abs(numbers - 1)),
-        "lateral_db": lateral_spectra(list(images), list(others)).distance,
-        "axial_db": axial_spectra(list(images), list(others)).distance,
+        "lateral_db": lateral_spectra(real.images, other.images).distance,
+        "axial_db": axial_spectra(real.images, other.images).distance,
         **{name: relative_distance(mine[name], theirs[name]) for name in RELATIVE},
         **{f"placed_{name}": distance for name, distance in placed.items()},
     }

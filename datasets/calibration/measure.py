@@ -173,8 +173,9 @@ def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float, f
 
 @dataclass(frozen=True, slots=True)
 class StackStatistics:
-    """Statistics of a set of stacks."""
+    """A set of stacks and their statistics."""
 
+    images: tuple[Volume, ...]
     annotated: int  # stacks with labels
     volumes: dict[str, Floats]  # VOLUME_STATISTICS (V,), one value per stack
     objects: dict[str, Floats]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
@@ -198,6 +199,7 @@ class StackStatistics:
         owner = np.searchsorted(ends, np.arange(ends[-1]), side="right")
         mask = np.isin(owner, chosen)
         return StackStatistics(
+            images=tuple(self.images[index] for index in chosen),
             annotated=self.annotated,
             volumes={name: values[list(chosen)] for name, values in self.volumes.items()},
             objects={name: values[mask] for name, values in self.objects.items()},
@@ -232,6 +234,7 @@ def measure(
     if annotated < count:
         notes.append(f"{count - annotated} of {count} stacks: objects by threshold only")
     return StackStatistics(
+        images=tuple(image for image, _ in stacks),
         annotated=annotated,
         volumes={name: np.array([row[name] for row in rows]) for name in VOLUME_STATISTICS},
         objects={name: np.concatenate([part[name] for part in tables]) for name in tables[0]},

@@ -1,13 +1,12 @@
 """First estimates of the spheroid's parameters from the measured statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite, pi
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
-from cytosuite.volume import Volume
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -43,10 +42,10 @@ class Start(NamedTuple):
     notes: tuple[str, ...]  # values that could not be measured
 
 
-def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
+def start(real: StackStatistics) -> Start:
     """Return first estimates from real stacks."""
-    fixed, sources, notes = _detector(real, volumes)
-    shapes = np.array([volume.shape for volume in volumes])
+    fixed, sources, notes = _detector(real)
+    shapes = np.array([volume.shape for volume in real.images])
     axial = finite_or(real.median("edge_z_um") / SPAN, 1.5)
     lateral = finite_or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
     diameter = SHRINK * (6 * finite_or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
@@ -54,7 +53,7 @@ def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
     haze = [round(max(0.6 * diameter, 3 * axial), 2), across, across]
     fixed |= {
         "image.shape": np.median(shapes, axis=0).astype(int).tolist(),
-        "image.spacing_um": list(volumes[0].spacing),
+        "image.spacing_um": list(real.images[0].spacing),
         "labels.style": "visible",
         "labels.haze": True,
         "labels.plane_level": FADED,
@@ -148,13 +147,13 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 
 
 def _detector(
-    real: StackStatistics, volumes: Sequence[Volume]
+    real: StackStatistics,
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
     correlation = finite_or(real.median("noise_correlation"))
-    fixed: dict[str, Any] = {"camera.bits": 8 if volumes[0].array.dtype == np.uint8 else 16}
+    fixed: dict[str, Any] = {"camera.bits": 8 if real.images[0].array.dtype == np.uint8 else 16}
     source = "photon transfer"
     if correlation > CORRELATED:
         sigma, left = sensor_blur(correlation)

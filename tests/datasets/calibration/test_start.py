@@ -14,7 +14,7 @@ def stacks(toy):
 
 
 def begin(stacks):
-    return start(measure(stacks), [image for image, _ in stacks])
+    return start(measure(stacks))
 
 
 def test_camera_and_geometry_are_read_off(stacks):
