@@ -2,8 +2,6 @@
 
 import difflib
 import shutil
-import tarfile
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -18,7 +16,6 @@ from cytosuite.contract.weights import USES, open_model, read_cards, uses, weigh
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
-LARGEST = 2**34  # bytes of an unpacked tarball
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
@@ -140,23 +137,6 @@ def hand_over(card: Path, folder: Path) -> Path:
 def is_tarball(text: str | None) -> bool:
     """Return whether a user's word for a model means a tarball of models."""
     return (text or "").endswith((".tar.gz", ".tgz"))
-
-
-def unpack(tarball: Path, folder: Path) -> Path:
-    """Unpack a tarball of models into a new folder for any user; else InputError."""
-    folder.mkdir(parents=True)
-    total = 0
-    try:
-        with tarfile.open(tarball, "r:gz") as archive:
-            for entry in archive:
-                if (total := total + entry.size) > LARGEST:
-                    raise tarfile.TarError(f"{entry.name} ends beyond {LARGEST} bytes")  # noqa: TRY301
-                archive.extract(entry, folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{tarball}: cannot be unpacked as a tarball of models: {error}") from None
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return folder
 
 
 def choose_algorithm(

@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.types import DeviceRequest
 
-from cytosuite.benchmark.catalog.models import hand_over, identity_with, unpack
+from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import uses_gpu
 from cytosuite.benchmark.catalog.places import ROOT, program_of
 from cytosuite.benchmark.containers.build import Builder, is_built, made_from
@@ -31,6 +31,7 @@ from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError, plain
+from cytosuite.files.tarball import unpack
 from cytosuite.files.working import owner_label
 
 SMALL = Limits(memory_gib=0.25, cpus=1.0, pids=64, output_gib=0.001)  # of a speaker

@@ -1,6 +1,5 @@
 """The rehearsal of an evaluation: it judges the outputs of a run, with the scores of the run."""
 
-import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from cytosuite.benchmark.submission.judging.submission import (
 )
 from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, work_folder
+from cytosuite.files.tarball import unpack
 
 Built: TypeAlias = Callable[[], tuple[Builder, str]]  # the image of the evaluation, and its tag
 SHOWN = 5  # scores that differ
@@ -38,9 +38,7 @@ def rehearse_evaluation(
     """Judge a run by the evaluation, contained where possible; whether the scores agree."""
     scored, equal = read_scored(run), True
     with work_folder(folder) as scratch:
-        truth = scratch / "truth"
-        with tarfile.open(tarball) as archive:
-            archive.extractall(truth, filter="data")
+        truth = unpack(tarball, scratch / "truth")
         evaluation = read_evaluation(truth)
         if scored.said("fingerprint") != evaluation.fingerprint:
             raise InputError(

@@ -10,7 +10,9 @@ from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, SYMTYPE, TarInfo
 from typing import Any, Literal
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
-from cytosuite.benchmark.submission.checks.stream import (
+from cytosuite.errors import plain
+from cytosuite.files import parse_json
+from cytosuite.files.tarball import (
     CHUNK,
     ArchiveError,
     Compression,
@@ -20,8 +22,6 @@ from cytosuite.benchmark.submission.checks.stream import (
     members,
     opened_tar,
 )
-from cytosuite.errors import plain
-from cytosuite.files import parse_json
 
 EntryKind = Literal["file", "folder", "link", "other"]
 JSON_BYTES = 2**22

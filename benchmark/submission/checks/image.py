@@ -10,9 +10,9 @@ from typing import Any
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
-from cytosuite.benchmark.submission.checks.stream import ArchiveError, Compression
 from cytosuite.errors import plain
 from cytosuite.files import read_json
+from cytosuite.files.tarball import ArchiveError, Compression
 
 DEPTH = 3  # folders in each other that are looked at for WORKDIR
 MOUNTS = ("/input", "/output", "/tmp", "/opt/ml/model")

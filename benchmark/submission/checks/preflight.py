@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
-from cytosuite.benchmark.submission.checks.stream import (
+from cytosuite.contract.tasks import Task
+from cytosuite.errors import InputError
+from cytosuite.files.tarball import (
     ArchiveError,
     Budget,
     members,
     opened_tar,
 )
-from cytosuite.contract.tasks import Task
-from cytosuite.errors import InputError
 
 UploadKind = Literal["image", "tarball", "output"]
 FIRST, FIRST_BYTES = 8, 2**24  # members and expanded bytes that tell the kind

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
-from cytosuite.benchmark.submission.checks.stream import (
+from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
+from cytosuite.contract.select import partakers
+from cytosuite.contract.weights import USES, in_use
+from cytosuite.errors import InputError, ModelError, plain
+from cytosuite.files import parse_json
+from cytosuite.files.tarball import (
     ArchiveError,
     Forward,
     legible,
     members,
     opened_tar,
 )
-from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
-from cytosuite.contract.select import partakers
-from cytosuite.contract.weights import USES, in_use
-from cytosuite.errors import InputError, ModelError, plain
-from cytosuite.files import parse_json
 
 PLACE = "/nonexistent/model"  # only paths that lead out of it matter
 CARD_BYTES = 2**20

@@ -1,9 +1,7 @@
 """Models that a user names, and the choice of an algorithm by the image."""
 
-import io
 import json
 import re
-import tarfile
 from functools import partial
 from types import SimpleNamespace
 
@@ -21,7 +19,6 @@ from cytosuite.benchmark.catalog.models import (
     own_models,
     preferred,
     unlike,
-    unpack,
 )
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -158,45 +155,6 @@ def _without_weights(mine, network):
 def test_explains(mine, network, mistake):
     with pytest.raises(CytosuiteError, match=re.escape(mistake.__doc__)):
         mistake(mine, network)
-
-
-def tarball(path, *entries):
-    """Write a tarball with these entries: names of files, or entries of a tar."""
-    with tarfile.open(path, "w:gz") as archive:
-        for entry in entries:
-            found = tarfile.TarInfo(entry) if isinstance(entry, str) else entry
-            archive.addfile(found, io.BytesIO(b"x" * found.size))
-    return path
-
-
-def test_a_tarball_of_models_can_be_read_by_any_user(tmp_path):
-    closed = tarfile.TarInfo("deep/model.json")
-    closed.mode, closed.size = 0o600, 3
-    path = tarball(tmp_path / "m.tar.gz", closed, "card.json")
-    folder = unpack(path, tmp_path / "model")
-    assert (folder / "card.json").is_file()
-    assert (folder / "deep" / "model.json").read_bytes() == b"xxx"
-    assert (folder / "deep" / "model.json").stat().st_mode & 0o777 == 0o644
-    assert (folder / "deep").stat().st_mode & 0o777 == 0o755
-
-
-def test_entries_that_leave_the_folder_of_models_are_refused(tmp_path):
-    path = tarball(tmp_path / "m.tar.gz", "../out")
-    with pytest.raises(InputError, match="cannot be unpacked as a tarball"):
-        unpack(path, tmp_path / "model")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_tarball_that_would_fill_the_disk_is_refused_at_its_first_large_entry(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr("cytosuite.benchmark.catalog.models.LARGEST", 2**20)
-    large = tarfile.TarInfo("net")
-    large.size = 2**20 + 1
-    path = tarball(tmp_path / "m.tar.gz", "card.json", large)
-    with pytest.raises(InputError, match="net ends beyond"):
-        unpack(path, tmp_path / "model")
-    assert not (tmp_path / "model" / "net").exists()
 
 
 def test_a_tarball_is_no_model_of_ours():

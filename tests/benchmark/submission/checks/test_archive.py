@@ -9,9 +9,10 @@ import archives
 import pytest
 from archives import GOOD, Image, link, member, sha, tar
 
-from cytosuite.benchmark.submission.checks import archive, stream
+from cytosuite.benchmark.submission.checks import archive
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
-from cytosuite.benchmark.submission.checks.stream import ArchiveError
+from cytosuite.files import tarball
+from cytosuite.files.tarball import ArchiveError
 
 LAYOUTS = ("docker", "oci", "skopeo")
 
@@ -171,7 +172,7 @@ def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
 
 @pytest.mark.parametrize("outer", [True, False])
 def test_an_archive_that_expands_without_measure_is_refused(tmp_path, monkeypatch, outer):
-    monkeypatch.setattr(stream, "LEAST_BYTES", 2**20)
+    monkeypatch.setattr(tarball, "LEAST_BYTES", 2**20)
     path, bomb = tmp_path / "a.tar.gz", gzip.compress(tar([member("zeros", bytes(2**23))]), 9)
     path.write_bytes(bomb if outer else tar([member("x", bomb)]))
     assert rule(path) == "archive.bomb"
@@ -192,12 +193,12 @@ def test_too_many_entries_files_and_texts_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "KEPT_BYTES", 500)
     assert rule(path, lambda _: True) == "archive.bomb"
     monkeypatch.undo()
-    monkeypatch.setattr(stream.Budget, "of", lambda size: stream.Budget(2**30, 20))
+    monkeypatch.setattr(tarball.Budget, "of", lambda size: tarball.Budget(2**30, 20))
     assert rule(path) == "archive.bomb"
 
 
 def test_an_xz_dictionary_of_gibibytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "DICTIONARY_BYTES", 2**20)
+    monkeypatch.setattr(tarball, "DICTIONARY_BYTES", 2**20)
     path = tmp_path / "a.tar.xz"
     path.write_bytes(lzma.compress(bytes(9999), preset=9))
     assert rule(path) == "archive.bomb"

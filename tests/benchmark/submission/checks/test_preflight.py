@@ -12,9 +12,9 @@ from cytosuite.errors import InputError
 PEAK = r"""
 import re, sys
 from pathlib import Path
-from cytosuite.benchmark.submission.checks import stream
+from cytosuite.files import tarball
 from cytosuite.benchmark.submission.checks.preflight import preflight
-stream.LEAST_BYTES = 2**20
+tarball.LEAST_BYTES = 2**20
 found = preflight(Path(sys.argv[1]))
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())  # not the parent's
 print(int(peak[1]) // 1024, *(each.rule for each in found))

@@ -5,6 +5,7 @@ import hashlib
 import io
 import lzma
 import os
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
-from cytosuite.errors import InputError, last_line
-from cytosuite.files import open_regular
+from cytosuite.errors import InputError, last_line, plain
+from cytosuite.files import atomic, open_regular
 
 Compression = Literal["", "gzip", "xz", "zstd", "bzip2"]
 MAGIC: dict[bytes, Compression] = {
@@ -128,7 +129,8 @@ class _Part(io.RawIOBase):
         if self.head:
             data, self.head = self.head[:size], self.head[size:]
             return data
-        data = self.source.take(min(size, self.left))
+        with legible():
+            data = self.source.take(min(size, self.left))
         self.left -= len(data)
         return data
 
@@ -250,6 +252,35 @@ def legible() -> Iterator[None]:
         raise ArchiveError("archive.damaged", f"cannot be read ({last_line(error)})") from None
     except RecursionError:
         raise ArchiveError("archive.damaged", "a chain of headers without a member") from None
+
+
+def unpack(path: Path, folder: Path) -> Path:
+    """Unpack a tarball into a new folder that any user can read, whole or not; else InputError."""
+    try:
+        with atomic(folder) as temporary, opened_tar(path) as stream:
+            temporary.mkdir()
+            for member in members(stream):
+                _unpack_member(member, stream, temporary)
+            for place in (temporary, *temporary.rglob("*")):
+                place.chmod(0o755 if place.is_dir() else 0o644)
+    except ArchiveError as error:
+        raise ArchiveError(error.rule, f"{path}: cannot be unpacked: {error}") from None
+    return folder
+
+
+def _unpack_member(member: tarfile.TarInfo, stream: Forward, folder: Path) -> None:
+    """Write a file or folder below a folder; a size beyond the budget is refused unread."""
+    if member.size > stream.budget.bytes:
+        stream.budget.spend(member.size)
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        reason = f"{plain(member.name, 90)}: expected files and folders, found a link or another"
+        raise ArchiveError("tarball.link", f"{reason}; pack with tar --dereference")
+    with legible():
+        path = folder / tarfile.data_filter(member, os.fspath(folder)).name
+    (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
+    if member.isreg():
+        with path.open("wb") as file:
+            shutil.copyfileobj(_Part(b"", stream, member.size), file, CHUNK)
 
 
 def inner(stream: Forward, head: bytes, size: int) -> Forward | None:
