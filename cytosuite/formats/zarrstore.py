@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Self
@@ -12,11 +11,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
-from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.common import JSON
 from zarr.registry import register_codec
+from zarr.storage import MemoryStore
 
 from cytosuite.errors import InputError
 from cytosuite.formats.zarrarray import CODEC, ZarrEntries, content
@@ -69,70 +69,42 @@ def _decoded(codec: str, data: NDArray[np.uint8], size: int) -> NDArray[np.uint8
 register_codec(CODEC, _BoundedCodec)
 
 
-class _ChunkStore(Store):
+class _ChunkStore(MemoryStore):
     """One array of an image, read only, under a description that was checked."""
-
-    supports_writes = False
-    supports_deletes = False
-    supports_listing = False
 
     def __init__(self, home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> None:
         super().__init__(read_only=True)
         self.home, self.path, self.limit = home, path, limit
         self.metadata = json.dumps(metadata).encode()
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    __hash__ = object.__hash__
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    def get_sync(
+        self,
+        key: str,
+        *,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
         """Return bytes of an entry, None without; InputError for a chunk that is cut."""
+        buffer = (prototype or default_buffer_prototype()).buffer
         if key == "zarr.json":
-            return prototype.buffer.from_bytes(self.metadata)
+            return buffer.from_bytes(self.metadata)
         start, stop = _range(byte_range)
         name = f"{self.path}/{key}" if self.path else key
-        data = await asyncio.to_thread(content, self.home, name, self.limit, start, stop)
+        data = content(self.home, name, self.limit, start, stop)
         if data == b"" or (stop is not None and data is not None and len(data) < stop - start):
             raise InputError(f"{name}: a chunk that is cut")
-        return None if data is None else prototype.buffer.from_bytes(data)
+        return None if data is None else buffer.from_bytes(data)
 
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Return ranges of entries, see `get`."""
-        return [await self.get(key, prototype, part) for key, part in key_ranges]
-
-    async def exists(self, key: str) -> bool:
-        """Return whether an entry exists."""
-        return await self.get(key, default_buffer_prototype()) is not None
-
-    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
-        """Raise the error of a store that is read only."""
-        self._check_writable()
-
-    async def delete(self, key: str) -> None:  # noqa: ARG002
-        """Raise the error of a store that is read only."""
-        self._check_writable()
-
-    def list(self) -> AsyncIterator[str]:
-        """Yield nothing."""
-        return _nothing()  # an image's parts are named in its metadata
-
-    def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
-        """Yield nothing."""
-        return _nothing()
-
-    def list_dir(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
-        """Yield nothing."""
-        return _nothing()
-
-
-async def _nothing() -> AsyncIterator[str]:
-    for name in list[str]():
-        yield name
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Return bytes of an entry, see `get_sync`; threads read side by side."""
+        return await asyncio.to_thread(
+            self.get_sync, key, prototype=prototype, byte_range=byte_range
+        )
 
 
 def _range(request: ByteRequest | None) -> tuple[int, int | None]:
