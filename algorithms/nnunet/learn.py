@@ -2,7 +2,6 @@
 
 import json
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from os import environ
@@ -22,6 +21,7 @@ from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import read_json, write_json
+from cytosuite.files.archive import opened_zip
 from cytosuite.networks.network import device
 
 DATASET = "Dataset001_cytosuite"  # its number is 1
@@ -118,8 +118,8 @@ def _trainer(
 def convert(file: Path, _: Path) -> Learned:
     """Return the model of one fold in a zipped folder of nnU-Net's results; no code of it runs."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            places = [[n for n in archive.namelist() if Path(n).name == name] for name in FILES]
+        with opened_zip(file, names=FILES) as archive:
+            places = [[path for path in archive.members if path.name == name] for name in FILES]
             if [len(matches) for matches in places] != [1, 1, 1]:
                 raise InputError(f"{file.name}: expected one each of {', '.join(FILES)}")
             plans, described, stored = (archive.read(matches[0]) for matches in places)
@@ -132,7 +132,7 @@ def convert(file: Path, _: Path) -> Learned:
             checkpoint["inference_allowed_mirroring_axes"],
             checkpoint["network_weights"],
         )
-    except (zipfile.BadZipFile, ValueError, LookupError, RuntimeError, UnpicklingError) as error:
+    except (ValueError, LookupError, RuntimeError, UnpicklingError) as error:
         raise InputError(f"{file.name}: no model of nnU-Net: {last_line(error)}") from None
 
 

@@ -1,6 +1,5 @@
 """Training of StarDist by its own code, and models that it wrote."""
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.files.archive import opened_zip
 
 CONFIG, THRESHOLDS, WEIGHTS = "config.json", "thresholds.json", "weights_best.h5"
 
@@ -58,12 +58,11 @@ def convert(file: Path, scratch: Path) -> Learned:
     folder = scratch / "model"
     folder.mkdir()
     try:
-        with zipfile.ZipFile(file) as archive:
-            for name in archive.namelist():
-                if (leaf := Path(name).name) in (CONFIG, THRESHOLDS, WEIGHTS):
-                    (folder / leaf).write_bytes(archive.read(name))
-    except zipfile.BadZipFile:
-        raise InputError(f"{expected}, found neither") from None
+        with opened_zip(file, names=(CONFIG, THRESHOLDS, WEIGHTS)) as archive:
+            for member in archive.members:
+                (folder / member.name).write_bytes(archive.read(member))
+    except InputError as error:
+        raise InputError(f"{expected}; {error}") from None
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise InputError(f"{expected}, with {CONFIG} and {WEIGHTS}, found no {name}")

@@ -5,18 +5,20 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from errno import EINVAL
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
 
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic, open_regular
 
 DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can hold
 MOST_MEMBERS = 1000
+MOST_BYTES = 2**34  # of all members together
+DIRECTORY = 2**28  # bytes of a zip file's directory
 MOST_GROWTH = 100  # of a member against its packed size, beyond `SMALL`; weights shrink to a half
 SMALL = 2**20  # bytes
 # Errors of the library for altered bytes.
@@ -40,20 +42,27 @@ class ZipReader:
     """Files in an archive of a stranger, of bounded number and size, by path; else InputError.
 
     Links, encrypted files, paths out of the archive, names that stand twice and files that grow too
-    much are refused.
+    much are refused. Of a program's model only the files of some names count.
     """
 
     def __init__(
-        self, path: Path, stream: BinaryIO, most: int = MOST_MEMBERS, together: int | None = None
+        self,
+        path: Path,
+        stream: BinaryIO,
+        most: int = MOST_MEMBERS,
+        together: int = MOST_BYTES,
+        names: Collection[str] | None = None,
     ) -> None:
         self.path = path
         with self._legible():
-            self.archive = ZipFile(stream)
-        infos = self.archive.infolist()
-        fits = together is None or sum(info.file_size for info in infos) <= together
-        if len(infos) > most or not fits:
-            size = "" if together is None else f" of {together} bytes together"
-            raise InputError(f"{path}: expected at most {most} files{size} in it")
+            self.archive = zip_of(path, stream)
+        infos = [
+            info
+            for info in self.archive.infolist()
+            if names is None or PurePosixPath(info.filename).name in names
+        ]
+        if len(infos) > most or sum(info.file_size for info in infos) > together:
+            raise InputError(f"{path}: expected at most {most} files of {together} bytes together")
         self.members: dict[PurePosixPath, ZipInfo] = {}
         for info in infos:
             name = PurePosixPath(info.filename)
@@ -92,11 +101,25 @@ class ZipReader:
 
 @contextmanager
 def opened_zip(
-    path: Path, most: int = MOST_MEMBERS, together: int | None = None
+    path: Path,
+    most: int = MOST_MEMBERS,
+    together: int = MOST_BYTES,
+    names: Collection[str] | None = None,
 ) -> Iterator[ZipReader]:
     """Open an archive of at most so many files and bytes, see `ZipReader`."""
     with open_regular(path) as stream:
-        yield ZipReader(path, stream, most, together)
+        yield ZipReader(path, stream, most, together, names)
+
+
+def zip_of(path: Path, stream: BinaryIO) -> ZipFile:
+    """Open a zip file; refuse a directory that would fill the memory: entries cost ten times it."""
+    record = _EndRecData(stream)  # as `ZipFile` finds it
+    if record and record[5] > DIRECTORY:
+        raise InputError(
+            f"{path}: a zip file with a directory of {record[5]} bytes; at most {DIRECTORY} "
+            "are read: write larger chunks or fewer files"
+        )
+    return ZipFile(stream)
 
 
 def _unsafe(info: ZipInfo) -> str:

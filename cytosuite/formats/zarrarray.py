@@ -9,16 +9,16 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import ZIP_STORED, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
 from cytosuite.errors import InputError, plain
 from cytosuite.files import TEXT_BYTES, open_regular, parse_json
+from cytosuite.files.archive import zip_of
 from cytosuite.volume.memory import check_room
 
 ENTRIES = 2**21  # chunks of an image
-DIRECTORY = 2**28  # bytes of a zip file's directory
 CODEC = "cytosuite.bounded"  # the name of our decoder, see `cytosuite.formats.zarrstore`
 BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}
 INDEX = {"bytes", "crc32c"}  # codecs of the index of a shard
@@ -67,10 +67,8 @@ def entries(path: Path) -> Iterator[ZarrEntries]:
     if path.is_dir():
         yield partial(_in_folder, path.resolve())
         return
-    with open_regular(path) as stream:
-        _check_directory(stream)
-        with ZipFile(stream) as file:
-            yield partial(_in_zip, file)
+    with open_regular(path) as stream, zip_of(path, stream) as file:
+        yield partial(_in_zip, file)
 
 
 def sizes_of(path: Path) -> Iterator[int]:
@@ -81,17 +79,6 @@ def sizes_of(path: Path) -> Iterator[int]:
     for file in files:
         with suppress(OSError):  # it is of no use to its image
             yield file.stat().st_size
-
-
-def _check_directory(stream: BinaryIO) -> None:
-    """Refuse a zip file with a directory that would fill the memory: entries cost ten times it."""
-    record = _EndRecData(stream)  # as `ZipFile` finds it
-    if record and record[5] > DIRECTORY:
-        raise InputError(
-            f"a zip file with a directory of {record[5]} bytes; at most {DIRECTORY} are read: "
-            "write larger chunks"
-        )
-    stream.seek(0)
 
 
 def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:

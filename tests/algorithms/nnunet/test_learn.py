@@ -148,7 +148,7 @@ def _with_code(content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_text, "no model of nnU-Net: File is not a zip file"),
+        (_text, "cannot be unpacked .File is not a zip file"),
         (broken("dataset.json", _other_classes), "expected one channel and labels"),
         (broken("plans.json", lambda _: b"{"), "no model of nnU-Net"),
         (broken("plans.json", lambda _: b"{}"), "no model of nnU-Net"),

@@ -185,5 +185,5 @@ def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
         tool[1].convert(path, scratch)
     scratch = packed()[1]
     path.write_bytes(b"no zip")
-    with pytest.raises(InputError, match="or a zip of it, found neither"):
+    with pytest.raises(InputError, match="or a zip of it; .* not a zip file"):
         tool[1].convert(path, scratch)

@@ -1,6 +1,7 @@
 """Archives of strangers: only plain files inside come out, and no more of them than they say."""
 
 import stat
+import struct
 import zipfile
 from pathlib import PurePosixPath
 
@@ -59,6 +60,22 @@ def test_a_file_that_grows_without_measure_is_refused(tmp_path):
     path = _zip(tmp_path / "a.zip", bomb, content=bytes(2**22))
     with pytest.raises(InputError, match=r"grows from \d+ to 4194304 bytes"), opened_zip(path):
         pass
+
+
+def test_a_file_is_no_larger_than_the_archive_says(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a": bytes(2**22)})
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 9)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be unpacked"), opened_zip(path) as archive:
+        archive.read(PurePosixPath("a"))
+
+
+def test_only_files_of_some_names_count(tmp_path):
+    bomb = _member("b", compress_type=zipfile.ZIP_DEFLATED)
+    path = _zip(tmp_path / "a.zip", _member("deep/a"), bomb, content=bytes(2**22))
+    with opened_zip(path, names=["a"]) as archive:
+        assert list(map(str, archive.members)) == ["deep/a"]
 
 
 def test_an_encrypted_file_and_too_many_are_refused(tmp_path):

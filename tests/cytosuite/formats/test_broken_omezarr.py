@@ -11,7 +11,8 @@ import pytest
 from numcodecs import Zstd
 
 from cytosuite.errors import InputError
-from cytosuite.formats import header, read, slabs, write, zarrarray
+from cytosuite.files import archive
+from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
 ONE = Volume(np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7), (2.0, 0.5, 0.4))
@@ -209,6 +210,6 @@ def test_a_zip_file_that_is_packed_or_has_a_huge_directory_is_refused(tmp_path, 
     with pytest.raises(InputError, match="expected entries that are stored as they are"):
         read(path)
     np.testing.assert_array_equal(read(_zip(tmp_path / "b.ozx")).array, ONE.array)
-    monkeypatch.setattr(zarrarray, "DIRECTORY", 100)
+    monkeypatch.setattr(archive, "DIRECTORY", 100)
     with pytest.raises(InputError, match="a zip file with a directory of .* at most 100 are read"):
         read(_zip(tmp_path / "a.ozx"))
