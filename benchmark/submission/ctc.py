@@ -15,10 +15,10 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
 from cytosuite.formats import header, read
-from cytosuite.metrics.tracks.lineage import Track
-from cytosuite.metrics.tracks.track_folder import LARGEST, write_sequence
+from cytosuite.metrics.tracks.track_folder import write_sequence
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Array, Labels
 from cytosuite.bodies.stars import Stars
+from cytosuite.contract.tracks import Track
 from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import annotate, draw_population, place, populate
@@ -16,7 +17,6 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import need_folder
 from cytosuite.formats import write
-from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, seed_of
 

@@ -13,22 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
 
 LISTED = 20  # problems shown in one message
 
 Labels = NDArray[np.uint64]
 Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One cell from its first to its last frame."""
-
-    label: int  # its label in every frame from `begin` to `end`, at least 1
-    begin: int  # first and last frame, both included, counted from 0
-    end: int
-    parent: int = 0  # label of the track it comes from, by division or after a gap; 0 for none
 
 
 class Frames(Protocol):

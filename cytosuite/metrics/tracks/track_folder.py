@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, read_text
 from cytosuite.metrics.metric import metrics_of
-from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
+from cytosuite.metrics.tracks.lineage import Frames, Mask, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
 from cytosuite.volume import Volume
 
-LARGEST = 65535  # labels are 16-bit numbers
 MOST_FRAMES = 100_000
-NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
 MARKERS, RESULT = "TRA/man_track", "mask"
 WHOLE = re.compile(r"man_seg(\d+)\.tif$")
 PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tif$")
@@ -169,29 +168,7 @@ def _read_table(path: Path) -> tuple[list[Track], list[str]]:
         lines = read_text(path).splitlines()
     except InputError as error:
         return [], [str(error).removeprefix(plain(f"{path}:")).strip()]
-    if len(lines) > LARGEST:
-        return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]
-    tracks, problems = [], []
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
-            continue
-        try:
-            label, begin, end, parent = (_whole(word) for word in words)
-        except ValueError:
-            problems.append(f"line {number}: expected whole numbers L B E P, found {line!r}")
-            continue
-        if label > LARGEST:
-            problems.append(f"label {label}: over {LARGEST}")
-        tracks.append(Track(label, begin, end, parent))
-    return tracks, problems
-
-
-def _whole(word: str) -> int:
-    """Return a whole number of at most ten digits."""
-    if not NUMBER.fullmatch(word):
-        raise ValueError(word)
-    return int(word)
+    return tracks_of(lines)
 
 
 def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]]:
