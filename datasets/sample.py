@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cytosuite.contract.tracks import Track
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
 
@@ -15,7 +16,7 @@ Value = Mapping[str, Any]  # the object of a JSON socket
 class Sample:
     """One generated case: volumes by the slug of their socket; conditions break results down."""
 
-    sockets: Mapping[str, Volume | Value]
+    sockets: Mapping[str, Volume | Value | list[Track]]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)  # flat, drawn and measured
     extras: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
     conditions: Mapping[str, Scalar] = field(default_factory=dict)

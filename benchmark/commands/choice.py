@@ -228,11 +228,11 @@ def decide(
     unable: Unable,
 ) -> Decision:
     """Return the choice for an image, the same as `apply` makes."""
-    files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].is_json}
+    files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].is_file}
     sample = load(replace(item, files=files), options.spacing, options.metadata)
     main = next(image for image in sample.sockets.values() if isinstance(image, Volume))
     stated = sample.sockets.get(ACQUISITION.slug)
-    settings = acquisition(main) if stated is None or isinstance(stated, Volume) else stated
+    settings = stated if isinstance(stated, dict) else acquisition(main)
     volume = described(main, settings, item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume) | folder_of(item.image)

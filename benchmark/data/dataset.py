@@ -16,7 +16,7 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
-from cytosuite.contract.interface import in_files, write_case
+from cytosuite.contract.interface import TABLE, in_files, write_case, write_value
 from cytosuite.contract.manifest import (
     MOST_BYTES,
     MOST_CASES,
@@ -97,7 +97,7 @@ class Case:
     def socket(self, slug: str) -> Path | None:
         """Return the file, or folder of OME-Zarr, of a socket; None where the case has none."""
         places = [self.path(slug, suffix) for suffix in CASE_SUFFIXES]
-        places.append(self.folder / "sockets" / f"{slug}.json")
+        places += [self.folder / "sockets" / f"{slug}{suffix}" for suffix in (".json", TABLE)]
         return next((path for path in places if path.exists()), None)
 
     def inputs(self, task: Task) -> dict[str, Path]:
@@ -303,7 +303,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         if first is not None:
             values.setdefault(ACQUISITION.slug, acquisition(first))
         for slug, value in values.items():
-            write_json(temporary / "sockets" / f"{slug}.json", value)
+            suffix = TABLE if isinstance(value, list) else ".json"
+            write_value(temporary / "sockets" / f"{slug}{suffix}", value)
         for name, volume in sample.extras.items():
             place = temporary / "extras" / name / f"{case.name}{case_suffix(volume)}"
             write(place, volume)

@@ -181,7 +181,7 @@ def place_of(socket: Socket, place: Place | None) -> tuple[str, str]:
     """Return slug and path of a socket for a container, our own where it names none."""
     if place is None:
         return socket.slug, socket.relative_path
-    default = f"{place.slug}.json" if socket.is_json else f"images/{place.slug}"
+    default = f"{place.slug}.json" if socket.is_file else f"images/{place.slug}"
     return place.slug, place.path or default
 
 
@@ -248,7 +248,7 @@ def write_external_case(folder: Path, case_input: Path, external: ExternalImage)
         place = (inputs or {}).get(socket.slug)
         slug, path = place_of(socket, place)
         image = entry["image"]
-        if socket.is_json:
+        if socket.is_file:
             write_json(folder / path, entry["value"])
         else:
             (source,) = image_files(case_input / socket.relative_path)

@@ -121,7 +121,7 @@ def write_objects(
     truth = readers["truth"]()
     spacing = spacing or truth.spacing
     labels = Volume(truth.array, spacing, truth.axes)
-    prediction = readers["prediction"]() if "prediction" in readers else emptied(truth)
+    prediction: Any = readers["prediction"]() if "prediction" in readers else emptied(truth)
     sides = {"truth": lambda: labels, "prediction": lambda: labels.like(prediction.array)}
     table = (
         answer.evidence.get(OVERLAP)

@@ -17,6 +17,7 @@ from cytosuite.benchmark.runs.record import grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
+from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.index import Item
@@ -200,7 +201,10 @@ def write_applied(
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
-        if socket.is_json:
+        if socket.kind == "tracks":
+            write_tracks(folder / f"{item.name}-{socket.slug}{source.suffix}", read_tracks(source))
+            continue
+        if socket.is_file:
             write_json(folder / f"{item.name}{more}-{socket.slug}.json", read_json(source))
             if number == 0 and socket.kind == "points":
                 points = read_points(source, image.spacing)
@@ -213,14 +217,14 @@ def write_applied(
         write(output_of(folder, item, more), shown, as_json=socket.stack)
         if number == 0:
             facts["sha256"] = digest_of(output_of(folder, item))
-        if number == 0 and socket.kind == "labels":
+        if number == 0 and socket.kind == "labels" and not socket.movie:
             from cytosuite.benchmark.results.objects import write_objects
 
             try:
                 write_objects(folder / f"{item.name}{OBJECTS}", output, image)
             except InputError as error:
                 facts["objects_table"] = f"lacks this image: {error}"
-        if number == 0 and socket.kind == "labels" and options.rois:
+        if number == 0 and socket.kind == "labels" and options.rois and not socket.movie:
             try:
                 write_rois(rois := folder / f"{item.name}{ROIS}", output)
                 facts["rois_sha256"] = file_digest(rois)
@@ -232,7 +236,7 @@ def write_applied(
             write_result(folder / f"{item.name}.png", image, output, socket.kind)
     write_json(folder / f"{item.name}.json", facts)
     put(folder, options.out, item)
-    objects = f"{facts['objects']} objects, " if "objects" in facts else ""
+    objects = "".join(f"{facts[n]} {n}, " for n in ("objects", "tracks") if n in facts)
     words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
     words += f"; without ROIs: {facts['rois_missing']}" if "rois_missing" in facts else ""
@@ -270,7 +274,7 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     facts: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
         numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
-        facts["objects"] = len(numbers - {0})
+        facts["tracks" if socket.movie else "objects"] = len(numbers - {0})
     return facts
 
 

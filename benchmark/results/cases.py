@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from cytosuite.benchmark.results import answers, controls, facts, objects
 from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, read_record
-from cytosuite.contract.tasks import LABELS, Task
+from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
+from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest
 from cytosuite.formats import header, read
@@ -31,7 +32,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
-    kind = task.main_output.kind if task.main_output is not None else "json"
+    kind = _kind(task)
     judged = case.min_object_voxels if kind == "labels" else 0, case.radius_um
     places = (
         None
@@ -117,14 +118,23 @@ def case_readers(case: Case, task: Task) -> dict[str, facts.AnswerReader | None]
         "labels": case.socket(LABELS.slug),
     }
     main = paths["image"]
-    readers = {
+    readers: dict[Path, facts.AnswerReader] = {
         path: facts.once_points(path, main)
         if path.suffix == ".json" and path != main
         else facts.once(path)
         for path in paths.values()
         if path is not None
     }
+    true, table = paths["truth"], case.socket(TRACKS.slug)
+    if true is not None and table is not None and _kind(task) == "tracks":
+        readers[true] = cache(partial(facts.read_movie, true, table))
     return {name: readers[path] if path else None for name, path in paths.items()}
+
+
+def _kind(task: Task) -> Kind:
+    """Return the kind of the answers that are scored."""
+    output = task.main_output
+    return "json" if output is None else "tracks" if output.movie else output.kind
 
 
 def _extent(image: NDArray[Any]) -> float:
@@ -152,6 +162,9 @@ def _decoded(
             decoded = facts.once_points(path, image)()
             return record, lambda: decoded
         volume = read(path)
+        if expected in (None, volume.shape) and _kind(task) == "tracks":
+            movie = facts.Movie(volume, read_tracks(folder / record.outputs[TRACKS.slug]))
+            return record, lambda: movie
         if expected in (None, volume.shape):
             return record, lambda: volume.channels[0]
         problem = f"{path.name}: expected shape {expected}, found {volume.shape}"

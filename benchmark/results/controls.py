@@ -5,9 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from cytosuite.benchmark.results.facts import AnswerReader, Reader
+from cytosuite.benchmark.results.facts import AnswerReader, Movie, Reader
 from cytosuite.contract.points import Points
+from cytosuite.contract.tracks import Track
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
 from cytosuite.volume import Volume
@@ -25,17 +28,48 @@ def control_answer(
         return truth
     if control == "blank" and truth is not None:
         return lambda: emptied(truth())
+    if control == "nearest" and truth is not None:
+        return lambda: nearest(truth())
     if control == "identity" and image is not None:
         fits = truth is None or truth().array.shape == image().shape
         return image if fits else None
     return None
 
 
-def emptied(truth: Volume | Points) -> Volume | Points:
-    """Return zeros in place of an image, no points in place of points."""
+def emptied(truth: Volume | Points | Movie) -> Volume | Points | Movie:
+    """Return zeros in place of an image, no points or tracks in place of these."""
+    if isinstance(truth, Movie):
+        array = blank(truth.labels.array)
+        return replace(truth, labels=truth.labels.like(array), tracks=[])
     if isinstance(truth, Points):
         return Points(truth.array[:0], truth.spacing)
     return replace(truth, array=blank(truth.array))
+
+
+def nearest(movie: Movie) -> Movie:
+    """Return the cells of a movie, each as the nearest of the frame before, without divisions."""
+    labels = np.zeros(movie.labels.shape, np.uint32)
+    tracks: list[Track] = []
+    before = np.zeros((0, len(movie.spacing)))
+    names = np.zeros(0, np.int64)
+    for frame, image in enumerate(movie.labels.array):
+        present = np.unique(image[image > 0])
+        places = ndimage.center_of_mass(image > 0, image, present)
+        places = np.array(places).reshape(len(present), -1) * movie.spacing
+        former = np.full(len(present), -1)
+        if len(before) and len(places):
+            near = cKDTree(before).query(places)[1]
+            mutual = cKDTree(places).query(before)[1][near] == np.arange(len(places))
+            former[mutual] = names[near[mutual]]
+        for cell in np.flatnonzero(former < 0).tolist():
+            tracks.append(Track(len(tracks) + 1, frame, frame))
+            former[cell] = len(tracks)
+        for name in former.tolist():
+            tracks[name - 1] = replace(tracks[name - 1], end=frame)
+        table = np.zeros(int(image.max(initial=0)) + 1, np.uint32)
+        table[present] = former
+        labels[frame], before, names = table[image], places, former
+    return Movie(replace(movie.labels, array=labels), tracks)
 
 
 def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:

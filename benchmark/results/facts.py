@@ -7,16 +7,41 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite.contract.points import Points, read_points
+from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.folders.masks import Source, read_labels
-from cytosuite.formats import header
+from cytosuite.formats import header, read
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.metrics.realism.edges import EdgeSettings
 from cytosuite.metrics.realism.scene import Scene
+from cytosuite.metrics.tracks.lineage import TrackedSequence
 from cytosuite.volume import Volume
 
 Reader = Callable[[], Volume]
 AnswerReader = Callable[[], Any]  # of a truth or an answer: a Volume, or Points
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Movie:
+    """Labels that cells keep over time, and their tracks."""
+
+    labels: Volume  # T (Z) Y X
+    tracks: Sequence[Track]
+
+    @property
+    def array(self) -> TrackedSequence:
+        """The sequence that metrics take."""
+        return TrackedSequence(self.tracks, self.labels.array)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Voxel size, µm."""
+        return self.labels.spacing
+
+
+def read_movie(labels: Path, table: Path) -> Movie:
+    """Return a movie from its two files."""
+    return Movie(read(labels), read_tracks(table))
 
 
 def once(path: Source, group: str = "") -> Reader:

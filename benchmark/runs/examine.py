@@ -168,7 +168,7 @@ def _inside(socket: Socket, name: str) -> Path:
     place = Path(socket.relative_path)
     if Path(name).name != name:
         raise BadOutput(BAD, f"{socket.relative_path}: no name of a file: {name}")
-    return place if socket.is_json else place / name
+    return place if socket.is_file else place / name
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.store.integrity import is_whole, seal
+from cytosuite.contract.interface import TABLE
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, link, write_json
@@ -84,8 +85,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
         for slug, path in {**sockets, **files}.items():
             if path is None:
                 continue
-            if path.suffix == ".json":
-                link(temporary / "sockets" / f"{slug}.json", path)
+            if path.suffix in {".json", TABLE}:
+                link(temporary / "sockets" / f"{slug}{path.suffix}", path)
             elif is_image(path):
                 link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:

@@ -202,11 +202,11 @@ def keep_outputs(
         suffix = source.suffix.lower()
         usual = suffix in IMAGE_SUFFIXES
         place = f"output/{socket.relative_path}"
-        if not socket.is_json:
+        if not socket.is_file:
             place += f"/{name}{suffix if usual else '.tif'}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         places[socket.slug] = place
-        if socket.is_json or (
+        if socket.is_file or (
             usual and (geometry is None or same_spacing(header(source), geometry))
         ):
             source.rename(folder / place)

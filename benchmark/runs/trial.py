@@ -12,11 +12,10 @@ from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.engines.outcome import Limits, Session
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.validate import BadOutput, check
-from cytosuite.contract.interface import write_case
+from cytosuite.contract.interface import read_value, write_case
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError
-from cytosuite.files import read_json
 from cytosuite.formats import header, read
 
 TIMEOUT_S = 120.0  # of a case of a few thousand voxels
@@ -65,12 +64,12 @@ def _case(
         raise _FailedCaseError(f"{done.status}: {done.message}", done.exit_code)
     main = next(socket for socket in task.inputs if socket.slug in inputs)
     place = folder / "input" / main.relative_path
-    geometry = header(place if main.is_json else place / "example.tif")
+    geometry = header(place if main.is_file else place / "example.tif")
     outputs: dict[str, Any] = {}
     try:
         for socket in task.outputs:
             if (path := check(raw, socket, geometry)) is not None:
-                outputs[socket.slug] = read_json(path) if socket.is_json else read(path)
+                outputs[socket.slug] = read_value(path) if socket.is_file else read(path)
     except BadOutput as finding:
         raise _FailedCaseError(f"{finding.status}: {finding}", 1) from None
     return outputs

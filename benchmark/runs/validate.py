@@ -11,11 +11,14 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import Socket
+from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json, write_json
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
+from cytosuite.metrics.tracks.lineage import refuse, row_problems
+from cytosuite.metrics.tracks.track_folder import MOST_FRAMES
 from cytosuite.volume import Header, Volume
 
 JSON_BYTES = 32 * 2**20
@@ -45,7 +48,9 @@ def check(
     is written, and the voxel size does not count.
     """
     place = folder / socket.relative_path
-    if socket.is_json:
+    if socket.kind == "tracks":
+        return _check_tracks(place, socket)
+    if socket.is_file:
         spacing = (1.0,) * 3 if geometry is None else geometry.spacing
         if files:
             _write_points(place, spacing)
@@ -140,6 +145,19 @@ def _check_json(
             points_of(value, spacing)
         except InputError as error:
             raise BadOutput("bad output", f"{socket.relative_path}: {error}") from None
+    return path
+
+
+def _check_tracks(path: Path, socket: Socket) -> Path:
+    """Return a table of tracks whose rows do not contradict each other."""
+    if not path.is_file():
+        raise BadOutput("missing output", f"{socket.relative_path}: expected a table of tracks")
+    if path.stat().st_size > JSON_BYTES:
+        raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
+    try:
+        refuse([*row_problems(read_tracks(path), MOST_FRAMES)], "a bad table")
+    except InputError as error:
+        raise BadOutput("bad output", str(error).replace(str(path), path.name)) from None
     return path
 
 

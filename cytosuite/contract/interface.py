@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.contract.metadata import acquisition, described
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
+from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
@@ -27,6 +28,7 @@ from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.pieces import from_lowest, slabs
 
 LARGEST = 1e15  # grey value
+TABLE = ".csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
         if socket.kind == "canvas":
             files[socket.slug] = path
-        elif socket.is_json:
+        elif socket.is_file:
             if (value := _value(path, socket)) is not None:
                 values[socket.slug] = value
         elif (file := _only_image(path, socket)) is not None:
@@ -105,10 +107,23 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
         )
     for slug, output in outputs.items():
         path = folder / sockets[slug].relative_path
-        if sockets[slug].is_json:
-            write_json(path, output.document() if isinstance(output, Points) else output)
+        if sockets[slug].is_file:
+            write_value(path, output)
         else:
             write(path / f"{inputs.name}{inputs.suffix}", output, as_json=sockets[slug].stack)
+
+
+def write_value(path: Path, value: Any) -> None:  # noqa: ANN401 - of any socket
+    """Write the value of a socket that is a file: JSON, or a table of tracks."""
+    if path.suffix == TABLE:
+        write_tracks(path, value)
+    else:
+        write_json(path, value.document() if isinstance(value, Points) else value)
+
+
+def read_value(path: Path) -> Any:  # noqa: ANN401 - of any socket
+    """Return the value of a socket that is a file, see `write_value`."""
+    return read_tracks(path) if path.suffix == TABLE else read_json(path)
 
 
 def in_files(sockets: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +143,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     listed: list[dict[str, Any]] = []
     for socket in (socket for socket in task.inputs if socket.slug in values):
         value, path = values[socket.slug], folder / socket.relative_path
-        json_kind = socket.is_json
+        json_kind = socket.is_file
         place = {
             "slug": socket.slug,
             "title": socket.title,

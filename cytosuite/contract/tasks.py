@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["image", "labels", "points", "canvas", "json"]
+Kind = Literal["image", "labels", "points", "tracks", "canvas", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Socket:
     slug: str  # lower case with hyphens
     # ``image``: intensities; ``labels``: integers, 0 is background, as an ordinary image, since the
     # platform's 8-bit segmentation sockets cannot hold instances; ``points``: its multiple points,
-    # see `cytosuite.contract.points`; ``canvas``: a request for an image, JSON in files and an
+    # see `cytosuite.contract.points`; ``tracks``: a table of the tracks of a movie, CSV, see
+    # `cytosuite.contract.tracks`; ``canvas``: a request for an image, JSON in files and an
     # empty image in memory, see `cytosuite.formats.request`; ``json``: any object.
     kind: Kind
     title: str  # name for readers
@@ -25,11 +26,12 @@ class Socket:
     # Files follow Fuse My Cells: stored as z, y, x, and TIFF outputs described in JSON.
     stack: bool = False
     course: bool = False  # of an output: it has a further axis, the steps of its making
+    movie: bool = False  # its first axis is time
 
     @property
-    def is_json(self) -> bool:
-        """Whether the socket is a JSON file, else an image in a folder."""
-        return self.kind in ("points", "canvas", "json")
+    def is_file(self) -> bool:
+        """Whether the socket is a file of its own, JSON or a table, else an image in a folder."""
+        return self.kind in ("points", "tracks", "canvas", "json")
 
     @property
     def is_volume(self) -> bool:
@@ -39,12 +41,15 @@ class Socket:
     @property
     def platform_kind(self) -> str:
         """Kind of the socket in the words of the platform."""
-        return {"points": "Multiple points", "json": "Anything"}.get(self.kind, "Image")
+        kinds = {"points": "Multiple points", "tracks": "CSV file", "json": "Anything"}
+        return kinds.get(self.kind, "Image")
 
     @property
     def relative_path(self) -> str:
         """Place of the socket below ``/input`` or ``/output``."""
-        return f"{self.slug}.json" if self.is_json else f"images/{self.folder or self.slug}"
+        if self.kind == "tracks":
+            return f"{self.slug}.csv"
+        return f"{self.slug}.json" if self.is_file else f"images/{self.folder or self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,11 @@ SAMPLED_NUCLEI = Socket(
     optional=True,
     becomes=LABELS.slug,
 )
+MOVIE = Socket("microscopy-movie", "image", "Microscopy movie", movie=True)
+# Of each frame alone: a cell may have another number in each.
+FRAME_LABELS = Socket("frame-labels", "labels", "Labels of each frame", optional=True, movie=True)
+TRACKED = Socket("tracked-labels", "labels", "Labels that cells keep over time", movie=True)
+TRACKS = Socket("tracks", "tracks", "Tracks")
 VIEW = "fluorescence-lightsheet-3d-microscopy"  # exact slug and folder of Fuse My Cells
 VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
 
@@ -85,6 +95,9 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     {
         "segment": Task("segment", "Instance segmentation", (IMAGE, ACQUISITION), (LABELS,)),
         "detect": Task("detect", "Detection of points", (IMAGE, ACQUISITION), (POINTS,)),
+        "track": Task(
+            "track", "Tracking of cells", (MOVIE, FRAME_LABELS, ACQUISITION), (TRACKED, TRACKS)
+        ),
         "enhance": Task(
             "enhance",
             "Image enhancement",

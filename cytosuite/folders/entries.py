@@ -100,3 +100,15 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     if there and (suffix in MODULES or suffix in READABLE):
         return None
     return f"no reader for {suffix}: save as OME-TIFF" if suffix in FOREIGN else "no image"
+
+
+def first_channels(listing: Entries) -> Entries:
+    """Return the images of nnU-Net, ``<case>_0000``, by case; their further channels are none."""
+    images, skipped = dict[str, Path](), dict(listing.skipped)
+    for key, path in listing.images.items():
+        case, sign, number = key.rpartition("_")
+        if not sign or number == "0000":
+            images[case or key] = path
+        else:
+            skipped[path.name] = "a further channel"
+    return Entries(images, skipped)

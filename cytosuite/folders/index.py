@@ -16,7 +16,7 @@ from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Scalar
 from cytosuite.folders.conditions import FILE, read_conditions
-from cytosuite.folders.entries import Entries, entries, summary
+from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
@@ -28,7 +28,7 @@ from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug
-SYNTHESIS = TASKS["synthesise"]
+SYNTHESIS, TRACKING = TASKS["synthesise"], TASKS["track"]
 PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 SOCKETS: Mapping[str, Socket] = {
@@ -190,7 +190,8 @@ def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
     """Yield items with the wanted part; for every frame, each of an image without truth is one."""
     part = replace(part, stains=tuple(CHANNELS) if task == "segment" else ())
     for item in items:
-        alone = part.frame != EVERY or SOCKETS[item.socket].stack or OUTPUTS & item.files.keys()
+        whole = SOCKETS[item.socket].stack or SOCKETS[item.socket].movie
+        alone = part.frame != EVERY or whole or OUTPUTS & item.files.keys()
         last = 0 if alone else frames(item.image, part) - 1
         numbers = [f"{number:0{len(str(last))}d}" for number in range(last + 1)]
         for frame in numbers if last else [part.frame if alone else None]:
@@ -268,7 +269,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     others = entries(folder, named if room is None else {*named, room.name})
     if room is not None:
         images = entries(room, recursive=recursive)
-        images = _first_channels(images) if room.name.lower() == NNUNET else images
+        images = first_channels(images) if room.name.lower() == NNUNET else images
         main = _main_socket(rooms, task, images)
         cases = _matched(room, images, main, rooms, recursive, beside=beside)
         if any(path.name.lower() == CLASSES for path in rooms.values()):
@@ -279,14 +280,17 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     if sequences:
         ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
         candidates = {k: v for k, v in _candidates(others).items() if not ours.fullmatch(k)}
-        return _with_skipped(_sequences(sequences), candidates)
+        read = _movies if task == TRACKING.name else _sequences
+        return _with_skipped(read(sequences), candidates)
     images = entries(folder, named, recursive=recursive)
     if images.images:
-        main = _main_socket(rooms, task, images)
+        main, first = _main_socket(rooms, task, images), next(iter(images.images.values()))
+        if task == TRACKING.name and frames(first, Part()) == 1:
+            return _movies([folder])
         return _matched(folder, images, main, rooms, recursive, beside=beside)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
-        if not socket.is_json and socket.slug in rooms:
+        if not socket.is_file and socket.slug in rooms:
             room = rooms.pop(socket.slug)
             images = entries(room, recursive=recursive)
             cases = _matched(room, images, socket.slug, rooms, recursive, beside=beside)
@@ -310,7 +314,7 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     for home in homes:
         files = {path.parent.name: path for path in sorted(home.glob("sockets/images/*/[!.]*"))}
         files = {slug: path for slug, path in files.items() if slug in SOCKETS}
-        files |= {path.stem: path for path in home.glob("sockets/*.json") if path.stem in SOCKETS}
+        files |= {path.stem: path for path in home.glob("sockets/*.*") if path.stem in SOCKETS}
         main = next((slug for slug in mains if slug in files), None)
         if main is None:
             raise InputError(f"{home}: expected {' or '.join(mains)}, found {', '.join(files)}")
@@ -349,18 +353,6 @@ def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Pat
         if room is not None:
             rooms[slug] = room
     return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
-
-
-def _first_channels(listing: Entries) -> Entries:
-    """Return the images of nnU-Net, ``<case>_0000``, by case; their further channels are none."""
-    images, skipped = dict[str, Path](), dict(listing.skipped)
-    for key, path in listing.images.items():
-        case, sign, number = key.rpartition("_")
-        if not sign or number == "0000":
-            images[case or key] = path
-        else:
-            skipped[path.name] = "a further channel"
-    return Entries(images, skipped)
 
 
 def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -> str:
@@ -434,10 +426,11 @@ def _matched(
 
 def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
-    if SOCKETS[slug].is_json:
+    if SOCKETS[slug].is_file:
         homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]
         points = SOCKETS[slug].kind == "points"
-        files = (tables_of(home) if points else home.glob("*.json") for home in homes)
+        pattern = f"*{Path(SOCKETS[slug].relative_path).suffix}"
+        files = (tables_of(home) if points else home.glob(pattern) for home in homes)
         paths = sorted(chain.from_iterable(files))
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
         keys = [unicodedata.normalize("NFC", name) for name in names]
@@ -458,6 +451,15 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
     if orphans:
         notes.append(f"{len(orphans)} {noun} files have no image (first: {plain(orphans[0])}).")
     return notes
+
+
+def _movies(sequences: Sequence[Path]) -> FolderIndex:
+    """Return Cell Tracking Challenge sequences as movies, with the truth of their markers."""
+    main, truth = TRACKING.inputs[0].slug, TRACKING.outputs[0].slug
+    pairs = [(path, path.with_name(f"{path.name}_GT")) for path in sequences]
+    items = [Item(p.name, p, {truth: t} if t.is_dir() else {}, socket=main) for p, t in pairs]
+    note = "SEG is computed on the tracking markers (TRA), not on the segmentation masks (SEG)."
+    return FolderIndex(tuple(items), (note,) if any(item.files for item in items) else ())
 
 
 def _sequences(sequences: Sequence[Path]) -> FolderIndex:

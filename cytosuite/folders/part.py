@@ -76,8 +76,13 @@ def _chosen(
     raise InputError(f"{path}: found {choices}, and not {choice}; see {option}")
 
 
-def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = False) -> Volume:
-    """Return one channel and frame; `colours` are channels, or their mean with a warning."""
+def read_part(
+    path: Path, part: Part, *, stack: bool = False, colours: bool = False, movie: bool = False
+) -> Volume:
+    """Return one channel, and one frame unless it is a movie.
+
+    Colours are channels, or their mean with a warning.
+    """
     whole: Volume | None = None
     names = channels(path, part.scene)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
@@ -94,7 +99,8 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
     pick = {}
     if part.channel != EVERY and not grey:
         pick["C"] = part.channel_of(path, names if len(names) == count else [""] * count)
-    pick["T"] = part.frame_of(path, sizes.get("T", 1))
+    if not movie:
+        pick["T"] = part.frame_of(path, sizes.get("T", 1))
     held = {axis: number for axis, (number, _) in pick.items() if axis in sizes}
     if grey:
         tints = [{**held, "C": number} for number in range(len(COLOURS))]

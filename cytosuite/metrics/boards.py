@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
-Control = Literal["oracle", "blank", "identity", "real"]
+Control = Literal["oracle", "blank", "nearest", "identity", "real"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
@@ -18,7 +18,8 @@ class Board:
     # names of the metrics that algorithms are ranked by, where their evidence is known
     primary: tuple[str, ...]
     # answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
-    # ``identity``, the main input; ``real``, one half of the reference set against the other
+    # ``nearest``, the true cells linked to the nearest ones; ``identity``, the main input;
+    # ``real``, one half of the reference set against the other
     controls: tuple[Control, ...]
     # names of metrics of the families that are not shown: they suit another kind of truth
     without: tuple[str, ...] = ()
@@ -28,6 +29,9 @@ BOARDS: Mapping[str, Board] = MappingProxyType(
     {
         "segment": Board(("labels",), ("SEG", "DET"), ("oracle", "blank"), ("DET_NFP",)),
         "detect": Board(("points",), ("F1", "F1_area"), ("oracle", "blank")),
+        "track": Board(
+            ("tracks",), ("TRA", "SEG", "LNK"), ("oracle", "blank", "nearest"), ("DET_NFP",)
+        ),
         "enhance": Board(
             ("images", "realism"),
             ("SSIM", "patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),

@@ -139,7 +139,7 @@ def results(out: Path, name: str) -> tuple[dict[str, Any], list[LayerData]]:
     layers = []
     for number, socket in enumerate(TASKS[algorithms()[record["algorithm"]].task].outputs):
         more = f"-{socket.slug}" if number else ""
-        end = f"-{socket.slug}.json" if socket.is_json else ".tif"
+        end = f"-{socket.slug}.json" if socket.is_file else ".tif"
         path = out / f"{name}{more}{end}"
         if socket.kind in ("image", "labels", "points") and path.is_file():
             layers.append(layer_of(path, socket.kind, f"{title}{more}", record["spacing_um"]))

@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.metadata import acquisition, channel_of, described, study_of
 from cytosuite.contract.spacing import text, warned
-from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, VIEW
+from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, TRACKED, TRACKS, VIEW
+from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar, read_json
+from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
 from cytosuite.folders.part import EVERY, MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
-from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
+from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_image, is_large
+from cytosuite.metrics.tracks.track_folder import read_sequence
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.pieces import extremes
 
@@ -69,7 +72,7 @@ def load(
         socket, main = LABELS.slug, warned(replace(main, array=array), line)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
-    sockets: dict[str, Volume | Value] = {socket: main, **values}
+    sockets: dict[str, Volume | Value | list[Track]] = {socket: main, **values}
     paths: dict[str, Source] = {socket: item.image, **item.files}
     masks: dict[str, Any] = {}
     for slug, path in item.files.items():
@@ -78,6 +81,8 @@ def load(
             sockets[slug] = _like(main, path, slug, labels.volume.array)
             masks = {"counts": labels.counts, "classes": labels.classes}
             masks["overlap"] = path.rules.overlap
+        elif slug in {TRACKED.slug, TRACKS.slug} and not is_image(path):
+            sockets |= _tracked(main, path)
         elif SOCKETS[slug].kind == "points":
             sockets[slug] = read_annotated(path, main.spacing).document()
         elif slug in OUTPUTS and slug not in values:
@@ -112,9 +117,12 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
     part = replace(item.part, stains=(channel_of(stain) or stain,)) if stain else item.part
     with at(path):
         image = described(_read(path, slug, part), entries, name)
-    if image.axes.lstrip("C" if part.channel == EVERY else "") not in {"YX", "ZYX"}:
+    movie = SOCKETS[slug].movie
+    axes = image.axes.replace("C" if part.channel == EVERY else "", "")
+    if axes not in {f"{'T' * movie}{space}" for space in ("YX", "ZYX")}:
+        kind = "a movie in 2D or 3D" if movie else "a 2D or 3D image"
         raise InputError(
-            f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes {image.axes}"
+            f"{path}: expected {kind}, found shape {image.shape} with axes {image.axes}"
         )
     if image.array.size == 0:
         raise InputError(f"{path}: the image is empty, shape {image.shape}")
@@ -123,9 +131,26 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
 
 def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
+    socket = SOCKETS[slug]
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
-    return read_part(path, part, stack=SOCKETS[slug].stack, colours=slug not in OUTPUTS)
+    if socket.movie and not is_image(path):
+        return _joined(path, part)
+    return read_part(
+        path, part, stack=socket.stack, colours=slug not in OUTPUTS, movie=socket.movie
+    )
+
+
+def _joined(folder: Path, part: Part) -> Volume:
+    """Return the images of a folder, by name, as the frames of a movie."""
+    paths = list(entries(folder).images.values())
+    if not paths:
+        raise InputError(f"{folder}: expected a frame per file, found no image")
+    frames = [read_part(path, part) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if frame.shape != frames[0].shape:
+            raise InputError(f"{path}: expected the shape {frames[0].shape}, found {frame.shape}")
+    return replace(frames[0], array=np.stack([f.array for f in frames]), axes=f"T{frames[0].axes}")
 
 
 def _like(main: Volume, path: Source, slug: str, array: NDArray[Any]) -> Volume:
@@ -137,6 +162,15 @@ def _like(main: Volume, path: Source, slug: str, array: NDArray[Any]) -> Volume:
             f"{path}: {noun} must have the image's shape {main.shape}, found {array.shape}"
         )
     return Volume(array, main.spacing, main.axes)
+
+
+def _tracked(main: Volume, path: Path) -> dict[str, Volume | list[Track]]:
+    """Return the tracks in a table, or those in a folder with the labels of all frames."""
+    if path.is_file():
+        return {TRACKS.slug: read_tracks(path)}
+    truth = read_sequence(path)
+    array = np.stack([truth.frames[number] for number in range(len(truth.frames))])
+    return {TRACKED.slug: _like(main, path, TRACKED.slug, array), TRACKS.slug: [*truth.tracks]}
 
 
 def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -163,7 +197,7 @@ def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
 
 
-def _as_it_is(volume: Volume | Value | None, path: Path) -> bool:
+def _as_it_is(volume: object, path: Path) -> bool:
     """Return whether a file holds a large image just as the case needs it."""
     if not isinstance(volume, Volume) or not is_large(volume.array):
         return False

@@ -101,7 +101,7 @@ def _predictions(
 ) -> tuple[Predictions, list[str]]:
     """Return the predictions in a folder for the cases, which may be none, and notes on it."""
     cases, notes = [case.name for case in dataset.cases], list[str]()
-    listed = task.main_output is not None and task.main_output.is_json
+    listed = task.main_output is not None and task.main_output.is_file
     reason, groups = "no file is named like an image", dict[str, list[Path]]()
     try:
         for path in points.tables_of(folder) if listed else sides.files_of(folder):

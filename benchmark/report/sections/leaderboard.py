@@ -16,6 +16,7 @@ CONTROLS = {
     "real": "one half of the real images against the other",
     "identity": "the input handed in as the answer",
     "blank": "an empty answer",
+    "nearest": "the true cells, each linked to the nearest one of the next frame",
 }
 
 

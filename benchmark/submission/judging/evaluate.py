@@ -181,7 +181,7 @@ def _locked(source: str, target: str) -> None:
 def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:
     """Return an output socket in the folder that the platform lists for it."""
     place = places.get(socket.slug) or socket.relative_path
-    if socket.is_json or place == socket.relative_path:
+    if socket.is_file or place == socket.relative_path:
         return socket
     folder = place.removeprefix("images/")
     if folder == place:

@@ -18,7 +18,7 @@ from cytosuite.benchmark.submission.judging.evaluation import (
     RankedMetric,
     RealImage,
 )
-from cytosuite.contract.interface import read_case
+from cytosuite.contract.interface import TABLE, read_case
 from cytosuite.contract.tasks import LABELS, Socket, Task
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, write_json
@@ -106,8 +106,10 @@ def _files(case: Case, task: Task, metrics: Metrics) -> context.Files:
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
     truth, main = case.socket(task.main_output.slug), case.main(task)
-    sockets = {task.main_output.slug: truth}
-    plain = truth is None or task.main_output.is_json  # without a voxel size
+    sockets: dict[str, Path | None] = {task.main_output.slug: truth}
+    if task.main_output.movie:
+        sockets |= case.truth(task)
+    plain = truth is None or task.main_output.is_file  # without a voxel size
     if "image" in facts or (plain and "spacing" in facts):
         sockets |= {main.parent.name: main} if main is not None else {}
     if "labels" in facts or any(m.evidence.form == "scenes" for m in metrics):
@@ -123,7 +125,7 @@ def _files(case: Case, task: Task, metrics: Metrics) -> context.Files:
 
 def _place(slug: str, path: Path) -> str:
     """Return the place of a socket's file in a case."""
-    return path.name if path.suffix == ".json" else f"images/{slug}/{path.name}"
+    return path.name if path.suffix in {".json", TABLE} else f"images/{slug}/{path.name}"
 
 
 def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]]:
@@ -157,7 +159,7 @@ def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
     rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
     for side, sockets in sides:
         for socket in sockets:
-            kind = f"{socket.platform_kind}{' (JSON)' if socket.is_json else ''}"
+            kind = f"{socket.platform_kind}{' (JSON)' if socket.is_file else ''}"
             optional = ", optional" if socket.optional else ""
             rows.append(
                 f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"

@@ -192,4 +192,4 @@ def _leaves(node: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 def _entry(socket: Socket, name: str) -> dict[str, Any]:
     place = {"slug": socket.slug, "relative_path": socket.relative_path}
     place["kind"] = socket.platform_kind
-    return {"interface": place, "image": None if socket.is_json else {"name": name}}
+    return {"interface": place, "image": None if socket.is_file else {"name": name}}

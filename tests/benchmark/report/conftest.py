@@ -120,7 +120,7 @@ def records_of(cases, algorithms, failed):
 
 
 def files_of(task, paths, name, annotated):
-    inputs = {socket.slug: paths[socket.kind] for socket in task.inputs if not socket.is_json}
+    inputs = {socket.slug: paths[socket.kind] for socket in task.inputs if not socket.is_file}
     truth = {}
     if annotated and task.outputs[0].kind != "json":
         kind = task.outputs[0].kind

@@ -188,6 +188,7 @@ def test_images_are_the_main_input_of_a_named_task(tmp_path):
     assert slugs == {
         "segment": "microscopy-image",
         "detect": "microscopy-image",
+        "track": "microscopy-movie",
         "enhance": "microscopy-image",
         "synthesise": "structure-sketch",
         "sample": "microscopy-image",  # which it refuses

@@ -93,9 +93,9 @@ def test_boards_show_their_families_primary_metrics_first():
 
 def test_boards_that_make_no_sense_are_refused(monkeypatch):
     with pytest.raises(
-        InputError, match="^task track: no board, expected one of segment, detect, enhance"
+        InputError, match="^task paint: no board, expected one of segment, detect, track"
     ):
-        board_metrics("track")
+        board_metrics("paint")
     board = Board(("labels", "tracks"), ("SEG",), ("oracle",))
     monkeypatch.setattr(import_module("cytosuite.metrics.metric"), "BOARDS", {"follow": board})
     with pytest.raises(InputError, match="^metrics of task follow: the name '.*' is used twice"):
