@@ -113,7 +113,10 @@ def simulate_case(name: str, stream: "np.random.SeedSequence", parameters: BaseM
     """Return one case of a dataset from its own random stream."""
     import numpy as np
 
-    module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
+    movie = getattr(parameters, "frames", 1) > 1
+    module = importlib.import_module(
+        f"cytosuite.datasets.{name}.{'series' if movie else 'generate'}"
+    )
     # A seed sequence counts its children: a fresh one gives the same stream however often.
     fresh = np.random.SeedSequence(stream.entropy, spawn_key=stream.spawn_key)
     sample: Sample = module.generate(np.random.default_rng(fresh), parameters)

@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.store.integrity import foreign_digest
-from cytosuite.contract.tasks import LABELS
+from cytosuite.contract.tasks import LABELS, TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Size, SplitName
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.recipes import (
@@ -34,6 +34,7 @@ from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
 
+FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.
 READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
 WRITERS = (
@@ -142,6 +143,9 @@ def recipe(request: DataRequest) -> Recipe:
 def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
     name, parameters = simulation.manifest.name, simulation.parameters
+    filmed = request.task is not None and any(s.movie for s in TASKS[request.task].inputs)
+    if filmed and getattr(parameters, "frames", 0) == 1:
+        parameters = parameters.model_copy(update={"frames": FRAMES})
     record = {
         "dataset": name,
         "version": simulation.manifest.version,

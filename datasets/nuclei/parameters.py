@@ -115,6 +115,10 @@ class Parameters(Section):
     """whether borders, distances, seeds and the layers of overlapping nuclei are written; huge
     volumes do without"""
 
+    frames: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """movie: frames of a case; 1: an image. The task `track` takes 12 where none is set"""
+    frame_labels: bool = False
+    """movie: whether the labels of each frame are an input, so that links alone are compared"""
     step_um: NotNegative = 0.5
     """series: standard deviation of a nucleus' step along each axis from frame to frame, µm"""
     division: Share = 0.02

@@ -147,6 +147,35 @@ def by_track(
     return renumbered, [track for stretches in tracks.values() for track in stretches]
 
 
+def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return a movie with labels over time and their tracks; 6 bytes per voxel of all frames."""
+    series = [*simulate_series(rng, parameters, parameters.frames)]
+    samples, presence, parents = zip(*series, strict=True)
+    labels = [sample.volume("instance-labels") for sample in samples]
+    images = [sample.volume("microscopy-image") for sample in samples]
+    mothers = {
+        name: mother
+        for names, own in zip(presence, parents, strict=True)
+        for name, mother in zip(names.tolist(), own.tolist(), strict=True)
+    }
+    tracked, tracks = by_track([volume.array for volume in labels], presence, mothers)
+    single = [volume.array for volume in labels] if parameters.frame_labels else None
+    arrays = {"microscopy-movie": [image.array for image in images], "frame-labels": single}
+    arrays["tracked-labels"] = tracked
+    movies = {
+        slug: replace(images[0], array=np.stack(frames), axes=f"T{images[0].axes}")
+        for slug, frames in arrays.items()
+        if frames is not None
+    }
+    divisions = len({track.parent for track in tracks} - {0})
+    step = parameters.step_um / float(np.mean(parameters.radius_um))
+    return Sample(
+        {**movies, "tracks": tracks},
+        metadata={**samples[0].metadata, "n_tracks": len(tracks)},
+        conditions={"step / radius": round(step, 3), "divisions": divisions},
+    )
+
+
 def write_series(
     folder: Path,
     rng: np.random.Generator,
