@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -95,7 +95,11 @@ def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
     sockets = [socket for socket in _needed(manifest) if socket.is_volume]
     if not sockets:  # all are optional: the algorithm takes what there is
         sockets = [s for s in TASKS[manifest.task].inputs if s.is_volume]
-    return {socket.slug: kinds[socket.kind] for socket in sockets}
+    films = {
+        kind: replace(volume, array=np.stack([volume.array] * 3), axes=f"T{axes}")
+        for kind, volume in kinds.items()
+    }
+    return {s.slug: (films if s.movie else kinds)[s.kind] for s in sockets}
 
 
 def nucleus(axes: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -197,7 +201,13 @@ def _outputs(
     """Yield the checks of outputs; images that no card is made for may be refused."""
     described = [card.describes for card in cards]
     nuclei = any(facts.get("channel", "nucleus") == "nucleus" for facts in described)
-    served = {axes for axes in GEOMETRY for facts in described if facts.get("axes", axes) == axes}
+    time = "T" * TASKS[manifest.task].inputs[0].movie
+    served = {
+        axes
+        for axes in GEOMETRY
+        for facts in described
+        if facts.get("axes", time + axes) == time + axes
+    }
     stacks = any(socket.stack for socket in TASKS[manifest.task].inputs)
     for axes, words in (("ZYX", "3D"), ("YX", "2D")):
         if stacks and axes == "YX":
@@ -238,7 +248,7 @@ def _geometry(
     if not required <= set(outputs):
         raise InputError(f"expected the outputs {sorted(required)}, found {sorted(outputs)}")
     for socket in (socket for socket in task.outputs if socket.slug in outputs):
-        if socket.is_json:
+        if socket.is_file:
             continue
         output = outputs[socket.slug]
         for key in ("shape", "spacing", "axes"):

@@ -44,11 +44,11 @@ def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
 
 def run_time_imports(root: Path, algorithm: str) -> Mapping[str, str]:
     """Return the packages of others that an algorithm's image may import, with our importer."""
-    folder = root / "algorithms" / algorithm
+    folder = root / "algorithms"
     modules = ["cytosuite.container"]
     for path in runtime_files(root, algorithm):
         if path.is_relative_to(folder) and path.suffix == ".py":
-            inner = ".".join(path.relative_to(root / "algorithms").with_suffix("").parts)
+            inner = ".".join(path.relative_to(folder).with_suffix("").parts)
             modules.append(f"cytosuite.algorithms.{inner.removesuffix('.__init__')}")
     core = root / "cytosuite"
     return follow(modules, core if core.is_dir() else root, later=True)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
 
+from cytosuite.contract.manifest import read_algorithm
 from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
 
@@ -18,13 +19,15 @@ NOT_AT_RUN_TIME = {"training", "kernels", "Dockerfile"}
 
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:
-    """Return the files of an image: core, algorithm without training, cards and weights."""
-    core, folder = root / "cytosuite", root / "algorithms" / algorithm
+    """Return the files of an image: core, algorithms without training, cards and weights."""
+    core, home = root / "cytosuite", root / "algorithms"
+    manifest = home / algorithm / "algorithm.toml"
+    used = read_algorithm(manifest).uses if manifest.is_file() else ()
     return sorted(
         [
             *_below(core if core.is_dir() else root, NOT_IN_CORE),
-            root / "algorithms" / "__init__.py",
-            *_below(folder, NOT_AT_RUN_TIME),
+            home / "__init__.py",
+            *(file for name in (algorithm, *used) for file in _below(home / name, NOT_AT_RUN_TIME)),
             *visible_files(root / "weights" / algorithm),
         ]
     )

@@ -100,6 +100,7 @@ class AlgorithmManifest(Described):
     needs: tuple[str, ...] = Field(
         (), description="Optional inputs of the task without which it cannot run."
     )
+    uses: tuple[Name, ...] = Field((), description="Other algorithms that it runs inside.")
     authors: tuple[str, ...] = Field(description="Who wrote it.")
     license: str = Field(description="SPDX identifier.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")

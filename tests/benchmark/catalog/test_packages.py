@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch):
     found = {name for name in algorithms() if uses_gpu(name)}
-    assert found == set(algorithms()) - {"spots", "watershed", "stardist", "cellprofiler_like"}
+    plain = {"spots", "watershed", "linking", "stardist", "cellprofiler_like"}
+    assert found == set(algorithms()) - plain
     assert uses_gpu("an-image-of-others")
     own = algorithms()["watershed"]
     wanted = own.model_copy(update={"resources": own.resources.model_copy(update={"gpu": True})})

@@ -17,7 +17,8 @@ def test_an_image_contains_all_that_the_algorithm_imports_and_nothing_else(algor
     there = runtime_files(ROOT, algorithm)
     assert {path.resolve() for path, _ in found.values()} - set(there) == set()
     names = {path.relative_to(ROOT).as_posix() for path in there}
-    own = (f"algorithms/{algorithm}/", f"weights/{algorithm}/")
+    used = (f"algorithms/{name}/" for name in algorithms()[algorithm].uses)
+    own = (f"algorithms/{algorithm}/", f"weights/{algorithm}/", *used)
     assert all(name.startswith(("cytosuite/", "algorithms/__init__.py", *own)) for name in names)
     assert not [name for name in names if name.startswith("cytosuite/metrics")]
     assert not [name for name in names if "training/" in name or name.endswith(("README.md", "c"))]

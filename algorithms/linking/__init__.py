@@ -1,0 +1,1 @@
+"""Linking of cells over time."""

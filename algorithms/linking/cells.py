@@ -1,0 +1,94 @@
+"""Cells of a movie as points with sizes, and how much they lie over each other in time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellTable:
+    """All N cells of a movie of T frames, frame by frame, by label."""
+
+    first: Indices  # (T + 1,) number of the first cell of each frame, then N
+    labels: Indices  # (N,) in their frames
+    centres: Floats  # (N, D) µm
+    sizes: Floats  # (N,) µm³, of planes µm²
+    pairs: Indices  # (P, 2) cells of neighbouring frames that share voxels
+    shares: Floats  # (P,) shared voxels relative to the smaller cell
+
+    @property
+    def frame(self) -> Indices:
+        """Frame of each cell, (N,)."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+    @property
+    def radii(self) -> Floats:
+        """Radius of each cell [µm], (N,), as if it were a ball or a disc."""
+        axes = self.centres.shape[1]
+        radii: Floats = (self.sizes / (np.pi if axes == 2 else 4 / 3 * np.pi)) ** (1 / axes)
+        return radii
+
+
+def cells_of(frames: Iterable[NDArray[Any]], spacing: tuple[float, ...]) -> CellTable:
+    """Return the cells of label frames (Y, X) or (Z, Y, X), voxel size in µm."""
+    first, labels, centres, sizes = [0], [], [], []
+    pairs, shares = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    before = None
+    for image in frames:
+        names, numbers = _numbered(image)
+        inside = np.flatnonzero(numbers)
+        cell = numbers.ravel()[inside] - 1
+        size = np.bincount(cell, minlength=len(names)).astype(np.float64)
+        places = np.unravel_index(inside, image.shape)
+        sums = [np.bincount(cell, place, len(names)) for place in places]
+        centres.append(np.stack(sums, axis=1) / size[:, None] * spacing)
+        if before is not None:
+            rows, columns, shared = _shared(before, numbers.ravel()[inside], inside, len(names))
+            pairs.append(np.stack([rows + first[-2], columns + first[-1]], axis=1))
+            shares.append(shared / np.minimum(sizes[-1][rows], size[columns]))
+        labels.append(names)
+        sizes.append(size)
+        first.append(first[-1] + len(names))
+        before = numbers.ravel(), len(names)
+    return CellTable(
+        np.array(first),
+        np.concatenate(labels),
+        np.concatenate(centres),
+        np.concatenate(sizes) * float(np.prod(spacing)),
+        np.concatenate(pairs),
+        np.concatenate(shares),
+    )
+
+
+def _numbered(image: NDArray[Any]) -> tuple[Indices, NDArray[np.int32]]:
+    """Return the labels of a frame, ascending, and the frame numbered by them from 1."""
+    top = int(image.max(initial=0))
+    if top > max(image.size, 2**16):
+        names, numbers = np.unique(image, return_inverse=True)
+        numbers = numbers.reshape(image.shape) + (0 if names[0] == 0 else 1)
+        return names[names > 0].astype(np.int64), numbers.astype(np.int32)
+    there = np.zeros(top + 1, bool)
+    there[image] = True
+    there[0] = False
+    return np.flatnonzero(there), (np.cumsum(there, dtype=np.int32) * there)[image]
+
+
+def _shared(
+    before: tuple[NDArray[np.int32], int], cell: NDArray[np.int32], inside: Indices, count: int
+) -> tuple[Indices, Indices, Indices]:
+    """Return rows, columns and voxels of the pairs of cells of two frames that share any."""
+    there = before[0][inside]
+    keys = (there.astype(np.int64) * (count + 1) + cell)[there > 0]
+    if (before[1] + 1) * (count + 1) <= 8 * keys.size + 2**20:
+        shared = np.bincount(keys)
+        keys = np.flatnonzero(shared)
+        shared = shared[keys]
+    else:
+        keys, shared = np.unique(keys, return_counts=True)
+    return keys // (count + 1) - 1, keys % (count + 1) - 1, shared

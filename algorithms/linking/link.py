@@ -1,0 +1,299 @@
+"""Link cells over time by assignment in two steps: frame to frame, then divisions and gaps.
+
+Jaqaman et al., Nature Methods 5 (2008), doi:10.1038/nmeth.1237: a link has a cost, an end and a
+begin have one too, and the sum over all cells is the least there is. The costs are minus the
+logarithm of normal densities, and the movie itself gives their widths.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.spatial import cKDTree
+
+from cytosuite.algorithms.linking.cells import CellTable, Floats, Indices
+from cytosuite.contract.tracks import Track
+
+MEDIAN, TAIL = {2: 1.386, 3: 2.366}, {2: 4.605, 3: 6.251}  # quantiles 0.5 and 0.9 of chi²
+HALF_NORMAL = 0.6745  # its median
+LEAST_SIZE, LEAST_STEP = 0.05, 0.05  # spread of ln(size); step relative to the radius
+FAR = 4.0  # steps within which pairs are looked for
+HALVES = 0.35  # standard deviation of ln(size) between two daughters
+APART = 2.5  # radii of a mother from its centre to that of a daughter, at most
+OFF = 0.3  # radii between a mother and the middle of her daughters, a standard deviation
+LEAST_SUM = 0.15  # the same of ln(size) between a mother and both daughters
+SMALL = 1e-6  # added to costs: a sparse matrix takes 0 for no edge
+EDGES = 2000  # candidates that are assigned together
+
+
+class Parameters(BaseModel):
+    """How unusual links may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    farthest: float = Field(5.0, gt=0, description="Longest step in standard deviations.")
+    overlap: float = Field(4.0, ge=0, description="Cost of a link where no voxel is shared.")
+    gap: int = Field(2, ge=0, le=20, description="Frames that a track may miss.")
+    gap_cost: float = Field(2.0, ge=0, description="Cost of each missed frame.")
+    division: float = Field(14.0, ge=0, description="Highest cost of a division; 0: none.")
+
+    @property
+    def limit(self) -> float:
+        """The cost from which two cells are not one."""
+        return self.farthest**2 / 2 + self.overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Cells without their drift, and how they move and change from frame to frame."""
+
+    places: Floats  # (N, D) µm
+    frame: Indices  # (N,)
+    pairs: Indices  # (P, 2) near each other in neighbouring frames
+    step_um: float  # standard deviation along an axis
+    size: float  # of ln(size)
+
+
+def link(cells: CellTable, parameters: Parameters) -> tuple[Indices, Indices]:
+    """Return the next cell of each cell, (N,), and its mother or itself before a gap; else -1."""
+    motion = measure(cells)
+    after, source = np.full((2, len(cells.labels)), -1)
+    cost = _costs(cells, motion, parameters.overlap)
+    rows, columns = assign(motion.pairs, cost, parameters.limit)
+    after[rows] = columns
+    _divide_ended(cells, motion, after, source, parameters.division)
+    pairs, cost = _later(cells, motion, after, source, parameters)
+    rows, columns = assign(pairs, cost, parameters.limit)
+    source[columns] = rows % len(after)
+    mothers = rows[rows >= len(after)] - len(after)
+    source[after[mothers]] = mothers  # their tracks end
+    after[mothers] = -1
+    return after, source
+
+
+def measure(cells: CellTable) -> Motion:
+    """Return the motion of cells, as those nearest to each other in neighbouring frames show it."""
+    axes, frame, radius = cells.centres.shape[1], cells.frame, cells.radii
+    reach = max(_apart(cells), 2 * float(np.median(radius))) if len(radius) else 1.0
+    every = np.arange(len(frame))
+    pairs = _neighbours(frame, cells.centres, reach, 1, every, every)
+    drift = np.zeros((len(cells.first) - 1, axes))
+    steps, near = _steps(cells.centres, pairs)
+    at = frame[near[:, 1]]
+    for number, some in _runs(at):
+        drift[number] = np.median(steps[some], axis=0)
+    places = cells.centres - np.cumsum(drift, axis=0)[frame]
+    step, size = 0.0, 0.0
+    for _ in range(2):  # what is measured near shows how far to look
+        pairs = _neighbours(frame, places, max(reach, FAR * step), 1, every, every)
+        steps, near = _steps(places, pairs)
+        if len(near):
+            middle, tail = np.quantile((steps**2).sum(axis=1), [0.5, 0.9])
+            step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
+            growth = np.log(cells.sizes[near[:, 1]] / cells.sizes[near[:, 0]])
+            size = float(np.median(np.abs(growth))) / HALF_NORMAL
+    least = LEAST_STEP * float(np.median(radius)) if len(radius) else 1.0
+    return Motion(places, frame, pairs, max(step, least), max(size, LEAST_SIZE))
+
+
+def assign(pairs: Indices, cost: Floats, limit: float) -> tuple[Indices, Indices]:
+    """Return the rows and columns of the least sum; each one alone costs half of `limit`."""
+    pairs, cost = pairs[cost < limit], cost[cost < limit]
+    names, row = np.unique(pairs[:, 0], return_inverse=True)
+    others, column = np.unique(pairs[:, 1], return_inverse=True)
+    size = len(names) + len(others)
+    graph = csr_array((np.ones(len(cost)), (row, len(names) + column)), shape=(size, size))
+    piece = connected_components(graph, directed=False)[1][row]
+    order = np.argsort(piece, kind="stable")
+    ends = np.flatnonzero(np.diff(piece[order], append=-1)) + 1
+    some = [np.zeros(0, np.int64)]
+    begin = 0
+    for end in ends.tolist():
+        if end - begin >= EDGES or end == len(order):
+            part = order[begin:end]
+            some.append(part[_matched(row[part], column[part], cost[part], limit)])
+            begin = end
+    taken = pairs[np.concatenate(some)]
+    return taken[:, 0], taken[:, 1]
+
+
+def _matched(row: Indices, column: Indices, cost: Floats, limit: float) -> Indices:
+    """Return which edges a sparse assignment takes, see `assign`."""
+    row, column = (np.unique(side, return_inverse=True)[1] for side in (row, column))
+    here, there = row.max() + 1, column.max() + 1
+    ends, begins = np.arange(here), np.arange(there)
+    # Jaqaman's matrix: links, ends, begins, and the links transposed, which make it square.
+    rows = np.concatenate([row, ends, here + begins, here + column])
+    columns = np.concatenate([column, there + ends, begins, there + row])
+    costs = np.concatenate([cost, np.full(here + there, limit / 2), np.zeros(len(row))])
+    costs += SMALL - min(0.0, float(cost.min()))
+    matrix = csr_array((costs, (rows, columns)), shape=(here + there,) * 2)
+    partner = np.full(here + there, -1)
+    partner[:] = min_weight_full_bipartite_matching(matrix)[1]
+    return np.flatnonzero(partner[row] == column)
+
+
+def _apart(cells: CellTable) -> float:
+    """Return the median distance of a cell from the nearest one of its frame [µm]."""
+    frames = zip(cells.first[:-1], cells.first[1:], strict=True)
+    places = (cells.centres[a:b] for a, b in frames if b - a > 1)
+    gaps = [cKDTree(some).query(some, k=2)[0][:, 1] for some in places]
+    return float(np.median(np.concatenate(gaps))) if gaps else 0.0
+
+
+def _neighbours(
+    frame: Indices, places: Floats, reach: float, later: int, *sides: Indices
+) -> Indices:
+    """Return the pairs (P, 2) of cells of two sides within a reach [µm], so many frames apart."""
+    trees, others = (
+        {number: (side[some], cKDTree(places[side[some]])) for number, some in _runs(frame[side])}
+        for side in sides
+    )
+    pairs = [np.zeros((0, 2), np.int64)]
+    for number, (rows, tree) in trees.items():
+        if number + later in others:
+            columns, later_tree = others[number + later]
+            near = tree.sparse_distance_matrix(later_tree, reach, output_type="ndarray")
+            pairs.append(np.stack([rows[near["i"]], columns[near["j"]]], axis=1))
+    return np.concatenate(pairs)
+
+
+def _steps(places: Floats, pairs: Indices) -> tuple[Floats, Indices]:
+    """Return the steps [µm] of the pairs that are nearest to each other, and these."""
+    steps = places[pairs[:, 1]] - places[pairs[:, 0]]
+    squares = (steps**2).sum(axis=1)
+    least = np.full((2, len(places)), np.inf)
+    for side in (0, 1):
+        np.minimum.at(least[side], pairs[:, side], squares)
+    mutual = (squares == least[0][pairs[:, 0]]) & (squares == least[1][pairs[:, 1]])
+    return steps[mutual], pairs[mutual]
+
+
+def _runs(values: Indices) -> Iterator[tuple[int, slice]]:
+    """Yield each value of an ascending array with its places."""
+    bounds = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    for begin, end in pairwise(bounds):
+        if end > begin:
+            yield int(values[begin]), slice(begin, end)
+
+
+def _costs(cells: CellTable, motion: Motion, overlap: float) -> Floats:
+    """Return the cost of each pair of neighbouring frames to be one cell."""
+    (a, b), count = motion.pairs.T, len(cells.labels)
+    keys = cells.pairs[:, 0] * count + cells.pairs[:, 1]  # ascending
+    ours = a * count + b
+    place = np.searchsorted(keys, ours)
+    same = np.append(keys, -1)[place] == ours
+    share = np.where(same, np.append(cells.shares, 0)[place], 0)
+    return _unlikely(cells, motion, a, b, 1) + overlap * (1 - share)
+
+
+def _unlikely(cells: CellTable, motion: Motion, a: Indices, b: Indices, frames: int) -> Floats:
+    """Return the cost of steps and growth between cells some frames apart."""
+    squares = ((motion.places[b] - motion.places[a]) ** 2).sum(axis=1) / motion.step_um**2
+    growth = np.log(cells.sizes[b] / cells.sizes[a]) / motion.size
+    # Student's t with 3 degrees of freedom: borders cut cells, and segmenters lose parts of them.
+    cost: Floats = squares / (2 * frames) + 2 * np.log1p(growth**2 / (4 * frames))
+    return cost
+
+
+def _begins(after: Indices, source: Indices, first: int) -> Indices:
+    """Return the cells after the `first` frame's that nothing leads to."""
+    begins = source < 0
+    begins[after[after >= 0]] = False
+    begins[:first] = False
+    return np.flatnonzero(begins)
+
+
+def _divide_ended(
+    cells: CellTable, motion: Motion, after: Indices, source: Indices, most: float
+) -> None:
+    """Make daughters of the two begins that fit best to an end; the likeliest first."""
+    families, near = list[tuple[float, int, int, int]](), dict[int, list[int]]()
+    for mother, begin in _mothers(cells, motion, after, source).tolist():
+        near.setdefault(mother, []).append(begin)
+    for mother, begins in near.items():
+        if after[mother] < 0:
+            pairs = np.array([*combinations(begins, 2)], np.int64).reshape(-1, 2)
+            costs = _division(cells, motion, np.full(len(pairs), mother), *pairs.T).tolist()
+            families += [(c, mother, *pair) for c, pair in zip(costs, pairs.tolist(), strict=True)]
+    divided = set[int]()
+    for cost, mother, first, second in sorted(families):
+        pair = [first, second]
+        if cost < most and mother not in divided and source[pair].max() < 0:
+            source[pair] = mother
+            divided.add(mother)
+
+
+def _mothers(cells: CellTable, motion: Motion, after: Indices, source: Indices) -> Indices:
+    """Return the pairs (P, 2) of begins and the cells near them in the frame before."""
+    begins, pairs = _begins(after, source, int(cells.first[1])), [np.zeros((0, 2), np.int64)]
+    reach = APART * cells.radii + 3 * motion.step_um
+    for frame, some in _runs(motion.frame[begins]):
+        before = np.arange(*cells.first[frame - 1 : frame + 1])
+        if len(before):
+            near = cKDTree(motion.places[begins[some]]).query_ball_point(
+                motion.places[before], reach[before]
+            )
+            counts = [len(group) for group in near]
+            daughters = begins[some][np.concatenate(near).astype(np.int64)]
+            pairs.append(np.stack([np.repeat(before, counts), daughters], axis=1))
+    return np.concatenate(pairs)
+
+
+def _division(cells: CellTable, motion: Motion, mother: Indices, a: Indices, b: Indices) -> Floats:
+    """Return the cost of cells to be the daughters of a mother, by their sum and their likeness."""
+    sizes, places = cells.sizes, motion.places
+    both = sizes[a] + sizes[b]
+    middle = (places[a] * sizes[a, None] + places[b] * sizes[b, None]) / both[:, None]
+    squares = ((middle - places[mother]) ** 2).sum(axis=1)
+    width = motion.step_um**2 + (OFF * cells.radii[mother]) ** 2
+    grown = np.log(both / sizes[mother]) / max(2 * motion.size, LEAST_SUM)
+    unlike = np.log(sizes[a] / sizes[b]) / HALVES
+    cost: Floats = (squares / width + grown**2 + unlike**2) / 2
+    return cost
+
+
+def _later(
+    cells: CellTable, motion: Motion, after: Indices, source: Indices, parameters: Parameters
+) -> tuple[Indices, Floats]:
+    """Return what begins may come from, with costs: ends before gaps, or N + cells that divide."""
+    begins, count = _begins(after, source, int(cells.first[1])), len(after)
+    ends = after < 0
+    ends[source[source >= 0]] = False
+    pairs = _mothers(cells, motion, after, source)
+    pairs = pairs[after[pairs[:, 0]] >= 0]
+    sister = after[pairs[:, 0]]
+    cost = _division(cells, motion, pairs[:, 0], sister, pairs[:, 1])
+    few = cost < parameters.division
+    found = [pairs[few] + np.array([count, 0])]
+    costs = [cost[few]]
+    for missed in range(1, parameters.gap + 1):
+        reach = parameters.farthest * motion.step_um * np.sqrt(missed + 1)
+        sides = np.flatnonzero(ends), begins
+        found.append(_neighbours(motion.frame, motion.places, reach, missed + 1, *sides))
+        a, b = found[-1].T
+        costs.append(_unlikely(cells, motion, a, b, missed + 1) + parameters.gap_cost * missed)
+    return np.concatenate(found), np.concatenate(costs)
+
+
+def tracks_of(cells: CellTable, after: Indices, source: Indices) -> tuple[Indices, list[Track]]:
+    """Return the new label of each cell, from 1 on by their begin, and the tracks."""
+    count = len(after)
+    before = np.full(count, -1)
+    some = np.flatnonzero(after >= 0)
+    before[after[some]] = some
+    label = np.zeros(count, np.int64)
+    begins = np.flatnonzero(before < 0)
+    label[begins] = np.arange(1, len(begins) + 1)
+    for cell in np.flatnonzero(before >= 0).tolist():  # ascending: the one before has its label
+        label[cell] = label[before[cell]]
+    end = np.zeros(len(begins) + 1, np.int64)
+    np.maximum.at(end, label, cells.frame)
+    parents = np.where(source[begins] >= 0, label[source[begins]], 0)
+    rows = zip(cells.frame[begins].tolist(), end[1:].tolist(), parents.tolist(), strict=True)
+    return label, [Track(number, *row) for number, row in enumerate(rows, 1)]

@@ -1,0 +1,72 @@
+"""Entry point of Linking: a movie in, labels that cells keep over time and their tracks out."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from cytosuite.algorithms.linking.cells import cells_of
+from cytosuite.algorithms.linking.link import Parameters, link, tracks_of
+from cytosuite.contract.facts import state
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.contract.progress import part, report
+from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS
+from cytosuite.contract.tracks import LARGEST
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+
+class Settings(BaseModel):
+    """Parameters of a card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    links: Parameters = Parameters()
+    """how unusual links may be"""
+    segmenter: str = "watershed"
+    """algorithm that segments frames without labels"""
+    segmentation: dict[str, Any] = {}
+    """its parameters; the weights are those of the card"""
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
+    """Return ``tracked-labels`` and ``tracks`` of a movie; InputError if it is none."""
+    settings = parameters_of(model.card, Settings)
+    if FRAME_LABELS.slug in inputs:
+        labels = inputs[FRAME_LABELS.slug]
+        state(cells="of the labels given")
+    else:
+        movie = image_of(inputs, MOVIE.slug, "TZYX")
+        labels = movie.like(np.stack([*_segmented(movie, settings, model)]))
+        state(cells=f"by {settings.segmenter}")
+    if labels.axes not in {"TYX", "TZYX"}:
+        raise InputError(f"expected a movie with the axes TYX or TZYX, found {labels.axes}")
+    cells = cells_of(labels.array, labels.spacing)
+    names, tracks = tracks_of(cells, *link(cells, settings.links))
+    if len(tracks) > LARGEST:
+        raise InputError(f"expected at most {LARGEST} tracks, found {len(tracks)}")
+    tracked = np.zeros(labels.shape, np.uint16)
+    for frame, (image, first, last) in enumerate(
+        zip(labels.array, cells.first[:-1], cells.first[1:], strict=True)
+    ):
+        place = np.searchsorted(cells.labels[first:last], image)
+        tracked[frame] = np.where(image > 0, np.append(names[first:last], 0)[place], 0)
+    return {TRACKED.slug: labels.like(tracked), TRACKS.slug: tracks}
+
+
+def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDArray[Any]]:
+    """Yield the labels of each frame, which the segmenter sees as an image of its own."""
+    # An image holds those that the manifest ``uses``.
+    segment = import_module(f"cytosuite.algorithms.{settings.segmenter}.predict").predict
+    card: ModelCard = model.card.model_copy(update={"parameters": settings.segmentation})
+    count = len(movie.array)
+    for number, frame in enumerate(movie.array):
+        image = Volume(frame, movie.spacing, movie.axes[1:], movie.metadata, movie.origin)
+        with part(number, count):
+            yield segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug].array
+        report(number + 1, count)

@@ -1,0 +1,192 @@
+import time
+
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.linking.cells import cells_of
+from cytosuite.algorithms.linking.link import Parameters, assign, link, tracks_of
+from cytosuite.apply import apply
+from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
+from cytosuite.datasets.nuclei.series import generate
+from cytosuite.errors import ModelError
+from cytosuite.metrics.tracks.biology import bc0
+from cytosuite.metrics.tracks.lineage import TrackedSequence
+from cytosuite.metrics.tracks.tracking import tra
+from cytosuite.volume import Volume
+
+SPACING = (0.5, 0.5)
+
+
+def disc(image, y, x, radius, label):
+    """Draw a cell."""
+    rows, columns = np.indices(image.shape)
+    image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = label
+
+
+def cells(frames=6, drop=(), shift=(0.0, 0.0)):
+    """Return label frames of five cells that move, without some (frame, cell)."""
+    rng = np.random.default_rng(3)
+    places = np.array([[20, 20], [20, 60], [60, 20], [60, 60], [40, 90]], float)
+    film = np.zeros((frames, 90, 110), np.uint16)
+    for frame in range(frames):
+        for cell, (y, x) in enumerate(places):
+            if (frame, cell) not in drop:
+                disc(film[frame], y, x, 6 + cell, cell + 1)
+        places += rng.normal(0, 1.5, places.shape) + shift
+    return film
+
+
+def links(film, **parameters):
+    """Return the cells of a movie, their labels over time and the tracks."""
+    table = cells_of(film, SPACING)
+    return (table, *tracks_of(table, *link(table, Parameters(**parameters))))
+
+
+def groups(film):
+    """Return the tracks as sets of cells, by frame and former label, and their parents."""
+    table, names, tracks = links(film)
+    members = {track.label: frozenset() for track in tracks}
+    for frame, label, name in zip(table.frame, table.labels, names, strict=True):
+        members[int(name)] |= {(int(frame), int(label))}
+    return {members[t.label]: members.get(t.parent) for t in tracks}
+
+
+def test_cells_that_move_are_one_track_each():
+    parents = groups(cells())
+    assert {frozenset((f, c) for f in range(6)) for c in range(1, 6)} == set(parents)
+    assert set(parents.values()) == {None}
+
+
+def test_tracks_do_not_depend_on_the_numbers_of_cells():
+    film = cells()
+    rng = np.random.default_rng(0)
+    tables = [np.append(0, 7 * rng.permutation(5) + 3) for _ in film]
+    other = np.stack([table[frame] for table, frame in zip(tables, film, strict=True)])
+    renamed = {frozenset((f, int(tables[f][c])) for f, c in members) for members in groups(film)}
+    assert renamed == set(groups(other))
+
+
+def test_tracks_of_a_movie_backwards_are_the_same():
+    film = cells(drop={(2, 1)})
+    last = len(film) - 1
+    backwards = {frozenset((last - f, c) for f, c in group) for group in groups(film[::-1])}
+    assert backwards == set(groups(film))
+
+
+@pytest.mark.parametrize("missed", [1, 2])
+def test_a_gap_is_closed_by_a_parent(missed):
+    film = cells(drop={(2 + frame, 3) for frame in range(missed)})
+    parents = groups(film)
+    late = frozenset((f, 4) for f in range(2 + missed, 6))
+    assert parents[late] == frozenset({(0, 4), (1, 4)})
+    assert len(parents) == 6
+
+
+def test_no_gap_is_closed_where_none_is_allowed():
+    *_, tracks = links(cells(drop={(2, 3)}), gap=0)
+    assert [track.parent for track in tracks] == [0] * 6
+
+
+def test_all_cells_may_drift_further_than_each_of_them_moves():
+    assert len(groups(cells(shift=(4.0, 2.0)))) == 5
+
+
+def dividing(begin, apart):
+    """Return a movie in which the first of three cells divides."""
+    film = np.zeros((6, 80, 120), np.uint16)
+    for frame in range(6):
+        disc(film[frame], 60, 90 + frame, 9, 1)
+        disc(film[frame], 20, 100 - frame, 9, 2)
+        if frame < begin:
+            disc(film[frame], 40, 30, 10, 3)
+        else:
+            disc(film[frame], 40 - apart, 30, 7, 3)
+            disc(film[frame], 40 + apart, 30, 7, 4)
+    return film
+
+
+@pytest.mark.parametrize("apart", [8, 11])
+def test_a_division_is_one_mother_with_two_daughters(apart):
+    parents = groups(dividing(3, apart))
+    mother = frozenset((f, 3) for f in range(3))
+    daughters = {group for group, parent in parents.items() if parent == mother}
+    assert daughters == {frozenset((f, c) for f in range(3, 6)) for c in (3, 4)}
+    assert len(parents) == 5
+
+
+def test_no_division_where_none_is_allowed():
+    *_, tracks = links(dividing(3, 8), division=0)
+    assert {track.parent for track in tracks} == {0}
+
+
+def test_a_cell_that_enters_beside_another_is_no_daughter():
+    film = dividing(6, 8)
+    for frame in range(3, 6):
+        disc(film[frame], 40, 51, 10, 4)
+    assert set(groups(film).values()) == {None}
+
+
+def test_empty_frames_and_movies_have_no_tracks():
+    assert links(np.zeros((3, 8, 8), np.uint8))[2] == []
+    film = cells()
+    film[3:] = 0
+    assert {track.end for track in links(film)[2]} == {2}
+
+
+def test_assignment_takes_the_least_sum_and_leaves_the_costly_alone():
+    pairs = np.array([[0, 10], [0, 11], [1, 10], [2, 12], [3, 13]])
+    cost = np.array([1.0, 2.0, 1.5, 9.0, 0.0])
+    rows, columns = assign(pairs, cost, limit=8.0)
+    taken = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+    assert taken == {0: 11, 1: 10, 3: 13}  # 2 + 1.5, not 1 and an end and a begin
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shape": [400, 400], "spacing_um": [0.4, 0.4], "n_nuclei": 40, "division": 0.05},
+        {"n_nuclei": 10, "division": 0.05},
+        {"shape": [400, 400], "spacing_um": [0.4, 0.4], "n_nuclei": 40, "step_um": 2.0},
+    ],
+)
+def test_true_labels_of_simulated_movies_are_tracked(values):
+    sample = generate(np.random.default_rng(5), Nuclei(frames=10, frame_labels=True, **values))
+    inputs = {slug: sample.volume(slug) for slug in ("microscopy-movie", "frame-labels")}
+    outputs = apply("linking", inputs)
+    truth = TrackedSequence(sample.sockets["tracks"], sample.volume("tracked-labels").array)
+    answer = TrackedSequence(outputs["tracks"], outputs["tracked-labels"].array)
+    assert tra(truth, answer) >= 0.995
+    assert bc0(truth, answer) >= 0.9
+
+
+def test_frames_without_labels_are_segmented():
+    rng = np.random.default_rng(0)
+    film = cells()
+    movie = Volume(rng.poisson(100 + 300 * (film > 0)), SPACING, "TYX", {"channel": "nucleus"})
+    outputs = apply("linking", movie)
+    assert sorted((t.begin, t.end) for t in outputs["tracks"]) == [(0, 5)] * 5
+    assert outputs["tracked-labels"].axes == "TYX"
+
+
+def test_a_single_image_is_no_movie():
+    image = Volume(np.zeros((8, 8), np.uint8), SPACING, "YX")
+    with pytest.raises(ModelError):
+        apply("linking", {"frame-labels": image, "microscopy-movie": image})
+
+
+@pytest.mark.slow
+def test_a_thousand_frames_of_five_hundred_cells_take_half_a_minute():
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.mgrid[:20, :25], axis=-1).reshape(-1, 2) * 24.0 + 15
+    offsets = np.argwhere(np.hypot(*(np.mgrid[-8:9, -8:9])) <= 8) - 8
+    places, film = grid.copy(), []
+    for _ in range(1000):
+        image = np.zeros((520, 640), np.uint16)
+        for label, place in enumerate(np.rint(places).astype(int), 1):
+            image[tuple((place + offsets).T)] = label
+        film.append(image)
+        places += rng.normal(0, 0.7, places.shape) + 0.1 * (grid - places)
+    begin = time.process_time()
+    *_, tracks = links(film)
+    assert time.process_time() - begin < 30
+    assert len(tracks) < 520
