@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -49,13 +50,18 @@ def cells_of(frames: Iterable[NDArray[Any]], spacing: tuple[float, ...]) -> Cell
         sums = [np.bincount(cell, place, len(names)) for place in places]
         centres.append(np.stack(sums, axis=1) / size[:, None] * spacing)
         if before is not None:
-            rows, columns, shared = _shared(before, numbers.ravel()[inside], inside, len(names))
+            there = before[inside]
+            both = there > 0
+            sides = there[both] - 1, cell[both]
+            shape = len(sizes[-1]), len(names)
+            table = coo_array((np.ones(len(sides[0])), sides), shape=shape).tocsr().tocoo()
+            rows, columns = table.coords
             pairs.append(np.stack([rows + first[-2], columns + first[-1]], axis=1))
-            shares.append(shared / np.minimum(sizes[-1][rows], size[columns]))
+            shares.append(table.data / np.minimum(sizes[-1][rows], size[columns]))
         labels.append(names)
         sizes.append(size)
         first.append(first[-1] + len(names))
-        before = numbers.ravel(), len(names)
+        before = numbers.ravel()
     return CellTable(
         np.array(first),
         np.concatenate(labels),
@@ -77,18 +83,3 @@ def _numbered(image: NDArray[Any]) -> tuple[Indices, NDArray[np.int32]]:
     there[image] = True
     there[0] = False
     return np.flatnonzero(there), (np.cumsum(there, dtype=np.int32) * there)[image]
-
-
-def _shared(
-    before: tuple[NDArray[np.int32], int], cell: NDArray[np.int32], inside: Indices, count: int
-) -> tuple[Indices, Indices, Indices]:
-    """Return rows, columns and voxels of the pairs of cells of two frames that share any."""
-    there = before[0][inside]
-    keys = (there.astype(np.int64) * (count + 1) + cell)[there > 0]
-    if (before[1] + 1) * (count + 1) <= 8 * keys.size + 2**20:
-        shared = np.bincount(keys)
-        keys = np.flatnonzero(shared)
-        shared = shared[keys]
-    else:
-        keys, shared = np.unique(keys, return_counts=True)
-    return keys // (count + 1) - 1, keys % (count + 1) - 1, shared

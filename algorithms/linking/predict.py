@@ -31,7 +31,7 @@ class Settings(BaseModel):
     segmenter: str = "watershed"
     """algorithm that segments frames without labels"""
     segmentation: dict[str, Any] = {}
-    """its parameters; the weights are those of the card"""
+    """fields of its card, `parameters` and maybe `describes`; the weights are those of this card"""
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
@@ -63,7 +63,7 @@ def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDAr
     """Yield the labels of each frame, which the segmenter sees as an image of its own."""
     # An image holds those that the manifest ``uses``.
     segment = import_module(f"cytosuite.algorithms.{settings.segmenter}.predict").predict
-    card: ModelCard = model.card.model_copy(update={"parameters": settings.segmentation})
+    card: ModelCard = model.card.model_copy(update=settings.segmentation)
     count = len(movie.array)
     for number, frame in enumerate(movie.array):
         image = Volume(frame, movie.spacing, movie.axes[1:], movie.metadata, movie.origin)

@@ -13,7 +13,7 @@ from cytosuite.benchmark.containers.build import Builder, dry_run
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.options.export import BuildOptions, ExportOptions, PreflightOptions
-from cytosuite.benchmark.runs.finished import read_run
+from cytosuite.benchmark.runs.finished import FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
@@ -90,6 +90,9 @@ def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
 def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
     """Write a run or label images as result folders of the Cell Tracking Challenge."""
     of_run = (source / "run.json").is_file()
+    if of_run and (whole := read_run(source)).facts.task == "track":
+        _export_movies(source, whole, options, console)
+        return
     dataset, name, segmentations, true = (_of_run if of_run else _of_labels)(source, options)
     place = options.out or Path("dist") / f"{name}-ctc"
     need_folder(place, new=True)
@@ -112,6 +115,28 @@ def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
         lines_to(console)(line)
 
 
+def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, console: Console) -> None:
+    """Write the tracked movies of a run as result folders, ``01_RES``, and maybe the truth."""
+    name = _only_algorithm(run, whole, options)
+    place = options.out or Path("dist") / f"{run.resolve().name}-{folder_of(name)}-ctc"
+    need_folder(place, new=True)
+    movies = dict(ctc.movies(run / folder_of(name), whole.dataset.cases, truth=options.truth))
+    with new_folder(place) as temporary:
+        for sequence, movie in movies.items():
+            ctc.write_movie(temporary / whole.facts.dataset / sequence, movie)
+    lines_to(console)(f"written: {place}, {', '.join(movies)}")
+
+
+def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> str:
+    """Return the algorithm of a run, whose results are whole."""
+    name, *others = pick("algorithm in this run", names(options.algorithm), whole.facts.jobs)
+    if others:
+        many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
+        raise InputError(f"{run}: expected one algorithm, {many}")
+    whole.need_results([name])
+    return name
+
+
 Exported: TypeAlias = tuple[str, str, list[ctc.Segmentation], list[ctc.Segmentation] | None]
 
 
@@ -123,11 +148,7 @@ def _of_run(run: Path, options: ExportOptions) -> Exported:
     facts, cases = whole.facts, whole.dataset.cases
     if facts.task != "segment":
         raise InputError(f"{run}: expected a run of the task segment, found {facts.task}")
-    name, *others = pick("algorithm in this run", names(options.algorithm), facts.jobs)
-    if others:
-        many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
-        raise InputError(f"{run}: expected one algorithm, {many}")
-    whole.need_results([name])
+    name = _only_algorithm(run, whole, options)
     folder = folder_of(name)
     return (
         facts.dataset,

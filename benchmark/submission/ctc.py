@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.results.facts import Movie, read_movie
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.store.csvfile import written
-from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.track_folder import write_sequence
+from cytosuite.volume import Volume
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)
@@ -179,6 +181,28 @@ def write_ctc(
                 "not allow and some programs cannot read; its scores are 0"
             )
     return remarks
+
+
+def movies(folder: Path, cases: Sequence[Case], *, truth: bool) -> Iterator[tuple[str, Movie]]:
+    """Yield an algorithm's movies, and maybe the true ones, by their folders in the layout."""
+    for number, case in enumerate(cases, start=1):
+        name = case.name if case.name.isdecimal() else f"{number:02d}"
+        record, files = read_record(folder / case.name), case.truth(TASKS["track"])
+        if record is not None and record.ok:
+            labels, tracks = (
+                folder / case.name / record.outputs[s.slug] for s in (TRACKED, TRACKS)
+            )
+            yield f"{name}_RES", read_movie(labels, tracks)
+        if truth and len(files) == 2:
+            yield f"{name}_GT", read_movie(*files.values())
+
+
+def write_movie(folder: Path, movie: Movie) -> None:
+    """Write a movie as a sequence, as a truth where the folder is called so."""
+    labels = movie.labels
+    frame = Volume(labels.array[0], labels.spacing, labels.axes[1:], labels.metadata)
+    truth = folder.name.endswith("_GT")
+    write_sequence(folder, labels.array, movie.tracks, truth=truth, like=frame)
 
 
 def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None:

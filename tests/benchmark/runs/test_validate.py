@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from cytosuite.benchmark.runs.validate import JSON_BYTES, BadOutput, check, lost_spacing
-from cytosuite.contract.tasks import Socket
+from cytosuite.contract.tasks import TRACKS, Socket
 from cytosuite.formats import slabs, write
 from cytosuite.volume import Header, Volume
 
@@ -194,3 +194,26 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
         )
         with pytest.raises(BadOutput, match=r"the header says uint16 \(3, 4, 5\), the " + words):
             check(tmp_path, LABELS, INPUT)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (None, "tracks.csv: expected a table of tracks"),
+        ("1,0,3", "tracks.csv: line 1: expected whole numbers L B E P"),
+        ("1,0,3,0\n1,4,5,0", "a bad table: label 1: a second row"),
+        ("1,0,3,0\n2,3,5,1", "label 2: begins in frame 3, not after its parent 1"),
+        ("9" * JSON_BYTES, f"tracks.csv: more than {JSON_BYTES} bytes"),
+    ],
+)
+def test_tracks_that_contradict_each_other_are_refused(tmp_path, rows, words):
+    if rows is not None:
+        (tmp_path / "tracks.csv").write_text(f"label,begin,end,parent\n{rows}\n")
+    with pytest.raises(BadOutput, match=words):
+        check(tmp_path, TRACKS, None)
+
+
+def test_a_table_of_tracks_is_returned(tmp_path):
+    path = tmp_path / "tracks.csv"
+    path.write_text("label,begin,end,parent\n1,0,3,0\n2,4,5,1\n")
+    assert check(tmp_path, TRACKS, None) == path

@@ -6,6 +6,7 @@ from cytosuite.datasets.nuclei.series import (
     APART,
     by_track,
     colonies,
+    generate,
     simulate_series,
     tracks_of,
     write_series,
@@ -14,8 +15,9 @@ from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.errors import InputError
 from cytosuite.folders.index import index
 from cytosuite.formats import read
-from cytosuite.metrics.tracks.lineage import Track
+from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
+from cytosuite.metrics.tracks.tracking import tra
 
 SMALL = Parameters(shape=(128, 128), spacing_um=(1.0, 1.0), n_nuclei=5, radius_um=(5, 6))
 LIVELY = SMALL.model_copy(update={"step_um": 1.0, "division": 0.3})
@@ -167,3 +169,18 @@ def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
         assert np.abs((away * long).sum(axis=1) / steep).min() > 0.95
         depth = 1 - np.linalg.norm((colony.centres_um - [20, 30, 30]) / [18, 27, 27], axis=1)
         assert 0 < depth.min() < depth.max() < 10 / 18
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (16, 64, 64)])
+def test_a_movie_is_its_frames_with_their_tracks(shape):
+    values = {"shape": shape, "spacing_um": (1.0,) * len(shape), "n_nuclei": 5, "division": 0.2}
+    parameters = Parameters(frames=5, frame_labels=True, **values)
+    sample = generate(np.random.default_rng(4), parameters)
+    again = generate(np.random.default_rng(4), parameters)
+    labels, tracks = sample.volume("tracked-labels"), sample.sockets["tracks"]
+    assert sample.volume("microscopy-movie").shape == (5, *shape)
+    assert labels.axes == "T" + "ZYX"[-len(shape) :]
+    assert np.array_equal(labels.array > 0, sample.volume("frame-labels").array > 0)
+    assert tra(*[TrackedSequence(tracks, labels.array)] * 2) == 1
+    assert again.sockets["tracks"] == tracks
+    assert sample.conditions["divisions"] == len({t.parent for t in tracks if t.parent})

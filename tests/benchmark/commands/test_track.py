@@ -1,0 +1,96 @@
+"""The task ``track`` by its commands: benchmark, export and apply."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+from cytosuite.contract.tracks import read_tracks
+from cytosuite.datasets.nuclei.parameters import Parameters
+from cytosuite.datasets.nuclei.series import write_series
+from cytosuite.formats import read, write
+from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks
+from cytosuite.volume import Volume
+
+SMALL = {"shape": (128, 128), "spacing_um": (0.5, 0.5), "n_nuclei": 6, "division": 0.1}
+
+
+@pytest.fixture
+def scores(cli, tmp_path):
+    """Return a function that runs a benchmark and gives its scores by algorithm and metric."""
+
+    def run(*words):
+        done = cli(
+            "benchmark", *words, "--task", "track", "--engine", "process",
+            "--runs", tmp_path / "runs", "--run", "run",
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        table = tmp_path / "runs" / "run" / "report" / "scores.csv"
+        with table.open() as stream:
+            rows = list(csv.DictReader(stream))
+        return {(row["algorithm"], row["metric"]): float(row["value"] or "nan") for row in rows}
+
+    return run
+
+
+@pytest.fixture
+def sequences(tmp_path):
+    """Return a folder with a sequence of the Cell Tracking Challenge and its truth."""
+    parameters = Parameters(**SMALL)
+    write_series(tmp_path / "film", np.random.default_rng(1), parameters, frames=4)
+    return tmp_path / "film"
+
+
+@pytest.mark.slow
+def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path):
+    settings = [f"--set={key}={list(v) if isinstance(v, tuple) else v}" for key, v in SMALL.items()]
+    found = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
+    assert found["oracle", "TRA"] == found["nearest", "DET"] == 1
+    assert found["blank", "TRA"] == 0
+    assert found["linking", "TRA"] > 0.9
+    assert found["nearest", "LNK"] < 1  # it knows no division
+    out = tmp_path / "out"
+    done = cli("export", "--ctc", tmp_path / "runs" / "run", "--truth", "--out", out)
+    assert done.exit_code == 0
+    exported = score_tracks(out / "nuclei" / "01_GT", out / "nuclei" / "01_RES")
+    for name in ("TRA", "SEG", "LNK", "CT"):
+        assert exported[name] == pytest.approx(found["linking", name])
+
+
+@pytest.mark.slow
+def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
+    found = scores(sequences)
+    assert found["oracle", "TRA"] == found["oracle", "SEG"] == 1
+    assert found["linking", "TRA"] > 0.9
+
+
+def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path):
+    frames = [read(path) for path in sorted((sequences / "01").glob("*.tif"))]
+    (tmp_path / "movies").mkdir()
+    stacked = np.stack([frame.array for frame in frames])
+    movie = Volume(stacked, frames[0].spacing, "TYX", frames[0].metadata)
+    write(tmp_path / "movies" / "01.tif", movie)
+    alone = shutil.copytree(sequences / "01", tmp_path / "frames" / "01")
+    outputs = []
+    for place in (sequences, alone, tmp_path / "movies"):
+        out = tmp_path / "out" / place.name
+        words = ("--algorithm", "linking", "--engine", "process", "--out", out)
+        assert cli("apply", place, *words).exit_code == 0
+        outputs.append((read(out / "01.tif"), read_tracks(out / "01-tracks.csv")))
+    first, tracks = outputs[0]
+    assert first.axes == "TYX"
+    assert len(tracks) >= 6
+    for labels, table in outputs:
+        assert np.array_equal(labels.array, first.array)
+        assert table == tracks
+    truth = read_sequence(sequences / "01_GT")
+    assert len(truth.frames) == len(first.array)
+
+
+def test_frames_of_different_shapes_are_no_movie(cli, sequences, tmp_path):
+    write(sequences / "01" / "t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
+    words = ("--algorithm", "linking", "--engine", "process", "--out", tmp_path / "out")
+    done = cli("apply", sequences, *words)
+    assert done.exit_code == 1
+    assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output
