@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from itertools import repeat
 from math import isfinite
 from pathlib import Path
@@ -31,6 +30,7 @@ from cytosuite.datasets.calibration.fit import (
     pace,
     statistics_of,
 )
+from cytosuite.datasets.calibration.masks import named, need_one_kind
 from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
 from cytosuite.datasets.calibration.objects import segment
 from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
@@ -200,9 +200,7 @@ def _read(
 ) -> Real:
     """Return the real stacks of matching names."""
     every = index(folder, "segment", recursive=recursive, root=root).items
-    items = [item for item in every if fnmatchcase(item.name, pattern)]
-    if not items:
-        raise InputError(f"{folder}: no image is named like {pattern!r}")
+    items = named(every, pattern, folder)
     annotated = [item for item in items if LABELS in item.files]
     items = annotated or items  # labels found by threshold are another ruler
     stacks: list[tuple[Volume, Labels | None]] = []
@@ -215,11 +213,7 @@ def _read(
                 f"{item.image}: a calibration needs 3D stacks of at least 8 voxels along each "
                 f"axis, found {image.axes} of {image.shape}"
             )
-        if not np.allclose(image.spacing, stacks[0][0].spacing, rtol=0.02):
-            raise InputError(
-                f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
-                f"{stacks[0][0].spacing}; calibrate one kind of images at a time (--pattern)"
-            )
+    need_one_kind(items, [image for image, _ in stacks])
     measured = measure(stacks, each=each)
     files = [path for item in items for path in item.paths]
     name, names = folder.resolve().name, [item.name for item in items]

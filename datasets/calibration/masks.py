@@ -71,26 +71,38 @@ def read_labels(
     else:
         raise InputError(f"{place}: expected label images, or a folder of them, found nothing")
     items = [Item(case_name(key), path, socket=LABELS.slug) for key, path in paths.items()]
-    items = [item for item in items if fnmatchcase(item.name, pattern)]
-    if not items:
-        raise InputError(f"{place}: expected label images named like {pattern!r}, found none")
+    items = named(items, pattern, place)
     volumes: list[Volume] = []
     for item in items:
         labels = load(replace(item, part=part or Part()), spacing or ASSUME).volume(LABELS.slug)
         if labels.axes == "ZYX" and len(labels.array) == 1:
             labels = replace(labels, array=labels.array[0], spacing=labels.spacing[1:], axes="YX")
-        first = volumes[0] if volumes else labels
         if labels.spacing_is_assumed:
             axes = ",".join(labels.axes.lower())
             raise InputError(f"{item.image}: the file gives no voxel size; give --spacing {axes}")
-        if labels.axes != first.axes or not np.allclose(labels.spacing, first.spacing, rtol=0.02):
-            raise InputError(
-                f"{item.image}: {labels.axes} with voxels of {labels.spacing} µm, "
-                f"{items[0].image.name} is {first.axes} with {first.spacing}; calibrate one kind "
-                "of labels at a time (--pattern)"
-            )
         volumes.append(labels)
+    need_one_kind(items, volumes)
     return items, volumes
+
+
+def named(items: Iterable[Item], pattern: str, place: Path) -> list[Item]:
+    """Return the items whose names match a pattern, or InputError."""
+    matching = [item for item in items if fnmatchcase(item.name, pattern)]
+    if not matching:
+        raise InputError(f"{place}: expected images named like {pattern!r}, found none")
+    return matching
+
+
+def need_one_kind(items: Sequence[Item], volumes: Sequence[Volume]) -> None:
+    """Refuse images of other axes or voxels than the first one's."""
+    first = volumes[0]
+    for item, volume in zip(items, volumes, strict=True):
+        if volume.axes != first.axes or not np.allclose(volume.spacing, first.spacing, rtol=0.02):
+            raise InputError(
+                f"{item.image}: {volume.axes} with voxels of {volume.spacing} µm, "
+                f"{items[0].image.name} is {first.axes} with {first.spacing}; calibrate one kind "
+                "of images at a time (--pattern)"
+            )
 
 
 def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:

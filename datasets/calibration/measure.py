@@ -335,24 +335,25 @@ def _texture(
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
     core = depth >= CORE * depth.max()
-    pairs = core[:-1] & core[1:]
     mean = float(above[core].mean()) if core.any() else 0.0
-    if np.count_nonzero(pairs) < LEAST_PAIRS or mean <= 0:
+    shared = _covariance(above, core, (1, 0, 0))
+    if np.isnan(shared) or mean <= 0:
         return nan, nan
-    shared = _covariance(above[:-1][pairs], above[1:][pairs])
-    beside = []
-    for axis in (1, 2):
-        step = max(round(GRAIN_UM / spacing[axis]), 1)
-        near, far = ([part, slice(None), slice(None)] for part in (slice(-1), slice(1, None)))
-        near[axis], far[axis] = slice(None, -step), slice(step, None)
-        both = core[tuple(near)] & core[tuple(far)]
-        if np.count_nonzero(both) >= LEAST_PAIRS:
-            beside.append(_covariance(above[tuple(near)][both], above[tuple(far)][both]))
-    grain = float(np.mean(beside)) / shared if beside and shared > 0 else nan
+    y, x = (max(round(GRAIN_UM / step), 1) for step in spacing[1:])
+    beside = np.array([_covariance(above, core, shift) for shift in ((1, y, 0), (1, 0, x))])
+    finite = beside[np.isfinite(beside)]
+    grain = float(finite.mean()) / shared if finite.size and shared > 0 else nan
     return float(np.sqrt(max(shared, 0.0))) / mean, float(np.clip(grain, -1, 1))
 
 
-def _covariance(first: Floats, second: Floats) -> float:
+def _covariance(above: Floats, core: NDArray[np.bool_], shift: tuple[int, int, int]) -> float:
+    """Return the covariance of voxels of a core that a shift leads to each other, NaN of few."""
+    near = tuple(slice(None, -step or None) for step in shift)
+    far = tuple(slice(step, None) for step in shift)
+    both = core[near] & core[far]
+    if np.count_nonzero(both) < LEAST_PAIRS:
+        return nan
+    first, second = above[near][both], above[far][both]
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 

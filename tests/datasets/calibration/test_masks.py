@@ -88,11 +88,11 @@ def test_labels_alone_are_found(tmp_path):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([], "expected label images named like '*', found none"),
+        ([], "expected images named like '*', found none"),
         ([plane((2, 2, 4, 4), dtype=np.float32)], "labels must be integers, found dtype float32"),
         (
             [plane((2, 2, 4, 4)), plane((2, 2, 4, 4), spacing=(1, 1))],
-            "calibrate one kind of labels at a time (--pattern)",
+            "calibrate one kind of images at a time (--pattern)",
         ),
         (
             [plane((2, 2, 4, 4)), Volume(np.ones((4, 4, 4), np.uint8), (1, 1, 1))],
