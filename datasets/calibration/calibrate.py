@@ -25,6 +25,7 @@ from cytosuite.datasets.calibration.fit import (
     Simulate,
     Stack,
     draw,
+    drawn_first,
     fit,
     nested,
     pace,
@@ -45,6 +46,8 @@ from cytosuite.volume import Volume
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
 AT_LIMIT = "the parameter {} is at its limit"
+# Of the simulator's defaults, until one finds room in the real image.
+TISSUES = ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"})
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
@@ -135,7 +138,8 @@ def calibrate(
         each=each,
     )
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    before = _defaults(simulate, measured.begin, seeds, each)
+    image = nested(measured.begin.fixed)["image"]
+    before = drawn_first(simulate, [{"image": image, "tissue": t} for t in TISSUES], seeds, each)
     after, refused = draw(simulate, repeat(fitted.parameters), seeds, each)
     if refused:
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
@@ -222,17 +226,6 @@ def _read(
     return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
 
 
-def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int], each: Each) -> list[Stack]:
-    """Return stacks of the simulator's defaults with the real voxels, none if these are refused."""
-    image = nested(begin.fixed)["image"]
-    for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
-        try:
-            return draw(simulate, repeat({"image": image, "tissue": tissue}), seeds, each)[0]
-        except InputError:
-            continue
-    return []
-
-
 def _write(
     dataset: str,
     out: Path,
@@ -257,15 +250,12 @@ def _write(
         "sha256": real.digest,
         "seed": seed,
         "rounds": len(fitted.misfits),
-        "misfits": [
-            {key: None if np.isnan(value) else value for key, value in row.items()}
-            for row in fitted.misfits
-        ],
+        "misfits": fitted.misfits,
         "notes": real.notes,
-        "real": for_json(facts_of(real.statistics)),
-        "simulated": for_json(facts_of(later)),
+        "real": facts_of(real.statistics),
+        "simulated": facts_of(later),
         "poor": misses,
-        "table": for_json([row._asdict() for row in rows]),
+        "table": [row._asdict() for row in rows],
     }
     head = [
         f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
@@ -288,6 +278,6 @@ def write_recipe(
     said = {f"parameters.{key}": text for key, text in (comments or {}).items()}
     with atomic(out) as temporary:  # the first, as the others may be replaced where it is there
         temporary.write_text(to_toml(recipe, said, above), encoding="utf-8")
-    write_json(out.with_suffix(".json"), record)
+    write_json(out.with_suffix(".json"), for_json(record))
     with atomic(out.with_suffix(".md")) as temporary:
         temporary.write_text(f"{tables}\n", encoding="utf-8")

@@ -8,6 +8,7 @@ the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
 from time import monotonic
 from typing import Any, Literal, NamedTuple
@@ -242,6 +243,21 @@ def draw(
     if not stacks:
         raise attempts[-1]
     return stacks, len(attempts) - len(stacks)
+
+
+def drawn_first(
+    simulate: Simulate,
+    recipes: Iterable[Mapping[str, Any]],
+    seeds: Sequence[int],
+    each: Each = in_turn,
+) -> list[Stack]:
+    """Return stacks of the first recipe with room for some, none if all are refused."""
+    for recipe in recipes:
+        try:
+            return draw(simulate, repeat(recipe), seeds, each)[0]
+        except InputError:
+            continue
+    return []
 
 
 def _attempt(simulate: Simulate, pair: tuple[Mapping[str, Any], int]) -> Stack | InputError:

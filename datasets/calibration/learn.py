@@ -15,8 +15,8 @@ import numpy as np
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
-from cytosuite.datasets.calibration.compare import Compared, as_text, for_json, poor
-from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw
+from cytosuite.datasets.calibration.compare import Compared, as_text, poor
+from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw, drawn_first
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
     STEPS,
@@ -288,8 +288,10 @@ def learn(
         model.write(path)
         draft = _best(fitting, [replace(start, shapes=str(path)) for start in drafts], few, say)
         draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
-        before = _defaults(fitting, draft, range(held, held + count))
-    rows = compare(real, fitting.look(after), before)
+        image: dict[str, Any] = {"shape": [*draft.shape], "spacing_um": [*draft.spacing]}
+        plain = {"image": image} if dataset == "cells" else image
+        before = drawn_first(fitting.simulate, [plain], range(held, held + count), each)
+    rows = compare(real, fitting.look(after), fitting.look(before) if before else None)
     files = [item.image for item in items]
     facts = {
         "folder": place.resolve().name,
@@ -375,16 +377,6 @@ def _best(
     return min(trials, key=lambda pair: pair[0])[1]
 
 
-def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | None:
-    """Return the look of the dataset's defaults in the same image, None if they find no room."""
-    image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
-    parameters = {"image": image} if draft.dataset == "cells" else {**image}
-    try:
-        return fitting.look(draw(fitting.simulate, repeat(parameters), seeds, fitting.each)[0])
-    except InputError:
-        return None
-
-
 def _shown(images: Sequence[Volume]) -> list[Stack]:
     """Return labels with a grey value for each object, for a picture."""
     return [
@@ -412,5 +404,5 @@ def _write(
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
     ]
-    record = {**facts, "poor": poor(rows), "table": for_json([row._asdict() for row in rows])}
+    record = {**facts, "poor": poor(rows), "table": [row._asdict() for row in rows]}
     write_recipe(out, recipe, record, head, as_text(rows))
