@@ -47,7 +47,11 @@ LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
 AT_LIMIT = "the parameter {} is at its limit"
 # Of the simulator's defaults, until one finds room in the real image.
-TISSUES = ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"})
+TISSUES: tuple[dict[str, Any], ...] = (
+    {},
+    {"n_nuclei": [10, 40]},
+    {"outline": "fill", "n_nuclei": "auto"},
+)
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
