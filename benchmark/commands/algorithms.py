@@ -147,6 +147,7 @@ def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
     output = task.main_output if main is not None else None
     kind = output.kind if output is not None else "json"
     kind = "canvas" if main is not None and main.kind == "canvas" else kind
+    kind = "tracks" if output is not None and output.movie else kind
     template = "torch" if torch else kind
     words = {
         "name": name,

@@ -150,7 +150,8 @@ def dataset_for(manifest: AlgorithmManifest) -> str:
     ranked = [
         (dataset.task != manifest.task, dataset.name != USUAL, dataset.name)
         for dataset in dataset_manifests().values()
-        if dataset.kind == "simulated" and serves(frozenset(dataset.offers), task, manifest.needs)
+        if dataset.kind == "simulated"
+        and serves(frozenset(dataset.offers + dataset.movies), task, manifest.needs)
     ]
     if not ranked:
         needed = {socket.slug for socket in task.inputs if not socket.optional}

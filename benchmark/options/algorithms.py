@@ -8,7 +8,7 @@ class NewOptions:
     """Options of a new algorithm."""
 
     name: str = argument("Name of its folder.", metavar="ALGORITHM")
-    task: str = option("segment, detect, enhance, synthesise, sample or fuse.", "segment")
+    task: str = option("segment, detect, track, enhance, synthesise, sample or fuse.", "segment")
     torch: bool = option("A network of torch, for the task segment, without weights yet.", False)
 
 

@@ -1,5 +1,6 @@
 """Check the files of a container as a stranger's: nothing is trusted, all is bounded."""
 
+import sys
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -18,7 +19,6 @@ from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
 from cytosuite.metrics.tracks.lineage import refuse, row_problems
-from cytosuite.metrics.tracks.track_folder import MOST_FRAMES
 from cytosuite.volume import Header, Volume
 
 JSON_BYTES = 32 * 2**20
@@ -49,7 +49,7 @@ def check(
     """
     place = folder / socket.relative_path
     if socket.kind == "tracks":
-        return _check_tracks(place, socket)
+        return _check_tracks(place, socket, geometry)
     if socket.is_file:
         spacing = (1.0,) * 3 if geometry is None else geometry.spacing
         if files:
@@ -148,14 +148,15 @@ def _check_json(
     return path
 
 
-def _check_tracks(path: Path, socket: Socket) -> Path:
+def _check_tracks(path: Path, socket: Socket, geometry: Header | None) -> Path:
     """Return a table of tracks whose rows do not contradict each other."""
     if not path.is_file():
         raise BadOutput("missing output", f"{socket.relative_path}: expected a table of tracks")
     if path.stat().st_size > JSON_BYTES:
         raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
     try:
-        refuse([*row_problems(read_tracks(path), MOST_FRAMES)], "a bad table")
+        frames = geometry.shape[0] if geometry else sys.maxsize
+        refuse([*row_problems(read_tracks(path), frames)], "a bad table")
     except InputError as error:
         raise BadOutput("bad output", str(error).replace(str(path), path.name)) from None
     return path

@@ -135,6 +135,7 @@ class DatasetManifest(Described):
     offers: tuple[str, ...] = Field(
         (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
     )
+    movies: tuple[str, ...] = Field((), description="The same of cases with several frames.")
     kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
     uses: tuple[Name, ...] = Field(
         (), description="Other datasets of which it takes the simulators."

@@ -25,7 +25,6 @@ from cytosuite.folders.part import EVERY, MODULES, Part, read_microscope, read_p
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_image, is_large
-from cytosuite.metrics.tracks.track_folder import read_sequence
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.pieces import extremes
 
@@ -168,6 +167,8 @@ def _tracked(main: Volume, path: Path) -> dict[str, Volume | list[Track]]:
     """Return the tracks in a table, or those in a folder with the labels of all frames."""
     if path.is_file():
         return {TRACKS.slug: read_tracks(path)}
+    from cytosuite.metrics.tracks.track_folder import read_sequence  # numba
+
     truth = read_sequence(path)
     array = np.stack([truth.frames[number] for number in range(len(truth.frames))])
     return {TRACKED.slug: _like(main, path, TRACKED.slug, array), TRACKS.slug: [*truth.tracks]}

@@ -40,7 +40,7 @@ def test_files_hold_every_score_of_every_model(tmp_path, quiet):
     list_command(TableOptions(json=tmp_path / "all.json"), quiet)
     rows = json.loads((tmp_path / "all.json").read_text())
     own = {row["algorithm"]: row["SEG"] for row in rows if row["name"] == "nuclei-2d"}
-    assert own == {"watershed": 0.8317, "cellprofiler_like": 0.7479}
+    assert own == {"watershed": 0.8317, "cellprofiler_like": 0.7479, "linking": 0.951}
     assert {row["kind"] for row in rows} == {"algorithm", "model", "dataset", "recipe"}
 
 

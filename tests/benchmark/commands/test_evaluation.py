@@ -66,7 +66,8 @@ def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path):
 @pytest.mark.parametrize("name", sorted(algorithms()))
 def test_the_usual_dataset_holds_all_inputs(name):
     manifest = algorithms()[name]
-    offers = set(dataset_manifests()[dataset_for(manifest)].offers)
+    dataset = dataset_manifests()[dataset_for(manifest)]
+    offers = {*dataset.offers, *dataset.movies}
     needed = {s.slug for s in TASKS[manifest.task].inputs if not s.optional}
     assert needed | set(manifest.needs) <= offers
 
