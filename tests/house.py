@@ -58,6 +58,19 @@ def predict(inputs, model):
     return {"detected-points": Points(np.argwhere(image.array > 150) + 0.5, image.spacing)}
 """,
     ),
+    "toy_follow": (
+        "track",
+        """
+from cytosuite.contract.tracks import Track
+
+def predict(inputs, model):
+    movie = inputs["microscopy-movie"]
+    labels, _ = ndimage.label(movie.array > movie.array.mean() + 2 * movie.array.std())
+    frames = [place[0] for place in ndimage.find_objects(labels)]
+    tracks = [Track(n, time.start, time.stop - 1) for n, time in enumerate(frames, 1)]
+    return {"tracked-labels": movie.like(labels.astype(np.uint16)), "tracks": tracks}
+""",
+    ),
     "toy_smooth": (
         "enhance",
         """
@@ -198,6 +211,19 @@ SAMPLES = {
     points = Points(places, image.spacing).document()
     return Sample({"microscopy-image": image, "instance-labels": image.like(labels),
                    "detected-points": points})
+""",
+    ),
+    "toy_films": (
+        "track",
+        ["microscopy-movie", "tracked-labels", "tracks"],
+        """
+    from cytosuite.contract.tracks import Track
+    labels, clean, noisy = cells(rng, parameters)
+    movie = np.stack([noisy + rng.normal(0, 2, noisy.shape) for _ in range(3)])
+    frames = Volume(movie, (2.0, 1.0, 1.0), "TZYX", {"number": number_of(rng)})
+    tracks = [Track(int(n), 0, 2) for n in np.unique(labels[labels > 0])]
+    return Sample({"microscopy-movie": frames, "tracked-labels": frames.like(np.stack([labels] * 3)),
+                   "tracks": tracks})
 """,
     ),
     "toy_bare": (

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from cytosuite.datasets.nuclei.parameters import Parameters
+from cytosuite.datasets.nuclei.series import write_series
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -160,6 +162,12 @@ def channels(home):
     for number in range(4):
         for place, array in zip(("images", "labels"), scene(PLANES, number), strict=True):
             write(home / place / f"{number}.tif", Volume(np.stack([array] * 2), STEPS[2], "CYX"))
+
+
+def sequences(home):
+    """A movie in the layout of the Cell Tracking Challenge, with its truth."""
+    values = {"shape": (96, 96), "spacing_um": (0.5, 0.5), "n_nuclei": 4}
+    write_series(home, np.random.default_rng(0), Parameters(**values), frames=3)
 
 
 def hdf5(path, **arrays):

@@ -128,6 +128,10 @@ READ = {
         Row("spheroid_training", small=TWO),
         Row("embryo_training", small=TWO),
     ],
+    "algorithms/linking/README.md": [
+        Row("nuclei/gowt1", small="--cases 1 --set shape=[128,128] --set n_nuclei=4 --set frames=3"),
+        Row("Fluo", {"Fluo-N2DH-GOWT1": (layouts.sequences,)}),
+    ],
     "algorithms/masks/README.md": [
         Row("echo", "mkdir -p requests"),
         Row("benchmark", small="--cases 1"),

@@ -14,6 +14,7 @@ from cytosuite.contract.tasks import TASKS
 RUNS = {
     "segment": ("toy_cells", ("toy_threshold", "watershed"), ("SEG", "DET"), ("oracle", "blank")),
     "detect": ("toy_spots", ("toy_peaks", "toy_bright"), ("F1", "F1_area"), ("oracle", "blank")),
+    "track": ("toy_films", ("toy_follow",), ("TRA", "SEG", "LNK"), ("oracle", "blank", "nearest")),
     "enhance": ("toy_pairs", ("toy_smooth", "toy_wreck"), ("SSIM",), ("oracle", "identity")),
     "synthesise": (
         *("toy_sketches", ("toy_paint", "toy_colour")),
@@ -22,12 +23,13 @@ RUNS = {
     "fuse": ("toy_views", ("toy_mean",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
 }
 LONG = [pytest.param(task, marks=pytest.mark.long) for task in ("synthesise", "fuse")]
-PLAIN = ["segment", "detect", "enhance", *LONG]
+PLAIN = ["segment", "detect", "track", "enhance", *LONG]
 CONTAINED = ["segment", pytest.param("enhance", marks=pytest.mark.long), *LONG]
 # Words that are true of one task alone.
 FOREIGN = {
     "segment": ("identity", "half of the reference"),
     "detect": ("identity", "half of the reference", "SEG", "covers more than half"),
+    "track": ("identity", "half of the reference"),
     "enhance": ("objects were", "of the objects", "empty answer", "blank"),
     "synthesise": ("objects were", "of the objects", "empty answer", "blank", "the truth itself"),
     "fuse": ("objects were", "of the objects", "empty answer", "blank"),
