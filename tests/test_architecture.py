@@ -246,8 +246,8 @@ def test_the_runner_and_the_container_start_without_torch(module):
 
 
 def test_every_component_explains_itself():
-    for folder in ("algorithms", "datasets"):
-        for manifest in (ROOT / folder).glob("*/*.toml"):
+    for folder, name in (("algorithms", "algorithm.toml"), ("datasets", "dataset.toml")):
+        for manifest in (ROOT / folder).glob(f"*/{name}"):
             assert (manifest.parent / "README.md").is_file(), manifest
             assert manifest.parent.name in (ROOT / folder / "README.md").read_text()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
+from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, NamedTuple
 
@@ -28,38 +29,12 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
+from cytosuite.files import read_toml
 from cytosuite.volume import Volume
 
 Scale = Literal["log", "plain", "inverse"]
 
 LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
-# Words for the statistics of knobs, and units of those that are compared by differences.
-WORDS = {
-    "signal": "brightness of objects",
-    "far": "light far from objects",
-    "volume_um3": "volume of objects",
-    "volume_cv": "spread of volumes",
-    "flatness": "flatness of objects",
-    "tangential": "alignment with the surface",
-    "brightness_spread": "spread of brightness",
-    "texture": "structure within objects",
-    "grain": "coarseness of this structure",
-    "edge_z_um": "width of edges along z",
-    "edge_xy_um": "width of edges within planes",
-    "halo": "light just outside of objects",
-    "glow": "light between objects",
-    "dimming": "loss of light along z",
-    "label_level": "brightness at which labels end",
-    "elongation": "height of objects over their width",
-    "objects": "number of objects",
-    "tissue_width_um": "width of the tissue",
-    "tissue_height_um": "height of the tissue",
-    "middle": "middle of the objects along z",
-    "contact_share": "share of the surface in contact",
-    "hollow": "hollowness of the tissue",
-    "neighbour_um": "distance to the nearest object",
-}
-UNITS = dict.fromkeys(WORDS, "") | {"far": " counts", "dimming": " per µm", "neighbour_um": " µm"}
 Stack = tuple[Volume, Labels]  # image and labels
 Simulate = Callable[[Mapping[str, Any], int], Stack]
 Values = dict[str, float]
@@ -88,6 +63,7 @@ class Knob:
     ranged: bool = True  # stacks differ in it as the real ones do
     widest: float = 1.5  # half-width of the range, logarithmic: more is mostly uncertainty
     crowd: str = ""  # exponent by which it falls with the number of nuclei
+    unit: str = ""  # of the statistic where it is compared by differences
 
     def place(self, value: float) -> float:
         """Return the place of a value of the parameter on its scale."""
@@ -102,35 +78,9 @@ class Knob:
         return min(max(place, self.low), self.high)
 
 
-KNOBS = (
-    Knob("camera.photons", "signal", 1.0, 0.2, 1e5, crowd="camera.fading"),
-    Knob("camera.background_photons", "far", 1.0, 0.0, 1e4, scale="plain", seen="plain", step=5.0),
-    Knob(
-        *("nucleus.diameter_um", "volume_um3", 2.5, 1.5, 60.0), step=0.25, crowd="tissue.shrinkage"
-    ),
-    Knob("nucleus.diameter_spread", "volume_cv", 1.0, 0.02, 0.4, ranged=False),
-    Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
-    Knob("nucleus.flat_fraction", "tangential", 0.35, 0.0, 1.0, "plain", "plain", 0.2),
-    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 0.6, widest=0.4),
-    Knob("nucleus.chromatin_contrast", "texture", 0.5, 0.02, 0.9, "plain", "plain", 0.15),
-    Knob("nucleus.chromatin_um", "grain", 0.3, 0.2, 3.0, "log", "plain", 0.3, ranged=False),
-    Knob("optics.psf_sigma_z_um", "edge_z_um", 0.7, 0.2, 12.0, step=0.35, widest=0.1),
-    Knob("optics.psf_sigma_xy_um", "edge_xy_um", 0.6, 0.1, 4.0, step=0.35, widest=0.1),
-    Knob("optics.haze", "halo", 0.7, 0.01, 0.75, widest=0.8),
-    Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=1.5),
-    Knob("optics.attenuation_um", "dimming", 1.0, 10.0, 1000.0, "inverse", "plain", 0.01),
-    Knob("labels.level", "label_level", 0.8, 0.015, 0.6, "plain", "plain", 0.1),
-    Knob("image.stretch", "elongation", 0.8, 0.7, 1.8, step=0.1, ranged=False),
-    Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.15),
-    Knob("tissue.volume_fraction", "tissue_width_um", -1 / 3, 0.005, 0.42, step=0.25),
-    Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
-    Knob("tissue.middle", "middle", 1.0, 0.0, 1.0, "plain", "plain", 0.1),
-    Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
-    Knob("tissue.contact", "contact_share", 1.0, 0.0, 0.4, "plain", "plain", 0.05),
-    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 4.0, "plain", "plain", 1.0),
-)
-# Where tissue fills the image, its density has the number of objects to follow.
-FILLED = Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35)
+TABLES = read_toml(Path(__file__).with_name("knobs.toml"))
+KNOBS = tuple(Knob(**facts) for facts in TABLES["knobs"])
+FILLED = Knob(**TABLES["filled"])
 
 
 def on_scale(scale: Scale, value: float) -> float:
@@ -378,8 +328,8 @@ class Search:
         rows = [(k, v) for k in self.knobs if isfinite(v := misfit[k.parameter])]
         rows.sort(key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
         words = [
-            f"{WORDS[knob.statistic]} "
-            + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{UNITS[knob.statistic]}")
+            f"{TABLES['words'][knob.statistic]} "
+            + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{knob.unit}")
             for knob, v in rows[:4]
         ]
         return f", real against simulated: {', '.join(words)}" if words else ": nothing to compare"

@@ -1,10 +1,11 @@
 """Measure the look of real and of simulated stacks, and the noise of their detector."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import copysign, inf, isfinite, nan, sqrt
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
+from cytosuite.files import read_toml
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
@@ -36,61 +38,8 @@ CORE = 0.4  # of the largest distance to the border: deeper voxels are the core 
 GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
-# Descriptions by name. One value per stack, NaN where it cannot be measured. Light between objects
-# (halo, glow) is measured nearer to them where they are narrower than 12 µm.
-VOLUME_STATISTICS = {
-    "objects": "objects in the stack",
-    "offset": "counts in the dark, from photon transfer",
-    "gain": "counts per photon, from photon transfer",
-    "excess": "multiplication noise, from photon transfer",
-    "read_counts": "electronic noise, counts, from photon transfer",
-    "noise_correlation": "of lateral neighbours in the dark half",
-    "lag": "share of electrons that is read one x pixel later",
-    "background": "median of unlabelled voxels, counts",
-    "noise": "1.4826 MAD of unlabelled voxels (standard deviation if 0), counts",
-    "far": "mean of voxels 12 µm and more from objects, counts",
-    "signal": "median over objects of the mean above background, counts",
-    "snr": "median over objects of signal / noise",
-    "contrast": "median over objects of standard deviation / mean above background",
-    "texture": "median over whole objects of structure in the core / its mean above background",
-    "grain": "median over whole objects of structure that is still alike at 1.6 µm, 0 to 1",
-    "volume_um3": "median over whole objects, µm³",
-    "elongation": "median over whole objects of height / width of the bounding box",
-    "flatness": "median over whole objects of larger / smaller lateral axis, scraps left out",
-    "brightness_spread": "standard deviation of ln(signal) about its trend along z",
-    "middle": "middle of all objects along z / height of the stack",
-    "hollow": "mean distance of objects from the middle of their tissue / its radius",
-    "tangential": "mean over outer objects of ln(width along the surface / across it)",
-    "contact_share": "share of the surface of all objects that faces another one",
-    "touching_share": "share of objects that touch another one",
-    "volume_cv": "standard deviation / mean of the volumes of whole objects, scraps left out",
-    "brightness_cv": "standard deviation / mean of the brightness of objects",
-    "fraction": "share of the convex hull of all objects that is object",
-    "valley": "median depth of the valley between objects that touch, 0 to 1",
-    "dimming": "loss of ln(signal) per µm along z",
-    "neighbour_um": "median distance to the nearest object, µm",
-    "tissue_width_um": "lateral extent of all objects, µm",
-    "tissue_height_um": "extent of all objects along z, µm",
-    "edge_z_um": "10-90 % width of the mean edge along z, µm",
-    "edge_xy_um": "10-90 % width of the mean edge across, µm",
-    "label_level": "height at which labels end on the lateral edge, 0 to 1",
-    "halo": "light 2 to 6 µm outside of objects / inside",
-    "glow": "light between objects, 5 µm and more from them in the plane / inside",
-}
-OBJECT_STATISTICS = {
-    "volume_um3": "volume, µm³",
-    "height_um": "extent along z, µm",
-    "width_um": "mean extent along y and x, µm",
-    "elongation": "height / width",
-    "principal": "longest / shortest principal axis",
-    "flatness": "larger / smaller lateral principal axis",
-    "signal": "mean above background, counts",
-    "snr": "signal / noise",
-    "contrast": "standard deviation / mean above background",
-    "texture": "structure in the core, without noise, / its mean above background",
-    "grain": "structure in the core that is still alike at 1.6 µm, 0 to 1",
-    "neighbour_um": "distance to the nearest object, µm",
-}
+STATISTICS: Mapping[str, dict[str, str]] = read_toml(Path(__file__).with_name("statistics.toml"))
+VOLUME_STATISTICS, OBJECT_STATISTICS = STATISTICS["volume"], STATISTICS["object"]
 
 
 @dataclass(frozen=True, slots=True)
