@@ -34,10 +34,11 @@ def test_parameters_come_back(tmp_path):
         write(tmp_path / "images" / f"s{seed}.tif", image)
         write(tmp_path / "labels" / f"s{seed}.tif", Volume(labels, image.spacing))
     out = calibrate("spheroid", tmp_path, tmp_path / "found.toml", rounds=8, cases=8)
-    after = json.loads(out.with_suffix(".json").read_text())["realism"]["after"]
+    table = json.loads(out.with_suffix(".json").read_text())["table"]
+    distances = {row["name"]: row["distance"] for row in table}
     # The search takes another path on a processor that rounds otherwise: 0.89 on one with AVX-512.
-    assert after["size"] == pytest.approx(1, abs=0.15)
-    assert after["number"] == pytest.approx(1, abs=0.15)
+    assert distances["size"] < 0.15
+    assert distances["number"] < 0.15
     found = read_recipe(out).parameters
     assert np.mean(found["nucleus"]["diameter_um"]) == pytest.approx(11, rel=0.12)
     assert np.mean(found["optics"]["psf_sigma_z_um"]) == pytest.approx(2, rel=0.25)
