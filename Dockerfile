@@ -6,18 +6,19 @@ ARG BASE=cytosuite/base:cpu
 FROM ${BASE} AS algorithm
 ARG ALGORITHM
 USER 0:0
-COPY algorithms/${ALGORITHM}/ /opt/app/algorithms/${ALGORITHM}/
+COPY algorithms/ /opt/app/algorithms/
 WORKDIR /opt/app
 COPY cytosuite/ /opt/app/cytosuite/
-COPY algorithms/__init__.py /opt/app/algorithms/
 COPY weights/${ALGORITHM}/ /opt/app/model/
-# One name to import, as in a checkout.
-RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
+# The algorithm and those that it uses, the same in a build by hand; one name to import, as in a checkout.
+RUN cd algorithms && used=$(sed -n "s/^uses = //p" "${ALGORITHM}/algorithm.toml" | tr -d '[],"') \
+    && for folder in */; do case " ${ALGORITHM} $used " in *" ${folder%/} "*) ;; *) rm -r "$folder" ;; esac; done \
+    && ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && python3 -m cytosuite.networks.kernels $(find cytosuite/segmentation/ "algorithms/${ALGORITHM}/" -maxdepth 1 -name _kernels.py 2>/dev/null | sed 's#^algorithms#cytosuite/algorithms#; s#//*#.#g; s#.py$##') \
+    && python3 -m cytosuite.networks.kernels $(find cytosuite/segmentation/ algorithms/ -maxdepth 2 -name _kernels.py 2>/dev/null | sed 's#^algorithms#cytosuite/algorithms#; s#//*#.#g; s#.py$##') \
     && chmod -R a+rX /opt/app
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.

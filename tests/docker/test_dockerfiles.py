@@ -80,10 +80,11 @@ def _ignored(name, patterns):
 def test_a_build_by_hand_contains_the_same_files_as_make(algorithm):
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
     assert lines[:4] == ["*", "!cytosuite", "!algorithms", "!weights"]
-    own = [f"algorithms/{algorithm}", f"weights/{algorithm}"]
-    copied, text = ["cytosuite", "algorithms/__init__.py", *own], (ROOT / "Dockerfile").read_text()
-    for source in copied:
-        assert f"COPY {source}".replace(algorithm, "${ALGORITHM}") in text
+    text = (ROOT / "Dockerfile").read_text()
+    for source in ("cytosuite/", "algorithms/", "weights/${ALGORITHM}/"):
+        assert f"COPY {source} " in text
+    inside = [f"algorithms/{name}" for name in (algorithm, *algorithms()[algorithm].uses)]
+    copied = ["cytosuite", "algorithms/__init__.py", *inside, f"weights/{algorithm}"]
     files = {file for source in copied for file in visible_files(ROOT / source)}
     sent = {file for file in files if not _ignored(file.relative_to(ROOT).as_posix(), lines[4:])}
     assert sent == set(runtime_files(ROOT, algorithm))
