@@ -38,6 +38,7 @@ READ = {
         Row("OUT=data", small="--size mini --cases 2"),
         Row("mouse_embryo_realistic", small=CHAIN),
         Row("IMAGES=spots/", "mkdir spots; cp folder/*.tif spots"),
+        Row("TASK=track", small="--cases 1"),
         Row("FROM=culture-nuclei-2d", needs="networks"),
         Row("install", THEIRS, needs="networks"),
         Row("net.pt", {"net.pt": (layouts.weights,)}, needs="networks"),
