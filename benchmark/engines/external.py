@@ -181,7 +181,7 @@ def place_of(socket: Socket, place: Place | None) -> tuple[str, str]:
     """Return slug and path of a socket for a container, our own where it names none."""
     if place is None:
         return socket.slug, socket.relative_path
-    default = f"{place.slug}.json" if socket.is_file else f"images/{place.slug}"
+    default = f"{place.slug}{socket.suffix}" if socket.is_file else f"images/{place.slug}"
     return place.slug, place.path or default
 
 

@@ -15,9 +15,9 @@ from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.contract.interface import read_value, write_value
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
-from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.index import Item
@@ -201,11 +201,8 @@ def write_applied(
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
-        if socket.kind == "tracks":
-            write_tracks(folder / f"{item.name}-{socket.slug}{source.suffix}", read_tracks(source))
-            continue
         if socket.is_file:
-            write_json(folder / f"{item.name}{more}-{socket.slug}.json", read_json(source))
+            write_value(folder / f"{item.name}-{socket.slug}{socket.suffix}", read_value(source))
             if number == 0 and socket.kind == "points":
                 points = read_points(source, image.spacing)
                 _write_points(folder, item, image, points, preview=options.preview)

@@ -29,9 +29,16 @@ class Socket:
     movie: bool = False  # its first axis is time
 
     @property
+    def suffix(self) -> str:
+        """Suffix of a socket that is a file of its own; empty for an image in a folder."""
+        if self.kind == "tracks":
+            return ".csv"
+        return ".json" if self.kind in ("points", "canvas", "json") else ""
+
+    @property
     def is_file(self) -> bool:
         """Whether the socket is a file of its own, JSON or a table, else an image in a folder."""
-        return self.kind in ("points", "tracks", "canvas", "json")
+        return bool(self.suffix)
 
     @property
     def is_volume(self) -> bool:
@@ -47,9 +54,8 @@ class Socket:
     @property
     def relative_path(self) -> str:
         """Place of the socket below ``/input`` or ``/output``."""
-        if self.kind == "tracks":
-            return f"{self.slug}.csv"
-        return f"{self.slug}.json" if self.is_file else f"images/{self.folder or self.slug}"
+        folder = f"images/{self.folder or self.slug}"
+        return f"{self.slug}{self.suffix}" if self.is_file else folder
 
 
 @dataclass(frozen=True, slots=True)

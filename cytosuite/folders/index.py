@@ -429,7 +429,7 @@ def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> d
     if SOCKETS[slug].is_file:
         homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]
         points = SOCKETS[slug].kind == "points"
-        pattern = f"*{Path(SOCKETS[slug].relative_path).suffix}"
+        pattern = f"*{SOCKETS[slug].suffix}"
         files = (tables_of(home) if points else home.glob(pattern) for home in homes)
         paths = sorted(chain.from_iterable(files))
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]

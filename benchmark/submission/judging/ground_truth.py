@@ -159,7 +159,7 @@ def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
     rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
     for side, sockets in sides:
         for socket in sockets:
-            kind = f"{socket.platform_kind}{' (JSON)' if socket.is_file else ''}"
+            kind = f"{socket.platform_kind}{' (JSON)' if socket.suffix == '.json' else ''}"
             optional = ", optional" if socket.optional else ""
             rows.append(
                 f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"

@@ -9,16 +9,18 @@ import pytest
 from cytosuite.benchmark.engines.external import (
     ExternalImage,
     ExternalSession,
+    Place,
     SocketMapping,
     api_of,
     external_manifest,
     external_names,
     is_external,
+    place_of,
 )
 from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import Name, parse
-from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.tasks import LABELS, POINTS, TASKS, TRACKS
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
@@ -243,3 +245,8 @@ def test_the_identity_holds_image_and_sockets_but_not_the_api():
 def test_a_model_of_ours_is_no_image_of_others():
     assert not is_external("watershed:nuclei-2d")
     assert is_external("lab/watershed:nuclei-2d")
+
+
+def test_a_socket_of_another_name_is_a_file_of_its_kind():
+    paths = [place_of(socket, Place(slug="cells"))[1] for socket in (TRACKS, POINTS, LABELS)]
+    assert paths == ["cells.csv", "cells.json", "images/cells"]
