@@ -85,9 +85,12 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         names = [m.name for m in _metrics(options.metrics, ["tracks"]) or metrics_of("tracks")]
         for done, (name, folders) in enumerate(sequences.items()):
             step(done, len(sequences), name)
-            scores.cases[name] = score_tracks(*folders, names)
+            logs = None if options.logs is None else options.logs / name
+            scores.cases[name] = score_tracks(*folders, names, logs)
         scores.aggregates = {name: _mean(scores, name) for name in names}
         return scores
+    if options.logs is not None:
+        raise InputError(f"--logs: {LAYOUTS[True].removeprefix('compares tracks: ')}")
     listed = pairs.point_pairs(options)
     if options.radius is not None and not listed:
         raise InputError("--radius: expected points (.json, .csv), found other files")

@@ -29,6 +29,19 @@ def spatial(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
     return array[None], (volume.spacing[0], *volume.spacing)
 
 
+def frames(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
+    """Return the (T, Y, X) pixels of a movie, of volumes the brightest or last label along z.
+
+    With the voxel size (µm); a frame counts as long as the longest side, so that none is averaged.
+    """
+    array = volume.array
+    if "C" in volume.axes:
+        array = array[:, 0]
+    flat = array.max(axis=1) if "Z" in volume.axes else array
+    step = volume.spacing[-2:]
+    return flat, (max(n * um for n, um in zip(flat.shape[1:], step, strict=True)), *step)
+
+
 def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, ...]:
     """Return the plane to show along z, y, x: the middle one, or the fullest if it is empty."""
     cut = [size // 2 for size in shape]

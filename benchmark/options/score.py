@@ -36,6 +36,7 @@ class ScoreOptions(TableOptions, FileOptions):
         "Limits of edge_degradation: by your images, or the published crops and voxels.", "suited"
     )
     objects: Path | None = option("CSV file: what became of each object of label volumes.")
+    logs: Path | None = option("Folder for SEG_log.txt, DET_log.txt and TRA_log.txt of tracks.")
 
     def __post_init__(self) -> None:
         """Refuse to write over an input."""

@@ -12,6 +12,7 @@ from cytosuite.benchmark.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
+from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 CASES = 50  # in the viewer at most
 ALGORITHMS = 6
@@ -20,6 +21,7 @@ CASE_BYTES = 2_500_000  # of one, where there are few
 STILLS = 3  # worst, middle and best case, for print and for readers without scripts
 QUALITY: Mapping[Kind, int] = {"labels": 50, "image": 80}  # of JPEG, by kind of output
 LABEL_SHARE = 0.5  # of the bytes of a case, where outputs are labels
+LINKS = dict(zip(LINK_ERRORS, "dgwbDlk", strict=True))  # letter of each kind of wrong link
 SMALLEST = 4096  # voxels of a volume at least
 
 
@@ -106,9 +108,27 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
         "outputs": [None if v is None else place[id(v)] for v in scene.outputs.values()],
         "errors": [codes(scene, name) for name in scene.outputs],
         "counts": list(counts.values()),
+        "movie": scene.inputs[0].movie,
+        "links": [_links(scene, name) for name in scene.outputs],
     }
     picture = still(scene, kind) if with_still else None
     return CaseView(scene.name, data, counts, _bytes(outlines + pixels), picture)
+
+
+def _links(scene: CaseVolumes, name: str) -> list[tuple[str, int, str, int]] | None:
+    """Return the wrong links: letter, frame, side and number of the object; None where unknown."""
+    sides = {"truth": scene.truth, "prediction": scene.outputs[name]}
+    if name not in scene.links or None in sides.values():
+        return None
+    numbers = {
+        side: {label: n for n, label in enumerate(volume.ids if volume else [], 1)}
+        for side, volume in sides.items()
+    }
+    return [
+        (LINKS[error.kind], error.frame, error.side, numbers[error.side][error.label])
+        for error in scene.links[name]
+        if error.label in numbers[error.side]
+    ]
 
 
 def _notes(
@@ -120,7 +140,8 @@ def _notes(
         volume = next((volume for volume in every if volume.kind == kind), None)
         if volume is None:
             continue
-        whole, shape, axes = volume.full, entries[0]["shape"], slice(volume.full[0] == 1, None)
+        whole, shape = volume.full, entries[0]["shape"]
+        axes = slice(volume.movie or whole[0] == 1, None)
         edges = [n * um / m for n, um, m in zip(whole, volume.spacing, shape, strict=True)]
         shown, true = (" x ".join(f"{e:.3g}" for e in of[axes]) for of in (edges, volume.spacing))
         lossy = ", compressed" if kind == "image" else ""
@@ -154,7 +175,8 @@ def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
     entry = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
     if volume.kind == "labels":
         runs, data = deflated(array)
-        return entry | {"ids": volume.ids, "runs": runs, "data": data}
+        parents = {"parents": volume.parents} if volume.parents else {}
+        return entry | {"ids": volume.ids, "runs": runs, "data": data, **parents}
     low, high = volume.limits
     source = sprite(array, quality)
     return entry | {"columns": columns(array.shape), "low": low, "high": high, "source": source}

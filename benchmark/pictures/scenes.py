@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.circles import circles
-from cytosuite.benchmark.data.planes import grey, limits, spatial
+from cytosuite.benchmark.data.planes import frames, grey, limits, spatial
 from cytosuite.benchmark.pictures import stacks
+from cytosuite.benchmark.results.matches import read_links
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.contract.points import read_points
-from cytosuite.contract.tasks import Kind, Socket
+from cytosuite.contract.tasks import TRACKS, Kind, Socket
+from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
+from cytosuite.metrics.tracks.link_errors import LinkError
 
 LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
@@ -35,6 +38,8 @@ class ShownVolume:
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
     limits: tuple[float, float]  # values shown as black and white; an output has the truth's
     ids: list[int] = field(default_factory=list)  # label of each object by its number, less 1
+    movie: bool = False  # whether z counts frames
+    parents: list[int] = field(default_factory=list)  # of tracks: number of each parent, 0 for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class CaseVolumes:
     real: ShownVolume | None  # to compare with where there is no truth
     outputs: Mapping[str, ShownVolume | None]  # None without a valid one
     matches: Mapping[str, Matches | None]  # by algorithm, where they are known
+    links: Mapping[str, Sequence[LinkError]] = field(default_factory=dict)  # wrong ones of tracks
 
 
 def read_scene(
@@ -68,16 +74,17 @@ def read_scene(
     ]
     shape, main = inputs[0].full, inputs[0]
     shown = partial(_shown, kind=output.kind, main=main)
-    true = case.truth.get(output.slug)
-    truth = None if true is None else shown(true, "Truth")
+    true, table = case.truth.get(output.slug), case.truth.get(TRACKS.slug)
+    truth = None if true is None else _tracked(shown(true, "Truth"), table)
     if truth is not None and truth.full != shape:
         raise InputError(f"{true}: expected the shape {shape} of the image, found {truth.full}")
     outputs: dict[str, ShownVolume | None] = {}
     for name in algorithms:
         outputs[name] = None
-        path = results.outputs.get((name, case.name), {}).get(output.slug)
+        files = results.outputs.get((name, case.name), {})
+        path, table = files.get(output.slug), files.get(TRACKS.slug)
         try:
-            answer = None if path is None else shown(path, "Output")
+            answer = None if path is None else _tracked(shown(path, "Output"), table)
         except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: not drawn: %s", path, error)
             continue
@@ -90,7 +97,12 @@ def read_scene(
     read_in = [shown_volume(path, name, "image") for name, path in others]
     channels = [volume for volume in read_in if volume.full == shape]
     matches = {name: results.matches.get((name, case.name)) for name in algorithms}
-    return CaseVolumes(case.name, inputs, channels, truth, real, outputs, matches)
+    links = {
+        name: read_links(results.links[name, case.name])
+        for name in algorithms
+        if (name, case.name) in results.links
+    }
+    return CaseVolumes(case.name, inputs, channels, truth, real, outputs, matches, links)
 
 
 def _shown(path: Path, title: str, kind: Kind, main: ShownVolume) -> ShownVolume:
@@ -104,19 +116,30 @@ def _shown(path: Path, title: str, kind: Kind, main: ShownVolume) -> ShownVolume
     return ShownVolume(title, "labels", discs, main.full, main.spacing, main.unit, (0.0, 1.0), ids)
 
 
+def _tracked(volume: ShownVolume, table: Path | None) -> ShownVolume:
+    """Return labels with the parents of their tracks, where there is a table of these."""
+    if table is None:
+        return volume
+    parents = {track.label: track.parent for track in read_tracks(table)}
+    number = {label: n for n, label in enumerate(volume.ids, 1)}
+    return replace(volume, parents=[number.get(parents.get(n, 0), 0) for n in volume.ids])
+
+
 def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
     """Read a volume on a grid of at most `VOXELS` voxels."""
     volume = read(path)
-    array, spacing = spatial(volume)
+    movie = "T" in volume.axes
+    array, spacing = frames(volume) if movie else spatial(volume)
     shape = stacks.coarser(array.shape, spacing, VOXELS)
     unit: Literal["µm", "px"] = "px" if volume.spacing_is_assumed else "µm"
     if kind == "labels":
         small, ids = stacks.sampled(array, shape)
         numbers, labels = stacks.renumbered(small, ids), ids.tolist()
-        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, (0.0, 1.0), labels)
+        black = (0.0, 1.0)
+        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, black, labels, movie)
     ends = limits(array)
     values = stacks.averaged(array, shape, ends)
-    return ShownVolume(title, kind, values, array.shape, spacing, unit, ends)
+    return ShownVolume(title, kind, values, array.shape, spacing, unit, ends, movie=movie)
 
 
 def shrunk(volume: ShownVolume, voxels: int) -> NDArray[Any]:

@@ -105,7 +105,8 @@ def _row(
     shape = volume.array.shape
     cut = cut or cut_at(shape, volume.array if volume.kind == "labels" else None)
     panels = []
-    for n, (height, width) in enumerate(sizes(volume.full, volume.spacing, SIDE)):
+    flat = slice(1) if volume.movie else slice(None)
+    for n, (height, width) in enumerate(sizes(volume.full, volume.spacing, SIDE)[flat]):
         plane = planes(volume.array, cut)[n]
         ground = np.zeros_like(plane) if volume.kind == "labels" else plane
         picture = Image.fromarray(grey(ground, volume.limits))

@@ -36,7 +36,11 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "report.md": page.markdown(indexed, shown),
         "index.html": page.html(indexed, shown),
     }
-    tables = {"objects.csv": results.objects, "object_scores.csv": results.object_scores}
+    tables = {
+        "objects.csv": results.objects,
+        "object_scores.csv": results.object_scores,
+        "link_errors.csv": results.links,
+    }
     _write(folder, texts, tables)
     return folder / "index.html"
 

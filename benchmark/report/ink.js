@@ -2,11 +2,16 @@
 // What the slice viewer draws: tinted pixels, outlines by class, marks, and errors along the slices.
 const ink = (() => {
   const FULL = 0.5; // difference with the full colour, in units of the contrast
-  const WORDS = { m: "missed", f: "false", s: "split", j: "merged" };
+  const WORDS = {
+    m: "missed", f: "false", s: "split", j: "merged", d: "missed division", g: "gap", w: "swap", b: "break",
+    D: "false division", l: "false link", k: "other kind",
+  };
   // Name of the colour in the palette, dashes and width of an outline [px], by side and class.
   const LINES = {
     truth: ["truth", [], 3.3], output: ["right", [], 1.4], m: [WORDS.m, [7, 4], 2.6],
     f: [WORDS.f, [2, 3], 2.6], s: [WORDS.s, [10, 3, 2, 3], 2.4], j: [WORDS.j, [14, 4], 2.4],
+    d: [WORDS.j, [], 2.4], g: [WORDS.m, [], 2.4], w: [WORDS.s, [], 2.4], b: [WORDS.m, [3, 3], 2.4],
+    D: [WORDS.f, [], 2.4], l: [WORDS.f, [3, 3], 2.4], k: [WORDS.j, [3, 3], 2.4],
   };
 
   const colours = {};
@@ -58,6 +63,27 @@ const ink = (() => {
     for (const end of [0, width - 9 * ratio]) pen.fillRect(end, y - ratio / 2, 9 * ratio, ratio);
   }
 
+  // Ways of cells, lists of points, in the colour of a side.
+  function ways(pen, lines, side, ratio) {
+    pen.strokeStyle = colours[side];
+    pen.lineWidth = 1.6 * ratio;
+    pen.beginPath();
+    for (const line of lines) line.forEach((point, n) => (n ? pen.lineTo(...point) : pen.moveTo(...point)));
+    pen.stroke();
+  }
+
+  // A wrong link: a circle around the cell it leads to.
+  function ring(pen, x, y, letter, ratio) {
+    const [, dashes, width] = LINES[letter];
+    pen.strokeStyle = colours[letter];
+    pen.lineWidth = width * ratio;
+    pen.setLineDash(dashes.map((length) => length * ratio));
+    pen.beginPath();
+    pen.arc(x, y, 12 * ratio, 0, 2 * Math.PI);
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+
   // The chosen error.
   function reticle(pen, x, y, ratio) {
     pen.strokeStyle = "#fff";
@@ -100,5 +126,5 @@ const ink = (() => {
     }
   }
 
-  return { WORDS, init, profile, reticle, stroke, swatch, ticks, tint };
+  return { WORDS, init, profile, reticle, ring, stroke, swatch, ticks, tint, ways };
 })();

@@ -15,13 +15,14 @@ const panels = (() => {
   ink.init(root);
   const { names, order } = JSON.parse(part("setup").textContent);
   const AXES = ["z", "y", "x"];
+  const TAIL = 12; // frames of a trail
   const TITLES = ["XY", "XZ", "YZ"];
   const KEPT = 3; // decoded cases
   const AROUND = 136; // px of the bar of sections, the slider and the margins between them
 
   const state = {
     plane: 0, channel: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
-    zoom: 1, centre: [0.5, 0.5, 0.5], at: [0, 0, 0], show: { truth: true, output: true, errors: true },
+    zoom: 1, centre: [0.5, 0.5, 0.5], at: [0, 0, 0], show: { truth: true, output: true, errors: true, trails: true },
     shown: null, views: [], // the case that is open, and its panels
   };
   const cases = new Map();
@@ -77,6 +78,7 @@ const panels = (() => {
   // Errors of an algorithm in the order of depth: a merged object counts once, as predicted.
   function errors(algorithm) {
     const { data } = state.shown;
+    if (data.links[algorithm]) return wrong(algorithm);
     const letters = data.errors[algorithm];
     const [truth, output] = letters ? [volume(data.compared), volume(data.outputs[algorithm])] : [];
     if (!truth || !output) return [];
@@ -89,6 +91,30 @@ const panels = (() => {
       };
       return [...of("truth", truth, "ms" + joined), ...of("output", output, "fj")].sort(byDepth);
     });
+  }
+  function wrong(algorithm) { // links, at the cell that each leads to
+    const { data } = state.shown;
+    const [truth, output] = [trails(data.compared), trails(data.outputs[algorithm])];
+    if (!truth || !output) return [];
+    return kept(`links ${algorithm}`, () => data.links[algorithm].flatMap(([letter, frame, side, number]) => {
+      const [own, place] = side === "truth" ? [truth, data.compared] : [output, data.outputs[algorithm]];
+      const at = own[number].find(([time]) => time === frame);
+      return at ? [{ letter, side, algorithm, id: data.volumes[place].ids[number - 1], at: at.map(Math.round) }] : [];
+    }));
+  }
+  function trails(place) {
+    const labels = volume(place);
+    return labels && kept(`trails ${place}`, () => slices.trails(labels));
+  }
+  // The ways of all cells of a frame through those before, of daughters with their mother's.
+  function tails(place, frame) {
+    const [every, parents] = [trails(place), state.shown.data.volumes[place].parents || []];
+    const before = (number, depth) => {
+      const own = every[number].filter(([time]) => time > frame - TAIL && time <= frame);
+      const mother = depth && own[0] === every[number][0] ? parents[number - 1] : 0;
+      return mother ? [...before(mother, depth - 1), ...own] : own;
+    };
+    return every.flatMap((points, number) => (points.some(([time]) => time === frame) ? [before(number, TAIL)] : []));
   }
   const byDepth = (a, b) => a.at[0] - b.at[0] || a.at[1] - b.at[1];
   const picked = () => (state.beside ? names.map((_, n) => n).filter((n) => state.chosen.has(n)) : [state.algorithm]);
@@ -132,7 +158,7 @@ const panels = (() => {
   // XY, XZ below.
   function layout() {
     const { shown } = state;
-    const flat = shown.grid[0] === 1;
+    const flat = shown.grid[0] === 1 || shown.data.movie;
     const planes = flat ? [0] : state.plane === 3 ? [0, 2, 1] : [state.plane];
     const every = contents().flatMap((content) => planes.map((plane) => ({ content, plane })));
     const wide = stage.clientWidth - 12;
@@ -219,11 +245,17 @@ const panels = (() => {
       const paths = kept(`${place} ${plane} ${at}`, () => slices.outlines(slices.cut(labels, plane, at)));
       const [x, y] = [(state.zoom * canvas.width) / width, (state.zoom * canvas.height) / height];
       ink.stroke(pen, paths, side, letters, [x, 0, 0, y, -left * width * x, -top * height * y], ratio, state.show);
+      if (!state.shown.data.movie || !state.show.trails || !state.show[side] || !trails(place)) continue;
+      const drawn = ([, row, column]) => [(column + 0.5 - left * width) * x, (row + 0.5 - top * height) * y];
+      ink.ways(pen, tails(place, at).map((line) => line.map(drawn)), side, ratio);
     }
     const [down, across] = slices.PLANES[plane];
     const spot = (at) => [[across, left, canvas.width], [down, top, canvas.height]]
       .map(([of, start, size]) => ((at[of] + 0.5) / grid[of] - start) * state.zoom * size);
     if (state.plane === 3) ink.ticks(pen, ...spot(state.at), ratio);
+    if (state.shown.data.movie && state.show.errors && content.algorithm !== undefined)
+      for (const { at, letter } of errors(content.algorithm))
+        if (at[0] === state.at[0]) ink.ring(pen, ...spot(at), letter, ratio);
     const error = listed()[state.error];
     if (error && state.show.errors && error.at[axis] === state.at[axis]) ink.reticle(pen, ...spot(error.at), ratio);
     const found = tally(errors(content.algorithm ?? state.algorithm));
@@ -233,12 +265,14 @@ const panels = (() => {
 
   // Words: places count from 1 in slices, and from 0 in brackets, as programs index them.
   const voxel = (shares) => shares.map((share, axis) => clamp(Math.floor(share * state.shown.data.full[axis]), 0, state.shown.data.full[axis] - 1));
+  const axisName = (axis) => (axis === 0 && state.shown.data.movie ? "frame" : AXES[axis]);
   const where = (axis) => {
     const place = voxel(state.at.map((at, n) => (at + 0.5) / state.shown.grid[n]))[axis];
-    return `${AXES[axis]} ${place + 1} of ${state.shown.data.full[axis]}`;
+    return `${axisName(axis)} ${place + 1} of ${state.shown.data.full[axis]}`;
   };
   const position = (shares) => {
     const edges = shares.map((share, axis) => `${AXES[axis]} ${(share * state.shown.extent[axis]).toFixed(1)}`);
+    if (state.shown.data.movie) edges[0] = `frame ${voxel(shares)[0] + 1}`;
     return `${edges.join(", ")} ${state.shown.data.unit}, voxel [${voxel(shares).join(", ")}]`;
   };
   function read(view, shares) {
@@ -270,5 +304,5 @@ const panels = (() => {
 
   // What the viewer does when the panels are new, and when they are to be drawn again.
   const handlers = { arranged: () => {}, changed: () => {} };
-  return { all, clamp, corner, errors, handlers, layout, listed, make, names, open, order, paint, part, picked, position, read, root, state, tally, voxel, where };
+  return { all, axisName, clamp, corner, errors, handlers, layout, listed, make, names, open, order, paint, part, picked, position, read, root, state, tally, voxel, where };
 })();

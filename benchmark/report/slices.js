@@ -149,6 +149,25 @@ const slices = (() => {
     return found;
   }
 
+  // Of each track its places by frame, [frame, row, column], in a list by its number.
+  function trails({ data, shape: [frames, height, width], ids }) {
+    const found = Array.from({ length: ids.length + 1 }, () => []);
+    for (let frame = 0, n = 0; frame < frames; frame++) {
+      const sums = new Map();
+      for (let row = 0; row < height; row++)
+        for (let column = 0; column < width; column++, n++) {
+          if (!data[n]) continue;
+          if (!sums.has(data[n])) sums.set(data[n], [0, 0, 0]);
+          const sum = sums.get(data[n]);
+          sum[0] += 1;
+          sum[1] += row;
+          sum[2] += column;
+        }
+      for (const [label, [count, row, column]] of sums) found[label].push([frame, row / count, column / count]);
+    }
+    return found;
+  }
+
   // The highest IoU of each object of either volume with one of the other, on the shown grid.
   function overlaps(truth, guess) {
     const many = guess.ids.length + 1;
@@ -177,5 +196,5 @@ const slices = (() => {
     return pen.getImageData(0, 0, 8, 8).data.every((value, n) => n % 4 === 3 || Math.abs(value - 90) < 5);
   }
 
-  return { PLANES, cut, decode, honest, outlines, overlaps, places };
+  return { PLANES, cut, decode, honest, outlines, overlaps, places, trails };
 })();

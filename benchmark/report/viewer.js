@@ -2,7 +2,7 @@
 // The slice viewer: buttons, keys and pointers that move through a case, and the list of its errors.
 (() => {
   if (!panels) return;
-  const { all, clamp, errors, layout, listed, make, names, open, order, part, picked, position, root, state, voxel, where } = panels;
+  const { all, axisName, clamp, errors, layout, listed, make, names, open, order, part, picked, position, root, state, voxel, where } = panels;
   const [stage, slider, rail] = ["stage", "slider", "rail"].map(part);
 
   function turn(step) {
@@ -33,13 +33,14 @@
   const whose = (algorithm) => (picked()[1] === undefined ? "" : `${names[algorithm]}, `);
 
   // Controls follow the state.
-  const along = () => (state.plane === 3 ? 0 : slices.PLANES[state.plane][2]);
+  const along = () => (state.plane === 3 || state.shown.data.movie ? 0 : slices.PLANES[state.plane][2]);
   function controls() {
     const { data } = state.shown;
     const flat = state.shown.grid[0] === 1;
+    const planar = flat || data.movie;
     all("[data-plane]").forEach((button) => {
       button.setAttribute("aria-pressed", String(Number(button.dataset.plane) === state.plane));
-      button.parentElement.hidden = flat;
+      button.parentElement.hidden = planar;
     });
     [part("slices").hidden, slider.max, slider.step] = [flat, state.shown.grid[along()] - 1, 1];
     all("[data-algorithm]").forEach((button) => {
@@ -78,12 +79,12 @@
       make("span", { className: `kind kind-${letter}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`);
     part("tally").replaceChildren(...picked().map((n) =>
       make("p", { className: "tally" }, whose(n).slice(0, -2), ...panels.tally(errors(n)).map(kind))));
-    part("errors").hidden = !picked().some((n) => state.shown.data.errors[n]);
+    part("errors").hidden = !picked().some((n) => state.shown.data.errors[n] || state.shown.data.links[n]);
     part("list").replaceChildren(...found.slice(0, 300).map(({ algorithm, letter, at, id }, n) => {
       const shares = at.map((place, axis) => (place + 0.5) / state.shown.grid[axis]);
       const spot = shares.map((share, axis) => (share * state.shown.extent[axis]).toFixed(0)).slice(1).reverse();
       const row = make("button", { type: "button", title: position(shares) }, ink.swatch(letter), `${ink.WORDS[letter]} ${id}`,
-        make("small", { textContent: `${whose(algorithm)}z ${voxel(shares)[0] + 1}, x ${spot[0]}, y ${spot[1]} ${state.shown.data.unit}` }));
+        make("small", { textContent: `${whose(algorithm)}${axisName(0)} ${voxel(shares)[0] + 1}, x ${spot[0]}, y ${spot[1]} ${state.shown.data.unit}` }));
       row.dataset.error = n;
       return make("li", {}, row);
     }));
@@ -145,7 +146,7 @@
     a: () => pick(state.algorithm + 1), A: () => pick(state.algorithm - 1),
     "]": () => pick(state.algorithm + 1), "[": () => pick(state.algorithm - 1),
     n: () => turn(1), ".": () => turn(1), N: () => turn(-1), ",": () => turn(-1),
-    t: () => toggle("truth"), p: () => toggle("output"), e: () => toggle("errors"), s: () => set({ beside: !state.beside, error: -1 }),
+    t: () => toggle("truth"), p: () => toggle("output"), e: () => toggle("errors"), l: () => toggle("trails"), s: () => set({ beside: !state.beside, error: -1 }),
     x: () => jump(state.error + 1), X: () => jump(state.error < 0 ? -1 : state.error - 1),
     "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: reset,
     b: () => brighten(state.gain * 1.2), B: () => brighten(state.gain / 1.2),

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.results import objects, points
+from cytosuite.benchmark.results import matches, objects, points
 from cytosuite.benchmark.results.controls import emptied
 from cytosuite.benchmark.results.facts import AnswerReader, case_facts
 from cytosuite.benchmark.runs.record import Record
@@ -15,6 +15,8 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
+from cytosuite.metrics.tracks.link_errors import link_errors
+from cytosuite.metrics.tracks.matched_tracks import MATCHED
 from cytosuite.volume import Volume
 
 
@@ -49,6 +51,14 @@ def listed(
         scores = partial(points.write_point_scores, path, pairs)
         answer = _sealed(answer, path, lambda: scores(truth(), judged(), cells))
     return answer
+
+
+def linked(answer: Answer, folder: Path) -> Answer:
+    """Write the table of the wrong links of an answer, if it is not there."""
+    tracks, path = answer.evidence.get(MATCHED), folder / matches.LINKS_FILE
+    if tracks is None:
+        return answer
+    return _sealed(answer, path, lambda: matches.write_links(path, link_errors(tracks)))
 
 
 def tabled(

@@ -22,6 +22,7 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.tracks.matched_tracks import MATCHED
 from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
@@ -64,6 +65,8 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
                 measured = answers.tabled(measured, folder, output, readers, places)
             elif kind == "points":
                 measured = answers.listed(measured, folder, output, answer, readers)
+            elif kind == "tracks":
+                measured = answers.linked(measured, folder)
             yield measured
 
 
@@ -95,7 +98,11 @@ def measure(
             refused[metric.name] = str(error)
             if metric.name in fair and metric.worst is not None:  # else hard cases were left out
                 values[metric.name] = metric.worst
-    pooled = {kind: value for kind, value in evidence.items() if kind.pool is not None or not case}
+    pooled = {
+        kind: value
+        for kind, value in evidence.items()
+        if kind.pool is not None or kind is MATCHED or not case
+    }
     return Answer(algorithm, case, values, status, record, pooled, refused)
 
 

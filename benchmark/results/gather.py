@@ -85,6 +85,7 @@ def gather(
         matches=matched,
         objects=_files(objects.FILE, {key: folders[key] for key in done}),
         object_scores=_files(objects.SCORES_FILE, judged),
+        links=_files(matches.LINKS_FILE, {key: folders[key] for key in done}),
         reference=dataset.reference,
         sets={name: evidence for (name, case), evidence in scores.evidence.items() if not case},
         conditions=conditions.by_condition(dataset, scores),

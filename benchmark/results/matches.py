@@ -1,16 +1,22 @@
-"""Objects or points of a case that an algorithm found or missed."""
+"""Objects, points or links of a case that an algorithm found or missed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cytosuite.benchmark.results.objects import table_rows
 from cytosuite.benchmark.results.results import Matches
+from cytosuite.benchmark.store.csvfile import written
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels import ctc
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.points.matching import MATCHED_POINTS, MatchedPoints
+from cytosuite.metrics.tracks.link_errors import LinkError
+
+LINKS_FILE = "link_errors.csv"
 
 
 def matches_of(evidence: Mapping[Evidence[Any], Any]) -> Matches | None:
@@ -40,3 +46,17 @@ def match_points(matched: MatchedPoints) -> Matches:
     missed, extra = ((np.delete(np.arange(n), index) + 1).tolist() for n, index in sides)
     classes = dict.fromkeys(missed, MISSED), dict.fromkeys(extra, FALSE)
     return Matches(tuple(missed), tuple(extra), matched.truths, *classes)
+
+
+def write_links(path: Path, errors: Sequence[LinkError]) -> None:
+    """Write wrong links, complete or absent."""
+    with written(path) as add:
+        add([[*LinkError._fields]])
+        add(tuple(map(str, error)) for error in errors)
+
+
+def read_links(path: Path) -> list[LinkError]:
+    """Return the wrong links of a file; InputError for another table."""
+    with table_rows(path) as rows:
+        next(rows, [])
+        return [LinkError(kind, int(frame), side, int(label)) for kind, frame, side, label in rows]

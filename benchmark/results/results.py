@@ -99,6 +99,7 @@ class Results:
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
     objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV files
     object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV
+    links: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV of wrong links
     reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
     sets: Mapping[str, Mapping[Evidence[Any], Any]] = field(default_factory=dict)  # by answer
     conditions: Sequence[Condition] = ()  # empty where no fact divides the cases

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from skimage.measure import regionprops_table
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.data.planes import limits
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
+from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.index import PLAIN, SOCKETS
@@ -120,6 +122,18 @@ def points_layer(points: Points, name: str, **more: object) -> LayerData:
     )
     ring = {"size": DOT, "face_color": "transparent", "border_color": "yellow"}
     return points.array, {**geometry(place), "name": name, **ring, **more}, "points"
+
+
+def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str, **more: object) -> LayerData:
+    """Return the ways of the cells of a movie, daughters joined to their mothers."""
+    places: list[list[float]] = []
+    for frame, array in enumerate(labels.array):
+        measured = regionprops_table(array, properties=("label", "centroid"))
+        cell, *centre = (column.tolist() for column in measured.values())
+        places += [[n, frame, *at] for n, *at in zip(cell, *centre, strict=True)]
+    graph = {track.label: [track.parent] for track in tracks if track.parent}
+    data = np.array(sorted(places)).reshape(len(places), 1 + labels.array.ndim)
+    return data, {**geometry(labels), "name": name, "graph": graph, **more}, "tracks"
 
 
 def layer_of(

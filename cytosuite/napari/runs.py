@@ -12,7 +12,8 @@ from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.matches import match
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
-from cytosuite.contract.tasks import Task
+from cytosuite.contract.tasks import TRACKS, Task
+from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
 from cytosuite.formats import read
@@ -21,7 +22,14 @@ from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import gather
 from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.napari.layers import OWN, LayerData, labels_layer, layer_of, read_image
+from cytosuite.napari.layers import (
+    OWN,
+    LayerData,
+    labels_layer,
+    layer_of,
+    read_image,
+    tracks_layer,
+)
 from cytosuite.volume import Volume
 
 # Colours of the report: errors are filled, outlines of truth and answer around them.
@@ -135,6 +143,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         if output.kind == "labels":
             truth = read(truth_path).channels[0]
             layers.append(_outlined(truth, "truth", TRUTH))
+            layers += _ways(truth, case.truth(task).get(TRACKS.slug), "truth")
         else:
             layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
     visible = first or folder_of(run.algorithms[0])
@@ -160,12 +169,14 @@ def _answer(
     folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
     record, output = run.run.result(name, case.name), task.main_output
     path = None if record is None else output_path(record, folder, task)
-    if path is None or output is None:
+    if record is None or path is None or output is None:
         return []
     if output.kind != "labels":
         return [_unjudged(path, output.kind, name, spacing, PREDICTION, **shown)]
     answer = read(path).channels[0]
     layers = [_outlined(answer, name, PREDICTION, **shown)]
+    if output.movie:
+        return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name, **shown)]
     if truth is not None:
         for error, labels in errors(truth, answer, case.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
@@ -173,6 +184,13 @@ def _answer(
             title = f"{name}: {error} ({len(labels)})"
             layers.append(_painted(part, title, error, STRONG, **shown))
     return layers
+
+
+def _ways(labels: Volume, table: Path | None, name: str, **shown: object) -> list[LayerData]:
+    """Return the ways of tracked cells as a layer, none without their table."""
+    if table is None:
+        return []
+    return [tracks_layer(labels, read_tracks(table), f"{name} tracks", **shown)]
 
 
 def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[int]]:

@@ -31,7 +31,8 @@ def view(index: Index) -> dict[str, Any] | None:
         "points": output.kind == "points",
         "truth": truth,
         "differences": output.kind == base == "image",
-        "matches": any(case in order for _, case in index.results.matches),
+        "matches": any(case in order for _, case in (*index.results.matches, *index.results.links)),
+        "movie": output.movie,
         "judged": any(map(known, goodness.values())),
         "left_out": [name for name in cases if name not in order],
         "problems": problems,
@@ -49,7 +50,7 @@ def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import still %}
 {% if view.views %}
-<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.points %}Points are circles of three pixels; pairs match within the radius of the scores. {% elif view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth. {% else %}Every image has its own contrast. {% endif %}{% endif %}{% if view.differences %}Differences are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker, in full colour from half the contrast on.{% endif %}</p>
+<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.points %}Points are circles of three pixels; pairs match within the radius of the scores. {% elif view.movie %}The slider goes through the frames, of volumes as projections along z; lines lead back along the last twelve frames of each cell. Circles are wrong links. {% elif view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth. {% else %}Every image has its own contrast. {% endif %}{% endif %}{% if view.differences %}Differences are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker, in full colour from half the contrast on.{% endif %}</p>
 <div class="viewer" id="viewer" role="group" aria-label="Slice viewer">
   <script type="application/json" data-part="setup">{{ {"names": view.names, "order": view.order}|tojson }}</script>
   <div class="bench needs-script">
@@ -62,7 +63,7 @@ TEMPLATE = """
       <span class="set" role="group" aria-label="Plane">{% for plane in ("XY", "XZ", "YZ", "All") %}<button type="button" data-plane="{{ loop.index0 }}" aria-pressed="false" title="key {{ loop.index }}">{{ plane }}</button>{% endfor %}</span>
       {% if view.names[1:] %}<span class="set" role="group" aria-label="Algorithm">{% for name in view.names %}<button type="button" class="name" data-algorithm="{{ loop.index0 }}" aria-pressed="false" title="keys a and A">{{ name }}</button>{% endfor %}</span>{% endif %}
       <button type="button" data-part="beside" data-act="s" aria-pressed="false" title="key s"{% if not view.names[1:] %} hidden{% endif %}>Side by side</button>
-      {% if view.outlines %}<span class="set" role="group" aria-label="Outlines">{% if view.truth %}<button type="button" data-show="truth" aria-pressed="true" title="key t"><i data-key="truth"></i>truth</button>{% endif %}<button type="button" data-show="output" aria-pressed="true" title="key p"><i data-key="output"></i>prediction</button>{% if view.matches %}<button type="button" data-show="errors" aria-pressed="true" title="key e"><i data-key="m"></i>errors</button>{% endif %}</span>
+      {% if view.outlines %}<span class="set" role="group" aria-label="Outlines">{% if view.truth %}<button type="button" data-show="truth" aria-pressed="true" title="key t"><i data-key="truth"></i>truth</button>{% endif %}<button type="button" data-show="output" aria-pressed="true" title="key p"><i data-key="output"></i>prediction</button>{% if view.matches %}<button type="button" data-show="errors" aria-pressed="true" title="key e"><i data-key="m"></i>errors</button>{% endif %}{% if view.movie %}<button type="button" data-show="trails" aria-pressed="true" title="key l">trails</button>{% endif %}</span>
       {% elif view.differences %}<button type="button" data-show="errors" aria-pressed="true" title="key e">differences</button>{% endif %}
       <button type="button" data-part="channel" data-act="c" aria-label="Channel" title="next channel (c)" hidden></button>
       <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">&minus;</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
@@ -74,7 +75,7 @@ TEMPLATE = """
       <input type="range" data-part="slider" min="0" value="0" aria-label="Slice"><output data-part="where"></output></div>
     <p class="readout" data-part="readout" role="status"><span class="for-mouse">Point at the picture for labels, place and grey value; click it and turn the wheel for other slices.</span><span class="for-touch">Tap the picture for labels, place and grey value; the slider leads to other slices, two fingers enlarge.</span></p>
     <p class="dim" data-part="grid"></p>
-    <details class="help for-mouse" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · <kbd>c</kbd> channel · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error ·{% elif view.differences %}<kbd>e</kbd> differences ·{% endif %} <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
+    <details class="help for-mouse" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · <kbd>c</kbd> channel · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error ·{% if view.movie %} <kbd>l</kbd> trails ·{% endif %}{% elif view.differences %}<kbd>e</kbd> differences ·{% endif %} <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
   </div>
   <div class="side">
     <h4>{{ "Cases, worst first" if view.judged else "Cases" }}</h4>

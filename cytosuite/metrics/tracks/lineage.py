@@ -129,6 +129,11 @@ class Lineage:
         sources[self.first[:-1][some]] = last[self.parents[some]]
         return sources
 
+    def frame_of(self, vertices: Indices) -> Indices:
+        """Return the frames of vertices, (N,)."""
+        track = self.track_of[vertices]
+        return self.begins[track] + vertices - self.first[track]
+
     @property
     def links(self) -> int:
         """Number of links E of both kinds."""

@@ -35,6 +35,8 @@ class MatchedTracks:
     # (N,), of each of the N cells drawn as a whole: the Jaccard index with the predicted object
     # that covers more than half of it, 0 where there is none
     jaccard: NDArray[np.float64]
+    # (N, 3), of each of these cells: its frame, plane (0 where it is drawn in all) and label
+    drawn: Indices
 
     @cached_property
     def covered(self) -> Indices:
@@ -75,15 +77,17 @@ def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> Matched
         for mask in masks[frame]
     ]
     match = np.full(sides[0].graph.vertices, -1, np.int64)
-    jaccard = [np.zeros(0)]
+    cells = [np.zeros((0, 4))]
     for frame in range(max(counts)):
         drawn = None if truth.masks is None else masks[frame]
-        problems += _match_frame(sides, frame, drawn, match, jaccard)
+        problems += _match_frame(sides, frame, drawn, match, cells)
     names, shapes = [side.name for side in sides], [side.shape for side in sides]
     if None not in shapes and shapes[0] != shapes[1]:
         problems.append(f"{names[1]}: frames of shape {shapes[1]}, {names[0]} has {shapes[0]}")
     refuse(problems + [p for side in sides for p in side.problems()])
-    return MatchedTracks(sides[0].graph, sides[1].graph, match, np.concatenate(jaccard))
+    whole = np.concatenate(cells)
+    graphs = sides[0].graph, sides[1].graph
+    return MatchedTracks(*graphs, match, whole[:, 0], whole[:, 1:].astype(np.int64))
 
 
 MATCHED = Evidence(match_tracks, ("truth", "prediction"))
@@ -218,9 +222,9 @@ def _match_frame(
     frame: int,
     masks: list[Mask] | None,
     match: Indices,
-    jaccard: list[NDArray[np.float64]],
+    cells: list[NDArray[np.float64]],
 ) -> list[str]:
-    """Enter the matches of one frame into `match` and `jaccard`, return the problems."""
+    """Enter the matches of one frame into `match` and `cells`, return the problems."""
     truth, prediction = (side.read(frame) for side in sides)
     if truth is None or prediction is None or truth.shape != prediction.shape:
         for side, labels in zip(sides, (truth, prediction), strict=True):
@@ -234,12 +238,13 @@ def _match_frame(
     if vertices is not None and covering is not None:
         match[vertices[table.truth_index[matched]]] = covering[table.prediction_index[matched]]
     if masks is None:
-        jaccard.append(_jaccard(table))
+        cells.append(_jaccard(table, frame))
         return []
     problems = []
     for mask in masks:
         try:
-            jaccard.append(_jaccard(table if mask.same else overlap(*_cut(mask, prediction))))
+            whole = table if mask.same else overlap(*_cut(mask, prediction))
+            cells.append(_jaccard(whole, frame, mask.plane or 0))
         except InputError as error:
             problems.append(f"{mask.name}: {error}")
     return problems
@@ -259,9 +264,10 @@ def _values(labels: NDArray[Any]) -> NDArray[np.uint64]:
     return np.unique(labels[labels != 0]).astype(np.uint64)
 
 
-def _jaccard(table: Overlap) -> NDArray[np.float64]:
-    """Return the Jaccard index of each object of the truth with its match, 0 without one."""
+def _jaccard(table: Overlap, frame: int, plane: int = 0) -> NDArray[np.float64]:
+    """Return (N, 4) of the true objects: Jaccard index with the match or 0, frame, plane, label."""
     values = np.zeros(table.truth_sizes.size)
     matched = matches(table)
     values[table.truth_index[matched]] = table.shared[matched] / table.unions_of(matched)
-    return values
+    place = np.full((values.size, 2), (frame, plane))
+    return np.column_stack([values, place, table.truth_labels])

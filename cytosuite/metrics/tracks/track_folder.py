@@ -23,6 +23,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, read_text
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, TrackedSequence
+from cytosuite.metrics.tracks.logs import write_logs
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
 from cytosuite.volume import Volume
 
@@ -129,12 +130,13 @@ def write_sequence(
 
 
 def score_tracks(
-    truth_folder: Path, result_folder: Path, names: Sequence[str] = ()
+    truth_folder: Path, result_folder: Path, names: Sequence[str] = (), logs: Path | None = None
 ) -> dict[str, float]:
     """Return the scores, by name, of a result folder (``01_RES``) for a truth (``01_GT``).
 
-    All metrics of tracks without `names`; NaN where one is undefined. InputError if a name is
-    unknown, or anything in the folders contradicts the format: one line names all of it.
+    All metrics of tracks without `names`; NaN where one is undefined. Into `logs`, a folder, go the
+    logs of the challenge's programs. InputError if a name is unknown, or anything in the folders
+    contradicts the format: one line names all of it.
     """
     metrics = {metric.name: metric for metric in metrics_of("tracks")}
     unknown = [name for name in names if name not in metrics]
@@ -147,6 +149,8 @@ def score_tracks(
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
     truth = open_sequence(truth_folder)
     tracks = match_tracks(truth, open_sequence(result_folder))
+    if logs is not None:
+        write_logs(logs, tracks)
     return {name: metrics[name].of(tracks) for name in names or metrics}
 
 

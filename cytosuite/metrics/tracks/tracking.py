@@ -21,6 +21,7 @@ from cytosuite.metrics.labels.ctc import (
     saved,
 )
 from cytosuite.metrics.metric import family, metric
+from cytosuite.metrics.tracks.lineage import Indices
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 
 NO_CELL = "when the truth holds no cell"
@@ -190,25 +191,40 @@ class TrackingErrors(CtcErrors):
         return EXTRA * self.extra_links + ABSENT * self.absent_links + WRONG * self.wrong_links
 
 
-def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
-    """Count the operations that turn the predicted graph into the truth's."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Edits:
+    """The cells and links that these operations change; a link is named by the cell it leads to."""
+
+    splits: Indices  # vertices of the prediction, each as often as it is to be cut
+    missed: Indices  # of the truth
+    spurious: Indices  # of the prediction
+    extra_links: Indices  # of the prediction
+    absent_links: Indices  # of the truth
+    wrong_links: Indices  # of the prediction
+
+
+def edits(tracks: MatchedTracks) -> Edits:
+    """Return the operations that turn the predicted graph into the truth's."""
     truth, prediction, partner = tracks.truth, tracks.prediction, tracks.counterpart
-    matched = int(np.count_nonzero(tracks.match >= 0))
-    covering = int(np.count_nonzero(tracks.covered))
     targets = np.flatnonzero((prediction.sources >= 0) & (partner >= 0))
     targets = targets[partner[prediction.sources[targets]] >= 0]  # both ends are unique
     images = partner[targets]
     hit = truth.sources[images] == partner[prediction.sources[targets]]
     other_kind = truth.starts[images] != prediction.starts[targets]
-    hits = int(np.count_nonzero(hit))
-    return TrackingErrors(
-        splits=matched - covering,
-        missed=truth.vertices - matched,
-        spurious=prediction.vertices - covering,
-        extra_links=targets.size - hits,
-        absent_links=truth.links - hits,
-        wrong_links=int(np.count_nonzero(hit & other_kind)),
+    return Edits(
+        splits=np.repeat(np.arange(prediction.vertices), np.maximum(tracks.covered - 1, 0)),
+        missed=np.flatnonzero(tracks.match < 0),
+        spurious=np.flatnonzero(tracks.covered == 0),
+        extra_links=targets[~hit],
+        absent_links=np.setdiff1d(np.flatnonzero(truth.sources >= 0), images[hit]),
+        wrong_links=targets[hit & other_kind],
     )
+
+
+def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
+    """Count the operations that turn the predicted graph into the truth's."""
+    changes = edits(tracks)
+    return TrackingErrors(**{name: int(getattr(changes, name).size) for name in KINDS})
 
 
 @metric("AOGM", "Cost of mending the tracks", evidence=MATCHED, best=0.0, reference=MATULA)

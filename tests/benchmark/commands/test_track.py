@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path)
     assert found["blank", "TRA"] == 0
     assert found["linking", "TRA"] > 0.9
     assert found["nearest", "LNK"] < 1  # it knows no division
+    report = tmp_path / "runs" / "run" / "report"
+    with (report / "link_errors.csv").open() as stream:
+        kinds = Counter(row["kind"] for row in csv.DictReader(stream))
+    assert kinds["other kind"] == found["linking", "EC"]
+    absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
+    assert absent == found["linking", "EA"]
+    assert "## Errors of links" in (report / "report.md").read_text()
     out = tmp_path / "out"
     done = cli("export", "--ctc", tmp_path / "runs" / "run", "--truth", "--out", out)
     assert done.exit_code == 0

@@ -30,6 +30,7 @@ SHOWN = {
     "segment": ("SEG", "DET", "AP50", "missed", "truth_count"),
     "enhance": ("W1_by_std", "lateral_spectrum_distance", "patch_KID"),
     "synthesise": ("W1_by_std", "lateral_spectrum_distance"),
+    "track": ("TRA", "SEG", "LNK"),
     "fuse": ("SSIM", "N_SSIM", "PSNR", "NRMSE"),
 }
 COUNT = Task(

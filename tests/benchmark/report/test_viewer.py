@@ -9,9 +9,12 @@ from chromium import Chromium
 
 from cytosuite.benchmark.pictures.scenes import read_scene
 from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.results.matches import write_links
 from cytosuite.benchmark.results.results import Matches
+from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.figures.palette import rgb
 from cytosuite.formats import write
+from cytosuite.metrics.tracks.link_errors import LinkError
 from cytosuite.volume import Volume
 
 pytestmark = pytest.mark.slow
@@ -229,6 +232,54 @@ def test_pointing_reads_labels_place_and_grey_value(run, drive):
     assert "label 10 (matched), IoU ≈ 1.00" in said
     assert "prediction 7 (matched), IoU ≈ 1.00" in said
     assert "grey" in said
+
+
+@pytest.fixture
+def film(make, tmp_path):
+    """Return a run of a film of two cells that a tracker swaps in the last of three frames."""
+    truth = np.zeros((3, 40, 60), np.uint16)
+    for frame in range(3):
+        truth[frame, 4:10, 4 + 12 * frame : 12 + 12 * frame] = 5
+        truth[frame, 24:30, 4 + 12 * frame : 12 + 12 * frame] = 6
+    answer = truth.copy()
+    answer[2] = np.where(truth[2] == 5, 6, np.where(truth[2] == 6, 5, 0))
+    volumes = {"image": np.zeros_like(truth), "truth": truth, "answer": answer}
+    for name, array in volumes.items():
+        write(tmp_path / f"{name}-film.tif", Volume(array, (0.5, 0.5), "TYX"))
+    write_tracks(tmp_path / "tracks.csv", [Track(5, 0, 2), Track(6, 0, 2)])
+    write_links(tmp_path / "links.csv", [LinkError("swap", 2, "truth", n) for n in (5, 6)])
+
+    def sockets(name):
+        return {"tracked-labels": tmp_path / f"{name}-film.tif", "tracks": tmp_path / "tracks.csv"}
+
+    results = make(cases=("a",), task="track")
+    inputs = {"microscopy-movie": tmp_path / "image-film.tif"}
+    return replace(
+        results,
+        cases=[replace(results.cases[0], inputs=inputs, truth=sockets("truth"))],
+        outputs={("good", "a"): sockets("answer")},
+        matches={},
+        links={("good", "a"): tmp_path / "links.csv"},
+    )
+
+
+def test_the_slider_of_a_film_goes_through_its_frames_and_the_next_error_leads_to_its_frame(
+    film, drive
+):
+    page_ = drive(film)
+    assert page_.run("document.querySelector('[data-plane]').offsetParent") is None
+    press(page_, "Home")
+    way = (None, slice(6, 8), slice(14, 25))  # between the cell's first place and its last
+    assert near(page_, way, ORANGE) == 0
+    press(page_, "End")
+    assert text(page_, "where") == "frame 3 of 3"
+    assert near(page_, way, SKY) > 20
+    press(page_, "l")
+    assert near(page_, way, SKY) == 0
+    press(page_, "Home", "x")
+    assert "Error 1 of 2: swap, truth 5, frame 3" in text(page_, "readout")
+    assert z_of(page_) == 2
+    assert page_.complaints == []
 
 
 def test_channels_follow_each_other_under_the_outlines(run, drive, tmp_path):

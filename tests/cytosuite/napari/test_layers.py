@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import write
@@ -18,6 +19,7 @@ from cytosuite.napari.layers import (
     read_image,
     results,
     simulated_spheroid,
+    tracks_layer,
     volume_of,
 )
 from cytosuite.napari.runs import get_reader
@@ -174,3 +176,13 @@ def test_outputs_of_an_algorithm_are_layers_of_their_kind(tmp_path):
     _, ((places, given, kind),) = results(tmp_path, "b")
     assert (kind, given["scale"]) == ("points", SPACING)
     np.testing.assert_allclose(places, [[2.0, 2.0, 2.0]])
+
+
+def test_the_ways_of_cells_lead_through_their_centres_and_join_daughters_to_mothers():
+    labels = np.zeros((2, 4, 6), np.uint16)
+    labels[0, 1:3, 1:3], labels[1, 1, 1], labels[1, 2, 4:6] = 5, 7, 9
+    tracks = [Track(5, 0, 0), Track(7, 1, 1, 5), Track(9, 1, 1, 5)]
+    data, given, kind = tracks_layer(Volume(labels, (0.5, 0.25), "TYX"), tracks, "tracks")
+    assert data.tolist() == [[5, 0, 1.5, 1.5], [7, 1, 1, 1], [9, 1, 2, 4.5]]
+    assert (given["graph"], kind) == ({7: [5], 9: [5]}, "tracks")
+    assert given["scale"] == (1.0, 0.5, 0.25)
