@@ -39,6 +39,7 @@ class Parameters(BaseModel):
     overlap: float = Field(4.0, ge=0, description="Cost of a link where no voxel is shared.")
     gap: int = Field(2, ge=0, le=20, description="Frames that a track may miss.")
     gap_cost: float = Field(2.0, ge=0, description="Cost of each missed frame.")
+    mend: int = Field(10, ge=0, description="Frames that merged or broken cells may last; 0: stay.")
     division: float = Field(14.0, ge=0, description="Highest cost of a division; 0: none.")
 
     @property

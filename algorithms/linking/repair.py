@@ -1,0 +1,143 @@
+"""Cells that a segmenter merges or breaks for some frames, mended by those before and after.
+
+Two cells never become one. Where most of two objects lies in one object of the next frame, which
+has their size, and later two objects lie in it again, the frames between show both under one label;
+where one object becomes two, which later are one again, these are its pieces (Löffler et al.,
+PLOS ONE 16 (2021), doi:10.1371/journal.pone.0249257, mend such errors likewise).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from cytosuite.algorithms.linking.cells import CellTable, Floats, Indices, cells_of
+
+LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Objects that become others for some frames, and then are as before."""
+
+    before: list[int]  # cells of the frame before
+    meanwhile: list[list[int]]  # of each frame: the one object they are, or the pieces it is
+    after: list[int]  # cells of the frame after, in the order of those before
+
+
+def repaired(
+    frames: NDArray[Any], spacing: tuple[float, ...], most: int
+) -> tuple[NDArray[Any], int, int]:
+    """Return mended labels of frames, and how many objects were cut and how many joined.
+
+    An error lasts at most so many frames, and no longer than the cells are seen without it.
+    """
+    flow = Flow(cells_of(frames, spacing))
+    cells, labels = flow.cells, flow.cells.labels.tolist()
+    mended, touched, cut, joined = frames, set[int](), 0, 0
+    events = [*flow.mergers(most), *flow.breaks(most)]
+    if events:
+        mended = frames.astype(np.promote_types(frames.dtype, np.uint32))
+    for event in events:
+        every = {*event.before, *event.after, *(n for some in event.meanwhile for n in some)}
+        if every & touched:
+            continue
+        touched |= every
+        starts, ends = cells.centres[event.before], cells.centres[event.after]
+        widths = np.sqrt(cells.sizes[event.before] * cells.sizes[event.after])
+        for number, some in enumerate(event.meanwhile, 1):
+            image = mended[cells.frame[some[0]]]
+            if some[1:]:
+                image[np.isin(image, [labels[n] for n in some])] = labels[some[0]]
+                joined += 1
+            else:
+                share = number / (len(event.meanwhile) + 1)
+                _cut(image, labels[some[0]], starts + share * (ends - starts), widths, spacing)
+                cut += 1
+    return mended, cut, joined
+
+
+class Flow:
+    """Which object of the next frame holds most of each object, and of the frame before."""
+
+    def __init__(self, cells: CellTable) -> None:
+        self.cells, count = cells, len(cells.labels)
+        a, b = cells.pairs.T
+        shared = cells.shares * np.minimum(cells.sizes[a], cells.sizes[b])
+        self.into, self.out_of = np.full((2, count), -1)
+        mostly = 2 * shared > cells.sizes[a]
+        self.into[a[mostly]] = b[mostly]
+        mostly = 2 * shared > cells.sizes[b]
+        self.out_of[b[mostly]] = a[mostly]
+        self.sources, self.targets = (
+            np.bincount(side[side >= 0], minlength=count) for side in (self.into, self.out_of)
+        )
+        # Whether the next object is it and nothing else.
+        self.alone = (self.into >= 0) & (self.sources[self.into] == 1) & (self.targets == 1)
+        self.alone &= self.out_of[self.into] == np.arange(count)
+
+    def mergers(self, most: int) -> Iterator[Event]:
+        """Yield the cells that are one object for some frames."""
+        sizes, centres = self.cells.sizes, self.cells.centres
+        for cell in np.flatnonzero(self.sources > 1).tolist():
+            before, merged = np.flatnonzero(self.into == cell), [cell]
+            while self.alone[merged[-1]] and len(merged) <= most:
+                merged.append(int(self.into[merged[-1]]))
+            after = np.flatnonzero(self.out_of == merged[-1])
+            whole = sizes[cell] > LEAST_SUM * sizes[before].sum()
+            if (
+                len(after) == len(before)
+                and whole
+                and len(merged) <= min(most, self._seen(before, after))
+            ):
+                away = centres[before][:, None] - centres[after]
+                order = linear_sum_assignment((away**2).sum(axis=2))[1]
+                yield Event(before.tolist(), [[n] for n in merged], after[order].tolist())
+
+    def breaks(self, most: int) -> Iterator[Event]:
+        """Yield the objects that are two or more for some frames."""
+        for cell in np.flatnonzero(self.targets > 1).tolist():
+            pieces = np.flatnonzero(self.out_of == cell)
+            meanwhile = [pieces.tolist()]
+            while self.alone[pieces].all() and len(meanwhile) <= most:
+                pieces = self.into[pieces]
+                meanwhile.append(pieces.tolist())
+            (after, *others) = np.unique(self.into[pieces]).tolist()
+            whole = not others and after >= 0 and self.sources[after] == len(pieces)
+            if whole and len(meanwhile) <= min(
+                most, self._seen(np.array([cell]), np.array([after]))
+            ):
+                yield Event([cell], meanwhile, [after])
+
+    def _seen(self, before: Indices, after: Indices) -> int:
+        """Return in how many frames before and after some objects are seen, the least of each."""
+        return min(map(self._age, before.tolist())) + min(map(self._rest, after.tolist()))
+
+    def _age(self, cell: int) -> int:
+        """Return in how many frames up to this a cell is one object."""
+        frames = 1
+        while self.out_of[cell] >= 0 and self.alone[self.out_of[cell]]:
+            cell, frames = int(self.out_of[cell]), frames + 1
+        return frames
+
+    def _rest(self, cell: int) -> int:
+        """Return in how many frames from this on a cell is one object."""
+        frames = 1
+        while self.alone[cell]:
+            cell, frames = int(self.into[cell]), frames + 1
+        return frames
+
+
+def _cut(
+    labels: NDArray[Any], label: int, centres: Floats, sizes: Floats, spacing: tuple[float, ...]
+) -> None:
+    """Give each voxel of an object to the nearest centre [µm], seen from its radius; in place."""
+    inside = np.nonzero(labels == label)
+    places = np.stack(inside, axis=1) * spacing
+    radii = (sizes / np.pi) ** (1 / len(spacing))
+    power = ((places[:, None] - centres) ** 2).sum(axis=2) - radii**2
+    names = np.concatenate([[label], labels.max() + 1 + np.arange(len(centres) - 1)])
+    labels[inside] = names[power.argmin(axis=1)]
