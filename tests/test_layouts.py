@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.commands.choice import own_images
-from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.options.score import ScoreOptions
@@ -86,8 +86,8 @@ def _phantoms(folder, answers):
 
 
 def _score(folder, answers):
-    found = score_files(ScoreOptions(truth=folder, prediction=answers, metrics=["SEG"]))
-    return {name: values["SEG"] for name, values in found.cases.items()}
+    found = layout(score_files(ScoreOptions(truth=folder, prediction=answers, metrics=["SEG"])))
+    return {name: values["SEG"] for name, values in found["case"].items()}
 
 
 @pytest.fixture

@@ -133,9 +133,7 @@ def platform_metrics(index: Index) -> dict[str, Any]:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
     metrics = index.results.metrics
     layouts = {
-        entry.algorithm: platform_layout(
-            entry, metrics, index.results.scores, index.records[entry.algorithm]
-        )
+        entry.algorithm: platform_layout(entry, metrics, index.results.scores)
         for entry in index.ranked
     }
     if not layouts:

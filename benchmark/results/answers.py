@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.results import matches, objects, points
-from cytosuite.benchmark.results.controls import emptied
-from cytosuite.benchmark.results.facts import AnswerReader, case_facts
+from cytosuite.benchmark.results.facts import AnswerReader
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.store.integrity import digests, unaltered
 from cytosuite.errors import InputError
-from cytosuite.metrics.evidence import Evidence, gather
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
 from cytosuite.metrics.tracks.link_errors import link_errors
@@ -103,16 +102,10 @@ def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
 
 
 def write_points(
-    path: Path,
-    readers: Mapping[str, AnswerReader],
-    answer: Answer,
-    spacing: tuple[float, ...] | None,  # noqa: ARG001 - as of objects
-    least: int,  # noqa: ARG001
-    radius_um: float | None,
+    path: Path, readers: Mapping[str, AnswerReader], answer: Answer, radius_um: float | None
 ) -> None:
-    """Write class, partner and distance of each point; without a prediction all are missed."""
-    truth, labels = readers["truth"](), readers.get("labels")
-    prediction: Any = readers["prediction"]() if "prediction" in readers else emptied(truth)
+    """Write class, partner and distance of each point of a case."""
+    truth, prediction, labels = readers["truth"](), readers["prediction"](), readers.get("labels")
     matched = answer.evidence.get(MATCHED_POINTS) or matched_points(
         truth.array, prediction.array, truth.spacing, radius_um
     )
@@ -124,18 +117,11 @@ def write_objects(
     readers: Mapping[str, AnswerReader],
     answer: Answer,
     spacing: tuple[float, ...] | None,
-    least: int,
-    radius_um: float | None,  # noqa: ARG001 - as of points
 ) -> None:
-    """Write the judged objects of a case; without a prediction all are missed."""
+    """Write the judged objects of a case."""
     truth = readers["truth"]()
-    spacing = spacing or truth.spacing
-    labels = Volume(truth.array, spacing, truth.axes)
-    prediction: Any = readers["prediction"]() if "prediction" in readers else emptied(truth)
-    sides = {"truth": lambda: labels, "prediction": lambda: labels.like(prediction.array)}
-    table = (
-        answer.evidence.get(OVERLAP)
-        or gather([OVERLAP], case_facts(sides, None, spacing, least))[OVERLAP]
+    labels = Volume(truth.array, spacing or truth.spacing, truth.axes)
+    sides = labels, labels.like(readers["prediction"]().array)
+    objects.write_object_scores(
+        path, answer.evidence[OVERLAP], *map(objects.measured_places, sides)
     )
-    places = objects.measured_places(labels), objects.measured_places(labels.like(prediction.array))
-    objects.write_object_scores(path, table, *places)

@@ -1,13 +1,12 @@
 """Scores in the layout of the challenge platform, ``metrics.json``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytosuite.benchmark.results.standings import Standing, Summary
-from cytosuite.benchmark.runs.record import Record
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
@@ -36,15 +35,12 @@ def ranking_path(metric: Metric[Any]) -> str:
     )
 
 
-def platform_layout(
-    entry: Standing,
-    metrics: Metrics,
-    scores: "pd.DataFrame",
-    records: Mapping[str, Record],
-) -> dict[str, Any]:
+def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -> dict[str, Any]:
     """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
-    scores = scores[(scores["algorithm"] == entry.algorithm) & np.isfinite(scores["value"])]
-    by_case: dict[str, dict[str, float]] = {case: {} for case in records}
+    rows = scores[(scores["algorithm"] == entry.algorithm) & (scores["case"] != "")]
+    states = dict(zip(rows["case"], rows["status"], strict=True))
+    scores = rows[np.isfinite(rows["value"])]
+    by_case: dict[str, dict[str, float]] = {case: {} for case in states}
     aggregates = {}
     keys = metric_keys(metrics)
     for metric in metrics:
@@ -57,8 +53,8 @@ def platform_layout(
         pooled = {"pooled": float(summary.pooled)} if isfinite(summary.pooled) else {}
         aggregates[key] = aggregate(list(finite.values())) | pooled
         for case, value in finite.items():
-            by_case.setdefault(case, {})[key] = value
-    failed = [case for case, record in records.items() if not record.ok]
+            by_case[case][key] = value
+    failed = [case for case, status in states.items() if status != "ok"]
     return {"case": by_case, "aggregates": aggregates, "failed": failed}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -99,11 +100,11 @@ class Scores:
     """Values of all metrics of a run."""
 
     table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
-    pooled: Mapping[tuple[str, str], float]  # all cases taken as one; none where nothing ranks
+    pooled: Mapping[tuple[str, str], float]  # all cases taken as one
     metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
-    primary: tuple[str, ...]  # names of those to rank by
     records: Mapping[tuple[str, str], Record]  # how each case went
     evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]  # to be pooled
+    primary: tuple[str, ...] = ()  # names of those to rank by
     notes: tuple[str, ...] = ()  # on how values were obtained, and on missing ones
 
 
@@ -124,23 +125,35 @@ def score(
         if answer.record is not None
     }
     answers += score_sets(dataset, task, metrics, jobs, records)
+    origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
+    scores = scores_of(answers, metrics, dataset.name, origins)
+    primary = tuple(m.name for m in scores.metrics if m.name in BOARDS[task.name].primary)
+    return replace(
+        scores,
+        primary=primary,
+        pooled=scores.pooled if primary else {},
+        notes=tuple(notes.of_scores(dataset, task, answers, scores.metrics)),
+    )
+
+
+def scores_of(
+    answers: Sequence[Answer],
+    metrics: cases.Metrics,
+    dataset: str = "",
+    origins: Mapping[str, str] = MappingProxyType({}),
+) -> Scores:
+    """Return answers as one table, a case of `origins` with its own dataset, and pooled values."""
     valued = {name for answer in answers for name in answer.values if name not in answer.refused}
     shown = tuple(metric for metric in metrics if metric.name in valued)
-    primary = tuple(m.name for m in shown if m.name in BOARDS[task.name].primary)
-    origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
     rows = [
-        row
-        for answer in answers
-        for row in _rows(origins.get(answer.case, dataset.name), answer, shown)
+        row for answer in answers for row in _rows(origins.get(answer.case, dataset), answer, shown)
     ]
     return Scores(
         pd.DataFrame(rows, columns=list(COLUMNS)),
-        _pooled(answers, shown) if primary else {},
+        _pooled(answers, shown),
         shown,
-        primary,
-        records,
-        {(answer.algorithm, answer.case): answer.evidence for answer in answers if answer.evidence},
-        tuple(notes.of_scores(dataset, task, answers, shown)),
+        records={(a.algorithm, a.case): a.record for a in answers if a.record is not None},
+        evidence={(a.algorithm, a.case): a.evidence for a in answers if a.evidence},
     )
 
 

@@ -142,7 +142,7 @@ class Evaluator:
         entry = next(entry for entry in entries if entry.algorithm == NAME)
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = (
-            platform.platform_layout(entry, metrics, table, records),
+            platform.platform_layout(entry, metrics, table),
             self.evaluation.images,
         )
         ended = {case: records[case] for case in layout["failed"]}

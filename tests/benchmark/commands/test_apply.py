@@ -16,7 +16,7 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
-from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.data.preview import OUTLINE
 from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.outcome import Outcome
@@ -243,8 +243,8 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
     prediction = tmp_path / "corrected"
     prediction.mkdir()
     shutil.copy(rois, prediction)
-    scores = score_files(ScoreOptions(truth=prediction, prediction=out, image=images))
-    assert scores.cases["two"]["SEG"] == 1
+    scores = layout(score_files(ScoreOptions(truth=prediction, prediction=out, image=images)))
+    assert scores["case"]["two"]["SEG"] == 1
     rois.write_bytes(rois.read_bytes() + b"corrected")
     _, same = segment([images], out, rois=True)
     assert (same.status, same.message) == ("there already", "not as it was written")
@@ -478,7 +478,7 @@ def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, engine, use
     given = ScoreOptions(
         truth=elsewhere, prediction=tmp_path / "out", data_root=tmp_path, metrics=["SEG"]
     )
-    assert score_files(given).cases == {"images_two": {"SEG": 1.0}}
+    assert layout(score_files(given))["case"] == {"images_two": {"SEG": 1.0}}
 
 
 def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):

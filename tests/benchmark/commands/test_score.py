@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 
-from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.errors import InputError
 from cytosuite.folders.rois import write_rois
@@ -25,6 +25,11 @@ from cytosuite.volume import Volume, large
 def _asked(truth, prediction, metrics=(), image=None, **more):
     """Return the options of a scoring."""
     return ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, image=image, **more)
+
+
+def _scored(*args, **more):
+    """Return the scores of files as JSON has them."""
+    return layout(score_files(_asked(*args, **more)))
 
 
 def _labels(*places, shape=(4, 12, 12)):
@@ -53,14 +58,17 @@ def folders(tmp_path):
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
-    found = score_files(_asked(*folders, ["SEG", "DET"]))
-    assert found.cases == {
+    found = _scored(*folders, ["SEG", "DET"])
+    assert found["case"] == {
         "a": {"SEG": 1.0, "DET": 1.0},
         "b": {"SEG": 0.5, "DET": 0.5},
         "c": {"SEG": 0.0, "DET": 0.0},
     }
-    assert found.failed == ["c"]
-    assert found.aggregates["SEG"] == {"mean": 0.5, "n": 3, "undefined": 0, "failed": 1}
+    assert found["failed"] == ["c"]
+    assert found["aggregates"]["SEG"] == {
+        **{"mean": 0.5, "median": 0.5, "min": 0, "max": 1, "n": 3, "undefined": 0, "failed": 1},
+        **{"std": pytest.approx((1 / 6) ** 0.5), "pooled": 3 / 6},  # a failed case is empty
+    }
 
 
 def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
@@ -68,9 +76,9 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     for number in range(2):
         _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
         _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
-    found = score_files(_asked(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
-    assert set(found.cases) == {"man_seg000", "man_seg001"}
-    assert found.aggregates["SEG"]["pooled"] == 1.0
+    found = _scored(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"])
+    assert set(found["case"]) == {"man_seg000", "man_seg001"}
+    assert found["aggregates"]["SEG"]["pooled"] == 1.0
 
 
 @pytest.mark.parametrize("name", ["mask000", "man_seg000"])
@@ -79,21 +87,21 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
     for plane, labels in ((0, two[0]), (3, two[2] + 5 * two[0])):
         _write(tmp_path / "SEG" / f"man_seg_000_00{plane}.tif", labels)
     path = _write(tmp_path / "01_RES" / f"{name}.tif", two)
-    found = score_files(_asked(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"]))
-    values = {case: scores["SEG"] for case, scores in found.cases.items()}
+    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    values = {case: scores["SEG"] for case, scores in found["case"].items()}
     assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
     _write(path, two[:2])
     with pytest.raises(InputError, match=rf"{name}\.tif: expected a plane 3, found 2"):
-        score_files(_asked(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"]))
+        _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
 
 
 def test_pooled_values_weigh_objects_alike(folders, tmp_path):
     truth, prediction = folders
     _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
     _write(prediction / "c.tif", _labels())
-    found = score_files(_asked(truth, prediction, ["SEG"]))
-    assert found.aggregates["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
-    assert found.aggregates["SEG"]["pooled"] == pytest.approx(3 / 8)
+    found = _scored(truth, prediction, ["SEG"])
+    assert found["aggregates"]["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found["aggregates"]["SEG"]["pooled"] == pytest.approx(3 / 8)
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
@@ -101,10 +109,10 @@ def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
     truth[3, 9, 9] = 2
     first = _write(tmp_path / "t.tif", truth)
     second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
-    whole = score_files(_asked(first, second, ["SEG", "precision"])).cases["t"]
+    whole = _scored(first, second, ["SEG", "precision"])["case"]["t"]
     assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
     judged = _asked(first, second, ["SEG", "precision"], min_object_voxels=2)
-    assert score_files(judged).cases["t"] == {"SEG": 1.0, "precision": 1.0}
+    assert layout(score_files(judged))["case"]["t"] == {"SEG": 1.0, "precision": 1.0}
 
 
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
@@ -112,8 +120,8 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     cube[1:5, 2:8, 2:8] = 1
     truth = _write(tmp_path / "t.tif", cube)
     prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
-    small = score_files(_asked(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
-    large = score_files(_asked(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases["t"]
+    small = _scored(truth, prediction, ["ASSD"])["case"]["t"]["ASSD"]
+    large = _scored(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))["case"]["t"]
     assert large["ASSD"] == pytest.approx(2 * small)
     assert small > 0
 
@@ -134,7 +142,7 @@ def images(tmp_path):
 def test_image_metrics(images):
     truth, prediction, image = images
     request = _asked(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
-    values = score_files(request).cases["t"]
+    values = layout(score_files(request))["case"]["t"]
     assert 0.5 < values["SSIM"] < 1
     assert values["PSNR"] == pytest.approx(20, abs=0.5)
     assert 0 < values["N_SSIM"] < 1
@@ -145,9 +153,9 @@ def test_sets_of_images_need_no_pairs(tmp_path, images):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
         _write(tmp_path / "real" / f"{number}.tif", noise)
         _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
-    found = score_files(_asked(tmp_path / "real", tmp_path / "fake", ["W1"]))
-    assert found.aggregates["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
-    assert found.cases == {}
+    found = _scored(tmp_path / "real", tmp_path / "fake", ["W1"])
+    assert found["aggregates"]["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
+    assert found["case"] == {}
 
 
 def test_metrics_of_objects_need_their_labels(tmp_path):
@@ -160,7 +168,8 @@ def test_metrics_of_objects_need_their_labels(tmp_path):
         score_files(request)
     folder = tmp_path / "labels"
     request = replace(request, truth_labels=folder, prediction_labels=folder)
-    assert score_files(request).aggregates["object_similarity"]["set"] == pytest.approx(1.0)
+    totals = layout(score_files(request))["aggregates"]
+    assert totals["object_similarity"]["set"] == pytest.approx(1.0)
 
 
 def test_published_limits_of_edges_on_demand(tmp_path):
@@ -169,8 +178,10 @@ def test_published_limits_of_edges_on_demand(tmp_path):
         stack = plane * np.float32(fade) ** np.arange(50)[:, None, None]
         _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
     asked = _asked(tmp_path / "real", tmp_path / "fake", ["edge_degradation"], edges="published")
-    published = score_files(asked).aggregates["edge_degradation"]["set"]
-    suited = score_files(replace(asked, edges="suited")).aggregates["edge_degradation"]["set"]
+    published, suited = (
+        layout(score_files(request))["aggregates"]["edge_degradation"]["set"]
+        for request in (asked, replace(asked, edges="suited"))
+    )
     assert published > 0
     assert published != pytest.approx(suited, rel=0.01)
     with pytest.raises(InputError, match="--edges published: expected a metric like"):
@@ -192,34 +203,34 @@ def test_tracks_are_scored_by_sequence(tracks):
         _asked(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
         _asked(tracks, tracks, ["TRA", "LNK"]),
     ):
-        found = score_files(request)
-        assert found.cases == {"01": {"TRA": 1.0, "LNK": 1.0}}
-        assert found.aggregates["TRA"]["mean"] == 1.0
+        found = layout(score_files(request))
+        assert found["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
+        assert found["aggregates"]["TRA"]["mean"] == 1.0
 
 
 def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli):
     rng, places = np.random.default_rng(0), [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
     truth = _write(tmp_path / "t.tif", _labels(*places))
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
-    (line,) = score_files(_asked(truth, noisy, ["SEG"])).doubts
+    (line,) = _scored(truth, noisy, ["SEG"])["doubts"]
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
-    found = score_files(_asked(truth, truth))
-    assert found.doubts == found.as_json()["doubts"] == []
-    assert score_files(_asked(noisy, noisy, ["PSNR"], data_range=100)).doubts == []
+    found = _scored(truth, truth)
+    assert found["doubts"] == []
+    assert _scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
     words = ("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG")
     assert line in cli(*words).stdout
 
 
 def test_objects_are_listed_with_what_became_of_each(folders, tmp_path):
     path = tmp_path / "objects.csv"
-    found = score_files(_asked(*folders, ["seg"], objects=path))
+    found = _scored(*folders, ["seg"], objects=path)
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [(row["case"], row["side"], row["class"]) for row in rows] == [
         *(("a", side, "matched") for side in ("truth", "truth", "prediction", "prediction")),
         *(("b", "truth", "matched"), ("b", "truth", "missed"), ("b", "prediction", "matched")),
         *(("c", "truth", "missed"), ("c", "truth", "missed")),
     ]
-    for case, values in found.cases.items():
+    for case, values in found["case"].items():
         own = [float(row["seg"]) for row in rows if (row["case"], row["side"]) == (case, "truth")]
         assert sum(own) / len(own) == values["SEG"]
     assert (rows[1]["depth_um"], rows[1]["volume_um3"]) == ("5", "9")
@@ -228,7 +239,7 @@ def test_objects_are_listed_with_what_became_of_each(folders, tmp_path):
 
 def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
     path = tmp_path / "objects.csv"
-    score_files(_asked(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4))
+    _scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [(row["case"], row["label"]) for row in rows] == [
         ("a", "2"), ("a", "2"), ("b", "2"), ("c", "2"),
@@ -243,7 +254,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
         _write(tmp_path / "p" / "a.tif", found),
         objects=tmp_path / "plain.csv",
     )
-    expected = score_files(plain)
+    expected = layout(score_files(plain))
     _write(tmp_path / "t2" / "a.ome.zarr", truth)
     _write(tmp_path / "p2" / "a.ozx", found)
     Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
@@ -253,19 +264,19 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
         "mixed": (tmp_path / "t", tmp_path / "p2"),
     }.items():
         objects = tmp_path / f"{kind}.csv"
-        assert score_files(_asked(*sides, objects=objects)) == expected
+        assert _scored(*sides, objects=objects) == expected
         assert objects.read_bytes() == plain.objects.read_bytes()
-    sets = score_files(_asked(tmp_path / "t2", tmp_path / "p2", metrics=["W1"]))
+    sets = _scored(tmp_path / "t2", tmp_path / "p2", metrics=["W1"])
     assert (
-        sets.aggregates["W1"]["set"] == 0
+        sets["aggregates"]["W1"]["set"] == 0
     )  # as many voxels of each value; the preview is no image
     monkeypatch.setattr(large, "fits", lambda _: False)
     monkeypatch.setattr(large, "SLAB", 100)
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
-        assert score_files(replace(plain, objects=None, **more)).failed == []
-    assert score_files(plain) == expected
+        assert layout(score_files(replace(plain, objects=None, **more)))["failed"] == []
+    assert layout(score_files(plain)) == expected
     with pytest.raises(InputError, match="expected two files or two folders"):
-        score_files(_asked(tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"))
+        _scored(tmp_path / "t2" / "a.ome.zarr", tmp_path / "p")
 
 
 RNG = np.random.default_rng(0)
@@ -273,10 +284,6 @@ TRUTH = RNG.gamma(2, 500, (12, 24, 24)).astype(np.uint16)
 VIEW = (TRUTH + RNG.normal(0, 900, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
 ANSWER = (TRUTH + RNG.normal(0, 300, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
 EXPECTED = n_ssim(TRUTH, ANSWER, VIEW)
-
-
-def _scores(truth, prediction, image=None, metrics=("N_SSIM",)):
-    return score_files(_asked(truth, prediction, list(metrics), image))
 
 
 @pytest.fixture
@@ -289,8 +296,8 @@ def challenge(tmp_path):
 @pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])
 def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, challenge, name):
     answers = _volumes(tmp_path / "answers", **{name: ANSWER})
-    found = _scores(challenge, answers, challenge)
-    assert found.cases == {"image_1_nucleus_fused": {"N_SSIM": pytest.approx(EXPECTED)}}
+    found = _scored(challenge, answers, ["N_SSIM"], challenge)
+    assert found["case"] == {"image_1_nucleus_fused": {"N_SSIM": pytest.approx(EXPECTED)}}
     assert 0.3 < EXPECTED < 1
 
 
@@ -299,10 +306,10 @@ def test_labels_are_matched_by_their_whole_names(tmp_path):
     first[:, :4], second[:, 4:] = 1, 1
     truth = _volumes(tmp_path / "truth", a_angle=first, a_fused=second)
     answers = _volumes(tmp_path / "answers", a_angle=first, a_fused=second)
-    found = _scores(truth, answers, metrics=["SEG"])
-    assert found.cases == {"a_angle": {"SEG": 1.0}, "a_fused": {"SEG": 1.0}}
+    found = _scored(truth, answers, ["SEG"])
+    assert found["case"] == {"a_angle": {"SEG": 1.0}, "a_fused": {"SEG": 1.0}}
     (answers / "a_fused.tif").unlink()
-    assert _scores(truth, answers, metrics=["SEG"]).failed == ["a_fused"]
+    assert _scored(truth, answers, ["SEG"])["failed"] == ["a_fused"]
 
 
 def _volumes(folder, **arrays):
@@ -339,10 +346,10 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
     place = dict(zip(("truth", "prediction"), folders, strict=True))[side]
     for name in ("a.png", "._a.tif"):
         (place / name).write_bytes(b"no labels")
-    assert score_files(_asked(*folders, ["SEG"])).cases["a"] == {"SEG": 1.0}
+    assert _scored(*folders, ["SEG"])["case"]["a"] == {"SEG": 1.0}
     _write(place / "a.mha", _labels())
     with pytest.raises(InputError, match=r"expected one file named a, found a\.mha and a\.tif"):
-        score_files(_asked(*folders, ["SEG"]))
+        _scored(*folders, ["SEG"])
 
 
 @pytest.mark.parametrize(
@@ -370,7 +377,7 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     assert rows[-1] == "no prediction: c"
     done = cli(*words, "--csv", "-")
     found = list(csv.DictReader(done.stdout.splitlines()))
-    assert [row["case"] for row in found] == ["a", "b", "c", "[mean]"]
+    assert [row["case"] for row in found] == ["a", "b", "c", "[mean]", "[pooled]"]
     assert list(found[0])[1:] == names
     assert done.stderr == "no prediction: c\n"
     values = json.loads((tmp_path / "s.json").read_text())
@@ -381,9 +388,9 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
-    found = score_files(_asked(truth, truth, ["SEG"]))
-    assert found.aggregates["SEG"]["undefined"] == 1
-    assert found.as_json()["case"] == {"t": {}}
+    found = _scored(truth, truth, ["SEG"])
+    assert found["aggregates"]["SEG"]["undefined"] == 1
+    assert found["case"] == {"t": {}}
 
 
 def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
@@ -395,14 +402,14 @@ def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
     with zipfile.ZipFile(rois, "a") as archive:
         archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
     for sides in ((path.parent, rois.parent), (path, rois), (rois, path)):
-        found = score_files(_asked(*sides, ["SEG", "DET"]))
-        assert [*found.cases.values()] == [{"SEG": 1.0, "DET": 1.0}]
-        assert "1 more are points, lines or texts and left out" in found.doubts[0]
+        found = _scored(*sides, ["SEG", "DET"])
+        assert [*found["case"].values()] == [{"SEG": 1.0, "DET": 1.0}]
+        assert "1 more are points, lines or texts and left out" in found["doubts"][0]
     with pytest.raises(InputError, match="expected an image of its size: --image"):
-        score_files(_asked(rois, rois, ["SEG"]))
-    assert score_files(_asked(rois, rois, ["SEG"], path)).aggregates["SEG"]["mean"] == 1
+        _scored(rois, rois, ["SEG"])
+    assert _scored(rois, rois, ["SEG"], path)["aggregates"]["SEG"]["mean"] == 1
     _write(tmp_path / "corrected" / "a.tif", labels * 0)  # the ROIs count before it
-    assert score_files(_asked(path.parent, rois.parent, ["SEG"])).cases == {"a": {"SEG": 1.0}}
+    assert _scored(path.parent, rois.parent, ["SEG"])["case"] == {"a": {"SEG": 1.0}}
 
 
 def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
@@ -414,6 +421,6 @@ def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
     found[1] = 5
     _write(tmp_path / "prediction" / "a.tif", found)
     objects = tmp_path / "objects.csv"
-    scores = score_files(_asked(truth, tmp_path / "prediction", ["SEG"], objects=objects))
-    assert scores.cases == {"a": {"SEG": 0.5}}
+    scores = _scored(truth, tmp_path / "prediction", ["SEG"], objects=objects)
+    assert scores["case"] == {"a": {"SEG": 0.5}}
     assert len(objects.read_text().split()) == 4

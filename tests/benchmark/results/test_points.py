@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.options.score import ScoreOptions
@@ -85,21 +85,21 @@ def folder(tmp_path):
 
 
 def _score(truth, prediction, **more):
-    return score_files(ScoreOptions(truth=truth, prediction=prediction, **more))
+    return layout(score_files(ScoreOptions(truth=truth, prediction=prediction, **more)))
 
 
 def test_a_folder_of_points_is_scored_by_name(folder):
     found = _score(folder / "d", folder / "out", objects=folder / "o.csv")
-    assert [found.cases[name]["F1"] for name in "abc"] == [0.4, 1, 0]
-    assert found.failed == ["c"]
-    assert found.aggregates["F1"]["mean"] == pytest.approx(1.4 / 3)
-    assert "right_cell" not in found.aggregates
+    assert [found["case"][name]["F1"] for name in "abc"] == [0.4, 1, 0]
+    assert found["failed"] == ["c"]
+    assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
+    assert "right_cell" not in found["aggregates"]
     classes = [(row["case"], row["class"]) for row in _rows(folder / "o.csv")]
     assert classes.count(("c", "missed")) == 3
     cells = {"truth_labels": folder / "labels", "metrics": ["right_cell", "recall"]}
     found = _score(folder / "d", folder / "out", radius=0.4, **cells)
-    assert found.cases["a"]["recall"] == 0
-    assert found.cases["b"]["right_cell"] == 1
+    assert found["case"]["a"]["recall"] == 0
+    assert found["case"]["b"]["right_cell"] == 1
 
 
 @pytest.fixture
@@ -180,8 +180,8 @@ def test_two_files_of_one_name_are_refused(folder, place, twin):
 
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
-    assert _score(*pair, spacing=SPACING).cases["b"]["precision"] == 0.5
-    assert _score(*pair, image=folder / "d" / "images" / "b.tif").cases["b"]["F1"] == 0.4
+    assert _score(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
+    assert _score(*pair, image=folder / "d" / "images" / "b.tif")["case"]["b"]["F1"] == 0.4
     with pytest.raises(InputError, match=r"b\.json: its voxel size is not known: give --image"):
         _score(*pair)
     with pytest.raises(InputError, match="right_cell needs --truth-labels"):

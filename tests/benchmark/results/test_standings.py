@@ -18,7 +18,6 @@ from cytosuite.benchmark.results.standings import (
     leaderboard,
     pooled_interval,
 )
-from cytosuite.benchmark.runs.record import Record
 from cytosuite.errors import InputError
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.ranking.by_measure import rank_measures
@@ -111,15 +110,17 @@ def test_names_with_dots_become_keys_without():
 
 
 def test_only_finite_numbers_are_written_and_failures_named():
-    records = {
-        name: Record(algorithm="a", version="1", case=name, key="k", status=status)
-        for name, status in (("x", "ok"), ("y", "bad output"))
-    }
     entry = Standing("a", False, 1.0, {"SEG": Summary(pooled=nan)}, 2, 1, None, None)
     scores = pd.DataFrame(
-        {"algorithm": "a", "case": ["x", "y"], "metric": "SEG", "value": [inf, 0]}
+        {
+            "algorithm": "a",
+            "case": ["x", "y"],
+            "metric": "SEG",
+            "value": [inf, 0],
+            "status": ["ok", "bad output"],
+        }
     )
-    layout = platform_layout(entry, [seg], scores, records)
+    layout = platform_layout(entry, [seg], scores)
     assert layout == {
         "case": {"x": {}, "y": {"SEG": 0.0}},
         "aggregates": {"SEG": aggregate([0.0])},
