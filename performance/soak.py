@@ -77,7 +77,7 @@ def soak(name: str, cases: int, folder: Path, api: Api) -> None:
         slope = np.polyfit(np.arange(len(half)), [row[column] for row in half], 1)[0]
         print(f"growth of {column} per case: {slope / UNITS.get(column, 1):.4f}")
     before, begin = state(name, folder / "run"), time.perf_counter()
-    score(dataset, task, [job])
+    score(dataset, task, [job.answerer])
     after = state(name, folder / "run")
     grown = (after["memory"] - before["memory"]) / 2**20
     print(f"scored in {time.perf_counter() - begin:.1f} s, {grown:.1f} MiB more memory")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results import answers, controls, facts, objects
 from cytosuite.benchmark.results.answers import Answer
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
 from cytosuite.contract.tracks import read_tracks
@@ -28,7 +28,9 @@ from cytosuite.volume.pieces import extremes
 Metrics = Sequence[Metric[Any]]
 
 
-def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) -> Iterator[Answer]:
+def score_case(
+    case: Case, task: Task, metrics: Metrics, answerers: Sequence[Answerer]
+) -> Iterator[Answer]:
     """Yield the scores of each control and algorithm with a current record on a case."""
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
@@ -51,10 +53,10 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
             scores = measure(control, case.name, offered, answer_facts)
             fair -= scores.refused.keys()
             yield scores
-    for job in jobs:
-        name, folder = job.algorithm.name, job.folder / case.name
+    for answerer in answerers:
+        name, folder = answerer.name, answerer.folder / case.name
         record = read_record(folder)
-        if record is not None and record.key == job.key:
+        if record is not None and record.key == answerer.key:
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or controls.control_answer("blank", truth, image)
             answer_facts = facts.case_facts(

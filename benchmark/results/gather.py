@@ -42,9 +42,10 @@ def gather(
     pool: Pool | None = None,
 ) -> Results:
     """Return everything that a report shows: the scores and all that belongs to them."""
-    scores = score.score(dataset, task, jobs, progress, pool)
+    answerers = [job.answerer for job in jobs]
+    scores = score.score(dataset, task, answerers, progress, pool)
     table, metrics, primary = scores.table, scores.metrics, scores.primary
-    places = {job.algorithm.name: job.folder for job in jobs}
+    places = {answerer.name: answerer.folder for answerer in answerers}
     folders = {(name, case): places[name] / case for name, case in scores.records}
     done = {key: record for key, record in scores.records.items() if record.ok}
     matched = {

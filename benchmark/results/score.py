@@ -14,7 +14,7 @@ from cytosuite.benchmark.results import cases, facts, notes
 from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.standings import COLUMNS
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.store.pool import Here, Lost, Pool
 from cytosuite.contract.tasks import LABELS, Task
@@ -30,7 +30,7 @@ def score_sets(
     dataset: Dataset,
     task: Task,
     metrics: cases.Metrics,
-    jobs: Sequence[Job],
+    answerers: Sequence[Answerer],
     records: Mapping[tuple[str, str], Record],
 ) -> Iterator[Answer]:
     """Yield scores on the whole set, against every second reference image; others are ``real``."""
@@ -45,13 +45,13 @@ def score_sets(
         )
         if images.images:
             yield cases.measure(control, "", offered, facts.set_facts(real, images))
-    for job in jobs:
-        name = job.algorithm.name
+    for answerer in answerers:
+        name, folder = answerer.name, answerer.folder
         by_case = {
             case: record for (algorithm, case), record in records.items() if algorithm == name
         }
         failed = [record.status for record in by_case.values() if not record.ok]
-        outputs = _readers([cases.output_path(r, job.folder / c, task) for c, r in by_case.items()])
+        outputs = _readers([cases.output_path(r, folder / c, task) for c, r in by_case.items()])
         images = facts.ImageSet(outputs, [labels[case] for case in by_case if labels])
         set_facts = Facts({}) if failed else facts.set_facts(real, images)
         if by_case:
@@ -111,20 +111,20 @@ class Scores:
 def score(
     dataset: Dataset,
     task: Task,
-    jobs: Sequence[Job],
+    answerers: Sequence[Answerer],
     progress: Progress = lambda *_: None,
     pool: Pool | None = None,
 ) -> Scores:
     """Return the scores of controls and algorithms on all cases with a record, a case at a time."""
     metrics = board_metrics(task.name) if task.main_output else ()
-    answers = _of_cases(dataset, task, jobs, progress, pool or Here())
+    answers = _of_cases(dataset, task, answerers, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     records = {
         (answer.algorithm, answer.case): answer.record
         for answer in answers
         if answer.record is not None
     }
-    answers += score_sets(dataset, task, metrics, jobs, records)
+    answers += score_sets(dataset, task, metrics, answerers, records)
     origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
     scores = scores_of(answers, metrics, dataset.name, origins)
     primary = tuple(m.name for m in scores.metrics if m.name in BOARDS[task.name].primary)
@@ -158,15 +158,14 @@ def scores_of(
 
 
 def _of_cases(
-    dataset: Dataset, task: Task, jobs: Sequence[Job], progress: Progress, pool: Pool
+    dataset: Dataset, task: Task, answerers: Sequence[Answerer], progress: Progress, pool: Pool
 ) -> list[Answer]:
     """Return the answers for all cases, in their order."""
     judged = dataset.cases
-    lean = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
     answers: list[list[Answer]] = [[] for _ in judged]
     if judged:
         progress(0, len(judged), judged[0].name)
-    scored = pool.each(_of_case, [(case, task, lean) for case in judged])
+    scored = pool.each(_of_case, [(case, task, answerers) for case in judged])
     for done, (number, scores) in enumerate(scored, start=1):
         if isinstance(scores, Lost):
             raise InputError(f"{judged[number].name}: not scored, {scores.reason}; run again")
@@ -176,11 +175,11 @@ def _of_cases(
     return [answer for scores in answers for answer in scores]
 
 
-def _of_case(piece: tuple[Case, Task, Sequence[Job]]) -> list[Answer]:
+def _of_case(piece: tuple[Case, Task, Sequence[Answerer]]) -> list[Answer]:
     """Return the answers for one case."""
-    case, task, jobs = piece
+    case, task, answerers = piece
     metrics = board_metrics(task.name) if task.main_output else ()
-    return list(cases.score_case(case, task, metrics, jobs))
+    return list(cases.score_case(case, task, metrics, answerers))
 
 
 def _rows(dataset: str, answer: Answer, shown: cases.Metrics) -> list[tuple[Any, ...]]:

@@ -19,12 +19,23 @@ FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @dataclass(frozen=True, slots=True)
+class Answerer:
+    """An algorithm, a folder of files or a submission, by its results, which are scored."""
+
+    name: str
+    version: str
+    key: str  # digest of all that decides its outputs: a result with another key is stale
+    folder: Path  # where its results lie, one folder per case
+    named: bool = False  # whether the user names the model
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One algorithm on one dataset."""
 
     algorithm: AlgorithmManifest  # the algorithm
-    key: str  # digest of all that decides its outputs: a result with another key is stale
-    folder: Path  # where its results lie, one folder per case
+    key: str  # as of `Answerer`
+    folder: Path
     missing: tuple[Case, ...]  # the cases to run
     present: int  # number of cases with a result
     named: bool = False  # whether the user names the model
@@ -32,6 +43,12 @@ class Job:
         False  # whether it is a container of others: its labels may lose the voxel size
     )
     fingerprint: str = ""  # of the data, from which another machine makes the key anew
+
+    @property
+    def answerer(self) -> Answerer:
+        """Its results."""
+        manifest = self.algorithm
+        return Answerer(manifest.name, manifest.version, self.key, self.folder, self.named)
 
 
 def plan(

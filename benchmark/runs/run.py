@@ -23,7 +23,7 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
 )
 from cytosuite.benchmark.runs.examine import Examiner
-from cytosuite.benchmark.runs.plan import Job, is_done
+from cytosuite.benchmark.runs.plan import Answerer, Job, is_done
 from cytosuite.benchmark.runs.record import (
     LEFT,
     ModelChoice,
@@ -125,7 +125,7 @@ def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> N
     for case in cases:
         with atomic(job.folder / case.name) as temporary:
             temporary.mkdir()
-            write_result(job, case, temporary, outcome, 0.0, {}, {})
+            write_result(job.answerer, case, temporary, outcome, 0.0, {}, {})
         report(job.algorithm.name, case.name, outcome.status)
 
 
@@ -182,7 +182,9 @@ def _run_case(
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         shutil.rmtree(raw)
-        write_result(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
+        write_result(
+            job.answerer, case, temporary, outcome, session.startup_seconds, outputs, reported
+        )
         return outcome
 
 
@@ -220,7 +222,7 @@ def keep_outputs(
 
 
 def write_result(
-    job: Job,
+    answerer: Answerer,
     case: Case,
     folder: Path,
     outcome: Outcome,
@@ -237,10 +239,10 @@ def write_result(
         gpu = {"gpu": use.name, "gpu_memory": use.memory}
         gpu |= {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}
     Record(
-        algorithm=job.algorithm.name,
-        version=job.algorithm.version,
+        algorithm=answerer.name,
+        version=answerer.version,
         case=case.name,
-        key=job.key,
+        key=answerer.key,
         status=outcome.status,
         message=outcome.message,
         exit_code=outcome.exit_code,
@@ -253,6 +255,6 @@ def write_result(
         outputs=dict(outputs),
         digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
-        selection=ModelChoice.of(reported, named=job.named),
+        selection=ModelChoice.of(reported, named=answerer.named),
         warnings=warnings_in(reported),
     ).write(folder)

@@ -26,14 +26,13 @@ from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
-from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.files import remove, write_json
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
 
 GROUND_TRUTH = "/opt/ml/input/data/ground_truth"
-NAME = "submission"  # of the job
+NAME = "submission"
 METRICS, CASES = "metrics.json", "cases.csv"
 
 
@@ -59,21 +58,12 @@ class Evaluator:
         listed = submission.read_predictions(path)
         jobs = submission.by_case(listed, self.evaluation.images, path)
         with tempfile.TemporaryDirectory(prefix="evaluation-") as folder:
-            manifest = AlgorithmManifest(
-                name=NAME,
-                task=self.task.name,
-                authors=(),
-                license="",
-                version="0.0.0",
-                title="Submission",
-                description="Outputs.",
-            )
-            job = plan.Job(manifest, NAME, Path(folder), (), len(jobs))
+            answerer = plan.Answerer(NAME, "", NAME, Path(folder))
             with examine.Examiner(lenient=True) as examiner:
                 for case in self.dataset.cases:
                     look()
-                    self._take(job, case, jobs.get(case.name), examiner)
-            scores = score.score(self.dataset, self.task, [job])
+                    self._take(answerer, case, jobs.get(case.name), examiner)
+            scores = score.score(self.dataset, self.task, [answerer])
         if broken := controls.broken_rulers(scores.table, scores.metrics):
             raise RuntimeError(broken[0])
         content = self._content(scores)
@@ -91,13 +81,13 @@ class Evaluator:
 
     def _take(
         self,
-        job: plan.Job,
+        answerer: plan.Answerer,
         case: Case,
         submitted: submission.SubmittedJob | None,
         examiner: examine.Examiner,
     ) -> None:
-        """Copy the valid outputs of a case into the job's folder, with a record of it."""
-        folder, geometry = job.folder / case.name, self.geometries[case.name]
+        """Copy the valid outputs of a case into the folder of results, with a record of it."""
+        folder, geometry = answerer.folder / case.name, self.geometries[case.name]
         raw = folder / "raw"
         raw.mkdir(parents=True)
         outcome = self._collected(submitted, raw, prod(geometry.shape))
@@ -111,7 +101,9 @@ class Evaluator:
             except validate.BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         remove(raw)
-        run.write_result(job, case, folder, outcome, outputs=outputs, reported={"warnings": lost})
+        run.write_result(
+            answerer, case, folder, outcome, outputs=outputs, reported={"warnings": lost}
+        )
 
     def _collected(
         self, submitted: submission.SubmittedJob | None, raw: Path, voxels: int

@@ -10,7 +10,7 @@ from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
@@ -62,14 +62,13 @@ def dataset_of(tmp_path):
 
 
 @pytest.fixture
-def answers(tmp_path, watershed):
+def answers(tmp_path):
     """Return a function that writes the outputs of algorithms: arrays, or the failure's name."""
 
     def made(dataset, task, **algorithms):
         jobs = []
         for name, behave in algorithms.items():
-            manifest = watershed.model_copy(update={"name": name})
-            jobs.append(Job(manifest, "key", tmp_path / "run" / name, (), len(dataset.cases)))
+            jobs.append(Answerer(name, "1", "key", tmp_path / "run" / name))
             for case in dataset.cases:
                 found = behave(read(case.main(task))) if case.main(task) else behave(None)
                 failed = isinstance(found, str)

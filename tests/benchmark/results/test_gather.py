@@ -8,6 +8,7 @@ from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.results.gather import gather
 from cytosuite.benchmark.results.matches import match
+from cytosuite.benchmark.runs.plan import Job
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.metrics.labels.overlap import overlap
@@ -31,16 +32,22 @@ def test_found_and_missed_objects_are_all(size):
     assert (seg(truth, answer) == 0) == (found.found == 0)
 
 
-def results(answers, dataset, task, **algorithms):
-    jobs = answers(dataset, task, **algorithms)
-    return gather(dataset, task, jobs, FACTS)
+@pytest.fixture
+def jobs_of(answers, watershed):
+    def made(dataset, task, **algorithms):
+        answerers = answers(dataset, task, **algorithms)
+        manifests = [watershed.model_copy(update={"name": one.name}) for one in answerers]
+        pairs = zip(manifests, answerers, strict=True)
+        return [Job(manifest, one.key, one.folder, (), 3) for manifest, one in pairs]
+
+    return made
 
 
-def test_results_of_a_segmentation(answers, dataset):
+def test_results_of_a_segmentation(jobs_of, dataset):
     def half(image):
         return "time-out" if image.array.sum() > 5000 else (image.array > 0).astype(np.uint8)
 
-    found = results(answers, dataset, SEGMENT, ours=half)
+    found = gather(dataset, SEGMENT, jobs_of(dataset, SEGMENT, ours=half), FACTS)
     assert [standing.algorithm for standing in found.standings] == ["ours", "blank", "oracle"]
     assert [manifest.name for manifest in found.algorithms] == ["ours"]
     assert (found.primary, found.broken, found.reference) == (("SEG", "DET"), [], ())
@@ -75,8 +82,8 @@ def test_controls_must_have_the_best_and_the_neutral_value():
     assert line.startswith("N_SSIM gives the unchanged input 0.25 instead of 0 on case_1: ")
 
 
-def test_the_end_of_a_log_is_kept(answers, dataset):
-    jobs = answers(dataset, SEGMENT, ours=lambda image: "killed")
+def test_the_end_of_a_log_is_kept(jobs_of, dataset):
+    jobs = jobs_of(dataset, SEGMENT, ours=lambda image: "killed")
     (jobs[0].folder / "case_1" / "log.txt").write_text("".join(f"line {n}\n" for n in range(100)))
     logs = gather(dataset, SEGMENT, jobs, FACTS).logs
     assert logs["ours", "case_1"].splitlines()[::29] == ["line 70", "line 99"]

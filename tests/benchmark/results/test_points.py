@@ -15,7 +15,7 @@ from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.matches import match_points
 from cytosuite.benchmark.results.points import write_point_scores, write_points
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
@@ -103,13 +103,13 @@ def test_a_folder_of_points_is_scored_by_name(folder):
 
 
 @pytest.fixture
-def judged(folder, watershed):
+def judged(folder):
     """Return a function that scores points as an answer to a case, by a radius."""
 
     def judge(points, radius=None):
         wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
         case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
-        job = Job(watershed, "key", folder / "run", (), 1)
+        job = Answerer("watershed", "1", "key", folder / "run")
         write_json(job.folder / "a" / "output.json", points.document())
         outputs = {"detected-points": "output.json"}
         Record(

@@ -11,7 +11,7 @@ from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.results.blind import rounded, tells
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
@@ -90,11 +90,11 @@ def dataset_of(tmp_path):
 
 
 @pytest.fixture
-def job_of(tmp_path, watershed):
+def job_of(tmp_path):
     """Return a function that answers each case with a blurred truth, or an image."""
 
     def made(dataset, task):
-        job = Job(watershed.model_copy(update={"name": "mine"}), "key", tmp_path / "job", (), 0)
+        job = Answerer("mine", "1", "key", tmp_path / "job")
         for number, case in enumerate(dataset.cases):
             folder = job.folder / case.name
             answer = objects(number + 1) if task.name == "segment" else picture(number, noise=12.0)
