@@ -26,7 +26,7 @@ import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
 import cytosuite.benchmark.data.preview, cytosuite.metrics.labels.surfaces
 import cytosuite.benchmark.commands.run.conclusion, cytosuite.benchmark.results.gather, scipy.stats
-import cytosuite.benchmark.report.files, cytosuite.benchmark.report.index
+import cytosuite.benchmark.report.files
 
 def fill(folder):
     '''Leave no byte on the disk of a folder.'''

@@ -7,7 +7,6 @@ from typing import TypeAlias
 import pandas as pd
 
 from cytosuite.benchmark.report import files, page
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
@@ -23,18 +22,17 @@ Tables: TypeAlias = Mapping[tuple[str, str], Path]  # by algorithm and case
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
     """Write `index.html`, `report.md` and tables, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    indexed = index(results)
-    shown, groups = views(indexed, progress), files.by_condition(results.conditions)
+    shown, groups = views(results, progress), files.by_condition(results.conditions)
     texts = {
-        "leaderboard.csv": frame_text(pd.DataFrame(files.leaderboard(indexed), dtype=object)),
-        "leaderboard.tex": files.latex_board(indexed),
+        "leaderboard.csv": frame_text(pd.DataFrame(files.leaderboard(results), dtype=object)),
+        "leaderboard.tex": files.latex_board(results),
         "scores.csv": frame_text(results.scores),
         "cases.csv": frame_text(files.by_case(results.scores, results.records)),
         "by_condition.csv": frame_text(groups) if results.conditions else "",
         "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
-        "metrics.json": json_text(files.platform_metrics(indexed)) + "\n",
-        "report.md": page.markdown(indexed, shown),
-        "index.html": page.html(indexed, shown),
+        "metrics.json": json_text(files.platform_metrics(results)) + "\n",
+        "report.md": page.markdown(results, shown),
+        "index.html": page.html(results, shown),
     }
     tables = {
         "objects.csv": results.objects,

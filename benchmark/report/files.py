@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.results.fairness import COLUMNS, TIMES
 from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.results import Condition
+from cytosuite.benchmark.results.results import Condition, Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.metrics import Metric
@@ -28,26 +27,26 @@ SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
 GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a record
 
 
-def leaderboard(index: Index) -> list[Row]:
+def leaderboard(results: Results) -> list[Row]:
     """Return a row per algorithm, best first, then the controls; columns to rank by come first."""
-    ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
-    whole, ranking = all(rank.is_integer() for rank in ranks), index.results.ranking
+    ranks = [entry.rank for entry in results.ranked if entry.rank is not None]
+    whole, ranking = all(rank.is_integer() for rank in ranks), results.ranking
     places, tiers = ranking.overall.interval if ranking else {}, tiers_of(ranking)
-    others = [metric for metric in index.results.metrics if metric not in index.board]
+    others = [metric for metric in results.metrics if metric not in results.board]
     rows = []
-    for entry in index.standings:
+    for entry in results.standings:
         memory, rank = entry.peak_memory, entry.rank
         low, high = places.get(entry.algorithm, (None, None))
         row = {
             "rank": int(rank) if rank is not None and whole else rank,
             "algorithm": entry.algorithm,
-            **{metric.name: index.summary(entry, metric).mean for metric in index.board},
+            **{metric.name: entry.summary(metric).mean for metric in results.board},
             "failed": None if entry.control else entry.failed,
             "s_per_case": entry.median_seconds,
             "peak_MiB": None if memory is None else round(memory / 2**20),
-            **_around(index, entry, index.board),
-            **{metric.name: index.summary(entry, metric).mean for metric in others},
-            **_around(index, entry, others),
+            **_around(entry, results.board),
+            **{metric.name: entry.summary(metric).mean for metric in others},
+            **_around(entry, others),
             "cases": entry.cases,
             "control": int(entry.control),
             "rank_low": low,
@@ -58,9 +57,9 @@ def leaderboard(index: Index) -> list[Row]:
     return rows
 
 
-def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
+def _around(entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
     """Return interval and pooled value of some metrics."""
-    summaries = {metric.name: index.summary(entry, metric) for metric in metrics}
+    summaries = {metric.name: entry.summary(metric) for metric in metrics}
     row: Row = {}
     for name, summary in summaries.items():
         row |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
@@ -129,12 +128,11 @@ def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).dropna(subset="value")
 
 
-def platform_metrics(index: Index) -> dict[str, Any]:
+def platform_metrics(results: Results) -> dict[str, Any]:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
-    metrics = index.results.metrics
+    metrics = results.metrics
     layouts = {
-        entry.algorithm: platform_layout(entry, metrics, index.results.scores)
-        for entry in index.ranked
+        entry.algorithm: platform_layout(entry, metrics, results.scores) for entry in results.ranked
     }
     if not layouts:
         return {"case": {}, "aggregates": {}, "failed": []}
@@ -142,29 +140,29 @@ def platform_metrics(index: Index) -> dict[str, Any]:
     return layouts[first] | ({"best": first, "algorithms": layouts} if others else {})
 
 
-def latex_board(index: Index) -> str:
+def latex_board(results: Results) -> str:
     """Return the leaderboard for booktabs: best means bold, gaps between tiers, controls below."""
     best = {}
-    for metric in index.board:
-        means = (index.summary(entry, metric).mean for entry in index.ranked)
+    for metric in results.board:
+        means = (entry.summary(metric).mean for entry in results.ranked)
         first = max if metric.higher_is_better else min
         best[metric.name] = first(filter(known, means), default=None)
-    ranking = index.results.ranking
+    ranking = results.ranking
     tiers = tiers_of(ranking)
-    places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in index.ranked}
-    timed = any(known(entry.median_seconds) for entry in index.ranked)
+    places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in results.ranked}
+    timed = any(known(entry.median_seconds) for entry in results.ranked)
     columns = {"s per case": timed, "Places": any(places.values()), "Tier": tiers}
     more = [head for head, there in columns.items() if there]
-    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", *more]
-    power = ranking.overall.power if ranking else ""
+    heads = ["Algorithm", *(metric.name for metric in results.board), "Failed", *more]
+    power, n = ranking.overall.power if ranking else "", len(results.board)
     lines = [
         "% needs \\usepackage{booktabs}",
         *([f"% no tiers: {power}"] if power else []),
-        rf"\begin{{tabular}}{{l{'c' * len(index.board)}r{'r' * timed}{'c' * (len(more) - timed)}}}",
+        rf"\begin{{tabular}}{{l{'c' * n}r{'r' * timed}{'c' * (len(more) - timed)}}}",
         r"\toprule",
         _row(map(escape, heads)),
     ]
-    for group in filter(None, (index.ranked, index.controls)):
+    for group in filter(None, (results.ranked, results.controls)):
         lines.append(r"\midrule")
         last = tiers.get(group[0].algorithm)
         for entry in group:
@@ -172,8 +170,8 @@ def latex_board(index: Index) -> str:
                 lines.append(r"\addlinespace")
             last = tier
             cells = [escape(entry.algorithm)]
-            for metric in index.board:
-                summary = index.summary(entry, metric)
+            for metric in results.board:
+                summary = entry.summary(metric)
                 mean = escape(number(summary.mean, DIGITS))
                 bold = not entry.control and summary.mean == best[metric.name]
                 ends = f"{number(summary.low, DIGITS)}--{number(summary.high, DIGITS)}"

@@ -10,10 +10,10 @@ import jinja2
 from markupsafe import Markup
 
 from cytosuite.benchmark.report import figures, wording
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import escape, sections
 from cytosuite.benchmark.report.verdict import readings, verdict
+from cytosuite.benchmark.results.results import Results
 from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent
@@ -25,7 +25,7 @@ TOOLS = (
 )
 
 
-def html(index: Index, views: Mapping[str, Any]) -> str:
+def html(results: Results, views: Mapping[str, Any]) -> str:
     """Return the report as one HTML page with its pictures, style and script, escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -46,10 +46,9 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
 
     environment.globals.update(
         {tool.__name__: tool for tool in (*TOOLS, sealed)},
-        index=index,
-        results=index.results,
+        results=results,
         views=views,
-        long_names={metric.name: metric.title for metric in index.results.metrics},
+        long_names={metric.name: metric.title for metric in results.metrics},
     )
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
@@ -57,8 +56,8 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
         if views[name] is not None
     }
     return environment.get_template("template.html").render(
-        verdict=verdict(index),
-        readings=readings(index),
+        verdict=verdict(results),
+        readings=readings(results),
         sections=shown,
         style=styles[0],
         script=script,
@@ -66,14 +65,13 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
     )
 
 
-def markdown(index: Index, views: Mapping[str, Any]) -> str:
+def markdown(results: Results, views: Mapping[str, Any]) -> str:
     """Return the report as Markdown for a terminal or a pull request; see `html`."""
-    results = index.results
-    lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(index))}**", ""]
-    lines += [f"- {name}: {escape(text)}" for name, text in readings(index)] + [""]
+    lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(results))}**", ""]
+    lines += [f"- {name}: {escape(text)}" for name, text in readings(results)] + [""]
     lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.notes]]
     for name, section in sections().items():
-        shown = [] if views[name] is None else section.markdown(index, views[name])
+        shown = [] if views[name] is None else section.markdown(results, views[name])
         lines += [f"## {section.title}", "", *shown, ""] if shown else []
     return "\n".join(lines)
 

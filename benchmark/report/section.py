@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.results.results import Results
 
 V = TypeVar("V")
 Cells: TypeAlias = list[list[object]]  # of a table, a list per row
@@ -23,9 +23,9 @@ class ReportSection(Generic[V]):
     order: int  # its place: sections stand by ascending numbers
     link: str  # its name in the navigation, and its heading
     title: str
-    view: Callable[[Index], V | None]  # None where there is nothing to show
-    template: str  # Jinja, knows `view`, `index`, `views` (of all sections by name)
-    markdown: Callable[[Index, V], list[str]] = lambda *_: []  # lines
+    view: Callable[[Results], V | None]  # None where there is nothing to show
+    template: str  # Jinja, knows `view`, `results`, `views` (of all sections by name)
+    markdown: Callable[[Results, V], list[str]] = lambda *_: []  # lines
     badge: Callable[[V], str] = lambda _: ""  # returns a short text for the navigation
 
 
@@ -38,12 +38,12 @@ def sections() -> dict[str, ReportSection[Any]]:
     return dict(sorted(by_name.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
-def views(index: Index, progress: Progress = lambda *_: None) -> dict[str, Any]:
+def views(results: Results, progress: Progress = lambda *_: None) -> dict[str, Any]:
     """Return the view of each section by name, None without content."""
     by_name = {}
     for number, (name, section) in enumerate(sections().items()):
         progress(number, len(sections()), section.title)
-        by_name[name] = section.view(index)
+        by_name[name] = section.view(results)
     return by_name
 
 

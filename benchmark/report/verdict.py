@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.wording import (
     against,
     count,
@@ -14,6 +13,7 @@ from cytosuite.benchmark.report.wording import (
     probability,
 )
 from cytosuite.benchmark.results.conditions import CASES
+from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Ranking
@@ -22,53 +22,53 @@ from cytosuite.ranking.rule import joined
 NAMED = 3  # algorithms of a tier that the headline names
 
 
-def verdict(index: Index) -> str:
+def verdict(results: Results) -> str:
     """Return the result of the run in one sentence; behind its first colon are the values."""
-    if not index.ranked:
-        return f"No algorithm has run on {index.results.dataset} yet."
-    best, several = _best(index), len(index.ranked)
-    cases = best.cases or len(index.cases)
+    if not results.ranked:
+        return f"No algorithm has run on {results.dataset} yet."
+    best, several = _best(results), len(results.ranked)
+    cases = best.cases or len(results.case_order)
     if cases and best.failed >= cases:
         who = f"None of {several} algorithms gave a" if several > 1 else f"{best.algorithm} gave no"
         return f"{who} valid result: all {count(cases, 'case')} failed."
     lost = f"{best.failed} of {count(cases, 'case')}" if best.failed else "none of its cases"
-    if several > 1 and best.rank is not None and _ranking_metrics(index):
+    if several > 1 and best.rank is not None and _ranking_metrics(results):
         end = f"; {lost} of {best.algorithm} failed." if best.failed else "."
-        return _comparison(index) + end
-    if phrases := _phrases(index):
+        return _comparison(results) + end
+    if phrases := _phrases(results):
         return f"{best.algorithm} {joined(phrases)}; {lost} failed."
-    judged = index.results.reference or any(case.truth for case in index.results.cases)
-    bare = not judged and index.results.task.main_output is not None
+    judged = results.reference or any(case.truth for case in results.cases)
+    bare = not judged and results.task.main_output is not None
     reason = "there is no truth to score them against" if bare else "no measure ranks them"
     done = f"finished {cases - best.failed} of {count(cases, 'case')}"
     return f"{best.algorithm} {done}; {reason}."
 
 
-def readings(index: Index) -> list[tuple[str, str]]:
+def readings(results: Results) -> list[tuple[str, str]]:
     """Return reach, weakness, cost and certainty of the best, by heading, where known."""
-    if not index.ranked or not _has_result(best := _best(index)):
+    if not results.ranked or not _has_result(best := _best(results)):
         return []
-    reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
+    reach = joined(_phrases(results)) if len(results.ranked) > 1 else ""
     sentences = {
         "What it reaches": reach,
-        "Where it fails": weakness(index, best.algorithm),
-        "What it costs": _cost(index, best),
-        "How sure": certainty(index.results.ranking, best.algorithm),
+        "Where it fails": weakness(results, best.algorithm),
+        "What it costs": _cost(results, best),
+        "How sure": certainty(results.ranking, best.algorithm),
     }
     return [(name, text) for name, text in sentences.items() if text]
 
 
-def weakness(index: Index, algorithm: str) -> str:
+def weakness(results: Results, algorithm: str) -> str:
     """Return the worst group of the condition with the greatest difference, or the worst case.
 
     Of groups of fewer than `CASES` cases the difference would be that of single images.
     """
-    metric = next(iter(_ranking_metrics(index)), None)
+    metric = next(iter(_ranking_metrics(results)), None)
     if metric is None or metric.higher_is_better is None:
         return ""
     sign = 1 if metric.higher_is_better else -1
     spread = []
-    for condition in index.results.conditions:
+    for condition in results.conditions:
         unit = f" {condition.unit}" if condition.unit and condition.ordered else ""
         groups = [
             (sign * score.value, f"{condition.name} {group.label}{unit}")
@@ -79,7 +79,7 @@ def weakness(index: Index, algorithm: str) -> str:
         ]
         if groups:
             spread.append((max(groups)[0] - min(groups)[0], min(groups), max(groups)))
-    values = index.values[algorithm, metric.name]
+    values = results.values[algorithm, metric.name]
     cases = [(sign * value, case) for case, value in values.items() if known(value)]
     ends = [max(spread)[1:]] if spread else []
     for low, high in [*ends, (min(cases), max(cases))] if cases else ends:
@@ -124,12 +124,12 @@ def tiers_of(ranking: Ranking | None) -> dict[str, int]:
     return dict(ranking.overall.tier)
 
 
-def found_share(index: Index, algorithm: str) -> float | None:
+def found_share(results: Results, algorithm: str) -> float | None:
     """Return the share of all true objects that were found, none in failed cases, if known."""
-    matches = index.results.matches
+    matches = results.matches
     true = {case: match.true for (_, case), match in matches.items()}
-    annotated = {case.name for case in index.results.cases if case.truth} | true.keys()
-    done = {case for name, case in matches if name == algorithm} | index.failed(algorithm).keys()
+    annotated = {case.name for case in results.cases if case.truth} | true.keys()
+    done = {case for name, case in matches if name == algorithm} | results.failed(algorithm).keys()
     if not sum(true.values()) or annotated - true.keys() or annotated - done:
         return None
     hits = sum(match.found for (name, _), match in matches.items() if name == algorithm)
@@ -141,34 +141,34 @@ def _has_result(entry: Standing) -> bool:
     return entry.failed < max(entry.cases, 1)
 
 
-def _best(index: Index) -> Standing:
+def _best(results: Results) -> Standing:
     """Return the first algorithm of the order, one with a result if there is any."""
-    return next(filter(_has_result, index.ranked), index.ranked[0])
+    return next(filter(_has_result, results.ranked), results.ranked[0])
 
 
-def _ranking_metrics(index: Index) -> list[Metric[Any]]:
+def _ranking_metrics(results: Results) -> list[Metric[Any]]:
     """Return the primary metrics in which the best algorithm has a value, three at most."""
-    best = _best(index)
+    best = _best(results)
     return [
         metric
-        for metric in index.board
-        if metric.name in index.results.primary and not math.isnan(index.summary(best, metric).mean)
+        for metric in results.board
+        if metric.name in results.primary and not math.isnan(best.summary(metric).mean)
     ][:3]
 
 
-def _comparison(index: Index) -> str:
+def _comparison(results: Results) -> str:
     """Return how far ahead the best algorithm is, and whether the cases prove it."""
-    first, ranking, of = _best(index), index.results.ranking, len(index.ranked)
-    others = [e for e in index.ranked if _has_result(e) and e is not first]
+    first, ranking, of = _best(results), results.ranking, len(results.ranked)
+    others = [e for e in results.ranked if _has_result(e) and e is not first]
     if not others:
-        it = joined(_phrases(index))
+        it = joined(_phrases(results))
         return f"{first.algorithm} is the only one of {of} with a valid result: it {it}"
     equal = [first.algorithm, *(e.algorithm for e in others if e.rank == first.rank)]
     shared = len(equal) > 1
     lead = f"{_some(equal)} share the first rank of {of}" if shared else ""
     lead = lead or f"{first.algorithm} ranks first of {of}"
     before = lead if shared else f"{lead}, before {others[0].algorithm}"
-    tiers, values = tiers_of(ranking), _values(index, first, others[0])
+    tiers, values = tiers_of(ranking), _values(results, first, others[0])
     if ranking is None:
         return f"{before}: {values}"
     if not tiers:
@@ -179,25 +179,25 @@ def _comparison(index: Index) -> str:
         return f"{before}{drawn}: {values}; {reason}{chance}"
     peers = [e for e in others if tiers.get(e.algorithm) == 1 and e.algorithm not in equal]
     if tiers.get(first.algorithm) != 1 or not (peers or shared):
-        ahead = _ahead(index, ranking, first, others[0])
+        ahead = _ahead(results, ranking, first, others[0])
         return ahead or f"{before}: {values}; significant by the rule"
     cases = count(ranking.cases, "case")
     if not peers:
         return f"{lead}, statistically indistinguishable on {cases}: {values}"
     names, verb = _some([entry.algorithm for entry in peers]), "are" if shared else "is"
     alike = f"{verb} statistically indistinguishable from {names} on {cases}"
-    return f"{lead}, but {alike}: {_values(index, first, peers[0])}"
+    return f"{lead}, but {alike}: {_values(results, first, peers[0])}"
 
 
-def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:
+def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing) -> str:
     """Return in which metrics the first is significantly ahead of the second; empty for none."""
     pair = first.algorithm, second.algorithm
     won: list[str] = []
     others: list[str] = []
     values = []
-    for metric in _board(index, second):
+    for metric in _board(results, second):
         contest = ranking.metrics.get(metric.name)
-        means = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+        means = against(first.summary(metric).mean, second.summary(metric).mean)
         proof = ""
         if contest and pair in contest.better and pair in contest.differences:
             test = contest.differences[pair]
@@ -211,17 +211,17 @@ def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) ->
     return f"{ahead}: {joined(values)}"
 
 
-def _board(index: Index, second: Standing) -> list[Metric[Any]]:
+def _board(results: Results, second: Standing) -> list[Metric[Any]]:
     """Return the ranking metrics in which the second has a value, too."""
-    metrics = _ranking_metrics(index)
-    return [metric for metric in metrics if not math.isnan(index.summary(second, metric).mean)]
+    metrics = _ranking_metrics(results)
+    return [metric for metric in metrics if not math.isnan(second.summary(metric).mean)]
 
 
-def _values(index: Index, first: Standing, second: Standing) -> str:
+def _values(results: Results, first: Standing, second: Standing) -> str:
     """Return the means of two algorithms, with digits that tell them apart, in each metric."""
     values = []
-    for metric in _board(index, second):
-        means = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+    for metric in _board(results, second):
+        means = against(first.summary(metric).mean, second.summary(metric).mean)
         values.append(f"{metric.name} {means}")
     return joined(values) or f"{second.algorithm} has no value"
 
@@ -233,27 +233,26 @@ def _some(names: list[str]) -> str:
     return joined([*names[: NAMED - 1], f"{len(names) - NAMED + 1} others"])
 
 
-def _cost(index: Index, best: Standing) -> str:
+def _cost(results: Results, best: Standing) -> str:
     """Return time and memory of the best algorithm, and the time of the fastest."""
     parts = []
     if known(best.median_seconds):
         parts.append(f"{duration(best.median_seconds)} per case")
     if known(best.peak_memory):
         parts.append(f"{memory(best.peak_memory)} at its peak")
-    times = {e.algorithm: e.median_seconds for e in index.ranked if known(e.median_seconds)}
+    times = {e.algorithm: e.median_seconds for e in results.ranked if known(e.median_seconds)}
     fastest = min(times, key=lambda name: times[name], default=best.algorithm)
     behind = fastest != best.algorithm
     rest = f"; the fastest, {fastest}, takes {duration(times[fastest])}" if behind else ""
     return joined(parts) + rest if parts else ""
 
 
-def _phrases(index: Index) -> list[str]:
+def _phrases(results: Results) -> list[str]:
     """Return the values that the best algorithm reaches, a phrase per primary metric."""
-    best = _best(index)
-    share = found_share(index, best.algorithm)
+    best = _best(results)
+    share = found_share(results, best.algorithm)
     phrases = [
-        _phrase(metric, index.summary(best, metric).mean, share)
-        for metric in _ranking_metrics(index)
+        _phrase(metric, best.summary(metric).mean, share) for metric in _ranking_metrics(results)
     ]
     found_first = sorted(phrases, key=lambda phrase: not phrase.startswith(("finds", "detects")))
     return [*found_first[:1], *(p.replace("the objects", "them") for p in found_first[1:])]

@@ -1,13 +1,18 @@
 """The results of a run: everything that a report shows, as plain values."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
+from cytosuite.figures.svg import Axis, near
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import Ranking
@@ -77,9 +82,9 @@ class Condition:
     values: Mapping[str, float] = field(default_factory=dict)  # of numbers, by case
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Results:
-    """Everything a report shows."""
+    """Everything a report shows; its views look values, attempts and axes up once."""
 
     title: str  # heading, and the name of the dataset
     dataset: str
@@ -90,7 +95,7 @@ class Results:
     algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
     metrics: Sequence[Metric[Any]]  # in the order of showing, those to rank by first
     primary: Sequence[str]  # names of those to rank by
-    standings: Sequence["Standing"]  # one per algorithm and per control
+    standings: Sequence["Standing"]  # the algorithms, best first, and the controls below
     scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
     records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # how each case went
     logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
@@ -106,3 +111,95 @@ class Results:
     notes: Sequence[str] = ()  # sentences for the reader, shown at the top
     broken: Sequence[str] = ()  # a sentence for each control that misses its value
     ranking: Ranking | None = None  # of the algorithms; None where nothing ranks
+
+    @property
+    def ranked(self) -> list["Standing"]:
+        """The algorithms, best first, the unranked last."""
+        return [entry for entry in self.standings if not entry.control]
+
+    @property
+    def controls(self) -> list["Standing"]:
+        """The controls."""
+        return [entry for entry in self.standings if entry.control]
+
+    @property
+    def board(self) -> list[Metric[Any]]:
+        """The metrics of the leaderboard: the primary ones, or the first two of all."""
+        primary = [metric for metric in self.metrics if metric.name in self.primary]
+        return primary or list(self.metrics[:2])
+
+    @property
+    def by_case(self) -> list[Metric[Any]]:
+        """The metrics with a value per case."""
+        return [metric for metric in self.metrics if metric.scope == "case"]
+
+    @cached_property
+    def case_order(self) -> dict[str, int]:
+        """Place of each case, in the order of the dataset; sets have no case."""
+        names = (case.name for case in self.cases)
+        cases = chain(names, *self.attempts.values(), *self.values.values())
+        return {case: place for place, case in enumerate(dict.fromkeys(cases))}
+
+    @cached_property
+    def attempts(self) -> defaultdict[str, dict[str, Record]]:
+        """Records by algorithm and case."""
+        attempts: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+        for (algorithm, case), record in self.records.items():
+            attempts[algorithm][case] = record
+        return attempts
+
+    @cached_property
+    def values(self) -> defaultdict[tuple[str, str], dict[str, float]]:
+        """Defined values of cases by algorithm and metric; infinite ones too."""
+        values: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        columns = (self.scores[name].tolist() for name in ("algorithm", "metric", "case", "value"))
+        for algorithm, metric, case, value in zip(*columns, strict=True):
+            if case and not math.isnan(value):
+                values[algorithm, metric][case] = value
+        return values
+
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """Axis of each metric, wide enough for all values and intervals."""
+        seen = defaultdict(list)
+        columns = (self.scores[name].tolist() for name in ("metric", "value"))
+        for metric, value in zip(*columns, strict=True):
+            seen[metric].append(value)
+        for standing in self.standings:
+            for name, summary in standing.summaries.items():
+                seen[name] += (summary.mean, summary.low, summary.high)
+        return {metric.name: axis_of(metric, seen[metric.name]) for metric in self.metrics}
+
+    def reach(self, metric: Metric[Any], entries: Iterable["Standing"]) -> Axis:
+        """Return the part of a metric's axis with means, intervals, pooled values of standings."""
+        summaries = [entry.summary(metric) for entry in entries]
+        ends = [(summary.mean, summary.low, summary.high, summary.pooled) for summary in summaries]
+        return near(self.axes[metric.name], chain.from_iterable(ends))
+
+    def failed(self, algorithm: str) -> dict[str, str]:
+        """Return the failure of each case that an algorithm did not finish."""
+        attempts = self.attempts[algorithm].items()
+        return {case: record.status for case, record in attempts if not record.ok}
+
+    def goodness(self, algorithm: str) -> dict[str, float]:
+        """Return the mean goodness by case over the board's metrics, 0 to 1; -inf without any."""
+        means = dict.fromkeys(self.case_order, -math.inf)
+        for case in means.keys() - self.failed(algorithm):
+            good = [
+                goodness
+                for metric in self.board
+                if (value := self.values[algorithm, metric.name].get(case)) is not None
+                and (goodness := self.axes[metric.name].goodness(value)) is not None
+            ]
+            means[case] = sum(good) / len(good) if good else -math.inf
+        return means
+
+
+def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:
+    """Return the axis of a metric: its own range, or the values' where it is unbounded."""
+    ends = [end for end in (metric.best, metric.worst) if end is not None and math.isfinite(end)]
+    pool = ends if len(ends) == 2 else [*ends, *filter(math.isfinite, seen)]
+    low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return Axis(low, high, metric.higher_is_better)

@@ -8,7 +8,7 @@ Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isnan, nan
 from typing import Any
 
@@ -57,6 +57,11 @@ class Standing:
     median_seconds: float | None  # median time of the cases that ran
     peak_memory: int | None  # largest memory of any case, in bytes
 
+    def summary(self, metric: Metric[Any]) -> Summary:
+        """Return a metric as it is shown, NaN where there is none: a control has a mean alone."""
+        summary = self.summaries.get(metric.name, Summary())
+        return replace(summary, low=nan, high=nan, pooled=nan) if self.control else summary
+
 
 def leaderboard(
     scores: pd.DataFrame,
@@ -65,7 +70,7 @@ def leaderboard(
     ranks: Mapping[str, float],
     controls: Collection[str],
 ) -> list[Standing]:
-    """Return a standing per algorithm by its rank, then name, from rows of `COLUMNS`."""
+    """Return a standing per algorithm by its rank, then name, controls last."""
     if scores.empty:
         return []
     arrays = score_arrays(scores)
@@ -96,7 +101,9 @@ def leaderboard(
                 peak_memory=None if isnan(memory) else int(memory),
             )
         )
-    return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
+    return sorted(
+        standings, key=lambda s: (s.control, inf if s.rank is None else s.rank, s.algorithm)
+    )
 
 
 def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, float]:

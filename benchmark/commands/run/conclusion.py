@@ -57,17 +57,15 @@ def _failures(results: "Results") -> tuple[list[str], str]:
 def _table(results: "Results") -> ValueTable:
     """Return the leaderboard; without --wide with the metrics to rank by alone."""
     from cytosuite.benchmark.report.files import leaderboard
-    from cytosuite.benchmark.report.index import index
 
-    indexed = index(results)
-    rows = leaderboard(indexed)
+    rows = leaderboard(results)
     names = list(rows[0]) if rows else ["rank", "algorithm"]
     return ValueTable(
         names,
         [list(row.values()) for row in rows],
         keys=2,
         quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
-        main=5 + 4 * len(indexed.board),
+        main=5 + 4 * len(results.board),
     )
 
 

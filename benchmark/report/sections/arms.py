@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import program_of
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
+from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.ranking.intervals import mean_interval
 
@@ -25,42 +25,42 @@ class Arms(NamedTuple):
     gains: list[list[str]]  # by metric: mean of the first, and its difference to each other
 
 
-def view(index: Index) -> dict[str, Arms] | None:
+def view(results: Results) -> dict[str, Arms] | None:
     """Return the models of each algorithm with several; None without any."""
     by_program: dict[str, list[Standing]] = {}
-    for entry in index.ranked:
+    for entry in results.ranked:
         by_program.setdefault(program_of(entry.algorithm), []).append(entry)
     return {
-        name: _arms(index, entries) for name, entries in by_program.items() if len(entries) > 1
+        name: _arms(results, entries) for name, entries in by_program.items() if len(entries) > 1
     } or None
 
 
-def _arms(index: Index, entries: list[Standing]) -> Arms:
+def _arms(results: Results, entries: list[Standing]) -> Arms:
     """Return models with their scores, errors of all cases by kind, and descriptions."""
-    texts = {manifest.name: manifest.description for manifest in index.results.algorithms}
-    kinds = [metric.name for metric in index.by_case if metric.name in COUNTS]
+    texts = {manifest.name: manifest.description for manifest in results.algorithms}
+    kinds = [metric.name for metric in results.by_case if metric.name in COUNTS]
     rows = []
     for entry in entries:
         name = entry.algorithm
-        means = [number(index.summary(entry, metric).mean, 3) for metric in index.board]
-        sums = [f"{sum(index.values[name, kind].values()):g}" for kind in kinds]
+        means = [number(entry.summary(metric).mean, 3) for metric in results.board]
+        sums = [f"{sum(results.values[name, kind].values()):g}" for kind in kinds]
         rows.append([name.partition(":")[2] or FREE, *means, *sums, texts.get(name, "")])
-    heads = ["model", *(metric.name for metric in index.board), *kinds, "description"]
+    heads = ["model", *(metric.name for metric in results.board), *kinds, "description"]
     first, *others = entries
     gains = [["metric", rows[0][0], *(f"minus {row[0]}" for row in rows[1:])]]
-    for metric in (m for m in index.by_case if None not in (m.best, m.worst)):
-        summary = index.summary(first, metric)
+    for metric in (m for m in results.by_case if None not in (m.best, m.worst)):
+        summary = first.summary(metric)
         gains.append([metric.name, estimate(summary.mean, summary.low, summary.high)])
         pairs = ((first.algorithm, rival.algorithm) for rival in others)
-        gains[-1] += [_gain(index, pair, metric.name) for pair in pairs]
+        gains[-1] += [_gain(results, pair, metric.name) for pair in pairs]
     return Arms(entries, heads, rows, gains)
 
 
-def _gain(index: Index, names: tuple[str, str], metric: str) -> str:
+def _gain(results: Results, names: tuple[str, str], metric: str) -> str:
     """Return the mean difference of two models over their common cases, and its interval."""
-    first, second = (index.values[name, metric] for name in names)
+    first, second = (results.values[name, metric] for name in names)
     differences = np.array(
-        [first.get(case, np.nan) - second.get(case, np.nan) for case in index.cases]
+        [first.get(case, np.nan) - second.get(case, np.nan) for case in results.case_order]
     )
     finite = differences[np.isfinite(differences)]
     mean = fixed(float(finite.mean()), 3) if finite.size else "-"
@@ -68,7 +68,7 @@ def _gain(index: Index, names: tuple[str, str], metric: str) -> str:
     return f"{mean} ({reach})" if reach else mean
 
 
-def markdown(_: Index, programs: dict[str, Arms]) -> list[str]:
+def markdown(_: Results, programs: dict[str, Arms]) -> list[str]:
     """Return a table of each algorithm's models."""
     return [
         line
@@ -85,10 +85,10 @@ TEMPLATE = """
 {% for program, arms in view.items() %}
 <h3>{{ program }}</h3>
 <div class="columns">
-{% for metric in index.board %}{% set axis = index.reach(metric, arms.entries) %}
+{% for metric in results.board %}{% set axis = results.reach(metric, arms.entries) %}
 <figure class="strips"><figcaption><strong>{{ metric.title }}</strong> <span class="quiet">{{ direction(metric) }}</span></figcaption>
   <div class="strip-rows">
-  {% for entry in arms.entries %}{% set summary = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ arms.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, summary.mean, summary.low, summary.high, summary.pooled) }}</div>{% endfor %}
+  {% for entry in arms.entries %}{% set summary = entry.summary(metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ arms.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, summary.mean, summary.low, summary.high, summary.pooled) }}</div>{% endfor %}
   <span></span><div class="track">{{ axis_figure(axis) }}</div>
   </div></figure>
 {% endfor %}

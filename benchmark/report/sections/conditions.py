@@ -7,11 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from cytosuite.benchmark.report.figures import badge, cell, heat
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import count, estimate, interval, known, number, span_of
-from cytosuite.benchmark.results.results import Condition, Group, Pooled
+from cytosuite.benchmark.results.results import Condition, Group, Pooled, Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.metrics import Metric
@@ -31,21 +30,21 @@ BOTH = (
 )
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return a lead, and the panels of each metric with two ends or to rank by; None without."""
-    groups = [group for condition in index.results.conditions for group in condition.groups]
+    groups = [group for condition in results.conditions for group in condition.groups]
     scored = {name for group in groups for _, name in group.scores}
     metrics = [
         metric
-        for metric in sorted(index.by_case, key=lambda metric: metric not in index.board)
+        for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)
         if metric.name in scored
-        and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
+        and (None not in (metric.best, metric.worst) or metric.name in results.primary)
     ]
-    room = CELLS // max(len(groups) * len(index.standings), 1)
-    metrics = metrics[: max(room, len(index.board))]
+    room = CELLS // max(len(groups) * len(results.standings), 1)
+    metrics = metrics[: max(room, len(results.board))]
     pooled = {metric.evidence.pool is not None for metric in metrics}
     lead = BOTH if len(pooled) == 2 else POOLED if True in pooled else MEANS
-    tabs = {metric.name: _panels(index, metric) for metric in metrics}
+    tabs = {metric.name: _panels(results, metric) for metric in metrics}
     return {"lead": lead, "tabs": tabs, "first": FIRST} if tabs else None
 
 
@@ -78,14 +77,14 @@ def _score(group: Group, entry: Standing, metric: Metric[Any]) -> Pooled:
     return replace(score, low=math.nan, high=math.nan) if entry.control else score
 
 
-def _near(index: Index, metric: Metric[Any]) -> Axis:
+def _near(results: Results, metric: Metric[Any]) -> Axis:
     """Return the part of an axis, in tenths, with the algorithms' scores and intervals."""
-    axis = index.axes[metric.name]
+    axis = results.axes[metric.name]
     ends = [
         end
-        for condition in index.results.conditions
+        for condition in results.conditions
         for group in condition.groups
-        for entry in index.ranked
+        for entry in results.ranked
         for end in astuple(_score(group, entry, metric))
         if known(end)
     ]
@@ -93,7 +92,7 @@ def _near(index: Index, metric: Metric[Any]) -> Axis:
 
 
 def difficulty(
-    index: Index, condition: Condition, metric: Metric[Any]
+    results: Results, condition: Condition, metric: Metric[Any]
 ) -> tuple[Markup, str] | None:
     """Return scores by case with lines of Theil and Sen, and Spearman's correlation in words."""
     cases = condition.values
@@ -103,13 +102,13 @@ def difficulty(
 
     across = axis_around(cases.values())
     spots, lines, words, sizes = [], [], [], []
-    for place, entry in enumerate(index.ranked[: len(SHAPES)]):
-        by_case = index.values[entry.algorithm, metric.name]
+    for place, entry in enumerate(results.ranked[: len(SHAPES)]):
+        by_case = results.values[entry.algorithm, metric.name]
         scores = {case: by_case[case] for case in cases if known(by_case.get(case))}
         for case, score in scores.items():
             here = f"{condition.name} {cases[case]:.3g}"
             text = f"{entry.algorithm}, {case}: {number(score, 3)} at {here}"
-            spots.append(Spot(cases[case], score, place, text, case=index.cases[case]))
+            spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
         if len(scores) < POINTS or len(set(scores.values())) < 2:
             continue
         x, y = [cases[case] for case in scores], list(scores.values())
@@ -122,24 +121,24 @@ def difficulty(
     values += [end[1] for line in lines for end in (line.start, line.end)]
     unit = f" [{condition.unit}]" if condition.unit else ""
     titles = (f"{condition.name}{unit}", metric.name)
-    figure = points((across, part(index.axes[metric.name], values)), titles, spots, lines)
+    figure = points((across, part(results.axes[metric.name], values)), titles, spots, lines)
     if not words:
         return figure, ""
     title = f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases)"
     return figure, f"{title}: {', '.join(words)}."
 
 
-def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
+def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
     """Return a panel by condition: title, groups, figure, cells of each standing, remarks."""
-    near, panels = _near(index, metric), []
-    for condition in index.results.conditions:
+    near, panels = _near(results, metric), []
+    for condition in results.conditions:
         lines = {
             entry.algorithm: [_score(group, entry, metric) for group in condition.groups]
-            for entry in index.ranked
+            for entry in results.ranked
         }
         heads = headings(condition)
-        columns = [_column(index, group, metric) for group in condition.groups]
-        plot = difficulty(index, condition, metric) if metric in index.board else None
+        columns = [_column(results, group, metric) for group in condition.groups]
+        plot = difficulty(results, condition, metric) if metric in results.board else None
         panels.append(
             {
                 "title": condition.name,
@@ -160,31 +159,31 @@ def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
     return panels
 
 
-def _column(index: Index, group: Group, metric: Metric[Any]) -> list[Markup]:
+def _column(results: Results, group: Group, metric: Metric[Any]) -> list[Markup]:
     """Return the scores of a group as cells, the best in bold; a control has no colour."""
-    values = [_score(group, entry, metric).value for entry in index.ranked]
+    values = [_score(group, entry, metric).value for entry in results.ranked]
     contest = len(values) > 1 and metric.higher_is_better is not None
     better = max if metric.higher_is_better else min
     best = better(filter(known, values), default=None) if contest else None
     cells = []
-    for entry in index.standings:
+    for entry in results.standings:
         score, lost = _score(group, entry, metric), group.failed.get(entry.algorithm, 0)
         bold = score.value == best and not entry.control
         text = Markup("<b>{}</b>" if bold else "{}").format(number(score.value))
-        style = "" if entry.control else heat(index.axes[metric.name].goodness(score.value))
+        style = "" if entry.control else heat(results.axes[metric.name].goodness(score.value))
         below = [interval(score.low, score.high), badge(f"{lost} failed") if lost else ""]
         cells.append(cell(text, score.value, style, below))
     return cells
 
 
-def markdown(index: Index, view: dict[str, Any]) -> list[str]:
+def markdown(results: Results, view: dict[str, Any]) -> list[str]:
     """Return the leaderboard's metrics by condition, a table for each of both."""
     lines = [f"{view['lead']} In brackets 95 % intervals.", ""]
-    for metric in (metric for metric in index.board if metric.name in view["tabs"]):
-        for condition in index.results.conditions:
+    for metric in (metric for metric in results.board if metric.name in view["tabs"]):
+        for condition in results.conditions:
             heads = [f"{label} ({', '.join(sizes)})" for label, sizes in headings(condition)]
             rows = []
-            for entry in index.standings:
+            for entry in results.standings:
                 scores = [_score(group, entry, metric) for group in condition.groups]
                 name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
                 rows.append([name, *(estimate(s.value, s.low, s.high) for s in scores)])
@@ -203,7 +202,7 @@ TEMPLATE = """
     <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for label, sizes in panel.heads %}<th scope="col" data-sort="number"><span class="group">{{ label }}{% for size in sizes %}<small>{{ size }}</small>{% endfor %}</span></th>{% endfor %}</tr></thead>
     <tbody>
     {% for cells in panel.rows %}
-    {% set entry = index.standings[loop.index0] %}
+    {% set entry = results.standings[loop.index0] %}
     <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
     {% endfor %}
     </tbody>
@@ -220,8 +219,8 @@ TEMPLATE = """
   </details>
 </article>
 {% endmacro %}
-<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row, or tap it, to find its marks.</span></p>
-<p class="legend">{% for entry in index.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if index.ranked[6:] %}<span>{{ line_mark(6) }}{{ index.ranked|length - 6 }} others</span>{% endif %}</p>
+<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if results.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row, or tap it, to find its marks.</span></p>
+<p class="legend">{% for entry in results.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if results.ranked[6:] %}<span>{{ line_mark(6) }}{{ results.ranked|length - 6 }} others</span>{% endif %}</p>
 {{ tabs("condition", view.tabs|list) }}
 {% for metric, panels in view.tabs.items() %}
 <div class="condition{% if view.tabs|length > 1 %} switched condition-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">

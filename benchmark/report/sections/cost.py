@@ -5,10 +5,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
+from cytosuite.benchmark.results.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.metrics import Metric
 
@@ -27,41 +27,41 @@ DOTS = 2000  # cases of all algorithms up to which each is drawn
 LETTERS = 22  # of a name next to its point
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return figures of time and memory, and starts [s]; None where neither was measured."""
     figures = []
     for field, title, factor, unit in QUANTITIES:
         values = {
             entry.algorithm: {
                 case: value / factor
-                for case, record in index.records[entry.algorithm].items()
+                for case, record in results.attempts[entry.algorithm].items()
                 if (value := getattr(record, field)) is not None and (value or unit != " s")
             }
-            for entry in index.ranked
+            for entry in results.ranked
         }
         if any(values.values()):
             every = [value for costs in values.values() for value in costs.values()]
             axis = Axis(0.0, 100.0) if title == SHARE else axis_of_times(every)
             figures.append((title, axis, values, unit))
     starts: dict[str, float] = {}
-    for (name, _), record in index.results.records.items():
+    for (name, _), record in results.records.items():
         if record.startup_seconds:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
-    dots = len(index.ranked) * len(index.cases) <= DOTS
-    prices = {metric.name: prices_of(index, metric) for metric in index.board}
+    dots = len(results.ranked) * len(results.case_order) <= DOTS
+    prices = {metric.name: prices_of(results, metric) for metric in results.board}
     prices = {name: plots for name, plots in prices.items() if plots}
     if not figures:
         return None
     return {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
 
 
-def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
+def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, Markup]]:
     """Return a metric against time, and against memory, with the Pareto front, of two or more."""
     plots = []
     for field, title, factor, words in COSTS:
         spots = []
-        for place, entry in enumerate(index.ranked):
-            cost, mean = getattr(entry, field), index.summary(entry, metric).mean
+        for place, entry in enumerate(results.ranked):
+            cost, mean = getattr(entry, field), entry.summary(metric).mean
             if known(cost) and cost > 0 and known(mean):
                 name = entry.algorithm
                 text = f"{name}: {metric.name} {number(mean, 3)}, {words(cost)}"
@@ -70,7 +70,7 @@ def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
         if len(spots) < 2:
             continue
         across = axis_of_ratios(spot.x for spot in spots)
-        up = part(index.axes[metric.name], (spot.y for spot in spots))
+        up = part(results.axes[metric.name], (spot.y for spot in spots))
         best = front([(spot.x, spot.y) for spot in spots], metric.higher_is_better)
         lines = [] if metric.higher_is_better is None else staircase(best, across, up)
         on = [spot.text for spot in spots if (spot.x, spot.y) in best]
@@ -106,7 +106,7 @@ def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[L
 TEMPLATE = """
 {% from "macros.html" import strips, tabs %}
 {% if view.prices %}
-<p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if index.ranked|length > 8 %}<span class="for-mouse">; point at a mark for its name</span>{% endif %}.</p>
+<p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if results.ranked|length > 8 %}<span class="for-mouse">; point at a mark for its name</span>{% endif %}.</p>
 {{ tabs("price", view.prices|list) }}
 {% for metric, plots in view.prices.items() %}
 <div class="price{% if view.prices|length > 1 %} switched price-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}"><div class="columns">

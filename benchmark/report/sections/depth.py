@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import Line, Spot, boxes, points
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number
+from cytosuite.benchmark.results.results import Results
 from cytosuite.figures.svg import SHAPES, axis_around, colour
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
 from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS
@@ -38,11 +38,11 @@ class Panel:
     thirds: Mapping[str, Sequence[Floats]]
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return panels and figures of as many answers as have colours, algorithms first."""
-    sets = index.results.sets
+    sets = results.sets
     sides = [name for name in SIDES if name in sets]
-    ranked = [entry.algorithm for entry in index.ranked if entry.algorithm in sets]
+    ranked = [entry.algorithm for entry in results.ranked if entry.algorithm in sets]
     names = [*ranked[: len(SHAPES) - len(sides)], *sides]
     panels = [_edges(names, sets), *(_region(names, sets, region) for region in REGIONS)]
     panels = [panel for panel in panels if any(y.size for _, y in panel.curves.values())]
@@ -111,7 +111,7 @@ def _lines(panel: Panel, names: Sequence[str]) -> Markup:
     return points((axes[0], axes[1]), (panel.across, panel.title), spots, lines)
 
 
-def markdown(_: Index, view: dict[str, Any]) -> list[str]:
+def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     """Return the median of each third, a table per quantity."""
     lines = []
     for panel in view["panels"]:

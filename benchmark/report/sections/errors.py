@@ -11,11 +11,10 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.results.objects import by_kind, true_objects
-from cytosuite.benchmark.results.results import Matches
+from cytosuite.benchmark.results.results import Matches, Results
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 
 COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, FALSE)}
@@ -115,20 +114,20 @@ class Errors:
         return {name: [missed_bars(place, name) for place in self.places] for name in self.counts}
 
 
-def view(index: Index) -> Errors | None:
+def view(results: Results) -> Errors | None:
     """Return the numbers of objects of each class; None without matched objects."""
-    matches: dict[str, list[Matches]] = {entry.algorithm: [] for entry in index.ranked}
-    for (name, _), match in index.results.matches.items():
+    matches: dict[str, list[Matches]] = {entry.algorithm: [] for entry in results.ranked}
+    for (name, _), match in results.matches.items():
         if name in matches:
             matches[name].append(match)
     matches = {name: cases for name, cases in matches.items() if cases}
     true = {name: sum(case.true for case in cases) for name, cases in matches.items()}
     if not any(true.values()):
         return None
-    output = index.results.task.main_output
+    output = results.task.main_output
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
     counts = {name: _counts(cases, keys) for name, cases in matches.items()}
-    files = index.results.object_scores
+    files = results.object_scores
     rows = [
         (kind, name, str(objects), score(matched), score(seg))
         for name in matches
@@ -188,7 +187,7 @@ def _shares(
     return list(zip(lost.tolist(), of.tolist(), strict=True))
 
 
-def markdown(_: Index, errors: Errors) -> list[str]:
+def markdown(_: Results, errors: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
     heads = ["algorithm", "true objects", *errors.keys]
     for place in errors.places:

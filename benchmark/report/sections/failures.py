@@ -4,9 +4,9 @@ from collections import defaultdict
 from itertools import repeat
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import count, log_path
+from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
 
 
@@ -28,14 +28,14 @@ class Alike(NamedTuple):
         return self.first.case if len(self.records) == 1 else count(len(self.records), "case")
 
 
-def view(index: Index) -> dict[str, list[Alike]] | None:
+def view(results: Results) -> dict[str, list[Alike]] | None:
     """Return the failures by algorithm, those with one message together; None without any."""
     groups = defaultdict(list)
-    for record in index.results.records.values():
+    for record in results.records.values():
         if not record.ok:
             groups[record.algorithm, record.status, record.message].append(record)
     failures = defaultdict(list)
-    logs = index.results.logs
+    logs = results.logs
     for (name, *_), records in groups.items():
         ends = {record.case: log for record in records if (log := logs.get((name, record.case)))}
         paths = [log_path(name, record.case) for record in records if (name, record.case) in logs]
@@ -43,7 +43,7 @@ def view(index: Index) -> dict[str, list[Alike]] | None:
     return dict(failures) or None
 
 
-def markdown(_: Index, failures: dict[str, list[Alike]]) -> list[str]:
+def markdown(_: Results, failures: dict[str, list[Alike]]) -> list[str]:
     """Return the failures as a table."""
     rows = [
         (r.algorithm, r.case, r.status, r.message, path)

@@ -1,9 +1,9 @@
 """Fairness: training on this domain, weights, size of objects, time of network and rest."""
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import Cells, ReportSection, table, valued
 from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.results.fairness import Terms, terms_of
+from cytosuite.benchmark.results.results import Results
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
@@ -11,11 +11,11 @@ HEADS = (
 )
 
 
-def view(index: Index) -> tuple[list[str], Cells] | None:
+def view(results: Results) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
-    order = {entry.algorithm: place for place, entry in enumerate(index.ranked)}
+    order = {entry.algorithm: place for place, entry in enumerate(results.ranked)}
     models = sorted(
-        terms_of(index.results.records),
+        terms_of(results.records),
         key=lambda model: (order.get(model.algorithm, 0), model.model),
     )
     return valued(HEADS, map(row, models)) if models else None
@@ -31,7 +31,7 @@ def row(model: Terms) -> tuple[str, ...]:
     return (model.algorithm, model.model, *first, *words, *times, memory(model.memory))
 
 
-def markdown(_: Index, view: tuple[list[str], Cells]) -> list[str]:
+def markdown(_: Results, view: tuple[list[str], Cells]) -> list[str]:
     """Return the rows as a table."""
     return table(*view)
 

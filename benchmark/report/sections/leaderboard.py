@@ -3,10 +3,10 @@
 from math import isnan
 from typing import Any
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, estimate, known, memory, number
+from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Summary
 from cytosuite.ranking.by_measure import BOTTOMS, TOPS
 from cytosuite.ranking.rule import joined
@@ -20,16 +20,16 @@ CONTROLS = {
 }
 
 
-def view(index: Index) -> dict[str, Any]:
+def view(results: Results) -> dict[str, Any]:
     """Return sentences, decimals by metric, and the lines: best controls on top, then by rank."""
-    ranking = index.results.ranking
-    top = [entry for entry in index.controls if entry.algorithm in TOPS]
-    low = [entry for entry in index.controls if entry.algorithm not in TOPS]
-    titles = {manifest.name: manifest.title for manifest in index.results.algorithms}
-    ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
+    ranking = results.ranking
+    top = [entry for entry in results.controls if entry.algorithm in TOPS]
+    low = [entry for entry in results.controls if entry.algorithm not in TOPS]
+    titles = {manifest.name: manifest.title for manifest in results.algorithms}
+    ranks = [entry.rank for entry in results.ranked if entry.rank is not None]
     tiers = tiers_of(ranking)
     lines, last, seen = [], 0, set()
-    for entry in [*top, *index.ranked, *low]:
+    for entry in [*top, *results.ranked, *low]:
         place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
         tier = tiers.get(entry.algorithm, last)
@@ -38,45 +38,45 @@ def view(index: Index) -> dict[str, Any]:
         last = tier
         seen.add(tier)
     summaries = {
-        metric.name: [index.summary(entry, metric) for entry in index.standings]
-        for metric in index.results.metrics
+        metric.name: [entry.summary(metric) for entry in results.standings]
+        for metric in results.metrics
     }
     digits = {
         name: decimals(summary.mean for summary in entries) for name, entries in summaries.items()
     }
     scaled = dict(ranking.scaled) if ranking else {}
     means = {
-        (entry.algorithm, metric.name): index.summary(entry, metric).mean
-        for entry in index.ranked
-        for metric in index.board
+        (entry.algorithm, metric.name): entry.summary(metric).mean
+        for entry in results.ranked
+        for metric in results.board
     }
     costs = {
-        "Time per case": {e.algorithm: duration(e.median_seconds) for e in index.ranked},
-        "Peak memory": {e.algorithm: memory(e.peak_memory) for e in index.ranked},
+        "Time per case": {e.algorithm: duration(e.median_seconds) for e in results.ranked},
+        "Peak memory": {e.algorithm: memory(e.peak_memory) for e in results.ranked},
     }
     new = any(abs(scaled.get(key, mean) - mean) > 0.005 for key, mean in means.items())
     return {
-        "lead": " ".join(_lead(index, bool(scaled and new))),
-        "rule": ranking.rule if ranking and len(index.ranked) > 1 else "",
+        "lead": " ".join(_lead(results, bool(scaled and new))),
+        "rule": ranking.rule if ranking and len(results.ranked) > 1 else "",
         "lines": lines,
         "digits": digits,
         "scaled": scaled if new else {},
-        "axes": {metric.name: index.reach(metric, index.ranked) for metric in index.board},
+        "axes": {metric.name: results.reach(metric, results.ranked) for metric in results.board},
         "costs": {head: texts for head, texts in costs.items() if {*texts.values()} - {"-"}},
         "metrics": [
             metric
-            for metric in index.results.metrics
+            for metric in results.metrics
             if not all(isnan(summary.mean) for summary in summaries[metric.name])
         ],
     }
 
 
-def _lead(index: Index, scaled: bool) -> list[str]:
+def _lead(results: Results, scaled: bool) -> list[str]:
     """Return the sentences that explain the leaderboard, of its metrics and controls alone."""
     summaries = [
-        (metric, index.summary(entry, metric)) for entry in index.ranked for metric in index.board
+        (metric, entry.summary(metric)) for entry in results.ranked for metric in results.board
     ]
-    cases = [metric for metric in index.board if metric.scope == "case"]
+    cases = [metric for metric in results.board if metric.scope == "case"]
     sentences = []
     if cases:
         worst = all(metric.worst is not None for metric in cases)
@@ -87,7 +87,7 @@ def _lead(index: Index, scaled: bool) -> list[str]:
         if any(known(summary.pooled) for _, summary in summaries):
             parts.append("diamonds the value of all cases pooled")
         sentences.append("; ".join(parts) + ".")
-    if whole := [metric.name for metric in index.board if metric.scope == "set"]:
+    if whole := [metric.name for metric in results.board if metric.scope == "set"]:
         sentences.append(
             f"{joined(whole)}: one value for all outputs together, compared with the real images."
         )
@@ -97,7 +97,7 @@ def _lead(index: Index, scaled: bool) -> list[str]:
             f"{joined(open_ended)}: cases without a value are not in the mean; the more of them, "
             "the lower the rank."
         )
-    controls = {entry.algorithm for entry in index.controls}
+    controls = {entry.algorithm for entry in results.controls}
     if scaled:
         low, high = (" or ".join(n for n in ends if n in controls) for ends in (BOTTOMS, TOPS))
         sentences.append(f"Scaled scores: 0 is as good as {low}, 1 as {high}.")
@@ -107,27 +107,27 @@ def _lead(index: Index, scaled: bool) -> list[str]:
     return sentences
 
 
-def markdown(index: Index, board: dict[str, Any]) -> list[str]:
+def markdown(results: Results, board: dict[str, Any]) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
     if not board["lines"]:
         return ["Nothing has run yet."]
-    tiers = tiers_of(index.results.ranking)
+    tiers = tiers_of(results.ranking)
     rows = []
     for place, ends, entry, *_ in board["lines"]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
-        scores = [_text(index.summary(entry, metric)) for metric in index.board]
+        scores = [_text(entry.summary(metric)) for metric in results.board]
         lost = "" if entry.control else f"{entry.failed} of {entry.cases}"
         costs = (lost, *(texts.get(entry.algorithm, "") for texts in board["costs"].values()))
         tier = [str(tiers.get(entry.algorithm, ""))] if tiers else []
         rows.append([f"{place} ({ends})" if ends else place, *tier, name, *scores, *costs])
-    heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
+    heads = [f"{metric.name} (95 % interval; pooled)" for metric in results.board]
     first = ["rank", *(["tier"] if tiers else []), "algorithm"]
     lines = [board["lead"], "", *([escape(board["rule"]), ""] if board["rule"] else [])]
     lines += table([*first, *heads, "failed", *map(str.lower, board["costs"])], rows)
     if metrics := board["metrics"]:
         every = [
-            [entry.algorithm, *(_text(index.summary(entry, metric)) for metric in metrics)]
-            for entry in index.ranked
+            [entry.algorithm, *(_text(entry.summary(metric)) for metric in metrics)]
+            for entry in results.ranked
         ]
         lines += ["", "### Every measure (95 % interval; pooled)", ""]
         lines += table(["algorithm", *(metric.name for metric in metrics)], every)
@@ -144,12 +144,12 @@ TEMPLATE = """
 {% if view.lines %}
 <p class="lead">{{ view.lead }}</p>
 {% if view.rule %}<details class="rule"><summary>How the rank is made</summary>{{ view.rule }}{% if views.ranks %} <a href="#ranks">How sure the ranks are</a>{% endif %}</details>{% endif %}
-{% set columns = index.board|length + 3 + (view.costs|length > 0) %}
+{% set columns = results.board|length + 3 + (view.costs|length > 0) %}
 <table class="board" role="table">
   <thead role="rowgroup"><tr role="row">
     <th scope="col" role="columnheader" class="num"><abbr title="Place, and its 95 % interval over resamples of the cases">#</abbr></th>
     <th scope="col" role="columnheader">Algorithm</th>
-    {% for metric in index.board %}
+    {% for metric in results.board %}
     <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis_figure(view.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
     {% endfor %}
     <th scope="col" role="columnheader" class="num">Failed</th>
@@ -161,8 +161,8 @@ TEMPLATE = """
   <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
     <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
     <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title|lower != entry.algorithm|lower %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
-    {% for metric in index.board %}
-    {% set summary = index.summary(entry, metric) %}
+    {% for metric in results.board %}
+    {% set summary = entry.summary(metric) %}
     {% set digits = view.digits[metric.name] %}
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
@@ -177,13 +177,13 @@ TEMPLATE = """
   </tbody>
 </table>
 <p class="quiet files">This table as <a href="leaderboard.csv">CSV</a> and <a href="leaderboard.tex">LaTeX</a>.</p>
-{% if view.metrics|length > index.board|length %}
-<details class="more" {% if index.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
+{% if view.metrics|length > results.board|length %}
+<details class="more" {% if results.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if results.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
 <p class="quiet files">{{ count(view.metrics|length, "measure") }}; the table scrolls sideways. All values with their intervals: <a href="leaderboard.csv">CSV</a>; those of each case: <a href="scores.csv">CSV</a>.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Every measure"><table class="heat sortable">
   <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in view.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for entry in index.standings %}
-  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for metric in view.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name], view.digits[metric.name]) }}{% endfor %}</tr>
+  <tbody>{% for entry in results.standings %}
+  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for metric in view.metrics %}{{ value(metric, entry.summary(metric).mean, results.axes[metric.name], view.digits[metric.name]) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.results.matches import read_links
+from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 MEANINGS = (
@@ -29,17 +29,17 @@ class Links:
     meanings: Sequence[tuple[str, str]] = tuple(zip(LINK_ERRORS, MEANINGS, strict=True))
 
 
-def view(index: Index) -> Links | None:
+def view(results: Results) -> Links | None:
     """Return the numbers of wrong links; None without tables of them."""
     counts: dict[str, Counter[str]] = {}
-    for (name, _), path in index.results.links.items():
+    for (name, _), path in results.links.items():
         counts.setdefault(name, Counter()).update(error.kind for error in read_links(path))
-    ranked = [entry.algorithm for entry in index.ranked if entry.algorithm in counts]
+    ranked = [entry.algorithm for entry in results.ranked if entry.algorithm in counts]
     rows = [(name, [counts[name][kind] for kind in LINK_ERRORS]) for name in ranked]
     return Links(rows) if rows else None
 
 
-def markdown(_: Index, links: Links) -> list[str]:
+def markdown(_: Results, links: Links) -> list[str]:
     """Return the numbers as a table."""
     return table(HEADS, [[name, *numbers] for name, numbers in links.rows])
 

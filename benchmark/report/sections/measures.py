@@ -3,15 +3,15 @@
 import re
 from typing import Any
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import direction
+from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics import Metric
 
 
-def view(index: Index) -> list[tuple[Metric[Any], str]] | None:
+def view(results: Results) -> list[tuple[Metric[Any], str]] | None:
     """Return the metrics with their meaning; None without any."""
-    return [(metric, meaning(metric)) for metric in index.results.metrics] or None
+    return [(metric, meaning(metric)) for metric in results.metrics] or None
 
 
 def meaning(metric: Metric[Any]) -> str:
@@ -23,7 +23,7 @@ def meaning(metric: Metric[Any]) -> str:
     return f"{text}; {direction(metric)}.{undefined}"
 
 
-def markdown(_: Index, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
+def markdown(_: Results, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
     """Return the metrics as a table."""
     rows = [
         (metric.name, metric.title, words.replace("`", ""), metric.reference)

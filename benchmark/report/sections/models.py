@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number
+from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 
 
@@ -15,14 +15,14 @@ class Chosen(NamedTuple):
     reasons: list[str]
 
 
-def view(index: Index) -> list[Chosen] | None:
+def view(results: Results) -> list[Chosen] | None:
     """Return the cases with a chosen model, doubtful ones first; None without any."""
-    records = [record for record in index.results.records.values() if record.model]
+    records = [record for record in results.records.values() if record.model]
     records.sort(key=lambda record: -(2 * record.selection.fallback or bool(record.warnings)))
     return [Chosen(record, reasons(record.selection)) for record in records] or None
 
 
-def markdown(_: Index, view: list[Chosen]) -> list[str]:
+def markdown(_: Results, view: list[Chosen]) -> list[str]:
     """Return the chosen models as a table."""
     heads = ("case", "algorithm", "model", "cost", "reasons", "chosen by", "warnings")
     rows = []

@@ -4,34 +4,36 @@ import math
 from typing import Any
 
 from cytosuite.benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, choose, draw_all
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.results.results import Results
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return the cases of the viewer; None for a task without images."""
-    output = index.results.task.main_output
-    cases = {case.name: case for case in index.results.cases if case.inputs}
+    output = results.task.main_output
+    cases = {case.name: case for case in results.cases if case.inputs}
     if output is None or not cases:
         return None
-    names = [entry.algorithm for entry in index.ranked][:ALGORITHMS]
-    goodness = index.goodness(names[0]) if names else dict.fromkeys(cases, -math.inf)
+    names = [entry.algorithm for entry in results.ranked][:ALGORITHMS]
+    goodness = results.goodness(names[0]) if names else dict.fromkeys(cases, -math.inf)
     order = choose({name: goodness[name] for name in cases}, CASES)
-    views, problems = draw_all(index.results, output, [cases[name] for name in order], names)
+    views, problems = draw_all(results, output, [cases[name] for name in order], names)
     truth = any(output.slug in cases[name].truth for name in order)
-    kinds = {socket.slug: socket.kind for socket in index.results.task.inputs}
+    kinds = {socket.slug: socket.kind for socket in results.task.inputs}
     base = "image" if truth else kinds[next(iter(cases[order[0]].inputs))]
     return {
         "views": views,
         "names": names,
-        "order": [index.cases[shown.case] for shown in views],
-        "scores": {shown.case: [_scores(index, shown, name) for name in names] for shown in views},
+        "order": [results.case_order[shown.case] for shown in views],
+        "scores": {
+            shown.case: [_scores(results, shown, name) for name in names] for shown in views
+        },
         "outlines": output.kind in ("labels", "points"),
         "points": output.kind == "points",
         "truth": truth,
         "differences": output.kind == base == "image",
-        "matches": any(case in order for _, case in (*index.results.matches, *index.results.links)),
+        "matches": any(case in order for _, case in (*results.matches, *results.links)),
         "movie": output.movie,
         "judged": any(map(known, goodness.values())),
         "left_out": [name for name in cases if name not in order],
@@ -39,10 +41,10 @@ def view(index: Index) -> dict[str, Any] | None:
     }
 
 
-def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
+def _scores(results: Results, shown: CaseView, name: str) -> list[str]:
     """Return the values of the leaderboard's metrics of one algorithm in one case."""
     scores = {
-        metric.name: index.values[name, metric.name].get(shown.case) for metric in index.board
+        metric.name: results.values[name, metric.name].get(shown.case) for metric in results.board
     }
     return [f"{metric} {number(value)}" for metric, value in scores.items() if value is not None]
 
@@ -81,7 +83,7 @@ TEMPLATE = """
     <h4>{{ "Cases, worst first" if view.judged else "Cases" }}</h4>
     <ol class="cases" data-part="cases">
     {% for shown in view.views %}
-    {% set place = index.cases[shown.case] %}
+    {% set place = results.case_order[shown.case] %}
     <li><a id="case-{{ place }}" data-case="{{ place }}" href="#case-{{ place }}"><span class="name">{{ shown.case }}</span>{% for name in view.names %}<span class="scores" data-of="{{ loop.index0 }}"{% if not loop.first %} hidden{% endif %}>{% for score in view.scores[shown.case][loop.index0] %}<span class="chip">{{ score }}</span>{% endfor %}{% if shown.counts[name] == "no valid output" %}<span class="lost">no valid output</span>{% endif %}</span>{% endfor %}</a></li>
     {% endfor %}
     </ol>
@@ -94,7 +96,7 @@ TEMPLATE = """
   </div>
 </div>
 {% for shown in view.views %}
-<script type="application/json" id="data-{{ index.cases[shown.case] }}">{{ dict(shown.data, scores=view.scores[shown.case])|tojson }}</script>
+<script type="application/json" id="data-{{ results.case_order[shown.case] }}">{{ dict(shown.data, scores=view.scores[shown.case])|tojson }}</script>
 {% endfor %}
 <div class="stills">
 {% for shown in view.views if shown.still %}
@@ -108,7 +110,7 @@ TEMPLATE = """
 {% if view.left_out %}
 <details class="more"><summary>{{ count(view.left_out|length, "case") }} without pictures: shown are the worst, the best and some in between</summary><p>{{ view.left_out|join(", ") }}</p></details>
 {% endif %}
-{% if index.ranked|length > view.names|length %}<p class="quiet">Outputs are shown for the first {{ view.names|length }} algorithms of the leaderboard.</p>{% endif %}
+{% if results.ranked|length > view.names|length %}<p class="quiet">Outputs are shown for the first {{ view.names|length }} algorithms of the leaderboard.</p>{% endif %}
 {% for problem in view.problems %}<p class="notice">No picture of {{ problem }}</p>{% endfor %}
 """  # noqa: E501 - HTML
 

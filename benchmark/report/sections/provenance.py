@@ -1,21 +1,21 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.results.results import Results
 
 
-def view(index: Index) -> dict[str, str]:
+def view(results: Results) -> dict[str, str]:
     """Return the facts by which the run can be repeated or doubted."""
     return {
-        "task": index.results.task.title,
-        **index.results.provenance,
-        "generated": index.results.generated,
+        "task": results.task.title,
+        **results.provenance,
+        "generated": results.generated,
     }
 
 
-def markdown(index: Index, facts: dict[str, str]) -> list[str]:
+def markdown(results: Results, facts: dict[str, str]) -> list[str]:
     """Return the facts as a table, and the command."""
-    command = index.results.command.replace("```", "` ` `")
+    command = results.command.replace("```", "` ` `")
     script = ["", "```sh", command, "```"] if command else []
     return table(("fact", "value"), facts.items()) + script
 

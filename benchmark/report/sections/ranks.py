@@ -7,19 +7,19 @@ from typing import Any
 from markupsafe import Markup
 
 from cytosuite.benchmark.report.figures import cell, heat
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number, probability
+from cytosuite.benchmark.results.results import Results
 from cytosuite.ranking.ranking import SCHEMES, Contest, Ranking
 
 ALL = "all together"
 FEW = "{cases} are too few to resample and to test: the places below have no interval."
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return the contests by their title, and the agreement of metrics; None without a contest."""
-    ranking = index.results.ranking
+    ranking = results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2:
         return None
     single = len(ranking.metrics) == 1
@@ -131,7 +131,7 @@ def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
     return rows
 
 
-def markdown(_: Index, view: dict[str, Any]) -> list[str]:
+def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
     ranking = view["ranking"]
     lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *view["remarks"])]

@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.results.results import Results
 
 DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 
 
-def view(index: Index) -> dict[str, Any] | None:
+def view(results: Results) -> dict[str, Any] | None:
     """Return the values by metric, algorithm and case; None without any."""
-    names = [entry.algorithm for entry in index.ranked]
+    names = [entry.algorithm for entry in results.ranked]
     values = {
-        metric.name: {name: index.values[name, metric.name] for name in names}
-        for metric in index.by_case
+        metric.name: {name: results.values[name, metric.name] for name in names}
+        for metric in results.by_case
     }
     if not names or not values:
         return None
-    first = [metric for metric in index.by_case if metric in index.board]
-    more = [metric for metric in index.by_case if metric not in first]
-    dots = len(names) * len(index.cases) * len(more) <= DOTS
+    first = [metric for metric in results.by_case if metric in results.board]
+    more = [metric for metric in results.by_case if metric not in first]
+    dots = len(names) * len(results.case_order) * len(more) <= DOTS
     first, more = (first, more) if first else (more[:2], more[2:])
     return {"values": values, "first": first, "more": more, "dots": dots}
 
@@ -28,12 +28,12 @@ TEMPLATE = """
 {% from "macros.html" import strips %}
 <p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script"><span class="for-mouse">Point at a dot to find the same case everywhere; click it for the case.</span><span class="for-touch">Tap a dot to find its case.</span></span></p>
 <div class="columns">
-{% for metric in view.first %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
+{% for metric in view.first %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
 </div>
 {% if view.more %}
 <details class="more long-print"><summary>{{ count(view.more|length, "more measure") }}{% if not view.dots %}, as densities{% endif %}</summary>
 <div class="columns">
-{% for metric in view.more %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name], "", view.dots) }}{% endfor %}
+{% for metric in view.more %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name], "", view.dots) }}{% endfor %}
 </div></details>
 {% endif %}
 """  # noqa: E501 - HTML

@@ -6,12 +6,11 @@ from rendered import html, text_of
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.files import by_condition
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.sections.conditions import difficulty, view
 
 
 def tabs(results):
-    return (view(index(results)) or {"tabs": {}})["tabs"]
+    return (view(results) or {"tabs": {}})["tabs"]
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def bold(panel):
 
 
 def test_algorithms_stand_by_rank_and_controls_below_without_colour(results):
-    names = [entry.algorithm for entry in index(results).standings]
+    names = [entry.algorithm for entry in results.standings]
     assert names == ["good", "fair", "oracle", "blank"]
     panel = tabs(results)["SEG"][0]
     assert ["background" in row[0] for row in panel["rows"]] == [True, True, False, False]
@@ -65,7 +64,7 @@ def test_a_number_is_drawn_case_by_case_with_a_trend(make, conditions):
     cases = tuple("abcdef")
     density = replace(conditions()[0], values={case: 10.0 - n for n, case in enumerate(cases)})
     results = replace(make(cases=cases), conditions=[density])
-    figure, words = difficulty(index(results), density, results.metrics[0])
+    figure, words = difficulty(results, density, results.metrics[0])
     assert figure.count("<title>good, ") == figure.count("<title>fair, ") == 6
     assert figure.count('class="trend') == 2
     assert words == "Rank correlation with density (n = 6 cases): good -1.00, fair -1.00."

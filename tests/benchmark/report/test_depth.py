@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.plots import boxes
 from cytosuite.benchmark.report.sections import depth
 from cytosuite.figures.svg import Axis
@@ -34,7 +33,7 @@ def results(make):
 
 
 def test_algorithms_come_first_and_quantities_without_a_plane_are_left_out(results):
-    found = depth.view(index(results))
+    found = depth.view(results)
     assert found["names"] == ["good", "fair", "identity", "real"]
     titles = [figure["title"] for figure in found["figures"]]
     assert titles[::2] == [
@@ -48,13 +47,13 @@ def test_algorithms_come_first_and_quantities_without_a_plane_are_left_out(resul
     assert [round(float(np.median(own)), 2) for own in objects["good"]] == [0.83, 0.5, 0.17]
     assert {float(value) for own in outside["good"] for value in own} == {depth.LEAST}
     none = replace(results, sets={})
-    assert depth.view(index(none)) is None
+    assert depth.view(none) is None
 
 
 def test_no_more_answers_than_colours(make):
     names = tuple(f"a{n}" for n in range(9))
     made = make(task="enhance", algorithms=names)
-    found = depth.view(index(replace(made, sets={n: evidence(0.5) for n in (*names, "real")})))
+    found = depth.view(replace(made, sets={n: evidence(0.5) for n in (*names, "real")}))
     assert (found["names"], found["left"]) == ([*names[:5], "real"], 4)
 
 

@@ -8,7 +8,6 @@ from rendered import html
 
 from cytosuite.benchmark.pictures.stills import GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.report import page
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.sections.errors import (
     COLOURS,
     SECTION,
@@ -55,7 +54,7 @@ def test_numbers_of_objects_by_hand(make):
     truth = np.array([1, 1, 2, 2, 3, 3, 4, 4, 0, 5])
     answer = np.array([5, 5, 5, 5, 6, 7, 0, 0, 8, 9])
     matches = {("good", case): match(overlap(truth, answer)) for case in ("a", "b")}
-    shown = view(index(replace(found, matches=matches)))
+    shown = view(replace(found, matches=matches))
     assert shown.counts == {
         "good": {"matched": 2, "split": 2, "merged": 4, "missed": 2, "false": 2}
     }
@@ -64,7 +63,7 @@ def test_numbers_of_objects_by_hand(make):
 
 
 def test_missed_objects_are_counted_by_depth_and_by_size(judged):
-    shown = view(index(judged(good=(), fair=range(1, 13))))  # the 12 of 60 at the top
+    shown = view(judged(good=(), fair=range(1, 13)))  # the 12 of 60 at the top
     depth, size = shown.places
     assert (depth.name, depth.unit, depth.edges[0], depth.edges[-1]) == ("depth", "µm", 0, 118)
     assert depth.missed["fair"] == [(6, 6), (6, 6), *[(0, 6)] * 8]
@@ -95,7 +94,7 @@ def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):
     places[0] = replace(places[0], kinds={"1": "basal", "2": "fed", "3": "fed"})
     write_object_scores(tmp_path / "t.csv", table, *places)
     found = replace(make(), matches={("good", "a"): match(table)})
-    shown = view(index(replace(found, object_scores={("good", "a"): tmp_path / "t.csv"})))
+    shown = view(replace(found, object_scores={("good", "a"): tmp_path / "t.csv"}))
     assert shown.kinds == [
         ("basal", "good", "1", "0.00", "0.00"),  # half of it is not more than half
         ("fed", "good", "2", "0.50", "0.50"),

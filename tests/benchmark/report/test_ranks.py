@@ -4,7 +4,6 @@ from rendered import html
 
 from cytosuite.benchmark.report import files
 from cytosuite.benchmark.report.files import leaderboard
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.sections.ranks import matrix, pairs, remarks
 
 WON = [("good", "fair")]
@@ -52,11 +51,11 @@ def test_the_orders_of_two_algorithms_have_no_tau(make, ranked):
 
 
 def test_tables_have_tier_and_interval(make, ranked):
-    rows = leaderboard(index(ranked(make(), WON)))
+    rows = leaderboard(ranked(make(), WON))
     assert [(r["rank_low"], r["rank_high"], r["tier"]) for r in rows[:2]] == [(1, 2, 1), (1, 2, 2)]
     assert {row["tier"] for row in rows[2:]} == {None}
-    assert {row["tier"] for row in leaderboard(index(make()))} == {None}
-    text = files.latex_board(index(ranked(make(), WON)))
+    assert {row["tier"] for row in leaderboard(make())} == {None}
+    text = files.latex_board(ranked(make(), WON))
     assert r"Failed & s per case & Places & Tier \\" in text
     assert r"& 0 & 2.00 & 1--2 & 2 \\" in text
     assert text.count(r"\addlinespace") == 1

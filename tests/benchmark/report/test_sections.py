@@ -5,7 +5,6 @@ import jinja2
 import pytest
 
 from cytosuite.benchmark.report import page, section
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import views
 from cytosuite.benchmark.report.sections import arms, failures
 from cytosuite.benchmark.report.sections.models import reasons
@@ -32,13 +31,12 @@ FOREIGN = {
 
 def shown(results):
     """Return the page without style, script and glossary, its text, and the Markdown."""
-    indexed = index(results)
-    found = views(indexed)
-    html = page.html(indexed, found)
+    found = views(results)
+    html = page.html(results, found)
     html = re.sub(r"<(style|script)\b.*?</\1>", "", html, flags=re.S)
     prose = re.sub(r'<section id="measures">.*?</section>', "", html, flags=re.S)
     text = " ".join(re.sub(r"<[^>]+>", " ", prose).split())
-    lines = page.markdown(indexed, found).split("## What the measures mean")[0]
+    lines = page.markdown(results, found).split("## What the measures mean")[0]
     return html, text, lines.replace("\\", "")
 
 
@@ -59,7 +57,7 @@ def test_no_sentence_belongs_to_another_task_and_controls_have_a_legend(make, ta
 
 def test_failures_with_one_message_stand_together(make):
     results = make(failed=[("fair", "a"), ("fair", "b"), ("good", "c")])
-    found = failures.view(index(results))
+    found = failures.view(results)
     titles = {name: [alike.title for alike in own] for name, own in found.items()}
     assert titles == {"good": ["c"], "fair": ["2 cases"]}
     assert found["fair"][0].paths == ["fair/a/log.txt", "fair/b/log.txt"]
@@ -67,7 +65,7 @@ def test_failures_with_one_message_stand_together(make):
     assert "<code>fair/b/log.txt</code>" in html
     assert 'href="#failures">3</a>' in html
     other = {k: own.model_copy(update={"message": k[1]}) for k, own in results.records.items()}
-    apart = failures.view(index(replace(results, records=other)))
+    apart = failures.view(replace(results, records=other))
     assert [alike.title for alike in apart["fair"]] == ["a", "b"]
 
 
@@ -100,7 +98,7 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
     (package / "extra.py").write_text(
         "from cytosuite.benchmark.report.section import ReportSection\n"
         "SECTION = ReportSection(5, 'Extra', 'An extra', lambda index: 7,\n"
-        "    '<p>{{ view }} of {{ index.cases|length }}</p>', lambda index, view: [str(view)])\n"
+        "    '<p>{{ view }} of {{ results.case_order|length }}</p>', lambda results, view: [str(view)])\n"
     )
     import cytosuite.benchmark.report.sections as home
 
@@ -119,12 +117,12 @@ def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
     rows = scores["metric"].eq("SEG") & scores["algorithm"].eq("net:before")
     before = scores.loc[scores["metric"].eq("SEG") & scores["algorithm"].eq("net:after"), "value"]
     scores.loc[rows, "value"] = before.to_numpy() - [0.1, 0.1, 0.1, 0.1, 0.1, 0.4]
-    own = arms.view(index(replace(found, scores=scores)))["net"]
+    own = arms.view(replace(found, scores=scores))["net"]
     assert own.gains[0] == ["metric", "after", "minus before"]
     gains = {row[0]: row[2] for row in own.gains[1:]}
     assert gains.keys() == {"SEG", "DET", "AP50"}
     assert re.fullmatch(r"0\.150 \(0\.0\d\d to 0\.\d{3}\)", gains["SEG"])
-    few = arms.view(index(make(cases=cases[:3], algorithms=names)))["net"]
+    few = arms.view(make(cases=cases[:3], algorithms=names))["net"]
     assert "(" not in few.gains[1][2]
 
 

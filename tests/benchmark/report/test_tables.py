@@ -8,12 +8,11 @@ from rendered import html, text_of
 
 from cytosuite.benchmark.report import files
 from cytosuite.benchmark.report.files import GPU, by_case, leaderboard
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.sections import cases, cost
 
 
 def test_what_matters_most_comes_first(make):
-    first, second, *controls = leaderboard(index(make()))
+    first, second, *controls = leaderboard(make())
     heads = ["rank", "algorithm", "SEG", "DET", "failed", "s_per_case", "peak_MiB"]
     assert list(first)[:7] == heads
     assert (first["rank"], first["algorithm"], second["algorithm"]) == (1, "good", "fair")
@@ -25,7 +24,7 @@ def test_what_matters_most_comes_first(make):
 
 
 def test_latex_has_the_best_mean_in_bold_and_controls_below(make):
-    text = files.latex_board(index(make(algorithms=("good_one", "fair"))))
+    text = files.latex_board(make(algorithms=("good_one", "fair")))
     body = text.split("\\midrule\n")
     assert body[0].splitlines()[1] == "\\begin{tabular}{lccrr}"
     assert body[1].splitlines() == [
@@ -38,11 +37,11 @@ def test_latex_has_the_best_mean_in_bold_and_controls_below(make):
 
 
 def test_the_platform_gets_the_best_on_top_and_scores_of_a_set_apart(make):
-    layout = files.platform_metrics(index(make()))
+    layout = files.platform_metrics(make())
     assert layout["best"] == "good"
     assert list(layout["algorithms"]) == ["good", "fair"]
     assert layout["aggregates"] == layout["algorithms"]["good"]["aggregates"]
-    layout = files.platform_metrics(index(make(task="enhance")))
+    layout = files.platform_metrics(make(task="enhance"))
     assert layout["aggregates"]["W1_by_std"] == {"set": 0.8}
     assert layout["case"] == {"a": {}, "b": {}, "c": {}}
 
@@ -63,20 +62,20 @@ def test_columns_without_a_value_are_left_out(make):
         text = text_of(results).split("\n## ")[1]
         assert [head in board for head in heads] == [there] * 3
         assert [head in text for head in ("time per case", "peak memory", "AP50")] == [there] * 3
-        assert ("s per case" in files.latex_board(index(results))) == there
+        assert ("s per case" in files.latex_board(results)) == there
     untimed = {
         key: own.model_copy(update={"seconds": 0.0, "peak_memory": None})
         for key, own in timed.records.items()
     }
     one = make(algorithms=("good",))
-    ((_, heads, _),) = cases.view(index(one))
+    ((_, heads, _),) = cases.view(one)
     assert heads[-3:] == ["time", "memory", "status"]
-    ((_, heads, _),) = cases.view(index(replace(one, records=untimed)))
+    ((_, heads, _),) = cases.view(replace(one, records=untimed))
     assert not {"time", "memory"} & {*heads}
 
 
 def test_the_board_is_drawn_over_the_range_that_occurs(make):
-    found = index(make())
+    found = make()
     axis = found.reach(found.board[0], found.ranked)
     assert (axis.low, axis.high) == (pytest.approx(0.545), pytest.approx(0.875))
     text = html(make())
@@ -115,7 +114,7 @@ def test_the_table_of_cases_has_the_use_of_the_gpu(on_gpu):
 
 
 def test_costs_show_memory_and_utilisation_of_the_gpu(on_gpu):
-    figures = {title: rest for title, *rest in cost.view(index(on_gpu("a")))["figures"]}
+    figures = {title: rest for title, *rest in cost.view(on_gpu("a"))["figures"]}
     axis, values, unit = figures["Peak memory of the GPU per case in GiB"]
     assert (values["good"], values["fair"], unit) == ({"a": 3.0}, {}, " GiB")
     axis, values, unit = figures[cost.SHARE]
@@ -123,21 +122,13 @@ def test_costs_show_memory_and_utilisation_of_the_gpu(on_gpu):
 
 
 def test_the_leaderboard_has_the_primary_metrics_or_the_first_two(make):
-    assert [metric.name for metric in index(make(task="fuse")).board] == ["SSIM", "N_SSIM"]
+    assert [metric.name for metric in make(task="fuse").board] == ["SSIM", "N_SSIM"]
     bare = replace(make(task="fuse"), primary=[])
-    assert [metric.name for metric in index(bare).board] == ["SSIM", "N_SSIM"]
-    assert [m.name for m in index(replace(bare, primary=["PSNR", "AJI"])).board] == ["PSNR"]
-
-
-def test_the_unranked_stand_last(make):
-    results = make()
-    first, second, *controls = results.standings
-    found = index(replace(results, standings=[replace(first, rank=None), second, *controls]))
-    assert [entry.algorithm for entry in found.ranked] == ["fair", "good"]
-    assert [entry.algorithm for entry in found.controls] == ["oracle", "blank"]
+    assert [metric.name for metric in bare.board] == ["SSIM", "N_SSIM"]
+    assert [m.name for m in replace(bare, primary=["PSNR", "AJI"]).board] == ["PSNR"]
 
 
 def test_goodness_is_the_mean_over_the_leaderboard_and_none_for_failures(make):
-    goodness = index(make(failed=[("good", "b")])).goodness("good")
+    goodness = make(failed=[("good", "b")]).goodness("good")
     assert goodness == {"a": pytest.approx(0.8), "b": -math.inf, "c": pytest.approx(0.82)}
-    assert set(index(make(task="enhance")).goodness("good").values()) == {-math.inf}
+    assert set(make(task="enhance").goodness("good").values()) == {-math.inf}

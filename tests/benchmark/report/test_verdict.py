@@ -4,12 +4,11 @@ from dataclasses import replace
 import pytest
 
 from cytosuite.benchmark.report import verdict as module
-from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.verdict import found_share, readings, weakness
 
 
 def verdict(results):
-    return module.verdict(index(results))
+    return module.verdict(results)
 
 
 BOTH = "SEG 0.81 against 0.61 and DET 0.81 against 0.61"
@@ -17,7 +16,7 @@ WON = [("good", "fair")]
 
 
 def facts(results):
-    return dict(readings(index(results)))
+    return dict(readings(results))
 
 
 def test_names_the_best_and_says_by_how_much(make):
@@ -98,7 +97,7 @@ def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(m
     def found(cases):
         parts = [replace(group, cases=cases) for group in density.groups]
         divided = [replace(density, groups=parts), drug]
-        return weakness(index(replace(make(), conditions=divided)), "fair")
+        return weakness(replace(make(), conditions=divided), "fair")
 
     assert found("abc") == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
     assert found("ab") == "SEG 0.60 for a, 0.62 for c"  # two cases are no group
@@ -106,7 +105,7 @@ def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(m
 
 def test_the_share_found_counts_failed_cases_as_missed(make):
     # 3 cases of 2 objects, 1 of each found
-    assert found_share(index(make()), "good") == pytest.approx(0.5)
-    assert found_share(index(make(failed=[("good", "a")])), "good") == pytest.approx(2 / 6)
-    assert found_share(index(replace(make(), matches={})), "good") is None
-    assert found_share(index(make(task="fuse")), "good") is None
+    assert found_share(make(), "good") == pytest.approx(0.5)
+    assert found_share(make(failed=[("good", "a")]), "good") == pytest.approx(2 / 6)
+    assert found_share(replace(make(), matches={}), "good") is None
+    assert found_share(make(task="fuse"), "good") is None

@@ -58,6 +58,8 @@ def test_ties_share_the_best_rank_and_controls_stand_last_without_one():
     scores = table(c=[0.1], b=[0.3 * 3], a=[0.9], oracle=[1.0], blank=[0.0])
     found = [(s.algorithm, s.rank) for s in board(scores, controls={"oracle", "blank"})]
     assert found == [("a", 1), ("b", 1), ("c", 3), ("blank", None), ("oracle", None)]
+    few = leaderboard(scores, {}, SEGMENT, {"b": 1.0, "a": 2.0}, {"oracle", "blank"})
+    assert [s.algorithm for s in few] == ["b", "a", "c", "blank", "oracle"]  # c is not ranked
 
 
 def test_undefined_cases_leave_the_mean_and_are_counted():
