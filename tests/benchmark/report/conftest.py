@@ -15,7 +15,7 @@ from cytosuite.benchmark.results.results import (
     Pooled,
     Results,
 )
-from cytosuite.benchmark.results.standings import COLUMNS, Standing, Summary
+from cytosuite.benchmark.results.standings import COLUMNS, leaderboard
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket, Task
@@ -33,6 +33,7 @@ SHOWN = {
     "track": ("TRA", "SEG", "LNK"),
     "fuse": ("SSIM", "N_SSIM", "PSNR", "NRMSE"),
 }
+BY_CASE = {*SHOWN["segment"], *SHOWN["fuse"]}
 COUNT = Task(
     "count",
     "Counting of cells",
@@ -92,19 +93,11 @@ def rows_of(task, cases, name, base, failed):
     ]
 
 
-def standing(task, scores, name, rank, cases, failed=0, control=False):
-    mine = scores[scores["algorithm"] == name]
-    summaries = {}
-    for metric in metrics_of(task):
-        values = mine.loc[mine["metric"] == metric.name, "value"].dropna()
-        mean = values.mean() if len(values) else math.nan
-        reach = math.nan if metric.scope == "set" else 0.05
-        pooled = mean if metric.family == "labels" else math.nan
-        lost = int(((mine["metric"] == metric.name) & (mine["status"] != "ok")).sum())
-        summaries[metric.name] = Summary(
-            mean, mean - reach, mean + reach, pooled, len(values), 0, lost
-        )
-    return Standing(name, control, rank, summaries, cases, failed, 2.0, 10**9)
+def wide(named):
+    """Return a summary with an interval, for which there are too few cases."""
+    name, summary = named
+    reach = 0.05 if name in BY_CASE else math.nan
+    return name, replace(summary, low=summary.mean - reach, high=summary.mean + reach)
 
 
 def records_of(cases, algorithms, failed):
@@ -149,13 +142,12 @@ def make(tmp_path):
         bases = {name: (0.8 - 0.2 * n, failed) for n, name in enumerate(algorithms)}
         bases |= {name: (float(name == "oracle"), ()) for name in controls}
         rows = [row for n, own in bases.items() for row in rows_of(task.name, cases, n, *own)]
-        scores, size = pd.DataFrame(rows, columns=list(COLUMNS)), len(cases)
-        standings = []
-        for n, name in enumerate(algorithms, start=1):
-            lost = sum(who == name for who, _ in failed)
-            rank = float(n) if board else None
-            standings.append(standing(task.name, scores, name, rank, size, lost))
-        standings += [standing(task.name, scores, c, None, size, control=True) for c in controls]
+        scores, metrics = pd.DataFrame(rows, columns=list(COLUMNS)), metrics_of(task.name)
+        ranks = {name: float(n) for n, name in enumerate(algorithms if board else (), start=1)}
+        pooled = scores.groupby(["algorithm", "metric"])["value"].mean().to_dict()
+        pooled = pooled if task.name == "segment" else {}
+        standings = leaderboard(scores, pooled, metrics, ranks, controls)
+        standings = [replace(s, summaries=dict(map(wide, s.summaries.items()))) for s in standings]
         output = task.outputs[0]
         made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]

@@ -34,7 +34,7 @@ def bold(panel):
 
 def test_algorithms_stand_by_rank_and_controls_below_without_colour(results):
     names = [entry.algorithm for entry in results.standings]
-    assert names == ["good", "fair", "oracle", "blank"]
+    assert names == ["good", "fair", "blank", "oracle"]
     panel = tabs(results)["SEG"][0]
     assert ["background" in row[0] for row in panel["rows"]] == [True, True, False, False]
     rows = re.findall(r'<tr( class="control")?[^>]*><th scope="row">(<svg)?', html(results))

@@ -57,7 +57,7 @@ def test_tables_have_tier_and_interval(make, ranked):
     assert {row["tier"] for row in leaderboard(make())} == {None}
     text = files.latex_board(ranked(make(), WON))
     assert r"Failed & s per case & Places & Tier \\" in text
-    assert r"& 0 & 2.00 & 1--2 & 2 \\" in text
+    assert r"& 0 & 2.50 & 1--2 & 2 \\" in text
     assert text.count(r"\addlinespace") == 1
     columns = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
     assert columns == {6}

@@ -28,10 +28,10 @@ def test_latex_has_the_best_mean_in_bold_and_controls_below(make):
     body = text.split("\\midrule\n")
     assert body[0].splitlines()[1] == "\\begin{tabular}{lccrr}"
     assert body[1].splitlines() == [
-        "good\\_one & \\textbf{0.810} (0.760--0.860) & \\textbf{0.810} (0.760--0.860) & 0 & 2.00 \\\\",
-        "fair & 0.610 (0.560--0.660) & 0.610 (0.560--0.660) & 0 & 2.00 \\\\",
+        "good\\_one & \\textbf{0.810} (0.760--0.860) & \\textbf{0.810} (0.760--0.860) & 0 & 2.50 \\\\",
+        "fair & 0.610 (0.560--0.660) & 0.610 (0.560--0.660) & 0 & 2.50 \\\\",
     ]
-    assert body[2].startswith("oracle & 1.010")
+    assert body[2].startswith("blank & 0.010")
     columns = {line.count(" & ") for line in text.splitlines() if line.endswith("\\\\")}
     assert columns == {4}
 

@@ -79,7 +79,7 @@ def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked
     found = facts(results)
     assert list(found) == ["What it reaches", "Where it fails", "What it costs", "How sure"]
     assert found["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
-    assert found["What it costs"] == "2.0 s per case and 954 MiB at its peak"
+    assert found["What it costs"] == "2.5 s per case and 286 MiB at its peak"
     assert found["How sure"] == (
         "first in 80 % of 100 resamples of the cases, place 1 to 2 in 95 %"
     )
