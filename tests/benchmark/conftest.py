@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import nvidia
 import pytest
+from toys import answers, dataset_of
 
 from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -19,6 +20,8 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
+
+__all__ = ["answers", "dataset_of"]
 
 
 def _sample(number, annotated):

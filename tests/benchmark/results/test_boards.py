@@ -4,6 +4,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+import toys
 
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.contract.tasks import TASKS
@@ -34,13 +35,13 @@ def ranks(scores, primary=None):
 
 
 @pytest.fixture
-def paired(dataset_of, toys):
+def paired(dataset_of):
     return dataset_of(
         microscopy_image=lambda n: toys.image(n, 20.0), enhanced_image=lambda n: toys.image(n, 0.0)
     )
 
 
-def test_paired_images_are_compared_with_their_truth(scored, paired, values, toys):
+def test_paired_images_are_compared_with_their_truth(scored, paired, values):
     truths = iter(range(3))
 
     def better(image):
@@ -60,13 +61,13 @@ def test_paired_images_are_compared_with_their_truth(scored, paired, values, toy
 
 
 @pytest.fixture
-def unpaired(dataset_of, toys):
+def unpaired(dataset_of):
     return dataset_of(
         reference=4, microscopy_image=lambda n: toys.image(n, 40.0), instance_labels=toys.labels
     )
 
 
-def test_unpaired_images_are_compared_with_the_reference_set(scored, unpaired, values, toys):
+def test_unpaired_images_are_compared_with_the_reference_set(scored, unpaired, values):
     found = scored(unpaired, ENHANCE, like=lambda i: toys.image(7), halved=halve)
     assert found.primary == ("patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC")
     w1 = {name: values(found, name, "W1_by_std")[""] for name in ("like", "halved", "real")}

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import toys
 
 from cytosuite.benchmark.results.objects import (
     join_tables,
@@ -39,7 +40,7 @@ def from_file(path):
 
 
 @pytest.fixture
-def run(answers, dataset_of, toys):
+def run(answers, dataset_of):
     """Return a dataset, and jobs: one finds one of two objects and invents one, one fails."""
 
     def one(image):

@@ -1,30 +1,23 @@
 import json
 import math
 from functools import partial, reduce
+from itertools import count
 from operator import getitem
 
 import numpy as np
 import pytest
+import toys
 
-from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.results.blind import rounded, tells
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.runs.plan import Answerer
-from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
-from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
-from cytosuite.formats import read, write
+from cytosuite.formats import read
 from cytosuite.metrics import board_metrics
-from cytosuite.volume import Volume
 
-SHAPE, SPACING = (12, 24, 24), (2.0, 0.5, 0.5)
 TELLING = {  # of the number and the size of objects
     *("RMSE_lateral", "RMSE_axial", "cell_count_error"),
     *("splits", "missed", "spurious", "ASSD", "HD", "HD95"),
@@ -32,91 +25,49 @@ TELLING = {  # of the number and the size of objects
 }
 
 
-def objects(seed):
-    found = np.zeros(SHAPE, np.uint16)
-    found[2:6, 2:8, 3:9] = 1
-    found[2:6, 11:17, 10 + seed % 3 : 17] = 2
-    return found
-
-
-def picture(seed, noise=5.0):
-    rng = np.random.default_rng(seed)
-    return (20 + 100 * (objects(seed) > 0) + rng.normal(0, noise, SHAPE)).astype(np.float32)
-
-
 def points(seed):
-    return Points(np.random.default_rng(seed).uniform(0, 12, (9, 3)), SPACING).document()
-
-
-def volume(array):
-    return array if isinstance(array, dict) else Volume(array, SPACING, "ZYX")
+    return Points(np.random.default_rng(seed).uniform(0, 12, (9, 3)), toys.SPACING).document()
 
 
 SOCKETS = {
-    "segment": {"microscopy-image": picture, "instance-labels": objects},
+    "segment": {"microscopy-image": toys.image, "instance-labels": toys.labels},
     "detect": {
-        "microscopy-image": picture, "detected-points": points, "instance-labels": objects,
+        "microscopy-image": toys.image, "detected-points": points, "instance-labels": toys.labels,
     },
     "enhance": {
-        "microscopy-image": partial(picture, noise=20.0), "enhanced-image": picture,
-        "instance-labels": objects,
+        "microscopy-image": partial(toys.image, noise=20.0), "enhanced-image": toys.image,
+        "instance-labels": toys.labels,
     },
-    "synthesise": {"structure-sketch": picture, "instance-labels": objects},
-    "fuse": {VIEW: partial(picture, noise=20.0), f"fused-{VIEW}": picture},
+    "synthesise": {"structure-sketch": toys.image, "instance-labels": toys.labels},
+    "fuse": {VIEW: partial(toys.image, noise=20.0), f"fused-{VIEW}": toys.image},
 }  # fmt: skip
 
 
-def sample(task, number):
-    return Sample({slug: volume(make(number)) for slug, make in SOCKETS[task].items()})
-
-
 @pytest.fixture
-def dataset_of(tmp_path):
+def toys_of(dataset_of):
     """Return a function that makes a dataset for a task, with real images of other kinds."""
-
-    def made(task, cases=3, reference=5):
-        real = {}
-        for number in range(reference):  # names in no order, in several formats
-            path = tmp_path / "real" / f"r{(3 * number) % 7}{('.tif', '.mha')[number % 2]}"
-            drawn = tmp_path / "drawn" / f"r{number}.tif"
-            write(path, volume(picture(100 + number)))
-            write(drawn, volume(objects(100 + number)))
-            real[path] = drawn
-        makers = tuple((f"c{n}", partial(sample, task, n)) for n in range(cases))
-        recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=real)
-        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
-
-    return made
+    return lambda task: dataset_of(reference=5, task=task, **SOCKETS[task])
 
 
 @pytest.fixture
-def job_of(tmp_path):
+def job_of(answers):
     """Return a function that answers each case with a blurred truth, or an image."""
 
     def made(dataset, task):
-        job = Answerer("mine", "1", "key", tmp_path / "job")
-        for number, case in enumerate(dataset.cases):
-            folder = job.folder / case.name
-            answer = objects(number + 1) if task.name == "segment" else picture(number, noise=12.0)
-            socket = task.outputs[0]
-            place = f"output/{socket.relative_path}/output.tif"
-            if task.name == "detect":
-                place = "output/detected-points.json"
-                write_json(folder / place, points(number % 2))
-            else:
-                write(folder / place, volume(answer))
-            facts = {"algorithm": "mine", "version": "1", "case": case.name, "key": "key"}
-            Record(**facts, status="ok", outputs={socket.slug: place}).write(folder)
-        return job
+        numbers, socket = count(), task.outputs[0]
+        place = f"output/{socket.relative_path}{'' if socket.is_file else '/output.tif'}"
+        like = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}
+        answer = like.get(task.name, partial(toys.image, noise=12.0))
+        return answers(dataset, task, place, mine=lambda _: answer(next(numbers)))[0]
 
     return made
 
 
 @pytest.mark.parametrize("name", SOCKETS)
 def test_each_task_has_the_scores_of_the_benchmark(
-    name, dataset_of, job_of, submission_of, unpacked, evaluated
+    name, toys_of, job_of, submission_of, unpacked, evaluated
 ):
-    task, dataset = TASKS[name], dataset_of(name)
+    task, dataset = TASKS[name], toys_of(name)
     job = job_of(dataset, task)
     truth = unpacked(dataset, task)
     code, content = evaluated(submission_of(job, truth), truth)
@@ -144,8 +95,8 @@ def test_each_task_has_the_scores_of_the_benchmark(
         assert content["aggregates"][metric]["mean"] == pytest.approx(mean, abs=1e-3)
 
 
-def test_the_same_dataset_gives_the_same_bytes(dataset_of, tmp_path):
-    dataset, task = dataset_of("segment"), TASKS["segment"]
+def test_the_same_dataset_gives_the_same_bytes(toys_of, tmp_path):
+    dataset, task = toys_of("segment"), TASKS["segment"]
     for name in ("a", "b"):
         write_ground_truth(dataset, task, tmp_path / name / "t.tar.gz")
         for case in dataset.cases:
@@ -166,14 +117,14 @@ def test_the_same_dataset_gives_the_same_bytes(dataset_of, tmp_path):
         ("fuse", {f"fused-{VIEW}", VIEW}),
     ],
 )
-def test_it_holds_what_metrics_take_and_no_more(name, held, dataset_of, unpacked):
-    truth = unpacked(dataset_of(name), TASKS[name])
+def test_it_holds_what_metrics_take_and_no_more(name, held, toys_of, unpacked):
+    truth = unpacked(toys_of(name), TASKS[name])
     assert {path.parent.name for path in (truth / "cases").rglob("*.tif")} == held
     assert (truth / "reference").is_dir() == (name in {"enhance", "synthesise"})
 
 
-def test_real_images_keep_their_order(dataset_of, unpacked):
-    dataset, task = dataset_of("synthesise"), TASKS["synthesise"]
+def test_real_images_keep_their_order(toys_of, unpacked):
+    dataset, task = toys_of("synthesise"), TASKS["synthesise"]
     truth = unpacked(dataset, task)
     found = read_evaluation(truth).dataset_in(truth)
     given = sorted(dataset.reference, key=lambda path: path.name)
@@ -183,8 +134,8 @@ def test_real_images_keep_their_order(dataset_of, unpacked):
         np.testing.assert_array_equal(*(read(path).array for path in drawn))
 
 
-def test_a_dataset_without_truth_is_refused(dataset_of, tmp_path):
-    dataset = dataset_of("segment")
+def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
+    dataset = toys_of("segment")
     for case in dataset.cases:
         case.path("instance-labels").unlink()
     with pytest.raises(InputError, match="no metric to rank the task segment by"):
@@ -192,8 +143,8 @@ def test_a_dataset_without_truth_is_refused(dataset_of, tmp_path):
     assert not (tmp_path / "t.tar.gz").exists()
 
 
-def test_inputs_lie_in_a_folder_for_each_case(dataset_of, tmp_path):
-    dataset, task = dataset_of("fuse"), TASKS["fuse"]
+def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
+    dataset, task = toys_of("fuse"), TASKS["fuse"]
     write_inputs(dataset, task, tmp_path / "inputs")
     listed = json.loads((tmp_path / "inputs" / "cases.json").read_text())
     assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3

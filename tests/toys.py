@@ -1,0 +1,96 @@
+"""Toy runs of every task: datasets made of arrays, and algorithms that are functions."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.runs.plan import Answerer
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.datasets.sample import Sample
+from cytosuite.files import write_json
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.5, 0.5)
+SHAPE = (12, 24, 24)
+
+
+def labels(seed=0):
+    found = np.zeros(SHAPE, np.uint16)
+    found[3:9, 3:10, 3:10] = 1
+    found[3:9, 13:20, 12 + seed % 3 : 20] = 2
+    return found
+
+
+def image(seed=0, noise=5.0):
+    rng = np.random.default_rng(seed)
+    clean = 20.0 + 100.0 * (labels(seed) > 0)
+    return (clean + rng.normal(0, noise, SHAPE)).astype(np.float32)
+
+
+def _put(path, answer):
+    """Write a document of JSON, or an array."""
+    (write_json if isinstance(answer, dict) else write)(path, _value(answer))
+
+
+def _value(made):
+    """Return a document as it is, an array with axes."""
+    if isinstance(made, dict):
+        return made
+    return Volume(made, SPACING[-made.ndim :], "ZYX"[-made.ndim :])
+
+
+def _sample(sockets, number):
+    """Return a case: each socket is an array, or a function of the case's number."""
+    made = {slug: make(number) if callable(make) else make for slug, make in sockets.items()}
+    values = {slug: _value(value) for slug, value in made.items()}
+    return Sample(values, conditions={"number": number})
+
+
+@pytest.fixture
+def dataset_of(tmp_path):
+    """Return a function that makes a dataset, with real images: names in no order, two formats."""
+
+    def made(cases=3, reference=0, labelled=True, real=image, task="segment", **sockets):
+        sockets = {slug.replace("_", "-"): array for slug, array in sockets.items()}
+        makers = tuple((f"c{n}", partial(_sample, sockets, n)) for n in range(cases))
+        paths = {}
+        for n in range(reference):
+            path = tmp_path / "real" / f"r{(3 * n) % 7}{('.tif', '.mha')[n % 2]}"
+            drawn = tmp_path / "drawn" / f"r{n}.tif"
+            _put(path, real(100 + n))
+            _put(drawn, labels(100 + n))
+            paths[path] = drawn if labelled else None
+        recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=paths)
+        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
+
+    return made
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """Return a function that writes the outputs of algorithms: arrays, or the failure's name."""
+
+    def made(dataset, task, place="output.tif", **algorithms):
+        answerers = []
+        for name, behave in algorithms.items():
+            answerers.append(Answerer(name, "1", "key", tmp_path / "run" / name))
+            for case in dataset.cases:
+                found = behave(read(case.main(task))) if case.main(task) else behave(None)
+                failed = isinstance(found, str)
+                record = Record(
+                    algorithm=name, version="1", case=case.name, key="key", seconds=1.0,
+                    status=found if failed else "ok", peak_memory=1000,
+                    outputs={} if failed else {task.outputs[0].slug: place},
+                )  # fmt: skip
+                folder = answerers[-1].folder / case.name
+                if not failed:
+                    _put(folder / place, found)
+                record.write(folder)
+        return answerers
+
+    return made
