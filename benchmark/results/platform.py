@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytosuite.benchmark.results.standings import Standing, Summary
+from cytosuite.benchmark.results.standings import Standing
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
@@ -44,7 +44,7 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
     aggregates = {}
     keys = metric_keys(metrics)
     for metric in metrics:
-        key, summary = keys[metric.name], entry.summaries.get(metric.name, Summary())
+        key, summary = keys[metric.name], entry.summary(metric)
         if metric.scope == "set":
             aggregates[key] = {"set": summary.mean} if isfinite(summary.mean) else {}
             continue

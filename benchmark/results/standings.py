@@ -35,11 +35,10 @@ FEWEST_LEFT_OUT = 3  # cases of a pooled value with an interval
 class Summary:
     """One metric of one algorithm over all cases."""
 
-    mean: float = nan  # over the `n` cases; of a set its value
+    mean: float = nan  # over the cases with a value; of a set its value
     low: float = nan  # 95 % interval of the mean; NaN for few cases, or of a set
     high: float = nan
     pooled: float = nan  # all cases taken as one, every object with the same weight
-    n: int = 0  # cases in the mean
     undefined: int = 0  # cases that ran without a finite value: not in the mean
     failed: int = 0  # cases in the mean with the worst value, if there is one
 
@@ -126,8 +125,7 @@ def _summary(
 ) -> Summary:
     """Return mean, interval and counts of one metric and one algorithm."""
     defined = np.isfinite(values)
-    n = int(defined.sum())
-    mean = float(values[defined].mean()) if n else nan
+    mean = float(values[defined].mean()) if defined.any() else nan
     low, high = nan, nan
     if metric.scope == "case":
         low, high = mean_interval(values, strata)
@@ -135,4 +133,4 @@ def _summary(
         low = max(low, min(ends, default=low))  # a single end is the lower one
         high = min(high, max(ends)) if len(ends) == 2 else high
     counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())
-    return Summary(mean, low, high, pooled, n, *counts)
+    return Summary(mean, low, high, pooled, *counts)
