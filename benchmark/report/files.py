@@ -103,7 +103,7 @@ def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
             "algorithm": algorithm,
             "failed": group.failed.get(algorithm, 0),
             "metric": metric,
-            "pooled": score.value,
+            "pooled": score.mean,
             "low": score.low,
             "high": score.high,
         }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.wording import known, number, span_of
-from cytosuite.benchmark.results.results import Pooled
+from cytosuite.benchmark.results.standings import Summary
 from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
 
 LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
@@ -90,7 +90,7 @@ def line_mark(place: int) -> Markup:
 def curves(
     axis: Axis,
     labels: Sequence[str],
-    lines: Mapping[str, Sequence[Pooled]],
+    lines: Mapping[str, Sequence[Summary]],
     joined: bool,
     sizes: Sequence[object] = (),
 ) -> Markup:
@@ -105,9 +105,9 @@ def curves(
         coloured = place < len(SHAPES)
         shift = step * (place - (front - 1) / 2) if coloured else 0.0
         points = [
-            (f"{LEFT + room * (n + 0.5) + shift:.2f}%", f"{up.y(score.value):.1f}", text, score)
+            (f"{LEFT + room * (n + 0.5) + shift:.2f}%", f"{up.y(score.mean):.1f}", text, score)
             for n, (text, score) in enumerate(zip(labels, scores, strict=True))
-            if known(score.value)
+            if known(score.mean)
         ]
         parts.append(f'<g class="{colour(place)}" data-line="{place}">')
         for a, b in pairwise(points) if joined else ():
@@ -116,11 +116,11 @@ def curves(
             if coloured and known(score.low) and known(score.high):
                 ends = (f"{up.y(score.low):.1f}", f"{up.y(score.high):.1f}")
                 parts.append(line("reach", (x, x), ends))
-            title = escape(f"{name}, {text}: {number(score.value, 3)}")
+            title = escape(f"{name}, {text}: {number(score.mean, 3)}")
             parts.append(group(x, down, f"{mark(place)}<title>{title}</title>"))
         parts.append("</g>")
     words = [
-        f"{name}: " + ", ".join(f"{a} {number(b.value)}" for a, b in zip(labels, of, strict=True))
+        f"{name}: " + ", ".join(f"{a} {number(b.mean)}" for a, b in zip(labels, of, strict=True))
         for name, of in lines.items()
     ]
     return svg("curves", height, "; ".join(words[: len(SHAPES)]), parts)

@@ -71,11 +71,11 @@ def weakness(results: Results, algorithm: str) -> str:
     for condition in results.conditions:
         unit = f" {condition.unit}" if condition.unit and condition.ordered else ""
         groups = [
-            (sign * score.value, f"{condition.name} {group.label}{unit}")
+            (sign * score.mean, f"{condition.name} {group.label}{unit}")
             for group in condition.groups
             if len(group.cases) >= CASES
             and (score := group.scores.get((algorithm, metric.name)))
-            and known(score.value)
+            and known(score.mean)
         ]
         if groups:
             spread.append((max(groups)[0] - min(groups)[0], min(groups), max(groups)))

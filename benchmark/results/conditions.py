@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.results.results import Condition, Group, Pooled
+from cytosuite.benchmark.results.results import Condition, Group
 from cytosuite.benchmark.results.score import Scores
-from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
+from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
 from cytosuite.files import Scalar
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
@@ -65,7 +65,7 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
 
 def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> Group:
     """Return the scores of some cases."""
-    pooled: dict[tuple[str, str], Pooled] = {}
+    pooled: dict[tuple[str, str], Summary] = {}
     failed = {}
     evidence = dict.fromkeys(m.evidence for m in scores.metrics if m.scope == "case")
     for name in dict.fromkeys(answer for answer, _, case in values if case):
@@ -95,14 +95,14 @@ def _left_out(items: Sequence[Item]) -> list[list[Item]]:
     return [[*items], *([*items[:n], *items[n + 1 :]] for n in places)] if items else []
 
 
-def _pooled(metric: Metric[Any], values: Sequence[float]) -> Pooled:
+def _pooled(metric: Metric[Any], values: Sequence[float]) -> Summary:
     """Return a value with its jackknife interval in the metric's range; pooled counts have none."""
     value, *left_out = values or [nan]
     low, high = pooled_interval(value, left_out)
     if metric.best is not None and metric.worst is not None:
         ends = metric.best, metric.worst
-        return Pooled(value, max(low, min(ends)), min(high, max(ends)))  # NaN, as first, stays NaN
-    return Pooled(value, nan, nan) if metric.evidence.pool else Pooled(value, low, high)
+        return Summary(value, max(low, min(ends)), min(high, max(ends)))  # NaN, as first, stays NaN
+    return Summary(value) if metric.evidence.pool else Summary(value, low, high)
 
 
 def named(condition: str) -> tuple[str, str]:

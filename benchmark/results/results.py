@@ -20,7 +20,7 @@ from cytosuite.ranking.ranking import Ranking
 if TYPE_CHECKING:  # pandas
     import pandas as pd
 
-    from cytosuite.benchmark.results.standings import Standing
+    from cytosuite.benchmark.results.standings import Standing, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,13 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Pooled:
-    """A metric of the cases of a group taken as one, with its 95 % interval (NaN: not known)."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
     """The cases that a condition has in common."""
 
     label: str  # a word, or the ends of a range
     cases: Sequence[str]  # their names; annotated ones only
     objects: int  # objects or points in their truth; 0 where the truth is an image
-    scores: Mapping[tuple[str, str], Pooled]  # controls included
+    scores: Mapping[tuple[str, str], "Summary"]  # controls included
     failed: Mapping[str, int] = field(default_factory=dict)  # count as empty answers
 
 

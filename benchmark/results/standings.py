@@ -33,9 +33,9 @@ FEWEST_LEFT_OUT = 3  # cases of a pooled value with an interval
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One metric of one algorithm over all cases."""
+    """One metric of one algorithm over all cases, or over those of a condition."""
 
-    mean: float = nan  # over the cases with a value; of a set its value
+    mean: float = nan  # over the cases with a value; of a set, and of pooled cases, its value
     low: float = nan  # 95 % interval of the mean; NaN for few cases, or of a set
     high: float = nan
     pooled: float = nan  # all cases taken as one, every object with the same weight
@@ -57,8 +57,12 @@ class Standing:
     peak_memory: int | None  # largest memory of any case, in bytes
 
     def summary(self, metric: Metric[Any]) -> Summary:
-        """Return a metric as it is shown, NaN where there is none: a control has a mean alone."""
-        summary = self.summaries.get(metric.name, Summary())
+        """Return a metric over all cases as it is shown."""
+        return self.shown(self.summaries.get(metric.name))
+
+    def shown(self, summary: Summary | None) -> Summary:
+        """Return a summary as it is shown, NaN where there is none: a control has a mean alone."""
+        summary = summary or Summary()
         return replace(summary, low=nan, high=nan, pooled=nan) if self.control else summary
 
 

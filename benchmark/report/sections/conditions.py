@@ -1,7 +1,5 @@
 """Scores by condition: a figure and a table for each condition and metric."""
 
-import math
-from dataclasses import astuple, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -10,15 +8,14 @@ from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import count, estimate, interval, known, number, span_of
-from cytosuite.benchmark.results.results import Condition, Group, Pooled, Results
-from cytosuite.benchmark.results.standings import Standing
+from cytosuite.benchmark.results.results import Condition, Group, Results
+from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.metrics import Metric
 
 FIRST = 4  # conditions that are open
 POINTS = 5  # cases with different numbers that a trend needs
 CELLS = 2500  # of all tables; beyond them only the leaderboard's metrics are on the page
-UNKNOWN = Pooled(math.nan, math.nan, math.nan)
 POOLED = (
     "All objects of a group count alike, whichever case they lie in; "
     "a failed case is an empty answer."
@@ -71,10 +68,9 @@ def remarks(condition: Condition) -> list[str]:
     return sentences
 
 
-def _score(group: Group, entry: Standing, metric: Metric[Any]) -> Pooled:
-    """Return a score of a group, NaN where there is none: a control has no interval."""
-    score = group.scores.get((entry.algorithm, metric.name), UNKNOWN)
-    return replace(score, low=math.nan, high=math.nan) if entry.control else score
+def _score(group: Group, entry: Standing, metric: Metric[Any]) -> Summary:
+    """Return a score of a group as it is shown."""
+    return entry.shown(group.scores.get((entry.algorithm, metric.name)))
 
 
 def _near(results: Results, metric: Metric[Any]) -> Axis:
@@ -85,7 +81,8 @@ def _near(results: Results, metric: Metric[Any]) -> Axis:
         for condition in results.conditions
         for group in condition.groups
         for entry in results.ranked
-        for end in astuple(_score(group, entry, metric))
+        for score in [_score(group, entry, metric)]
+        for end in (score.mean, score.low, score.high)
         if known(end)
     ]
     return part(axis, ends)
@@ -161,18 +158,18 @@ def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
 
 def _column(results: Results, group: Group, metric: Metric[Any]) -> list[Markup]:
     """Return the scores of a group as cells, the best in bold; a control has no colour."""
-    values = [_score(group, entry, metric).value for entry in results.ranked]
+    values = [_score(group, entry, metric).mean for entry in results.ranked]
     contest = len(values) > 1 and metric.higher_is_better is not None
     better = max if metric.higher_is_better else min
     best = better(filter(known, values), default=None) if contest else None
     cells = []
     for entry in results.standings:
         score, lost = _score(group, entry, metric), group.failed.get(entry.algorithm, 0)
-        bold = score.value == best and not entry.control
-        text = Markup("<b>{}</b>" if bold else "{}").format(number(score.value))
-        style = "" if entry.control else heat(results.axes[metric.name].goodness(score.value))
+        bold = score.mean == best and not entry.control
+        text = Markup("<b>{}</b>" if bold else "{}").format(number(score.mean))
+        style = "" if entry.control else heat(results.axes[metric.name].goodness(score.mean))
         below = [interval(score.low, score.high), badge(f"{lost} failed") if lost else ""]
-        cells.append(cell(text, score.value, style, below))
+        cells.append(cell(text, score.mean, style, below))
     return cells
 
 
@@ -186,7 +183,7 @@ def markdown(results: Results, view: dict[str, Any]) -> list[str]:
             for entry in results.standings:
                 scores = [_score(group, entry, metric) for group in condition.groups]
                 name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
-                rows.append([name, *(estimate(s.value, s.low, s.high) for s in scores)])
+                rows.append([name, *(estimate(s.mean, s.low, s.high) for s in scores)])
             lines += [f"### {escape(condition.name)}: {escape(metric.name)}", ""]
             lines += [*table(["algorithm", *heads], rows), ""]
             lines += [f"{escape(remark)}\n" for remark in remarks(condition)]

@@ -26,15 +26,9 @@ def worse(run, tmp_path):
     """Return the same run with SEG of watershed lowered by 0.05."""
     folder = shutil.copytree(run, tmp_path / "worse")
     path = folder / "report" / "scores.csv"
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    for row in rows:
-        if row["algorithm"] == "watershed" and row["metric"] == "SEG":
-            row["value"] = repr(float(row["value"]) - 0.05)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    path.write_text(stream.getvalue())
+    table = pd.read_csv(path)
+    table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
+    table.to_csv(path, index=False)
     return folder
 
 

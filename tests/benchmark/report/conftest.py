@@ -12,10 +12,9 @@ from cytosuite.benchmark.results.results import (
     Condition,
     Group,
     Matches,
-    Pooled,
     Results,
 )
-from cytosuite.benchmark.results.standings import COLUMNS, leaderboard
+from cytosuite.benchmark.results.standings import COLUMNS, Summary, leaderboard
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket, Task
@@ -185,12 +184,12 @@ def make(tmp_path):
 def conditions():
     def group(label, algorithms, metrics, fall, failed=0):
         scores = {
-            (name, metric.name): Pooled(value, value - 0.04, value + 0.04)
+            (name, metric.name): Summary(value, value - 0.04, value + 0.04)
             for metric in metrics
             for n, name in enumerate(algorithms)
             for value in [0.8 - 0.1 * n * fall]
         }
-        scores |= {("oracle", metric.name): Pooled(1.0, 1.0, 1.0) for metric in metrics}
+        scores |= {("oracle", metric.name): Summary(1.0, 1.0, 1.0) for metric in metrics}
         objects = 12 if metrics[0].family == "labels" else 0
         return Group(label, ["a", "b"], objects, scores, {algorithms[-1]: failed} if failed else {})
 

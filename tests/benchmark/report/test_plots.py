@@ -1,4 +1,3 @@
-import math
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -16,7 +15,7 @@ from cytosuite.benchmark.report.plots import (
     points,
 )
 from cytosuite.benchmark.report.sections.cost import front, staircase
-from cytosuite.benchmark.results.results import Pooled
+from cytosuite.benchmark.results.standings import Summary
 from cytosuite.figures.svg import Axis, axis_of_ratios, part
 
 AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))
@@ -99,7 +98,7 @@ LABELS = ["low", "middle", "high"]
 
 
 def line(*values, half=0.05):
-    return [Pooled(v, v - half, v + half) for v in values]
+    return [Summary(v, v - half, v + half) for v in values]
 
 
 def draw(*lines, scale=UNIT, labels=LABELS, joined=True):
@@ -117,9 +116,7 @@ def test_a_line_leads_through_ranges_but_not_through_words():
 
 
 def test_undefined_scores_are_left_out():
-    tree = draw(
-        [Pooled(math.nan, math.nan, math.nan), Pooled(0.5, math.nan, math.nan)], labels=LABELS[:2]
-    )
+    tree = draw([Summary(), Summary(0.5)], labels=LABELS[:2])
     assert len(of(tree, "spot")) == 1
     assert of(tree, "reach") == of(tree, "way") == []
     assert "nan" not in ET.tostring(tree, "unicode")

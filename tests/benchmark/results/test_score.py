@@ -170,11 +170,11 @@ def test_the_objects_of_all_and_of_a_group_are_pooled(scored, dataset, values):
         ("below 3", ["case_1", "case_2"], 3),
         ("3 or more", ["case_3"], 3),
     ]
-    seg = [group.scores["ours", "SEG"].value for group in squares.groups]
+    seg = [group.scores["ours", "SEG"].mean for group in squares.groups]
     assert seg == pytest.approx([2 / 3, 1 / 3])
     assert (parity.name, parity.unit) == ("parity", "2")
     assert [len(group.cases) for group in parity.groups] == [1, 2]
-    assert {group.scores["oracle", "DET"].value for group in parity.groups} == {1.0}
+    assert {group.scores["oracle", "DET"].mean for group in parity.groups} == {1.0}
 
 
 def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset):
@@ -184,7 +184,7 @@ def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset):
     for group, known in zip(groups, (False, True), strict=True):
         found = group.scores["ours", "SEG"]
         assert isnan(found.low) is not known
-        assert not known or 0.0 <= found.low < found.value < found.high <= 1.0
+        assert not known or 0.0 <= found.low < found.mean < found.high <= 1.0
         assert isnan(group.scores["ours", "missed"].low)  # a count has no upper end
 
 
