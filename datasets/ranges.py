@@ -60,6 +60,11 @@ def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> NDA
     return np.interp(rng.random(count), np.linspace(0, 1, len(values)), values)
 
 
+def log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    """Return a number of a range, drawn log-uniformly."""
+    return float(np.exp(rng.uniform(*np.log(limits))))
+
+
 def draw_whole(rng: np.random.Generator, values: tuple[int, ...]) -> int:
     """Return a whole number from a range, ends included, or from quantiles."""
     if len(values) == 2:

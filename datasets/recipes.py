@@ -216,9 +216,10 @@ def _with_settings(
     parameters = _checked(place, values, name, folder)
     if not settings:
         return parameters
-    chosen = _settings(settings)
+    arranged = getattr(type(parameters), "arranged", dict)  # of older keys
+    values = merged(arranged(values), arranged(_settings(settings)))
     try:
-        return _checked(SET, merged(values, chosen), name, folder)
+        return _checked(SET, values, name, folder)
     except InputError as error:
         # The parameters were right without the settings: one of these is wrong.
         text = str(error).removeprefix(f"{SET}: ")

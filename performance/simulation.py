@@ -26,7 +26,7 @@ from cytosuite.datasets.physics.packing import pack, scatter
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.datasets.spheroid import generate, grow, light
-from cytosuite.datasets.spheroid.parameters import Parameters, parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters
 
 STAGES = {
     "places": (grow, "_place"),
@@ -54,7 +54,7 @@ def recipe(
 ) -> Parameters:
     """Return the parameters of a size."""
     tissue = {"n_nuclei": count, "volume_fraction": 0.36}
-    return parameters_from({"image": image, "tissue": tissue, **more})
+    return Parameters.model_validate({"image": image, "tissue": tissue, **more})
 
 
 def timed(function: Callable, name: str, seconds: dict[str, float]) -> Callable:

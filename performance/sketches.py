@@ -46,7 +46,7 @@ def membranes(edge: int, cell_um: float, seed: int = 0) -> Made:
     )
     drawn = draw_values(rng, parameters)
     labels = label(build(rng, parameters, drawn), parameters, drawn)
-    made = extras(labels, parameters.border_um)
+    made = extras(labels, parameters.labels.border_um)
     return int(made["seeds"].array.sum()), made["distance"].array
 
 

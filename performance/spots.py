@@ -39,9 +39,9 @@ from cytosuite.contract.manifest import merged
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, POINTS
 from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.datasets.cells.spots import Spots, light
-from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.figures.svg import COLOURS, Axis, axis_around, document, group, label, line
 from cytosuite.files import read_toml
@@ -60,7 +60,7 @@ Doubles = NDArray[np.float64]
 Finder = Callable[["Scene"], Doubles]
 
 SIDE, PIXEL_UM, PSF_UM, REPEATS = 1024, 0.11, 0.13, 5
-CAMERA = Detector(gain=2.0, offset=100.0, read_noise=1.6)
+CAMERA = Camera(gain=2.0, offset=100.0, read_noise=1.6)
 BACKGROUND = 8.0  # photons per pixel
 DARK = BACKGROUND + CAMERA.read_noise**2 + 1 / (12 * CAMERA.gain**2)  # variance, photons²
 SIGMA = PSF_UM / PIXEL_UM  # px
@@ -151,7 +151,7 @@ def cells(seed: int, recipe: str, more: dict[str, Any]) -> Scene:
     made = generate(np.random.default_rng(seed), own)
     image = made.sockets[IMAGE.slug]
     places = points_of(made.sockets[POINTS.slug], image.spacing).array
-    z, across = own["microscope"]["psf_um"]
+    z, across = (own["optics"][f"psf_sigma_{axis}_um"] for axis in ("z", "xy"))
     sigma = np.array([z, across, across])[-image.array.ndim :] / image.spacing
     return Scene(image.array, image.spacing, places, tuple(sigma))
 

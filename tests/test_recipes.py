@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.spheroid.generate import generate
-from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.formats import read
 from cytosuite.metrics import seg
 
@@ -166,4 +166,4 @@ def _is_what_the_command_simulates(known, folder):
 def read_recipe_of(folder):
     """Return the parameters that a simulation recorded."""
     facts = json.loads(next((folder / "records").iterdir()).read_text())
-    return parameters_from(facts["recipe"]["parameters"])
+    return Parameters.model_validate(facts["recipe"]["parameters"])

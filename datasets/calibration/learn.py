@@ -99,9 +99,9 @@ class Draft:
             "discs": {"discs": discs, "disc_radius_um": self.disc_um},
             "ellipsoid": {"width": self.width},
         }
-        nuclei = image | {"n_nuclei": counts, "foreground": self.foreground}
-        stretch = {"stretch": self.stretch} if len(self.shape) == 3 else {}
-        return nuclei | places[self.foreground] | objects | stretch
+        image |= {"stretch": self.stretch} if len(self.shape) == 3 else {}
+        nuclei = {"image": image, "n_nuclei": counts, "foreground": self.foreground}
+        return nuclei | places[self.foreground] | objects
 
     def cases(self, rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""

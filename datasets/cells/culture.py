@@ -25,6 +25,7 @@ from cytosuite.datasets.physics.bodies import Mixture, extents_um
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.shapes import LATE, Nuclei, about_axis
 from cytosuite.datasets.ranges import draw_whole
+from cytosuite.datasets.scene import Shapes
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -70,10 +71,10 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
     """Return the cells of a case, drawn or given, with their nuclei; InputError without room."""
     for_cells, for_nuclei, for_kinds = rng.spawn(3)
     for_place, *others = for_nuclei.spawn(4)
-    y, x = parameters.detector.spacing[1:]
+    y, x = parameters.image.detector.spacing[1:]
     margin = parameters.image.margin_um
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
-    grid = parameters.detector.wider(more)
+    grid = parameters.image.detector.wider(more)
     sheet, plane, stored = None, grid, None
     if source is None:
         sheet = _sheet(for_cells, parameters, grid)
@@ -167,17 +168,17 @@ def _states(rng: np.random.Generator, outlines: Outlines, count: int) -> Numbers
 def _drawing(parameters: Parameters) -> sketches.Parameters:
     """Return the outlines' parameters as the dataset of nuclei packs them in a plane."""
     outlines, colonies = parameters.cells, parameters.cells.colonies
-    same = {"radius_um", "case_spread", "shrinkage", "elongation", "turn_deg", "shapes"}
-    same |= {"order", "circularity", "gap_um", "max_overlap"}
     return sketches.Parameters(
-        shape=parameters.detector.shape[1:],
-        spacing_um=parameters.detector.spacing[1:],
-        margin_um=parameters.image.margin_um,
+        image=sketches.Voxels(
+            shape=parameters.image.detector.shape[1:],
+            spacing_um=parameters.image.detector.spacing[1:],
+            margin_um=parameters.image.margin_um,
+        ),
         n_nuclei=outlines.n_cells,
         foreground="discs" if colonies[1] > 0 else "image",
         discs=tuple(max(number, 1) for number in colonies),
         disc_radius_um=outlines.colony_um,
-        **outlines.model_dump(include=same),
+        **outlines.model_dump(include=set(Shapes.model_fields)),
     )
 
 
@@ -200,7 +201,7 @@ def _cells(
     sheet: _Sheet, heights_um: Array, nuclei: Labels, grid: Grid, parameters: Parameters
 ) -> Labels:
     """Return the cells (Z, Y, X): as high as their domes, and higher over a nucleus."""
-    if parameters.plane:
+    if parameters.image.plane:
         return sheet.labels[None].copy()
     glass, ticks = parameters.image.glass_um, grid.centres(0)
     top = glass + np.append(0, heights_um).astype(np.float32)[sheet.labels] * sheet.dome
@@ -323,7 +324,7 @@ def _nuclei(
         of.append(np.full(len(pieces[0]), owner))
     bodies = Mixture(tuple(part for part, _ in parts))
     all_centres = np.concatenate([middles for _, middles in parts])
-    if parameters.plane:
+    if parameters.image.plane:
         all_centres[:, 0] = 0.5
     elif not parameters.cells.source:
         all_centres[:, 0] = parameters.image.glass_um + CLEAR_UM + extents_um(bodies)[:, 0]

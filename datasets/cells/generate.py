@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image, Labels
-from cytosuite.contract.manifest import parse
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells import spots as points
@@ -19,13 +18,13 @@ from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.cells.spots import Spots
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.bodies import chromatin_tile, paint
-from cytosuite.datasets.physics.camera import Detector, full_scale
 from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
 from cytosuite.datasets.physics.labels import type_map
-from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Gaussian
-from cytosuite.datasets.physics.render import render
+from cytosuite.datasets.physics.render import render_whole
+from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.scene import generator
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
 
@@ -38,23 +37,23 @@ WHOLE_UM = 24.0  # of a tile of noise along z, in a plane
 NAMES = {"cytoplasm": "cytoplasm", "nuclei": "nucleus", "spots": "spots", "sum": "sum"}
 
 
-def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return image, labels, points and extras; one seed, one result; InputError if crowded."""
-    if not isinstance(parameters, Parameters):
-        parameters = parse("cells parameters", dict(parameters), Parameters)
-    for_cells, for_dye, for_spots, for_stray, for_camera, for_own, for_source = rng.spawn(7)
+def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return image, labels, points and extras; InputError if crowded."""
+    for_cells, for_dye, for_spots, for_stray, for_camera, *others = rng.spawn(8)
+    for_own, for_source, for_optics = others
     source = None
     if parameters.cells.source:
-        cells, axes = parameters.cells, "YX" if parameters.plane else "ZYX"
-        source = read_cells(for_source, cells.source, cells.source_um, axes)
+        cells = parameters.cells
+        source = read_cells(for_source, cells.source, cells.source_um, parameters.image.axes)
         parameters = parameters.sized(source)
     culture = grow(for_cells, parameters, source)
-    psf, detector = point_spread(parameters), parameters.detector
     dyes, background = _dyes(for_dye, culture, parameters)
+    parameters = parameters.seen_by(for_optics, {"background_photons": background})
+    psf, detector = point_spread(parameters), parameters.image.detector
     glow = _debris(for_stray, culture.grid, parameters)
     if glow is not None:
         dyes = {name: dye + glow for name, dye in dyes.items()}
-    light = {name: _seen(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
+    light = {name: render_whole(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
     spots, missed = None, 0
     if parameters.spots:
         own_light = for_own.uniform(*parameters.dyes.autofluorescence)
@@ -62,7 +61,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         light["spots"] = points.light(spots, detector, psf)
         light["spots"] += np.float32(own_light) * light["cytoplasm"]
         if glow is not None:
-            light["spots"] += _seen(glow, culture.grid, detector, psf)
+            light["spots"] += render_whole(glow, culture.grid, detector, psf)
     light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
     for image in light.values():
         image += np.float32(background)
@@ -73,19 +72,13 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     return replace(sample, metadata={**source.metadata, **sample.metadata})
 
 
+generate = generator("cells", Parameters, _draw)
+
+
 def point_spread(parameters: Parameters) -> Gaussian:
     """Return the point spread function; a plane's light is not spread along z."""
-    z, across = parameters.microscope.psf_um
-    return Gaussian((0.0 if parameters.plane else z, across, across))
-
-
-def _seen(dye: Image, grid: Grid, detector: Grid, psf: Gaussian) -> Image:
-    """Return the light (Z, Y, X) of the detector's voxels."""
-
-    def _part(slab: Grid) -> Image:
-        return dye[slab.first[0] : slab.first[0] + slab.shape[0]]
-
-    return render(_part, _part, grid, detector, psf, Attenuation("none"))
+    z, *across = parameters.optics.sigma_um
+    return Gaussian((0.0 if parameters.image.plane else z, *across))
 
 
 def _dyes(
@@ -94,13 +87,14 @@ def _dyes(
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
     for_level, for_noise, for_clumps = rng.spawn(3)
     dyes, grid = parameters.dyes, culture.grid
-    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, dyes.background_photons]
+    dark = parameters.camera.background_photons
+    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, dark]
     cytoplasm, nucleus, background = (float(for_level.uniform(*level)) for level in levels)
-    noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.plane else grid
+    noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
     tile = chromatin_tile(for_noise, noise, dyes.texture_um)
     factors = np.exp(dyes.spread * for_level.normal(size=len(culture.kinds)))
     dye = np.append(0, factors).astype(np.float32)[culture.cells]
-    if parameters.plane:
+    if parameters.image.plane:
         dye *= culture.thickness
     _stain(for_noise, dye, culture.cells, tile, dyes.contrast)
     dye[culture.nuclei > 0] *= np.float32(dyes.in_nucleus)
@@ -141,7 +135,7 @@ def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Ima
     if not count:
         return None
     places = rng.uniform(grid.origin, np.add(grid.origin, grid.size_um), (count, 3))
-    if parameters.plane:
+    if parameters.image.plane:
         places[:, 0] = 0.5
     size, light = stray.debris_um, stray.debris_photons
     blobs = draw_blobs(rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=light)
@@ -151,23 +145,20 @@ def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Ima
 def _rays(rng: np.random.Generator, photons: Image, parameters: Parameters) -> None:
     """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
     stray, shape = parameters.stray, np.array(photons.shape[1:])
-    low, high = np.log(stray.ray_photons)
     for _ in range(int(rng.integers(stray.rays[0], stray.rays[1] + 1))):
         length = int(rng.integers(stray.ray_voxels[0], stray.ray_voxels[1] + 1))
         plane, turn = rng.integers(len(photons)), rng.uniform(0, 2 * np.pi)
         steps = np.arange(length)[:, None] * [np.sin(turn), np.cos(turn)]
         track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)
         y, x = track[((track >= 0) & (track < shape)).all(axis=1)].T
-        photons[plane, y, x] += np.float32(np.exp(rng.uniform(low, high)))
+        photons[plane, y, x] += np.float32(log_uniform(rng, stray.ray_photons))
 
 
 def _expose(
     rng: np.random.Generator, light: Mapping[str, Image], parameters: Parameters
 ) -> dict[str, NDArray[np.unsignedinteger]]:
     """Return the counts (Z, Y, X) of each channel, exposed on its own."""
-    microscope = parameters.microscope
-    values = microscope.model_dump(exclude={"psf_um"})
-    camera, images = Detector(**values), {}
+    camera, images = parameters.camera, {}
     for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
         hit = photons
         if parameters.stray.rays[1] > 0:
@@ -186,12 +177,7 @@ def _sample(
     parameters: Parameters,
 ) -> Sample:
     """Return all that lies in the image, cells numbered anew."""
-    detector, shown, plane = parameters.detector, parameters.shown, parameters.plane
-    spacing, axes = parameters.image.spacing_um, "YX" if plane else "ZYX"
-
-    def _volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        return Volume(array.reshape(detector.shape[-len(axes) :]), spacing, axes, facts)
-
+    detector, shown, volume = parameters.image.detector, parameters.shown, parameters.image.volume
     y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
     window = (slice(None), slice(y, y + detector.shape[1]), slice(x, x + detector.shape[2]))
     numbers = np.unique(culture.cells[window])
@@ -199,9 +185,10 @@ def _sample(
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
     new[numbers] = np.arange(1, len(numbers) + 1)
     cells, nuclei = new[culture.cells[window]], new[culture.nuclei[window]]
-    objects = {"cells": _volume(cells), "nuclei": _volume(nuclei)}
+    objects = {"cells": volume(cells), "nuclei": volume(nuclei)}
     seen = {
-        name: _volume(image, channel=NAMES[name], study=STUDY) for name, image in images.items()
+        name: volume(image, **parameters.channel(NAMES[name], study=STUDY))
+        for name, image in images.items()
     }
     main = seen[shown.image]
     facts = _facts(culture, numbers, nuclei, images, parameters)
@@ -224,10 +211,11 @@ def _sample(
     else:
         extras["cell-labels"] = objects["cells"]
     stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
-    extras["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
+    study = {key: fact for key, fact in main.metadata.items() if key != "channel"}
+    extras["channels"] = Volume(stack, main.spacing, f"C{main.axes}", study)
     if len(parameters.cells.kinds) > 1:
         kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
-        extras["cell-kinds"] = _volume(kinds)
+        extras["cell-kinds"] = volume(kinds)
     return Sample(
         sockets=sockets,
         metadata=facts,
@@ -246,7 +234,7 @@ def _facts(
     parameters: Parameters,
 ) -> dict[str, Scalar]:
     """Return measured facts of a case."""
-    states, full = culture.states[numbers - 1], full_scale(parameters.microscope.bits)
+    states, full = culture.states[numbers - 1], parameters.camera.full_scale
     facts: dict[str, Scalar] = {
         "n_cells": len(numbers),
         "n_nuclei": int(np.count_nonzero(np.unique(nuclei))),
@@ -262,16 +250,16 @@ def _facts(
 
 def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> dict[str, Any]:
     """Return the table of spots by column: places in µm and pixels, both 0 in the first one."""
-    psf, detector, axes = point_spread(parameters), parameters.detector, "zyx"
+    psf, detector, axes = point_spread(parameters), parameters.image.detector, "zyx"
     pixels = spots.places_um / detector.spacing - 0.5
     sd = spots.sd_um(psf)
-    snr = points.noise(spots, light, detector, psf, parameters.microscope.read_noise)
+    snr = points.noise(spots, light, detector, psf, parameters.camera.read_noise[0])
     columns: dict[str, Any] = {
         "id": np.arange(1, len(spots) + 1),
         "cell": new[spots.cells],
         "kind": spots.kinds + 1,
     }
-    for axis in (1, 2) if parameters.plane else (0, 1, 2):
+    for axis in (1, 2) if parameters.image.plane else (0, 1, 2):
         columns[f"{axes[axis]}_um"] = pixels[:, axis] * detector.spacing[axis]
         columns[f"{axes[axis]}_px"] = pixels[:, axis]
         columns[f"sd_{axes[axis]}_um"] = sd[:, axis]
@@ -281,7 +269,7 @@ def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> d
 
 def _document(spots: Spots, table: Mapping[str, Any], parameters: Parameters) -> Mapping[str, Any]:
     """Return the spots as the points of the task `detect`."""
-    axes = "yx" if parameters.plane else "zyx"
+    axes = "yx" if parameters.image.plane else "zyx"
     places = np.stack([table[f"{axis}_px"] for axis in axes], axis=1)
     cells, photons = np.array(table["cell"], np.int64), spots.photons
     return Points(places, parameters.image.spacing_um, cells=cells, photons=photons).document()

@@ -1,18 +1,16 @@
 """A recipe for cells on glass: bodies, nuclei, dyes, spots, stray light, optics and camera."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cytosuite.bodies.grid import Grid
-from cytosuite.bodies.harmonics import HIGHEST
+from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import (
     Count,
     Elongation,
     NotNegative,
     NotNegativeCount,
-    Overlap,
     PathName,
     Positive,
     Quantiles,
@@ -22,10 +20,10 @@ from cytosuite.datasets.ranges import (
     Triple,
     Wide,
 )
+from cytosuite.datasets.scene import Frame, Optics, Pair, SceneParameters, Shapes, Three, Two
 from cytosuite.volume import Volume
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
-Pair = tuple[Positive, Positive]
 Auto = Literal["auto"]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 # A single number is the end of a range that goes as far as it can.
@@ -38,21 +36,17 @@ def _several(value: object) -> bool:
     return isinstance(value, list | tuple)
 
 
-class Glass(Section):
+class Glass(Frame):
     """The field of view; cells stand on the glass."""
 
-    shape: tuple[Count, Count, Count] | tuple[Count, Count] | Literal["source"] = (512, 512)
+    shape: Three | Two | Literal["source"] = (512, 512)  # type: ignore[assignment]
     """voxels along z, y, x of a volume, or along y, x of a plane; source: as large as the labels of
     `cells.source`"""
-    spacing_um: Triple | Pair = (0.2, 0.2)
-    """µm per voxel, as many values as `shape`"""
-    margin_um: NotNegative = 15.0
-    """how far cells go on beyond the image, whose faces cut them"""
     glass_um: NotNegative = 1.0
     """volume: height of the glass above the lower face of the first plane, µm"""
 
 
-class Outlines(Section):
+class Outlines(Shapes):
     """Cells: how many, their outlines and how they meet; or the labels of a file."""
 
     source: PathName = ""
@@ -62,29 +56,8 @@ class Outlines(Section):
     """voxel size of `source` where the files give none, or another one"""
     n_cells: Quantiles[Count] = (12, 24)
     """cells in the image and its margin"""
-    radius_um: Quantiles[Positive] = (8.0, 13.0)
-    """radius of the disc of a cell's area before it meets others, µm"""
-    case_spread: Wide = 0.0
-    """standard deviation of ln(radius) between cases"""
-    shrinkage: Share = 0.0
-    """exponent by which radii fall with the number of cells of a case; they are those of its
-    median"""
-    elongation: Range[Elongation] = (1.0, 1.6)
-    """longest axis / shortest axis of a cell"""
-    turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
-    """largest turn of a longest axis from x, degrees"""
-    order: int = Field(8, ge=0, le=HIGHEST)
-    """highest degree of the harmonics of an outline; below 2 it is an ellipse"""
-    circularity: Annotated[float, Field(ge=0, le=20)] = 4.0
-    """the mean square of degree l is l^-circularity: higher is rounder"""
     height_um: Range[Positive] = (4.0, 6.0)
     """height of a cell, µm"""
-    shapes: PathName = ""
-    """file of learned outlines (JSON), in place of random harmonics"""
-    gap_um: NotNegative = 0.0
-    """smallest distance of the ellipses of cells, µm"""
-    max_overlap: Overlap = 0.1
-    """share of a cell's area that another one may take: high values make confluent layers"""
     meet: Literal["press", "cover"] = "press"
     """what cells do that overlap: press, each flattens at the border; cover, they lie over each
     other, and their light adds up"""
@@ -166,8 +139,6 @@ class Dyes(Section):
     """photons per voxel of a cell's middle"""
     nuclei_photons: Range[NotNegative] = (80.0, 160.0)
     """photons per voxel of a median nucleus"""
-    background_photons: Range[NotNegative] = (1.0, 4.0)
-    """photons per voxel everywhere"""
     spread: Wide = 0.2
     """standard deviation of ln(dye) between cells, and between nuclei"""
     contrast: NotNegative = 0.15
@@ -242,24 +213,6 @@ class Stray(Section):
     """photons per voxel (drawn log-uniformly)"""
 
 
-class Microscope(Section):
-    """Point spread function and camera of all channels."""
-
-    psf_um: tuple[NotNegative, NotNegative] = (0.4, 0.13)
-    """standard deviations of the Gaussian point spread function along z and across, µm; a plane
-    has none along z"""
-    read_noise: NotNegative = 1.5
-    """standard deviation, photons"""
-    gain: Positive = 4.0
-    """counts per photon"""
-    offset: NotNegative = Field(100.0, le=60000)
-    """counts in the dark"""
-    bits: Literal[8, 12, 16] = 16
-    """of the camera; the share of clipped voxels is recorded"""
-    sensor_blur: NotNegative = 0.0
-    """standard deviation, voxels, of a blur of light and noise: neighbours are correlated"""
-
-
 class Shown(Section):
     """What algorithms see, and what they are scored by."""
 
@@ -271,29 +224,29 @@ class Shown(Section):
     """largest distance of a found spot from a true one, µm; 0: 3 pixels"""
 
 
-class Parameters(Section):
+class Parameters(SceneParameters):
     """Parameters of cells; a pair is a range from which each case or object draws."""
 
-    image: Glass = Glass()
-    cells: Outlines = Outlines()
+    older: ClassVar = {"microscope": "", "dyes.background_photons": "background_photons"}
+
+    image: Glass = Glass(margin_um=15.0)
+    optics: Optics = Optics(psf_sigma_z_um=0.4, psf_sigma_xy_um=0.13)
+    camera: Camera = Camera(background_photons=(1.0, 4.0), read_noise=1.5)
+    cells: Outlines = Outlines(
+        radius_um=(8.0, 13.0), elongation=(1.0, 1.6), order=8, circularity=4.0, max_overlap=0.1
+    )
     nuclei: Cores = Cores()
     dyes: Dyes = Dyes()
     spots: tuple[SpotKind, ...] = ()
     stray: Stray = Stray()
-    microscope: Microscope = Microscope()
     shown: Shown = Shown()
 
     @model_validator(mode="after")
     def _agree(self) -> "Parameters":
-        """Refuse a voxel size of other axes than the image, and contradictions."""
-        shape, spacing = self.image.shape, self.image.spacing_um
-        if shape == "source" and not self.cells.source:
+        """Refuse contradictions."""
+        spacing = self.image.spacing_um
+        if self.image.shape == "source" and not self.cells.source:
             raise ValueError("image.shape is source, but cells.source names no file")
-        if shape != "source" and len(shape) != len(spacing):
-            raise ValueError(
-                f"image.shape has {len(shape)} axes and image.spacing_um {len(spacing)}; give "
-                "both z, y, x or both y, x"
-            )
         for kind in self.spots:
             if kind.kinds and len(kind.kinds) != len(self.cells.kinds):
                 raise ValueError(
@@ -314,11 +267,6 @@ class Parameters(Section):
             raise ValueError("cells.two_nuclei, dividing and dying are shares of at most 1 in all")
         return self
 
-    @property
-    def plane(self) -> bool:
-        """Whether the image is a plane."""
-        return len(self.image.spacing_um) == 2
-
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""
         cells, nuclei = self.cells, self.nuclei
@@ -332,10 +280,3 @@ class Parameters(Section):
         axes = zip(source.shape, source.spacing, self.image.spacing_um, strict=True)
         shape = tuple(max(round(n * step / spacing), 1) for n, step, spacing in axes)
         return self.model_copy(update={"image": self.image.model_copy(update={"shape": shape})})
-
-    @property
-    def detector(self) -> Grid:
-        """The voxels of the image, see `sized`; a plane is one layer of voxels, 1 µm thick."""
-        shape, spacing = self.image.shape, self.image.spacing_um
-        assert shape != "source"
-        return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)

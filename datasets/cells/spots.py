@@ -104,7 +104,7 @@ def _room(kind: SpotKind, culture: Culture, parameters: Parameters) -> Labels:
 
 def depth_um(culture: Culture, parameters: Parameters) -> Image:
     """Return the distance (Z, Y, X) in µm to the border of the cell, below 0 outside of cells."""
-    if parameters.plane:
+    if parameters.image.plane:
         return culture.depth_um[None]
     return np.asarray(signed_distance(Volume(culture.cells, culture.grid.spacing)).array)
 
@@ -167,7 +167,7 @@ def _places(
 
 def _around(rng: np.random.Generator, cloud: Cloud, parameters: Parameters) -> Put:
     """Return a function that draws places (n, 3) in µm of a cloud; in a plane z is its middle."""
-    grid, axes = parameters.detector, len(cloud.middle_um)
+    grid, axes = parameters.image.detector, len(cloud.middle_um)
     middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))
     stretch = np.array(cloud.stretch or np.eye(axes))
 

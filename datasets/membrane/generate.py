@@ -1,6 +1,5 @@
 """Sketches of tissue with labelled membranes: cells, their borders, distances and seeds."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +8,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Array, Grid, Image, Labels
-from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
-from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.scene import generator
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
@@ -33,41 +31,41 @@ ORDER, CIRCULARITY = 6, 5.0  # of the surface, see `draw_stars`
 GREY = (0.5, 0.9)  # of a nucleus in the sketch
 
 
-def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return sketch, labels, extras and maybe an image; a seed gives the same bytes."""
-    if not isinstance(parameters, Parameters):
-        parameters = parse("membrane parameters", dict(parameters), Parameters)
-    for_values, for_places, for_camera, for_nuclei = rng.spawn(4)
+def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return sketch, labels, extras and maybe an image."""
+    for_values, for_places, for_camera, for_nuclei, for_optics = rng.spawn(5)
     drawn = draw_values(for_values, parameters)
+    parameters = parameters.seen_by(for_optics, drawn._asdict())
     anatomy = build(for_places, parameters, drawn)
     labels = label(anatomy, parameters, drawn)
-    annotation = extras(labels, parameters.border_um)
+    annotation = extras(labels, parameters.labels.border_um)
     sketch = _sketch(annotation["boundary"], anatomy, parameters)
     facts = describe(labels)
-    channel = {"channel": "membrane", "study": STUDY}
+    volume, channel = parameters.image.volume, {"channel": "membrane", "study": STUDY}
     if drawn.nucleus > 0:
         annotation |= second_channel(for_nuclei, labels, annotation["boundary"], parameters, drawn)
-    sockets = {
-        "structure-sketch": Volume(sketch, labels.spacing, "ZYX", channel),
-        "instance-labels": labels,
-    }
+    sockets = {"structure-sketch": volume(sketch, **channel), "instance-labels": labels}
     conditions: dict[str, Scalar] = {"structure": parameters.structure}
     if parameters.microscope:
         counts = expose(for_camera, sketch, labels.array > 0, parameters, drawn)
-        sockets["microscopy-image"] = Volume(counts, labels.spacing, "ZYX", channel)
+        sockets["microscopy-image"] = volume(counts, **parameters.channel("membrane", study=STUDY))
         conditions |= measured(counts, labels.array)
     if parameters.both:
         for name, kind in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
             if name in sockets:
-                parts = [sockets[name].array, annotation[f"nucleus-{kind}"].array]
-                study = {"study": STUDY}
-                sockets[name] = Volume(np.stack(parts), labels.spacing, "CZYX", study)
+                first, second = sockets[name], annotation[f"nucleus-{kind}"]
+                stack = np.stack([first.array, second.array])
+                study = {key: fact for key, fact in first.metadata.items() if key != "channel"}
+                sockets[name] = Volume(stack, labels.spacing, "CZYX", study)
     return Sample(
         sockets=sockets,
-        metadata=drawn.model_dump() | facts,
+        metadata=drawn._asdict() | facts,
         extras=annotation,
         conditions=conditions | {"objects": facts["n_cells"]},
     )
+
+
+generate = generator("membrane", Parameters, _draw)
 
 
 def second_channel(
@@ -78,33 +76,31 @@ def second_channel(
     labels = nuclei(for_shape, cells, boundary, drawn)
     values = 255 * for_grey.uniform(*GREY, int(labels.max(initial=0)))
     seen = np.append(0, np.rint(values)).astype(np.uint8)[labels]  # one value per nucleus
-    channel = {"channel": "nucleus", "study": STUDY}
-    volumes = {
-        "nucleus-sketch": Volume(seen, cells.spacing, "ZYX", channel),
-        "nucleus-labels": Volume(labels, cells.spacing, "ZYX"),
-    }
+    volume = parameters.image.volume
+    sketch = volume(seen, channel="nucleus", study=STUDY)
+    volumes = {"nucleus-sketch": sketch, "nucleus-labels": volume(labels)}
     if parameters.microscope:
         counts = expose(for_camera, seen, cells.array > 0, parameters, drawn)
-        volumes["nucleus-image"] = Volume(counts, cells.spacing, "ZYX", channel)
+        volumes["nucleus-image"] = volume(counts, **parameters.channel("nucleus", study=STUDY))
     return volumes
 
 
 def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:
     """Return the cells (Z, Y, X) of a tissue as uint16 labels."""
     factors = voronoi.weights(anatomy.centres_um, parameters.weight)
-    inside = anatomy.inside
-    labels = voronoi.cells(anatomy.centres_um, factors, parameters.grid, inside, anatomy.shrink)
-    labels = voronoi.whole(labels, inside, parameters.min_voxels)
+    grid, inside, least = parameters.image.detector, anatomy.inside, parameters.labels.min_voxels
+    labels = voronoi.cells(anatomy.centres_um, factors, grid, inside, anatomy.shrink)
+    labels = voronoi.whole(labels, inside, least)
     if not labels.any():
         raise InputError(
-            f"no cell of {parameters.structure} has {parameters.min_voxels} voxels in the image; "
+            f"no cell of {parameters.structure} has {least} voxels in the image; "
             "lower min_voxels or spacing_um, or raise shape"
         )
     if parameters.structure == "meristem" and parameters.rounding > 0:
         radius = parameters.rounding * drawn.cell_um
-        labels = rounded(Volume(labels, parameters.spacing_um), anatomy.depth_um, radius)
-        labels, _ = tidy(labels, parameters.min_voxels)
-    return Volume(labels, parameters.spacing_um, "ZYX")
+        labels = rounded(parameters.image.volume(labels), anatomy.depth_um, radius)
+        labels, _ = tidy(labels, least)
+    return parameters.image.volume(labels)
 
 
 def rounded(labels: Volume, depth_um: Image, radius_um: float) -> Labels:
@@ -144,13 +140,11 @@ def expose(
     """Return the counts of a camera, uint16; tissue beyond the image is as at its border."""
     light = sketch * np.float32(1 / 255)
     np.maximum(light, np.float32(parameters.glow) * inside, out=light)
-    attenuate(light, inside, parameters.spacing_um[0], Attenuation(length_um=drawn.attenuation_um))
-    widths = np.divide(parameters.psf_sigma_um, parameters.spacing_um)
+    spacing, camera = parameters.image.spacing_um, parameters.camera
+    attenuate(light, inside, spacing[0], Attenuation(length_um=drawn.attenuation_um))
+    widths = np.divide(parameters.optics.sigma_um, spacing)
     light = ndimage.gaussian_filter(light, widths, mode="nearest")
-    light *= np.float32(drawn.photons)
-    light += np.float32(parameters.background_photons)
-    camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
-    return camera.expose(rng, light)
+    return camera.expose(rng, camera.brighten(light))
 
 
 def nuclei(rng: np.random.Generator, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:

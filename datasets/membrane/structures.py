@@ -107,7 +107,7 @@ def build(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Ana
 
 def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return tissue that goes on beyond the image on all sides; planes give its depth."""
-    grid = parameters.grid
+    grid = parameters.image.detector
     region = fill(grid.size_um, drawn.cell_um)  # cells at the border are cut, as in a real field
     depth = np.broadcast_to(grid.centres(0)[:, None, None], grid.shape)
     return Anatomy(scattered(rng, region, drawn.cell_um), depth, np.ones(grid.shape, bool))
@@ -115,7 +115,7 @@ def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> An
 
 def meristem(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return a dome, top at the first plane; layers of cells as thick as wide, larger inside."""
-    z, y, x = parameters.grid.size_um
+    z, y, x = parameters.image.detector.size_um
     axes = (parameters.extent * z, parameters.extent * y / 2, parameters.extent * x / 2)
     region = irregular(rng, (z, y / 2, x / 2), axes, drawn.bumps)
     crowd = candidates(rng, region, drawn.cell_um)
@@ -127,13 +127,13 @@ def meristem(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> 
         chosen = crowd[(below >= top) & (below < top + edge)]
         centres.append(layer(rng, chosen, region, middle, edge**2, parameters.jitter * edge))
         top, edge = top + edge, edge * parameters.growth
-    depth = -region.on(parameters.grid)
+    depth = -region.on(parameters.image.detector)
     return Anatomy(np.concatenate(centres), depth, depth > 0)
 
 
 def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return one layer of cells around an ellipsoid of yolk that thins towards both ends of x."""
-    size = parameters.grid.size_um
+    size = parameters.image.detector.size_um
     axes = tuple(parameters.extent * length / 2 for length in size)
     if drawn.thickness_um >= min(axes):
         raise InputError(
@@ -155,14 +155,14 @@ def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Ana
     crowd, thick = crowd[within], thick[within]
     jitter = parameters.jitter * drawn.thickness_um
     centres = layer(rng, crowd, region, thick / 2, area, jitter)
-    depth = -region.on(parameters.grid)
-    limit = thickness(parameters.grid.centres(2)).astype(np.float32)
+    depth = -region.on(parameters.image.detector)
+    limit = thickness(parameters.image.detector.centres(2)).astype(np.float32)
     return Anatomy(centres, depth, (depth > 0) & (depth < limit))
 
 
 def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return a shell spread out as a map: at latitude l, x is shown 1 / cos(l) times as long."""
-    grid = parameters.grid
+    grid = parameters.image.detector
     height, y, x = grid.size_um
     globe = Globe(grid.size_um, parameters.latitude_deg)
     radius = globe.radius_um

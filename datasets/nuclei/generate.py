@@ -13,10 +13,11 @@ from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import Annotation, annotate, populate
-from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.optics import blurred
 from cytosuite.datasets.physics.sketch import extras
+from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.scene import generator
 from cytosuite.files import Scalar
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
@@ -24,22 +25,24 @@ from cytosuite.volume import Volume, large
 __all__ = ["Parameters", "generate"]
 
 STUDY = "simulated-nuclei"
+LIGHT = ("photons", "background_photons")
 
 
-def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return labels, image, extras, maybe a sketch; a seed, its bytes; 20 bytes per voxel."""
-    if not isinstance(parameters, Parameters):
-        parameters = parse("nuclei parameters", dict(parameters), Parameters)
-    for_place, for_shape, for_grey, for_light, for_camera = rng.spawn(5)
+def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return labels, image, extras, maybe a sketch; 20 bytes per voxel."""
+    for_place, for_shape, for_grey, for_light, for_camera, for_optics = rng.spawn(6)
     stars, centres, _ = populate(for_place, for_shape, parameters)
     annotation = annotate(stars, centres, parameters)
     values = draw_values(for_grey, len(annotation.numbers), parameters)
-    drawn = draw_light(for_light, parameters)
+    parameters = draw_light(for_light, for_optics, parameters)
     radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
-    measures = {**drawn, "n_nuclei": len(radii), "mean_radius_um": mean}
+    measures: dict[str, Scalar] = {"n_nuclei": len(radii), "mean_radius_um": mean}
     measures["n_layers"] = len(annotation.layers)
     return show(for_camera, annotation, values, parameters, measures)
+
+
+generate = generator("nuclei", Parameters, _draw)
 
 
 def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
@@ -47,8 +50,7 @@ def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
     parameters = parse("nuclei parameters", dict(values), Parameters)
     for_place, for_shape, *_ = rng.spawn(5)
     stars, centres, _ = populate(for_place, for_shape, parameters)
-    labels = annotate(stars, centres, parameters).labels.reshape(parameters.shape)
-    return Volume(labels, parameters.spacing_um, "YX" if parameters.plane else "ZYX")
+    return parameters.image.volume(annotate(stars, centres, parameters).labels)
 
 
 def show(
@@ -59,22 +61,19 @@ def show(
     measures: Mapping[str, Scalar],
 ) -> Sample:
     """Return sketch, image and extras of labels with grey values (M,)."""
-    image = expose(rng, annotation, values, parameters, measures)
-    axes = "YX" if parameters.plane else "ZYX"
-
-    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        """Return an array (Z, Y, X) with the voxel size, as a plane where the image is one."""
-        return Volume(array.reshape(parameters.shape), parameters.spacing_um, axes, facts)
-
-    labels, seen = volume(annotation.labels), volume(image, channel="nucleus", study=STUDY)
+    image, volume = expose(rng, annotation, values, parameters), parameters.image.volume
+    labels, seen = (
+        volume(annotation.labels),
+        volume(image, **parameters.channel("nucleus", study=STUDY)),
+    )
     others: dict[str, Volume] = {}
     if parameters.extras:
-        others |= extras(labels, parameters.border_um)
+        others |= extras(labels, parameters.labels.border_um)
         if parameters.max_overlap > 0:
             others["overlap"] = volume(_overlap(annotation))
     sockets = {"instance-labels": labels, "microscopy-image": seen}
     if parameters.max_overlap > 0 and parameters.extras:
-        first, *rest = parameters.shape
+        first, *rest = labels.shape
         stack = large.room((len(annotation.layers) * first, *rest), np.uint16)
         np.concatenate(annotation.layers, out=stack.reshape(-1, *annotation.labels.shape[1:]))
         sockets["layered-labels"] = replace(labels, array=stack)
@@ -83,10 +82,11 @@ def show(
         for planes, part in soften(annotation, values, (parameters.smooth_um,) * 3, parameters):
             sketch[planes] = part
             large.release(sketch)
-        sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
+        drawn = volume(sketch, channel="nucleus", study=STUDY)
+        sockets = {"structure-sketch": drawn, **sockets}
     return Sample(
         sockets=sockets,
-        metadata=measures,
+        metadata={**{name: getattr(parameters.camera, name)[0] for name in LIGHT}, **measures},
         extras=others,
         conditions=measured(seen.array, labels.array),
     )
@@ -110,8 +110,8 @@ def soften(
     annotation: Annotation, values: Image, widths_um: tuple[float, ...], parameters: Parameters
 ) -> Iterator[tuple[slice, Image]]:
     """Yield the sketch by slabs after a Gaussian, z y x in µm; a plane is not blurred along z."""
-    widths = widths_um[-len(parameters.spacing_um) :]
-    sigma = [width / step for width, step in zip(widths, parameters.spacing_um, strict=True)]
+    spacing = parameters.image.spacing_um
+    sigma = [width / step for width, step in zip(widths_um[-len(spacing) :], spacing, strict=True)]
     sigma = [0.0] * (3 - len(sigma)) + sigma
     for planes, light in blurred(partial(grey, annotation, values), annotation.labels.shape, sigma):
         yield planes, light
@@ -119,30 +119,25 @@ def soften(
 
 
 def expose(
-    rng: np.random.Generator,
-    annotation: Annotation,
-    values: Image,
-    parameters: Parameters,
-    drawn: Mapping[str, Scalar],
+    rng: np.random.Generator, annotation: Annotation, values: Image, parameters: Parameters
 ) -> NDArray[np.unsignedinteger[Any]]:
     """Return the counts (Z, Y, X) of a camera that sees the sketch (0 to 1) through a Gaussian."""
-    z, across = parameters.psf_um
-    camera = {name: getattr(parameters, name) for name in ("gain", "offset", "read_noise")}
-    detector = Detector(**camera)
-    image = large.room(annotation.labels.shape, np.uint16)
-    for planes, light in soften(annotation, values, (z, across, across), parameters):
-        light *= np.float32(drawn["photons"])
-        light += np.float32(drawn["background_photons"])
-        image[planes] = detector.expose(rng, light)
+    camera = parameters.camera
+    image = large.room(annotation.labels.shape, camera.dtype)
+    for planes, light in soften(annotation, values, parameters.optics.sigma_um, parameters):
+        image[planes] = camera.expose(rng, camera.brighten(light))
         large.release(image)
     return image
 
 
-def draw_light(rng: np.random.Generator, parameters: Parameters) -> dict[str, float]:
-    """Return the photons of a case: log-uniform, and uniform for the background."""
-    low, high = np.log(parameters.photons)
-    background = float(rng.uniform(*parameters.background_photons))
-    return {"photons": float(np.exp(rng.uniform(low, high))), "background_photons": background}
+def draw_light(
+    rng: np.random.Generator, for_optics: np.random.Generator, parameters: Parameters
+) -> Parameters:
+    """Return the parameters with optics and camera of a case; its photons are log-uniform."""
+    camera = parameters.camera
+    background = float(rng.uniform(*camera.background_photons))
+    light = {"photons": log_uniform(rng, camera.photons), "background_photons": background}
+    return parameters.seen_by(for_optics, light)
 
 
 def _overlap(annotation: Annotation) -> NDArray[np.uint8]:

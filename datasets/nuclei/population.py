@@ -74,27 +74,19 @@ def upward(region: Region, points_um: Array) -> Array:
 
 def globe(parameters: Parameters) -> Globe:
     """Return the ball of a map, see `Globe`."""
-    return Globe(detector(parameters).size_um, parameters.latitude_deg)
-
-
-def detector(parameters: Parameters) -> Grid:
-    """Return the voxels of the image; a plane is one layer of voxels, 1 µm thick."""
-    shape, spacing = parameters.shape, parameters.spacing_um
-    if parameters.plane:
-        return Grid((1, *shape), (1.0, *spacing))
-    return Grid(shape, (spacing[0] / parameters.stretch, *spacing[1:]))
+    return Globe(parameters.image.detector.size_um, parameters.latitude_deg)
 
 
 def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
-    """Return the region of nuclei in the coordinates of `detector`; of a map around 0."""
-    size = list(detector(parameters).size_um)
+    """Return the region of nuclei in the coordinates of the detector; of a map around 0."""
+    size = list(parameters.image.detector.size_um)
     start = [0.0, 0.0, 0.0]
-    if parameters.plane:
-        depth = DEEP * (max(size) + 2 * parameters.margin_um)
+    if parameters.image.plane:
+        depth = DEEP * (max(size) + 2 * parameters.image.margin_um)
         start[0] = size[0] / 2 - depth / 2
         size[0] = depth
     region = _region(rng, parameters, np.array(size))
-    if not parameters.plane:
+    if not parameters.image.plane:
         return region
     origin = tuple(o + shift for o, shift in zip(region.origin, start, strict=True))
     return Plane(region.distance, region.spacing, origin)
@@ -103,7 +95,7 @@ def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
 def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
     """Return the region of a box of a size (3,) in µm with a corner at 0."""
     if parameters.foreground == "image":
-        return tissue.fill(tuple(size.tolist()), parameters.margin_um)
+        return tissue.fill(tuple(size.tolist()), parameters.image.margin_um)
     if parameters.foreground == "discs":
         return _discs(rng, parameters, size)
     if parameters.foreground == "map":
@@ -134,18 +126,18 @@ def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Reg
     """Return a union of discs (balls) with centres anywhere in the image and its margin."""
     low, high = parameters.discs
     count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
-    more = np.full(3, parameters.margin_um)
-    more[0] *= not parameters.plane
+    more = np.full(3, parameters.image.margin_um)
+    more[0] *= not parameters.image.plane
     centres = rng.uniform(-more, size + more, (count, 3))
     step = float((size + 2 * more)[1:].max()) / SAMPLES
     spacing = np.full(3, step)
-    if parameters.plane:
+    if parameters.image.plane:
         centres[:, 0], spacing[0] = size[0] / 2, size[0] / 4
     shape = tuple(np.ceil((size + 2 * more) / spacing - 1e-9).astype(int).clip(2).tolist())
     grid = Grid(shape, tuple(spacing.tolist()), tuple((-more).tolist()))
-    inside = tissue.fill(tuple(size.tolist()), parameters.margin_um).on(grid)
+    inside = tissue.fill(tuple(size.tolist()), parameters.image.margin_um).on(grid)
     ticks = [grid.centres(axis) for axis in range(3)]
-    if parameters.plane:
+    if parameters.image.plane:
         ticks[0] = np.full_like(ticks[0], size[0] / 2)  # discs stand through the plane
     nearest = np.full(shape, np.inf, np.float32)
     for centre in centres.astype(np.float32):
@@ -174,7 +166,7 @@ def draw_population(rng: np.random.Generator, count: int, parameters: Parameters
         axes_um *= np.exp(parameters.case_spread * rng.normal())
     axes_um *= (np.median(parameters.n_nuclei) / max(count, 1)) ** parameters.shrinkage
     if parameters.shapes:
-        model = read_model(Path(parameters.shapes), plane=parameters.plane)
+        model = read_model(Path(parameters.shapes), plane=parameters.image.plane)
         return model.draw(rng, axes_um, rotations)
     return draw_stars(
         rng,
@@ -182,7 +174,7 @@ def draw_population(rng: np.random.Generator, count: int, parameters: Parameters
         rotations,
         order=parameters.order,
         circularity=parameters.circularity,
-        plane=parameters.plane,
+        plane=parameters.image.plane,
     )
 
 
@@ -247,10 +239,10 @@ def populate(
 
 def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotation:
     """Return labels and layers of nuclei at places (N, 3) in µm, without those that are hidden."""
-    grid = detector(parameters)
+    grid = parameters.image.detector
     if parameters.foreground == "map":
         stars, centres_um = globe(parameters).spread(stars, centres_um)
-    labels, numbers = tidy(label(stars, centres_um, grid), parameters.min_voxels)
+    labels, numbers = tidy(label(stars, centres_um, grid), parameters.labels.min_voxels)
     if parameters.max_overlap == 0:
         return Annotation(labels, (labels,), numbers - 1)
     new = np.zeros(len(stars), np.uint16)
@@ -283,7 +275,7 @@ def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array
     long = rng.random(count) < parameters.long_fraction
     usual = rng.uniform(*parameters.elongation, count)
     ratio = np.where(long, rng.uniform(*parameters.long_elongation, count), usual)
-    if parameters.plane:
+    if parameters.image.plane:
         return np.stack([radius, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     short = radius * ratio ** (-1 / 3)
     return np.stack([short, short, short * ratio], axis=1)
@@ -291,6 +283,6 @@ def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array
 
 def _rotations(rng: np.random.Generator, count: int, parameters: Parameters) -> Array:
     """Return rotations (N, 3, 3): any, or about z alone."""
-    if not (parameters.plane or parameters.upright):
+    if not (parameters.image.plane or parameters.upright):
         return random_rotations(rng, count)
     return about_axis(np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count))

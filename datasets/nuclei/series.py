@@ -69,7 +69,7 @@ def _step(
     parameters: Parameters,
 ) -> Colony:
     """Return the nuclei after growth, divisions and random steps; `last` is the last name given."""
-    axes = 2 if parameters.plane else 3
+    axes = 2 if parameters.image.plane else 3
     half = 2 ** (-1 / axes)  # the radius of half the volume
     ripe = (rng.random(len(old.names)) < parameters.division) & (old.size >= 1)
     mothers, rest = np.flatnonzero(ripe), np.flatnonzero(~ripe)
@@ -120,16 +120,16 @@ def simulate_series(
     """Yield frames with the cell and its mother (0: none) of each label; cells keep their grey."""
     if frames < 1:
         raise InputError(f"a time series needs at least 1 frame, found {frames}")
-    for_cells, for_grey, for_light, for_camera = rng.spawn(4)
-    light = draw_light(for_light, parameters)
+    for_cells, for_grey, for_light, for_camera, for_optics = rng.spawn(5)
+    parameters = draw_light(for_light, for_optics, parameters)
     values = draw_values(for_grey, 0, parameters)
     for frame, colony in enumerate(colonies(for_cells, parameters, frames)):
         annotation = annotate(colony.present, colony.centres_um, parameters)
         names, mothers = colony.names[annotation.numbers], colony.mothers[annotation.numbers]
         more = int(colony.names.max(initial=0)) - len(values)
         values = np.append(values, draw_values(for_grey, max(more, 0), parameters))
-        measures = {**light, "frame": frame}
-        yield show(for_camera, annotation, values[names - 1], parameters, measures), names, mothers
+        seen = show(for_camera, annotation, values[names - 1], parameters, {"frame": frame})
+        yield seen, names, mothers
 
 
 def by_track(

@@ -1,11 +1,13 @@
-"""Large images in slabs, and by some of their planes."""
+"""Large images in slabs, by some of their planes, and on coarser grids."""
 
 from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Image
 from cytosuite.volume import large
 from cytosuite.volume.pieces import slabs
 
@@ -23,3 +25,29 @@ def copied(array: NDArray[Any]) -> NDArray[Any]:
     for part in slabs(array, copy):
         copy[part] = array[part]
     return copy
+
+
+def area_average(
+    image: Image,
+    spacing: Sequence[float],
+    out_shape: Sequence[int],
+    out_spacing: Sequence[float],
+    offset_um: Sequence[float] = (0.0, 0.0, 0.0),
+) -> Image:
+    """Return the mean of an image, dark outside, over the voxels of a coarser grid."""
+    for axis, size in enumerate(out_shape):
+        ratio, start = out_spacing[axis] / spacing[axis], offset_um[axis] / spacing[axis]
+        edges = np.round(start + ratio * np.arange(size + 1), 9)  # in samples
+        low, high = edges[:-1], edges[1:]
+        first = np.floor(low).astype(int)
+        terms = int((np.ceil(high) - first).max())
+        form = [size if a == axis else 1 for a in range(image.ndim)]
+        result = np.zeros((*image.shape[:axis], size, *image.shape[axis + 1 :]), np.float32)
+        for index in first + np.arange(terms)[:, None]:
+            weight = (np.minimum(high, index + 1) - np.maximum(low, index)).clip(0) / ratio
+            weight *= (index >= 0) & (index < image.shape[axis])
+            taken = image.take(index.clip(0, image.shape[axis] - 1), axis)
+            taken *= weight.astype(np.float32).reshape(form)
+            result += taken
+        image = result
+    return image

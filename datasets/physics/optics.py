@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Array, Image, slabs
-from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
-LAWS = ("exponential", "power", "none")
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
 SHARP = 1e-15  # voxels: less is no blur, as for scipy
 ROWS = 2**22  # voxels of the rows that are blurred along z together
@@ -22,24 +20,12 @@ ROWS = 2**22  # voxels of the rows that are blurred along z together
 
 @dataclass(frozen=True, slots=True)
 class Attenuation:
-    """Law of lost light (Bruch et al. 2023, doi:10.1371/journal.pone.0283828), or InputError."""
+    """Law of lost light (Bruch et al. 2023, doi:10.1371/journal.pone.0283828)."""
 
     law: str = "exponential"  # exp(-d / length), (d / length + 1)^-6, or none
     length_um: float = 100.0  # for excitation and emission together
     delay_um: float = 0.0  # tissue that does not dim; negative: tissue above the first
     floor: float = 0.0  # added to the law at any depth, in [0, 1]
-
-    def __post_init__(self) -> None:
-        """Refuse a law, a length or a floor that has no meaning."""
-        if self.law not in LAWS:
-            raise InputError(f"attenuation must be {', '.join(LAWS)}, found {self.law!r}")
-        if not (np.isfinite(self.length_um) and self.length_um > 0):
-            raise InputError(f"attenuation length must be above 0 µm, found {self.length_um}")
-        if not (np.isfinite(self.delay_um) and 0 <= self.floor <= 1):
-            raise InputError(
-                f"attenuation needs a delay in µm and a floor in [0, 1], "
-                f"found {self.delay_um} and {self.floor}"
-            )
 
     def factor(self, depth_um: NDArray[np.floating] | float) -> Image:
         """Return the share of the light left under depths of tissue; 1 within the delay."""

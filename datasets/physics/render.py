@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
 from cytosuite.bodies.grid import Array, Grid, Image
-from cytosuite.datasets.physics.camera import area_average
+from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
@@ -296,6 +296,17 @@ def render(
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)
     return out
+
+
+def render_whole(image: Image, grid: Grid, detector: Grid, psf: Psf) -> Image:
+    """Return the light (z, y, x) of voxels, of an image (Z, Y, X) without anything that dims."""
+
+    def paint(slab: Grid) -> Image:
+        """Return the light of the planes of a slab."""
+        first = slab.first[0] - grid.first[0]
+        return image[first : first + slab.shape[0]].copy()
+
+    return render(paint, paint, grid, detector, psf, Attenuation("none"))
 
 
 def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:

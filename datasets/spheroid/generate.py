@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +9,18 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image, Labels, Lengths, slabs
 from cytosuite.bodies.stars import label
+from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics import labels, optics
 from cytosuite.datasets.physics.bodies import volumes_um3
-from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
 from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.scene import generator
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
-from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values, parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume, large
@@ -44,7 +44,7 @@ class Truth:
 
 def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     """Return the labels of a spheroid on the detector's voxels; `spread` widens visible ones."""
-    rules, detector = specimen.parameters.labels, specimen.parameters.detector
+    rules, detector = specimen.parameters.labels, specimen.parameters.image.detector
     drawn, levels = _nuclei(specimen, spread, detector)
     nuclei, numbers = labels.tidy(drawn, rules.min_voxels)
     if rules.visibility > 0:
@@ -170,10 +170,8 @@ def _packing(specimen: Specimen) -> dict[str, Scalar]:
     return facts
 
 
-def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return image, labels and extras; one seed, one result; InputError if not packed."""
-    if not isinstance(parameters, Parameters):
-        parameters = check(parameters_from(parameters))
+def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return image, labels and extras; InputError if not packed."""
     for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = rng.spawn(6)
     drawn = draw_values(for_values, parameters)
     spheroid = grow(for_tissue, parameters, drawn)
@@ -195,62 +193,61 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     metadata = {**drawn, **describe(specimen, truth, light)}
     if spheroid.outline.fixed and "n_nuclei" in drawn and not spheroid.outline.homes:
         del metadata["volume_fraction"]  # these two say how dense the tissue is
-    nuclei, gain = _expose(for_camera, light, specimen, truth.nuclei)
-    metadata |= {"gain": gain, "offset": parameters.camera.offset}
-    images = {"nucleus": nuclei}
+    channels = {"nucleus": _exposed(for_camera, specimen, "nucleus", light, truth.nuclei)}
+    metadata |= {name: channels["nucleus"].metadata[name] for name in ("gain", "offset")}
     if truth.cells is not None:
         light = expected_photons(specimen, specimen.membranes, grid, spread, watch.get("membrane"))
-        images["membrane"], _ = _expose(for_second, light, specimen, truth.cells)
-    return _sample(specimen, truth, images, steps, metadata)
+        second = _exposed(for_second, specimen, "membrane", light, truth.cells)
+        channels["membrane"] = second
+    return _sample(specimen, truth, channels, steps, metadata)
 
 
-def _expose(
-    rng: np.random.Generator, light: Image, specimen: Specimen, objects: NDArray[np.uint16]
-) -> tuple[NDArray[np.unsignedinteger], float]:
-    """Return the counts of a channel, and the counts per photon."""
-    camera, drawn = specimen.parameters.camera, specimen.drawn
-    gain = camera.gain
-    if camera.exposure > 0:
-        gain = gain_for_exposure(light, objects, camera.exposure, camera.offset, camera.bits)
-    fixed = camera.model_dump(include={"offset", "half_normal", "averaging", "bits", "lag"})
-    ranges = {name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")}
-    return Detector(gain=gain, **(fixed | ranges)).expose(rng, light), gain
+generate = generator("spheroid", Parameters, _draw, check)
+
+
+def _exposed(
+    rng: np.random.Generator,
+    specimen: Specimen,
+    channel: str,
+    light: Image,
+    objects: NDArray[np.uint16],
+) -> Volume:
+    """Return the counts of a channel."""
+    seen = specimen.parameters.seen_by(rng, specimen.drawn)
+    if (camera := seen.camera).exposure > 0:
+        gain = gain_for_exposure(light, objects, camera.exposure, camera)
+        camera = camera.model_copy(update={"gain": gain})
+        seen = seen.model_copy(update={"camera": camera})
+    return specimen.volume(camera.expose(rng, light), **seen.channel(channel, study=STUDY))
 
 
 def _sample(
     specimen: Specimen,
     truth: Truth,
-    images: Mapping[str, NDArray[np.unsignedinteger]],
+    seen: Mapping[str, Volume],
     steps: Mapping[str, Image],
     metadata: Mapping[str, Scalar],
 ) -> Sample:
     """Return all images and labels of the case."""
-    spacing, channel = specimen.parameters.image.spacing_um, specimen.parameters.output.channel
-    turn = -1 if specimen.parameters.optics.objective == "last" else 1
-
-    def _volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        seen = array if turn == 1 else copied(array[::turn])
-        return Volume(seen, spacing, "ZYX", facts)
-
-    seen = {name: _volume(image, channel=name, study=STUDY) for name, image in images.items()}
+    channel, volume = specimen.parameters.output.channel, specimen.volume
     main, name, second = truth.nuclei, "cell-labels", truth.cells
     if channel == "membrane":
         assert truth.cells is not None  # cells are simulated where their channel is shown
         main, name, second = truth.cells, "nucleus-labels", truth.nuclei
     extras = {f"{name}-image": image for name, image in seen.items() if name != channel}
     if second is not None:
-        extras[name] = _volume(second)
+        extras[name] = volume(second)
     if specimen.parameters.kinds:
-        extras["cell-kinds"] = _volume(labels.type_map(truth.nuclei, truth.kinds))
+        extras["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (stage, image) in enumerate(steps.items(), start=1):
-        extras[f"step-{number}-{stage}"] = _volume(image)
+        extras[f"step-{number}-{stage}"] = volume(image)
     if steps:
         extras[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
-            extras["visible-level"] = _volume(truth.levels)
+            extras["visible-level"] = volume(truth.levels)
     density = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
-        sockets={"microscopy-image": seen[channel], "instance-labels": _volume(main)},
+        sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},
         metadata=metadata,
         extras=extras,
         conditions=density | measured(seen[channel].array, main),

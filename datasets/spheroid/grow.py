@@ -166,7 +166,7 @@ def _in_cells(
 ) -> tuple[Outline, Populations, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
-    section, view = parameters.cells, parameters.detector.size_um
+    section, view = parameters.cells, parameters.image.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
     source = read_cells(for_source, section.source, section.source_um, "ZYX")
     cells = GivenCells.of(source, middle)

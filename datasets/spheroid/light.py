@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +11,21 @@ from numpy.typing import NDArray
 from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
+from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Psf
 from cytosuite.datasets.physics.render import Watch, render, simulation_grid
+from cytosuite.datasets.scene import MICROSCOPE
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
 from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs_of
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
-PHYSICAL = (
-    *("na", "emission_um", "excitation_um", "index_sample", "index_immersion"),
-    *("pinhole_airy", "sheet_um"),
-)
+PHYSICAL = MICROSCOPE - {"magnification"} | {"index_sample", "pinhole_airy", "sheet_um"}
 
 
 @dataclass(slots=True)
@@ -38,6 +40,11 @@ class Specimen:
     _tiles: dict[float, Image] = field(default_factory=dict)
     _uneven: Image | None = None
     _share: tuple[Grid, Image] | None = None
+
+    def volume(self, array: NDArray[Any], **facts: Scalar) -> Volume:
+        """Return an image (Z, Y, X) as it is written: where the objective says so turned over."""
+        last = self.parameters.optics.objective == "last"
+        return self.parameters.image.volume(copied(array[::-1]) if last else array, **facts)
 
     def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
         """Draw the noise of chromatin, a tile per size of clumps, and of the glow."""
@@ -132,8 +139,10 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
         return psf.measured([Path(name) for name in optics.psf_files], spacing)
     if optics.psf == "physical":
         matched = optics.index_sample == optics.index_immersion
-        depths = np.linspace(0.0, parameters.detector.size_um[0], 1 if matched else PSF_DEPTHS)
-        values = optics.model_dump(include=set(PHYSICAL))
+        depths = np.linspace(
+            0.0, parameters.image.detector.size_um[0], 1 if matched else PSF_DEPTHS
+        )
+        values = optics.model_dump(include=PHYSICAL)
         return psf.physical(optics.microscope, **values, depths_um=depths.tolist())
     lateral = drawn["psf_sigma_xy_um"]
     return psf.Gaussian(
@@ -146,7 +155,7 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
 
 def grid_for(parameters: Parameters, spread: Psf) -> Grid:
     """Return the grid of the simulation; InputError if the blur is larger than the image."""
-    detector = parameters.detector
+    detector = parameters.image.detector
     reach = spread.reach_um(detector.size_um[0])
     if any(a > b for a, b in zip(reach, detector.size_um, strict=True)):
         raise InputError(
@@ -170,7 +179,7 @@ def expected_photons(
 ) -> Image:
     """Return the photons (Z, Y, X) expected of a channel (`paint`), background included."""
     drawn, room = specimen.drawn, specimen.spheroid.outline
-    detector, optics = specimen.parameters.detector, specimen.parameters.optics
+    detector, optics = specimen.parameters.image.detector, specimen.parameters.optics
     delay, floor = optics.attenuation_delay_um, optics.attenuation_floor
     law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, floor)
     above = room.living.above_um(grid)

@@ -1,6 +1,5 @@
-"""A recipe for simulated spheroids; as a program it prints the tables of the README."""
+"""A recipe for simulated spheroids, checked value by value."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from math import exp, pi, prod
@@ -10,12 +9,11 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
-from cytosuite.bodies.grid import Grid
-from cytosuite.contract.manifest import parse
 from cytosuite.datasets.cells.parameters import Placing
-from cytosuite.datasets.ranges import Section, is_range
+from cytosuite.datasets.ranges import is_range
+from cytosuite.datasets.scene import SceneParameters
 from cytosuite.datasets.spheroid import sections
-from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Subculture
+from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.errors import InputError
 
 Drawn = dict[str, float]
@@ -28,19 +26,21 @@ LAST = (
     *("bleed_through", "cytoplasm_spread", "middle", "plane_level"),
     *("inner", "contact", "loose_um"),
 )
+ORDER = (  # of optics and camera, of a section those without a place come last
+    *("cytoplasm", "attenuation_um", "psf_sigma_z_um", "psf_sigma_xy_um", "psf_growth", "haze"),
+    *("photons", "background_photons", "read_noise", "excess", "sensor_blur"),
+)
 PER_OBJECT = {  # ranges from which every single object draws
     *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
     *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
 }
 MAX_SAMPLES = 20_000_000_000  # simulated voxels; they are streamed, but time grows with them
-# Sections that a recipe may repeat.
-SEVERAL: dict[str, type[Section]] = {"kinds": Kind, "subcultures": Subculture}
 
 
-class Parameters(Section):
+class Parameters(SceneParameters):
     """Parameters of a simulated spheroid; a pair is a range from which each case draws."""
 
-    image: sections.Image = sections.Image()
+    image: sections.TissueImage = sections.TissueImage()
     tissue: sections.Tissue = sections.Tissue()
     nucleus: sections.Nucleus = sections.Nucleus()
     kinds: tuple[Kind, ...] = ()
@@ -48,9 +48,11 @@ class Parameters(Section):
     cells: sections.Cells = sections.Cells()
     placement: Placing = Placing()
     debris: sections.Debris = sections.Debris()
-    optics: sections.Optics = sections.Optics()
-    camera: sections.Camera = sections.Camera()
-    labels: sections.Labels = sections.Labels()
+    optics: sections.TissueOptics = sections.TissueOptics()
+    camera: sections.TissueCamera = sections.TissueCamera(
+        background_photons=(0.2, 2.0), read_noise=(0.5, 2.0)
+    )
+    labels: sections.TissueLabels = sections.TissueLabels()
     output: sections.Output = sections.Output()
 
     @model_validator(mode="before")
@@ -64,12 +66,6 @@ class Parameters(Section):
             return values
         return {**values, "kinds": [{**values["nucleus"], **kind} for kind in kinds]}
 
-    @property
-    def detector(self) -> Grid:
-        """The voxels of the image, of their true size."""
-        z, y, x = self.image.spacing_um
-        return Grid(self.image.shape, (z / self.image.stretch, y, x))
-
     def all_kinds(self) -> tuple[Kind, ...]:
         """Return the kinds of cells; without any in the recipe, one called nucleus."""
         return self.kinds or (Kind(name="nucleus", **self.nucleus.model_dump()),)
@@ -82,7 +78,7 @@ class Parameters(Section):
         ranges = [
             (prefix + name, value[0], value[1])
             for prefix, part in named
-            for name, value in part
+            for name, value in sorted(part, key=lambda row: [*ORDER, row[0]].index(row[0]))
             if is_range(value)
         ]
         return sorted(ranges, key=lambda row: LAST.index(row[0]) + 1 if row[0] in LAST else 0)
@@ -93,11 +89,6 @@ class Parameters(Section):
         names += [kind.phantoms for kind in self.all_kinds() if kind.phantoms]
         names += [name for name in (self.cells.source, self.placement.learned) if name]
         return [Path(name) for name in names]
-
-
-def parameters_from(values: Mapping[str, Any]) -> Parameters:
-    """Return checked parameters of a recipe's sections; InputError names the first bad value."""
-    return parse("spheroid parameters", dict(values), Parameters)
 
 
 def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
@@ -197,7 +188,7 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
     bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
     widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
     highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
-    size, view = (2 * highest, 2 * widest, 2 * widest), parameters.detector.size_um
+    size, view = (2 * highest, 2 * widest, 2 * widest), parameters.image.detector.size_um
     if any(a > b for a, b in zip(size, view, strict=True)):
         diameter = max(kind.diameter_um[1] for kind in kinds)
         yield (
@@ -221,25 +212,3 @@ def _files(parameters: Parameters) -> Iterator[str]:
 
 def _um(values: tuple[float, ...]) -> str:
     return " x ".join(f"{value:.0f}" for value in values)
-
-
-def reference_tables() -> str:
-    """Return every section with its parameters, defaults and meanings as Markdown tables."""
-    lines = []
-    for name, field in Parameters.model_fields.items():
-        section = SEVERAL.get(name) or type(field.default)
-        title = f"[[{name}]]" if name in SEVERAL else f"[{name}]"
-        lines += [f"**`{title}`** {section.__doc__}", ""]
-        lines += ["| parameter | default | meaning |", "|---|---|---|"]
-        for key, entry in section.model_fields.items():
-            if section is not Kind or key not in Nucleus.model_fields:
-                value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
-                default = "" if entry.is_required() else f"`{value!r}`".replace("'", '"')
-                meaning = " ".join((entry.description or "").split())
-                lines.append(f"| `{key}` | {default} | {meaning} |")
-        lines.append("")
-    return "\n".join(lines[:-1])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference_tables() + "\n")

@@ -1,9 +1,11 @@
 """The sections of a recipe for a simulated spheroid, in physical units, and their types."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.datasets import scene
 from cytosuite.datasets.ranges import (
     LARGEST,
     Count,
@@ -17,7 +19,7 @@ from cytosuite.datasets.ranges import (
     Triple,
     Wide,
 )
-from cytosuite.denoising.camera import Lag
+from cytosuite.files import Scalar
 
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -25,7 +27,6 @@ Spread = Annotated[float, Field(ge=0, le=0.5)]
 Rough = Annotated[float, Field(ge=0, le=0.15)]
 Fraction = Annotated[float, Field(gt=0, le=0.55)]
 Factor = Annotated[float, Field(ge=1, le=8)]
-Index = Annotated[float, Field(ge=1.0, le=2.0)]
 Auto = Literal["auto"]
 OutlineNames = Annotated[
     tuple[Literal["ellipsoid", "shell", "blastocyst", "irregular", "fill", "file"], ...],
@@ -34,18 +35,20 @@ OutlineNames = Annotated[
 ]
 
 
-class Image(Section):
+class TissueImage(scene.Image):
     """The field of view and its voxels."""
 
-    shape: tuple[Count, Count, Count] = (48, 160, 160)
-    """voxels along z, y, x"""
-    spacing_um: Triple = (1.5, 0.5, 0.5)
-    """µm per voxel of the detector"""
     stretch: float = Field(1.0, ge=0.5, le=2)
     """how much taller things appear than they are, as where refractive indices differ: the voxel
     size along z / the true one"""
     oversampling: tuple[Factor, Factor, Factor] = (1.5, 1.5, 1.5)
     """simulated samples per voxel of the detector along z, y, x"""
+
+    @property
+    def detector(self) -> Grid:
+        """The voxels of the image, of their true size."""
+        z, y, x = self.spacing_um
+        return Grid(self.shape, (z / self.stretch, y, x))
 
 
 class Tissue(Section):
@@ -221,7 +224,7 @@ class Debris(Section):
     """relative to a nucleus"""
 
 
-class Optics(Section):
+class TissueOptics(scene.Dimming, scene.Hazy):
     """Light on its way to the camera."""
 
     cytoplasm: Range[Share] = (0.02, 0.08)
@@ -232,8 +235,6 @@ class Optics(Section):
     """size (Gaussian standard deviation) of darker and brighter parts of the glow, µm"""
     attenuation: Literal["exponential", "power", "none"] = "exponential"
     """law of dimming by the tissue above: exp(-d/l); (d/l + 1)^-6; none"""
-    attenuation_um: Range[Positive] = (40.0, 160.0)
-    """its length l, µm of tissue (drawn log-uniformly)"""
     attenuation_delay_um: Finite = 0.0
     """tissue that does not dim yet, µm"""
     attenuation_floor: Share = 0.0
@@ -243,73 +244,48 @@ class Optics(Section):
     over, masks and measured point spread functions with it"""
     psf: Literal["gaussian", "physical", "file"] = "gaussian"
     """point spread function: Gaussian; computed from the microscope; measured"""
-    psf_sigma_z_um: Range[Positive] = (0.9, 1.6)
-    """gaussian: axial standard deviation, µm"""
-    psf_sigma_xy_um: Range[Positive] = (0.25, 0.4)
-    """gaussian: lateral standard deviation, µm"""
     psf_growth: Range[NotNegative] = (0.0, 0.0)
     """gaussian: relative growth of the widths per 100 µm of depth"""
-    haze: Range[Share] = (0.05, 0.3)
-    """gaussian: share of the light that is scattered into a haze"""
-    haze_sigma_um: Triple = (6.0, 3.0, 3.0)
-    """standard deviations of the haze along z, y, x, µm"""
     psf_files: tuple[PathName, ...] = ()
     """file: stacks of a bead, the first for the top, the last for the bottom"""
     psf_um: Triple | Auto = "auto"
     """voxel size of psf_files that give none"""
     microscope: Literal["widefield", "confocal", "lightsheet"] = "confocal"
     """physical: kind"""
-    na: float = Field(1.0, gt=0, le=1.7)
-    """physical: numerical aperture"""
-    emission_um: Positive = Field(0.52, le=2)
-    """physical: emission wavelength, µm"""
-    excitation_um: Positive = Field(0.488, le=2)
-    """physical: excitation wavelength, µm"""
     pinhole_airy: NotNegative = Field(1.0, le=20)
     """confocal: diameter of the pinhole in Airy disks"""
     sheet_um: Positive = Field(2.0, le=100)
     """lightsheet: standard deviation of its thickness, µm"""
-    index_sample: Index = 1.36
+    index_sample: scene.Index = 1.36
     """physical: refractive index of the tissue"""
-    index_immersion: Index = 1.33
-    """physical: refractive index at the objective"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse an aperture that no ray passes."""
+        if self.psf == "physical" and self.na >= self.index_immersion:
+            raise ValueError(f"na must be below index_immersion = {self.index_immersion:g}")
+        return self
+
+    def facts(self) -> dict[str, Scalar]:
+        """Return what files say: of a computed point spread function all that it comes from."""
+        if self.psf == "gaussian":
+            return super().facts()
+        known = scene.MICROSCOPE if self.psf == "physical" else self.model_fields_set
+        return {"psf": self.psf, **self.model_dump(include=scene.MICROSCOPE & known)}
 
 
-class Camera(Section):
+class TissueCamera(scene.Lit):
     """From expected photons to counts."""
 
-    photons: Range[Positive] = (8.0, 80.0)
-    """photons per voxel of a median nucleus without attenuation and blur (drawn
-    log-uniformly)"""
     fading: float = Field(0.0, ge=0, le=2)
     """how nuclei get dimmer as there are more of them: photons are multiplied by (n_nuclei /
     20)^-fading"""
-    background_photons: Range[NotNegative] = (0.2, 2.0)
-    """photons per voxel everywhere: stray light, dark current"""
-    read_noise: Range[NotNegative] = (0.5, 2.0)
-    """standard deviation, photons"""
-    gain: Positive = 4.0
-    """counts per photon"""
-    offset: NotNegative = Field(100.0, le=60000)
-    """counts in the dark"""
-    excess: Range[NotNegative] = (0.0, 0.0)
-    """multiplication noise: extra variance / shot noise (EMCCD: 1)"""
-    half_normal: NotNegative = 0.0
-    """sigma of noise that only adds, counts"""
-    averaging: int = Field(1, ge=1, le=1000)
-    """acquisitions that are averaged"""
     exposure: float = Field(0.0, ge=0, le=4)
     """if not 0, the gain is chosen so that the brightest nuclei (99.99 %) reach this share of
     the full scale"""
-    bits: Literal[8, 12, 16] = 16
-    """of the detector; 8 makes uint8 images"""
-    sensor_blur: Range[NotNegative] = (0.0, 0.0)
-    """lateral Gaussian after the noise (correlated noise), voxels"""
-    lag: Lag = 0
-    """share of a voxel's electrons that is read one x pixel later (EMCCD)"""
 
 
-class Labels(Section):
+class TissueLabels(scene.Labels):
     """The true labels."""
 
     style: Literal["shape", "widened", "visible"] = "shape"
@@ -328,8 +304,6 @@ class Labels(Section):
     what both would take"""
     visibility: NotNegative = 0.0
     """a nucleus fainter than this many times the noise loses its label"""
-    min_voxels: int = Field(20, ge=1)
-    """smaller nuclei in the image are not labelled"""
 
 
 class Output(Section):

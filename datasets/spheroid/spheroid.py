@@ -54,7 +54,7 @@ def outline(
     diameter_um: float,
 ) -> Outline:
     """Return the tissue of a volume, in µm³, in the middle of the image."""
-    section, view = parameters.tissue, parameters.detector.size_um
+    section, view = parameters.tissue, parameters.image.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
     kind = section.outline[int(rng.integers(len(section.outline)))]
     if kind == "fill":

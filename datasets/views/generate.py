@@ -1,17 +1,15 @@
 """Simulate a pair of light-sheet views and the volume that is fused from them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Grid, Image
-from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import VIEW
-from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.scene import generator
 from cytosuite.datasets.views.light import draw_shadows, view
 from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
@@ -25,12 +23,11 @@ FINE_UM = (1.0, 0.4, 0.4)  # largest step of the simulation along z, y, x
 MARGIN = 2.0  # standard deviations of the point spread function around the image
 
 
-def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return two opposite views and their fusion, uint16 (Z, Y, X); a seed gives the same bytes."""
-    if not isinstance(parameters, Parameters):
-        parameters = parse("views parameters", dict(parameters), Parameters)
-    for_values, for_specimen, for_shadows, *for_cameras = rng.spawn(5)
+def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+    """Return two opposite views and their fusion, uint16 (Z, Y, X)."""
+    for_values, for_specimen, for_shadows, *for_cameras, for_optics = rng.spawn(6)
     drawn = draw_values(for_values, parameters, _number(rng))
+    parameters = parameters.seen_by(for_optics, drawn.model_dump())
     detector = STUDIES[drawn.study].grid(parameters.scale)
     grid = finer(detector, parameters)
     specimen = body(for_specimen, parameters, drawn, detector, grid)
@@ -39,14 +36,13 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         view(specimen, shadows, parameters, drawn, (detector, grid), far)
         for far in (drawn.far, tuple(not end for end in drawn.far))
     ]
-    camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
-    bright, dark = np.float32(drawn.photons), np.float32(parameters.background_photons)
+    camera = parameters.camera
     counts = [
-        camera.expose(stream, seen.photons * bright + dark)
+        camera.expose(stream, camera.brighten(seen.photons))
         for stream, seen in zip(for_cameras, views, strict=True)
     ]
     images = [*counts, fused(counts, [seen.passed for seen in views], parameters.preference)]
-    words = {"channel": drawn.content, "study": drawn.study, "unit": "um"}
+    words = parameters.channel(drawn.content, study=drawn.study, unit="um")
     left = float(views[0].passed.mean())
     return Sample(
         sockets={
@@ -62,11 +58,14 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     )
 
 
+generate = generator("views", Parameters, _draw)
+
+
 def finer(detector: Grid, parameters: Parameters) -> Grid:
     """Return the grid of the simulation: steps of at most `FINE_UM`, a margin around the image."""
     steps = zip(detector.spacing, FINE_UM, strict=True)
     factors = [float(np.ceil(step / most - 1e-9)) for step, most in steps]
-    reach = [MARGIN * sigma for sigma in parameters.psf_sigma_um]
+    reach = [MARGIN * sigma for sigma in parameters.optics.sigma_um]
     return simulation_grid(detector, factors, reach)
 
 

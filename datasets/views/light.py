@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Image
-from cytosuite.datasets.physics.camera import area_average
+from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian
-from cytosuite.datasets.physics.render import render
+from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.datasets.views.specimen import Body
 
@@ -64,20 +64,12 @@ def view(
     dye = body.dye * left
     height = detector.size_um[0]
     spread = Gaussian(
-        parameters.psf_sigma_um,
+        parameters.optics.sigma_um,
         haze=drawn.haze,
-        haze_sigma_um=parameters.haze_sigma_um,
+        haze_sigma_um=parameters.optics.haze_sigma_um,
         growth=drawn.growth * 100 / height,
     )
-    turned = dye[turn]
-    start = grid.first[0]
-
-    def paint(slab: Grid) -> Image:
-        """Return the light of the planes of a slab."""
-        first = slab.first[0] - start
-        return turned[first : first + slab.shape[0]].copy()
-
-    photons = render(paint, paint, grid, detector, spread, Attenuation("none"))
+    photons = render_whole(dye[turn], grid, detector, spread)
     offset = tuple(a - b for a, b in zip(detector.origin, grid.origin, strict=True))
     seen = area_average(left, grid.spacing, detector.shape, detector.spacing, offset)
     return View(np.ascontiguousarray(photons[turn]), seen)

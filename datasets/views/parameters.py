@@ -10,7 +10,8 @@ from pydantic import Field
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
-from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section, Share
+from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
+from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
 
@@ -20,7 +21,6 @@ DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
 Scale = Annotated[float, Field(ge=0.05, le=0.5)]
 CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room for several
-Triple = tuple[NotNegative, NotNegative, NotNegative]
 RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
 
 
@@ -54,8 +54,20 @@ STUDIES: Mapping[int, Study] = MappingProxyType(
 Number = Annotated[int, Field(ge=min(STUDIES), le=max(STUDIES))]
 
 
-class Parameters(Section):
+class SheetOptics(Hazy):
+    """Light on its way to the camera."""
+
+    growth: Range[NotNegative] = (0.8, 2.5)
+    """relative increase of the widths on the way through the height of the image"""
+
+
+class Parameters(SceneParameters):
     """Parameters of a pair of views; a pair of numbers is a range from which each case draws."""
+
+    optics: SheetOptics = SheetOptics(
+        psf_sigma_z_um=1.2, psf_sigma_xy_um=0.3, haze_sigma_um=(5.0, 4.0, 4.0)
+    )
+    camera: Lit = Lit(photons=(30.0, 200.0), background_photons=2.0, read_noise=1.6, gain=8.0)
 
     studies: Annotated[tuple[Number, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     """acquisition studies, which cases take in turn"""
@@ -72,14 +84,6 @@ class Parameters(Section):
     """thickness of a membrane with the cells on both sides of it"""
     extent: Range[Positive] = (0.85, 1.3)
     """size of the specimen relative to the image; above 1 it is cut"""
-    psf_sigma_um: Triple = (1.2, 0.3, 0.3)
-    """standard deviations of the Gaussian point spread function along z, y, x at the surface"""
-    growth: Range[NotNegative] = (0.8, 2.5)
-    """relative increase of these widths on the way through the height of the image"""
-    haze: Range[Share] = (0.05, 0.3)
-    """share of the light that tissue scatters into a wide haze"""
-    haze_sigma_um: Triple = (5.0, 4.0, 4.0)
-    """standard deviations of the haze along z, y, x"""
     shadows: Range[NotNegative] = (0.0, 6.0)
     """absorbing spots, rounded down: each throws a stripe of shadow away from the light"""
     shadow_depth: Range[Share] = (0.15, 0.6)
@@ -88,16 +92,6 @@ class Parameters(Section):
     """standard deviation of a stripe across its direction"""
     glow: Share = 0.05
     """dye of the tissue between nuclei or membranes"""
-    photons: Range[Positive] = (30.0, 200.0)
-    """photons per voxel of a bright structure, without loss and blur (drawn log-uniformly)"""
-    background_photons: NotNegative = 2.0
-    """photons per voxel everywhere"""
-    read_noise: NotNegative = 1.6
-    """standard deviation of the camera, photons"""
-    gain: Positive = 8.0
-    """counts per photon"""
-    offset: NotNegative = 100.0
-    """counts in the dark"""
     preference: NotNegative = 1.0
     """power of a view's light to which it counts in the fused volume: 0 is the mean, the larger the
     more only the better view counts"""
@@ -125,15 +119,15 @@ def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -
     strata = [(s, c) for c in parameters.contents for s in parameters.studies]
     study, content = strata[number % len(strata)]
     light = STUDIES[study]
-    low, high = np.log(parameters.photons)
-    values = {name: float(rng.uniform(*getattr(parameters, name))) for name in RANGES}
+    ranges = dict([*parameters, *parameters.optics])
+    values = {name: float(rng.uniform(*ranges[name])) for name in RANGES}
     shortest = min(light.grid(parameters.scale).size_um) * values["extent"]
     values["cell_um"] = min(values["cell_um"], CROWD * shortest)
     return Acquisition(
         study=study,
         content=content,
         shadows=int(rng.uniform(*parameters.shadows)),
-        photons=float(np.exp(rng.uniform(low, high))),
+        photons=log_uniform(rng, parameters.camera.photons),
         detection=float(rng.uniform(*light.detection)),
         illumination={
             axis: float(rng.uniform(*share)) for axis, share in light.illumination.items()

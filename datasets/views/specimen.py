@@ -12,7 +12,8 @@ from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.datasets.physics.tissue import irregular
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen
-from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters as Spheroid
+from cytosuite.datasets.spheroid.parameters import draw_values
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.volume import Volume
 
@@ -44,7 +45,7 @@ def nuclei(
     """Return a spheroid of nuclei, see `cytosuite.datasets.spheroid`."""
     height, *sides = (length * drawn.extent for length in detector.size_um)
     wide = float(np.mean(sides))
-    recipe = parameters_from(
+    recipe = Spheroid.model_validate(
         {
             "image": {"shape": detector.shape, "spacing_um": detector.spacing},
             "tissue": {

@@ -10,6 +10,7 @@ import cytosuite.datasets
 from cytosuite.datasets.phantoms.build import draw_to
 from cytosuite.datasets.ranges import Section
 from cytosuite.datasets.recipes import simulated
+from cytosuite.datasets.reference import shared, tables
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -38,7 +39,7 @@ def _keys(value, name=""):
 @pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views", "cells"])
 def test_every_parameter_is_shown_by_a_recipe(name):
     shown = set[str]()
-    for text in _examples(name):
+    for text in (*_examples(name), *_examples(".")):  # those of all datasets
         shown |= _keys(tomllib.loads(text).get("parameters", {}))
     wanted = set[str]()
     for key, field in import_module(
@@ -52,6 +53,14 @@ def test_every_parameter_is_shown_by_a_recipe(name):
         key.split(".")[0] for key in shown if key.startswith(("kinds.", "subcultures.", "spots."))
     }
     assert wanted - known - {"shapes"} == set()  # a file of learned shapes: README of nuclei
+
+
+@pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views"])
+def test_the_readme_has_the_tables_of_its_parameters(name):
+    text = (HOME / name / "README.md").read_text(encoding="utf-8")
+    form = import_module(f"cytosuite.datasets.{name}.parameters").Parameters
+    assert tables(form) in text
+    assert shared() in (HOME / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.physics import camera
+from cytosuite.datasets import camera
 from cytosuite.volume import Volume
 
 SPACING = (1.0, 1.0, 1.0)
@@ -30,7 +30,7 @@ def simulate(parameters, seed):
     light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
     light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
     own = {"lag": wanted.get("lag", 0.0), "gain": wanted["gain"], "offset": wanted["offset"]}
-    counts = camera.Detector(**own).expose(rng, light)
+    counts = camera.Camera(**own).expose(rng, light)
     return Volume(counts, SPACING), labels
 
 

@@ -7,7 +7,7 @@ from cytosuite.datasets.calibration.fit import KNOBS, draw, fit, moments, neares
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS, measure
 from cytosuite.datasets.calibration.start import Start
 from cytosuite.datasets.ranges import is_range
-from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.errors import InputError
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def test_knobs_turn_parameters_that_exist_and_follow_statistics_that_exist(knob)
     for value in (knob.low, knob.high):
         if knob.parameter == "tissue.n_nuclei":
             value = int(value)
-        checked = parameters_from({section: {name: value}})
+        checked = Parameters.model_validate({section: {name: value}})
         assert is_range(getattr(getattr(checked, section), name)) or not knob.ranged
 
 

@@ -51,7 +51,7 @@ def test_known_parameters_are_recovered(learned):
     assert found["radius_um"][8] / found["radius_um"][2] == pytest.approx(5.6 / 4.4, rel=0.15)
     assert found["case_spread"] < 0.1
     assert found["turn_deg"] == pytest.approx(30, abs=8)
-    area = (128 + 2 * found["margin_um"]) ** 2
+    area = (128 + 2 * found["image"]["margin_um"]) ** 2
     assert np.mean(found["n_nuclei"]) / area == pytest.approx(25 / 144**2, rel=0.2)
 
 

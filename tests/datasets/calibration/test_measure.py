@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cytosuite.datasets import camera
 from cytosuite.datasets.calibration.measure import measure, noise_of
-from cytosuite.datasets.physics import camera
 from cytosuite.denoising.transfer import level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -23,7 +23,7 @@ def scene(background=0.3, bright=40):
 
 
 def seen(rng, light, **settings):
-    return noise_of(Volume(camera.Detector(**settings).expose(rng, light), (1, 1, 1)))
+    return noise_of(Volume(camera.Camera(**settings).expose(rng, light), (1, 1, 1)))
 
 
 def test_gain_and_offset_of_a_quiet_camera(rng):

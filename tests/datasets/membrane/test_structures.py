@@ -29,8 +29,8 @@ def test_a_meristem_is_a_dome_with_its_top_at_the_first_plane():
     area = anatomy.inside.sum(axis=(1, 2))
     assert (np.diff(area.astype(int)) >= 0).all()
     assert area[0] == 0
-    z, y, x = (0.9 * size for size in parameters.grid.size_um)
-    volume = anatomy.inside.sum() * np.prod(parameters.spacing_um)
+    z, y, x = (0.9 * size for size in parameters.image.detector.size_um)
+    volume = anatomy.inside.sum() * np.prod(parameters.image.spacing_um)
     assert volume == pytest.approx(2 / 3 * np.pi * z * y / 2 * x / 2, rel=0.02)
 
 
@@ -56,7 +56,7 @@ def test_cells_of_a_meristem_grow_from_layer_to_layer(maker):
 
 def test_a_shell_thins_towards_the_ends_of_x_and_has_yolk_inside():
     anatomy, parameters = _build("shell", shape=(80, 160, 320), thickness_um=10.0, thinning=0.5)
-    z, y, x = (size // 2 for size in parameters.shape)
+    z, y, x = (size // 2 for size in parameters.image.shape)
     equator = anatomy.inside[z, :, x]
     assert equator.sum() * 0.5 == pytest.approx(20, abs=1)
     along = anatomy.inside[z, y]

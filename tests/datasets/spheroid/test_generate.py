@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.bodies import grid
-from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 from cytosuite.denoising.camera import lag_of
 from cytosuite.volume import large
 
@@ -41,7 +41,8 @@ def test_photons_fade_with_the_number_of_nuclei():
     for values in (few, many):
         values["camera"] = {"photons": 40.0, "fading": 0.5}
     drawn = [
-        draw_values(np.random.default_rng(0), parameters_from(v))["photons"] for v in (few, many)
+        draw_values(np.random.default_rng(0), Parameters.model_validate(v))["photons"]
+        for v in (few, many)
     ]
     assert drawn == pytest.approx([80, 20])
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.spheroid.migration import EXPECTED, migrate
-from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -167,7 +167,7 @@ def test_nothing_is_left_out_in_silence(translated):
 def test_each_missing_key_is_named_and_leaves_a_recipe(translated, key):
     made = translated({name: value for name, value in FIRST.items() if name != key})
     assert any(line.startswith(f"{key}: not in the file") for line in made.notes)
-    parameters_from(made.recipe["parameters"])
+    Parameters.model_validate(made.recipe["parameters"])
 
 
 def test_cells_are_grown_instead_of_given(translated):

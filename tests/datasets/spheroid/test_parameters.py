@@ -1,29 +1,22 @@
 import re
-from pathlib import Path
 
 import pytest
 
-from cytosuite.datasets.spheroid import generate as spheroid
-from cytosuite.datasets.spheroid.parameters import check, parameters_from, reference_tables
+from cytosuite.contract.manifest import parse
+from cytosuite.datasets.spheroid.parameters import Parameters, check
 from cytosuite.errors import InputError
-
-FOLDER = Path(spheroid.__file__).parent
-
-
-def test_readme_lists_the_parameters():
-    assert reference_tables() in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_kinds_inherit_what_they_do_not_say():
     nucleus = {"diameter_um": 7.0, "nucleoli": 1}
     kinds = [{"name": "a"}, {"name": "b", "nucleoli": 0}]
-    a, b = parameters_from({"nucleus": nucleus, "kinds": kinds}).all_kinds()
+    a, b = Parameters.model_validate({"nucleus": nucleus, "kinds": kinds}).all_kinds()
     assert (a.diameter_um, a.nucleoli) == ((7.0, 7.0), 1)
     assert (b.diameter_um, b.nucleoli) == ((7.0, 7.0), 0)
 
 
 def test_ranges_of_several_kinds_carry_their_names():
-    found = parameters_from({"kinds": [{"name": "a"}, {"name": "b"}]}).ranges()
+    found = Parameters.model_validate({"kinds": [{"name": "a"}, {"name": "b"}]}).ranges()
     names = [name for name, _, _ in found]
     assert {"a_diameter_um", "b_diameter_um", "photons"} <= set(names)
     assert len(names) == len(set(names))
@@ -38,6 +31,10 @@ def test_ranges_of_several_kinds_carry_their_names():
             "camera.photons: must be one number or a range [low, high] with low <= high, found [80",
         ),
         ({"camera": {"read_noise": [-1, 1]}}, "camera.read_noise.0: input should be greater than"),
+        (
+            {"optics": {"psf": "physical", "na": 1.4}},
+            "optics: na must be below index_immersion = 1.33, found",
+        ),
         ({"optics": {"attenuation": "f7"}}, "optics.attenuation: input should be 'exponential'"),
         (
             {"tissue": {"n_nuclei": 200}},
@@ -66,4 +63,4 @@ def test_ranges_of_several_kinds_carry_their_names():
 )
 def test_mistakes_of_a_recipe_are_one_line(values, message):
     with pytest.raises(InputError, match=f"^spheroid parameters: {re.escape(message)}"):
-        check(parameters_from(values))
+        check(parse("spheroid parameters", values, Parameters))

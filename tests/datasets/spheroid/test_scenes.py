@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from cytosuite.datasets.spheroid.grow import grow
-from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
+from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 from cytosuite.errors import InputError
 
 WIDE = {"image": {"shape": (32, 128, 128), "spacing_um": (2.0, 0.5, 0.5)}}
@@ -68,7 +68,7 @@ def test_nuclei_too_faint_to_see_lose_their_labels(simulation):
 
 def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(simulation):
     changes = {"tissue": {"n_nuclei": 8, "volume_fraction": (0.2, 0.55)}}
-    parameters = parameters_from(simulation.small(changes))
+    parameters = Parameters.model_validate(simulation.small(changes))
     rng = np.random.default_rng(0)
     drawn = draw_values(rng, parameters) | {"volume_fraction": 0.55}
     assert 0.2 < grow(rng, parameters, drawn).volume_fraction < 0.5
@@ -121,7 +121,7 @@ CROWD = {"tissue": {"contact": 0.06, "max_overlap": 0.1, "may_be_cut": True}}
 
 
 def _grown(simulation, *changes, seed=0):
-    parameters = parameters_from(simulation.small(EMBRYO, *changes))
+    parameters = Parameters.model_validate(simulation.small(EMBRYO, *changes))
     rng = np.random.default_rng(seed)
     return grow(rng, parameters, draw_values(rng, parameters))
 

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.physics import camera
+from cytosuite.datasets import camera
+from cytosuite.datasets.physics.grid import area_average
 from cytosuite.errors import InputError
 
 LEVELS = np.array([4.0, 15.0, 60.0, 200.0])
 
 
 def expose(rng, photons, **settings):
-    return camera.Detector(**settings).expose(rng, photons)
+    return camera.Camera(**{"gain": 1.0} | settings).expose(rng, photons)
 
 
 @pytest.fixture
@@ -19,13 +20,13 @@ def rng():
 def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     image = rng.random((4, 6, 6), dtype=np.float32)
     expected = image.reshape(2, 2, 2, 3, 3, 2).mean(axis=(1, 3, 5))
-    averaged = camera.area_average(image, (1, 1, 1), (2, 2, 3), (2, 3, 2))
+    averaged = area_average(image, (1, 1, 1), (2, 2, 3), (2, 3, 2))
     assert averaged == pytest.approx(expected, rel=1e-5)
 
 
 def test_average_sees_darkness_outside():
     ones = np.ones((4, 4, 4), np.float32)
-    averaged = camera.area_average(ones, (1, 1, 1), (2, 2, 2), (4, 4, 4), (0, 0, 2))
+    averaged = area_average(ones, (1, 1, 1), (2, 2, 2), (4, 4, 4), (0, 0, 2))
     assert averaged[0, 0].tolist() == [0.5, 0.0]
 
 
@@ -105,22 +106,8 @@ def test_exposure_brings_the_brightest_labelled_light_to_its_share_of_the_scale(
     labels = np.zeros(light.shape, np.uint16)
     labels[:5] = 3
     light[5:] *= 10  # unlabelled debris does not count
-    gain = camera.gain_for_exposure(light, labels, 0.8, 15, 8)
+    gain = camera.gain_for_exposure(light, labels, 0.8, camera.Camera(offset=15, bits=8))
     assert gain * np.quantile(light[:5], 0.9999) + 15 == pytest.approx(0.8 * 255)
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"gain": 0}, "gain must be a positive number, found 0"),
-        ({"averaging": 1.5}, "averaging must be a whole number from 1 on, found 1.5"),
-        ({"read_noise": -1}, "read_noise must be a number from 0 on, found -1"),
-        ({"bits": 10}, "bits must be 8, 12 or 16, found 10"),
-    ],
-)
-def test_impossible_detectors_are_refused_in_one_line(rng, settings, text):
-    with pytest.raises(InputError, match=text):
-        expose(rng, flat(1, (1, 2, 2)), **settings)
 
 
 @pytest.mark.parametrize("light", [-1.0, np.nan, np.inf])
@@ -129,8 +116,8 @@ def test_impossible_light_is_refused(rng, light):
         expose(rng, flat(light, (1, 2, 2)))
 
 
-@pytest.mark.parametrize(("exposure", "offset"), [(0, 0), (-0.5, 0), (0.3, 100)])
+@pytest.mark.parametrize(("exposure", "offset"), [(0, 0), (0.3, 100)])
 def test_exposures_outside_the_scale_are_refused(exposure, offset):
     light = np.ones((1, 2, 2), np.float32)
     with pytest.raises(InputError, match="share of full scale"):
-        camera.gain_for_exposure(light, light, exposure, offset, 8)
+        camera.gain_for_exposure(light, light, exposure, camera.Camera(offset=offset, bits=8))
