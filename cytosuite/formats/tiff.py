@@ -31,6 +31,7 @@ from cytosuite.formats.tiffmetadata import (
     description,
     kind,
     origin,
+    stated_microscope,
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
@@ -236,6 +237,8 @@ def _describe(
     if ours:
         entries, stated = _reconciled(ours, stated)
     entries = {key: value for key, value in entries.items() if key.lower() not in GEOMETRY}
+    if "C" not in axes:
+        entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
     spacing = _spacing(axes, stated, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))

@@ -10,6 +10,7 @@ import tifffile
 
 from cytosuite.errors import plain
 from cytosuite.files import Scalar, parse_json
+from cytosuite.formats.instrument import elements, microscope
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
 INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
@@ -165,8 +166,8 @@ def _positive(value: object) -> float | None:
 def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
-    notes = _elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
-    comments = [comment for note in notes for comment in _elements(note, "CommentAnnotation")]
+    notes = elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
+    comments = [comment for note in notes for comment in elements(note, "CommentAnnotation")]
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
     first, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
     warnings = [reason for _, reason in (first, *infos) if reason]
@@ -177,28 +178,26 @@ def _ome_image(file: tifffile.TiffFile, scene: int) -> dict[str, Any]:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
     if not file.is_ome:
         return {}
-    images = _elements(_ome(file), "Image")
-    pixels = _elements(images[scene], "Pixels") if scene < len(images) else []
+    images = elements(_ome(file), "Image")
+    pixels = elements(images[scene], "Pixels") if scene < len(images) else []
     return pixels[0] if pixels else {}
 
 
 def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
     """Return the names of an image's channels in OME-XML; programs number those without one."""
-    channels = _elements(_ome_image(file, scene), "Channel")
+    channels = elements(_ome_image(file, scene), "Channel")
     names = [plain(str(channel.get("Name", "")), KEY_LETTERS) for channel in channels]
     return ["" if UNNAMED.fullmatch(name) else name for name in names]
+
+
+def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> dict[str, Scalar]:
+    """Return what the OME-XML of a file says of a channel's microscope, see `microscope`."""
+    return microscope(_ome(file), scene, channel) if file.is_ome else {}
 
 
 def _ome(file: tifffile.TiffFile) -> dict[str, Any]:
     root = tifffile.xml2dict(file.ome_metadata or "").get("OME")
     return root if isinstance(root, dict) else {}
-
-
-def _elements(parent: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the elements of a name below another one; those without any content are empty."""
-    elements = parent.get(name, [])
-    listed = elements if isinstance(elements, list) else [elements]
-    return [element if isinstance(element, dict) else {} for element in listed]
 
 
 def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[str, Any], str]:

@@ -1,7 +1,9 @@
 """TIFF files in which others find the voxel size: ImageJ, else OME; our metadata as JSON."""
 
 import json
+import struct
 import zlib
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -9,16 +11,17 @@ from uuid import NAMESPACE_OID, uuid5
 import tifffile
 
 from cytosuite.errors import InputError
+from cytosuite.formats.instrument import NAMESPACE, ome_xml
 from cytosuite.volume import SPATIAL, Volume, scalars
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import planes_of
 
-NAMESPACE = "cytosuite"
 PLATFORM = ("channel", "study")  # keys that containers look for in ImageJ's text
 IMAGEJ_TYPES = "BHhf"
 IMAGEJ_BYTES = 2**32 - 2**25  # of the whole file; the rest is room for its directories
 BIG = 2**31  # bytes of pixels from which offsets have 64 bits
 HELD = (1e-5, 1e9)  # µm of a pixel: its inverse is a fraction of two numbers of 32 bits
+DESCRIPTION, ASCII = 270, 2  # a tag of TIFF and its type
 OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
 
 
@@ -41,6 +44,7 @@ def write(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> 
         options |= {"shape": array.shape, "dtype": array.dtype}
     if compress:
         options |= {"compression": "zlib", "compressionargs": {"level": 1}}  # most of the gain
+    before = options.pop("before", b"")
     tifffile.imwrite(
         path,
         planes_of(array) if is_mapped(array) else array,
@@ -49,6 +53,29 @@ def write(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> 
         resolutionunit="CENTIMETER",
         **options,
     )
+    if before:
+        _describe_first(path, before)
+
+
+def _describe_first(path: Path, text: bytes) -> None:
+    """Add a description before the one of a TIFF with 32-bit offsets, by a directory at its end.
+
+    Readers of OME look at the first description alone, those of ImageJ's text at all.
+    """
+    with path.open("r+b") as file:
+        order = "<" if file.read(2) == b"II" else ">"
+        file.seek(4)
+        file.seek(*struct.unpack(f"{order}I", file.read(4)))
+        (count,) = struct.unpack(f"{order}H", file.read(2))
+        tags, following = [file.read(12) for _ in range(count)], file.read(4)
+        place = file.seek(0, SEEK_END)
+        file.write(text + bytes(2 - (place + len(text)) % 2))
+        start = file.tell()
+        tags.insert(0, struct.pack(f"{order}HHII", DESCRIPTION, ASCII, len(text) + 1, place))
+        tags.sort(key=lambda tag: struct.unpack(f"{order}H", tag[:2]))
+        file.write(struct.pack(f"{order}H", len(tags)) + b"".join(tags) + following)
+        file.seek(4)
+        file.write(struct.pack(f"{order}I", start))
 
 
 def _flavour(volume: Volume) -> dict[str, Any]:
@@ -67,30 +94,34 @@ def _flavour(volume: Volume) -> dict[str, Any]:
         "unit": "um",
     }
     text = json.dumps({**ours, "shape": shape})
+    physical: dict[str, Any] = {}
+    if not volume.spacing_is_assumed:
+        steps = zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True)
+        for axis, size in steps:
+            physical |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+
+    def name() -> str:
+        """Return a name of its own for each file, as OME wants; of the content: bytes repeat."""
+        checksum = 0
+        for plane in planes_of(array):  # the array may be as large as the memory
+            checksum = zlib.crc32(plane.data, checksum)
+        return str(uuid5(NAMESPACE_OID, f"{text} {checksum}"))
+
     if imagej:
         words = {key: ours[key] for key in PLATFORM if str(ours.get(key, "")).isalnum()}
         sizes = zip(axes.replace("C", ""), volume.spacing, strict=True)
         words |= {f"PhysicalSize{axis}": f"{size / 1e4:.12g}" for axis, size in sizes}
         words |= {"unit": "cm"} | ({"spacing": words["PhysicalSizeZ"]} if "Z" in axes else {})
         words |= {"mode": "composite"} if channels else {}
-        return {"imagej": True, "metadata": {"axes": axes, "Info": text, **words}}
+        xml = ome_xml(ours, array.dtype.name, shape, axes, name, **physical)
+        return {"imagej": True, "before": xml, "metadata": {"axes": axes, "Info": text, **words}}
     if array.dtype.name not in OME_TYPES:
         return _json(volume)
-    physical: dict[str, Any] = {}
-    if not volume.spacing_is_assumed:
-        for axis, size in zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True):
-            physical |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    comment = {"Namespace": NAMESPACE, "Value": text}
-    # OME wants a name of its own for each file; drawn from the content, so that bytes repeat.
-    checksum = 0
-    for plane in planes_of(array):  # the array may be as large as the memory
-        checksum = zlib.crc32(plane.data, checksum)
-    identifier = str(uuid5(NAMESPACE_OID, f"{text} {checksum}"))
-    return {
-        "ome": True,
-        "bigtiff": array.nbytes > BIG,
-        "metadata": {"axes": axes, "UUID": identifier, "CommentAnnotation": comment, **physical},
-    }
+    physical["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
+    options: dict[str, Any] = {"bigtiff": array.nbytes > BIG}
+    if xml := ome_xml(ours, array.dtype.name, shape, axes, name, **physical):
+        return options | {"description": xml, "metadata": None}
+    return options | {"ome": True, "metadata": {"axes": axes, "UUID": name(), **physical}}
 
 
 def _json(volume: Volume) -> dict[str, Any]:
