@@ -24,7 +24,7 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.scene import generator
+from cytosuite.datasets.scene import generator, stacked
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
 
@@ -210,9 +210,7 @@ def _sample(
         extras["nucleus-labels"] = objects["nuclei"]
     else:
         extras["cell-labels"] = objects["cells"]
-    stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
-    study = {key: fact for key, fact in main.metadata.items() if key != "channel"}
-    extras["channels"] = Volume(stack, main.spacing, f"C{main.axes}", study)
+    extras["channels"] = stacked([image for name, image in seen.items() if name != "sum"])
     if len(parameters.cells.kinds) > 1:
         kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
         extras["cell-kinds"] = volume(kinds)

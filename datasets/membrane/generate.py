@@ -17,7 +17,7 @@ from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.scene import generator
+from cytosuite.datasets.scene import generator, stacked
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
@@ -53,10 +53,7 @@ def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
     if parameters.both:
         for name, kind in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
             if name in sockets:
-                first, second = sockets[name], annotation[f"nucleus-{kind}"]
-                stack = np.stack([first.array, second.array])
-                study = {key: fact for key, fact in first.metadata.items() if key != "channel"}
-                sockets[name] = Volume(stack, labels.spacing, "CZYX", study)
+                sockets[name] = stacked([sockets[name], annotation[f"nucleus-{kind}"]])
     return Sample(
         sockets=sockets,
         metadata=drawn._asdict() | facts,

@@ -268,7 +268,7 @@ def physical(
     *,
     na: float,
     emission_um: float,
-    excitation_um: float | None = None,
+    excitation_um: float = 0.488,
     index_sample: float = 1.33,
     index_immersion: float = 1.33,
     depths_um: Sequence[float] = (0.0,),
@@ -276,7 +276,6 @@ def physical(
     sheet_um: float = 2.0,
 ) -> Sampled:
     """Return PSFs by depth; confocal: times excitation, lightsheet: times a sheet."""
-    excitation_um = emission_um if excitation_um is None else excitation_um
     objective = Objective(na, index_sample, index_immersion)
     depths = tuple(map(float, depths_um))
     depths = depths[:1] if index_sample == index_immersion else depths

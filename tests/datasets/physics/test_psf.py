@@ -134,7 +134,13 @@ def test_aberrated_light_in_several_lobes_along_z_is_one_bead():
 
 
 def _image(microscope, **changes):
-    optics = {"na": 0.6, "emission_um": GREEN, "index_sample": 1.33, "index_immersion": 1.33}
+    optics = {
+        "na": 0.6,
+        "emission_um": GREEN,
+        "excitation_um": GREEN,
+        "index_sample": 1.33,
+        "index_immersion": 1.33,
+    }
     return physical(microscope, **optics | changes).kernels[-1]
 
 
