@@ -62,7 +62,7 @@ Finder = Callable[["Scene"], Doubles]
 SIDE, PIXEL_UM, PSF_UM, REPEATS = 1024, 0.11, 0.13, 5
 CAMERA = Camera(gain=2.0, offset=100.0, read_noise=1.6)
 BACKGROUND = 8.0  # photons per pixel
-DARK = BACKGROUND + CAMERA.read_noise**2 + 1 / (12 * CAMERA.gain**2)  # variance, photons²
+DARK = BACKGROUND + CAMERA.read_noise[0] ** 2 + 1 / (12 * CAMERA.gain**2)  # variance, photons²
 SIGMA = PSF_UM / PIXEL_UM  # px
 AREA = 2 * np.pi * np.log(2) * SIGMA**2  # px, of the disc as wide as the psf at half its height
 PITCH, JITTER = 20, 5.0  # px: lone spots are 10 px apart at least
