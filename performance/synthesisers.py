@@ -41,7 +41,7 @@ from cytosuite.formats import write
 from cytosuite.metrics import f1, seg
 from cytosuite.metrics.labels.overlap import concatenate, overlap
 from cytosuite.metrics.labels.prepare import without_small
-from cytosuite.training.images import facts_of_set
+from cytosuite.training.heldout import facts_of_sets
 from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.publish import ALGORITHMS
@@ -138,7 +138,7 @@ def makers(cards: Sequence[str], learn: Sequence[Pair]) -> dict[str, Make]:
 def realism(domain: Domain, real: Sequence[Volume], made: Sequence[Volume]) -> dict[str, float]:
     """Return the distances between two sets of images."""
     metrics = [metric_named(name) for name in domain.metrics]
-    return score(metrics, [facts_of_set(real, made)])
+    return score(metrics, facts_of_sets(real, made))
 
 
 def floor(domain: Domain, real: Sequence[Volume]) -> dict[str, float]:

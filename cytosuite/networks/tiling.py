@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,17 @@ def check_tile(tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]
 def are_multiples(shape: Sequence[int], multiple: Sequence[int]) -> bool:
     """Return whether all sides of a shape are multiples of given numbers."""
     return not any(side % step for side, step in zip(shape, multiple, strict=True))
+
+
+def check_crop(name: str, shape: Sequence[int], network: Any) -> None:  # noqa: ANN401
+    """Refuse (ValueError) sides z, y, x of crops by the arguments of a network."""
+    if not are_multiples(shape, network.multiple):
+        raise ValueError(
+            f"{name} must be multiples of {list(network.multiple)} for this network, found "
+            f"{list(shape)}"
+        )
+    if getattr(network, "dimensions", 3) == 2 and shape[0] != 1:
+        raise ValueError(f"{name} must begin with 1 for a network of planes, found {list(shape)}")
 
 
 def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) -> None:

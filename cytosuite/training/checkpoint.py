@@ -85,8 +85,9 @@ def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], No
     for name, module in state.modules.items():
         module.load_state_dict(stored["modules"][name])
     try:
-        for name, optimiser in state.optimisers.items():
-            optimiser.load_state_dict(stored["optimisers"][name])
+        parts = stored["optimisers"].values()  # earlier versions gave them other names
+        for optimiser, part in zip(state.optimisers.values(), parts, strict=True):
+            optimiser.load_state_dict(part)
     except ValueError:
         raise InputError(
             f"{path}: this checkpoint was made by a version with other groups of weights in its "

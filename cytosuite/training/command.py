@@ -28,7 +28,7 @@ from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Training
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.settings import Settings, TrainingSettings
+from cytosuite.training.settings import Settings, TrainingSettings, altered
 
 LOOK_S = 1.0  # between two looks at the parent
 FINETUNE = "finetune.toml"  # settings of a training from a parent
@@ -51,7 +51,7 @@ def training_of(algorithm: str) -> Training[Any, Any]:
 def by_role(
     words: Sequence[str],
     roles: Sequence[str],
-    divide: Callable[[Path], Mapping[str, Path]] | None = None,
+    divide: Callable[[Path], Mapping[str, Path]] = lambda _: {},
 ) -> dict[str, list[Path]]:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
     folders: dict[str, list[Path]] = {}
@@ -59,7 +59,7 @@ def by_role(
         role, sign, folder = text.partition("=")
         if sign and role not in roles:
             raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
-        parts = divide(Path(text)) if divide is not None and not sign else {}
+        parts = {} if sign else divide(Path(text))
         whole = {role: Path(folder)} if sign else {roles[0]: Path(text)}
         for name, part in (parts or whole).items():
             folders.setdefault(name, []).append(part)
@@ -82,10 +82,9 @@ def check(
     need_data(training, settings, sources_by_role)
     for folder in (folder for folders in data.values() for folder in folders):
         splits_of(folder)  # a mistake in it is known before data are made
-    if training.check is not None:
-        for role, sources in sources_by_role.items():
-            for source in (source for source in sources if source is not None):
-                training.check(source, role, settings)
+    for role, sources in sources_by_role.items():
+        for source in (source for source in sources if source is not None):
+            training.check(source, role, settings)
 
 
 def _follow(parent: int) -> None:
@@ -166,19 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
         """Return the folders of each role, the settings, and notes on their translation."""
         data = by_role(words, training.roles, training.divide)
-        if path.suffix == ".toml" or training.translate is None:
-            content, notes = read_toml(path), list[str]()
-        else:
-            content, notes = training.translate(path, data)
+        content, notes = training.translate(path, data)
         if options.parent is not None:
             content = merged(inherited(read_card(options.parent), training.settings), content)
         settings = parse(path, content, training.settings).with_schedule(**changes)
-        settings = settings.with_files(
-            root=options.data_root,
-            group=options.group,
-            recursive=options.recursive,
-            splits=options.splits and read_splits(options.splits),
-        )
+        settings = settings.with_files(**_files(options))
         return data, settings.with_card(authors=options.authors), notes
 
     data, settings, notes = prepared(options.data)
@@ -215,6 +206,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _files(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of files that the command line gives."""
+    return {
+        "root": options.data_root,
+        "group": options.group,
+        "recursive": options.recursive or None,
+        "splits": options.splits and read_splits(options.splits),
+    }
+
+
 def _targets(options: argparse.Namespace, names: Iterable[str]) -> list[Path]:
     """Return the cards to write; InputError for one that is there."""
     folder = options.out or Path("weights") / options.algorithm
@@ -243,19 +244,13 @@ def _outline(options: argparse.Namespace, path: Path, say: Callable[[str], None]
     """Fit the outlines of a model in place of a network, and return the exit code."""
     settings = parse(path, read_toml(path), OutlineSettings)
     growth = {"trees": options.steps, "rate": options.learning_rate}
-    growth = {**settings.outline.model_dump(), **{k: v for k, v in growth.items() if v is not None}}
-    files = {
-        "root": options.data_root,
-        "group": options.group,
-        "recursive": options.recursive,
-        "splits": options.splits and read_splits(options.splits),
-    }
+    outline = altered(settings.outline, growth).model_dump()
     changes = {
-        "outline": parse("outline", growth, type(settings.outline)),
-        "files": settings.files.model_copy(update={k: v for k, v in files.items() if v}),
+        "outline": parse("outline", outline, type(settings.outline)),
+        "files": altered(settings.files, _files(options)),
+        "seed": options.seed,
     }
-    changes |= {} if options.seed is None else {"seed": options.seed}
-    settings = settings.model_copy(update=changes)
+    settings = altered(settings, changes)
     if options.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
     target, *_ = _targets(options, [options.name])

@@ -1,6 +1,5 @@
 """Weights that torch has saved, as safetensors: ``python -m cytosuite.training.convert``."""
 
-import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -13,8 +12,8 @@ from torch import Tensor
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm, read_card
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import atomic, file_digest, read_json, write_json
-from cytosuite.training.publish import ALGORITHMS
+from cytosuite.files import file_digest, read_json, write_json
+from cytosuite.training.publish import ALGORITHMS, write_weights
 from cytosuite.training.published_weights import opened, state
 
 NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
@@ -68,11 +67,7 @@ def _write(
 ) -> Path:
     """Write packed weights and the card that names them, and return the weights' path."""
     path = card.with_suffix(".safetensors")
-    with atomic(path) as temporary:
-        temporary.write_bytes(packed)
-    digest = hashlib.sha256(packed).hexdigest()
-    entries = {"weights": path.name, "sha256": digest, "bytes": len(packed)}
-    write_json(card, {**content, **entries})
+    write_json(card, {**content, **write_weights(path, packed)})
     say(f"written: {path}, {len(packed) / 1e6:.3g} MB, named in {card}")
     return path
 

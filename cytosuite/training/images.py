@@ -1,10 +1,9 @@
 """Images to learn from: their files, arrays mapped from the disk, and turned crops."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
-from functools import partial
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,8 +15,6 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
-from cytosuite.metrics.evidence import Facts
-from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -44,6 +41,25 @@ def find_images(
             "of other names; give another folder, or patterns of names in the settings"
         )
     return fitting
+
+
+def middle(volume: Volume, shape: Sequence[int]) -> Volume:
+    """Return the middle of an image, at most `shape` voxels z, y, x."""
+    array = volume.array
+    for axis, most in zip((-3, -2, -1), shape, strict=True):
+        if axis > -3 or "Z" in volume.axes:
+            low = max(0, array.shape[axis] - most) // 2
+            array = array.take(range(low, min(low + most, array.shape[axis])), axis)
+    return replace(volume, array=array)
+
+
+def seen(volume: Volume, dimensions: int) -> Volume:
+    """Return an image as a network sees it: of a stack one of planes sees the middle plane."""
+    if dimensions == 3 or "Z" not in volume.axes:
+        return volume
+    plane = volume.array.take(volume.shape[-3] // 2, -3)
+    axes = volume.axes.replace("Z", "")
+    return replace(volume, array=plane, axes=axes, spacing=volume.spacing[1:])
 
 
 def deep(array: NDArray[Any]) -> NDArray[Any]:
@@ -113,26 +129,11 @@ def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
     return np.concatenate(framed, axis)
 
 
-def facts_of_set(real: Sequence[Volume], synthetic: Sequence[Volume]) -> Facts:
-    """Return the facts about sets of images; a threshold finds the objects of their scenes."""
-    facts: dict[str, Callable[[], list[Any]]] = {}
-    for name, images in {"real": real, "synthetic": synthetic}.items():
-        stacks = [stacked(volume) for volume in images]
-        facts[f"{name}:arrays"] = partial(list, [volume.array for volume in stacks])
-        facts[f"{name}:volumes"] = partial(list, stacks)
-        facts[f"{name}:scenes"] = partial(_scenes_of, stacks)
-    return Facts(facts)
-
-
 def stacked(volume: Volume) -> Volume:
     """Return a plane as a stack of one, which the metrics of spectra take."""
     if volume.axes != "YX":
         return volume
     return replace(volume, array=volume.array[None], axes="ZYX", spacing=(1.0, *volume.spacing))
-
-
-def _scenes_of(volumes: Sequence[Volume]) -> list[Scene]:
-    return [Scene(volume, objects_of(volume.array)) for volume in volumes]
 
 
 def six_digits(measured: Any) -> Any:  # noqa: ANN401 - any JSON

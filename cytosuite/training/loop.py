@@ -81,22 +81,21 @@ def train(
     A CPU with one thread repeats the weights; a GPU sums gradients in the order in which they come.
     """
     need_data(training, settings, data)
-    code = [ALGORITHMS / training.algorithm, LIBRARY]
-    made_from = origin(data, with_parameters(settings, parent), code, parent)
+    code, known = [ALGORITHMS / training.algorithm, LIBRARY], with_parameters(settings, parent)
+    made_from = origin(data, known, code, parent)
     state = begin(training, settings, parent, device)
     if resume and settings.schedule.steps and (work / CHECKPOINT).is_file():
         restore(state, work / CHECKPOINT, made_from, say)
         whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
-    cases, held = _load(training, with_parameters(settings, parent), data, say, work)
+    cases, held = _load(training, known, data, say, work)
     settings = complete(training, settings, cases, parent, say)
-    if training.prepare_cases is not None:
-        cases = training.prepare_cases(cases, settings)
+    cases = training.prepare_cases(cases, settings)
     settings = with_steps(training, settings, cases, say)
-    course = _Course(training, settings, state, held, work, say)
+    course = _Course(training, training.described(cases, settings), state, held, work, say)
     course.run(cases, made_from)
     held = course.judged
-    if training.tune is not None and state.best is not None:
+    if state.best is not None:
         put_tensors(state.average, state.best.weights, work)
         chosen = {**training.tune(state, held, settings), **settings.card.parameters}
         settings = settings.with_card(parameters=chosen)
@@ -107,8 +106,8 @@ def train(
             publish(training, model[1], model[0], cases, held, path, facts, data)
             say(f"written: {path}")
     if parent is not None and state.best is not None:
-        put_tensors(state.average, state.best.weights, work)
-        theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
+        chosen = {**settings.card.parameters, **_parameters(parent)}
+        theirs = course.settings.with_card(parameters=chosen)
         start = begin(training, theirs, parent, device)
         comparison = _compared(training, [(state, course.settings), (start, theirs)], held)
         facts["parent"] = {**made_from["parent"], **comparison}
@@ -123,7 +122,6 @@ def _compared(
     training: Training[Settings, Case], both: Sequence[tuple[State, Settings]], held: Cases[Case]
 ) -> dict[str, Any]:
     """Return scores of the second, a parent, number of cases, and the first's `least_gain`."""
-    assert training.validate is not None  # see need_data
     metrics, cases = wanted_metrics(both[0][1].validation), (list[float](), list[float]())
     for (state, settings), facts in zip(both, cases, strict=True):
         scores = score(metrics, training.validate(state, held, settings), facts)
@@ -138,14 +136,14 @@ def need_data(training: Training[Any, Any], settings: Settings, roles: Collectio
             f"data: {training.algorithm} learns from {' and '.join(training.roles)}, found "
             f"{' and '.join(roles) or 'none'}; give each as role=folder"
         )
-    if not settings.schedule.steps and training.measure is None:
+    if not settings.schedule.steps and not training.brings("measure"):
         raise InputError(
             f"schedule.steps: {training.algorithm} measures nothing without a training; expected "
             "1 or more, found 0"
         )
     if settings.validation.every:
         wanted_metrics(settings.validation)
-        if training.validate is None:
+        if not training.brings("validate", "held_out"):
             raise InputError(
                 f"validation.every: {training.algorithm} has no validation; leave it out"
             )
@@ -219,7 +217,7 @@ def _load(
     cases, held = {**by_role, **rest}, {**out, **named_roles}
     for role, role_cases in cases.items():
         say(f"cases of {role}: {len(role_cases)} to train on, {len(held[role])} held out")
-    for note in training.notes(cases, settings) if training.notes else ():
+    for note in training.notes(cases, settings):
         say(note)
     return cases, held
 
@@ -245,7 +243,7 @@ def complete(
     """Return settings with their own parameters over the measured ones over a parent's."""
     stated = settings.card.parameters
     settings = with_parameters(settings, parent)
-    values = dict(training.measure(cases, settings)) if training.measure else {}
+    values = training.measure(cases, settings)
     measured = {name: value for name, value in values.items() if name not in stated}
     if measured:
         say(f"measured: {', '.join(sorted(measured))}")
@@ -363,15 +361,14 @@ class _Course(Generic[Settings, Case]):
     def _validate(self, log: Log) -> None:
         """Score the held-out cases, draw them, and keep the weights if they are the best so far."""
         state, training = self.state, self.training
-        assert training.validate is not None  # see need_data
         metrics = wanted_metrics(self.settings.validation)
         began = time.perf_counter()
         scores_by_metric = self._scores(metrics)
         log.add(state.step, scores_by_metric)
         scores = ", ".join(f"{name} {value:.4g}" for name, value in scores_by_metric.items())
         self.say(f"{scores} of held-out cases, in {time.perf_counter() - began:.3g} s")
-        if training.picture is not None:
-            picture = training.picture(state, self.judged, self.settings)
+        picture = training.picture(state, self.judged, self.settings)
+        if picture is not None:
             draw_picture(picture, self.work / "pictures" / f"step-{state.step:06d}.png")
         metric, *others = metrics
         value, sign = scores_by_metric[metric.name], 1 if metric.higher_is_better else -1
@@ -389,7 +386,6 @@ class _Course(Generic[Settings, Case]):
 
         def scored(cases: Cases[Case]) -> dict[str, float]:
             """Return the scores of some cases, and say how far they are."""
-            assert self.training.validate is not None  # see need_data
             facts = self.training.validate(state, cases, self.settings)
             return score(metrics, in_sight(facts, max(map(len, cases.values())), self.say))
 

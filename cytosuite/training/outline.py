@@ -1,9 +1,8 @@
 """Fit of a model's outlines, trees or their looseness alone, to annotated images."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +16,14 @@ from cytosuite.contract.manifest import Described, ModelCard, parse, read_card
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, write_json
+from cytosuite.files import write_json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Floats, Trees
-from cytosuite.training.publish import rounded, title
+from cytosuite.training.heldout import HeldOut, predictor
+from cytosuite.training.publish import rounded, title, write_weights
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
 from cytosuite.volume import Volume
@@ -142,17 +142,15 @@ class Example(NamedTuple):
     truth: Labels
     found: Labels
 
-    def redrawn(self, trees: Trees, looseness: float) -> Facts:
-        """Return true and predicted labels, the latter by trees."""
+    def redrawn(self, trees: Trees, looseness: float) -> Iterator[Facts]:
+        """Yield true and predicted labels, the latter by trees."""
         volume = self.volume
         return self.facts(redraw(self.found, volume.array, volume.spacing, trees, looseness))
 
-    def facts(self, labels: Labels) -> Facts:
-        """Return true and predicted labels."""
-        spacing = self.volume.spacing
-        return Facts(
-            {"truth": lambda: self.truth, "prediction": lambda: labels, "spacing": lambda: spacing}
-        )
+    def facts(self, labels: Labels) -> Iterator[Facts]:
+        """Yield true and predicted labels."""
+        image = self.volume
+        return HeldOut({IMAGE.slug: image}, image.like(self.truth)).facts(image.like(labels))
 
 
 class Samples(NamedTuple):
@@ -184,8 +182,7 @@ def fit(
     trees, looseness, objects = learnt(cases, settings, theirs)
     kept = "trees kept" if trees is theirs else f"{len(trees.value)} new trees"
     say(f"{objects} objects: {kept}, looseness {looseness}")
-    predict = predictor(algorithm)
-    before = _scored(case.facts(predict(case.volume, model)) for case in held)
+    before = _scored(case.facts(segmented(algorithm, case.volume, model)) for case in held)
     after = _scored(case.redrawn(trees, looseness) for case in held)
     for words, found in ((f"by {parent.stem}", before), ("with these outlines", after)):
         if held:
@@ -283,15 +280,14 @@ def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
     return float(_GRID[best[best.size // 2]])
 
 
-def _scored(facts: Iterable[Facts]) -> dict[str, float]:
+def _scored(facts: Iterable[Iterable[Facts]]) -> dict[str, float]:
     """Return pooled scores of cases by metric."""
-    return rounded(score(wanted_metrics(_METRICS), facts))
+    return rounded(score(wanted_metrics(_METRICS), chain.from_iterable(facts)))
 
 
-def predictor(algorithm: str) -> Callable[[Volume, Model], Labels]:
-    """Return a function that segments an image by a model of an algorithm."""
-    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
-    return lambda volume, model: predict({IMAGE.slug: volume}, model)[LABELS.slug].array
+def segmented(algorithm: str, volume: Volume, model: Model) -> Labels:
+    """Return the labels of an image by a model of an algorithm."""
+    return predictor(algorithm)({IMAGE.slug: volume}, model)[LABELS.slug].array
 
 
 def _cases(
@@ -319,7 +315,7 @@ def _segmented(
     algorithm: str, model: Model, folder: Path, settings: OutlineSettings
 ) -> Iterator[Example]:
     """Yield the annotated images of a folder with the objects that a model finds in them."""
-    files, predict = settings.files, predictor(algorithm)
+    files = settings.files
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
     card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
     for item in files.index(folder, "segment").having(LABELS.slug, folder):
@@ -329,15 +325,12 @@ def _segmented(
             raise InputError(
                 f"{path}: expected labels of the shape {volume.shape}, found {truth.shape}"
             )
-        yield Example(path, volume, truth, predict(volume, Model(card, model.weights)))
+        labels = segmented(algorithm, volume, Model(card, model.weights))
+        yield Example(path, volume, truth, labels)
 
 
 def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Mapping[str, Any]:
     """Write a parent's weights with other trees, and return the entries of the card."""
     theirs = load_file(parent) if parent is not None else {}
     kept = {name: value for name, value in theirs.items() if not name.startswith(PREFIX)}
-    content = packed({**kept, **trees.tensors()})
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    return {"weights": path.name, "sha256": digest, "bytes": len(content)}
+    return write_weights(path, packed({**kept, **trees.tensors()}))

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib import import_module
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -12,10 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cytosuite.errors import CytosuiteError
+from cytosuite.errors import CytosuiteError, at
+from cytosuite.files import read_toml
 from cytosuite.metrics.evidence import Facts
-from cytosuite.networks.network import precision, tensors_of
+from cytosuite.networks.network import precision, tensors_of, using
+from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of
+from cytosuite.training.images import joined, views
 from cytosuite.training.settings import Schedule, Settings
+from cytosuite.volume import Volume
 
 Case = TypeVar("Case")
 Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
@@ -24,6 +30,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
+SHOWN = 3  # cases in a picture
 MOMENTUM = 0.9  # of stochastic gradient descent
 # Relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.8 or more.
 ROUNDING = 0.5
@@ -96,9 +103,8 @@ class State:
         chosen.step()
 
 
-@dataclass(frozen=True, slots=True)
 class Training(Generic[Settings, Case]):
-    """The part of a training that depends on the network.
+    """The part of a training that depends on the network; each part also stands as a keyword.
 
     Parameters
     ----------
@@ -106,54 +112,6 @@ class Training(Generic[Settings, Case]):
         Folder in ``algorithms/``.
     settings : type
         Pydantic model of its settings: `TrainingSettings` with further keys.
-    load : callable
-        ``load(folder, role, settings)`` returns the cases in a folder.
-    build : callable
-        ``build(settings)`` returns new modules and their optimisers, both by name. Rates of the
-        optimisers are relative to the schedule's. State besides weights is a buffer of a module.
-    batch : callable
-        ``batch(cases, settings, step)`` returns the arrays of a step by name, from its number
-        alone.
-    step : callable
-        ``step(state, batch, settings)`` calls `State.update` for each optimiser and returns the
-        losses, scalars by name.
-    describe : callable
-        ``describe(cases, settings)`` returns measured entries of the card's ``describes``.
-    validate : callable, optional
-        ``validate(state, cases, settings)`` yields the facts about each held-out case, about the
-        set of all, or both, with predictions of ``state.average``. A metric takes those facts
-        that hold all that it needs.
-    baselines : callable, optional
-        ``baselines(cases, settings)`` yields the name of each simpler method, and the facts about
-        the held-out cases with its predictions, as of ``validate``. Their scores go to the card.
-    check : callable, optional
-        ``check(source, role, settings)`` refuses a folder, or parameters of a simulation, from
-        which nothing can be learned; it is asked before anything is made or read.
-    measure : callable, optional
-        ``measure(cases, settings)`` returns measured entries of the card's ``parameters`` from the
-        cases to train on. They win over a parent's, the settings over both; all later
-        calls find them in ``settings.card.parameters``.
-    prepare_cases : callable, optional
-        ``prepare_cases(cases, settings)`` changes the cases to train on, where that depends on
-        measured parameters.
-    notes : callable, optional
-        ``notes(cases, settings)`` returns lines for the user on the cases to train on.
-    also : mapping of callables, optional
-        ``also[name](state, cases, settings)`` returns state and settings of a further model of the
-        training, ``<model>-<name>``, or None.
-    tune : callable, optional
-        ``tune(state, cases, settings)`` returns entries of the card's ``parameters`` that are
-        chosen on the held-out cases with the published weights, `state.average`; the settings' and
-        a parent's win.
-    picture : callable, optional
-        ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
-        (H, W) grey or (H, W, 3) red, green, blue, uint8.
-    divide : callable, optional
-        ``divide(folder)`` returns the parts of one folder that holds several roles, by role; empty
-        for one that is not divided. Asked of folders that are given without a role.
-    translate : callable, optional
-        ``translate(path, folders)`` returns the settings in a file that is no TOML, and notes for
-        the user; folders of the data are given by role.
     roles : tuple of str
         Roles of data, like simulated and real; a folder without a role has the first.
     spare : tuple of str
@@ -162,36 +120,184 @@ class Training(Generic[Settings, Case]):
         Name of the module that is averaged and published.
     default : str
         File of its settings in ``algorithms/<name>/training/``.
+    also : mapping of callables
+        ``also[name](state, cases, settings)`` returns state and settings of a further model of the
+        training, ``<model>-<name>``, or None.
+    judged_with : mapping
+        Entries of the card's ``parameters`` that hold in validations alone.
+    **parts : callable
+        Functions like methods of this class without ``self``, in their place.
     """
 
     algorithm: str
     settings: type[Settings]
-    load: Callable[[Path, str, Settings], Sequence[Case]]
-    build: Callable[[Settings], Parts]
-    batch: Callable[[Cases[Case], Settings, int], Arrays]
-    step: Callable[[State, Tensors, Settings], Tensors]
-    describe: Callable[[Cases[Case], Settings], Mapping[str, Any]]
-    validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
-    baselines: Callable[[Cases[Case], Settings], Iterable[tuple[str, Iterable[Facts]]]] | None = (
-        None
-    )
-    check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
-    measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
-    prepare_cases: Callable[[Cases[Case], Settings], Cases[Case]] | None = None
-    notes: Callable[[Cases[Case], Settings], Iterable[str]] | None = None
-    also: Mapping[str, Callable[[State, Cases[Case], Settings], tuple[State, Settings] | None]] = (
-        field(default_factory=dict)
-    )
-    tune: Callable[[State, Cases[Case], Settings], Mapping[str, Any]] | None = None
-    picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
-    divide: Callable[[Path], Mapping[str, Path]] | None = None
-    translate: (
-        Callable[[Path, Mapping[str, Sequence[Path]]], tuple[dict[str, Any], list[str]]] | None
-    ) = None
     roles: tuple[str, ...] = ("images",)
     spare: tuple[str, ...] = ()
     published: str = "network"
     default: str = "train.toml"
+    fused: bool = False  # optimiser; it rounds otherwise
+    also: Mapping[str, Callable[..., tuple[State, Settings] | None]] = MappingProxyType({})
+    judged_with: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as they are
+        vars(self).update(parts)
+
+    def find(self, folder: Path, role: str, settings: Settings) -> Sequence[Any]:
+        """Return the images of a folder with their files, by its index; InputError of none."""
+        return ()
+
+    def case(self, item: Any, role: str, settings: Settings) -> Case:  # noqa: ANN401 - as found
+        """Return the case of an image that was found."""
+        raise NotImplementedError
+
+    def load(self, folder: Path, role: str, settings: Settings) -> Sequence[Case]:
+        """Return the cases in a folder."""
+        cases = []
+        for item in self.find(folder, role, settings):
+            with at(item.image):
+                cases.append(self.case(item, role, settings))
+        return cases
+
+    def build(self, settings: Settings) -> Parts:
+        """Return new modules and their optimisers, both by name.
+
+        Rates of the optimisers are relative to the schedule's. State besides weights is a buffer of
+        a module.
+        """
+        network = import_module(type(settings.network).__module__).build(settings.network)
+        optimiser = optimiser_of([network], settings.schedule, fused=self.fused)
+        return {"network": network}, {"network": optimiser}
+
+    def batch(self, cases: Cases[Case], settings: Settings, step: int) -> Arrays:
+        """Return the arrays of a step by name, from its number alone."""
+        raise NotImplementedError
+
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+        """Return the loss of the network's answer, ``total``, and its parts, scalars."""
+        raise NotImplementedError
+
+    def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
+        """Call `State.update` for each optimiser and return the losses, scalars by name."""
+        with state.autocast():
+            prediction = state.modules["network"](batch["image"])
+        terms = self.losses(prediction, batch, settings)
+        state.update("network", terms["total"])
+        return terms
+
+    def describe(self, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+        """Return measured entries of the card's ``describes``."""
+        raise NotImplementedError
+
+    def described(self, cases: Cases[Case], settings: Settings) -> Settings:
+        """Return settings whose card describes the images of the cases, unless it does already."""
+        measured = self.describe(cases, settings).items()
+        facts = {name: tuple(v) if isinstance(v, list) else v for name, v in measured}
+        return settings.with_card(describes={**facts, **settings.card.describes})
+
+    def held_out(self, case: Case, number: int, settings: Settings) -> HeldOut:
+        """Return a held-out case, the `number`-th of its role, as a user would bring it."""
+        raise NotImplementedError
+
+    def validate(self, state: State, cases: Cases[Case], settings: Settings) -> Iterable[Facts]:
+        """Yield the facts about each held-out case, about the set of all, or both.
+
+        Answers are those of the algorithm's own `predict` with ``state.average``. A metric takes
+        those facts that hold all that it needs.
+        """
+        real, answers = self.real(cases, settings), list[Volume]()
+        for number, case in enumerate(cases[self.roles[0]]):
+            scene = self.held_out(case, number, settings)
+            answer = self.answer(state, scene.inputs, settings)
+            yield from scene.facts(answer)
+            if real:
+                answers.append(answer)
+        yield from facts_of_sets(real, answers)
+
+    def answer(self, state: State, inputs: Mapping[str, Volume], settings: Settings) -> Volume:
+        """Return the first output of the algorithm for a case."""
+        return next(iter(self.outputs(state, inputs, settings).values()))
+
+    def outputs(
+        self, state: State, inputs: Mapping[str, Volume], settings: Settings
+    ) -> Mapping[str, Volume]:
+        """Return the outputs of the algorithm for a case, as the card would give them."""
+        parameters = {**settings.card.parameters, **self.judged_with}
+        if settings.schedule.steps:
+            parameters["network"] = settings.network.model_dump(mode="json")
+        with using(state.average):
+            return outputs_of(self.algorithm, inputs, parameters, settings.card.describes)
+
+    def real(self, cases: Cases[Case], settings: Settings) -> Sequence[Volume]:
+        """Return the held-out images that answers should look like, where they are images."""
+        return ()
+
+    def picture(
+        self, state: State, cases: Cases[Case], settings: Settings
+    ) -> NDArray[np.uint8] | None:
+        """Return a picture of held-out cases, (H, W) grey or (H, W, 3) red, green, blue, uint8.
+
+        Inputs, answers and images that these should look like, one row each; None for labels.
+        """
+        few = {role: items[:SHOWN] for role, items in cases.items()}
+        if not (real := self.real(few, settings)):
+            return None
+        items = enumerate(few[self.roles[0]])
+        scenes = [self.held_out(item, number, settings) for number, item in items]
+        answers = [self.answer(state, scene.inputs, settings) for scene in scenes]
+        rows = [[scene.image for scene in scenes], answers, [*real]]
+        return joined([joined([views(c) for v in row for c in v.channels], 1) for row in rows], 0)
+
+    def baselines(
+        self, cases: Cases[Case], settings: Settings
+    ) -> Iterable[tuple[str, Iterable[Facts]]]:
+        """Yield the name of each simpler method, and facts as of `validate` by it, for the card."""
+        return ()
+
+    def check(self, source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
+        """Refuse a folder, or parameters of a simulation, from which nothing can be learned.
+
+        It is asked before anything is made or read.
+        """
+        if isinstance(source, Path):
+            self.find(source, role, settings)
+
+    def measure(self, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+        """Return measured entries of the card's ``parameters`` from the cases to train on.
+
+        They win over a parent's, the settings over both; all later calls find them in
+        ``settings.card.parameters``.
+        """
+        return {}
+
+    def prepare_cases(self, cases: Cases[Case], settings: Settings) -> Cases[Case]:
+        """Return the cases to train on, changed where that depends on measured parameters."""
+        return cases
+
+    def notes(self, cases: Cases[Case], settings: Settings) -> Iterable[str]:
+        """Return lines for the user on the cases to train on."""
+        return ()
+
+    def tune(self, state: State, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+        """Return entries of the card's ``parameters`` chosen on the held-out cases.
+
+        The published weights are those of ``state.average``; the settings' and a parent's win.
+        """
+        return {}
+
+    def divide(self, folder: Path) -> Mapping[str, Path]:
+        """Return the parts of one folder that holds several roles, by role; empty for another."""
+        return {}
+
+    def translate(
+        self, path: Path, data: Mapping[str, Sequence[Path]]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Return the settings in a file, and notes for the user; folders of the data by role."""
+        return read_toml(path), []
+
+    def brings(self, *names: str) -> bool:
+        """Return whether a training has one of these parts itself."""
+        bound = {name: getattr(getattr(self, name), "__func__", None) for name in names}
+        return any(part is not getattr(Training, name) for name, part in bound.items())
 
 
 def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]:
@@ -203,12 +309,14 @@ def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]
     return [{"params": thick, "weight_decay": decay}, {"params": thin, "weight_decay": 0.0}]
 
 
-def optimiser_of(modules: Iterable[nn.Module], schedule: Schedule) -> torch.optim.Optimizer:
+def optimiser_of(
+    modules: Iterable[nn.Module], schedule: Schedule, *, fused: bool = False
+) -> torch.optim.Optimizer:
     """Return the optimiser that a schedule names, at a rate relative to the schedule's."""
     groups = decaying(modules, schedule.weight_decay)
     if schedule.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=1.0, momentum=MOMENTUM)
-    return torch.optim.AdamW(groups, lr=1.0, fused=True)
+    return torch.optim.AdamW(groups, lr=1.0, fused=fused)
 
 
 @torch.no_grad()

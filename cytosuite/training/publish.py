@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as packed
 
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
-from cytosuite.contract.weights import user
+from cytosuite.contract.weights import SAFE, user
 from cytosuite.files import atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import Data
@@ -32,14 +32,15 @@ def publish(
     data: Data,
 ) -> Path:
     """Write the card of a model and its best or average weights; return the card's path."""
-    best, card_facts = state.best, settings.card.model_dump(mode="json")
+    card_facts = training.described(cases, settings).card.model_dump(mode="json")
+    best = state.best
     steps = best.step if best else state.step
     parent = facts.get("parent", {})
     titles = [title(folder) for folders in data.values() for folder in folders]
     purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
     simpler: dict[str, dict[str, float]] = {}  # scores of simpler methods, by method
-    if training.baselines is not None and best is not None:
+    if best is not None:
         metrics = wanted_metrics(settings.validation)
         methods = training.baselines(held, settings)
         simpler = {method: rounded(score(metrics, facts)) for method, facts in methods}
@@ -68,7 +69,6 @@ def publish(
         "authors": card_facts["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
-        "describes": {**training.describe(cases, settings), **card_facts["describes"]},
         "scores": {kept_out: scores} if best else {},
         "baselines": simpler,
         "adopted": adopted,
@@ -89,24 +89,29 @@ def publish(
             "network": settings.network.model_dump(mode="json"),
             **card_facts["parameters"],
         }
-        card |= _write_weights(state, path.with_suffix(".safetensors"))
+        card |= write_weights(path.with_suffix(SAFE), _halved(state))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
 
 
-def _write_weights(state: State, path: Path) -> dict[str, str]:
-    """Write weights as float16, norms as float32: variances may be small; return card entries."""
+def _halved(state: State) -> bytes:
+    """Return weights as float16, norms as float32: variances may be small; as safetensors."""
     tensors = tensors_of(state.average) if state.best is None else state.best.weights
-    content = packed(
+    return packed(
         {
             name: value.cpu().to(torch.float16 if value.ndim > 1 else value.dtype).contiguous()
             for name, value in tensors.items()
             if value.is_floating_point()
         }
     )
+
+
+def write_weights(path: Path, content: bytes) -> dict[str, Any]:
+    """Write weights, whole or not at all, and return the entries of their card."""
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-    return {"weights": path.name, "sha256": hashlib.sha256(content).hexdigest()}
+    digest = hashlib.sha256(content).hexdigest()
+    return {"weights": path.name, "sha256": digest, "bytes": len(content)}
 
 
 def rounded(scores: Mapping[str, float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Settings that all trainings share, read from a TOML file."""
 
+from collections.abc import Mapping
 from math import cos, pi
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -17,6 +18,14 @@ from cytosuite.volume import Volume
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
 _LAST = 1e-4
 _RISE, _HALVED, _LONG = 10, 90, 250  # epochs of `halved`
+
+
+Section = TypeVar("Section", bound=Described)
+
+
+def altered(section: Section, changes: Mapping[str, Any]) -> Section:
+    """Return settings with other entries; those that are None stay."""
+    return section.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 
 class Schedule(Described):
@@ -156,13 +165,11 @@ class TrainingSettings(Described):
 
     def with_files(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the files
         """Return settings with other files; entries that are None stay."""
-        stated = {key: value for key, value in changes.items() if value is not None}
-        return self.model_copy(update={"files": self.files.model_copy(update=stated)})
+        return self.model_copy(update={"files": altered(self.files, changes)})
 
     def with_card(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the card
         """Return settings with other entries for the card; those that are None stay."""
-        stated = {key: value for key, value in changes.items() if value is not None}
-        return self.model_copy(update={"card": self.card.model_copy(update=stated)})
+        return self.model_copy(update={"card": altered(self.card, changes)})
 
 
 Settings = TypeVar("Settings", bound=TrainingSettings)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import Scale
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.tiling import Sides, are_multiples
+from cytosuite.networks.tiling import Sides, check_crop
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
@@ -70,20 +70,11 @@ class Settings(TrainingSettings):
     @model_validator(mode="after")
     def _crops_fit_the_network(self) -> Self:
         """Refuse crops that the network cannot halve as often as it has to."""
-        if not are_multiples(self.crops.shape, multiple := self.network.multiple):
-            raise ValueError(
-                f"crops.shape must be multiples of {list(multiple)} for this network, found "
-                f"{list(self.crops.shape)}"
-            )
+        check_crop("crops.shape", self.crops.shape, self.network)
         least = self.judge.least(self.network.dimensions)
         if any(side < few for side, few in zip(self.crops.shape, least, strict=True)):
             raise ValueError(
                 f"crops.shape must be at least {list(least)} for these judges, found "
-                f"{list(self.crops.shape)}"
-            )
-        if self.network.dimensions == 2 and self.crops.shape[0] != 1:
-            raise ValueError(
-                "crops.shape must begin with 1 for networks of planes, found "
                 f"{list(self.crops.shape)}"
             )
         if any(side % 2 == 0 for side in self.loss.window):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
 from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
 from cytosuite.contract.tasks import LABELS
-from cytosuite.errors import InputError, at
+from cytosuite.errors import InputError
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
-from cytosuite.training.images import deep, find_images, mapped, padded, turn_of, turned
+from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -43,9 +44,8 @@ class DomainVolume:
         return self.files.read(self.path)
 
 
-def load_items(
-    folder: Path,
-    patterns: Sequence[str],
+def load_item(
+    listed: Item,
     scale: Scale,
     crop: Sequence[int],
     *,
@@ -53,50 +53,40 @@ def load_items(
     labelled: bool,
     dithered: bool = False,
     files: FileSettings = BESIDE,
-) -> list[DomainVolume]:
-    """Return the volumes of a domain; networks of planes (`axes` YX) see planes of stacks, too.
+) -> DomainVolume:
+    """Return a volume of a domain; networks of planes (`axes` YX) see planes of stacks, too.
 
-    InputError if an image or its labels do not fit.
+    InputError if the image or its labels do not fit.
     """
-    volumes, accepted = [], (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
+    accepted = (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
     first = "background" if scale == "style" else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
-    for listed in find_images(folder, patterns, files):
-        path, twin = listed.image, listed.files.get(LABELS.slug)
-        with at(path):
-            volume = files.read(path)
-            if volume.axes not in accepted:
-                expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
-                raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
-            array = volume.array if volume.axes[0] == "C" else volume.array[None]
-            array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
-            if not np.isfinite(array).all():
-                raise InputError("expected finite grey values, found NaN or infinity")
-            units = [scaling_of(channel, first) for channel in array]
-            values = np.stack(
-                [scaling(channel) for scaling, channel in zip(units, array, strict=True)]
-            )
-            labels = deep(files.labels(twin).array) if labelled and twin is not None else None
-            if labels is not None and labels.shape != array.shape[1:]:
-                raise InputError(
-                    f"expected labels of the shape {array.shape[1:]}, found {labels.shape}"
-                )
-            whole = None if labels is None else mapped(padded(labels.astype(np.int32), crop))
-            volumes.append(
-                DomainVolume(
-                    path=path,
-                    twin=twin,
-                    image=mapped(padded(values.astype(kind), crop)),
-                    labels=whole,
-                    shape=array.shape[1:],
-                    spacing=volume.spacing,
-                    counts=_counts(array, units, first) if dithered else (),
-                    scale=first,
-                    files=files,
-                )
-            )
-    return volumes
+    path, twin = listed.image, listed.files.get(LABELS.slug)
+    volume = files.read(path)
+    if volume.axes not in accepted:
+        expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
+        raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
+    array = volume.array if volume.axes[0] == "C" else volume.array[None]
+    array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
+    if not np.isfinite(array).all():
+        raise InputError("expected finite grey values, found NaN or infinity")
+    units = [scaling_of(channel, first) for channel in array]
+    values = np.stack([scaling(channel) for scaling, channel in zip(units, array, strict=True)])
+    labels = deep(files.labels(twin).array) if labelled and twin is not None else None
+    if labels is not None and labels.shape != array.shape[1:]:
+        raise InputError(f"expected labels of the shape {array.shape[1:]}, found {labels.shape}")
+    return DomainVolume(
+        path=path,
+        twin=twin,
+        image=mapped(padded(values.astype(kind), crop)),
+        labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
+        shape=array.shape[1:],
+        spacing=volume.spacing,
+        counts=_counts(array, units, first) if dithered else (),
+        scale=first,
+        files=files,
+    )
 
 
 def in_grey_values_of(

@@ -24,13 +24,13 @@ from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
 from cytosuite.denoising.noise import NoiseKind, noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
-from cytosuite.errors import InputError, at
+from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
-from cytosuite.training.images import find_images, mapped, padded, stacked, turn_of, turned
+from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -53,28 +53,6 @@ class SketchedImage:
     shape: tuple[int, ...] = ()  # voxels z y x, without the extension to a crop
     files: FileSettings = BESIDE
     position: tuple[CoarseMap, ...] = ()  # further channels of the network
-
-
-def load_pairs(
-    folder: Path,
-    names: Sequence[str],
-    crop: Sequence[int],
-    axes: str,
-    *,
-    units: Units | CameraModel,
-    sketched: bool,
-    position: Sequence[Channel] = (),
-    files: FileSettings = BESIDE,
-    drawn: Drawn = "file",
-) -> list[SketchedImage]:
-    """Return the images of `find_images` in units of their own, or of a camera, with sketches."""
-    images = []
-    for item in find_images(folder, names, files):
-        with at(item.image):
-            image = _pair(item, crop, axes, units, files, drawn if sketched else None)
-            images.append(replace(image, position=_position(image, position)))
-    given_of(images)
-    return images
 
 
 def _position(item: SketchedImage, channels: Sequence[Channel]) -> tuple[CoarseMap, ...]:
@@ -118,15 +96,16 @@ def stacks(image: Volume) -> list[Volume]:
     return [stacked(channel) for channel in image.channels]
 
 
-def _pair(
+def load_pair(
     item: Item,
     crop: Sequence[int],
     axes: str,
     units: Units | CameraModel,
-    files: FileSettings,
-    drawn: Drawn | None,
+    files: FileSettings = BESIDE,
+    drawn: Drawn | None = None,
+    position: Sequence[Channel] = (),
 ) -> SketchedImage:
-    """Return one image with its sketch."""
+    """Return an image in units of its own, or of a camera, with its sketch if one is drawn."""
     path, twin = item.image, item.files.get(LABELS.slug)
     volume = files.read(path)
     if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
@@ -146,7 +125,7 @@ def _pair(
         parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
 
-    return SketchedImage(
+    image = SketchedImage(
         path,
         twin,
         stored(each_channel(partial(_units, units=units), volume)),
@@ -156,6 +135,7 @@ def _pair(
         stacks(volume)[0].shape,
         files,
     )
+    return replace(image, position=_position(image, position))
 
 
 def _sketch(

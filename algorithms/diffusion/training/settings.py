@@ -9,7 +9,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
-from cytosuite.networks.tiling import Sides, are_multiples
+from cytosuite.networks.tiling import Sides, check_crop
 from cytosuite.training.augment import Augmentations
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
@@ -107,15 +107,7 @@ class Settings(TrainingSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """Refuse crops that the network cannot take, and hidden sketches or guidance in vain."""
-        multiple, shape = self.network.multiple, list(self.crops.shape)
-        if not are_multiples(shape, multiple):
-            raise ValueError(
-                f"crops.shape must be multiples of {list(multiple)} for this network, found {shape}"
-            )
-        if self.network.dimensions == 2 and shape[0] != 1:
-            raise ValueError(
-                f"crops.shape must begin with 1 for a network of planes, found {shape}"
-            )
+        check_crop("crops.shape", self.crops.shape, self.network)
         if self.crops.dropped and not self.network.conditioned:
             raise ValueError(
                 f"crops.dropped must be 0 for a network that is given no sketch, found "

@@ -26,7 +26,7 @@ from cytosuite.training.judges import (
     misread,
     slope,
 )
-from cytosuite.training.parts import Parts, State, Tensors, decaying
+from cytosuite.training.parts import Parts, State, Tensors, decaying, optimiser_of
 
 _WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is free
 
@@ -35,12 +35,10 @@ def parts(settings: Settings) -> Parts:
     """Return the networks of a loss, and their optimisers."""
     network, adversary = settings.network, settings.adversary
     modules: dict[str, nn.Module] = {"network": build(network)}
-    decay = settings.schedule.weight_decay
     if settings.loss == "distillation":
         modules["teacher"] = build(network).requires_grad_(requires_grad=False)
     if settings.loss != "adversarial":
-        optimiser = torch.optim.AdamW(decaying([modules["network"]], decay), lr=1.0)
-        return modules, {"network": optimiser}
+        return modules, {"network": optimiser_of([modules["network"]], settings.schedule)}
     seen = network.channels * (1 + (not adversary.unpaired)) + len(network.position)
     modules["judges"] = Judges(adversary.judge, adversary.judges, seen, network.dimensions)
     modules["changes"] = Changes(adversary.adapt)
@@ -51,7 +49,11 @@ def parts(settings: Settings) -> Parts:
         modules["reader"] = build(network.model_copy(update=bare | halved))
     rates = {"network": 1.0, "judges": adversary.rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(decaying([modules[name]], decay), lr=rate, betas=adversary.betas)
+        name: torch.optim.Adam(
+            decaying([modules[name]], settings.schedule.weight_decay),
+            lr=rate,
+            betas=adversary.betas,
+        )
         for name, rate in rates.items()
         if name in modules
     }

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import inf, isnan
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,8 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from cytosuite.algorithms.harmonicnet.network import SPHERE, Network, build
-from cytosuite.algorithms.harmonicnet.parameters import Parameters
+from cytosuite.algorithms.harmonicnet.network import SPHERE, Network
 from cytosuite.algorithms.harmonicnet.predict import candidates, scale_of
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies import Fitted, fit
@@ -25,13 +23,13 @@ from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
+from cytosuite.networks.normalise import QUIETEST
 from cytosuite.training.augment import GEOMETRY
-from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import SHARE_UNIT, TrainingCase
+from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxel_of
 from cytosuite.training.nuclei.patches import DrawnPatch, Turn, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
-from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.uint16]
@@ -160,7 +158,7 @@ THRESHOLDS = [n / 20 for n in range(2, 19)]  # of the heat, that are tried
 LEAST = 24  # voxels of a patch: of two at the lowest level oneDNN's gradients in bfloat16 are wrong
 
 
-class Settings(parts.NucleiSettings):
+class Settings(NucleiSettings):
     """All settings of a training."""
 
     network: Network = Network()
@@ -186,103 +184,98 @@ class Settings(parts.NucleiSettings):
         return self
 
 
-def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
-    """Return the volumes in a folder, see `find_cases`."""
-    return parts.load_cases(folder, settings)
+class ShapeTraining(NucleiTraining[Settings]):
+    """The parts of the training."""
 
+    algorithm = "harmonicnet"
+    settings = Settings
+    sized = False  # it is estimated, as for a user who gives none
 
-def measure(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
-    """Return the voxel size, µm, and the mean radius of the objects."""
-    voxel, radii = parts.voxel_of(cases), [np.empty(0)]
-    for case in cases["images"]:
-        if not np.allclose(case.spacing, voxel, rtol=ALIKE):
-            raise InputError(
-                f"{case.path}: expected voxels of about {voxel} µm, as most have, found "
-                f"{list(case.spacing)}; give volumes of one voxel size"
+    def measure(self, cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
+        """Return the voxel size, µm, and the mean radius of the objects."""
+        voxel, radii = voxel_of(cases), [np.empty(0)]
+        for case in cases["images"]:
+            if not np.allclose(case.spacing, voxel, rtol=ALIKE):
+                raise InputError(
+                    f"{case.path}: expected voxels of about {voxel} µm, as most have, found "
+                    f"{list(case.spacing)}; give volumes of one voxel size"
+                )
+            volumes = np.bincount(outlined(case, settings.outline).ravel())[1:] * np.prod(
+                case.spacing
             )
-        volumes = np.bincount(outlined(case, settings.outline).ravel())[1:] * np.prod(case.spacing)
-        radii.append(np.cbrt(volumes[volumes > 0] * 3 / (4 * np.pi)))
-    if not (sizes := np.concatenate(radii)).size:
-        raise InputError("expected objects to learn from, found none; give labels with objects")
-    return {"spacing_um": voxel, "radius_um": round(float(sizes.mean()), 4)}
+            radii.append(np.cbrt(volumes[volumes > 0] * 3 / (4 * np.pi)))
+        if not (sizes := np.concatenate(radii)).size:
+            raise InputError("expected objects to learn from, found none; give labels with objects")
+        return {"spacing_um": voxel, "radius_um": round(float(sizes.mean()), 4)}
+
+    def prepare_cases(self, cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
+        """Return the cases to train on with the shapes of their objects."""
+        order, smoothing, tau = settings.network.order, settings.smoothing, settings.outline
+        prepared = super().prepare_cases(cases, settings)
+        return {
+            role: [shaped(case, order, smoothing, tau) for case in items]
+            for role, items in prepared.items()
+        }
+
+    def batch(self, cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
+        """Return images, heat and the coefficients of their objects for a step, see `batch_of`."""
+        drawn = draw_patches(cases["images"], settings.patches, settings.schedule.seed, step)
+        return batch_of(drawn, settings.card.parameters["radius_um"])
+
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+        """Return the loss of a batch and its parts."""
+        return losses(prediction, batch, settings.loss)
+
+    def validate(
+        self, state: State, cases: Cases[TrainingCase], settings: Settings
+    ) -> Iterator[Facts]:
+        """Yield true and found labels of held-out cases, at the threshold that scores best."""
+        yield from self._judged(state, cases, settings)[1]
+
+    def tune(
+        self, state: State, cases: Cases[TrainingCase], settings: Settings
+    ) -> Mapping[str, Any]:
+        """Return the threshold that scores best on held-out cases."""
+        return {"threshold": self._judged(state, cases, settings)[0]}
+
+    def _judged(
+        self, state: State, cases: Cases[TrainingCase], settings: Settings
+    ) -> tuple[float, list[Facts]]:
+        """Return the threshold, the card's or the one that scores best, and the facts with it."""
+        entries = settings.card.parameters
+        tried = [entries["threshold"]] if "threshold" in entries else THRESHOLDS
+        lowest = {**entries, "threshold": min(tried)}
+        parameters = self.parameters(settings.with_card(parameters=lowest))
+        scenes = []
+        for number, case in enumerate(cases["images"]):
+            scene = self.held_out(case, number, settings)
+            scale = scale_of(scene.image, parameters)
+            with using(state.average):
+                proposed = candidates(scene.image, scale, parameters, state.average)
+            smallest = parameters.smallest_um3 * scale.ratio**3
+            scenes.append((scene, proposed, kept(proposed, parameters.overlap, smallest)))
+        metric, best = wanted_metrics(settings.validation)[0], (-inf, tried[0], list[Facts]())
+        for threshold in tried:
+            facts = list[Facts]()
+            for scene, proposed, chosen in scenes:
+                # The most certain come first and none depends on a later one.
+                certain = chosen[proposed.certainty[chosen] > threshold]
+                stars, image = stars_from(proposed.coefficients[certain]), scene.image
+                grid = Grid(image.shape, image.spacing)
+                labels = label(stars, proposed.centres_um[certain], grid)
+                facts += scene.facts(image.like(labels))
+            value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)
+            if not isnan(value) and value > best[0]:
+                best = (value, threshold, facts)
+        return best[1], best[2] or facts
+
+    def quietest(self, settings: Settings) -> float:
+        """Return that of networks of nuclei: it is known before the rest is measured."""
+        return QUIETEST
+
+    def tau(self, settings: Settings) -> float:
+        """Return the level at which objects end."""
+        return settings.tau
 
 
-def prepare_cases(cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
-    """Return the cases to train on with the shapes of their objects."""
-    order, smoothing, tau = settings.network.order, settings.smoothing, settings.outline
-    prepared = parts.prepare_cases(cases, settings)
-    return {
-        role: [shaped(case, order, smoothing, tau) for case in items]
-        for role, items in prepared.items()
-    }
-
-
-def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
-    """Return images, heat and the coefficients of their objects for a step, see `batch_of`."""
-    drawn = draw_patches(cases["images"], settings.patches, settings.schedule.seed, step)
-    return batch_of(drawn, settings.card.parameters["radius_um"])
-
-
-def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step against the loss of a batch, and return the loss and its parts."""
-    with state.autocast():
-        prediction = state.modules["network"](batch["image"])
-    terms = losses(prediction, batch, settings.loss)
-    state.update("adam", terms["total"])
-    return terms
-
-
-def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
-    """Yield true and found labels of held-out cases, at the threshold that scores best."""
-    yield from _judged(state, cases, settings)[1]
-
-
-def tune(state: State, cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
-    """Return the threshold that scores best on held-out cases."""
-    return {"threshold": _judged(state, cases, settings)[0]}
-
-
-def _judged(
-    state: State, cases: Cases[TrainingCase], settings: Settings
-) -> tuple[float, list[Facts]]:
-    """Return the threshold, the card's or the one that scores best, and the facts with it."""
-    entries = settings.card.parameters
-    tried = [entries["threshold"]] if "threshold" in entries else THRESHOLDS
-    lowest = settings.with_card(parameters={**entries, "threshold": min(tried)})
-    parameters = parts.parameters_of(lowest, Parameters)
-    scenes = []
-    for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
-        volume = Volume(image, spacing)
-        with using(state.average):
-            proposed = candidates(volume, scale_of(volume, parameters), parameters, state.average)
-        scenes.append(
-            (truth, spacing, proposed, kept(proposed, parameters.overlap, parameters.smallest_um3))
-        )
-    metric, best = wanted_metrics(settings.validation)[0], (-inf, tried[0], list[Facts]())
-    for threshold in tried:
-        facts = []
-        for truth, spacing, proposed, chosen in scenes:
-            # The most certain come first and none depends on a later one.
-            certain = chosen[proposed.certainty[chosen] > threshold]
-            stars, grid = stars_from(proposed.coefficients[certain]), Grid(truth.shape, spacing)
-            facts.append(
-                parts.facts_of(truth, label(stars, proposed.centres_um[certain], grid), spacing)
-            )
-        value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)
-        if not isnan(value) and value > best[0]:
-            best = (value, threshold, facts)
-    return best[1], best[2] or facts
-
-
-TRAINING = parts.training(
-    "harmonicnet",
-    Settings,
-    build,
-    load=load,
-    batch=batch,
-    step=step,
-    validate=validate,
-    tune=tune,
-    measure=measure,
-    prepare_cases=prepare_cases,
-)
+TRAINING = ShapeTraining()

@@ -1,24 +1,23 @@
 """Training of the masks: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, fields_of, measured
-from cytosuite.algorithms.masks.predict import FROM_NOISE, Parameters, sampled
-from cytosuite.contract.manifest import Described, parse
-from cytosuite.contract.tasks import LABELS
+from cytosuite.algorithms.masks.fields import MEASURES, fields_of, measured
+from cytosuite.algorithms.masks.predict import FROM_NOISE
+from cytosuite.contract.manifest import Described
+from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
-from cytosuite.denoising.network import build as build_denoiser
 from cytosuite.denoising.sampling import Process
-from cytosuite.errors import InputError, at
+from cytosuite.errors import InputError
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
@@ -34,7 +33,7 @@ from cytosuite.training.images import (
     stacked,
     turned,
 )
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume
 
@@ -71,16 +70,6 @@ class LabelPair:
     read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 
 
-def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
-    """Return the labels of a folder, as distances to their borders."""
-    pairs = []
-    for item in find_images(folder, settings.names, settings.files, task=None):
-        cells = item.path(LABELS.slug) or item.image
-        with at(item.image):
-            pairs.append(_pair(cells, item.extras.get(NUCLEI), settings))
-    return pairs
-
-
 def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
     """Return the distances of one pair of label images."""
     if nuclei is None:
@@ -104,117 +93,117 @@ def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
     return LabelPair(path, stored, cells.spacing, read)
 
 
-def build(settings: Settings) -> Parts:
-    """Return the denoiser and its optimiser."""
-    network = build_denoiser(settings.network)
-    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
-    return {"network": network}, {"network": optimiser}
-
-
-def batch(cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
-    """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
-    items, form = cases["images"], settings.crops
-    rng = np.random.default_rng([settings.schedule.seed, step])
-    crops = []
-    for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
-        room = np.subtract(item.fields.shape[1:], form.shape)
-        box = [
-            slice(n, n + size) for n, size in zip(rng.integers(room + 1), form.shape, strict=True)
-        ]
-        crop = item.fields[(slice(None), *box)].astype(np.float32)
-        crops.append(turned(crop, rng.random(3) < 0.5))
-    image = np.stack(crops)
-    place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch
-    noise = rng.standard_normal(image.shape, np.float32)
-    return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
-
-
-def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
-    return denoising_step(state, batch, settings.network.predicts)
-
-
-def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
-    """Return axes and voxel size, µm."""
-    axes = SPATIAL[-settings.network.dimensions :]
-    return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
-
-
-def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
-    """Return the gates of cells, the grid and the scale of the distances."""
-    first, tables = cases["images"][0], []
-    for item in cases["images"]:
-        if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
-            raise InputError(
-                f"{item.path}: expected voxels of {list(first.spacing)} µm, as of {first.path}, "
-                f"found {list(item.spacing)}; give labels of one voxel size"
-            )
-        cells, nuclei = item.read()
-        tables.append(measured(cells.array, nuclei.array, item.spacing))
-    values = {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
-    if not values["area"].size:
-        raise InputError("expected whole cells with nuclei, found none; give larger labels")
-    return {
-        "process": settings.process.model_dump(mode="json"),
-        "spacing": list(first.spacing),
-        "scale_um": settings.scale_um,
-        "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
-    }
-
-
-def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
-    """Refuse a folder without labels, and a network that does not draw cells and nuclei alone."""
-    if settings.network.channels != 2 or settings.network.conditioned:
-        raise InputError("network: expected channels = 2 and conditioned = false")
-    if isinstance(source, Path):
-        find_images(source, settings.names, settings.files, task=None)
-
-
-def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Iterator[Facts]:
-    """Yield the facts about the held-out labels of cells and as many sampled ones."""
-    real = [item.read()[0] for item in cases["images"]]
-    pairs = zip(real, _sampled(real, state, settings), strict=True)
-    drawn = [labels.like(new.cells) for labels, new in pairs]
-    sides = {"real:scenes": real, "synthetic:scenes": drawn}
-    yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
-
-
 def _scene(labels: Volume) -> Scene:
     """Return the labels of cells without an image."""
     whole = stacked(labels)
     return Scene(whole.like(np.zeros(whole.shape, np.uint8)), whole.array)
 
 
-def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[DrawnCells]:
-    """Yield masks as large as others by the average network, always of the same seeds."""
-    entries = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
-    parameters = parse("card.parameters", entries, Parameters)
-    for seed, labels in enumerate(like):
-        yield sampled(
-            replace(labels, metadata={"seed": seed}), parameters, state.average, state.device
-        )
+class MaskTraining(Training[Settings, LabelPair]):
+    """The parts of the training."""
+
+    algorithm = "masks"
+    settings = Settings
+
+    def find(self, folder: Path, role: str, settings: Settings) -> list[Item]:
+        """Return the labels of a folder."""
+        return find_images(folder, settings.names, settings.files, task=None)
+
+    def case(self, item: Item, role: str, settings: Settings) -> LabelPair:
+        """Return labels as distances to their borders."""
+        cells = item.path(LABELS.slug) or item.image
+        return _pair(cells, item.extras.get(NUCLEI), settings)
+
+    def batch(self, cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
+        """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
+        items, form = cases["images"], settings.crops
+        rng = np.random.default_rng([settings.schedule.seed, step])
+        crops = []
+        for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
+            room = np.subtract(item.fields.shape[1:], form.shape)
+            box = [
+                slice(n, n + size)
+                for n, size in zip(rng.integers(room + 1), form.shape, strict=True)
+            ]
+            crop = item.fields[(slice(None), *box)].astype(np.float32)
+            crops.append(turned(crop, rng.random(3) < 0.5))
+        image = np.stack(crops)
+        place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch
+        noise = rng.standard_normal(image.shape, np.float32)
+        return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
+
+    def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
+        """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
+        return denoising_step(state, batch, settings.network.predicts)
+
+    def describe(self, cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+        """Return axes and voxel size, µm."""
+        axes = SPATIAL[-settings.network.dimensions :]
+        return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
+
+    def measure(self, cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+        """Return the gates of cells, the grid and the scale of the distances."""
+        first, tables = cases["images"][0], []
+        for item in cases["images"]:
+            if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
+                raise InputError(
+                    f"{item.path}: expected voxels of {list(first.spacing)} µm, as of "
+                    f"{first.path}, found {list(item.spacing)}; give labels of one voxel size"
+                )
+            cells, nuclei = item.read()
+            tables.append(measured(cells.array, nuclei.array, item.spacing))
+        values = {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
+        if not values["area"].size:
+            raise InputError("expected whole cells with nuclei, found none; give larger labels")
+        return {
+            "process": settings.process.model_dump(mode="json"),
+            "spacing": list(first.spacing),
+            "scale_um": settings.scale_um,
+            "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
+        }
+
+    def check(self, source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
+        """Refuse a folder without labels, and a network that draws other than cells and nuclei."""
+        if settings.network.channels != 2 or settings.network.conditioned:
+            raise InputError("network: expected channels = 2 and conditioned = false")
+        super().check(source, role, settings)
+
+    def validate(
+        self, state: State, cases: Cases[LabelPair], settings: Settings
+    ) -> Iterator[Facts]:
+        """Yield the facts about the held-out labels of cells and as many sampled ones."""
+        real = [item.read()[0] for item in cases["images"]]
+        drawn = [
+            self.drawn(state, item, seed, settings)[SAMPLED_CELLS.slug]
+            for seed, item in enumerate(real)
+        ]
+        sides = {"real:scenes": real, "synthetic:scenes": drawn}
+        yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
+
+    def picture(
+        self, state: State, cases: Cases[LabelPair], settings: Settings
+    ) -> NDArray[np.uint8]:
+        """Return held-out labels above sampled ones, the nuclei white."""
+        real = [item.read() for item in cases["images"][:SHOWN]]
+        drawn = [
+            [*self.drawn(state, cells, seed, settings).values()]
+            for seed, (cells, _) in enumerate(real)
+        ]
+        rows = [[(a.array, b.array) for a, b in row] for row in (real, drawn)]
+        greys = [
+            [np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows
+        ]
+        planes = [
+            [deep(grey)[len(deep(grey)) // 2].astype(np.uint8) for grey in row] for row in greys
+        ]
+        return joined([joined(row, 1) for row in planes], 0)
+
+    def drawn(
+        self, state: State, like: Volume, seed: int, settings: Settings
+    ) -> Mapping[str, Volume]:
+        """Return cells and nuclei as large as others by the average network, always of one seed."""
+        request = {REQUEST.slug: replace(like, metadata={"seed": seed})}
+        return self.outputs(state, request, settings)
 
 
-def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
-    """Return held-out labels above sampled ones, the nuclei white."""
-    real = [item.read() for item in cases["images"][:SHOWN]]
-    drawn = _sampled([cells for cells, _ in real], state, settings)
-    rows = [[(a.array, b.array) for a, b in real], [(masks.cells, masks.nuclei) for masks in drawn]]
-    greys = [[np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows]
-    planes = [[deep(grey)[len(deep(grey)) // 2].astype(np.uint8) for grey in row] for row in greys]
-    return joined([joined(row, 1) for row in planes], 0)
-
-
-TRAINING = Training(
-    algorithm="masks",
-    settings=Settings,
-    load=load,
-    build=build,
-    batch=batch,
-    step=step,
-    describe=describe,
-    validate=validate,
-    check=check,
-    measure=measure,
-    picture=picture,
-)
+TRAINING = MaskTraining()

@@ -1,7 +1,5 @@
 """Training of U2-Net: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -12,18 +10,12 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from cytosuite.algorithms.u2net.network import CLASSES, Network, build
-from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, Parameters, segment
+from cytosuite.algorithms.u2net.network import CLASSES, Network
+from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE
 from cytosuite.contract.manifest import Described
-from cytosuite.metrics.evidence import Facts
-from cytosuite.networks.network import using
-from cytosuite.networks.scale import Scale
-from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import TrainingCase
-from cytosuite.training.nuclei.patches import draw_batch
-from cytosuite.training.parts import Arrays, Cases, State, Tensors
-
-AS_IT_IS = Scale((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, "trained")
+from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
+from cytosuite.training.parts import Arrays, Cases, Tensors
 
 
 class LossWeights(Described):
@@ -33,7 +25,7 @@ class LossWeights(Described):
     sides: float = Field(1.0, ge=0, description="of the answer of each depth; the fused has 1")
 
 
-class Settings(parts.NucleiSettings):
+class Settings(NucleiSettings):
     """All settings of a training."""
 
     network: Network = Network()
@@ -52,20 +44,6 @@ class Settings(parts.NucleiSettings):
         return self
 
 
-def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
-    """Return the planes in a folder, see `find_cases`."""
-    quietest = parts.parameters_of(settings, Parameters).quietest
-    return parts.load_cases(folder, settings, quietest=quietest)
-
-
-def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
-    """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
-    drawn = draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
-    labels = drawn["target"][:, -1, 0].astype(np.int32)
-    targets = np.stack([classes(plane, settings.width) for plane in labels])
-    return {"image": drawn["image"], "classes": targets[:, None]}
-
-
 def classes(labels: NDArray[np.int32], width: int) -> NDArray[np.int64]:
     """Return the class of each pixel (Y, X): border is an object's within `width` of another."""
     size = 2 * width + 1
@@ -77,15 +55,6 @@ def classes(labels: NDArray[np.int32], width: int) -> NDArray[np.int64]:
     return np.where(labels > 0, edge, GROUND).astype(np.int64)
 
 
-def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step against the loss of all depths, and return the loss and the fused answer's."""
-    with state.autocast():
-        prediction = state.modules["network"](batch["image"])
-    terms = losses(prediction.float(), batch["classes"], settings.loss)
-    state.update("adam", terms["total"])
-    return terms
-
-
 def losses(prediction: Tensor, target: Tensor, weights: LossWeights) -> dict[str, Tensor]:
     """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and the fused answer's."""
     by_class = prediction.new_ones(CLASSES)
@@ -95,15 +64,22 @@ def losses(prediction: Tensor, target: Tensor, weights: LossWeights) -> dict[str
     return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
 
 
-def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
-    """Yield true and found labels of held-out planes at the scale of the training."""
-    parameters = parts.parameters_of(settings, Parameters)
-    for image, truth, spacing in parts.held_out(cases, settings, 0.0):
-        with using(state.average):
-            labels = segment(image, AS_IT_IS, parameters, state.average)
-        yield parts.facts_of(truth, labels, spacing)
+class U2NetTraining(NucleiTraining[Settings]):
+    """The parts of the training."""
+
+    algorithm = "u2net"
+    settings = Settings
+
+    def batch(self, cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
+        """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
+        drawn = super().batch(cases, settings, step)
+        labels = drawn["target"][:, -1, 0].astype(np.int32)
+        targets = np.stack([classes(plane, settings.width) for plane in labels])
+        return {"image": drawn["image"], "classes": targets[:, None]}
+
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+        """Return the loss of all depths, and the fused answer's."""
+        return losses(prediction.float(), batch["classes"], settings.loss)
 
 
-TRAINING = parts.training(
-    "u2net", Settings, build, load=load, batch=batch, step=step, validate=validate
-)
+TRAINING = U2NetTraining()

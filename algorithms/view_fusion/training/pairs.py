@@ -1,7 +1,7 @@
 """Views and fused images: their files, decoded once into mapped arrays, and crops of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
+from cytosuite.folders.index import Item
 from cytosuite.networks.tiling import Box, Sides
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.training.images import find_images, mapped
@@ -59,6 +60,7 @@ class ViewPair:
     spacing: tuple[float, ...] | None  # µm per voxel z y x; None where the file gives none
     channel: Scalar | None  # of the metadata, else of the name
     study: Scalar | None  # likewise, or of the folder, like ``Study1``
+    read: Callable[[], tuple[Volume, Volume]]  # the view and the fused image
     warnings: tuple[str, ...] = ()  # of the view's file
 
     def channels(self, box: Box) -> NDArray[np.float32]:
@@ -66,12 +68,10 @@ class ViewPair:
         return np.stack([self.view[box].astype(np.float32), *(m.read(box) for m in self.maps)])
 
 
-def find_pairs(
-    folder: Path, patterns: Sequence[str], files: FileSettings = BESIDE
-) -> list[tuple[Path, Path]]:
-    """Return the views in a folder that have a fused image, each with it; InputError of none."""
+def find_pairs(folder: Path, patterns: Sequence[str], files: FileSettings = BESIDE) -> list[Item]:
+    """Return the views in a folder that have a fused image; InputError of none."""
     items = find_images(folder, patterns, files, "fuse")
-    fused = [(item.image, path) for item in items if (path := item.path(FUSED))]
+    fused = [item for item in items if item.path(FUSED)]
     if not fused:
         raise InputError(
             f"{folder}: expected views with fused images: <name>_angle.tif and <name>_fused.tif "
@@ -80,44 +80,47 @@ def find_pairs(
     return fused
 
 
-def load_pairs(
-    folder: Path,
-    patterns: Sequence[str],
+def load_pair(
+    item: Item,
     crop: Sequence[int],
     inputs: Sequence[Channel],
     spacing: Sequence[float] | None = None,
     files: FileSettings = BESIDE,
-) -> list[ViewPair]:
-    """Return the pairs of `find_pairs`; `spacing`, µm, is for files without one."""
-    pairs = []
-    for view, fused in find_pairs(folder, patterns, files):
-        with at(view):  # one of the two is in memory at a time
-            target = _volume(fused, files)
-            shape, goal = target.shape, _in_units(target.array, crop)
-            del target
-            volume = _volume(view, files)
-            if volume.shape != shape:
-                raise InputError(
-                    f"expected a fused image of the view's shape {volume.shape}, found {shape} in "
-                    f"{fused}"
-                )
-            size = volume.spacing if spacing is None or not volume.spacing_is_assumed else spacing
-            image, maps = _in_units(volume.array, crop), maps_of(volume.array, size, inputs)
-            pair = ViewPair(
-                path=view,
-                view=image,
-                fused=goal,
-                maps=[part._replace(shape=image.shape) for part in maps],  # of the border, too
-                places=_foreground(goal),
-                shape=shape,
-                spacing=None if volume.spacing_is_assumed else volume.spacing,
-                channel=volume.metadata.get("channel"),
-                study=volume.metadata.get("study", study_of(f"{view.parent.name} {view.stem}")),
-                warnings=tuple(volume.origin.warnings),
-            )
-            del volume
-        pairs.append(pair)
-    return pairs
+) -> ViewPair:
+    """Return a view with its fused image; `spacing`, µm, is for a file without one."""
+    fused = item.path(FUSED)
+    assert fused is not None  # see find_pairs
+
+    def view() -> Volume:
+        """Return the view."""
+        whole = _volume(item.image, files)
+        if spacing is None or not whole.spacing_is_assumed:
+            return whole
+        return replace(whole, spacing=tuple(spacing))
+
+    target = _volume(fused, files)  # one of the two is in memory at a time
+    shape, goal = target.shape, _in_units(target.array, crop)
+    del target
+    volume = view()
+    if volume.shape != shape:
+        raise InputError(
+            f"expected a fused image of the view's shape {volume.shape}, found {shape} in {fused}"
+        )
+    image = _in_units(volume.array, crop)
+    maps = maps_of(volume.array, volume.spacing, inputs)
+    return ViewPair(
+        path=item.image,
+        view=image,
+        fused=goal,
+        maps=[part._replace(shape=image.shape) for part in maps],  # of the border, too
+        places=_foreground(goal),
+        shape=shape,
+        spacing=None if volume.spacing_is_assumed else volume.spacing,
+        channel=volume.metadata.get("channel"),
+        study=volume.metadata.get("study", study_of(f"{item.image.parent.name} {item.image.stem}")),
+        read=lambda: (view(), _volume(fused, files)),
+        warnings=tuple(volume.origin.warnings),
+    )
 
 
 def _volume(path: Path, files: FileSettings) -> Volume:

@@ -4,8 +4,6 @@ Two modules, two optimisers, two roles of data, validation: all that a network b
 between the two lines.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -164,5 +162,7 @@ def toy(tmp_path, monkeypatch, data):
         return train(training, settings, folders or data, card, work=work, **options)
 
     toy.training, toy.network = TOY, Network
-    toy.measuring = replace(TOY, measure=measure, picture=picture)
+    toy.altered = lambda **parts: Training(**{**vars(TOY), **parts})
+    toy.measured = {"measure": measure, "picture": picture}
+    toy.measuring = toy.altered(**toy.measured)
     return toy

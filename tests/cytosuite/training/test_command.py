@@ -2,7 +2,6 @@ import io
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,7 +52,7 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
         assert data.keys() == {"simulated", "real"}
         return {"schedule": {"steps": int(path.read_text())}}, ["epochs became steps"]
 
-    training = replace(toy.training, translate=translate)
+    training = toy.altered(translate=translate)
     monkeypatch.setattr(command, "training_of", lambda name: training)
     (tmp_path / "old.hjson").write_text("3")
     words = ["toy", "--settings", str(tmp_path / "old.hjson"), "--out", str(tmp_path / "out")]
@@ -175,7 +174,7 @@ def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(w
 def test_a_training_that_was_killed_between_its_two_models_writes_both(
     toy, words, tmp_path, monkeypatch
 ):
-    further = replace(toy.training, also={"back": lambda state, cases, settings: (state, settings)})
+    further = toy.altered(also={"back": lambda state, cases, settings: (state, settings)})
     monkeypatch.setattr(command, "training_of", lambda name: further)
     write, left = loop.publish, iter([True, False])
 
@@ -217,7 +216,7 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
 
     for path in (path for (folder,) in data.values() for path in folder.glob("*.npy")):
         path.with_suffix(".tif").touch()
-    named = replace(toy.training, load=load)
+    named = toy.altered(load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)
     words += ["--work", str(tmp_path / "b"), "--name", "b"]
     with pytest.raises(InputError, match="splits: the rules leave none of 4 images for train"):

@@ -2,7 +2,6 @@ import csv
 import json
 import os
 import signal
-from dataclasses import replace
 from math import nan
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -90,7 +89,7 @@ def test_curves_of_a_killed_training_are_those_of_one_that_was_not(toy, settings
         return toy.training.batch(cases, given, step)
 
     with pytest.raises(KeyboardInterrupt):
-        toy(settings(), "b", replace(toy.training, batch=killed))
+        toy(settings(), "b", toy.altered(batch=killed))
     cards = [read_card(toy(settings(), name)) for name in "ab"]
     logs = [_table(tmp_path / f"work-{name}" / "log.csv") for name in "ab"]
     assert [row[:4] for row in logs[0]] == [row[:4] for row in logs[1]]
@@ -110,7 +109,7 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
         seen.append({role: len(found) for role, found in cases.items()})
         return toy.training.batch(cases, given, step)
 
-    card = read_card(toy(settings(W1), training=replace(toy.training, batch=batch)))
+    card = read_card(toy(settings(W1), training=toy.altered(batch=batch)))
     assert {tuple(each.items()) for each in seen} == {(("simulated", 3), ("real", 3))}
     assert card.trained["cases"] == {"simulated": 3, "real": 3}
     assert card.scores[HELD]["W1"] > 0
@@ -129,7 +128,7 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
             clock.now += case_s
             yield next(iter(toy.training.validate(state, cases, given)))
 
-    lines, training = [], replace(toy.training, validate=validate)
+    lines, training = [], toy.altered(validate=validate)
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock.now)
     card = read_card(toy(settings({**W1, "cases": 3}), training=training, say=lines.append))
     assert counts == seen
@@ -195,7 +194,7 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
         seen.append(given.card.parameters)
         return toy.training.validate(state, cases, given)
 
-    training = replace(toy.training, measure=measure, validate=validate)
+    training = toy.altered(measure=measure, validate=validate)
     card = read_card(toy(own, "n", training, parent=parent, say=lines.append))
     wanted = {"light": 1.5, "tau": 0.4, "k": 3}
     own = {"light": 1.0, "tau": 0.2, "k": 3}  # of the parent, which is scored with them at the end
@@ -215,7 +214,7 @@ def test_cases_are_prepared_once_with_the_measured_parameters(toy, settings):
         drawn.append({role: len(found) for role, found in cases.items()})
         return toy.training.batch(cases, given, step)
 
-    toy(settings(), training=replace(toy.measuring, prepare_cases=prepare, batch=batch))
+    toy(settings(), training=toy.altered(**toy.measured, prepare_cases=prepare, batch=batch))
     assert len(seen) == 1
     assert set(seen[0]) == {"light", "images"}
     assert all(counts == {"simulated": 1, "real": 1} for counts in drawn)
@@ -236,7 +235,7 @@ def _validating(toy, values, seen=None):
         yield Facts({"prediction": lambda: np.uint8(made[0])})
         yield Facts({"real:arrays": real, "synthetic:arrays": lambda: made})
 
-    return replace(toy.training, validate=validate)
+    return toy.altered(validate=validate)
 
 
 def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path):
@@ -315,7 +314,7 @@ def _training(toy, factor):
         state.update("generator", fooled)
         return {"critic": judged, "generator": fooled}
 
-    return replace(toy.training, step=step)
+    return toy.altered(step=step)
 
 
 @pytest.fixture
@@ -357,7 +356,7 @@ def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data, 
     (folder,) = data["simulated"]
     for part, names in {"train": "0.tif 1.tif 2.tif", "val": "3.tif"}.items():
         (folder / f"a_{part}.csv").write_text("\n".join(names.split()))
-    training, lines = replace(toy.training, load=_named), []
+    training, lines = toy.altered(load=_named), []
     kept, held = loop._load(training, settings(W1), data, lines.append, tmp_path)
     assert (kept["simulated"], held["simulated"]) == (["0.tif", "1.tif", "2.tif"], ["3.tif"])
     assert [len(part["real"]) for part in (kept, held)] == [3, 1]
@@ -383,7 +382,7 @@ def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_pa
         data["real"] = [folder]
     else:
         given = given.with_files(splits=Splits.model_validate({"rules": rules}))
-    training = replace(toy.training, load=_with_paths)
+    training = toy.altered(load=_with_paths)
     parts = loop._load(training, given, data, lines.append, tmp_path)
     for role in data:
         kept, held = ([case.path.stem for case in part[role]] for part in parts)
@@ -416,7 +415,7 @@ def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
         return {role: np.concatenate([image] * 3) for role, image in found.items()}
 
     lines = []
-    training = replace(toy.training, batch=batch)
+    training = toy.altered(batch=batch)
     card = read_card(toy(settings(epochs=2), training=training, say=lines.append))
     assert "2 epochs of 2 steps: 4 cases, 3 in a batch" in lines
     assert card.trained["steps"] == 4

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from math import isnan, nan
 
 import numpy as np
@@ -30,8 +29,7 @@ def scored(toy, settings, tmp_path):
     def scored(own, simpler, select=BY_SSIM, validation=SCORED):
         manifest = tmp_path / "algorithms" / "toy" / "algorithm.toml"
         manifest.write_text(manifest.read_text() + select)
-        training = replace(
-            toy.training,
+        training = toy.altered(
             validate=lambda *_: _judged(own),
             baselines=lambda *_: ((name, _judged(noise)) for name, noise in simpler.items()),
         )
@@ -91,7 +89,7 @@ def _each(cases):
 @pytest.mark.parametrize(("cases", "adopted"), [(6, True), (5, False), (2, False)])
 def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
     """Both are scored on the same held-out cases; without a parent the user puts it in use."""
-    training, lines = replace(toy.training, validate=_each(cases)), []
+    training, lines = toy.altered(validate=_each(cases)), []
     given = {**CLOSE, "cases": 1}
     parent = toy(settings(given, steps=6), training=training, say=lines.append)
     assert not read_card(parent).adopted

@@ -4,12 +4,15 @@ import torch
 from training_data import simulated_folder
 
 from cytosuite.algorithms.cellpose3d.network import load as load_network
-from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, load
+from cytosuite.algorithms.cellpose3d.training.train import (
+    TRAINING,
+    Settings,
+)
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.training.loop import begin, take_step, train
+from cytosuite.training.loop import train
 from cytosuite.training.publish import ALGORITHMS
 
 TOML = """
@@ -47,20 +50,6 @@ def _train(settings, folder, card, **options):
     return train(TRAINING, settings, {"images": [folder]}, card, work=work, **options)
 
 
-def _batch(data, settings, step):
-    cases = {"images": load(data, "images", settings)}
-    return TRAINING.batch(cases, settings, step)
-
-
-def test_the_loss_falls_on_one_fixed_patch(data, settings):
-    longer = settings.with_schedule(steps=60, learning_rate=1e-2)
-    batch = _batch(data, longer, 3)
-    assert batch["target"][:, 0].any()
-    state = begin(TRAINING, longer, None, "cpu")
-    totals = [float(take_step(TRAINING, longer, state, batch)["total"].detach()) for _ in range(60)]
-    assert sum(totals[-5:]) < 0.6 * sum(totals[:5])
-
-
 def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     path = _train(settings, data, tmp_path / "m.json")
     card = read_card(path)
@@ -77,24 +66,14 @@ def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     assert set(card.trained["curves"]) == {"total", "level", "flow", "heat"}
 
 
-def test_a_validation_of_perfect_fields_is_perfect(tmp_path, settings, monkeypatch):
-    module = TRAINING.validate.__globals__
-    cases = {"images": load(simulated_folder(tmp_path), "images", settings)}
-    state = begin(TRAINING, settings, None, "cpu")
-
-    def found(fields, image, spacing, parameters):
-        case = next(case for case in cases["images"] if case.shape == image.shape)
-        labels = np.where(case.level > 255 * parameters.tau, case.labels, 0)
-        assert 0 < np.count_nonzero(labels) < np.count_nonzero(case.labels)
-        return type("Found", (), {"labels": labels})
-
-    everything = settings.patches.camera.model_copy(update={"visibility": 0.0, "contrast": 0.0})
-    patches = settings.patches.model_copy(update={"camera": everything})
-    settings = settings.model_copy(update={"patches": patches})
-    monkeypatch.setitem(module, "segment", found)
-    for facts in TRAINING.validate(state, {"images": cases["images"][:1]}, settings):
-        assert (facts.get("truth") == facts.get("prediction")).all()
-        assert facts.get("spacing") == (2.0, 0.8, 0.8)
+def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path, settings):
+    (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
+    scene = TRAINING.held_out(case, 0, settings.with_card(describes={"diameter_um": 7.0}))
+    (image,), truth = scene.inputs.values(), scene.truth.array
+    seen = np.isin(case.labels, truth[truth > 0])
+    np.testing.assert_array_equal(truth > 0, seen & (case.level > 255 * 0.2))
+    assert 0 < np.count_nonzero(truth) < np.count_nonzero(case.labels)
+    assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {"diameter_um": 7.0})
 
 
 def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
@@ -134,7 +113,7 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
         ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),
         ("[32, 64, 64]", "[32, 64, 72]", r"multiples of \[8, 16, 16\].*found \[32, 64, 72\]"),
         ("[32, 64, 64]", "[32, 64, 80]", "as long in y as in x"),
-        ("[network]", "[network]\ndimensions = 2", "2 dimensions takes patches of one plane"),
+        ("[network]", "[network]\ndimensions = 2", "must begin with 1 for a network of planes"),
     ],
 )
 def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):

@@ -5,7 +5,9 @@ from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
-from cytosuite.algorithms.cyclegan3d.training.train import TRAINING, load, step
+from cytosuite.algorithms.cyclegan3d.training.train import (
+    TRAINING,
+)
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
@@ -47,7 +49,7 @@ def data(tmp_path):
 
 
 def _cases(data, settings):
-    return {role: load(data[role][0], role, settings) for role in ROLES}
+    return {role: TRAINING.load(data[role][0], role, settings) for role in ROLES}
 
 
 def _train(settings, data, card, **options):
@@ -115,7 +117,7 @@ def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
     monkeypatch.setattr(type(state), "update", update)
     for number in range(2):
         batch = {k: torch.from_numpy(v) for k, v in TRAINING.batch(cases, settings, number).items()}
-        step(state, batch, settings)
+        TRAINING.step(state, batch, settings)
         state.step += 1
         assert moved == owners
 
@@ -145,12 +147,12 @@ def test_pools_hold_the_translations_of_their_domain(data):
 
 def test_structure_of_labels_needs_labels_beside_every_image(data, tmp_path):
     settings = _settings(loss={"keep": "labels"})
-    twin = load(data["simulated"][0], "simulated", settings)[1].twin
-    assert all(item.labels is None for item in load(data["real"][0], "real", settings))
+    twin = TRAINING.load(data["simulated"][0], "simulated", settings)[1].twin
+    assert all(item.labels is None for item in TRAINING.load(data["real"][0], "real", settings))
     twin.unlink()
     with pytest.raises(InputError, match=r"s_1\.tif: expected labels beside this image"):
-        load(data["simulated"][0], "simulated", settings)
-    assert len(load(data["simulated"][0], "simulated", _settings())) == 3
+        TRAINING.load(data["simulated"][0], "simulated", settings)
+    assert len(TRAINING.load(data["simulated"][0], "simulated", _settings())) == 3
 
 
 def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_path):

@@ -1,20 +1,13 @@
 import numpy as np
 import pytest
-import torch
 from unpaired import SPACING, TINY, random_network, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.train import (
     TRAINING,
-    load,
-    translated,
-    validate,
 )
-from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.formats import read
-from cytosuite.networks.normalise import Target
 from cytosuite.training.loop import begin
-from cytosuite.volume import Volume
 
 TARGET = {"mean": 300.0, "sd": 25.0, "dtype": "uint16"}
 
@@ -37,7 +30,7 @@ def cases(tmp_path, settings):
         "simulated": simulated_dataset(tmp_path / "simulated", 2),
         "real": real_folder(tmp_path / "real", 3),
     }
-    return {role: load(folder, role, settings) for role, folder in folders.items()}
+    return {role: TRAINING.load(folder, role, settings) for role, folder in folders.items()}
 
 
 @pytest.fixture
@@ -48,23 +41,8 @@ def state(settings):
     return state
 
 
-def test_a_volume_is_translated_by_the_average_as_the_card_would(state, settings):
-    image, _ = simulated(3)
-    made = translated(Volume(image, SPACING), state, settings)
-    network = random_network(TINY)
-    target = Target.model_validate(TARGET)
-    expected, _ = translate(image, network, TINY, "background", target, tile=(96, 256, 256))
-    np.testing.assert_array_equal(made.array, expected)
-    assert made.spacing == SPACING
-    with torch.no_grad():
-        next(state.modules["forward"].parameters()).add_(5)
-    np.testing.assert_array_equal(
-        translated(Volume(image, SPACING), state, settings).array, expected
-    )
-
-
 def test_facts_are_those_of_each_case_and_of_the_set(state, cases, settings):
-    *each, whole = validate(state, cases, settings)
+    *each, whole = TRAINING.validate(state, cases, settings)
     assert len(each) == 2
     for number, facts in enumerate(each):
         image, labels = simulated(number)

@@ -10,7 +10,7 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
     DomainVolume,
     draw_batch,
     in_grey_values_of,
-    load_items,
+    load_item,
 )
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.errors import InputError
@@ -28,7 +28,8 @@ def _write(path, array, axes="ZYX"):
 
 
 def _load(folder, patterns=("*",), scale="background", crop=CROP, labelled=True, **more):
-    return load_items(folder, patterns, scale, crop, labelled=labelled, **more)
+    found = find_images(folder, patterns)
+    return [load_item(item, scale, crop, labelled=labelled, **more) for item in found]
 
 
 def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
@@ -64,7 +65,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     image = real().astype(np.float32)
     image[3, 4, 5] = np.nan
     _write(tmp_path / "a.tif", image)
-    with pytest.raises(InputError, match=r"a\.tif: .*(NaN|finite)"):
+    with pytest.raises(InputError, match="finite grey values, found NaN"):
         _load(tmp_path)
 
 
@@ -72,7 +73,7 @@ def test_labels_of_another_shape_are_refused(tmp_path):
     folder = simulated_dataset(tmp_path, 1)
     twin = find_images(folder, ["*"])[0].files["instance-labels"]
     _write(twin, simulated()[1][:-1])
-    with pytest.raises(InputError, match=r"s_0\.tif: expected labels of the shape .*found \(9,"):
+    with pytest.raises(InputError, match=r"expected labels of the shape .*found \(9,"):
         _load(folder)
     assert _load(folder, labelled=False)[0].labels is None
 

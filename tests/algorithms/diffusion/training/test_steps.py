@@ -9,7 +9,9 @@ from sketches import labels_of, paired_dataset, real_folder, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.train import TRAINING, batch, load, notes
+from cytosuite.algorithms.diffusion.training.train import (
+    TRAINING,
+)
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
@@ -40,7 +42,7 @@ def _settings(loss="adversarial", **given):
 
 def _begun(folder, settings, seed=0):
     """Return cases, whole settings and a state of random weights in float32."""
-    cases = {"images": load(paired_dataset(folder), "images", settings)}
+    cases = {"images": TRAINING.load(paired_dataset(folder), "images", settings)}
     settings = complete(TRAINING, settings, cases, None, lambda _: None)
     state = begin(TRAINING, settings, None, "cpu")
     state.rounding = np.inf
@@ -61,7 +63,7 @@ def _clean(network, noised, angle, drawn):
 def test_a_taught_step_is_that_of_a_plain_version(tmp_path):
     settings = _settings("distillation", teacher_steps=2)
     cases, settings, state = _begun(tmp_path, settings)
-    drawn, network = batch(cases, settings, 0), copy.deepcopy(state.modules["network"])
+    drawn, network = TRAINING.batch(cases, settings, 0), copy.deepcopy(state.modules["network"])
     signals = settings.process.schedule.signal()
     early, late = (float(np.arccos(np.sqrt(signals[place]))) for place in (999, 0))
     noise = torch.from_numpy(drawn["noise"])
@@ -85,7 +87,7 @@ def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
     settings = _settings("distillation", teacher_steps=3, process=process)
     cases, settings, state = _begun(tmp_path, settings)
     for number in range(3):  # the steps take turns
-        drawn = batch(cases, settings, number)
+        drawn = TRAINING.batch(cases, settings, number)
         still = copy.deepcopy(state)
         still.step = number
         still.modules["teacher"].load_state_dict(still.modules["network"].state_dict())
@@ -96,7 +98,7 @@ def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
 
 def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
     cases, settings, state = _begun(tmp_path, _settings())
-    drawn, own = batch(cases, settings, 0), settings.adversary
+    drawn, own = TRAINING.batch(cases, settings, 0), settings.adversary
     before = copy.deepcopy(state.modules)
     losses = take_step(TRAINING, settings, state, drawn)
     drawn_t = {name: torch.from_numpy(value) for name, value in drawn.items()}
@@ -146,7 +148,7 @@ def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
         }
 
     monkeypatch.setattr(type(state), "update", seen)
-    take_step(TRAINING, settings, state, batch(cases, settings, 0))
+    take_step(TRAINING, settings, state, TRAINING.batch(cases, settings, 0))
     assert moved == {name: {name} for name in ("network", "reader", "judges")}
 
 
@@ -172,13 +174,13 @@ def test_unpaired_training_makes_images_by_seed(tmp_path):
 
 
 def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
-    cases = {"images": load(paired_dataset(tmp_path), "images", _settings())}
+    cases = {"images": TRAINING.load(paired_dataset(tmp_path), "images", _settings())}
     with pytest.raises(InputError, match="unpaired is true: expected label images or sketches"):
-        notes(cases, _settings(adversary={"unpaired": True, "features": 0}))
+        TRAINING.notes(cases, _settings(adversary={"unpaired": True, "features": 0}))
     with pytest.raises(InputError, match="unpaired is false: expected no sketches"):
-        notes(cases | {"sketches": cases["images"]}, _settings())
+        TRAINING.notes(cases | {"sketches": cases["images"]}, _settings())
     with pytest.raises(InputError, match="the teacher is the model to start from; give --from"):
-        notes(cases, _settings("distillation"))
+        TRAINING.notes(cases, _settings("distillation"))
 
 
 @pytest.mark.parametrize(

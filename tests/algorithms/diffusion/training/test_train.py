@@ -1,21 +1,12 @@
 import h5py
 import numpy as np
 import pytest
-import torch
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.train import (
     TRAINING,
     Settings,
-    batch,
-    describe,
-    load,
-    made_from,
-    measure,
-    middle,
-    notes,
-    validate,
 )
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
@@ -39,7 +30,7 @@ def _settings(**given):
 
 
 def _cases(folder, settings):
-    return {"images": load(folder, "images", settings)}
+    return {"images": TRAINING.load(folder, "images", settings)}
 
 
 def _completed(folder, settings):
@@ -51,7 +42,7 @@ def test_levels_of_noise_are_those_of_the_schedule(tmp_path):
     settings = _settings(process={"schedule": {"kind": "linear", "length": 50}, "t_start": 40})
     cases = _cases(paired_dataset(tmp_path), settings)
     known = phase(settings.process.schedule.signal()).astype(np.float32)
-    seen = {float(t) for step in range(60) for t in batch(cases, settings, step)["phase"]}
+    seen = {float(t) for step in range(60) for t in TRAINING.batch(cases, settings, step)["phase"]}
     assert seen <= set(known.tolist())
     assert len(seen) > 40
 
@@ -63,7 +54,7 @@ def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp
         _cases(paired_dataset(tmp_path), settings),
         begin(TRAINING, settings, None, "cpu"),
     )
-    drawn = batch(cases, settings, 0)
+    drawn = TRAINING.batch(cases, settings, 0)
     assert ("sketch" in drawn) is conditioned
     losses = take_step(TRAINING, settings, state, drawn)
     angle = drawn["phase"][:, None, None, None, None]
@@ -76,7 +67,7 @@ def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp
 def test_measured_parameters_describe_the_images(tmp_path):
     settings = _settings()
     cases = _cases(paired_dataset(tmp_path), settings)
-    found = measure(cases, settings)
+    found = TRAINING.measure(cases, settings)
     assert found["target"]["dtype"] == "uint16"
     assert found["target"]["mean"] == pytest.approx(100, abs=5)
     assert found["target"]["sd"] == pytest.approx(8, rel=0.3)
@@ -89,8 +80,8 @@ def test_measured_parameters_describe_the_images(tmp_path):
         assert high > item.image.max()
     assert found["process"]["t_start"] == 500
     assert (found["given"], found["dropped"]) == ("sketch", 0)
-    assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
-    assert notes(cases, settings) == []
+    assert TRAINING.describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
+    assert TRAINING.notes(cases, settings) == []
 
 
 def test_a_network_of_light_leaves_the_noise_to_its_camera(tmp_path):
@@ -100,9 +91,8 @@ def test_a_network_of_light_leaves_the_noise_to_its_camera(tmp_path):
     own = found.card.parameters
     assert own["camera"] == {**camera, "excess": 0}
     assert own["target"] == {"mean": 100.0, "sd": pytest.approx(4 / 3, rel=1e-5), "dtype": "uint16"}
-    made = made_from(
-        *middle(cases["images"][0], SHAPE)[:2], begin(TRAINING, found, None, "cpu"), found
-    )
+    (scene,) = (TRAINING.held_out(case, 0, found) for case in cases["images"][:1])
+    made = TRAINING.answer(begin(TRAINING, found, None, "cpu"), scene.inputs, found)
     levels = np.unique(made.array.astype(int))
     assert (levels >= 100 - 4 * 2 * 5).all()  # five standard deviations of reading
     assert made.array.dtype == np.uint16
@@ -111,14 +101,14 @@ def test_a_network_of_light_leaves_the_noise_to_its_camera(tmp_path):
 def test_the_card_says_what_the_network_was_given(tmp_path):
     own, labels = (paired_dataset(tmp_path / n, 2, sketches=n == "own") for n in ("own", "labels"))
     hiding = _settings(crops={"dropped": 0.2})
-    found = measure(_cases(labels, hiding), hiding)
+    found = TRAINING.measure(_cases(labels, hiding), hiding)
     assert (found["given"], found["dropped"]) == ("labels", 0.2)
     alone = _settings(network={"conditioned": False})
-    assert not {"given", "dropped"} & set(measure(_cases(own, alone), alone))
+    assert not {"given", "dropped"} & set(TRAINING.measure(_cases(own, alone), alone))
     both = [*_cases(own, hiding)["images"], *_cases(labels, hiding)["images"]]
     message = "a sketch for .*own.* and labels alone for .*labels.*s_0.tif; add the missing sketch"
     with pytest.raises(InputError, match=message):
-        measure({"images": both}, hiding)
+        TRAINING.measure({"images": both}, hiding)
 
 
 def _published(folder, shape, masks):
@@ -191,14 +181,14 @@ def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
     made = predict({"structure-sketch": sketch}, open_model(card.parent, found))["synthetic-image"]
     assert (made.shape, made.axes) == ((2, *SHAPE), "CZYX")
     with pytest.raises(InputError, match="expected an image with the axes ZYX, found CZYX"):
-        load(folder, "images", _settings())
+        TRAINING.load(folder, "images", _settings())
 
 
 def test_validation_makes_the_middle_of_held_out_images(tmp_path):
     folder = paired_dataset(tmp_path)
     cases, settings = _completed(folder, _settings())
     state = begin(TRAINING, settings, None, "cpu")
-    *each, whole = validate(state, cases, settings)
+    *each, whole = TRAINING.validate(state, cases, settings)
     assert len(each) == 3
     for number, facts in enumerate(each):
         np.testing.assert_array_equal(facts.get("labels"), labels_of(number)[1:9, 4:20, 2:18])
@@ -207,12 +197,8 @@ def test_validation_makes_the_middle_of_held_out_images(tmp_path):
     np.testing.assert_array_equal(
         whole.get("real:arrays")[0], read(cases["images"][0].path).array[1:9, 4:20, 2:18]
     )
-    made = whole.get("synthetic:volumes")
-    np.testing.assert_array_equal(made[1].array, each[1].get("prediction"))
-    with torch.no_grad():  # the average is what counts
-        state.modules["network"].tail.conv.bias.add_(1)
     np.testing.assert_array_equal(
-        next(validate(state, cases, settings)).get("prediction"), made[0].array
+        whole.get("synthetic:volumes")[1].array, each[1].get("prediction")
     )
 
 

@@ -5,9 +5,6 @@ from cytosuite.algorithms.masks.predict import predict
 from cytosuite.algorithms.masks.training.train import (
     TRAINING,
     Settings,
-    check,
-    load,
-    measure,
 )
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
@@ -54,7 +51,7 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
 
 def test_folders_and_datasets_are_read_alike(tmp_path):
     pair = [
-        load(_labels(tmp_path / name, simulated=simulated), "images", _settings())
+        TRAINING.load(_labels(tmp_path / name, simulated=simulated), "images", _settings())
         for name, simulated in (("plain", False), ("set", True))
     ]
     for plain, own in zip(*pair, strict=True):
@@ -65,7 +62,9 @@ def test_folders_and_datasets_are_read_alike(tmp_path):
 
 def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
     settings = _settings()
-    found = measure({"images": load(_labels(tmp_path), "images", settings)}, settings)
+    found = TRAINING.measure(
+        {"images": TRAINING.load(_labels(tmp_path), "images", settings)}, settings
+    )
     low, high = found["gates"]["area"]
     assert (low, high) == (pytest.approx(42 / 4, rel=0.02), pytest.approx(48 / 4, rel=0.02))
     assert (found["spacing"], found["scale_um"]) == ([0.5, 0.5], 3.0)
@@ -88,15 +87,15 @@ def test_a_short_training_makes_a_model_that_answers(tmp_path):
 
 def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
     settings, folder = _settings(), _labels(tmp_path / "a")
-    others = load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
-    both = [*load(folder, "images", settings), *others]
+    others = TRAINING.load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
+    both = [*TRAINING.load(folder, "images", settings), *others]
     with pytest.raises(InputError, match="give labels of one voxel size"):
-        measure({"images": both}, settings)
+        TRAINING.measure({"images": both}, settings)
     (folder / "nucleus-labels" / "c1.tif").unlink()
     with pytest.raises(InputError, match="c1.tif: expected labels of the nuclei"):
-        load(folder, "images", settings)
+        TRAINING.load(folder, "images", settings)
     odd = settings.model_copy(
         update={"network": settings.network.model_copy(update={"channels": 1})}
     )
     with pytest.raises(InputError, match="network: expected channels = 2"):
-        check(folder, "images", odd)
+        TRAINING.check(folder, "images", odd)

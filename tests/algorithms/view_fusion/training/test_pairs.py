@@ -24,7 +24,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
     draw_box,
     draw_crops,
     find_pairs,
-    load_pairs,
+    load_pair,
 )
 from cytosuite.contract.tasks import VIEW, VIEW_FOLDER
 from cytosuite.errors import InputError
@@ -37,7 +37,8 @@ DEEP = FileSettings(recursive=True)
 
 
 def _load(folder, inputs=(), crop=CROP, **given):
-    return load_pairs(folder, ["*"], crop, inputs, **{"files": DEEP, **given})
+    found = find_pairs(folder, ["*"], DEEP)
+    return [load_pair(item, crop, inputs, files=DEEP, **given) for item in found]
 
 
 @pytest.mark.parametrize(
@@ -90,19 +91,20 @@ def test_the_platforms_folders_and_letters_are_found(tmp_path):
     folder = two_folders(tmp_path, 1)
     (folder / VIEW).rename(folder / VIEW_FOLDER)
     (folder / FUSED).rename(folder / f"fused-{VIEW_FOLDER}")
-    ((view, fused),) = find_pairs(folder, ["*"])
-    assert view == folder / VIEW_FOLDER / "a_0.tif"
-    assert fused.parent.name == f"fused-{VIEW_FOLDER}"
+    (pair,) = find_pairs(folder, ["*"])
+    assert pair.image == folder / VIEW_FOLDER / "a_0.tif"
+    assert pair.path(FUSED).parent.name == f"fused-{VIEW_FOLDER}"
     loud = tmp_path / "loud"
     write(loud / "A_ANGLE.tif", volume(fused_of()))
     write(loud / "A_Fused.tiff", volume(fused_of()))
-    assert find_pairs(loud, ["*"]) == [(loud / "A_ANGLE.tif", loud / "A_Fused.tiff")]
+    (pair,) = find_pairs(loud, ["*"])
+    assert (pair.image, pair.path(FUSED)) == (loud / "A_ANGLE.tif", loud / "A_Fused.tiff")
 
 
 @pytest.mark.parametrize("layout", [dataset, challenge])
 def test_a_view_without_its_fused_image_is_left_out(layout, tmp_path):
     pairs = find_pairs(folder := layout(tmp_path), ["*"], DEEP)
-    pairs[1][1].unlink()
+    pairs[1].path(FUSED).unlink()
     assert find_pairs(folder, ["*"], DEEP) == [pairs[0], pairs[2]]
 
 
@@ -125,17 +127,17 @@ def _alter(folder, array, role="fused"):
 
 
 def shape_differs(folder):
-    """image_0_membrane_angle.tif: expected a fused image of the view's shape (14, 40, 36), found"""
+    """expected a fused image of the view's shape (14, 40, 36), found"""
     return _alter(folder, fused_of()[1:])
 
 
 def view_is_not_finite(folder):
-    """image_0_membrane_angle.tif: expected finite grey values, found NaN or infinity"""
+    """expected finite grey values, found NaN or infinity"""
     return _alter(folder, np.where(fused_of() > 500, np.nan, 1).astype(np.float32), "angle")
 
 
 def view_is_a_plane(folder):
-    """image_0_membrane_angle.tif: expected a volume with the axes ZYX, found YX"""
+    """expected a volume with the axes ZYX, found YX"""
     plane = volume(fused_of())
     array = type(plane)(plane.array[0], SPACING[1:], "YX")
     write(folder / "image_0_membrane_angle.tif", array)
@@ -174,10 +176,10 @@ def _places(crop):
 
 
 def test_crops_follow_from_seed_and_step_alone(tmp_path):
-    items = load_pairs(dataset(tmp_path), ["*"], (4, 8, 8), ["distance"])
+    items = _load(dataset(tmp_path), ["distance"], (4, 8, 8))
     given = _given(shape=(4, 8, 8))
     whole = [draw_crops(items, given, 7, step) for step in range(4)]
-    again = draw_crops(load_pairs(tmp_path, ["*"], (4, 8, 8), ["distance"]), given, 7, 3)
+    again = draw_crops(_load(tmp_path, ["distance"], (4, 8, 8)), given, 7, 3)
     assert {name: part.tobytes() for name, part in again.items()} == {
         name: part.tobytes() for name, part in whole[3].items()
     }

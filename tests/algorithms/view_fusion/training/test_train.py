@@ -7,11 +7,6 @@ from cytosuite.algorithms.view_fusion.predict import predict
 from cytosuite.algorithms.view_fusion.training.train import (
     TRAINING,
     Settings,
-    batch,
-    describe,
-    load,
-    measure,
-    notes,
 )
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.tasks import VIEW
@@ -44,7 +39,7 @@ def _train(settings, folder, home, name="m", training=TRAINING, **options):
 
 
 def _cases(folder, settings):
-    return {"pairs": load(folder, "pairs", settings)}
+    return {"pairs": TRAINING.load(folder, "pairs", settings)}
 
 
 def test_a_training_makes_a_model_that_predicts(tmp_path):
@@ -69,7 +64,7 @@ def _json(given):
 def test_the_first_loss_is_that_of_the_view_itself(tmp_path):
     settings = _settings(loss={"kind": "n_ssim", "similarity": 1})
     cases, state = _cases(dataset(tmp_path), settings), begin(TRAINING, settings, None, "cpu")
-    drawn = batch(cases, settings, 0)
+    drawn = TRAINING.batch(cases, settings, 0)
     losses = take_step(TRAINING, settings, state, drawn)
     apart = np.abs(drawn["image"][:, :1] - drawn["target"]).mean()
     assert losses["similarity"].item() == pytest.approx(1, abs=1e-4)
@@ -79,34 +74,34 @@ def test_the_first_loss_is_that_of_the_view_itself(tmp_path):
 def test_the_card_describes_the_views(tmp_path):
     settings = _settings()
     cases = _cases(dataset(tmp_path), settings)
-    assert describe(cases, settings) == {
+    assert TRAINING.describe(cases, settings) == {
         "axes": "ZYX",
         "shape": list(SHAPE),
         "spacing": list(SPACING),
         "channel": "nucleus",
         "study": 3,
     }
-    assert measure(cases, settings) == {"method": "network"}
-    assert notes(cases, settings) == []
+    assert TRAINING.measure(cases, settings) == {"method": "network"}
+    assert TRAINING.notes(cases, settings) == []
 
 
 def test_what_the_files_do_not_give_is_said(tmp_path):
     settings = _settings()
     cases = _cases(published(tmp_path / "h5"), settings)
     unread = "data/light_map, data/surface_distance not read: maps are made of the image"
-    assert notes(cases, settings) == [
+    assert TRAINING.notes(cases, settings) == [
         "3 of 3 views give no voxel size [µm]: card.describes.spacing sets it",
         f"3 of 3 views: {unread}",
     ]
-    assert "spacing" not in describe(cases, settings)
+    assert "spacing" not in TRAINING.describe(cases, settings)
     told = _settings(card={"describes": {"spacing": SPACING}})
-    assert notes(cases, told) == [f"3 of 3 views: {unread}"]
+    assert TRAINING.notes(cases, told) == [f"3 of 3 views: {unread}"]
     assert _cases(tmp_path / "h5", told)["pairs"][0].maps[0].stride == (1, 2, 2)
     assert cases["pairs"][0].maps[0].stride == (1, 1, 1)
     for role in ("angle", "fused"):
         write(tmp_path / "tif" / f"a_{role}.tif", volume(np.ones(SHAPE, np.uint16)))
     both = [*cases["pairs"], *_cases(tmp_path / "tif", settings)["pairs"]]
-    assert notes({"pairs": both}, settings)[1] == (
+    assert TRAINING.notes({"pairs": both}, settings)[1] == (
         "1 of 4 views give no channel: card.describes.channel sets it"
     )
 

@@ -1,0 +1,81 @@
+"""Held-out cases as users bring them, the algorithm's own answers, and the facts of both."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import Model
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.training.images import objects_of, stacked
+from cytosuite.volume import Volume
+from cytosuite.volume.pieces import extremes
+
+
+class HeldOut(NamedTuple):
+    """A held-out case: what the algorithm gets, and what is known about it."""
+
+    inputs: Mapping[str, Volume]  # by slug, the main one first
+    truth: Volume | None = None  # that the answer should be
+    labels: Volume | None = None  # of the objects in it
+
+    @property
+    def image(self) -> Volume:
+        """The main input."""
+        return next(iter(self.inputs.values()))
+
+    def facts(self, answer: Volume) -> Iterator[Facts]:
+        """Yield the facts of each channel; labels without channels belong to the first one."""
+        image = self.image
+        named = {"prediction": answer, "image": image, "truth": self.truth, "labels": self.labels}
+        volumes = {name: volume for name, volume in named.items() if volume is not None}
+        for channels in zip(*(volume.channels for volume in volumes.values()), strict=False):
+            arrays: dict[str, Any] = {
+                name: part.array for name, part in zip(volumes, channels, strict=True)
+            }
+            arrays |= {"spacing": image.spacing}
+            if "truth" in arrays:
+                low, high = extremes(arrays["truth"])
+                arrays |= {"data_range": float(high) - float(low) or 1.0}
+            yield Facts({name: partial(arrays.__getitem__, name) for name in arrays})
+
+
+def predictor(algorithm: str) -> Callable[[Mapping[str, Volume], Model], Mapping[str, Volume]]:
+    """Return `predict` of an algorithm."""
+    predict: Callable[[Mapping[str, Volume], Model], Mapping[str, Volume]]
+    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
+    return predict
+
+
+def outputs_of(
+    algorithm: str,
+    inputs: Mapping[str, Volume],
+    parameters: Mapping[str, Any],
+    describes: Mapping[str, Any],
+) -> Mapping[str, Volume]:
+    """Return the outputs of an algorithm with the parameters of a card."""
+    facts: Any = {"describes": dict(describes), "parameters": dict(parameters)}
+    card = ModelCard.model_construct(name="trained", algorithm=algorithm, **facts)
+    return predictor(algorithm)(inputs, Model(card))
+
+
+def facts_of_sets(real: Sequence[Volume], made: Sequence[Volume]) -> Iterator[Facts]:
+    """Yield the facts about real and made images, of each channel; none without real ones.
+
+    A threshold finds the objects of their scenes.
+    """
+    sides = {"real": real, "synthetic": made}
+    for channel in range(len(real[0].channels) if real else 0):
+        facts: dict[str, Callable[[], Any]] = {}
+        for name, images in sides.items():
+            stacks = [stacked(image.channels[channel]) for image in images]
+            facts[f"{name}:arrays"] = partial(list, [stack.array for stack in stacks])
+            facts[f"{name}:volumes"] = partial(list, stacks)
+            facts[f"{name}:scenes"] = partial(list, map(_scene, stacks))
+        yield Facts(facts)
+
+
+def _scene(image: Volume) -> Scene:
+    return Scene(image, objects_of(image.array))

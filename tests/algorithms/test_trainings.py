@@ -1,0 +1,161 @@
+"""What holds for the training of every network: its model answers as its validation saw it."""
+
+from functools import partial
+from importlib import import_module
+
+import numpy as np
+import pytest
+import sketches
+import torch
+import training_data
+import unpaired
+import view_pairs
+
+from cytosuite.contract.manifest import parse, read_card
+from cytosuite.contract.weights import Model, open_model
+from cytosuite.formats import write
+from cytosuite.training.heldout import facts_of_sets, predictor
+from cytosuite.training.loop import begin, complete, take_step, train
+from cytosuite.training.validate import score, wanted_metrics
+from cytosuite.volume import Volume
+
+PATCH = (24, 24, 24)
+
+
+def planes(folder, count=2):
+    """Write planes with two nuclei each, and labels of the nuclei's kernels."""
+    labels = np.zeros((40, 48), np.uint16)
+    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
+    inner = np.where(np.roll(labels, 3, 0) == labels, labels, 0)
+    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
+    grey = (noise + 50 * (labels > 0)).astype(np.float32)
+    for name in "abc"[:count]:
+        for place, array in (("images", grey), ("labels", labels), ("nucleus-labels", inner)):
+            write(folder / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
+    return folder
+
+
+DENOISER = {"widths": [4, 6], "embedding": 8, "fold": 1}
+CROPS = {"shape": [8, 16, 16], "batch": 2}
+# Data by role, settings, and the metric of a validation.
+TRAININGS = {
+    "cellpose3d": (
+        {"images": training_data.simulated_folder},
+        {"network": {"widths": [4, 6, 8]}, "patches": {"shape": [16] * 3}},
+        "SEG",
+    ),
+    "harmonicnet": (
+        {"images": training_data.simulated_folder},
+        {"network": {"order": 2, "features": 4}, "patches": {"shape": PATCH}},
+        "SEG",
+    ),
+    "u2net": (
+        {"images": planes},
+        {
+            "network": {"channels": 4, "middle": 2},
+            "patches": {"shape": [1, 32, 32], "batch": 2, "diameter": 12.0, "near": 1.0},
+        },
+        "SEG",
+    ),
+    "masks": (
+        {"images": planes},
+        {
+            "network": {**DENOISER, "dimensions": 2, "channels": 2, "conditioned": False},
+            "crops": {"shape": [1, 16, 16], "batch": 4},
+            "process": {"steps": 2, "t_start": 500, "range": [-1, 1]},
+        },
+        "arrangement_distance",
+    ),
+    "cyclegan3d": (
+        {"simulated": unpaired.simulated_dataset, "real": unpaired.real_folder},
+        {
+            "network": {"widths": [4, 6], "blocks": 1, "fold": 2},
+            "judge": {"widths": [4, 6]},
+            "crops": CROPS,
+        },
+        "W1_by_std",
+    ),
+    "diffusion": (
+        {"images": sketches.paired_dataset},
+        {
+            "network": {**DENOISER, "fold": 2},
+            "crops": {**CROPS, "shown": [8, 16, 16]},
+            "process": {"steps": 2, "t_start": 500},
+        },
+        "W1_by_std",
+    ),
+    "view_fusion": (
+        {"pairs": view_pairs.dataset},
+        {"network": {"widths": [4, 6], "blocks": [1, 1], "flat": 0}, "crops": CROPS},
+        "NRMSE",
+    ),
+}
+
+
+@pytest.fixture(params=TRAININGS)
+def tiny(request, tmp_path):
+    """Return a training with settings of two steps, and its data by role."""
+    name = f"cytosuite.algorithms.{request.param}.training.train"
+    data, given, metric = TRAININGS[request.param]
+    training = import_module(name).TRAINING
+    schedule = {"steps": 2, "report": 1, "learning_rate": 1e-2}
+    validation = {"every": 2, "metric": metric, "cases": 1}
+    settings = {"schedule": schedule, "validation": validation, **given}
+    folders = {role: [write_data(tmp_path / role)] for role, write_data in data.items()}
+    return training, parse("t.toml", settings, training.settings), folders
+
+
+def _cases(training, settings, data):
+    return {role: training.load(folder, role, settings) for role, (folder,) in data.items()}
+
+
+def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_path):
+    training, settings, data = tiny
+    path = train(training, settings, data, tmp_path / "tiny.json", work=tmp_path / "work")
+    card = read_card(path)
+    assert card.parameters["network"] == settings.network.model_dump(mode="json")
+    if not training.brings("held_out"):  # it has a validation of its own
+        return
+    (scores,) = card.scores.values()
+    cases = _cases(training, settings, data)
+    held = {role: [items[len(items) // 2]] for role, items in cases.items()}
+    own = card.model_copy(update={"parameters": {**card.parameters, **training.judged_with}})
+    scene = training.held_out(
+        *held[training.roles[0]], 0, settings.with_card(describes=card.describes)
+    )
+    outputs = predictor(training.algorithm)(
+        scene.inputs, Model(own, open_model(tmp_path, card).weights)
+    )
+    answer = next(iter(outputs.values()))
+    facts = [*scene.facts(answer), *facts_of_sets(training.real(held, settings), [answer])]
+    # Published weights have half the digits.
+    found = score(wanted_metrics(settings.validation), facts)
+    assert found == pytest.approx(scores, rel=0.02, abs=1e-3)
+
+
+@pytest.mark.parametrize("tiny", ["cellpose3d", "harmonicnet", "u2net"], indirect=True)
+def test_the_loss_falls_on_one_fixed_batch(tiny):
+    training, settings, data = tiny
+    settings = settings.with_schedule(steps=40)
+    cases = _cases(training, settings, data)
+    settings = complete(training, settings, cases, None, lambda _: None)
+    batch = training.batch(training.prepare_cases(cases, settings), settings, 3)
+    state = begin(training, settings, None, "cpu")
+    state.rounding = 1.0  # float32
+    losses = [take_step(training, settings, state, batch) for _ in range(40)]
+    totals = [float(loss["total"].detach()) for loss in losses]
+    assert sum(totals[-5:]) < 0.7 * sum(totals[:5])
+
+
+def test_the_average_network_is_judged(tiny):
+    training, settings, data = tiny
+    cases = _cases(training, settings, data)
+    settings = training.described(cases, complete(training, settings, cases, None, lambda _: None))
+    state = begin(training, settings, None, "cpu")
+    judged = partial(training.validate, state, cases, settings)
+    before = score(wanted_metrics(settings.validation), judged())
+    for weight in state.modules[training.published].parameters():
+        torch.nn.init.ones_(weight)
+    assert score(wanted_metrics(settings.validation), judged()) == pytest.approx(
+        before, nan_ok=True
+    )
