@@ -15,6 +15,7 @@ from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
+from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -22,7 +23,6 @@ from cytosuite.volume import Volume
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,7 @@ def draw_batch(
     fades and blurs along it. Whole grey counts are dithered: generated images hold any value
     between them, and a judge could tell them by that alone.
     """
-    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
-    drawn = [_pair(np.random.default_rng(stream), simulated, real, settings) for stream in streams]
+    drawn = [_pair(rng, simulated, real, settings) for rng in streams(seed, step, settings.batch)]
     crops: dict[str, Image | Labels] = {
         "simulated": np.stack([pair[0] for pair in drawn]),
         "real": np.stack([pair[1] for pair in drawn]),
@@ -143,35 +142,25 @@ def _pair(
     real: Sequence[DomainVolume],
     settings: Crops,
 ) -> tuple[Image, Image, Labels | None]:
-    target = real[int(rng.integers(len(real)))]
-    crop = _cut(target, _place(rng, target, settings.shape))
+    target = chosen(rng, real)
+    crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
     sources = [
         simulated[int(number)] for number in rng.integers(len(simulated), size=settings.alike)
     ]
-    places = [(source, _place(rng, source, settings.shape)) for source in sources]
+    places = [(s, draw_box(rng, s.image.shape[1:], settings.shape)) for s in sources]
     goal = _levels(crop) if settings.alike > 1 else None
-    far = [0.0 if goal is None else np.abs(_levels(_cut(*place)) - goal).mean() for place in places]
+    far = [
+        0.0 if goal is None else np.abs(_levels(cut(item.image, box)) - goal).mean()
+        for item, box in places
+    ]
     source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = [turn_of(rng, noise=True) for _ in range(2)]
     return (
-        turned(_dithered(rng, _cut(source, box), source), turns[0]),
+        turned(_dithered(rng, cut(source.image, box), source), turns[0]),
         turned(_dithered(rng, crop, target), turns[1]),
         None if labels is None else turned(labels, turns[0]),
     )
-
-
-def _place(rng: np.random.Generator, item: DomainVolume, shape: Sequence[int]) -> Box:
-    """Return a random place of a crop; every one that is possible is as likely."""
-    sides = item.image.shape[1:]
-    corner = [int(rng.integers(n - size + 1)) for n, size in zip(sides, shape, strict=True)]
-    z, y, x = (slice(c, c + size) for c, size in zip(corner, shape, strict=True))
-    return z, y, x
-
-
-def _cut(item: DomainVolume, box: Box) -> Image:
-    """Return a crop, (C, Z, Y, X); nothing else of the volume is read."""
-    return item.image[(slice(None), *box)].astype(np.float32)
 
 
 def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Image:

@@ -30,6 +30,7 @@ from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -171,17 +172,14 @@ def draw_crops(
     light: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
-    streams = np.random.SeedSequence([seed, step]).spawn(count)
     arrays: dict[str, list[NDArray[np.float32]]] = {}
-    for number, stream in enumerate(streams):
-        rng = np.random.default_rng(stream)
-        item = items[int(rng.integers(len(items)))]
+    for number, rng in enumerate(streams(seed, step, count)):
+        item = chosen(rng, items)
         channels, *whole = item.image.shape
-        lows = [int(rng.integers(n - size + 1)) for n, size in zip(whole, shape, strict=True)]
-        box = [slice(low, low + size) for low, size in zip(lows, shape, strict=True)]
+        box = draw_box(rng, whole, shape)
         turn = turn_of(rng, noise=not light)
         image, sketch = (
-            None if array is None else turned(array[(slice(None), *box)].astype(np.float32), turn)
+            None if array is None else turned(cut(array, box), turn)
             for array in (item.image, item.sketch)
         )
         assert image is not None
@@ -189,7 +187,7 @@ def draw_crops(
         place = np.float32((number + rng.random()) / count)
         hidden = sketch is not None and rng.random() < dropped
         if item.position and sketch is not None:
-            maps = np.stack([turned(channel.read(tuple(box)), turn) for channel in item.position])
+            maps = np.stack([turned(channel.read(box), turn) for channel in item.position])
             image, both = augmented(rng, image, np.concatenate([sketch, maps]), augment)
             sketch, position = both[:channels].copy(), both[channels:]
         else:

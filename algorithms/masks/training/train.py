@@ -22,6 +22,7 @@ from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.networks.tiling import Sides
+from cytosuite.training.crops import cut, draw_box
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
     deep,
@@ -120,12 +121,7 @@ class MaskTraining(Training[Settings, LabelPair]):
         rng = np.random.default_rng([settings.schedule.seed, step])
         crops = []
         for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
-            room = np.subtract(item.fields.shape[1:], form.shape)
-            box = [
-                slice(n, n + size)
-                for n, size in zip(rng.integers(room + 1), form.shape, strict=True)
-            ]
-            crop = item.fields[(slice(None), *box)].astype(np.float32)
+            crop = cut(item.fields, draw_box(rng, item.fields.shape[1:], form.shape))
             crops.append(turned(crop, rng.random(3) < 0.5))
         image = np.stack(crops)
         place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch

@@ -19,6 +19,7 @@ from cytosuite.files import Scalar
 from cytosuite.folders.index import Item
 from cytosuite.networks.tiling import Box, Sides
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
+from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -158,9 +159,8 @@ def draw_crops(
 ) -> dict[str, NDArray[np.float32]]:
     """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
     drawn: dict[str, list[NDArray[np.float32]]] = {"image": [], "target": []}
-    for stream in np.random.SeedSequence([seed, step]).spawn(crops.batch):
-        rng = np.random.default_rng(stream)
-        item = items[int(rng.integers(len(items)))]
+    for rng in streams(seed, step, crops.batch):
+        item = chosen(rng, items)
         box = draw_box(rng, item, crops)
         back = [axis for axis in crops.mirror if rng.random() < 0.5]
         sides = tuple(slice(None, None, -1 if axis in back else 1) for axis in "zyx")
@@ -178,4 +178,4 @@ def draw_box(rng: np.random.Generator, item: ViewPair, crops: ViewCrops) -> Box:
         place = item.places[int(rng.integers(len(item.places)))].astype(np.int64)
         middle = place + rng.integers(0, MESH)
         corner = np.clip(middle - size // 2, 0, sides - size)
-    return tuple(slice(int(low), int(low + n)) for low, n in zip(corner, size, strict=True))
+    return box_at(corner, size.tolist())

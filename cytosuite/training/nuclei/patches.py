@@ -11,7 +11,9 @@ from scipy import ndimage
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.tiling import Box
 from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.nuclei.camera import (
     CameraRanges,
     DrawnCamera,
@@ -26,7 +28,6 @@ from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, Tr
 Image = NDArray[np.float32]
 T = TypeVar("T", bound=np.integer[Any])
 Size = Annotated[int, Field(ge=1)]
-Slices = tuple[slice, slice, slice]
 
 _GLOW = (2, 9)  # values of a glow along y and x, the last excluded
 _SOFT = 1.0  # pixels, standard deviation of the edge of a nucleus that is brighter or darker
@@ -100,15 +101,14 @@ def draw_patches(
     cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
 ) -> list[DrawnPatch]:
     """Return the patches of a step."""
-    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
-    return [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
+    return [draw_patch(rng, cases, settings) for rng in streams(seed, step, settings.batch)]
 
 
 def draw_patch(
     rng: np.random.Generator, cases: Sequence[TrainingCase], settings: Patches
 ) -> DrawnPatch:
     """Return one patch."""
-    case = cases[int(rng.integers(len(cases)))]
+    case = chosen(rng, cases)
     image, target = (_plane if case.is_plane else _volume)(rng, case, settings)
     vectors = len(case.vectors)
     turn = draw_turn(rng)
@@ -215,7 +215,7 @@ def _view(
     return camera, weights, visible(case.own, rest, camera, settings.camera)
 
 
-def _light(case: TrainingCase, where: Slices | NDArray[np.integer], weights: Image) -> Image:
+def _light(case: TrainingCase, where: Box | NDArray[np.integer], weights: Image) -> Image:
     light = case.image[where].astype(np.float32)
     for weight, tail in zip(weights, case.tails, strict=True):
         if weight > 0:
@@ -225,7 +225,7 @@ def _light(case: TrainingCase, where: Slices | NDArray[np.integer], weights: Ima
 
 def _place(
     rng: np.random.Generator, case: TrainingCase, settings: Patches, shape: Sequence[int]
-) -> Slices:
+) -> Box:
     """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
     size = np.array(shape, np.int64)
     room = np.array(case.shape, np.int64) - size
@@ -235,8 +235,7 @@ def _place(
     if near and len(case.centres):
         centre = case.centres[int(rng.integers(len(case.centres)))]
         corner = np.clip(centre - size // 2 + shift, 0, room)
-    z, y, x = (slice(int(c), int(c + s)) for c, s in zip(corner, size, strict=True))
-    return z, y, x
+    return box_at(corner, shape)
 
 
 def draw_turn(rng: np.random.Generator) -> Turn:

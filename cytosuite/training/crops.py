@@ -1,0 +1,36 @@
+"""Random crops of mapped arrays: a stream of random numbers for each, by seed and step alone."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.networks.tiling import Box
+
+Item = TypeVar("Item")
+
+
+def streams(seed: int, step: int, count: int) -> list[np.random.Generator]:
+    """Return the random numbers of each crop of a step."""
+    return [*map(np.random.default_rng, np.random.SeedSequence([seed, step]).spawn(count))]
+
+
+def chosen(rng: np.random.Generator, items: Sequence[Item]) -> Item:
+    """Return one of several, each as likely."""
+    return items[int(rng.integers(len(items)))]
+
+
+def draw_box(rng: np.random.Generator, sides: Sequence[int], shape: Sequence[int]) -> Box:
+    """Return the voxels of a crop in an image; every place that is possible is as likely."""
+    return box_at(rng.integers(np.subtract(sides, shape) + 1), shape)
+
+
+def box_at(corner: Iterable[int], shape: Sequence[int]) -> Box:
+    """Return the voxels of a crop at a corner."""
+    return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
+
+
+def cut(array: NDArray[Any], box: Box) -> NDArray[np.float32]:
+    """Return a crop (C, Z, Y, X); nothing else of the array is read."""
+    return array[(slice(None), *box)].astype(np.float32)
