@@ -133,6 +133,22 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     assert found == pytest.approx(scores, rel=0.02, abs=1e-3)
 
 
+def test_a_step_is_drawn_from_seed_and_number_alone(tiny):
+    training, settings, data = tiny
+    cases = _cases(training, settings, data)
+    settings = complete(training, settings, cases, None, lambda _: None)
+    cases = training.prepare_cases(cases, settings)
+
+    def drawn(step, seed=7):
+        batch = training.batch(cases, settings.with_schedule(seed=seed), step)
+        assert all(part.flags.c_contiguous for part in batch.values())  # as torch takes them
+        return {name: part.tobytes() for name, part in batch.items()}
+
+    steps = [drawn(step) for step in range(3)]
+    assert [drawn(step) for step in (2, 1, 0)] == steps[::-1]
+    assert steps[0] != steps[1] != steps[2] != drawn(2, seed=8)
+
+
 @pytest.mark.parametrize("tiny", ["cellpose3d", "harmonicnet", "u2net"], indirect=True)
 def test_the_loss_falls_on_one_fixed_batch(tiny):
     training, settings, data = tiny

@@ -104,16 +104,6 @@ def _same(one, two):
     return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 
-def test_a_step_is_drawn_by_its_number_alone():
-    items = [_places(), _places((5, 9, 9))]
-    forth = [_draw(items, items, step=step) for step in range(5)]
-    back = [_draw(items, items, step=step) for step in reversed(range(5))][::-1]
-    assert all(_same(one, two) for one, two in zip(forth, back, strict=True))
-    assert not _same(forth[0], forth[1])
-    assert not _same(forth[0], _draw(items, items, seed=1))
-    assert not np.array_equal(forth[0]["real"][0], forth[0]["real"][1])
-
-
 @pytest.mark.parametrize("scale", ["background", "dtype"])
 def test_whole_grey_counts_are_dithered_by_half_a_count(scale):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300

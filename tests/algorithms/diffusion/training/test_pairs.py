@@ -61,17 +61,6 @@ def items(tmp_path):
     return _load(paired_dataset(tmp_path))
 
 
-def test_a_step_is_drawn_from_its_number_alone(items):
-    first, again = (draw_crops(items, CROP, 3, 5, 9) for _ in range(2))
-    for name in ("image", "noise", "sketch", "place"):
-        np.testing.assert_array_equal(first[name], again[name])
-    other = draw_crops(items, CROP, 3, 5, 10)
-    assert not np.array_equal(first["image"], other["image"])
-    assert not np.array_equal(first["noise"], other["noise"])
-    assert {first[name].shape for name in ("image", "noise", "sketch")} == {(3, 1, *CROP)}
-    assert {each.dtype for each in first.values()} == {np.dtype(np.float32)}
-
-
 def test_sketch_and_image_are_cut_and_turned_alike(items):
     for step in range(20):
         found = draw_crops(items, CROP, 2, 0, step)

@@ -175,23 +175,6 @@ def _places(crop):
     return np.unravel_index(crop.astype(int), SIDES)
 
 
-def test_crops_follow_from_seed_and_step_alone(tmp_path):
-    items = _load(dataset(tmp_path), ["distance"], (4, 8, 8))
-    given = _given(shape=(4, 8, 8))
-    whole = [draw_crops(items, given, 7, step) for step in range(4)]
-    again = draw_crops(_load(tmp_path, ["distance"], (4, 8, 8)), given, 7, 3)
-    assert {name: part.tobytes() for name, part in again.items()} == {
-        name: part.tobytes() for name, part in whole[3].items()
-    }
-    assert len({each["target"].tobytes() for each in whole}) == 4
-    other = draw_crops(items, given, 8, 3)
-    assert other["target"].tobytes() != again["target"].tobytes()
-    assert again["image"].shape == (3, 2, 4, 8, 8)
-    assert again["target"].shape == (3, 1, 4, 8, 8)
-    assert {part.dtype for part in again.values()} == {np.dtype(np.float32)}
-    assert all(part.flags.c_contiguous for part in again.values())  # as torch takes them
-
-
 def test_channels_and_target_show_one_place():
     image = _numbered()
     maps = [CoarseMap(image.astype(np.float32), (1, 1, 1), SIDES)]
