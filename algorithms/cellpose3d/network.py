@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
-from monai.networks.nets.dynunet import DynUNet
 from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import parse
+from cytosuite.networks.levels import LevelArguments, unet
 from cytosuite.networks.network import (
     Forward,
     PlaneByPlane,
@@ -29,20 +29,12 @@ FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
 
 
-class Network(Described):
+class Network(LevelArguments):
     """Arguments of the network, as a model card holds them."""
 
-    dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=3, description="channels of each level"
     )
-    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
-
-    @property
-    def multiple(self) -> tuple[int, int, int]:
-        """Numbers that the sides of an image must be multiples of, z, y, x."""
-        deep = 2 ** (len(self.widths) - 1)
-        return deep if self.dimensions == 3 else 1, deep * self.fold, deep * self.fold
 
 
 class FlowNet(nn.Module):
@@ -58,18 +50,8 @@ class FlowNet(nn.Module):
         widths, self.fold = arguments.widths, arguments.fold
         self.flat = arguments.dimensions == 2
         outputs = FIELDS - self.flat + AUXILIARY * auxiliary
-        strides = [1] + [2] * (len(widths) - 1)
-        core = DynUNet(
-            spatial_dims=arguments.dimensions,
-            in_channels=self.fold**2,
-            out_channels=outputs * self.fold**2,
-            kernel_size=[3] * len(widths),
-            strides=strides,
-            upsample_kernel_size=strides[1:],
-            filters=list(widths),
-            norm_name=("batch", {}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
-        )
+        planes = self.fold**2
+        core = unet(arguments.dimensions, planes, outputs * planes, widths)
         self.core = PlaneByPlane(core) if self.flat else core
 
     def forward(self, image: Tensor) -> Tensor:

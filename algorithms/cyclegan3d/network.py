@@ -4,15 +4,14 @@ from functools import partial
 from typing import Annotated, Literal
 
 import torch
-from monai.networks.blocks.convolutions import Convolution
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from cytosuite.contract.manifest import Described
+from cytosuite.networks import levels
+from cytosuite.networks.levels import LevelArguments, Triple
 from cytosuite.networks.network import (
     AddedChange,
     Checkpointed,
-    PlaneByPlane,
     VoxelNorm,
     channels_last,
     folded,
@@ -26,16 +25,14 @@ Norm = Literal["voxel", "instance"]
 BORDERS = {"replicate": nn.ReplicationPad3d, "reflect": nn.ReflectionPad3d}
 
 
-class Architecture(Described):
+class Architecture(LevelArguments):
     """Arguments of a generator, as a model card holds them."""
 
-    dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (16, 32, 64), min_length=1, description="channels of each level; each halves all axes"
     )
     blocks: int = Field(3, ge=0, description="residual blocks at the coarsest level")
     kernel: int = Field(3, ge=1, le=15, description="of the outer convolutions, odd")
-    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
     norm: Norm = Field("voxel", description="over the channels of a voxel, or over an image")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
         "zeros", description="beyond the borders"
@@ -61,16 +58,10 @@ class Architecture(Described):
         return "ZYX"[-self.dimensions :]
 
     @property
-    def multiple(self) -> tuple[int, int, int]:
-        """Numbers that the sides of an image must be multiples of, z, y, x."""
-        deep = 2 ** (len(self.widths) - 1)
-        return (deep if self.dimensions == 3 else 1), deep * self.fold, deep * self.fold
-
-    @property
-    def halo(self) -> tuple[int, int, int]:
+    def halo(self) -> Triple:
         """Distance from a tile's faces, at multiples, beyond their influence, z, y, x."""
         reach = strided_reach((0,) * (len(self.widths) - 1) + (self.blocks,), self.kernel)
-        return (reach if self.dimensions == 3 else 0), reach * self.fold, reach * self.fold
+        return self._unfolded(reach, 0)
 
 
 class Generator(Checkpointed):
@@ -137,20 +128,13 @@ def convolution(
     inputs: int, outputs: int, arguments: Architecture, *, kernel: int = 3, stride: int = 1
 ) -> list[nn.Module]:
     """Return the layers of a convolution; a stride of -2 doubles the sides, 2 halves them."""
-    repeated = BORDERS.get(arguments.padding) if stride == 1 else None
-    layer: nn.Module = Convolution(
-        arguments.dimensions,
-        inputs,
-        outputs,
-        strides=abs(stride),
-        kernel_size=kernel,
-        padding=0 if repeated else None,
-        conv_only=True,
-        is_transposed=stride < 0,
+    repeated, sides = BORDERS.get(arguments.padding) if stride == 1 else None, arguments.dimensions
+    padding = 0 if repeated else None
+    layer = levels.convolution(
+        sides, inputs, outputs, kernel=kernel, stride=stride, padding=padding
     )
-    layer = PlaneByPlane(layer) if arguments.dimensions == 2 else layer
     margin = kernel // 2
-    margins = (*(margin,) * 4, *(margin * (arguments.dimensions - 2),) * 2)
+    margins = (*(margin,) * 4, *(margin * (sides - 2),) * 2)
     return [repeated(margins), layer] if repeated else [layer]
 
 

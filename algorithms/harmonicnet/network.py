@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from monai.networks.nets.dynunet import DynUNet
 from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
+from cytosuite.networks.levels import unet
 from cytosuite.networks.network import channels_last, folded, trained
 
 FOLD = 2  # voxels along each axis folded into channels
@@ -43,18 +43,8 @@ class HarmonicNet(nn.Module):
 
     def __init__(self, order: int, features: int) -> None:
         super().__init__()
-        strides = [1, 2, 2]
-        self.core = DynUNet(
-            spatial_dims=3,
-            in_channels=FOLD**3,
-            out_channels=1 + (order + 1) ** 2,
-            kernel_size=[3] * len(strides),
-            strides=strides,
-            upsample_kernel_size=strides[1:],
-            filters=[features, 2 * features, 4 * features],
-            norm_name=("batch", {}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
-        )
+        widths = [features, 2 * features, 4 * features]
+        self.core = unet(3, FOLD**3, 1 + (order + 1) ** 2, widths)
         channels_last(self)
         last = self.core.output_block.conv.conv
         with torch.no_grad():  # at first every object is a sphere of the mean radius

@@ -6,15 +6,13 @@ from math import pi
 from typing import Annotated, Literal, Self, cast
 
 import torch
-from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cytosuite.contract.manifest import Described
 from cytosuite.denoising.noise import NoiseKind
+from cytosuite.networks.levels import LevelArguments, Triple, convolution
 from cytosuite.networks.network import (
-    PlaneByPlane,
     VoxelNorm,
     channels_last,
     folded,
@@ -26,14 +24,12 @@ from cytosuite.networks.network import (
 
 _TURN = 1000 / (pi / 2)  # time as the embedding sees it: 0 for an image, 1000 for noise
 
-Triple = tuple[int, int, int]
 Position = Literal["distance", "depth"]
 
 
-class DenoiserArguments(Described):
+class DenoiserArguments(LevelArguments):
     """Arguments of a denoiser, as a model card holds them."""
 
-    dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (32, 48, 64), min_length=1, description="channels of each level; each halves all axes"
     )
@@ -73,12 +69,6 @@ class DenoiserArguments(Described):
         return self.channels * (1 + self.conditioned) + more
 
     @property
-    def multiple(self) -> Triple:
-        """Numbers that the sides of an image must be multiples of, z, y, x."""
-        deep = 2 ** (len(self.widths) - 1)
-        return self._deep(deep), deep * self.fold, deep * self.fold
-
-    @property
     def halo(self) -> Triple:
         """Distance z, y, x from a tile's faces (at multiples of `multiple`) without influence.
 
@@ -87,13 +77,9 @@ class DenoiserArguments(Described):
         >>> DenoiserArguments(dimensions=2, widths=(8, 16), blocks=1, fold=1).halo
         (0, 12, 12)
         """
-        # Levels but the last have blocks on the way down and up.
+        # LevelArguments but the last have blocks on the way down and up.
         reach = strided_reach((2 * self.blocks,) * (len(self.widths) - 1) + (self.blocks,))
-        return self._deep(reach, 0), reach * self.fold, reach * self.fold
-
-    def _deep(self, value: int, plane: int = 1) -> int:
-        """Return a number along z, or the one for planes."""
-        return value if self.dimensions == 3 else plane
+        return self._unfolded(reach, 0)
 
 
 class TimedResidual(nn.Module):
@@ -102,7 +88,9 @@ class TimedResidual(nn.Module):
     def __init__(self, channels: int, arguments: DenoiserArguments) -> None:
         super().__init__()
         self.before, self.after = VoxelNorm(channels), VoxelNorm(channels)
-        self.first, self.second = (_convolution(channels, channels, arguments) for _ in range(2))
+        self.first, self.second = (
+            convolution(arguments.dimensions, channels, channels) for _ in range(2)
+        )
         self.steer = nn.Linear(arguments.embedding, 2 * channels)
         zero(self.second)  # at first a block changes nothing
 
@@ -130,7 +118,8 @@ class Denoiser(nn.Module):
         self.arguments = arguments
         widths, planes = arguments.widths, arguments.fold**2
         inner = list(pairwise(widths))
-        self.head = _convolution(arguments.inputs * planes, widths[0], arguments)
+        layer = partial(convolution, arguments.dimensions)
+        self.head = layer(arguments.inputs * planes, widths[0])
         self.time = nn.Sequential(
             nn.Linear(arguments.embedding, arguments.embedding),
             nn.SiLU(),
@@ -144,9 +133,9 @@ class Denoiser(nn.Module):
 
         self.down = nn.ModuleList(blocks(width) for width in widths)
         self.up = nn.ModuleList(blocks(width) for width in widths[:-1])
-        self.coarser = nn.ModuleList(_convolution(a, b, arguments, stride=2) for a, b in inner)
-        self.finer = nn.ModuleList(_convolution(b, a, arguments, stride=-2) for a, b in inner)
-        self.tail = _convolution(widths[0], arguments.channels * planes, arguments)
+        self.coarser = nn.ModuleList(layer(a, b, stride=2) for a, b in inner)
+        self.finer = nn.ModuleList(layer(b, a, stride=-2) for a, b in inner)
+        self.tail = layer(widths[0], arguments.channels * planes)
         zero(self.tail)
 
     def forward(self, image: Tensor, time: Tensor) -> Tensor:
@@ -182,19 +171,3 @@ def clean_image(answer: Tensor, noised: Tensor, time: Tensor, predicts: str) -> 
     if predicts == "velocity":
         return angle.cos() * noised - angle.sin() * answer
     return (noised - angle.sin() * answer) / angle.cos()
-
-
-def _convolution(
-    inputs: int, outputs: int, arguments: DenoiserArguments, *, stride: int = 1
-) -> nn.Module:
-    """Return a convolution, of volumes or plane by plane; a stride of -2 doubles the sides."""
-    layer = Convolution(
-        arguments.dimensions,
-        inputs,
-        outputs,
-        strides=abs(stride),
-        kernel_size=3,
-        conv_only=True,
-        is_transposed=stride < 0,
-    )
-    return PlaneByPlane(layer) if arguments.dimensions == 2 else layer
