@@ -5,6 +5,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.metrics.evidence import Facts
@@ -25,6 +27,12 @@ class HeldOut(NamedTuple):
     def image(self) -> Volume:
         """The main input."""
         return next(iter(self.inputs.values()))
+
+    @property
+    def empty(self) -> Volume:
+        """An answer without anything."""
+        like = self.image if self.truth is None else self.truth
+        return like.like(np.zeros_like(like.array))
 
     def facts(self, answer: Volume) -> Iterator[Facts]:
         """Yield the facts of each channel; labels without channels belong to the first one."""

@@ -1,5 +1,6 @@
 """The parts that a network brings to its training, and the state that a step changes."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cytosuite.errors import CytosuiteError, at
+from cytosuite.errors import CytosuiteError, InputError, at
 from cytosuite.files import read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
@@ -30,6 +31,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
+LOGGER = logging.getLogger(__name__)
 SHOWN = 3  # cases in a picture
 MOMENTUM = 0.9  # of stochastic gradient descent
 # Relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.8 or more.
@@ -207,7 +209,11 @@ class Training(Generic[Settings, Case]):
         real, answers = self.real(cases, settings), list[Volume]()
         for number, case in enumerate(cases[self.roles[0]]):
             scene = self.held_out(case, number, settings)
-            answer = self.answer(state, scene.inputs, settings)
+            try:
+                answer = self.answer(state, scene.inputs, settings)
+            except InputError as error:  # a failed case, as of a board
+                LOGGER.warning("held-out case %d counts as empty: %s", number + 1, error)
+                answer = scene.empty
             yield from scene.facts(answer)
             if real:
                 answers.append(answer)

@@ -13,6 +13,7 @@ import view_pairs
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import Model, open_model
+from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.training.heldout import facts_of_sets, predictor
 from cytosuite.training.loop import begin, complete, take_step, train
@@ -175,3 +176,19 @@ def test_the_average_network_is_judged(tiny):
     assert score(wanted_metrics(settings.validation), judged()) == pytest.approx(
         before, nan_ok=True
     )
+
+
+@pytest.mark.parametrize("tiny", ["u2net"], indirect=True)
+def test_a_held_out_case_that_the_algorithm_refuses_counts_as_empty(tiny, monkeypatch, caplog):
+    training, settings, data = tiny
+    cases = _cases(training, settings, data)
+    settings = training.described(cases, complete(training, settings, cases, None, lambda _: None))
+
+    def refuse(*_):
+        raise InputError("no background")
+
+    monkeypatch.setattr(type(training), "answer", refuse)
+    state = begin(training, settings, None, "cpu")
+    found = score(wanted_metrics(settings.validation), [*training.validate(state, cases, settings)])
+    assert found["SEG"] == 0.0
+    assert "held-out case 1 counts as empty: no background" in caplog.text
