@@ -110,6 +110,11 @@ class Training(Generic[Settings, Case]):
 
     Parameters
     ----------
+    **parts : callable
+        Functions like methods of this class without ``self``, in their place; attributes.
+
+    Attributes
+    ----------
     algorithm : str
         Folder in ``algorithms/``.
     settings : type
@@ -127,8 +132,6 @@ class Training(Generic[Settings, Case]):
         training, ``<model>-<name>``, or None.
     judged_with : mapping
         Entries of the card's ``parameters`` that hold in validations alone.
-    **parts : callable
-        Functions like methods of this class without ``self``, in their place.
     """
 
     algorithm: str
