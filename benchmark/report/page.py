@@ -37,7 +37,7 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
     )
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
     styles = [Markup("\n").join([Markup(palette.style()), sheets])]
-    script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
+    script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js", "weigh.js")
 
     def sealed(style: Markup) -> Markup:
         """Return a style sheet of a section, which the policy then allows."""

@@ -196,5 +196,5 @@ const slices = (() => {
     return pen.getImageData(0, 0, 8, 8).data.every((value, n) => n % 4 === 3 || Math.abs(value - 90) < 5);
   }
 
-  return { PLANES, cut, decode, honest, outlines, overlaps, places, trails };
+  return { PLANES, cut, decode, honest, inflate, outlines, overlaps, places, trails };
 })();

@@ -1,0 +1,112 @@
+"""Weigh the metrics: cases, metrics and weights of the reader's choice, ranked in the browser."""
+
+import base64
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.results.results import Results
+from cytosuite.metrics.boards import CONTROLS
+from cytosuite.ranking.bootstrap import draw_counts
+from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.ranking import Failures
+from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
+
+MOST = 60_000  # values in the page
+LARGEST = 255  # times that a case is drawn
+
+
+def view(results: Results) -> dict[str, Any] | None:
+    """Return scores, samples and groups for `weigh.js`; None where ranks are not those of means."""
+    ranking = results.ranking
+    if ranking is None or len(ranking.overall.algorithms) < 2 or ranking.scheme != "mean":
+        return None
+    arrays = score_arrays(results.scores)
+    names = [name for name in arrays.algorithms if name not in CONTROLS]
+    directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
+    if any(m.of_set for m in directed if m.name in ranking.metrics):
+        return None
+    cells = len(names) * len(arrays.strata)
+    first = [m for m in directed if m.name in ranking.metrics]
+    others = [m for m in directed if not (m.of_set or m in first)]
+    shown = (first + others)[: MOST // cells]
+    counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
+    if len(shown) < len(first) or counts.max(initial=0) > LARGEST:
+        return None
+    titles = {metric.name: metric.title for metric in results.metrics}
+    return {
+        "algorithms": names,
+        "strata": np.unique(arrays.strata, return_inverse=True)[1].tolist(),
+        "draws": ranking.draws,
+        "counts": base64.b64encode(zlib.compress(counts.astype(np.uint8).tobytes())).decode(),
+        "alpha": ranking.alpha,
+        "fewest": FEWEST,
+        "metrics": [
+            {
+                "title": titles[measure.name],
+                "weight": int(measure in first),
+                **_scores(arrays, measure, names, ranking.failures),
+            }
+            for measure in shown
+        ],
+        "conditions": [*_groups(results, arrays)],
+    }
+
+
+def _scores(
+    arrays: ScoreArrays, measure: Measure, names: Sequence[str], failures: Failures
+) -> dict[str, Any]:
+    """Return the values of a metric as they count, larger ones being better, null for none."""
+    scores = metric_scores(arrays, measure, names, failures)
+    worst = None if measure.worst is None else measure.worst
+    sign = 1 if measure.higher_is_better else -1
+    return {
+        "name": measure.name,
+        "worst": None if worst is None else sign * worst,
+        "goodness": _rows(scores.goodness),
+        "lost": scores.lost.astype(int).tolist(),
+        "used": scores.used.astype(int).tolist(),
+        "present": scores.present.astype(int).tolist(),
+    }
+
+
+def _rows(values: NDArray[np.float64]) -> list[list[float | None]]:
+    """Return rows with None in place of NaN."""
+    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
+
+
+def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
+    """Yield the conditions with the numbers of the cases of each group."""
+    number = {case: n for n, (_, case) in enumerate(pair for pair in arrays.cases if pair[1])}
+    for condition in results.conditions:
+        unit = f" [{condition.unit}]" if condition.unit else ""
+        yield {
+            "title": f"{condition.name}{unit}",
+            "groups": [
+                {"label": group.label, "cases": [number[c] for c in group.cases if c in number]}
+                for group in condition.groups
+            ],
+        }
+
+
+TEMPLATE = """
+<p class="lead">Does the order hold by other metrics, weights or cases? Change them: ranks, intervals and tiers are computed in this page. A rank is the weighted mean of the ranks by the mean of each metric; as the page opens, all is as above. The address keeps your choice.</p>
+<script type="application/json" data-part="scores">{{ view|tojson }}</script>
+<div class="weigh" data-part="board" hidden>
+<p class="choices"><label>Cases <select data-part="cases"><option value="">all</option>{% for condition in view.conditions %}<optgroup label="{{ condition.title }}">{% for group in condition.groups %}<option value="{{ loop.index0 }}">{{ group.label }} ({{ group.cases|length }})</option>{% endfor %}</optgroup>{% endfor %}</select></label>
+{% for metric in view.metrics %}<label title="{{ metric.title }}">{{ metric.name }} <input type="number" data-metric="{{ loop.index0 }}" min="0" max="100" step="any" value="{{ metric.weight }}"></label>
+{% endfor %}<button type="button" data-part="reset">As above</button></p>
+<p class="quiet" data-part="said" role="status"></p>
+<div class="scroll" tabindex="0" role="region" aria-label="Ranks by your weights"><table class="heat">
+  <caption>Ranks by your weights</caption>
+  <thead><tr><th scope="col">algorithm</th><th scope="col">rank</th><th scope="col">place</th><th scope="col">95 % of places</th><th scope="col">first in</th><th scope="col">tier</th></tr></thead>
+  <tbody data-part="rows"></tbody>
+</table></div>
+</div>
+"""  # noqa: E501 - HTML
+
+SECTION = ReportSection(17, "Weigh", "Weigh the metrics yourself", view, TEMPLATE)

@@ -1,0 +1,114 @@
+"""Ranks that a reader weighs anew in the page, beside those of `cytosuite.ranking`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chromium import Chromium
+from scipy.stats import norm
+
+from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.results.results import Condition, Group
+from cytosuite.metrics.boards import CONTROLS
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import measures
+
+pytestmark = pytest.mark.slow
+
+CASES = tuple(f"c{n:02}" for n in range(16))
+ALGORITHMS = ("a", "b", "c", "d", "e")
+LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4}
+
+
+@pytest.fixture
+def run(make):
+    """Return a run of five algorithms, one of which failed a case, with two groups of cases."""
+    results = make(cases=CASES, algorithms=ALGORITHMS, failed=[("b", "c03")])
+    scores, rng = results.scores.copy(), np.random.default_rng(4)
+    for name, level in LEVELS.items():
+        for metric, wide in (("SEG", 0.08), ("DET", 0.2), ("AP50", 0.1)):
+            own = (scores["algorithm"] == name) & (scores["metric"] == metric)
+            own &= scores["status"] == "ok"
+            values = np.round(level + wide * rng.normal(size=int(own.sum())), 2).clip(0, 1)
+            scores.loc[own, "value"] = values
+    halves = [
+        Group(word, list(part), 1, {}) for word, part in (("low", CASES[:9]), ("high", CASES[9:]))
+    ]
+    results = replace(results, scores=scores, conditions=[Condition("density", "%", True, halves)])
+    return replace(results, ranking=ranking(results, scores))
+
+
+def ranking(results, scores, primary=None):
+    every = measures(results.metrics)
+    return rank_measures(scores, every, primary or results.primary, CONTROLS)
+
+
+def rows(contest, scheme="mean"):
+    """Return what the page shows of a contest."""
+    return [
+        {
+            "algorithm": name,
+            "rank": contest.ranks[scheme][name],
+            "place": contest.places[name],
+            "tier": contest.tier.get(name),
+            "interval": list(contest.interval[name]) if contest.interval else None,
+            "first": contest.shares[name][0] if contest.shares else None,
+        }
+        for name in contest.algorithms
+    ]
+
+
+@pytest.fixture
+def page(run, tmp_path, browser):
+    """Return the page of the run in a browser."""
+    opened = Chromium(browser, tmp_path / "profile")
+    opened.open(
+        write_report(run, tmp_path / "report"), "#weigh?SEG=0&cases=density+%5B%25%5D%3A+high"
+    )
+    opened.wait("document.getElementById('weigh').dataset.ready === ''")
+    yield opened
+    opened.close()
+
+
+def test_ranks_intervals_and_tiers_are_those_of_python(run, page):
+    names = page.run(
+        "JSON.parse(document.querySelector('[data-part=scores]').textContent).metrics.map((m) => m.name)"
+    )
+    assert names[:2] == list(run.ranking.metrics)
+    every = list(range(len(CASES)))
+
+    def outcome(weights, cases):
+        return page.run(f"weigh.outcome({[weights.get(name, 0) for name in names]}, {cases})")
+
+    assert outcome({"SEG": 1, "DET": 1}, every) == rows(run.ranking.overall)
+    for metric in ("SEG", "DET"):
+        assert outcome({metric: 2.5}, every) == rows(run.ranking.metrics[metric])
+    alone = ranking(run, run.scores, ["AP50"])
+    assert outcome({"AP50": 1}, every) == rows(alone.overall)
+    few = run.scores[run.scores["case"].isin(CASES[:9])]
+    part = rows(ranking(run, few).overall)
+    for shown, expected in zip(outcome({"SEG": 1, "DET": 1}, every[:9]), part, strict=True):
+        assert shown["first"] == pytest.approx(expected["first"], abs=0.05)  # other samples
+        keys = ("algorithm", "rank", "place", "tier")
+        assert [shown[key] for key in keys] == [expected[key] for key in keys]
+    assert outcome({}, every) == []
+
+
+def test_the_address_holds_the_choice_and_the_table_follows(page):
+    value = "document.querySelector('#weigh [data-metric]').value"
+    said = "document.querySelector('#weigh [data-part=said]').textContent"
+    assert page.run(value) == "0"
+    assert page.run(said).startswith("7 cases; first: ")
+    page.run("document.querySelector('#weigh [data-part=reset]').click()")
+    assert (page.run(value), page.run("location.hash")) == ("1", "#weigh")
+    assert page.run(said).startswith("16 cases; first: a")
+    page.run(
+        f"{value} = 3; document.querySelector('#weigh [data-metric]').dispatchEvent(new Event('input', {{bubbles: true}}))"
+    )
+    assert page.run("location.hash") == "#weigh?SEG=3"
+    assert page.complaints == []
+
+
+def test_the_tail_of_the_normal_distribution(page):
+    z = [-3.5, -1.0, 0.0, 0.3, 1.959963984540054, 2.9, 3.1, 6.0]
+    assert page.run(f"{z}.map(weigh.tail)") == pytest.approx(norm.sf(z).tolist(), rel=1e-12)
