@@ -8,7 +8,7 @@ PICTURES ?= 1
 # They reach the commands through the environment.
 export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY NIGHTLY
 
-goals := help setup benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format docs dist clean
+goals := help setup guard benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format docs dist clean
 # docker/make.py knows the variables of each goal: $(call given,GOAL,NAME ...) gives the options of its command, but for those
 # that its recipe places. A variable on the command line that no wanted goal takes is refused, before anything is done.
 ask = $(PYTHON) docker/make.py
@@ -101,6 +101,9 @@ compare: .venv/.cytosuite ## Compare RUN with the run WITH, else the accepted sc
 
 compare-methods: .venv/.networks-$(DEVICE) ## Train and run all methods, those of others too, on the same images; DATA: folder of real ones.
 	@$(BIN)/python performance/methods.py $(call given,compare-methods)
+
+guard: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Hold what is shipped for each task, or for TASK, against its accepted scores, as every night.
+	@.ci/guard $(TASK)
 
 tables: .venv/.cytosuite ## Write the tables of scores and models in README.md and weights/README.md.
 	@$(BIN)/cytosuite maintain tables

@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "variables.md"
 SWITCH = "0 or 1"  # as the default of a variable that is on or off
-DEVICE = "compare-methods fuzz bundle networks setup peers test test-fast test-long lint format"
+DEVICE = (
+    "guard compare-methods fuzz bundle networks setup peers test test-fast test-long lint format"
+)
 OWN = {  # of goals without a command, beside DEVICE; with ? on or off
     "ctc": "ALGORITHM RUN OUT SERIES? TRUTH? TRUE_LABELS CROP",
     "docs": "PICTURES? REPOSITORY NIGHTLY",
     "fuzz": "MINUTES SEED",
+    "guard": "TASK ENGINE",
     "compare-methods": "DATA ENGINE",
 }
 ENVIRONMENT = ("DEVICE", "BASE_IMAGE", "SIF")  # by which they reach the commands

@@ -66,6 +66,31 @@ def test_the_tests_that_take_long_run_every_night():
     assert "schedule" in read(file)["on"]
 
 
+def test_every_task_is_held_against_accepted_scores_every_night():
+    from cytosuite.benchmark.comparison.accepted import accepted
+    from cytosuite.contract.tasks import TASKS
+
+    (job,) = (job for path in FILES for name, job in read(path)["jobs"].items() if name == "guard")
+    assert job["strategy"]["matrix"]["task"] == list(TASKS)
+    script = (ROOT / ".ci" / "guard").read_text()
+    sets = [line.split() for line in script.partition("<<'SETS'\n")[2].splitlines()[: len(TASKS)]]
+    assert [task for task, *_ in sets] == list(TASKS)
+    held = [(run.said("task"), run.facts["request"], run.algorithms) for run in accepted().values()]
+    for task, dataset, size, names in sets:
+        request = {"dataset": dataset} | ({} if size == "default" else {"size": size})
+        (algorithms,) = (own for *key, own in held if key == [task, request])
+        assert set(algorithms) == set(names.split(","))
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_guarded_task_that_is_as_accepted_passes(tmp_path):
+    folder = house.checkout(tmp_path / "checkout")
+    done = house.ran(folder / ".ci" / "guard", "detect", cwd=folder, PYTHONPATH=str(folder))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "no regression" in done.stdout
+
+
 def test_changes_that_no_test_notices_are_listed_every_night():
     (checkout, *_, last), *others = (
         job["steps"]
