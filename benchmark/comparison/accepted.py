@@ -135,5 +135,6 @@ def _simulation(run: ScoredRun) -> str:
 
 def _other_cases(run: ScoredRun) -> list[str]:
     """Return the first and last case of a simulation, if they are others today."""
-    recorded, today = run.table("cases"), cases_today(run.table("request"))
+    request = {**run.table("request"), "task": run.said("task")}
+    recorded, today = run.table("cases"), cases_today(request)
     return [name for name, digest in today.items() if recorded.get(name) != digest]
