@@ -291,6 +291,7 @@ def generator(
     """Return the function `generate` of a dataset, which draws a case: a seed gives its bytes."""
 
     def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
+        """Return a case, drawn from a generator of random numbers."""
         if not isinstance(parameters, form):
             parameters = check(parse(f"{name} parameters", dict(parameters), form))
         return draw(rng, parameters)
