@@ -16,6 +16,7 @@ import tifffile
 
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.contract.tasks import Task
+from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError, last_line
 from cytosuite.files import open_regular, parse_json, read_text
 from cytosuite.formats import read
@@ -234,6 +235,8 @@ def _accept(folder: Path, task: Task | None) -> Iterator[Finding]:
             yield finding("output.link", place, "a link: the platform takes what it leads to")
         elif place in there and place.endswith(".json"):
             yield from _json(folder / place, place)
+        elif place in there and place.endswith(".csv"):
+            yield from _tracks(folder / place, place)
         elif place in there and (folder / place).is_dir():
             yield from _images(folder, folder / place)
         elif place not in optional:
@@ -249,6 +252,14 @@ def _outputs(folder: Path) -> list[Path]:
     if not images.is_dir() or images.is_symlink():
         return sorted(top)
     return sorted([*top, *(Path(entry.path) for entry in os.scandir(images))])
+
+
+def _tracks(path: Path, place: str) -> Iterator[Finding]:
+    """Yield a finding about a table of tracks that cannot be read."""
+    try:
+        read_tracks(path)
+    except InputError as error:
+        yield finding("output.broken", place, str(error).removeprefix(f"{path}: "))
 
 
 def _json(path: Path, place: str) -> Iterator[Finding]:

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.submission import rehearsal
 from cytosuite.benchmark.submission.profiles import PROFILES, smallest
 from cytosuite.benchmark.submission.rehearsal import LOG_LINES, Rehearsal
 from cytosuite.contract.manifest import Resources
+from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 
@@ -61,6 +63,14 @@ def test_a_good_algorithm_passes_all(rehearse, api, order):
     assert failed(checks) == []
     assert [check.result for check in checks.values()] == ["pass"] * 7 + ["skip"]
     assert "".join({"invoke": "i", "exec": "x"}[one] for one in made.engine.apis) == order
+
+
+def test_tables_of_tracks_are_compared(tmp_path):
+    one, same, other = (tmp_path / f"{n}.csv" for n in range(3))
+    for path, end in ((one, 1), (same, 1), (other, 2)):
+        write_tracks(path, [Track(1, 0, end)])
+    assert rehearsal.same_output(one, same)
+    assert not rehearsal.same_output(one, other)
 
 
 def test_a_failed_case_ends_the_rehearsal(rehearse):

@@ -11,6 +11,7 @@ import tifffile
 from cytosuite.benchmark.submission.checks import outputs as accept
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs, import_image
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -36,6 +37,19 @@ def test_nothing_is_found_in_a_good_output(output):
     assert rules(output, None) == []
     (output / "summary.json").write_text('{"n": 1}')
     assert rules(output, None) == []
+
+
+def test_a_table_of_tracks_is_an_output_and_a_broken_one_is_found(tmp_path):
+    write(
+        tmp_path / "images" / "tracked-labels" / "a.tif",
+        Volume(np.ones((2, 4, 5), np.uint16), (0.5, 0.5), "TYX"),
+    )
+    write_tracks(tmp_path / "tracks.csv", [Track(1, 0, 1)])
+    assert rules(tmp_path, TASKS["track"]) == ["output.flat"]  # a note on the movie
+    (tmp_path / "tracks.csv").write_text("label,begin\n1,0\n")
+    assert rules(tmp_path, TASKS["track"]) == ["output.flat", "output.broken"]
+    (tmp_path / "tracks.csv").unlink()
+    assert rules(tmp_path, TASKS["track"]) == ["output.flat", "output.missing"]
 
 
 def test_declared_outputs_are_missing_or_undeclared(output):
