@@ -8,9 +8,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What other tests write and rename meanwhile: a copy that lists it may not find it any more.
-PASSING = shutil.ignore_patterns("*.pyc*", "*.tmp.*", ".*_cache", ".hypothesis")
-LEFT_OUT = shutil.ignore_patterns("kernels")
+COMPILED, LEFT_OUT = shutil.ignore_patterns("*.pyc"), shutil.ignore_patterns("kernels")
+TEMPORARY = shutil.ignore_patterns("*.pyc.*", "*.tmp.*", ".*_cache", ".hypothesis", "*.part")
+
+
+def passing(place, names):
+    """Return what other tests write and remove meanwhile: a copy that lists it may lose it."""
+    packages = {"packages"} if Path(place) == ROOT / "docker" else set()
+    return TEMPORARY(place, names) | packages
+
+
+def left_out(place, names):
+    """Return what passes, and kernels of algorithms."""
+    return passing(place, names) | LEFT_OUT(place, names)
+
 
 ALGORITHM = """
 name = "{name}"
@@ -300,8 +311,8 @@ BOARDS = MappingProxyType({**BOARDS, "tally": Board((), (), ())})
 def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     """Return a checkout in a new folder with some of the toys, and the watershed."""
     for room in ("cytosuite", "benchmark", "docker"):
-        shutil.copytree(ROOT / room, folder / room, symlinks=True, ignore=LEFT_OUT)
-    shutil.copytree(ROOT / "datasets", folder / "datasets", ignore=LEFT_OUT)
+        shutil.copytree(ROOT / room, folder / room, symlinks=True, ignore=left_out)
+    shutil.copytree(ROOT / "datasets", folder / "datasets", ignore=left_out)
     for name in ("Dockerfile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (folder / "algorithms").mkdir()
@@ -309,7 +320,7 @@ def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     if not tally:
         for room in ("algorithms", "weights"):
             place = Path(room) / "watershed"
-            shutil.copytree(ROOT / place, folder / place, ignore=LEFT_OUT)
+            shutil.copytree(ROOT / place, folder / place, ignore=left_out)
     for name in algorithms:
         _algorithm(folder, name)
     for name in datasets:
@@ -359,10 +370,11 @@ def _dataset(folder, name):
 
 def checkout(folder):
     """Copy the checkout with its compiled loops, but not with what else runs and tools leave."""
-    left = {ROOT: {".venv", ".git", "dist", "build", "runs"}, ROOT / "docker": {"packages"}}
+    left = {".venv", ".git", "dist", "build", "runs"}
 
     def ignored(place, names):
-        return PASSING(place, names) | left.get(Path(place), set())
+        of_tools = left if Path(place) == ROOT else set()
+        return passing(place, names) | COMPILED(place, names) | of_tools
 
     shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
     scripts = folder / ".venv" / "bin"

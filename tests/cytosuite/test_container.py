@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from house import PASSING
+from house import passing
 
 from cytosuite import container
 from cytosuite.container import attempt
@@ -81,7 +81,7 @@ def _run(case, *, cwd=ROOT, **more):
 
 
 def _checkout(case, source):
-    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite", symlinks=True, ignore=PASSING)
+    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite", symlinks=True, ignore=passing)
     folder = case / "app" / "algorithms" / "watershed"
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "algorithms" / "watershed" / "algorithm.toml", folder)

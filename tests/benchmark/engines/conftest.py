@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from house import PASSING
+from house import passing
 
 from cytosuite.benchmark.engines import process
 from cytosuite.contract.tasks import TASKS
@@ -26,7 +26,7 @@ AFTER
 def app(tmp_path_factory):
     """Return a copy of the library; its links, which are relative, lead to rooms of the copy."""
     app, real = tmp_path_factory.mktemp("app"), process.ROOT
-    shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True, ignore=PASSING)
+    shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True, ignore=passing)
     (app / "weights").symlink_to(real / "weights")
     folder = app / "algorithms" / "watershed"
     folder.mkdir(parents=True)
