@@ -1,6 +1,6 @@
 """Cells of a movie as points with sizes, and how much they lie over each other in time."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +36,36 @@ class CellTable:
         return radii
 
 
-def cells_of(frames: Iterable[NDArray[Any]], spacing: tuple[float, ...]) -> CellTable:
-    """Return the cells of label frames (Y, X) or (Z, Y, X), voxel size in µm."""
+def cells_of(
+    frames: NDArray[Any],
+    spacing: tuple[float, ...],
+    former: CellTable | None = None,
+    changed: Collection[int] = (),
+) -> CellTable:
+    """Return the cells of label frames (T, Y, X) or (T, Z, Y, X), voxel size in µm.
+
+    Where a `former` table is given, only `changed` frames, and those after them, are measured.
+    """
     first, labels, centres, sizes = [0], [], [], []
     pairs, shares = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    volume = float(np.prod(spacing))
     before = None
-    for image in frames:
+    for number, image in enumerate(frames):
+        if former is not None and number not in changed and number - 1 not in changed:
+            start, end = former.first[number : number + 2]
+            labels.append(former.labels[start:end])
+            centres.append(former.centres[start:end])
+            sizes.append(former.sizes[start:end] / volume)
+            if number:
+                earlier = former.first[number - 1]
+                at = slice(*np.searchsorted(former.pairs[:, 0], (earlier, start)))  # ascending
+                pairs.append(former.pairs[at] + (first[-2] - earlier, first[-1] - start))
+                shares.append(former.shares[at])
+            first.append(first[-1] + int(end - start))
+            before = None
+            continue
+        if before is None and number:
+            before = _numbered(frames[number - 1])[1].ravel()
         names, numbers = _numbered(image)
         inside = np.flatnonzero(numbers)
         cell = numbers.ravel()[inside] - 1
@@ -66,7 +90,7 @@ def cells_of(frames: Iterable[NDArray[Any]], spacing: tuple[float, ...]) -> Cell
         np.array(first),
         np.concatenate(labels),
         np.concatenate(centres),
-        np.concatenate(sizes) * float(np.prod(spacing)),
+        np.concatenate(sizes) * volume,
         np.concatenate(pairs),
         np.concatenate(shares),
     )

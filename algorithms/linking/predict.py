@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cytosuite.algorithms.linking.cells import cells_of
 from cytosuite.algorithms.linking.link import Parameters, link, tracks_of
 from cytosuite.algorithms.linking.repair import repaired
 from cytosuite.contract.facts import state
@@ -47,16 +46,16 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
         state(cells=f"by {settings.segmenter}")
     if labels.axes not in {"TYX", "TZYX"}:
         raise InputError(f"expected a movie with the axes TYX or TZYX, found {labels.axes}")
-    mended, cut, joined = repaired(labels.array, labels.spacing, settings.links.mend)
-    if cut or joined:
-        state(mended=f"{cut} objects cut, {joined} joined")
-    cells = cells_of(mended, labels.spacing)
+    mended = repaired(labels.array, labels.spacing, settings.links.mend)
+    if mended.cut or mended.joined:
+        state(mended=f"{mended.cut} objects cut, {mended.joined} joined")
+    cells = mended.cells
     names, tracks = tracks_of(cells, *link(cells, settings.links))
     if len(tracks) > LARGEST:
         raise InputError(f"expected at most {LARGEST} tracks, found {len(tracks)}")
     tracked = np.zeros(labels.shape, np.uint16)
     for frame, (image, first, last) in enumerate(
-        zip(mended, cells.first[:-1], cells.first[1:], strict=True)
+        zip(mended.frames, cells.first[:-1], cells.first[1:], strict=True)
     ):
         place = np.searchsorted(cells.labels[first:last], image)
         tracked[frame] = np.where(image > 0, np.append(names[first:last], 0)[place], 0)

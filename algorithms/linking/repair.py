@@ -8,7 +8,7 @@ PLOS ONE 16 (2021), doi:10.1371/journal.pone.0249257, mend such errors likewise)
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,23 @@ class Event:
     after: list[int]  # cells of the frame after, in the order of those before
 
 
-def repaired(
-    frames: NDArray[Any], spacing: tuple[float, ...], most: int
-) -> tuple[NDArray[Any], int, int]:
-    """Return mended labels of frames, and how many objects were cut and how many joined.
+class Mended(NamedTuple):
+    """Labels of frames without the errors, their cells, and how many objects were mended."""
+
+    frames: NDArray[Any]
+    cells: CellTable
+    cut: int
+    joined: int
+
+
+def repaired(frames: NDArray[Any], spacing: tuple[float, ...], most: int) -> Mended:
+    """Return labels of frames mended.
 
     An error lasts at most so many frames, and no longer than the cells are seen without it.
     """
-    flow = Flow(cells_of(frames, spacing))
-    cells, labels = flow.cells, flow.cells.labels.tolist()
-    mended, touched, cut, joined = frames, set[int](), 0, 0
+    cells = cells_of(frames, spacing)
+    flow, labels, frame_of = Flow(cells), cells.labels.tolist(), cells.frame.tolist()
+    mended, touched, changed, cut, joined = frames, set[int](), set[int](), 0, 0
     events = [*flow.mergers(most), *flow.breaks(most)]
     if events:
         mended = frames.astype(np.promote_types(frames.dtype, np.uint32))
@@ -49,7 +56,8 @@ def repaired(
         starts, ends = cells.centres[event.before], cells.centres[event.after]
         widths = np.sqrt(cells.sizes[event.before] * cells.sizes[event.after])
         for number, some in enumerate(event.meanwhile, 1):
-            image = mended[cells.frame[some[0]]]
+            changed.add(frame_of[some[0]])
+            image = mended[frame_of[some[0]]]
             if some[1:]:
                 image[np.isin(image, [labels[n] for n in some])] = labels[some[0]]
                 joined += 1
@@ -57,7 +65,7 @@ def repaired(
                 share = number / (len(event.meanwhile) + 1)
                 _cut(image, labels[some[0]], starts + share * (ends - starts), widths, spacing)
                 cut += 1
-    return mended, cut, joined
+    return Mended(mended, cells_of(mended, spacing, cells, changed), cut, joined)
 
 
 class Flow:

@@ -1,8 +1,11 @@
 """Merged and broken cells in films of two discs that touch."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from cytosuite.algorithms.linking.cells import cells_of
 from cytosuite.algorithms.linking.repair import repaired
 
 SPACING = (0.5, 0.5)
@@ -30,13 +33,17 @@ def film(*frames):
     ],
 )
 def test_an_error_that_is_shorter_than_what_is_around_it_is_mended(frames, expected, counts):
-    mended, cut, joined = repaired(film(*frames), SPACING, 10)
-    assert [np.unique(image[image > 0]).size for image in mended] == expected
-    assert (cut, joined) == counts
+    mended = repaired(film(*frames), SPACING, 10)
+    assert [np.unique(image[image > 0]).size for image in mended.frames] == expected
+    assert (mended.cut, mended.joined) == counts
+    anew = cells_of(mended.frames, SPACING)  # in place of the frames that changed
+    for field in fields(anew):
+        measured, expected_part = (getattr(of, field.name) for of in (mended.cells, anew))
+        np.testing.assert_allclose(measured, expected_part)
 
 
 def test_a_merged_object_is_cut_between_its_cells():
-    mended, _, _ = repaired(film(BOTH, ONE, BOTH), SPACING, 10)
+    mended = repaired(film(BOTH, ONE, BOTH), SPACING, 10).frames
     left, right = mended[1, 5:15, 5:15], mended[1, 5:15, 15:25]
     assert np.unique(left).size == np.unique(right).size == 1
     assert left[0, 0] != right[0, 0]
@@ -44,4 +51,4 @@ def test_a_merged_object_is_cut_between_its_cells():
 
 def test_errors_longer_than_asked_stay():
     labels = film(*[BOTH] * 3, *[ONE] * 2, *[BOTH] * 3)
-    assert repaired(labels, SPACING, 1)[0] is labels
+    assert repaired(labels, SPACING, 1).frames is labels
