@@ -1,7 +1,7 @@
 """The logs that the programs of the Cell Tracking Challenge write beside their measures."""
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +13,27 @@ from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
 from cytosuite.metrics.tracks.tracking import ABSENT, EXTRA, WRONG, det, edits, seg, tra
 
 RULE = "=" * 81
+# Title and cost of each operation, a field of `Edits`; DET counts the first three.
+PARTS = {
+    "splits": ("Splitting Operations", SPLIT),
+    "missed": ("False Negative Vertices", MISSED),
+    "spurious": ("False Positive Vertices", SPURIOUS),
+    "extra_links": ("Redundant Edges To Be Deleted", EXTRA),
+    "absent_links": ("Edges To Be Added", ABSENT),
+    "wrong_links": ("Edges with Wrong Semantics", WRONG),
+}
+OF_CELLS = 3
+OF_TRUTH = {"missed", "absent_links"}
 
 
 def write_logs(folder: Path, tracks: MatchedTracks) -> None:
     """Write ``SEG_log.txt``, ``DET_log.txt`` and ``TRA_log.txt`` into a folder, made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
-    of_cells = [*_cells(tracks)]
+    parts = [*_operations(tracks)]
     bodies = {
         "SEG": ([*_drawn(tracks)], seg.of(tracks)),
-        "DET": (of_cells, det.of(tracks)),
-        "TRA": ([*of_cells, *_links(tracks)], tra.of(tracks)),
+        "DET": ([*chain(*parts[:OF_CELLS])], det.of(tracks)),
+        "TRA": ([*chain(*parts)], tra.of(tracks)),
     }
     for name, (lines, value) in bodies.items():
         text = "\n".join([*lines, RULE, f"{name} measure: {value:.6f}", ""])
@@ -43,48 +54,23 @@ def _drawn(tracks: MatchedTracks) -> Iterator[str]:
         yield from (f"GT_label={label} J={value:.6g}" for (_, _, label), value in group)
 
 
-def _cells(tracks: MatchedTracks) -> Iterator[str]:
-    """Yield the lines of cells that are merged, missed or spurious."""
+def _operations(tracks: MatchedTracks) -> Iterator[list[str]]:
+    """Yield the lines of each operation: cells, or both ends of links, by frame."""
     changes = edits(tracks)
-    yield _head(f"Splitting Operations (Penalty={SPLIT:g})")
-    yield from _vertices(tracks.prediction, changes.splits, "Label")
-    yield _head(f"False Negative Vertices (Penalty={MISSED:g})")
-    yield from _vertices(tracks.truth, changes.missed, "GT_label")
-    yield _head(f"False Positive Vertices (Penalty={SPURIOUS:g})")
-    yield from _vertices(tracks.prediction, changes.spurious, "Label")
+    for name, (title, cost) in PARTS.items():
+        of_truth = name in OF_TRUTH
+        graph, word = (tracks.truth, "GT_label") if of_truth else (tracks.prediction, "Label")
+        vertices = getattr(changes, name)
+        ordered = vertices[np.lexsort((graph.track_of[vertices], graph.frame_of(vertices)))]
+        lines = _places(graph, ordered, word)
+        if name.endswith("_links"):
+            starts = _places(graph, graph.sources[ordered], word)
+            lines = [f"[{a}] -> [{b}]" for a, b in zip(starts, lines, strict=True)]
+        yield [_head(f"{title} (Penalty={cost:g})"), *lines]
 
 
-def _links(tracks: MatchedTracks) -> Iterator[str]:
-    """Yield the lines of links that are too many, absent or of the other kind."""
-    changes = edits(tracks)
-    yield _head(f"Redundant Edges To Be Deleted (Penalty={EXTRA:g})")
-    yield from _edges(tracks.prediction, changes.extra_links, "Label")
-    yield _head(f"Edges To Be Added (Penalty={ABSENT:g})")
-    yield from _edges(tracks.truth, changes.absent_links, "GT_label")
-    yield _head(f"Edges with Wrong Semantics (Penalty={WRONG:g})")
-    yield from _edges(tracks.prediction, changes.wrong_links, "Label")
-
-
-def _vertices(graph: Lineage, vertices: Indices, word: str) -> list[str]:
-    """Return frame and label of cells, a line each, by frame."""
-    frames, labels = graph.frame_of(vertices), graph.labels[graph.track_of[vertices]]
-    order = np.lexsort((labels, frames))
-    rows = zip(frames[order].tolist(), labels[order].tolist(), strict=True)
+def _places(graph: Lineage, vertices: Indices, word: str) -> list[str]:
+    """Return frame and label of each cell."""
+    labels = graph.labels[graph.track_of[vertices]].tolist()
+    rows = zip(graph.frame_of(vertices).tolist(), labels, strict=True)
     return [f"T={frame} {word}={label}" for frame, label in rows]
-
-
-def _edges(graph: Lineage, targets: Indices, word: str) -> list[str]:
-    """Return both ends of links, a line each, by the frame they lead to."""
-    ordered = targets[np.lexsort((graph.track_of[targets], graph.frame_of(targets)))]
-    ends = (
-        zip(
-            graph.frame_of(vertices).tolist(),
-            graph.labels[graph.track_of[vertices]].tolist(),
-            strict=True,
-        )
-        for vertices in (graph.sources[ordered], ordered)
-    )
-    return [
-        f"[T={a} {word}={one}] -> [T={b} {word}={other}]"
-        for (a, one), (b, other) in zip(*ends, strict=True)
-    ]
