@@ -22,7 +22,6 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
-from cytosuite.metrics.tracks.matched_tracks import MATCHED
 from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
@@ -100,11 +99,7 @@ def measure(
             refused[metric.name] = str(error)
             if metric.name in fair and metric.worst is not None:  # else hard cases were left out
                 values[metric.name] = metric.worst
-    pooled = {
-        kind: value
-        for kind, value in evidence.items()
-        if kind.pool is not None or kind is MATCHED or not case
-    }
+    pooled = {kind: value for kind, value in evidence.items() if kind.kept or not case}
     return Answer(algorithm, case, values, status, record, pooled, refused)
 
 

@@ -25,7 +25,7 @@ PLACES = {
     "excitation_um": ("Channel", "ExcitationWavelength"),
 }
 MAPPED = ("read_noise", "psf", "psf_sigma_z_um", "psf_sigma_xy_um")
-TYPES = {"CCD", "EMCCD", "CMOS", "PMT", "APD"}  # of cameras, among those of OME
+TYPES = {"CCD", "EMCCD", "CMOS", "PMT", "APD"}  # cameras that OME names
 NM = 1000.0  # per µm; OME's unit of wavelengths
 
 Element = dict[str, Any]

@@ -42,6 +42,8 @@ class Evidence(Generic[T]):
     voxel_bytes : int
         Memory that gathering takes per voxel of the largest image [bytes]; 0 where it is that of a
         slab, whatever the size of the image.
+    tabled : bool
+        Whether a table of the case is written of it, also where it has no pool.
     """
 
     gather: Callable[..., T]
@@ -50,6 +52,12 @@ class Evidence(Generic[T]):
     pool: Callable[[Sequence[T]], T] | None = None
     form: Form = "arrays"
     voxel_bytes: int = 0
+    tabled: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the evidence of a case is needed after its scores."""
+        return self.tabled or self.pool is not None
 
     def __post_init__(self) -> None:
         """Refuse facts that do not exist."""

@@ -1,23 +1,14 @@
 """Errors of links: what went wrong with the tracks of each algorithm, by kind."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.results.matches import read_links
 from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
-MEANINGS = (
-    "a daughter is not linked to its mother",
-    "the cell at an end of the link is missing, or under a label with others",
-    "the track goes on in another cell",
-    "both cells are there, and no track joins them",
-    "a daughter is linked to a cell that is not its mother",
-    "a cell that appears is linked to another one",
-    "a parent joins what is one track, or the reverse",
-)
 HEADS = ("algorithm", *LINK_ERRORS)
 
 
@@ -26,7 +17,7 @@ class Links:
     """Numbers of wrong links of each algorithm over all cases, in the order of `LINK_ERRORS`."""
 
     rows: Sequence[tuple[str, Sequence[int]]]
-    meanings: Sequence[tuple[str, str]] = tuple(zip(LINK_ERRORS, MEANINGS, strict=True))
+    meanings: Mapping[str, str] = field(default_factory=lambda: LINK_ERRORS)
 
 
 def view(results: Results) -> Links | None:
@@ -49,10 +40,10 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Wrong links by kind">
 <table class="heat sortable">
   <caption>Wrong links by kind</caption>
-  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for kind, meaning in view.meanings %}<th scope="col" data-sort="number"><abbr title="{{ meaning }}">{{ kind }}</abbr></th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for kind, meaning in view.meanings.items() %}<th scope="col" data-sort="number"><abbr title="{{ meaning }}">{{ kind }}</abbr></th>{% endfor %}</tr></thead>
   <tbody>{% for name, numbers in view.rows %}<tr><th scope="row"><span class="long">{{ name }}</span></th>{% for number in numbers %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}</tr>{% endfor %}</tbody>
 </table></div>
-<details class="more"><summary>What the kinds mean</summary><dl>{% for kind, meaning in view.meanings %}<dt>{{ kind }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl></details>
+<details class="more"><summary>What the kinds mean</summary><dl>{% for kind, meaning in view.meanings.items() %}<dt>{{ kind }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl></details>
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(36, "Links", "Errors of links", view, TEMPLATE, markdown)

@@ -62,11 +62,10 @@ def _scores(
 ) -> dict[str, Any]:
     """Return the values of a metric as they count, larger ones being better, null for none."""
     scores = metric_scores(arrays, measure, names, failures)
-    worst = None if measure.worst is None else measure.worst
     sign = 1 if measure.higher_is_better else -1
     return {
         "name": measure.name,
-        "worst": None if worst is None else sign * worst,
+        "worst": None if measure.worst is None else sign * measure.worst,
         "goodness": _rows(scores.goodness),
         "lost": scores.lost.astype(int).tolist(),
         "used": scores.used.astype(int).tolist(),

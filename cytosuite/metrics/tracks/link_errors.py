@@ -10,14 +10,17 @@ from cytosuite.metrics.tracks.lineage import Indices, Lineage
 from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
 from cytosuite.metrics.tracks.tracking import edits
 
-DIVISION = "missed division"  # a daughter is not linked to its mother
-GAP = "gap"  # the cell at an end of the link is not found, or not alone
-SWAP = "swap"  # the track goes on in another cell, or comes from one
-BREAK = "break"  # both cells are found, and no track joins them
-FALSE_DIVISION = "false division"  # a daughter is linked to a cell that is not its mother
-FALSE_LINK = "false link"  # a cell that appears is linked to another one
-CUT = "other kind"  # a parent joins what is one track, or the reverse
-LINK_ERRORS = (DIVISION, GAP, SWAP, BREAK, FALSE_DIVISION, FALSE_LINK, CUT)
+DIVISION, GAP, SWAP, BREAK = "missed division", "gap", "swap", "break"
+FALSE_DIVISION, FALSE_LINK, CUT = "false division", "false link", "other kind"
+LINK_ERRORS = {  # kinds, and their meaning
+    DIVISION: "a daughter is not linked to its mother",
+    GAP: "the cell at an end of the link is missing, or under a label with others",
+    SWAP: "the track goes on in another cell",
+    BREAK: "both cells are there, and no track joins them",
+    FALSE_DIVISION: "a daughter is linked to a cell that is not its mother",
+    FALSE_LINK: "a cell that appears is linked to another one",
+    CUT: "a parent joins what is one track, or the reverse",
+}
 
 
 class LinkError(NamedTuple):
