@@ -30,6 +30,7 @@ Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
 IMAGE = images.image_tag("evaluation")
 TEMPLATE = Path(__file__).with_name("steps.template")
+CLIENT = Path(__file__).with_name("grand_challenge.py")
 
 
 def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
@@ -82,7 +83,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
 
 
 def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
-    """Write the inputs of the task as they are uploaded to an archive of the platform."""
+    """Write the inputs of the task as an archive of the platform takes them, with its client."""
     with atomic(folder) as temporary:
         listed = []
         for case in dataset.cases:
@@ -99,6 +100,7 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
                     by_slug[socket.slug] = name
             listed.append(by_slug)
         write_json(temporary / LIST, listed)
+        shutil.copyfile(CLIENT, temporary / CLIENT.name)
 
 
 def _files(case: Case, task: Task, metrics: Metrics) -> context.Files:
@@ -149,6 +151,7 @@ def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
         fingerprint=evaluation.fingerprint,
         sockets=_table([("input", task.inputs), ("output", task.outputs)]),
         inputs=inputs,
+        answer=task.outputs[0].slug,
         image=IMAGE,
         tarball=tarball,
         ranked="\n".join(f"   * `{metric.path}`, {metric.order}" for metric in evaluation.ranked),
