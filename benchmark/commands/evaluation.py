@@ -21,10 +21,11 @@ from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions, Rehea
 from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judged import rehearse_evaluation
+from cytosuite.benchmark.submission.judging.competition import write_bundle
 from cytosuite.benchmark.submission.judging.ground_truth import (
     LIST,
+    ground_truth,
     steps,
-    write_ground_truth,
     write_inputs,
 )
 from cytosuite.benchmark.submission.profiles import PROFILES, smallest
@@ -74,11 +75,16 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
             f"{dataset.name}: expected the inputs of the task {task.name} in every case, found "
             f"{', '.join(sorted(dataset.offers)) or 'nothing'}"
         )
-    evaluation = write_ground_truth(dataset, task, tarball)
+    truth = ground_truth(dataset, task)
+    truth.write(tarball)
     write_inputs(dataset, task, inputs)
     with atomic(text) as temporary:
-        temporary.write_text(steps(evaluation, task, tarball.name, inputs.name), "utf-8")
-    return [tarball, inputs, text]
+        temporary.write_text(steps(truth.evaluation, task, tarball.name, inputs.name), "utf-8")
+    paths = [tarball, inputs, text]
+    if options.codabench:
+        paths.append(options.out / f"{name}-codabench.zip")
+        write_bundle(truth, inputs, options.codabench, paths[-1])
+    return paths
 
 
 def build_evaluation(options: BuildEvaluationOptions, console: Console) -> Path:

@@ -13,7 +13,7 @@ from cytosuite.contract.manifest import read_algorithm
 from cytosuite.files import digest, visible_files
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
-EVALUATION = "cytosuite.benchmark.submission.judging.evaluate"
+JUDGING = "cytosuite.benchmark.submission.judging"
 METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
 PACKAGES_FILE = "docker/packages.py"
@@ -106,7 +106,11 @@ def evaluation_blueprint(root: Path) -> Blueprint:
     folder = root / "docker" / "evaluation"
     core = root / "cytosuite"
     parts = (path.relative_to(root).with_suffix("").parts for path in visible_files(core / METRICS))
-    modules = [EVALUATION, *(".".join(part).removesuffix(".__init__") for part in parts)]
+    modules = [
+        f"{JUDGING}.evaluate",
+        f"{JUDGING}.codabench",
+        *(".".join(part).removesuffix(".__init__") for part in parts),
+    ]
     files = {path for path, _ in reached(modules, core, later=True).values()}
     return Blueprint(
         name="evaluation",

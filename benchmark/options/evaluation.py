@@ -31,4 +31,5 @@ class BuildEvaluationOptions(PhaseOptions):
 
     out: Path = option("Folder for the files to upload.", Path("dist"))
     image: bool = option("Build the evaluation container too.", False)
+    codabench: str | None = option("Write a bundle for CodaBench too: the image that scores there.")
     run: Path | None = option("Rehearse it with the outputs of a run: folder, or name in runs/.")

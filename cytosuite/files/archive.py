@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from errno import EINVAL
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
@@ -28,13 +29,17 @@ BROKEN = (
 )
 
 
-def write_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
-    """Write files into an archive, the same bytes each time, and return its path."""
+def write_zip(path: Path, contents: Mapping[str, bytes | Path]) -> Path:
+    """Write bytes and files into an archive, the same each time, and return its path."""
     with atomic(path) as temporary, ZipFile(temporary, "w") as archive:
-        for member in sorted(contents):
+        for member, content in sorted(contents.items(), key=itemgetter(0)):
             info = ZipInfo(member, DATE)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
-            archive.writestr(info, contents[member])
+            if isinstance(content, bytes):
+                archive.writestr(info, content)
+                continue
+            with content.open("rb") as file, archive.open(info, "w", force_zip64=True) as target:
+                shutil.copyfileobj(file, target, 2**20)
     return path
 
 

@@ -28,7 +28,7 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.collect import empty
 from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
-from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth
+from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
 from cytosuite.contract.tasks import TASKS
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -156,7 +156,7 @@ def truth_of(home):
     makers = tuple((case, sample) for case in CASES)
     recipe = Recipe("lures", "Lures", "mini", "segment", 0, "0" * 64, makers)
     data = prepare(recipe, home / "data", processes(1), lambda *_: None)
-    write_ground_truth(data, TASK, home / "truth.tar.gz")
+    ground_truth(data, TASK).write(home / "truth.tar.gz")
     with tarfile.open(home / "truth.tar.gz") as archive:
         archive.extractall(home / "truth", filter="data")
     return home / "truth"

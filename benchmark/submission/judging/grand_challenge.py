@@ -12,6 +12,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -73,7 +74,7 @@ def cases() -> Iterator[tuple[str, dict[str, str]]]:
 
 def _write(client: Any, value: Any, folder: Path, case: str) -> None:
     """Write a value as a file named by its case, unless it is there."""
-    if any(path.stem == case for path in folder.glob("*")):
+    if any(folder.glob(f"{escape(case)}.*")):
         return
     if value.image:
         client.images.download(url=value.image, output_directory=folder, filename=case)

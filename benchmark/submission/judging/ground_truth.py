@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cytosuite import __version__
 from cytosuite.benchmark.containers import context, images
@@ -33,8 +33,19 @@ TEMPLATE = Path(__file__).with_name("steps.template")
 CLIENT = Path(__file__).with_name("grand_challenge.py")
 
 
-def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
-    """Write all that metrics compare with as a tarball, return its description; needs a metric."""
+class GroundTruth(NamedTuple):
+    """What a phase is judged by: its description, and all files that metrics compare with."""
+
+    evaluation: Evaluation
+    files: Mapping[str, Path | bytes]
+
+    def write(self, path: Path) -> None:
+        """Write the files as a tarball."""
+        context.write_tarball(path, self.files)
+
+
+def ground_truth(dataset: Dataset, task: Task) -> GroundTruth:
+    """Return the ground truth of a task on a dataset; InputError without a metric to rank by."""
     metrics = board_metrics(task.name)
     of_set = score.offered_in_set(dataset, metrics)
     of_cases = {case.name: cases.offered_in_case(case, task, metrics) for case in dataset.cases}
@@ -45,7 +56,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
             f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
             "and no reference images; give labels, or --reference FOLDER"
         )
-    files: dict[str, Path | bytes | None] = {}
+    files: dict[str, Path | bytes] = {}
     judged = []
     for case in dataset.cases:
         files |= _files(case, task, [*of_set, *of_cases[case.name]])
@@ -78,8 +89,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
         reference=tuple(real for real, _, _ in reference),
     )
     described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    context.write_tarball(path, files | {FILE: f"{described}\n".encode()})
-    return evaluation
+    return GroundTruth(evaluation, files | {FILE: f"{described}\n".encode()})
 
 
 def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
@@ -103,7 +113,7 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
         shutil.copyfile(CLIENT, temporary / CLIENT.name)
 
 
-def _files(case: Case, task: Task, metrics: Metrics) -> context.Files:
+def _files(case: Case, task: Task, metrics: Metrics) -> dict[str, Path | bytes]:
     """Return the files of a case that metrics take, by name in the tarball."""
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}

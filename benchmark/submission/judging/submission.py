@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cytosuite.benchmark.results.blind import blind_row, tells
 from cytosuite.benchmark.results.platform import metric_keys
@@ -117,23 +117,41 @@ def _short(value: object) -> str:
 
 def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) -> None:
     """Write the results of a job of a run, of this key, as the platform lays out a submission."""
-    task, jobs = TASKS[evaluation.task], []
-    main = next(socket for socket in task.inputs if socket.is_volume)
-    for number, (case, image) in enumerate(evaluation.images.items(), start=1):
+    task, answers = TASKS[evaluation.task], dict[str, AnsweredCase]()
+    for case in evaluation.images:
         record = read_record(job / case)
         if record is None or record.key != key:
             raise InputError(f"{job / case}: no result of this run; run it to its end")
+        places = record.outputs
+        files = {s.slug: job / case / places[s.slug] for s in task.outputs if s.slug in places}
+        answers[case] = AnsweredCase(files, SUCCEEDED if record.ok else "Failed")
+    lay_out(answers, evaluation, folder)
+
+
+class AnsweredCase(NamedTuple):
+    """The files of a case by socket, and the platform's word for how its job ended."""
+
+    files: Mapping[str, Path]
+    status: str = SUCCEEDED
+
+
+def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder: Path) -> None:
+    """Write answers by case as the platform lays out a submission: a job for each case."""
+    task, jobs = TASKS[evaluation.task], []
+    main = next(socket for socket in task.inputs if socket.is_volume)
+    for number, (case, answer) in enumerate(answers.items(), start=1):
         pk, entries = f"{number:06d}", []
-        for socket in (socket for socket in task.outputs if socket.slug in record.outputs):
-            place = record.outputs[socket.slug]
-            source, target = job / case / place, folder / pk / place
+        for socket in (socket for socket in task.outputs if socket.slug in answer.files):
+            source, place = answer.files[socket.slug], Path(socket.relative_path)
+            target = folder / pk / "output" / (place if socket.is_file else place / source.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+            if source.is_dir():  # an OME-Zarr, whose links stay links, which are refused
+                shutil.copytree(source, target, symlinks=True)
+            else:
+                shutil.copyfile(source, target)
             entries.append(_entry(socket, target.name))
-        status = SUCCEEDED if record.ok else "Failed"
-        jobs.append(
-            {"pk": pk, "status": status, "inputs": [_entry(main, image)], "outputs": entries}
-        )
+        image = _entry(main, evaluation.images[case])
+        jobs.append({"pk": pk, "status": answer.status, "inputs": [image], "outputs": entries})
     write_json(folder / "predictions.json", jobs)
 
 

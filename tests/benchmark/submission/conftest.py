@@ -11,7 +11,7 @@ from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.submission.judging.evaluate import main
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
-from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth
+from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
 from cytosuite.benchmark.submission.judging.submission import write_submission
 from cytosuite.contract.tasks import TASKS
 
@@ -34,7 +34,7 @@ def unpacked(tmp_path):
 
     def made(dataset, task, name="truth"):
         path = tmp_path / f"{name}.tar.gz"
-        write_ground_truth(dataset, task, path)
+        ground_truth(dataset, task).write(path)
         with tarfile.open(path, "r:gz") as archive:
             archive.extractall(tmp_path / name, filter="data")
         return tmp_path / name

@@ -11,7 +11,7 @@ import toys
 from cytosuite.benchmark.results.blind import rounded, tells
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
-from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
+from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError
@@ -98,7 +98,7 @@ def test_each_task_has_the_scores_of_the_benchmark(
 def test_the_same_dataset_gives_the_same_bytes(toys_of, tmp_path):
     dataset, task = toys_of("segment"), TASKS["segment"]
     for name in ("a", "b"):
-        write_ground_truth(dataset, task, tmp_path / name / "t.tar.gz")
+        ground_truth(dataset, task).write(tmp_path / name / "t.tar.gz")
         for case in dataset.cases:
             for path in case.folder.rglob("*.tif"):
                 path.touch()
@@ -139,7 +139,7 @@ def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
     for case in dataset.cases:
         case.path("instance-labels").unlink()
     with pytest.raises(InputError, match="no metric to rank the task segment by"):
-        write_ground_truth(dataset, TASKS["segment"], tmp_path / "t.tar.gz")
+        ground_truth(dataset, TASKS["segment"]).write(tmp_path / "t.tar.gz")
     assert not (tmp_path / "t.tar.gz").exists()
 
 

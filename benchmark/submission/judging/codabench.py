@@ -1,0 +1,72 @@
+"""Scoring program of a competition on CodaBench: the evaluation as a plain process.
+
+A participant's zip holds a file ``<socket>/<case>.<suffix>`` for each case and output.
+"""
+
+import sys
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cytosuite.benchmark.submission.judging.evaluate import METRICS, Evaluator
+from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
+from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors.ending import end
+from cytosuite.files import read_json, write_json
+from cytosuite.folders.sides import named
+
+
+def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
+    """Return the files that a participant handed in, by case; links are left out."""
+    answers: dict[str, dict[str, Path]] = {}
+    for socket in TASKS[evaluation.task].outputs:
+        place = folder / socket.slug
+        if place.is_symlink() or not place.is_dir():  # a link leads to the truth
+            continue
+        images = {} if socket.is_file else named(place)
+        for case in (case.name for case in evaluation.cases):
+            file = images.get(case, place / f"{case}{socket.suffix}")
+            if file.exists() and not file.is_symlink():
+                answers.setdefault(case, {})[socket.slug] = file
+    return {case: AnsweredCase(files) for case, files in answers.items()}
+
+
+def score(inputs: Path, outputs: Path) -> None:
+    """Judge ``inputs/res`` by ``inputs/ref``; write ``scores.json`` and a table of the cases."""
+    evaluation = read_evaluation(inputs / "ref")
+    with TemporaryDirectory() as scratch:
+        lay_out(answers_in(inputs / "res", evaluation), evaluation, Path(scratch))
+        Evaluator(Path(scratch), outputs, inputs / "ref").run_case()
+    judged = read_json(outputs / METRICS)
+    scores = {}
+    for ranked in evaluation.ranked:
+        _, key, summary = ranked.path.split(".")
+        scores[key] = judged["aggregates"][key][summary]
+    write_json(outputs / "scores.json", scores)
+    (outputs / "detailed_results.html").write_text(_table(judged), "utf-8")
+
+
+def _table(judged: Mapping[str, Any]) -> str:
+    """Return a page with the scores of each case, and why it failed."""
+    failed = {failure["case"]: failure["reason"] for failure in judged["failed"]}
+    keys = sorted({key for row in judged["case"].values() for key in row})
+    lines = [["case", *keys, "failed"]] + [
+        [case, *(str(row.get(key, "")) for key in keys), failed.get(case, "")]
+        for case, row in judged["case"].items()
+    ]
+    rows = ("".join(f"<td>{escape(text)}</td>" for text in line) for line in lines)
+    return f"<!doctype html><meta charset=utf-8><table><tr>{'<tr>'.join(rows)}</table>\n"
+
+
+def main() -> int:
+    """Score with the folders of the command line, and return the exit code."""
+    inputs, outputs = sys.argv[1:]
+    score(Path(inputs), Path(outputs))
+    return 0
+
+
+if __name__ == "__main__":
+    end(main)

@@ -1,0 +1,101 @@
+"""A bundle for CodaBench, unpacked and scored as its workers do it, without their container."""
+
+import json
+import subprocess
+import sys
+from shutil import copyfile
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import toys
+
+from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.submission.judging.codabench import answers_in
+from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bundle
+from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
+from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
+
+SEGMENT = {"microscopy-image": toys.image, "instance-labels": toys.labels}
+PLACE = "output/images/instance-labels/output.tif"
+
+
+@pytest.fixture
+def worker(dataset_of, tmp_path):
+    """Return a dataset, and the folder in which a worker has unpacked its bundle as /app."""
+    dataset, task = dataset_of(**SEGMENT), TASKS["segment"]
+    write_inputs(dataset, task, tmp_path / "inputs")
+    bundle, app = tmp_path / "dist" / "own.zip", tmp_path / "app"
+    bundle.parent.mkdir()
+    write_bundle(ground_truth(dataset, task), tmp_path / "inputs", "registry/judge", bundle)
+    with ZipFile(bundle) as archive:
+        archive.extractall(tmp_path / "bundle")
+    for name, place in {"program": "program", "reference": "input/ref"}.items():
+        with ZipFile(tmp_path / "bundle" / f"{name}.zip") as archive:
+            archive.extractall(app / place)
+    (app / "input" / "res" / "instance-labels").mkdir(parents=True)
+    return dataset, app
+
+
+def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
+    dataset, app = worker
+    job, *_ = answers(dataset, TASKS["segment"], PLACE, mine=lambda _: toys.labels(1))
+    for case in ("c0", "c2"):  # c1 is missing
+        copyfile(job.folder / case / PLACE, app / "input/res/instance-labels" / f"{case}.tif")
+    command = json.loads((app / "program" / "metadata.yaml").read_text())["command"]
+    module = command.split()[2]
+    done = subprocess.run(
+        [sys.executable, "-m", module, app / "input", app / "output"],
+        cwd=app / "program", env={}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    scores = json.loads((app / "output" / "scores.json").read_text())
+    table = score(dataset, TASKS["segment"], [job]).table
+    rows = table[(table["algorithm"] == "mine") & (table["case"] != "c1")]
+    for metric, value in scores.items():
+        total = rows[rows["metric"] == metric]["value"].sum()  # the worst value is 0
+        assert value == pytest.approx(total / 3, abs=6e-4)
+    assert set(scores) == {"SEG", "DET"}
+    assert "<td>c1.tif</td>" in (app / "output" / "detailed_results.html").read_text()
+
+
+def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker, tmp_path):
+    described = json.loads((tmp_path / "bundle" / "competition.yaml").read_text())
+    assert described["version"] == 2
+    assert described["docker_image"] == "registry/judge"
+    (task,), (phase,), (board,) = (described[key] for key in ("tasks", "phases", "leaderboards"))
+    assert phase["tasks"] == [task["index"]]
+    places = [described["image"], described["terms"], described["pages"][0]["file"]]
+    places += [task["reference_data"], task["scoring_program"], phase["public_data"]]
+    there = {path.name: path.stat().st_size for path in (tmp_path / "bundle").iterdir()}
+    assert all(there[place] for place in places)
+    assert {column["key"]: column["sorting"] for column in board["columns"]} == {
+        "SEG": "desc",
+        "DET": "desc",
+    }
+    with ZipFile(tmp_path / "bundle" / "inputs.zip") as archive:
+        assert not [name for name in archive.namelist() if "labels" in name]
+    assert PROGRAM.endswith("/app/input /app/output")
+
+
+def test_a_link_to_the_truth_is_no_answer(worker):
+    _, app = worker
+    res, evaluation = app / "input" / "res", read_evaluation(app / "input" / "ref")
+    truth = app / "input/ref/cases/c0/sockets/images/instance-labels"
+    (res / "instance-labels" / "c0.tif").symlink_to(next(truth.iterdir()))
+    copyfile(next(truth.iterdir()), res / "instance-labels" / "c1.tif")
+    assert list(answers_in(res, evaluation)) == ["c1"]
+    (res / "instance-labels").rename(res / "aside")
+    (res / "instance-labels").symlink_to(truth)
+    assert not answers_in(res, evaluation)
+
+
+def test_two_answers_for_a_case_are_refused(worker):
+    _, app = worker
+    place = app / "input/res/instance-labels"
+    for suffix in ("tif", "tiff"):
+        (place / f"c0.{suffix}").write_bytes(np.zeros(4, np.uint8).tobytes())
+    with pytest.raises(InputError, match="expected one file named c0"):
+        answers_in(app / "input" / "res", read_evaluation(app / "input" / "ref"))
