@@ -24,7 +24,7 @@ from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, need_folder
 
 PART = "training.bundle"
-PAGE = ROOT / "docs/variables.md"
+PAGE, PICTURE = ROOT / "docs/variables.md", ROOT / "docs/history.svg"
 # Goals of the Makefile with the options of a command.
 GOALS = (
     *("benchmark", "segment", "apply", "train", "simulate", "list", "doctor", "new", "rehearse"),
@@ -60,12 +60,13 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
 
 def tables_command(options: TablesOptions, console: Console) -> int:
     """Write tables and the Makefile's variables; exit code 1 if one is stale: its run changed."""
-    from cytosuite.benchmark.comparison.accepted import accepted
+    from cytosuite.benchmark.comparison.accepted import ACCEPTED, accepted
     from cytosuite.benchmark.comparison.documents import documents, outdated, written
+    from cytosuite.benchmark.comparison.history import history_picture
 
     need_checkout("a change of the documents")
     runs = accepted()
-    texts = {PAGE: page()}
+    texts = {PAGE: page(), PICTURE: history_picture(ACCEPTED)}
     if not options.check:
         for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.comparison.comparison import failed
+from cytosuite.benchmark.comparison.history import add_to_history
 from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
 from cytosuite.benchmark.comparison.scored import (
     FACTS,
@@ -50,6 +51,7 @@ def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Pa
         for file in (FILE, BOARD):
             shutil.copyfile(run.place / "report" / file, temporary / "report" / file)
         write_json(temporary / FACTS, facts)
+    add_to_history(run, name, folder)
     return place
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
+from cytosuite.benchmark.comparison.history import history_table
 from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.report.section import table
 from cytosuite.benchmark.store.csvfile import original
@@ -28,7 +29,7 @@ MARKED = re.compile(
 MEASURED = re.compile(r"(?P<head><!-- measured: (?P<key>[\w.]+) -->).*?(?P<end><!-- end -->)")
 VALUES = "docs/measured.toml"
 DOCUMENTS = ("README.md", "*/README.md", "algorithms/*/README.md", "docs/*.md")
-MODELS = "models"
+MODELS, HISTORY = "models", "history"
 OBJECTS = "truth_count_pooled"
 REMEDY = "cytosuite maintain tables writes it"
 
@@ -100,6 +101,8 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
                 if not (cards := read_cards(root / "weights" / name, name)):
                     raise InputError(f"{root}/weights/{name}: expected model cards, found none")
                 lines += table(HEADS, map(_row, cards))
+        elif mark["what"] == HISTORY:
+            lines = history_table(root / "benchmark" / "accepted")
         else:
             if missing := [name for name in names if name not in runs]:
                 listed = ", ".join(runs) or "none"

@@ -1,6 +1,7 @@
 from xml.etree import ElementTree
 
-from cytosuite.training.curves import HEIGHT, WIDTH, draw_curves, read_curves
+from cytosuite.figures.curves import HEIGHT, WIDTH
+from cytosuite.training.curves import draw_curves, read_curves
 from cytosuite.training.progress import Log
 
 
