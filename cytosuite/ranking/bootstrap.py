@@ -3,11 +3,12 @@
 Kendall, The treatment of ties, Biometrika 33 (1945), doi:10.1093/biomet/33.3.239 (tau-b).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cytosuite.ranking.intervals import ENDS
+from cytosuite.ranking.ranking import MANY
 from cytosuite.ranking.scores import Floats
 
 DRAWS = 2000  # samples
@@ -33,9 +34,16 @@ def varied(strata: Sequence[str]) -> int:
     return int(sizes[sizes > 1].sum())
 
 
+def in_blocks(ranked: Callable[[Floats], Floats], rows: Floats, width: int) -> Floats:
+    """Return ranks (rows, width), some rows at a time, as float32: they are whole numbers."""
+    step = max(1, BLOCK // max(1, width))
+    parts = [ranked(rows[at : at + step]) for at in range(0, max(1, len(rows)), step)]
+    return np.concatenate(parts, dtype=np.float32, casting="same_kind")
+
+
 def place_shares(places: Floats) -> Floats:
-    """Return the share of samples (draws, algorithms) with each place, (algorithms, places)."""
-    of = places.shape[1]
+    """Return the share of samples (draws, algorithms) with each of the first places."""
+    of = min(places.shape[1], MANY)
     return np.stack([(places == place).mean(axis=0) for place in range(1, of + 1)], axis=1)
 
 
@@ -46,15 +54,17 @@ def place_intervals(places: Floats) -> Floats:
 
 def kendall_tau(first: Floats, others: Floats) -> Floats:
     """Return tau-b of a ranking (algorithms,) with others (rankings, algorithms); NaN if tied."""
+    if first.size > MANY:  # n log n
+        from scipy.stats import kendalltau  # takes 1 s to load
+
+        taus = (kendalltau(first, other, method="asymptotic").statistic for other in others)
+        return np.fromiter(taus, np.float64, len(others))
     left, right = np.triu_indices(first.size, 1)
     signs = np.sign(first[left] - first[right])
     tau = np.full(len(others), np.nan)
-    step = max(1, BLOCK // max(1, signs.size))
-    for start in range(0, len(others), step):
-        block = others[start : start + step]
-        block_signs = np.sign(block[:, left] - block[:, right])
-        size = np.sqrt((signs**2).sum() * (block_signs**2).sum(axis=1))
-        np.divide(block_signs @ signs, size, out=tau[start : start + step], where=size > 0)
+    apart = np.sign(others[:, left] - others[:, right]).astype(np.float64)
+    size = np.sqrt((signs**2).sum() * (apart**2).sum(axis=1))
+    np.divide(apart @ signs, size, out=tau, where=size > 0)
     return tau
 
 

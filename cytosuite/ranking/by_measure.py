@@ -7,6 +7,7 @@ import pandas as pd
 
 from cytosuite.errors import InputError
 from cytosuite.ranking import bootstrap
+from cytosuite.ranking.chosen_pairs import FAMILY, tested
 from cytosuite.ranking.contests import Field, contest, standoff, together
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Pair, Ranking
@@ -21,6 +22,7 @@ from cytosuite.ranking.scores import (
     score_arrays,
 )
 
+MOST_BY_WINS = 200  # algorithms
 TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has a value
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
 
@@ -71,6 +73,11 @@ def rank_measures(
         return None
     rules, arrays = rules or RankingRules(), score_arrays(scores)
     names = [name for name in arrays.algorithms if name not in controls]
+    if rules.scheme == "tests" and len(names) > MOST_BY_WINS:
+        raise InputError(
+            f"scheme tests compares all pairs: expected {MOST_BY_WINS} algorithms at most, found "
+            f"{len(names)}; rank by mean or cases"
+        )
     by_name = {measure.name: measure for measure in measures if measure.name in arrays.metrics}
     chosen = [by_name[name] for name in primary if name in by_name]
     if not names or not chosen:
@@ -82,10 +89,12 @@ def rank_measures(
         means |= metric_means(field.scores(measure), names)
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
+    if field.many:
+        parts, overall = tested(field, chosen, parts, overall)
     return Ranking(
         scheme=rules.scheme,
         failures=rules.failures,
-        rule=rule_sentences(rules, chosen, extent, overall.power),
+        rule=rule_sentences(rules, chosen, extent, overall.power, FAMILY if field.many else ""),
         overall=contest("", overall, field),
         metrics={name: contest(name, part, field) for name, part in parts.items()},
         agreement=_agreement(field, [*by_name.values()]),
@@ -96,6 +105,7 @@ def rank_measures(
         seed=rules.seed,
         alpha=rules.alpha,
         means=means,
+        family=FAMILY if field.many and overall.tested else None,
     )
 
 
@@ -104,7 +114,8 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     arrays = field.arrays
     names = {measure.name for measure in chosen if not measure.of_set} or {*arrays.metrics}
     metrics = [name in names for name in arrays.metrics]
-    rows = [name in field.names for name in arrays.algorithms]
+    ranked = {*field.names}
+    rows = [name in ranked for name in arrays.algorithms]
     states = arrays.states[metrics][:, rows][:, :, ~arrays.of_set]
     taken = np.any(states != ABSENT, axis=(0, 1))
     failed = np.any(failed_cells(states), axis=(0, 1))

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from math import comb
 
 import numpy as np
 
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import BLOCK, weighted_means
 from cytosuite.ranking.intervals import FEWEST
-from cytosuite.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
+from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import (
     Floats,
@@ -19,7 +19,7 @@ from cytosuite.ranking.scores import (
     metric_scores,
     without_rounding,
 )
-from cytosuite.ranking.significance import drawn_p, pairs_p, significant
+from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
 
 
 def scheme_ranks(scores: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
@@ -70,21 +70,30 @@ def minimum_ranks(keys: Floats) -> Floats:
     return ranks
 
 
-def pairwise(scores: MetricScores, names: Sequence[str]) -> Mapping[Pair, Difference]:
-    """Return the difference of every ordered pair: median over the cases of both, test over all."""
+def pairwise(
+    scores: MetricScores, names: Sequence[str], chosen: Places | None = None
+) -> dict[Pair, Difference]:
+    """Return the differences of pairs, both ways: median over the cases of both, test over all.
+
+    Without `chosen`, places of names (2, pairs), of all pairs, p after Holm. Else p is multiplied
+    by the number of all pairs (Bonferroni), since the pairs are chosen by the scores they compare.
+    """
     if scores.measure.of_set or len(names) < 2:
         return {}
     filled = scores.filled[:, scores.used]
-    sides = np.stack(np.triu_indices(len(names), 1))
+    sides = np.stack(np.triu_indices(len(names), 1)) if chosen is None else chosen
     both = np.all(np.isfinite(filled)[sides], axis=0)
-    test = significance.paired(significance.paired_differences(filled), both)
-    p = significance.holm(np.where(scores.present[sides].all(axis=0), test.p, np.nan))
+    test = significance.paired(significance.paired_differences(filled, sides), both)
+    p = np.where(scores.present[sides].all(axis=0), test.p, np.nan)
+    rivals = int(scores.present.sum())
+    p = significance.holm(p) if chosen is None else np.minimum(p * comb(rivals, 2), 1.0)
     ends = test.medians if scores.measure.higher_is_better else -test.medians[[0, 2, 1]]
     differences = {}
     rows = np.stack((*ends, test.effect, p), axis=1).tolist()
-    for (first, second), (median, low, high, effect, adjusted) in zip(
-        combinations(names, 2), rows, strict=True
+    for (one, other), (median, low, high, effect, adjusted) in zip(
+        sides.T.tolist(), rows, strict=True
     ):
+        first, second = names[one], names[other]
         differences[first, second] = Difference(median, low, high, effect, adjusted)
         differences[second, first] = Difference(-median, -high, -low, -effect, adjusted)
     return differences
@@ -98,6 +107,11 @@ class Field:
     names: Sequence[str]  # algorithms to rank, ascending
     counts: Floats  # how often each case is in each bootstrap sample; no rows for few cases
     rules: RankingRules  # declared ones
+
+    @property
+    def many(self) -> bool:
+        """Whether only chosen pairs are tested, which a rank by wins does not allow."""
+        return len(self.names) > MANY and self.rules.scheme != "tests"
 
     def scores(self, measure: Measure, failures: Failures | None = None) -> MetricScores:
         """Return the values of a metric, by the declared rule for failures or another."""
@@ -119,28 +133,23 @@ class Standoff:
     drawn: Floats  # in each sample, declared scheme; no rows: no interval
     without: Floats | None  # over the cases that nobody failed; None if that is all, or no case
     better: frozenset[Pair]  # significant wins
-    differences: Mapping[Pair, Difference]  # of every ordered pair; empty for several metrics
+    differences: Mapping[Pair, Difference]  # of tested pairs, both ways; none of several metrics
     tested: bool  # whether there are tests that could tell any two apart
     power: str  # why no test is possible; empty where one is
 
 
 def standoff(field: Field, measure: Measure) -> Standoff:
-    """Return ranks, tests and ranks of bootstrap samples by one metric."""
+    """Return ranks, tests of all pairs of a few, and ranks of bootstrap samples by one metric."""
     scores, rules, counts = field.scores(measure), field.rules, field.counts
     if scores.used.sum() < FEWEST or measure.of_set:
         counts = np.zeros((0, scores.used.size))
-    drawn = scheme_ranks(scores, counts, rules.scheme, rules.alpha)
+    drawn = bootstrap.in_blocks(
+        lambda part: scheme_ranks(scores, part, rules.scheme, rules.alpha), counts, len(field.names)
+    )
     drawn[~(counts[:, scores.used] > 0).any(axis=1)] = np.nan
-    differences = pairwise(scores, field.names)
+    differences = {} if field.many else pairwise(scores, field.names)
     fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
     alike = measure.of_set or fair.used.sum() in (0, every.used.sum())
-    present = dict(zip(field.names, scores.present.tolist(), strict=True))
-    better = frozenset(
-        (first, second)
-        for (first, second), difference in differences.items()
-        if (difference.p < rules.alpha and difference.rank_biserial > 0)
-        or (present[first] and not present[second])
-    )
     cases, algorithms, power = int(scores.used.sum()), int(scores.present.sum()), ""
     needed = significance.cases_needed(algorithms, rules.alpha)
     if not measure.of_set and cases < needed:
@@ -148,13 +157,26 @@ def standoff(field: Field, measure: Measure) -> Standoff:
         test = f"cannot separate {algorithms} algorithms by this test (needs {needed})"
         power = f"{cases} {noun} {test}"
     return Standoff(
-        {scheme: field.ranks(scores, scheme) for scheme in SCHEMES},
+        {way: field.ranks(scores, way) for way in SCHEMES if not (field.many and way == "tests")},
         drawn,
         None if alike else field.ranks(fair),
-        better,
+        wins(differences, scores, field),
         differences,
         tested=not (measure.of_set or power),
         power=power,
+    )
+
+
+def wins(
+    differences: Mapping[Pair, Difference], scores: MetricScores, field: Field
+) -> frozenset[Pair]:
+    """Return the pairs of which the first is significantly better, or alone has results."""
+    present = dict(zip(field.names, scores.present.tolist(), strict=True))
+    return frozenset(
+        (first, second)
+        for (first, second), difference in differences.items()
+        if (difference.p < field.rules.alpha and difference.rank_biserial > 0)
+        or (present[first] and not present[second])
     )
 
 
@@ -166,7 +188,7 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
     fair = [part.ranks[scheme] if part.without is None else part.without for part in parts]
     won = {pair for part in parts for pair in part.better}
     return Standoff(
-        {way: np.mean([part.ranks[way] for part in parts], axis=0) for way in SCHEMES},
+        {way: np.mean([part.ranks[way] for part in parts], axis=0) for way in parts[0].ranks},
         np.mean([part.drawn[:sampled] for part in parts], axis=0),
         None if all(part.without is None for part in parts) else np.mean(fair, axis=0),
         frozenset(pair for pair in won if pair[::-1] not in won),
@@ -179,9 +201,9 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
 def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
     """Return a ranking by names."""
     names, declared = field.names, outcome.ranks[field.rules.scheme]
-    order = [name for _, name in sorted(zip(declared.tolist(), names, strict=True))]
+    order = best_first(declared, names)
     drawn = outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)]
-    drawn_places = minimum_ranks(drawn)
+    drawn_places = bootstrap.in_blocks(minimum_ranks, drawn, len(names))
     ends = bootstrap.place_intervals(drawn_places).tolist() if len(drawn) else []
     shares = bootstrap.place_shares(drawn_places).tolist() if len(drawn) else []
     return Contest(
@@ -194,13 +216,18 @@ def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
         places=_places(declared, names),
         interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
         shares=dict(zip(names, map(tuple, shares), strict=False)),
-        tier=significance.tiers(order, outcome.better) if outcome.tested else {},
+        tier=significance.tiers(order, outcome.better, field.many) if outcome.tested else {},
         better=outcome.better,
         differences=outcome.differences,
         tau=bootstrap.percentiles(bootstrap.kendall_tau(declared, drawn)),
         without_failures={} if outcome.without is None else _places(outcome.without, names),
         power=outcome.power,
     )
+
+
+def best_first(ranks: Floats, names: Sequence[str]) -> list[str]:
+    """Return names by their rank, equal ones by name."""
+    return [name for _, name in sorted(zip(ranks.tolist(), names, strict=True))]
 
 
 def _places(ranks: Floats, names: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 Scheme: TypeAlias = Literal["mean", "cases", "tests"]
 Failures: TypeAlias = Literal["worst", "left out"]
 Pair: TypeAlias = tuple[str, str]
+MANY = 50  # algorithms: of more, chosen pairs are tested, and shares are of the first places
 SCHEMES: Mapping[Scheme, str] = {
     "mean": "aggregate, then rank: by the mean over the cases",
     "cases": "rank, then aggregate: by the mean of the ranks in each case",
@@ -35,10 +36,10 @@ class Contest:
     ranks: Mapping[Scheme, Mapping[str, float]]  # by algorithm, 1 is best, ties share it
     places: Mapping[str, int]  # in the declared scheme; ties share the best
     interval: Mapping[str, tuple[float, float]]  # 95 % of the place; empty for few
-    shares: Mapping[str, Sequence[float]]  # of the samples, by place; or empty
+    shares: Mapping[str, Sequence[float]]  # of the samples, by place, `MANY` at most; or empty
     tier: Mapping[str, int]  # from 1, never falling along `algorithms`; or empty
     better: frozenset[Pair]  # the first is significantly better, or alone has results
-    differences: Mapping[Pair, Difference]  # of every ordered pair; empty for all metrics together
+    differences: Mapping[Pair, Difference]  # of tested pairs, both ways; none of all metrics
     tau: tuple[float, float, float]  # median and 95 % interval of tau-b, samples to all
     without_failures: Mapping[str, int] = field(default_factory=dict)  # places
     power: str = ""  # why no test could tell any two apart; else empty
@@ -62,6 +63,7 @@ class Ranking:
     alpha: float  # level of the tests
     means: Mapping[Pair, float] = field(default_factory=dict)  # a failed case the worst
     missing: str = ""  # sentence on cases without a row that another algorithm has
+    family: str | None = None  # the pairs that are tested; None: all
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row per algorithm, best first: place, rank, interval, tier and means."""
@@ -83,7 +85,7 @@ class Ranking:
 
 def ranking_json(ranking: Ranking) -> dict[str, Any]:
     """Return a ranking for JSON: pairs as lists of rows, finite numbers only."""
-    plain = ("rule", "scheme", "failures", "cases", "failed", "draws", "seed", "alpha")
+    plain = ("rule", "family", "scheme", "failures", "cases", "failed", "draws", "seed", "alpha")
     parts = {
         **{name: getattr(ranking, name) for name in plain},
         "overall": _contest(ranking.overall),
@@ -92,11 +94,12 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "means": _rows(ranking.means, ("algorithm", "metric"), "mean"),
         "scaled": _rows(ranking.scaled, ("algorithm", "metric"), "value"),
     }
-    return {key: _finite(value) for key, value in parts.items()}
+    plain_parts: dict[str, Any] = _finite(parts)
+    return plain_parts
 
 
 def _contest(contest: Contest) -> dict[str, Any]:
-    """Return one ranking: a row per algorithm, best first, and a row per ordered pair."""
+    """Return one ranking: a row per algorithm, best first, and a row per tested ordered pair."""
     rows = [
         {
             "algorithm": name,

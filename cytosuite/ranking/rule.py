@@ -40,9 +40,13 @@ class Extent:
 
 
 def rule_sentences(
-    rules: RankingRules, primary: Sequence[Measure], extent: Extent, power: str = ""
+    rules: RankingRules,
+    primary: Sequence[Measure],
+    extent: Extent,
+    power: str = "",
+    family: str = "",
 ) -> str:
-    """Return the rule of a ranking: ranks, failures, tests, tiers and intervals."""
+    """Return the rule of a ranking: ranks, failures, tests of a family, tiers and intervals."""
     by_case = [measure for measure in primary if not measure.of_set]
     parts = [f"by {m.name}" if m.of_set else BY[rules.scheme].format(m.name) for m in primary]
     way = parts[0] if len(parts) == 1 else f"mean of the ranks {joined(parts)}"
@@ -52,7 +56,7 @@ def rule_sentences(
     if extent.undefined and rules.scheme == "mean":
         sentences.append(f"Undefined values of {joined(extent.undefined)} are in no mean.")
     if by_case:
-        sentences += _tests(rules, by_case, power)
+        sentences += _tests(rules, by_case, power, family)
     if extent.empty:
         verb = "has" if len(extent.empty) == 1 else "have"
         sentences.append(f"{joined(extent.empty)} {verb} no result: last, and in no test.")
@@ -92,11 +96,19 @@ def _failures(rules: RankingRules, by_case: Sequence[Measure], extent: Extent) -
         )
 
 
-def _tests(rules: RankingRules, by_case: Sequence[Measure], power: str) -> Iterator[str]:
+def _tests(
+    rules: RankingRules, by_case: Sequence[Measure], power: str, family: str
+) -> Iterator[str]:
     """Yield the sentences on tests and tiers."""
+    each = family or "each pair"
+    adjusted = (
+        "times the number of all pairs (Bonferroni), as if all were tested"
+        if family
+        else "adjusted after Holm over the pairs of a metric"
+    )
     yield (
-        "Significantly better: two-sided Wilcoxon signed-rank test of each pair, paired by case, "
-        f"p adjusted after Holm over the pairs of a metric, p < {rules.alpha:g}"
+        f"Significantly better: two-sided Wilcoxon signed-rank test of {each}, paired by case, "
+        f"p {adjusted}, p < {rules.alpha:g}"
         + (
             "; overall: in at least one of the metrics, and worse in none."
             if len(by_case) > 1
@@ -106,8 +118,9 @@ def _tests(rules: RankingRules, by_case: Sequence[Measure], power: str) -> Itera
     yield (
         f"No tiers: {power}."
         if power
-        else "Tiers: down the order, a new tier begins at the first algorithm that any member of "
-        "the current tier is significantly better than."
+        else "Tiers: down the order, a new tier begins at the first algorithm that "
+        f"{'the first' if family else 'any member'} of the current tier is significantly better "
+        "than."
     )
 
 

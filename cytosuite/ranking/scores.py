@@ -116,7 +116,8 @@ def metric_scores(
     arrays: ScoreArrays, measure: Measure, algorithms: Collection[str], failures: Failures
 ) -> MetricScores:
     """Return the values of one metric as they count; failed cases are worst or left out."""
-    rows = [name in algorithms for name in arrays.algorithms]
+    chosen = {*algorithms}
+    rows = [name in chosen for name in arrays.algorithms]
     values, states = arrays.of(measure.name, measure.of_set)
     values, states = values[rows], states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0

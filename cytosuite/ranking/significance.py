@@ -13,8 +13,10 @@ Kerby, Comprehensive Psychology 3 (2014), doi:10.2466/11.IT.3.1 (rank-biserial c
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from cytosuite.ranking.intervals import medians
@@ -22,12 +24,13 @@ from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Bools, Floats, without_rounding
 
 EXACT = 50  # cases
+Places: TypeAlias = NDArray[np.intp]
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
 
 
-def paired_differences(filled: Floats) -> Floats:
-    """Return the first minus the second of each pair, (pairs, cases), each pair once."""
-    first, second = np.triu_indices(len(filled), 1)
+def paired_differences(filled: Floats, sides: Places | None = None) -> Floats:
+    """Return the first minus the second of pairs (2, pairs), (pairs, cases); without, of all."""
+    first, second = np.triu_indices(len(filled), 1) if sides is None else sides
     with np.errstate(invalid="ignore"):
         differences = filled[first] - filled[second]
     return without_rounding(np.where(np.isnan(differences), 0.0, differences), filled)
@@ -161,14 +164,18 @@ def significant(p: Floats, alpha: float, present: Bools) -> Bools:
     return wins
 
 
-def tiers(order: Sequence[str], better: Collection[Pair]) -> dict[str, int]:
-    """Return tiers: each begins at the first that any member of the current one is better than."""
+def tiers(order: Sequence[str], better: Collection[Pair], by_first: bool = False) -> dict[str, int]:
+    """Return tiers: each begins at the first that any member of the current one is better than.
+
+    With `by_first` only the first member of the current tier counts.
+    """
     by_name: dict[str, int] = {}
     current: list[str] = []
     tier = 1
     for name in order:
         if any((member, name) in better for member in current):
             tier, current = tier + 1, []
-        current.append(name)
+        if not (by_first and current):
+            current.append(name)
         by_name[name] = tier
     return by_name

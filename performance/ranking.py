@@ -1,0 +1,96 @@
+"""CPU time and memory of a ranking by the number of algorithms, and its family-wise error.
+
+    python performance/ranking.py [ALGORITHMS...]     time and peak memory, each in a process
+    python performance/ranking.py error [TABLES]      share of null tables with a significant pair
+
+Null tables: all algorithms alike but for chance, and two groups of which one is better, where a
+pair within a group is an error. Beside our rule, Holm over the chosen pairs alone.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cytosuite.ranking import RankingRules, rank
+from cytosuite.ranking.scores import Floats
+from cytosuite.ranking.significance import holm, signed_rank, two_sided
+
+SIZES = ("50", "200", "1000", "10000")
+CASES, METRICS = 100, ("SEG", "DET")
+
+
+def table(
+    levels: Floats, cases: int, rng: np.random.Generator, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """Return scores of algorithms with a mean each (algorithms,); cases are harder or easier."""
+    count = len(levels)
+    codes = np.repeat(np.arange(count), cases)
+    names = pd.Categorical.from_codes(codes, [f"a{n:05}" for n in range(count)]).astype(str)
+    tables = []
+    for metric in metrics:
+        values = levels[:, None] + rng.normal(0, 0.1, cases) + rng.normal(0, 0.1, (count, cases))
+        case = np.tile([f"{n:03}" for n in range(cases)], count)
+        scores = {"case": case, "algorithm": names, "metric": metric, "value": values.ravel()}
+        tables.append(pd.DataFrame(scores))
+    return pd.concat(tables, ignore_index=True)
+
+
+def size(count: int) -> None:
+    """Print CPU seconds and peak memory of a ranking of so many algorithms."""
+    rng = np.random.default_rng(count)
+    scores = table(rng.uniform(0.4, 0.8, count), CASES, rng)
+    start, before = time.process_time(), _peak()
+    ranking = rank(scores)
+    tests = sum(len(contest.differences) for contest in ranking.metrics.values()) // 2
+    print(
+        f"{count:10} {time.process_time() - start:8.1f} {_peak():10.0f} {before:10.0f} "
+        f"{tests:8} {max(ranking.overall.tier.values()):6}"
+    )
+
+
+def _peak() -> float:
+    """Return the peak memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def error(tables: int) -> None:
+    """Print how often any pair of equal algorithms is significant, at 0.05."""
+    print("algorithms cases groups     ours  Holm over the chosen pairs")
+    for count, cases, groups in ((60, 30, 1), (60, 30, 2), (200, 100, 1)):
+        found = np.zeros(2)
+        for seed in range(tables):
+            rng = np.random.default_rng(seed)
+            group = np.arange(count) % groups
+            scores = table(0.3 * group, cases, rng, METRICS[:1])
+            ranking = rank(scores, rules=RankingRules(draws=0))
+            differences = ranking.metrics["SEG"].differences
+            pairs = [(int(a[1:]), int(b[1:])) for a, b in differences if a < b]
+            within = np.array([group[a] == group[b] for a, b in pairs])
+            p = np.array([own.p for (a, b), own in differences.items() if a < b])
+            values = scores["value"].to_numpy().reshape(count, cases)
+            apart = np.array([values[a] - values[b] for a, b in pairs])
+            alone = holm(two_sided(signed_rank(apart)[0], signed_rank(-apart)[0]))
+            found += (p[within] < 0.05).any(), (alone[within] < 0.05).any()
+        ours, naive = found / tables
+        print(f"{count:10} {cases:5} {groups:6} {ours:8.3f} {naive:8.3f}")
+
+
+def main(*words: str) -> None:
+    """Measure what the words say."""
+    if words[:1] == ("error",):
+        error(int(words[1]) if words[1:] else 1000)
+    elif len(words) == 1:
+        size(int(words[0]))
+    else:
+        print("algorithms    CPU s   peak MiB  table MiB    tests  tiers", flush=True)
+        for word in words or SIZES:
+            subprocess.run([sys.executable, __file__, word], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
