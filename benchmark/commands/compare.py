@@ -70,7 +70,10 @@ def rank_command(options: RankOptions, console: Console) -> None:
     )
     rows = [row | {"interval": _interval(row["interval"])} for row in ranking.rows()]
     give(_table(rows, 2, None), options, console, ranking_json(ranking))
-    for line in filter(None, (ranking.missing, ranking.rule)):
+    over = ranking.consensus
+    each = ", ".join(f"{n} ({over.ranks[n]:.3g})" for n in over.algorithms) if over else ""
+    consensus = f"Over datasets of equal weight, by mean rank: {each}." if over else ""
+    for line in filter(None, (ranking.missing, ranking.rule, consensus)):
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 

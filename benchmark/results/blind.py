@@ -118,6 +118,7 @@ def _ranking(ranking: Ranking, metrics: set[str]) -> Ranking:
             if metrics.issuperset(pair)
         },
         scaled={},
+        consensus=None,
         means={pair: rounded(mean) for pair, mean in ranking.means.items() if pair[1] in metrics},
     )
 

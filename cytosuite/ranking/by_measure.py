@@ -8,6 +8,7 @@ import pandas as pd
 from cytosuite.errors import InputError
 from cytosuite.ranking import bootstrap
 from cytosuite.ranking.chosen_pairs import FAMILY, tested
+from cytosuite.ranking.consensus import consensus
 from cytosuite.ranking.contests import Field, contest, standoff, together
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Pair, Ranking
@@ -106,6 +107,7 @@ def rank_measures(
         alpha=rules.alpha,
         means=means,
         family=FAMILY if field.many and overall.tested else None,
+        consensus=consensus(field, chosen),
     )
 
 

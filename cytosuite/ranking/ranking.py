@@ -46,6 +46,20 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
+class Consensus:
+    """An order of algorithms over datasets."""
+
+    algorithms: Sequence[str]  # best first, equal ones by name
+    ranks: Mapping[str, float]  # mean over the datasets of the rank in each, 1 is best
+    interval: Mapping[str, tuple[float, float]]  # 95 % of the place; empty without samples
+    shares: Mapping[str, float]  # of the samples in which it is first; empty without samples
+    places: Mapping[str, Mapping[str, int]]  # by dataset and algorithm
+    tau: Mapping[str, float]  # Kendall's tau-b of each dataset's order and this one
+    first_without: Mapping[str, str]  # the first if a dataset is left out
+    fixed: Sequence[str]  # datasets with too few cases to be drawn
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """The ranking of the algorithms of a run or table, controls apart."""
 
@@ -64,6 +78,7 @@ class Ranking:
     means: Mapping[Pair, float] = field(default_factory=dict)  # a failed case the worst
     missing: str = ""  # sentence on cases without a row that another algorithm has
     family: str | None = None  # the pairs that are tested; None: all
+    consensus: Consensus | None = None  # over several datasets
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row per algorithm, best first: place, rank, interval, tier and means."""
@@ -88,6 +103,7 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
     plain = ("rule", "family", "scheme", "failures", "cases", "failed", "draws", "seed", "alpha")
     parts = {
         **{name: getattr(ranking, name) for name in plain},
+        "consensus": asdict(ranking.consensus) if ranking.consensus else None,
         "overall": _contest(ranking.overall),
         "metrics": {name: _contest(contest) for name, contest in ranking.metrics.items()},
         "agreement": _rows(ranking.agreement, ("metric", "other"), "tau_b"),

@@ -11,7 +11,8 @@ from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number, probability
 from cytosuite.benchmark.results.results import Results
-from cytosuite.ranking.ranking import SCHEMES, Contest, Ranking
+from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
+from cytosuite.ranking.rule import joined
 
 ALL = "all together"
 FEW = "{cases} are too few to resample and to test: the places below have no interval."
@@ -40,6 +41,7 @@ def view(results: Results) -> dict[str, Any] | None:
         "ranking": ranking,
         "tabs": tabs,
         "remarks": remarks(ranking),
+        "consensus": over_datasets(ranking.consensus) if ranking.consensus else None,
         "metrics": names,
         "agreement": alike,
         "schemes": SCHEMES,
@@ -83,6 +85,36 @@ def remarks(ranking: Ranking) -> list[str]:
             f"{number(most)}), least in {few[0]} and {few[1]} ({number(least)})."
         )
     return sentences
+
+
+def over_datasets(consensus: Consensus) -> dict[str, Any]:
+    """Return a sentence on how far the order hangs on the datasets, and its table."""
+    least = min(consensus.tau, key=lambda name: (consensus.tau[name], name))
+    first = consensus.algorithms[0]
+    others = [name for name, top in consensus.first_without.items() if top != first]
+    firmness = (
+        f"Without {joined(others)} another one is first."
+        if others
+        else f"{first} stays first without any one of them."
+    )
+    sentence = (
+        f"Each of {count(len(consensus.tau), 'dataset')} has the same weight: mean of the ranks "
+        f"within each; samples draw datasets, and cases within each. {firmness} The order of "
+        f"{least} differs most from this one (Kendall's tau {number(consensus.tau[least])})."
+    )
+    few = f" {joined(consensus.fixed)}: too few cases to be drawn." if consensus.fixed else ""
+    rows = []
+    for name in consensus.algorithms:
+        low, high = consensus.interval[name]
+        cells = [
+            number(consensus.ranks[name]),
+            f"{low:g} to {high:g}" if low < high else f"{low:g}",
+        ]
+        cells.append(f"{100 * consensus.shares[name]:.0f} %")
+        cells += [f"{places[name]}" for places in consensus.places.values()]
+        rows.append((name, cells))
+    heads = ["mean rank", "places (95 %)", "first in", *consensus.places]
+    return {"sentence": sentence + few, "heads": heads, "rows": rows}
 
 
 def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
@@ -135,6 +167,10 @@ def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
     ranking = view["ranking"]
     lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *view["remarks"])]
+    if consensus := view["consensus"]:
+        rows = [[name, *cells] for name, cells in consensus["rows"]]
+        lines += [f"{escape(consensus['sentence'])}\n"]
+        lines += [*table(["algorithm", *consensus["heads"]], rows), ""]
     tiers = ranking.overall.tier
     rows = []
     for name in ranking.overall.algorithms:
@@ -155,6 +191,14 @@ def markdown(_: Results, view: dict[str, Any]) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import tabs %}
 <p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
+{% if view.consensus %}
+<h3>Over datasets</h3>
+<p>{{ view.consensus.sentence }}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Places over datasets"><table class="heat">
+  <thead><tr><th scope="col">algorithm</th>{% for head in view.consensus.heads %}<th scope="col" class="num">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for name, cells in view.consensus.rows %}<tr><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>{% for text in cells %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
+{% endif %}
 {{ tabs("contest", view.tabs|list) }}
 {% for title, (contest, rows, marks, pairs) in view.tabs.items() %}
 <div class="contest{% if view.tabs|length > 1 %} switched contest-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">

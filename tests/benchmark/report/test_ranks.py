@@ -1,10 +1,12 @@
 import re
+from dataclasses import replace
 
 from rendered import html
 
 from cytosuite.benchmark.report import files
 from cytosuite.benchmark.report.files import leaderboard
-from cytosuite.benchmark.report.sections.ranks import matrix, pairs, remarks
+from cytosuite.benchmark.report.sections.ranks import matrix, over_datasets, pairs, remarks
+from cytosuite.ranking.ranking import Consensus
 
 WON = [("good", "fair")]
 
@@ -61,3 +63,23 @@ def test_tables_have_tier_and_interval(make, ranked):
     assert text.count(r"\addlinespace") == 1
     columns = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
     assert columns == {6}
+
+
+def test_the_consensus_says_on_which_datasets_it_hangs(make, ranked):
+    consensus = Consensus(
+        algorithms=["good", "fair"],
+        ranks={"good": 1.25, "fair": 1.75},
+        interval={"good": (1, 2), "fair": (1, 2)},
+        shares={"good": 0.8, "fair": 0.3},
+        places={"s": {"good": 1, "fair": 2}, "t": {"good": 2, "fair": 1}},
+        tau={"s": 1.0, "t": -1.0},
+        first_without={"s": "fair", "t": "good"},
+        fixed=["t"],
+    )
+    shown = over_datasets(consensus)
+    assert "Without s another one is first. The order of t differs most" in shown["sentence"]
+    assert shown["sentence"].endswith("t: too few cases to be drawn.")
+    assert shown["rows"][0] == ("good", ["1.25", "1 to 2", "80 %", "1", "2"])
+    results = ranked(make())
+    results = replace(results, ranking=replace(results.ranking, consensus=consensus))
+    assert "<td>1 to 2</td><td>80 %</td>" in section(results)

@@ -1,0 +1,80 @@
+"""One order over several datasets, each with the same weight, and how far it hangs on them.
+
+Mean of the ranks within each dataset, as the Borda count; samples draw datasets, and cases within
+each. Wiesenfarth et al. (2021), doi:10.1038/s41598-021-82017-6 (challengeR).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cytosuite.ranking import bootstrap
+from cytosuite.ranking.contests import Field, best_first, minimum_ranks, standoff, together
+from cytosuite.ranking.ranking import Consensus
+from cytosuite.ranking.scores import Floats, Measure, ScoreArrays
+
+
+def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
+    """Return the consensus of a field by the metrics to rank by; None of a single dataset.
+
+    Metrics of a whole set belong to none of several datasets, and failures that are left out can
+    leave one without a case: there is no consensus then either.
+    """
+    datasets = list(dict.fromkeys(field.arrays.strata))
+    by_case = not any(measure.of_set for measure in measures)
+    if len(datasets) < 2 or not by_case or field.rules.failures == "left out":
+        return None
+    ranks, drawn = [], []
+    for dataset in datasets:
+        part = _within(field, dataset)
+        outcome = together([standoff(part, m) for m in measures], field.rules.scheme)
+        ranks.append(outcome.ranks[field.rules.scheme])
+        drawn.append(outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)])
+    names, table = field.names, np.stack(ranks)
+    mean = table.mean(axis=0)
+    places = minimum_ranks(table).astype(int)
+    rest = [np.delete(table, n, axis=0).mean(axis=0) for n in range(len(datasets))]
+    samples = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
+    ends = bootstrap.place_intervals(samples).tolist()
+    return Consensus(
+        algorithms=best_first(mean, names),
+        ranks=dict(zip(names, mean.tolist(), strict=True)),
+        interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=True)},
+        shares=dict(zip(names, (samples == 1).mean(axis=0).tolist(), strict=True)),
+        places={
+            dataset: dict(zip(names, row.tolist(), strict=True))
+            for dataset, row in zip(datasets, places, strict=True)
+        },
+        tau=dict(zip(datasets, bootstrap.kendall_tau(mean, table).tolist(), strict=True)),
+        first_without={
+            dataset: best_first(row, names)[0] for dataset, row in zip(datasets, rest, strict=True)
+        },
+        fixed=[dataset for dataset, rows in zip(datasets, drawn, strict=True) if not len(rows)],
+    )
+
+
+def _within(field: Field, dataset: str) -> Field:
+    """Return a field on the cases of one dataset, with their share of the samples."""
+    arrays = field.arrays
+    columns = np.array([name == dataset for name, _ in arrays.cases])
+    cases = [case for case in arrays.cases if case[0] == dataset]
+    part = ScoreArrays(
+        arrays.algorithms,
+        arrays.metrics,
+        cases,
+        arrays.values[:, :, columns],
+        arrays.states[:, :, columns],
+    )
+    single = np.array([name == dataset for name in arrays.strata])
+    return replace(field, arrays=part, counts=field.counts[:, single])
+
+
+def _sampled(table: Floats, drawn: Sequence[Floats], draws: int, seed: int) -> Floats:
+    """Return mean ranks (draws, algorithms) over datasets drawn with equal chances."""
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws) / len(table)
+    total = np.zeros((draws, table.shape[1]))
+    for weight, ranks, rows in zip(weights.T, table, drawn, strict=True):
+        total += weight[:, None] * (np.resize(rows, total.shape) if len(rows) else ranks)
+    return total

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytosuite.ranking import RankingRules, rank
+
+NAMES = "abc"
+
+
+def table(datasets, spread=0.01):
+    """Return scores of a, b and c with these means in datasets of so many cases."""
+    rng, rows = np.random.default_rng(1), []
+    for name, (cases, means) in datasets.items():
+        for case in range(cases):
+            values = np.asarray(means) + rng.normal(0, spread, 3)
+            rows += [
+                (name, str(case), a, "SEG", v) for a, v in zip(NAMES, values.tolist(), strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["dataset", "case", "algorithm", "metric", "value"])
+
+
+def test_each_dataset_has_the_same_weight_whatever_its_cases():
+    scores = table(
+        {"large": (60, (0.9, 0.5, 0.1)), "s": (8, (0.2, 0.9, 0.5)), "t": (8, (0.2, 0.9, 0.5))}
+    )
+    ranking = rank(scores)
+    assert ranking.overall.algorithms[0] == "a"  # by cases
+    over = ranking.consensus
+    assert over.algorithms[0] == "b"
+    assert over.ranks == pytest.approx({"a": 7 / 3, "b": 4 / 3, "c": 7 / 3})
+    assert over.places["large"] == {"a": 1, "b": 2, "c": 3}
+    assert over.tau["s"] > over.tau["large"]
+
+
+def test_datasets_are_drawn_and_cases_within_each():
+    alike = table(dict.fromkeys("stuv", (12, (0.9, 0.6, 0.3))))
+    sure = rank(alike).consensus
+    assert sure.interval["a"] == (1, 1)
+    assert sure.shares == {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert set(sure.first_without.values()) == {"a"}
+    apart = table({"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.6, 0.9, 0.3))})
+    over = rank(apart).consensus
+    assert over.interval["a"] == (1, 2)  # of datasets: each alone is sure
+    assert over.shares["a"] == pytest.approx(0.75, abs=0.05)  # both at once tie
+    assert over.first_without == {"s": "b", "t": "a"}
+    noisy = rank(table(dict.fromkeys("stuv", (12, (0.6, 0.6, 0.3))), 0.1)).consensus
+    assert noisy.interval["a"][1] > noisy.interval["a"][0]  # of cases
+
+
+def test_few_cases_stay_as_they_are():
+    over = rank(table({"s": (12, (0.9, 0.6, 0.3)), "t": (3, (0.9, 0.6, 0.3))})).consensus
+    assert over.fixed == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "rules"),
+    [
+        ({"s": (12, (0.9, 0.6, 0.3))}, RankingRules()),
+        (
+            {"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.9, 0.6, 0.3))},
+            RankingRules(failures="left out"),
+        ),
+    ],
+)
+def test_there_is_none_of_one_dataset_or_without_failures(datasets, rules):
+    assert rank(table(datasets), rules=rules).consensus is None
