@@ -191,14 +191,6 @@ def markdown(_: Results, view: dict[str, Any]) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import tabs %}
 <p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
-{% if view.consensus %}
-<h3>Over datasets</h3>
-<p>{{ view.consensus.sentence }}</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Places over datasets"><table class="heat">
-  <thead><tr><th scope="col">algorithm</th>{% for head in view.consensus.heads %}<th scope="col" class="num">{{ head }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for name, cells in view.consensus.rows %}<tr><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>{% for text in cells %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
-</table></div>
-{% endif %}
 {{ tabs("contest", view.tabs|list) }}
 {% for title, (contest, rows, marks, pairs) in view.tabs.items() %}
 <div class="contest{% if view.tabs|length > 1 %} switched contest-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
@@ -236,6 +228,14 @@ TEMPLATE = """
 {% endif %}
 </div>
 {% endfor %}
+{% if view.consensus %}
+<h3>Over datasets</h3>
+<p>{{ view.consensus.sentence }}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Places over datasets"><table class="heat">
+  <thead><tr><th scope="col">algorithm</th>{% for head in view.consensus.heads %}<th scope="col" class="num">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for name, cells in view.consensus.rows %}<tr><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>{% for text in cells %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
+{% endif %}
 {% if view.metrics|length > 2 %}
 <details class="more{% if view.metrics|length > 8 %} long-print{% endif %}"><summary>Agreement of {{ view.metrics|length }} metrics: Kendall's tau of their orders</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Agreement of metrics"><table class="heat agreement">
