@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.data import make, opened, start_engine
+from cytosuite.benchmark.data.croissant import write_croissant
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
@@ -66,6 +67,7 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
             write_hdf5(dataset, temporary)
         else:
             _lay_out(dataset, temporary)
+        write_croissant(dataset, temporary)
     return options.out
 
 

@@ -45,7 +45,7 @@ def _options(tmp_path, **options):
 @pytest.mark.slow
 def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
     out = simulate(_options(tmp_path, out=tmp_path / "data"), Console(file=io.StringIO()))
-    names = ["dataset.json", "images", "labels", "previews", "records"]
+    names = ["croissant.json", "dataset.json", "images", "labels", "previews", "records"]
     assert sorted(path.name for path in out.iterdir()) == names
     image = tifffile.imread(out / "images" / "spheroid_01.tif")
     labels = tifffile.imread(out / "labels" / "spheroid_01.tif")

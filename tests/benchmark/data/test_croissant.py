@@ -1,0 +1,32 @@
+import json
+from hashlib import sha256
+
+import toys
+
+from cytosuite.benchmark.data.croissant import FILE, write_croissant
+from cytosuite.formats import read, write
+
+SOCKETS = {"microscopy-image": toys.image, "instance-labels": toys.labels}
+
+
+def test_a_card_holds_each_file_with_its_digest_and_the_files_of_each_case(dataset_of, tmp_path):
+    dataset, folder = dataset_of(**SOCKETS), tmp_path / "out"
+    for case in dataset.cases:
+        for slug, room in zip(SOCKETS, ("images", "labels"), strict=True):
+            (folder / room).mkdir(parents=True, exist_ok=True)
+            write(folder / room / f"{case.name}.tif", read(case.socket(slug)))
+    (folder / "read me.txt").write_text("more")
+    write_croissant(dataset, folder)
+    card = json.loads((folder / FILE).read_text())
+    files = {entry["contentUrl"]: entry["sha256"] for entry in card["distribution"]}
+    there = [path for path in folder.rglob("*") if path.is_file() and path.name != FILE]
+    assert files == {
+        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest() for path in there
+    }
+    (records,) = card["recordSet"]
+    keys = {entry["@id"] for entry in records["field"]}
+    assert keys == {"cases/case", "cases/microscopy-image", "cases/instance-labels"}
+    assert [row["cases/instance-labels"] for row in records["data"]] == [
+        f"labels/c{number}.tif" for number in range(3)
+    ]
+    assert all({*row} == keys for row in records["data"])
