@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
-from cytosuite.contract.facts import noted, state
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
@@ -29,6 +29,7 @@ from cytosuite.networks.scale import (
     choose_scale,
     is_bright_ground,
     scale_of_objects,
+    sizes_of,
     trained_of,
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
@@ -91,8 +92,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, objects, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
-    unit = "px" if flat else "µm"
-    state(size=f"{scale.source}: {scale.ratio * trained.diameter_um:.3g} {unit}")
+    unit: Literal["px", "um"] = "px" if flat else "um"
+    sizes = sizes_of(scale, trained.diameter_um, unit)
     outlined = with_outline(
         volume.like(objects.labels.reshape(volume.shape)),
         image.reshape(volume.shape),
@@ -102,12 +103,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     )
     drawn = parameters.outline is not None
     facts: dict[str, Scalar] = {
-        f"diameter_{'px' if flat else 'um'}": round(scale.ratio * trained.diameter_um, 3),
-        "diameter_source": scale.source,
+        **sizes,
         "working_shape": " x ".join(map(str, job.shape)),
-        f"working_spacing_{'px' if flat else 'um'}": " x ".join(
-            f"{step * scale.ratio:.4g}" for step in job.spacing
-        ),
+        f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
         "objects": int(outlined.array.max(initial=0)) if drawn else objects.objects,
         **_together(notes),
     }
@@ -123,7 +121,7 @@ def _as_seen(
     image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image; of planes at the scale of the objects found first."""
-    if parameters.diameter != "network" or scale.source == "given":
+    if parameters.diameter != "network" or scale.settled:
         return _segmented(image, scale, trained, parameters, network)
     middle = tuple(
         slice((n - min(n, part)) // 2, (n + min(n, part)) // 2)

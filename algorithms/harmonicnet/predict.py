@@ -13,7 +13,7 @@ from cytosuite.algorithms.harmonicnet.parameters import Parameters
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.facts import noted, state
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
@@ -23,7 +23,7 @@ from cytosuite.files import Scalar
 from cytosuite.networks.grid import Floats, to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.scale import Scale, Trained, choose_scale
+from cytosuite.networks.scale import Scale, Trained, choose_scale, sizes_of
 from cytosuite.networks.tiling import Box, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume
@@ -39,8 +39,6 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(), load)
     scale = scale_of(volume, parameters)
-    diameter = 2 * parameters.radius_um * scale.ratio
-    state(size=f"{scale.source}: {diameter:.3g} µm")
     proposed = candidates(volume, scale, parameters, network)
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
     stars, grid = stars_from(proposed.coefficients[chosen]), Grid(volume.shape, volume.spacing)
@@ -49,8 +47,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "candidates": len(proposed.certainty),
         "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
-        "diameter_um": round(diameter, 3),
-        "diameter_source": scale.source,
+        **sizes_of(scale, 2 * parameters.radius_um, "um"),
     }
     labelled = noted(volume.like(labels), "harmonicnet", facts)
     return {"instance-labels": warned(labelled, *scale.warnings)}

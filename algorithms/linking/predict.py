@@ -1,6 +1,7 @@
 """Entry point of Linking: a movie in, labels that cells keep over time and their tracks out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,7 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import ModelCard, parameters_of
 from cytosuite.contract.progress import part, report
+from cytosuite.contract.sizes import Size, consent, probes, size_in
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS
 from cytosuite.contract.tracks import LARGEST
 from cytosuite.contract.weights import Model
@@ -63,13 +65,30 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
 
 
 def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDArray[Any]]:
-    """Yield the labels of each frame, which the segmenter sees as an image of its own."""
+    """Yield the labels of each frame, which the segmenter sees as an image of its own.
+
+    All have one size of objects, where the segmenter estimates it.
+    """
     # An image holds those that the manifest ``uses``.
     segment = import_module(f"cytosuite.algorithms.{settings.segmenter}.predict").predict
     card: ModelCard = model.card.model_copy(update=settings.segmentation)
-    count = len(movie.array)
-    for number, frame in enumerate(movie.array):
-        image = Volume(frame, movie.spacing, movie.axes[1:], movie.metadata, movie.origin)
+    count, metadata = len(movie.array), dict(movie.metadata)
+
+    @cache
+    def segmented(number: int) -> Volume:
+        image = Volume(movie.array[number], movie.spacing, movie.axes[1:], metadata, movie.origin)
+        labels: Volume = segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug]
+        return labels
+
+    def sizes(numbers: Iterable[int]) -> list[Size]:
+        facts = (segmented(number).metadata for number in numbers)
+        named = (size_in(notes, movie.spacing[-1], f"{settings.segmenter}_") for notes in facts)
+        return [size for size in named if size]
+
+    if sizes([0]) and (agreed := consent(sizes(sorted(probes(count))), sequence=True)):
+        metadata |= agreed[0]
+        segmented.cache_clear()
+    for number in range(count):
         with part(number, count):
-            yield segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug].array
+            yield segmented(number).array
         report(number + 1, count)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
-from cytosuite.contract.facts import noted, state
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text, warned
@@ -33,6 +33,7 @@ from cytosuite.networks.scale import (
     choose_scale,
     is_bright_ground,
     scale_of_objects,
+    sizes_of,
     trained_of,
 )
 from cytosuite.networks.tiling import Side, check_tile
@@ -81,16 +82,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume), trained, parameters)
     labels = segment(image, scale, parameters, network)
-    if parameters.diameter == "network" and scale.source != "given":
+    if parameters.diameter == "network" and not scale.settled:
         refined = scale_of_objects(labels, scale, trained, parameters)
         if refined is not scale:
             scale, labels = refined, segment(image, refined, parameters, network)
-    diameter = scale.ratio * trained.diameter_um
-    state(size=f"{scale.source}: {diameter:.3g} px")
     ordered, final = in_order(labels.astype(np.uint32))
     facts: dict[str, Scalar] = {
-        "diameter_px": round(diameter, 3),
-        "diameter_source": scale.source,
+        **sizes_of(scale, trained.diameter_um, "px"),
         "objects": int(final.max(initial=0)),
     }
     if inverted:

@@ -38,8 +38,9 @@ from cytosuite.benchmark.results.applied import (
 )
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
+from cytosuite.benchmark.runs.sizes import ALONE, SHARED, Sharing, asked_first, sharings
 from cytosuite.benchmark.store.integrity import foreign_digest
-from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
+from cytosuite.benchmark.terminal.console import Cases, Step, lines_to, progress
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
@@ -48,11 +49,13 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import value_digest, work_folder
+from cytosuite.files import value_digest, work_folder, write_json
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
 from cytosuite.folders.part import content as content_of
+
+DONE = ("there already", "written")
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:
@@ -97,6 +100,7 @@ class _Application:
         self.results: dict[str, Applied] = {}
         self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
         self.doubts: dict[str, list[str]] = {}  # by image
+        self.sharings: dict[str, Sharing] | None = None  # by image, once sizes are known
 
     def run(self) -> list[Applied]:
         """Make the results that are not there, and return one per image."""
@@ -112,16 +116,15 @@ class _Application:
             need(self.engine, self.options, sorted(met))
         self.fingerprints = {item.name: self._fingerprint(item) for item in self.items}
         self._leave(before)
-        todo = [item for item in self.items if item.name not in self.results]
+        first = asked_first(self.items)
         with (
             _workspace(self.out, self.say) as folder,
             progress(self.console, "running", minor=True) as step,
         ):
-            cases = Cases(step, len(todo))
-            chosen = self._prepare(todo, folder, cases)
-            for candidate in self.candidates:
-                for place, items in chosen.get(candidate.name, {}).items():
-                    self._run(candidate, items, folder, cases, place)
+            alone = [item for item in self.items if item.name in first and self._is_open(item)]
+            self._make(alone, folder / "alone", step)
+            self.sharings = sharings(self.items, self._records())
+            self._make([item for item in self.items if self._is_open(item)], folder, step)
         done = [self.results[item.name] for item in self.items]
         for line in (*summary(done), *self.skipped):
             self.say(line)
@@ -173,6 +176,34 @@ class _Application:
         """Return the key of the result of an image."""
         return job_key(self.fingerprints[name], algorithm, self.engine)
 
+    def _records(self) -> dict[str, dict[str, Any]]:
+        """Return the records of the images that are done, as they lie on disk."""
+        done = {name for name, applied in self.results.items() if applied.status in DONE}
+        return {item.name: recorded(self.out, item) for item in self.items if item.name in done}
+
+    def _is_open(self, item: Item) -> bool:
+        """Return whether an image is to be made: anew where its size is not the one it shares."""
+        done = self.results.get(item.name)
+        if done is None:
+            return True
+        if done.status not in DONE or (done.status == DONE[0] and done.message):
+            return False  # changed by hand, or failed
+        record, sharing = recorded(self.out, item), (self.sharings or {}).get(item.name)
+        if self.sharings is None:
+            return SHARED in record and ALONE not in record
+        if sharing and sharing.own and SHARED not in record:
+            write_json(self.out / f"{item.name}.json", {**record, SHARED: sharing.metadata})
+            return False
+        return record.get(SHARED) != (sharing and sharing.metadata)
+
+    def _make(self, todo: Sequence[Item], folder: Path, step: Step) -> None:
+        """Run the algorithms on images, with the sizes that they share."""
+        cases = Cases(step, len(todo))
+        chosen = self._prepare(todo, folder, cases)
+        for candidate in self.candidates:
+            for place, items in chosen.get(candidate.name, {}).items():
+                self._run(candidate, items, folder, cases, place)
+
     def _finish(self, item: Item, done: Applied) -> None:
         """Keep and show the result of one image."""
         self.results[item.name] = done
@@ -188,7 +219,9 @@ class _Application:
         for item in items:
             cases.inside("reading", item.name, None)
             case = Case(item.name, folder / "cases" / item.name)
-            load_ = partial(load, item, options.spacing, options.metadata)
+            sharing = (self.sharings or {}).get(item.name)
+            given = sharing.metadata if sharing and not sharing.own else {}
+            load_ = partial(load, item, options.spacing, {**options.metadata, **given})
             try:
                 make_case(case, load_, {})
                 inputs = read_case(case.input(task), task)
@@ -202,7 +235,7 @@ class _Application:
                 cases("reading", item.name, "failed")
                 self._finish(item, failed(item, self.out, str(error)))
             else:
-                self.doubts[item.name] = doubts
+                self.doubts[item.name] = [*doubts, *(sharing.doubt if sharing else ())]
                 together = chosen.setdefault(algorithm.name, {})
                 together.setdefault(str(facts.get(FOLDER, "")), {})[case] = item
         for item, reason in refused:
@@ -232,9 +265,9 @@ class _Application:
             """Write the result of one image."""
             cases(name, case_name, status)
             case = Case(case_name, folder / "cases" / case_name)
-            key = self._key(case_name, name)
-            doubts = self.doubts.get(case_name, ())
-            self._finish(items[case], write_applied(items[case], case, job, key, options, doubts))
+            key, item = self._key(case_name, name), items[case]
+            doubts, sharing = self.doubts[case_name], (self.sharings or {}).get(case_name)
+            self._finish(item, write_applied(item, case, job, key, options, doubts, sharing))
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

@@ -14,9 +14,11 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record
+from cytosuite.benchmark.runs.sizes import ALONE, SHARED, Sharing
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_value, write_value
 from cytosuite.contract.points import Points, read_points
+from cytosuite.contract.sizes import size_in
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, file_digest, read_json, remove, write_json
@@ -171,9 +173,15 @@ def failed(item: Item, out: Path, message: str) -> Applied:
 
 
 def write_applied(
-    item: Item, case: Case, job: Job, key: str, options: SegmentOptions, doubts: Sequence[str] = ()
+    item: Item,
+    case: Case,
+    job: Job,
+    key: str,
+    options: SegmentOptions,
+    doubts: Sequence[str],
+    sharing: Sharing | None,
 ) -> Applied:
-    """Write the outputs of one image, its picture, and last its record with further doubts."""
+    """Write the outputs of one image, its picture, and last its record, with doubts."""
     record = read_record(job.folder / case.name)
     assert record is not None  # the run has just written it
     if not record.ok:
@@ -197,6 +205,7 @@ def write_applied(
         "image": printable(str(item.image.resolve())),
         "key": key,
         "part": asked(item.part),
+        **({SHARED: sharing.metadata} if sharing else {}),
     }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
@@ -210,6 +219,7 @@ def write_applied(
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
+        facts |= _own_size(facts, recorded(options.out, item))
         shown = replace(output, metadata=image.metadata)
         write(output_of(folder, item, more), shown, as_json=socket.stack)
         if number == 0:
@@ -273,6 +283,13 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
         numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
         facts["tracks" if socket.movie else "objects"] = len(numbers - {0})
     return facts
+
+
+def _own_size(facts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the size of the objects of an image by itself, where it or its earlier record says."""
+    known = earlier.get(ALONE) if earlier.get("key") == facts["key"] else None
+    size = size_in(facts["notes"], facts["spacing_um"][-1]) or known
+    return {ALONE: [*size]} if size else {}
 
 
 def join_objects(out: Path) -> list[str]:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
+from cytosuite.contract.facts import state
 from cytosuite.contract.manifest import Described, ModelCard, parse
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
@@ -76,8 +78,16 @@ class Scale(NamedTuple):
     factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
     spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by the training's
-    source: str  # of the ratio: "given" by the user, "estimated", by the "network", or "trained"
+    # of the ratio: "given" by the user, "shared" by several images, "estimated", by the "network",
+    # or "trained"
+    source: str
     warnings: tuple[str, ...] = ()  # that a user must see
+    blobs: float | None = None  # ratio by bright blobs, before the network's
+
+    @property
+    def settled(self) -> bool:
+        """Whether the size was stated, and is no guess from the image."""
+        return self.source not in ("trained", "estimated", "network")
 
 
 def choose_scale(
@@ -89,7 +99,7 @@ def choose_scale(
     if stated is not None:
         if not isinstance(stated, int | float) or not stated > 0:
             raise InputError(f"diameter_um must be a positive number of µm, found {stated!r}")
-        ratio, source = stated / diameter, "given"
+        ratio, source = stated / diameter, str(volume.metadata.get("diameter_source", "given"))
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
         count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
         places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
@@ -121,6 +131,17 @@ def choose_scale(
     return Scale(factor, scaled, ratio, source, (warning,) if odd else ())
 
 
+def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> dict[str, Scalar]:
+    """Return the notes on the size of objects, see `size_in`, and state it for the record."""
+    name = "µm" if unit == "um" else unit
+    state(size=f"{scale.source}: {scale.ratio * trained_um:.3g} {name}")
+    sizes = {"diameter": scale.ratio, **({"blobs": scale.blobs} if scale.blobs else {})}
+    notes: dict[str, Scalar] = {
+        f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()
+    }
+    return {**notes, "diameter_source": scale.source}
+
+
 def is_bright_ground(image: NDArray[Any]) -> bool:
     """Return whether objects are dark on a bright ground, as stained sections are."""
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
@@ -144,7 +165,7 @@ def scale_of_objects(
     spacing, factor = _grid(
         [step * scale.ratio for step in scale.spacing[1:]], ratio, trained, parameters
     )
-    return Scale(factor, spacing, ratio, "network", scale.warnings)
+    return Scale(factor, spacing, ratio, "network", scale.warnings, scale.ratio)
 
 
 def _grid(

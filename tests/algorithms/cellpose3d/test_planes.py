@@ -13,12 +13,13 @@ from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, targets_of
 from cytosuite.contract.manifest import parse
+from cytosuite.contract.sizes import size_in
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.grid import in_pixels
 from cytosuite.networks.network import using
-from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects
+from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects, sizes_of
 from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (
@@ -113,6 +114,9 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     own = scale_of_objects(labels[None], first, TRAINED, PARAMETERS)
     assert own.source == "network"
     assert own.ratio * 12 == pytest.approx(24, rel=0.05)
+    noted = sizes_of(own, TRAINED.diameter_um, "px")
+    assert size_in(noted, 0.5) == (noted["diameter_px"] / 2, "network", 6.0)
+    assert size_in(sizes_of(first, TRAINED.diameter_um, "px"), 0.5) is None  # it was given
     np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
     assert scale_of_objects(labels[None], own, TRAINED, PARAMETERS) is own
     assert scale_of_objects(0 * labels[None], first, TRAINED, PARAMETERS) is first

@@ -1,11 +1,14 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cytosuite.algorithms.linking import predict
 from cytosuite.algorithms.linking.cells import cells_of
 from cytosuite.algorithms.linking.link import Parameters, assign, link, tracks_of
-from cytosuite.apply import apply
+from cytosuite.apply import WEIGHTS, apply
+from cytosuite.contract.weights import Model, read_cards
 from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
 from cytosuite.datasets.nuclei.series import generate
 from cytosuite.errors import ModelError
@@ -190,3 +193,24 @@ def test_a_thousand_frames_of_five_hundred_cells_take_half_a_minute():
     *_, tracks = links(film)
     assert time.process_time() - begin < 30
     assert len(tracks) < 520
+
+
+def test_the_frames_of_a_movie_share_the_size_of_a_segmenter_that_guesses(monkeypatch):
+    seen = []
+
+    def guess(inputs, model):
+        (frame,) = inputs.values()
+        stated = frame.metadata.get("diameter_um")
+        seen.append((stated, frame.metadata.get("diameter_source")))
+        notes = {"guess_diameter_px": 20.0 + frame.array[0, 0], "guess_diameter_source": "network"}
+        return {"instance-labels": Volume(frame.array, frame.spacing, "YX", notes)}
+
+    monkeypatch.setattr(predict, "import_module", lambda _: SimpleNamespace(predict=guess))
+    film = cells()
+    film[:, 0, 0] = 0, 2, 60, 4, 6, 8
+    settings = predict.Settings(segmenter="guess")
+    model = Model(read_cards(WEIGHTS / "linking", "linking")[0], None)
+    labels = [*predict._segmented(Volume(film, SPACING, "TYX"), settings, model)]
+    assert np.array_equal(labels, film)
+    # 20, 22, 26 and 28 px of 0.5 µm in the frames asked; 80 px are doubted
+    assert seen == [(None, None)] * 5 + [(12.0, "shared, median of 4 images")] * 6

@@ -52,7 +52,11 @@ def test_the_diameter_is_found(diameter):
 
 def test_a_given_diameter_decides():
     found = scale(spots(30.0), diameter_um=20.0)
-    assert (found.source, found.ratio) == ("given", 2.0)
+    assert (found.source, found.ratio, found.settled) == ("given", 2.0, True)
+    source = "shared, median of 5 images"
+    shared = scale(spots(30.0), diameter_um=20.0, diameter_source=source)
+    assert shared == found._replace(source=source)
+    assert not scale(spots(30.0)).settled
     assert found.spacing == (1.0, 0.5, 0.5)
     assert found.factor == (0.5, 0.5, 0.5)
 

@@ -1,0 +1,63 @@
+"""The size of objects in the images of one call: a sequence shares one, a lonely one is doubted."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cytosuite.contract.sizes import Size, consent, probes
+from cytosuite.files import Scalar
+from cytosuite.folders.index import FRAME, Item
+
+SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
+SAME = 1e-3  # of a size: what rounding moves
+
+
+class Sharing(NamedTuple):
+    """The size that an image shares with others."""
+
+    metadata: dict[str, Scalar]
+    doubt: tuple[str, ...]  # a warning on the image's own
+    own: bool  # whether the image's own is that size
+
+
+def sequence_of(item: Item) -> Path | None:
+    """Return the file or folder of which an image is a frame, None of a lone image."""
+    if item.part.frame is not None:
+        return item.image
+    return item.image.parent if FRAME.fullmatch(item.image.name) else None
+
+
+def asked_first(items: Sequence[Item]) -> set[str]:
+    """Return the names of images whose own sizes are wanted: lone ones, and some of a sequence."""
+    groups: dict[Hashable, list[str]] = {}
+    for item in items:
+        groups.setdefault(sequence_of(item) or item.name, []).append(item.name)
+    return {sorted(names)[n] for names in groups.values() for n in probes(len(names))}
+
+
+def sharings(items: Sequence[Item], records: Mapping[str, Mapping[str, Any]]) -> dict[str, Sharing]:
+    """Return the size that images share, by name; those that keep their own are left out."""
+    groups: dict[Hashable, list[str]] = {}
+    for item in items:
+        record, key = records.get(item.name, {}), sequence_of(item)
+        if key or not record.get("spacing_assumed", True):
+            alike = (item.image.parent, record.get("model"), *record.get("spacing_um", ()))
+            groups.setdefault(key or alike, []).append(item.name)
+    first, found = asked_first(items), dict[str, Sharing]()
+    for place, names in groups.items():
+        asked = [name for name in sorted(names) if name in first]
+        sizes = {n: Size(*own) for n in asked if (own := records.get(n, {}).get(ALONE))}
+        sequence = isinstance(place, Path)
+        agreed = consent([*sizes.values()], sequence=sequence) if len(sizes) > 1 else None
+        if agreed is None:
+            continue
+        metadata, doubted = agreed
+        um, assumed = float(metadata["diameter_um"]), records[next(iter(sizes))]["spacing_assumed"]
+        unit = "px" if assumed else "µm"
+        doubts = dict.fromkeys(name for name, doubt in zip(sizes, doubted, strict=True) if doubt)
+        for name in names if sequence else doubts:
+            own_um = sizes[name].um if name in sizes else 0.0
+            line = f"size doubted: {own_um:.3g} {unit} by the network; {um:.3g} {unit} used"
+            same = abs(own_um - um) < SAME * um
+            found[name] = Sharing(metadata, (line,) if name in doubts else (), same)
+    return found
