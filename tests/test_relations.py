@@ -116,7 +116,7 @@ COUNTS += ["count_error_absolute"]
 OFFSET = dict.fromkeys(["SSIM", "NRMSE", "feature_distance", "object_similarity", *REGIONS], LEVEL)
 OFFSET |= {"cyclegan3d ZYX": NOISE}
 SIZED = ["watershed ZYX", "cellpose3d ZYX", "harmonicnet ZYX", "spots ZYX", "spots YX"]
-SIZED += ["cyclegan3d ZYX"]
+SIZED += ["cyclegan3d ZYX", "N_IOU"]
 OTHERWISE = {  # metrics by name; algorithms by name and axes
     "offset below 0": OFFSET,
     "large offset": OFFSET,
@@ -124,7 +124,8 @@ OTHERWISE = {  # metrics by name; algorithms by name and axes
     "shift": dict.fromkeys(EDGES, TILES)
     | dict.fromkeys(PATCHES, DRAWN)
     | dict.fromkeys(SPECTRA, HANN)
-    | {"SSIM": WITHIN, "N_SSIM": WITHIN, "contrast_kept": ALIKE},  # its background is of blocks
+    | {"SSIM": WITHIN, "N_SSIM": WITHIN, "N_SSIM_centre": WITHIN}
+    | {"contrast_kept": ALIKE, "N_IOU": ALIKE},  # backgrounds are of blocks
     "mirror": dict.fromkeys(PATCHES, DRAWN) | {"edge_shift_um": THINNED},
     "upside down": dict.fromkeys(PATCHES, DRAWN)
     | dict.fromkeys(EDGES, DEPTH)
@@ -211,7 +212,7 @@ def facts_of(family, change):
     spacing = tuple(change.um * step for step in SPACING)
     case = {"truth": truth, "prediction": found, "spacing": spacing}
     if family == "images":
-        case = {"truth": sharp, "prediction": restored, "image": image}
+        case = {"truth": sharp, "prediction": restored, "image": image, "spacing": spacing}
         case["data_range"] = 65535 * change.gain
     elif family == "points":
         places, near = (change.places(side, SHAPE) for side in things["places"])

@@ -23,6 +23,7 @@ from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
+from cytosuite.metrics.images.n_iou import MASKS
 from cytosuite.metrics.labels import overlap, prepare
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
@@ -105,7 +106,9 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         synthetic = pairs.side(options, options.prediction, options.prediction_labels)
         edges = PUBLISHED if options.edges == "published" else None
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
-    return replace(scores_of(scored, [*by_case, *sets]), notes=tuple(grouped(doubts, "file")))
+    masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in {m.evidence for m in by_case})
+    notes = (*grouped(doubts, "file"), *masks)
+    return replace(scores_of(scored, [*by_case, *sets]), notes=notes)
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:
@@ -155,7 +158,7 @@ def _score_case(
     data_range = (lambda: options.data_range or 0.0) if ranged else None
     if pair.prediction is None:
         readers["prediction"] = cache(lambda: emptied(readers["truth"]()))
-    pair_facts = facts.case_facts(readers, data_range, options.spacing, *judged)
+    pair_facts = facts.case_facts(readers, data_range, options.spacing, *judged, options.segmenter)
     if pair.prediction is None:
         answer = cases.measure(ANSWERER, pair.name, metrics, pair_facts, "missing output")
     else:

@@ -13,6 +13,7 @@ from cytosuite.benchmark.terminal.options import (
 )
 from cytosuite.errors import InputError
 from cytosuite.files import need_file
+from cytosuite.metrics.images.n_iou import SEGMENTER
 
 
 @command_options
@@ -22,7 +23,8 @@ class ScoreOptions(TableOptions, FileOptions):
     truth: Path = option("File, folder, list (.csv), or 01_GT.", ...)
     prediction: Path = option("File, folder, or 01_RES.", ...)
     metrics: list[str] = option("Names, comma-separated.", (), parse=names)
-    image: Path | None = option("Input images, for N_SSIM.")
+    image: Path | None = option("Input images, for N_SSIM and N_IOU.")
+    segmenter: str = option("Algorithm, or algorithm:model, whose masks N_IOU compares.", SEGMENTER)
     spacing: tuple[float, ...] | None = option("µm per voxel: z,y,x.", parse=numbers)
     data_range: float | None = option("For image metrics.")
     border: int = option("Pixels to leave out at the border.", 0, min=0, max=10**9)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def case_facts(
     spacing: tuple[float, ...] | None = None,
     min_object_voxels: int = 0,
     radius_um: float | None = None,
+    segmenter: str | None = None,
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
 
@@ -76,8 +77,9 @@ def case_facts(
         sources["spacing"] = lambda: spacing
     elif measured is not None:
         sources["spacing"] = lambda: measured().spacing
-    if radius_um is not None:
-        sources["radius_um"] = lambda: radius_um
+    for name, value in (("radius_um", radius_um), ("segmenter", segmenter)):
+        if value is not None:
+            sources[name] = partial(lambda value: value, value)
     if data_range is not None:
         sources["data_range"] = data_range
     return Facts(sources)

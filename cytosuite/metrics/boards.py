@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 Control = Literal["oracle", "blank", "nearest", "identity", "real"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
+OF_FUSION = ("N_IOU", "N_SSIM_centre")  # the first takes long: by its name alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,15 @@ BOARDS: Mapping[str, Board] = MappingProxyType(
             ("images", "realism"),
             ("SSIM", "patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
             ("oracle", "identity", "real"),
+            OF_FUSION,
         ),
         "synthesise": Board(
             ("images", "realism"),
             ("patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
             ("identity", "real"),
+            OF_FUSION,
         ),
         "sample": Board((), (), ()),  # there is no truth of a request
-        "fuse": Board(("images",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
+        "fuse": Board(("images",), ("SSIM", "N_SSIM"), ("oracle", "identity"), OF_FUSION[:1]),
     }
 )

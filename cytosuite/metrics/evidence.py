@@ -15,7 +15,7 @@ Form = Literal["arrays", "volumes", "scenes"]
 
 CASE_FACTS = ("truth", "prediction", "image", "labels", "spacing", "data_range")
 SET_FACTS = ("real", "synthetic")
-SETTINGS = ("edge_settings", "radius_um")
+SETTINGS = ("edge_settings", "radius_um", "segmenter")
 
 
 @dataclass(frozen=True, eq=False)

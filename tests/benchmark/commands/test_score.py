@@ -57,6 +57,23 @@ def folders(tmp_path):
     return tmp_path / "truth", tmp_path / "prediction"
 
 
+@pytest.mark.parametrize("named", [{}, {"segmenter": "watershed:tissue-nuclei-3d"}])
+def test_overlap_restored_is_that_of_a_segmenter_that_the_scores_name(tmp_path, named):
+    z, y, x = np.indices((16, 48, 48))
+    ball = 900 * (4 * (z - 8) ** 2 + (y - 24) ** 2 + (x - 24) ** 2 < 200) + (7 * x + 3 * y) % 5
+    dim = np.where(x > 24, ball // 8, ball)
+    truth, image = (
+        _write(tmp_path / f"{name}.tif", array.astype(np.uint16), (1.0, 0.5, 0.5))
+        for name, array in (("truth", ball), ("image", dim))
+    )
+    scores = _scored(truth, truth, ["N_IOU"], image, **named)
+    assert scores["aggregates"]["N_IOU"]["mean"] == 1
+    name = named.get("segmenter", "watershed:spheroid-nuclei-3d")
+    assert scores["doubts"] == [f"N_IOU: masks by {name}"]
+    with pytest.raises(InputError, match="^metric N_IOU needs --image"):
+        _scored(truth, truth, ["N_IOU"])
+
+
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
     found = _scored(*folders, ["SEG", "DET"])
     assert found["case"] == {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.metrics import n_ssim, ssim
+from cytosuite.metrics import n_ssim, n_ssim_centre, ssim
 from cytosuite.metrics.images.n_ssim import triple
 
 
@@ -37,6 +37,13 @@ def test_ends_of_the_range():
     assert n_ssim(truth, truth.max() - truth, image) < 0
     assert isnan(n_ssim(truth, prediction, truth))
     assert isnan(n_ssim(truth, prediction, 3.7 * truth + 11))
+
+
+def test_the_centre_is_the_middle_half_by_itself():
+    shape, half = (24, 30, 33), np.s_[6:18, 7:21, 8:24]
+    wide, cut = volumes(shape=shape), [volume[half] for volume in volumes(shape=shape)]
+    assert n_ssim_centre(*wide) == n_ssim(*cut) != n_ssim(*wide)
+    assert isnan(n_ssim_centre(*volumes()))  # 6 voxels, the window has 11
 
 
 def test_a_volume_with_equal_percentiles_is_used_as_it_is():
