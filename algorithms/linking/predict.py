@@ -76,11 +76,13 @@ def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDAr
 
     @cache
     def segmented(number: int) -> Volume:
+        """Return the labels of a frame."""
         image = Volume(movie.array[number], movie.spacing, movie.axes[1:], metadata, movie.origin)
         labels: Volume = segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug]
         return labels
 
     def sizes(numbers: Iterable[int]) -> list[Size]:
+        """Return the sizes that frames guess."""
         facts = (segmented(number).metadata for number in numbers)
         named = (size_in(notes, movie.spacing[-1], f"{settings.segmenter}_") for notes in facts)
         return [size for size in named if size]

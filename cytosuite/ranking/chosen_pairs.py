@@ -74,6 +74,7 @@ def chosen_wins(order: Sequence[str], tests: Sequence[PairTests]) -> frozenset[P
     better: set[Pair] = set()
 
     def beaten(pairs: Sequence[Pair]) -> list[bool]:
+        """Test pairs; return whether the first of each is better."""
         won = frozenset[Pair]().union(*(one.ask(pairs) for one in tests))
         better.update(pair for pair in won if pair[::-1] not in won)
         return [pair in better for pair in pairs]

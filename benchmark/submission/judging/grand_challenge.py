@@ -6,7 +6,7 @@
 The token is read from GRAND_CHALLENGE_AUTHORIZATION. Both go on where they were.
 """
 
-# ruff: noqa: ANN401, T201 - a script on objects of gcapi
+# ruff: noqa: ANN401 - objects of gcapi
 
 import csv
 import json
@@ -34,7 +34,7 @@ def upload(client: Any, archive: str) -> None:
             ]
             client.add_case_to_archive(archive_slug=archive, values=values, title=name)
         there = f"there already, with {present.get(name)} of {len(files)} inputs"
-        print(f"{name}: {there if name in present else 'added'}", flush=True)
+        _say(f"{name}: {there if name in present else 'added'}")
 
 
 def fetch(client: Any, algorithm: str, out: Path) -> bool:
@@ -56,20 +56,26 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         rows[case] = (case, job.status, job.exec_duration or "", job.algorithm_image, job.pk)
         for value in job.outputs if job.status == "Succeeded" else ():
             _write(client, value, out / value.interface.slug, case)
-        print(f"{case}: {job.status}", flush=True)
+        _say(f"{case}: {job.status}")
     out.mkdir(parents=True, exist_ok=True)
     with (out / "jobs.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *(rows[name] for name in sorted(rows))])
     missing = sorted({name for name, _ in cases()} - set(rows))
     for name in missing:
-        print(f"{name}: no job of {algorithm}", file=sys.stderr)
+        sys.stderr.write(f"{name}: no job of {algorithm}\n")
     return not missing
 
 
 def cases() -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each case beside this file with the paths of its inputs by socket."""
+    """Yield each case in the list with the paths of its inputs by socket."""
     for files in json.loads((HERE / "cases.json").read_text("utf-8")):
         yield PurePosixPath(next(iter(files.values()))).parts[0], files
+
+
+def _say(line: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _write(client: Any, value: Any, folder: Path, case: str) -> None:
@@ -99,7 +105,7 @@ def main(words: Sequence[str]) -> int:
             import gcapi
 
             return 0 if fetch(gcapi.Client(), algorithm, Path(out)) else 1
-    print(__doc__, file=sys.stderr)
+    sys.stderr.write(str(__doc__))
     return 2
 
 
