@@ -18,6 +18,7 @@ CHANNELS = {
     r"sytox|syto\d*|to-?pro|(picog|sybr ?)green",
     "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
     r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
+    "cytoplasm": r"cyto(plasm|plasmic|sol|solic)?|whole ?cells?|cell ?tracker|calcein",
 }
 MOST = 100  # warnings of the JSON socket
 # Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together, and

@@ -35,7 +35,7 @@ _HINT = {
     "membrane": "simulate it with output.channel=membrane and output.steps=true",
 }
 
-Channel = Literal["nucleus", "membrane"]
+Channel = Literal["nucleus", "membrane", "cytoplasm"]
 
 
 class Files(NamedTuple):
@@ -123,6 +123,8 @@ def find_cases(
 
 def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
     """Refuse (InputError) a simulation that keeps nothing to learn from, with the remedy."""
+    if channel == "cytoplasm":
+        return
     expected: list[tuple[str, str, Any]] = [
         ("output", "channel", channel),
         ("output", "steps", True),
@@ -144,11 +146,15 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
 
 def _files_of(item: Item, channel: Channel, group: str, *, light: bool) -> Files:
     """Return the files of a simulation, or of an image to train on as it is; or InputError."""
-    beside, hint = item.extras, _HINT[channel]
+    beside = item.extras
+    labels = item.files[LABELS.slug]
+    if channel == "cytoplasm":  # learned as they are, simulated or not
+        return Files(item.name, item.image, labels, None, channel=channel, group=group)
+    hint = _HINT[channel]
     lights = [beside[name] for name in sorted(beside) if re.fullmatch("step-.+-light", name)]
     level = beside.get("visible-level") if channel == "nucleus" else None
     whole = bool(lights) and (level is not None or channel != "nucleus")
-    record, labels = beside.get(RECORD), item.files[LABELS.slug]
+    record = beside.get(RECORD)
     # Another algorithm made the image of a pipeline: no light of the simulation belongs to it.
     pipeline = record is not None and read_json(record).get("through")
     if pipeline or not (whole or (light and record) or (lights and not record)):

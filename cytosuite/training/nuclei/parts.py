@@ -36,7 +36,9 @@ from cytosuite.volume import Volume
 class NucleiSettings(TrainingSettings):
     """Settings of a training on patches; the network's arguments have dimensions and multiple."""
 
-    channel: Channel = Field("nucleus", description="images show nuclei, or cells' membranes")
+    channel: Channel = Field(
+        "nucleus", description="images show nuclei, cells' membranes, or whole cells"
+    )
     patches: Patches = Patches()
 
     @model_validator(mode="after")

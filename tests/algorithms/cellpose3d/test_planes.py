@@ -161,6 +161,12 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
         again = predict({"microscopy-image": dark}, model)["instance-labels"]
     np.testing.assert_array_equal(again.array, found.array)
     assert again.metadata["cellpose3d_inverted"]
+    cells = model.card.model_copy(
+        update={"describes": {**model.card.describes, "channel": "cytoplasm"}}
+    )
+    with using(Known(1, 1)):  # a sheet of cells is no bright ground
+        sheet = predict({"microscopy-image": dark}, replace(model, card=cells))["instance-labels"]
+    assert "cellpose3d_inverted" not in sheet.metadata
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
     with pytest.raises(InputError, match="mine is for planes, found a volume"):
         predict({"microscopy-image": stack}, model)

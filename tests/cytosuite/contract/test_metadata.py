@@ -27,7 +27,11 @@ MEMBRANE = ["Membrane", "plasma membranes", "plasmamembrane", "cell wall", "FM4-
 MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
 
 
-@pytest.mark.parametrize(("words", "channel"), [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane")])
+CYTOPLASM = ["cytoplasm", "Cyto", "cytosolic GFP", "whole_cell", "CellTracker Green"]
+KNOWN = [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane"), (CYTOPLASM, "cytoplasm")]
+
+
+@pytest.mark.parametrize(("words", "channel"), KNOWN)
 def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
     for word in words:
         assert channel_of(word) == channel, word

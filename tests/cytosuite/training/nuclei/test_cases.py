@@ -88,6 +88,7 @@ def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(t
     assert (bare.simulated, bare.image.parent.name) == (False, "microscopy-image")
     with pytest.raises(InputError, match="expected step-3-light/case_0.tif"):
         find_cases(folder)
+    assert find_cases(folder, "cytoplasm")[0].image == bare.image  # whole cells: as they are
 
 
 def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
