@@ -121,8 +121,8 @@ class _Application:
             _workspace(self.out, self.say) as folder,
             progress(self.console, "running", minor=True) as step,
         ):
-            alone = [item for item in self.items if item.name in first and self._is_open(item)]
-            self._make(alone, folder / "alone", step)
+            begun = [item for item in self.items if item.name in first and self._is_open(item)]
+            self._make(begun, folder / "alone", step)
             self.sharings = sharings(self.items, self._records())
             self._make([item for item in self.items if self._is_open(item)], folder, step)
         done = [self.results[item.name] for item in self.items]

@@ -9,7 +9,7 @@ from cytosuite.files import Scalar
 
 PROBES = 5  # images of a sequence, evenly apart, whose own sizes give that of all
 APART = log(1.4)  # sizes within this factor agree
-MOST = 0.75  # share of lone images that agree where another is doubted
+LEAST, MOST = 4, 0.75  # lone images, and the share that agrees, where another is doubted
 GUESSED = ("trained", "estimated", "network")  # sources of sizes that nobody has stated
 
 
@@ -46,12 +46,13 @@ def consent(
     """
     middle = median(size.um for size in sizes)
     far = [abs(log(size.um / middle)) > APART for size in sizes]
-    if not sequence and not len(sizes) > 3 <= MOST * len(sizes) <= far.count(False):
+    if not sequence and (len(sizes) < LEAST or far.count(False) < MOST * len(sizes)):
         return None
     doubted = [
         apart and size.source == "network" and (sequence or abs(log(size.blobs / middle)) <= APART)
         for size, apart in zip(sizes, far, strict=True)
     ]
-    rest = [s.um for s, doubt in zip(sizes, doubted, strict=True) if not doubt] or [middle]
-    source = f"shared, median of {len(rest)} images"
-    return {"diameter_um": float(f"{median(rest):.4g}"), "diameter_source": source}, doubted
+    rest = [size.um for size, doubt in zip(sizes, doubted, strict=True) if not doubt]
+    shared = median(rest or [middle])
+    source = f"shared, median of {len(rest or sizes)} images"
+    return {"diameter_um": float(f"{shared:.4g}"), "diameter_source": source}, doubted
