@@ -1,6 +1,6 @@
 """Entry point of Linking: a movie in, labels that cells keep over time and their tracks out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -81,13 +81,21 @@ def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDAr
         labels: Volume = segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug]
         return labels
 
+<<<<<<< HEAD
     def sizes(numbers: Iterable[int]) -> list[Size]:
         """Return the sizes that frames guess."""
         facts = (segmented(number).metadata for number in numbers)
         named = (size_in(notes, movie.spacing[-1], f"{settings.segmenter}_") for notes in facts)
         return [size for size in named if size]
+=======
+    def size(number: int) -> Size | None:
+        notes = segmented(number).metadata
+        return size_in(notes, movie.spacing[-1], f"{settings.segmenter}_")
+>>>>>>> f3bdad4d (Images agree on a size by name; a doubt says how far off the network's was)
 
-    if sizes([0]) and (agreed := consent(sizes(sorted(probes(count))), sequence=True)):
+    asked = sorted(probes(count)) if size(0) else []
+    sizes = {number: found for number in asked if (found := size(number))}
+    if agreed := consent(sizes, sequence=True):
         metadata |= agreed[0]
         segmented.cache_clear()
     for number in range(count):

@@ -123,12 +123,14 @@ class _Application:
         ):
             begun = [item for item in self.items if item.name in first and self._is_open(item)]
             self._make(begun, folder / "alone", step)
-            self.sharings = sharings(self.items, self._records())
+            done = {n for n, applied in self.results.items() if applied.status in DONE}
+            records = {i.name: recorded(self.out, i) for i in self.items if i.name in done}
+            self.sharings = sharings(self.items, first, records)
             self._make([item for item in self.items if self._is_open(item)], folder, step)
-        done = [self.results[item.name] for item in self.items]
-        for line in (*summary(done), *self.skipped):
+        results = [self.results[item.name] for item in self.items]
+        for line in (*summary(results), *self.skipped):
             self.say(line)
-        return done
+        return results
 
     def _leave(self, before: Mapping[str, Mapping[str, Any]]) -> None:
         """Take over the results of earlier runs that are current, or must not be replaced."""
@@ -175,11 +177,6 @@ class _Application:
     def _key(self, name: str, algorithm: str) -> str:
         """Return the key of the result of an image."""
         return job_key(self.fingerprints[name], algorithm, self.engine)
-
-    def _records(self) -> dict[str, dict[str, Any]]:
-        """Return the records of the images that are done, as they lie on disk."""
-        done = {name for name, applied in self.results.items() if applied.status in DONE}
-        return {item.name: recorded(self.out, item) for item in self.items if item.name in done}
 
     def _is_open(self, item: Item) -> bool:
         """Return whether an image is to be made: anew where its size is not the one it shares."""

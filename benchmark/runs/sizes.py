@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cytosuite.contract.sizes import Size, consent, probes
-from cytosuite.files import Scalar
 from cytosuite.folders.index import FRAME, Item
 
 SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
@@ -15,7 +14,7 @@ SAME = 1e-3  # of a size: what rounding moves
 class Sharing(NamedTuple):
     """The size that an image shares with others."""
 
-    metadata: dict[str, Scalar]
+    metadata: dict[str, float | str]
     doubt: tuple[str, ...]  # a warning on the image's own
     own: bool  # whether the image's own is that size
 
@@ -35,7 +34,9 @@ def asked_first(items: Sequence[Item]) -> set[str]:
     return {sorted(names)[n] for names in groups.values() for n in probes(len(names))}
 
 
-def sharings(items: Sequence[Item], records: Mapping[str, Mapping[str, Any]]) -> dict[str, Sharing]:
+def sharings(
+    items: Sequence[Item], first: set[str], records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Sharing]:
     """Return the size that images share, by name; those that keep their own are left out."""
     groups: dict[Hashable, list[str]] = {}
     for item in items:
@@ -43,21 +44,16 @@ def sharings(items: Sequence[Item], records: Mapping[str, Mapping[str, Any]]) ->
         if key or not record.get("spacing_assumed", True):
             alike = (item.image.parent, record.get("model"), *record.get("spacing_um", ()))
             groups.setdefault(key or alike, []).append(item.name)
-    first, found = asked_first(items), dict[str, Sharing]()
+    found: dict[str, Sharing] = {}
     for place, names in groups.items():
-        asked = [name for name in sorted(names) if name in first]
+        sequence, asked = isinstance(place, Path), sorted(first.intersection(names))
         sizes = {n: Size(*own) for n in asked if (own := records.get(n, {}).get(ALONE))}
-        sequence = isinstance(place, Path)
-        agreed = consent([*sizes.values()], sequence=sequence) if len(sizes) > 1 else None
-        if agreed is None:
-            continue
-        metadata, doubted = agreed
-        um, assumed = float(metadata["diameter_um"]), records[next(iter(sizes))]["spacing_assumed"]
-        unit = "px" if assumed else "µm"
-        doubts = dict.fromkeys(name for name, doubt in zip(sizes, doubted, strict=True) if doubt)
-        for name in names if sequence else doubts:
-            own_um = sizes[name].um if name in sizes else 0.0
-            line = f"size doubted: {own_um:.3g} {unit} by the network; {um:.3g} {unit} used"
-            same = abs(own_um - um) < SAME * um
-            found[name] = Sharing(metadata, (line,) if name in doubts else (), same)
+        metadata, doubted = consent(sizes, sequence=sequence) or ({}, [])
+        for name in names if metadata and sequence else doubted:
+            ratio = sizes[name].um / float(metadata["diameter_um"]) if name in sizes else 0.0
+            line = (
+                f"size doubted: by the network {ratio:.2g} times that of the others, which it got"
+            )
+            doubt = (line,) if name in doubted else ()
+            found[name] = Sharing(metadata, doubt, abs(ratio - 1) < SAME)
     return found

@@ -1,12 +1,11 @@
 """One size of objects for the images of a sequence, and doubts about a size that others deny."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from math import log
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from cytosuite.files import Scalar
-
+K = TypeVar("K")
 PROBES = 5  # images of a sequence, evenly apart, whose own sizes give that of all
 APART = log(1.4)  # sizes within this factor agree
 LEAST, MOST = 4, 0.75  # lone images, and the share that agrees, where another is doubted
@@ -37,22 +36,26 @@ def probes(count: int) -> set[int]:
 
 
 def consent(
-    sizes: Sequence[Size], *, sequence: bool
-) -> tuple[dict[str, Scalar], list[bool]] | None:
-    """Return the metadata with the median size of images, and which are doubted and not in it.
+    sizes: Mapping[K, Size], *, sequence: bool
+) -> tuple[dict[str, float | str], Collection[K]] | None:
+    """Return the metadata with the median size of images, and those that are doubted, not in it.
 
     A network's size far from the median of all is, in a sequence; of lone images, if most others
-    agree and the blobs of its image do, too. None where lone images do not agree.
+    agree and the blobs of its image do, too. None where lone images, or less than two, do not.
     """
-    middle = median(size.um for size in sizes)
-    far = [abs(log(size.um / middle)) > APART for size in sizes]
-    if not sequence and (len(sizes) < LEAST or far.count(False) < MOST * len(sizes)):
+    if len(sizes) < 2:
+        return None
+    middle = median(size.um for size in sizes.values())
+    far = [name for name, size in sizes.items() if abs(log(size.um / middle)) > APART]
+    if not sequence and len(sizes) - len(far) < max(LEAST - 1, MOST * len(sizes)):
         return None
     doubted = [
-        apart and size.source == "network" and (sequence or abs(log(size.blobs / middle)) <= APART)
-        for size, apart in zip(sizes, far, strict=True)
+        name
+        for name in far
+        if sizes[name].source == "network"
+        and (sequence or abs(log(sizes[name].blobs / middle)) <= APART)
     ]
-    rest = [size.um for size, doubt in zip(sizes, doubted, strict=True) if not doubt]
-    shared = median(rest or [middle])
+    rest = [size.um for name, size in sizes.items() if name not in doubted]
+    um = float(f"{median(rest or [middle]):.4g}")
     source = f"shared, median of {len(rest or sizes)} images"
-    return {"diameter_um": float(f"{shared:.4g}"), "diameter_source": source}, doubted
+    return {"diameter_um": um, "diameter_source": source}, doubted

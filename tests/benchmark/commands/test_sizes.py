@@ -59,7 +59,9 @@ def test_the_frames_of_a_sequence_share_the_median_and_a_size_far_from_it_is_dou
     assert all(record["size_shared"] == shared for record in records.values())
     assert records["t001"]["size_alone"] == [20, "network", 50]
     doubts = {name: [w for w in r["warnings"] if "size" in w] for name, r in records.items()}
-    assert doubts.pop("t001") == ["size doubted: 20 µm by the network; 51 µm used"]
+    assert doubts.pop("t001") == [
+        "size doubted: by the network 0.39 times that of the others, which it got"
+    ]
     assert not any(doubts.values())
 
 

@@ -7,7 +7,8 @@ FRAMES = [(47.5, 47.5), (26.2, 47.5), (37.8, 37.8), (47.5, 47.5), (33.7, 47.5)]
 
 
 def sizes(*pairs):
-    return [Size(um, "estimated" if um == blobs else "network", blobs) for um, blobs in pairs]
+    sources = ["estimated" if um == blobs else "network" for um, blobs in pairs]
+    return {n: Size(um, sources[n], blobs) for n, (um, blobs) in enumerate(pairs)}
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ def sizes(*pairs):
         (FRAMES, True, 42.65, [1]),
         (FRAMES, False, 42.65, [1]),  # four of five agree
         (FRAMES[:3], False, None, []),  # too few
+        (FRAMES[:1], True, None, []),
         ([(10, 10), (10, 10), (10, 10), (20, 20)], True, 10, []),  # no network's
         ([(10, 10), (10, 10), (10, 10), (20, 25)], True, 10, [3]),
         ([(10, 10), (10, 10), (10, 10), (20, 25)], False, 10, []),  # its blobs are as large
@@ -30,7 +32,7 @@ def test_images_agree_on_a_size_or_do_not(pairs, sequence, um, doubted):
         return
     metadata, doubts = agreed
     assert metadata["diameter_um"] == pytest.approx(um)
-    assert [place for place, doubt in enumerate(doubts) if doubt] == doubted
+    assert list(doubts) == doubted
     count = len(pairs) - len(doubted) or len(pairs)
     assert metadata["diameter_source"] == f"shared, median of {count} images"
 
