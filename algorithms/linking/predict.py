@@ -1,7 +1,6 @@
 """Entry point of Linking: a movie in, labels that cells keep over time and their tracks out."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -74,31 +73,24 @@ def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDAr
     card: ModelCard = model.card.model_copy(update=settings.segmentation)
     count, metadata = len(movie.array), dict(movie.metadata)
 
-    @cache
     def segmented(number: int) -> Volume:
         """Return the labels of a frame."""
         image = Volume(movie.array[number], movie.spacing, movie.axes[1:], metadata, movie.origin)
         labels: Volume = segment({IMAGE.slug: image}, Model(card, model.weights))[LABELS.slug]
         return labels
 
-<<<<<<< HEAD
-    def sizes(numbers: Iterable[int]) -> list[Size]:
-        """Return the sizes that frames guess."""
-        facts = (segmented(number).metadata for number in numbers)
-        named = (size_in(notes, movie.spacing[-1], f"{settings.segmenter}_") for notes in facts)
-        return [size for size in named if size]
-=======
-    def size(number: int) -> Size | None:
-        notes = segmented(number).metadata
-        return size_in(notes, movie.spacing[-1], f"{settings.segmenter}_")
->>>>>>> f3bdad4d (Images agree on a size by name; a doubt says how far off the network's was)
+    def size(labels: Volume) -> Size | None:
+        """Return the size that a frame guesses."""
+        return size_in(labels.metadata, movie.spacing[-1], f"{settings.segmenter}_")
 
-    asked = sorted(probes(count)) if size(0) else []
-    sizes = {number: found for number in asked if (found := size(number))}
+    probed = {0: segmented(0)}
+    if size(probed[0]):
+        probed |= {number: segmented(number) for number in sorted(probes(count) - {0})}
+    sizes = {number: own for number, labels in probed.items() if (own := size(labels))}
     if agreed := consent(sizes, sequence=True):
         metadata |= agreed[0]
-        segmented.cache_clear()
+        probed.clear()
     for number in range(count):
         with part(number, count):
-            yield segmented(number).array
+            yield (probed.pop(number, None) or segmented(number)).array
         report(number + 1, count)
