@@ -109,7 +109,7 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('channel = "membrane"', 'channel = "wall"', "channel.*'nucleus' or 'membrane'.*wall"),
+        ('channel = "membrane"', 'channel = "wall"', "channel.*'membrane' or 'cytoplasm'.*wall"),
         ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),
         ("[32, 64, 64]", "[32, 64, 72]", r"multiples of \[8, 16, 16\].*found \[32, 64, 72\]"),
         ("[32, 64, 64]", "[32, 64, 80]", "as long in y as in x"),
