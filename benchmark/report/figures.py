@@ -149,9 +149,11 @@ def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
 def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
     """Return circles, their areas the shares of each place, its 95 % interval and its median."""
     half = (n for n, total in enumerate(accumulate(shares), 1) if total >= 0.5 - 1e-9)
-    middle = next(half, len(shares))
+    last = len(shares) + 1  # all places that follow, beyond the end of the figure
+    middle = next(half, last)
     room = 100 / len(shares)
-    left, right, x = (f"{room * (place - 0.5):.2f}%" for place in (*interval, middle))
+    ends = (min(place, last) for place in (*interval, middle))
+    left, right, x = (f"{room * (place - 0.5):.2f}%" for place in ends)
     places = [f"{room * (n + 0.5):.2f}%" for n in range(len(shares))]
     parts = [line("grid", (at, at), ("0", f"{BLOB:g}")) for at in places]
     parts.append(line("ci", (left, right), (f"{BLOB / 2:g}", f"{BLOB / 2:g}")))
@@ -162,7 +164,8 @@ def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
             parts.append(f'<circle class="blob" {size}>{text}</circle>')
     parts.append(line("median", (x, x), (f"{BLOB / 2 - 7:g}", f"{BLOB / 2 + 7:g}")))
     low, high = (f"{end:g}" for end in interval)
-    return svg("blobs", BLOB, f"median place {middle}, 95 % interval {low} to {high}", parts)
+    median_place = f"{middle}" if middle < last else f"beyond {last - 1}"
+    return svg("blobs", BLOB, f"median place {median_place}, 95 % interval {low} to {high}", parts)
 
 
 def places_figure(algorithms: int) -> Markup:

@@ -131,8 +131,12 @@ def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
 def platform_metrics(results: Results) -> dict[str, Any]:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
     metrics = results.metrics
+    rows = dict(list(results.scores.groupby("algorithm")))
     layouts = {
-        entry.algorithm: platform_layout(entry, metrics, results.scores) for entry in results.ranked
+        entry.algorithm: platform_layout(
+            entry, metrics, rows.get(entry.algorithm, results.scores[:0])
+        )
+        for entry in results.ranked
     }
     if not layouts:
         return {"case": {}, "aggregates": {}, "failed": []}

@@ -37,7 +37,9 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
     )
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
     styles = [Markup("\n").join([Markup(palette.style()), sheets])]
-    script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js", "weigh.js")
+    script = _together(
+        "script.js", "slices.js", "ink.js", "panels.js", "viewer.js", "weigh.js", "search.js"
+    )
 
     def sealed(style: Markup) -> Markup:
         """Return a style sheet of a section, which the policy then allows."""
@@ -46,7 +48,7 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
 
     environment.globals.update(
         {tool.__name__: tool for tool in (*TOOLS, sealed)},
-        results=results,
+        results=results.first,
         views=views,
         long_names={metric.name: metric.title for metric in results.metrics},
     )
@@ -59,6 +61,8 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
         verdict=verdict(results),
         readings=readings(results),
         sections=shown,
+        algorithms=len(results.ranked),
+        failures=sum(not record.ok for record in results.records.values()),
         style=styles[0],
         script=script,
         policy=_policy([script], styles),
@@ -69,9 +73,9 @@ def markdown(results: Results, views: Mapping[str, Any]) -> str:
     """Return the report as Markdown for a terminal or a pull request; see `html`."""
     lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(results))}**", ""]
     lines += [f"- {name}: {escape(text)}" for name, text in readings(results)] + [""]
-    lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.notes]]
+    lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.first.notes]]
     for name, section in sections().items():
-        shown = [] if views[name] is None else section.markdown(results, views[name])
+        shown = [] if views[name] is None else section.markdown(results.first, views[name])
         lines += [f"## {section.title}", "", *shown, ""] if shown else []
     return "\n".join(lines)
 

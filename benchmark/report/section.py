@@ -27,6 +27,7 @@ class ReportSection(Generic[V]):
     template: str  # Jinja, knows `view`, `results`, `views` (of all sections by name)
     markdown: Callable[[Results, V], list[str]] = lambda *_: []  # lines
     badge: Callable[[V], str] = lambda _: ""  # returns a short text for the navigation
+    whole: bool = False  # whether it sees all algorithms in place of the first of many
 
 
 @cache
@@ -43,7 +44,7 @@ def views(results: Results, progress: Progress = lambda *_: None) -> dict[str, A
     by_name = {}
     for number, (name, section) in enumerate(sections().items()):
         progress(number, len(sections()), section.title)
-        by_name[name] = section.view(results)
+        by_name[name] = section.view(results if section.whole else results.first)
     return by_name
 
 

@@ -7,6 +7,7 @@ const weigh = (() => {
   const data = JSON.parse(part("scores").textContent);
   const { algorithms, alpha, conditions, metrics, strata } = data;
   const count = algorithms.length;
+  const many = count > data.many;
   const DIGITS = 1e12; // of a value, relative to the largest: beyond is rounding
   const EXACT = 50; // cases of an exact signed-rank test
   const DRAWN = 2000; // samples of a part of the cases
@@ -18,7 +19,11 @@ const weigh = (() => {
   const plain = (value, scale) => (Number.isFinite(value) ? (Math.round((value / scale) * DIGITS) / DIGITS) * scale : value);
 
   // The smallest key has rank 1; equal ones share the smallest rank.
-  const ranked = (keys) => keys.map((own) => 1 + keys.filter((other) => other < own).length);
+  function ranked(keys) {
+    const first = new Map();
+    Array.from(keys).sort((a, b) => (a < b ? -1 : Number(a > b))).forEach((key, n) => { if (!first.has(key)) first.set(key, n + 1); });
+    return keys.map((key) => first.get(key));
+  }
 
   // How often each of the chosen cases is in each sample, drawn within each dataset.
   function drawn(cases) {
@@ -107,18 +112,27 @@ const weigh = (() => {
     return density / (z + fraction);
   }
 
-  // Pairs of which the first is significantly better, or alone has results; p after Holm.
-  function better(metric) {
-    const pairs = range(count).flatMap((a) => range(count - a - 1).map((n) => [a, a + n + 1]));
+  // Whether the first of a pair is significantly better (1), or worse (-1), or alone has results.
+  function judge(metric) {
     const scale = largest(metric.filled.flat());
-    const tests = pairs.filter(([a, b]) => metric.present[a] && metric.present[b]).map(([a, b]) => {
+    const test = (a, b) => {
       const differences = metric.filled[a].map((value, n) => {
         const apart = value - metric.filled[b][n];
         return Number.isNaN(apart) ? 0 : plain(apart, scale);
       });
       const [up, down] = [above(differences), above(differences.map((value) => -value))];
       return { pair: up < down ? [a, b] : [b, a], p: Math.min(1, 2 * Math.min(up, down)), even: up === down };
-    });
+    };
+    if (many) { // pairs that are asked for, p times the number of all
+      const rivals = metric.present.reduce((sum, value) => sum + value, 0);
+      return (a, b) => {
+        if (!metric.present[a] || !metric.present[b]) return metric.present[a] - metric.present[b];
+        const { pair, p, even } = test(a, b);
+        return even || p * rivals * (rivals - 1) / 2 >= alpha ? 0 : pair[0] === a ? 1 : -1;
+      };
+    }
+    const pairs = range(count).flatMap((a) => range(count - a - 1).map((n) => [a, a + n + 1]));
+    const tests = pairs.filter(([a, b]) => metric.present[a] && metric.present[b]).map(([a, b]) => test(a, b));
     const won = new Set();
     let most = 0;
     tests.sort((one, other) => one.p - other.p).forEach(({ pair, p, even }, n) => {
@@ -126,7 +140,7 @@ const weigh = (() => {
       if (most < alpha && !even) won.add(String(pair));
     });
     for (const [a, b] of pairs) if (metric.present[a] !== metric.present[b]) won.add(String(metric.present[a] ? [a, b] : [b, a]));
-    return won;
+    return (a, b) => Number(won.has(String([a, b]))) - Number(won.has(String([b, a])));
   }
 
   function tested(metric) {
@@ -149,14 +163,17 @@ const weigh = (() => {
     const some = (counts) => parts.every((metric) => metric.used.some((n) => counts[n]));
     const draws = enough ? drawn(cases).filter(some).map((counts) => ranked(mean(parts.map((metric) => ranks(metric, counts))))) : [];
     const places = range(count).map((a) => draws.map((draw) => draw[a]).sort((x, y) => x - y));
-    const won = new Set(parts.flatMap((metric) => [...better(metric)]));
+    const judges = parts.map(judge);
     const order = range(count).sort((a, b) => rank[a] - rank[b] || a - b);
     const place = ranked(rank);
     let [tier, current] = [1, []];
     return order.map((a) => {
-      const beats = (b) => won.has(String([b, a])) && !won.has(String([a, b]));
+      const beats = (b) => {
+        const signs = judges.map((sign) => sign(b, a));
+        return signs.includes(1) && !signs.includes(-1);
+      };
       if (current.some(beats)) [tier, current] = [tier + 1, []];
-      current.push(a);
+      if (!many || !current.length) current.push(a);
       return {
         algorithm: algorithms[a], rank: rank[a], place: place[a], tier: parts.some(tested) ? tier : null,
         interval: draws.length ? [inverse(places[a], 0.025), inverse(places[a], 0.975)] : null,

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -15,12 +15,14 @@ from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.ranking.ranking import Ranking
+from cytosuite.ranking.ranking import MANY, Contest, Ranking
 
 if TYPE_CHECKING:  # pandas
     import pandas as pd
 
     from cytosuite.benchmark.results.standings import Standing, Summary
+
+SHOWN = 20  # algorithms in the sections of a report, of more than `MANY`
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,41 @@ class Results:
         return [metric for metric in self.metrics if metric.scope == "case"]
 
     @cached_property
+    def first(self) -> "Results":
+        """What the sections of a report show: of many algorithms the first, and the controls."""
+        if len(self.ranked) <= MANY:
+            return self
+        standings = [*self.ranked[:SHOWN], *self.controls]
+        names = {entry.algorithm for entry in standings}
+        by_case = ("records", "logs", "outputs", "matches", "objects", "object_scores", "links")
+        theirs: dict[str, Any] = {
+            field: {key: value for key, value in getattr(self, field).items() if key[0] in names}
+            for field in by_case
+        }
+        notes = [
+            (
+                f"The sections show the first {SHOWN} of {len(self.ranked)} algorithms; all stand "
+                "under All algorithms and in the tables next to this page."
+            ),
+            *self.notes[:SHOWN],
+            *(
+                [f"{more} more notes are left out."]
+                if (more := len(self.notes) - SHOWN) > 0
+                else []
+            ),
+        ]
+        return replace(
+            self,
+            standings=standings,
+            algorithms=[manifest for manifest in self.algorithms if manifest.name in names],
+            scores=self.scores[self.scores["algorithm"].isin(names)],
+            sets={name: evidence for name, evidence in self.sets.items() if name in names},
+            notes=notes,
+            ranking=self.ranking and ranking_of(self.ranking, names),
+            **theirs,
+        )
+
+    @cached_property
     def case_order(self) -> dict[str, int]:
         """Place of each case, in the order of the dataset; sets have no case."""
         names = (case.name for case in self.cases)
@@ -184,6 +221,19 @@ class Results:
             ]
             means[case] = sum(good) / len(good) if good else -math.inf
         return means
+
+
+def ranking_of(ranking: Ranking, names: set[str]) -> Ranking:
+    """Return a ranking with the lines and pairs of some algorithms, at their places among all."""
+
+    def part(contest: Contest) -> Contest:
+        pairs = {p: own for p, own in contest.differences.items() if names.issuperset(p)}
+        better = frozenset(pair for pair in contest.better if names.issuperset(pair))
+        order = [name for name in contest.algorithms if name in names]
+        return replace(contest, algorithms=order, better=better, differences=pairs)
+
+    metrics = {name: part(contest) for name, contest in ranking.metrics.items()}
+    return replace(ranking, overall=part(ranking.overall), metrics=metrics)
 
 
 def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:

@@ -106,7 +106,7 @@ def rank_measures(
         seed=rules.seed,
         alpha=rules.alpha,
         means=means,
-        family=FAMILY if field.many and overall.tested else None,
+        family=FAMILY if field.many else None,
         consensus=consensus(field, chosen),
     )
 

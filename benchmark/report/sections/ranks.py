@@ -1,5 +1,6 @@
 """Ranking: how sure the places are, by three schemes, and which differences are significant."""
 
+from collections.abc import Collection
 from itertools import combinations, product
 from math import nan
 from typing import Any
@@ -26,11 +27,17 @@ def view(results: Results) -> dict[str, Any] | None:
     single = len(ranking.metrics) == 1
     contests = dict(ranking.metrics) if single else {ALL: ranking.overall, **ranking.metrics}
     tabs = {
-        title: (contest, schemes(contest), matrix(contest), pairs(contest))
+        title: (
+            contest,
+            schemes(contest),
+            [] if ranking.family else matrix(contest),
+            pairs(contest),
+        )
         for title, contest in contests.items()
     }
     agreement = ranking.agreement if len(ranking.overall.algorithms) > 2 else {}
     names = list(dict.fromkeys(name for pair in agreement for name in pair))
+    names_shown = {*ranking.overall.algorithms}
     both = {**agreement} | {(b, a): tau for (a, b), tau in agreement.items()}
     alike: dict[str, list[Markup]] = {name: [] for name in names}
     for row, column in product(names, repeat=2):
@@ -41,10 +48,10 @@ def view(results: Results) -> dict[str, Any] | None:
         "ranking": ranking,
         "tabs": tabs,
         "remarks": remarks(ranking),
-        "consensus": over_datasets(ranking.consensus) if ranking.consensus else None,
+        "consensus": over_datasets(ranking.consensus, names_shown) if ranking.consensus else None,
         "metrics": names,
         "agreement": alike,
-        "schemes": SCHEMES,
+        "schemes": {way: words for way, words in SCHEMES.items() if way in ranking.overall.ranks},
     }
 
 
@@ -87,8 +94,8 @@ def remarks(ranking: Ranking) -> list[str]:
     return sentences
 
 
-def over_datasets(consensus: Consensus) -> dict[str, Any]:
-    """Return a sentence on how far the order hangs on the datasets, and its table."""
+def over_datasets(consensus: Consensus, shown: Collection[str]) -> dict[str, Any]:
+    """Return a sentence on how far the order hangs on the datasets, and the rows that are shown."""
     least = min(consensus.tau, key=lambda name: (consensus.tau[name], name))
     first = consensus.algorithms[0]
     others = [name for name, top in consensus.first_without.items() if top != first]
@@ -104,7 +111,7 @@ def over_datasets(consensus: Consensus) -> dict[str, Any]:
     )
     few = f" {joined(consensus.fixed)}: too few cases to be drawn." if consensus.fixed else ""
     rows = []
-    for name in consensus.algorithms:
+    for name in (name for name in consensus.algorithms if name in shown):
         low, high = consensus.interval[name]
         cells = [
             number(consensus.ranks[name]),
@@ -119,11 +126,11 @@ def over_datasets(consensus: Consensus) -> dict[str, Any]:
 
 def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
     """Return the rank of each algorithm by each scheme, and without failed cases, as cells."""
-    ranks = [rank for scheme in SCHEMES for rank in contest.ranks.get(scheme, {}).values()]
+    ranks = [rank for ranks in contest.ranks.values() for rank in ranks.values()]
     digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2
     rows = []
     for name in contest.algorithms:
-        values = [contest.ranks.get(s, {}).get(name) for s in SCHEMES]
+        values = [ranks.get(name) for ranks in contest.ranks.values()]
         cells = [cell(number(v, digits), v) for v in values]
         if contest.without_failures:
             place = contest.without_failures.get(name)
@@ -151,7 +158,7 @@ def matrix(contest: Contest) -> list[tuple[str, list[Markup]]]:
 
 
 def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
-    """Return the difference of every pair, the better ranked one first, as cells."""
+    """Return the difference of every tested pair, the better ranked one first, as cells."""
     rows = []
     for a, b in combinations(contest.algorithms, 2):
         if (test := contest.differences.get((a, b))) is not None:
@@ -176,11 +183,18 @@ def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     for name in ranking.overall.algorithms:
         shares = ranking.overall.shares.get(name)
         first = f"{100 * shares[0]:.0f} %" if shares else "-"
-        ranks = [number(ranking.overall.ranks.get(s, {}).get(name)) for s in SCHEMES]
+        ranks = [number(ranks.get(name)) for ranks in ranking.overall.ranks.values()]
         without = ranking.overall.without_failures.get(name, "-")
         ends = places_text(ranking, name) or "-"
         rows.append([name, ends, first, *ranks, without, tiers.get(name, "-")])
-    heads = ("algorithm", "places (95 %)", "first in", *SCHEMES, "without failed cases", "tier")
+    heads = (
+        "algorithm",
+        "places (95 %)",
+        "first in",
+        *ranking.overall.ranks,
+        "without failed cases",
+        "tier",
+    )
     lines += table(heads, rows)
     if tiers:
         better = [f"{a} > {b}" for a, b in sorted(ranking.overall.better)]
@@ -197,7 +211,7 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Ranks, {{ title }}"><table class="heat ranks">
   <caption>Ranks, {{ title }}</caption>
   <thead><tr><th scope="col">algorithm</th>
-  {% if contest.shares %}<th scope="col" class="blob-head">share of the resamples with place<div class="track">{{ places_figure(contest.algorithms|length) }}</div></th><th scope="col" class="num">first in</th>{% endif %}
+  {% if contest.shares %}<th scope="col" class="blob-head">share of the resamples with place<div class="track">{{ places_figure((contest.shares.values()|first)|length) }}</div></th><th scope="col" class="num">first in</th>{% endif %}
   {% for scheme, words in view.schemes.items() %}<th scope="col"><abbr title="{{ words }}">{{ scheme }}</abbr></th>{% endfor %}
   {% if contest.without_failures %}<th scope="col"><abbr title="Place when cases that any algorithm failed are left out">no failed</abbr></th>{% endif %}</tr></thead>
   <tbody>
@@ -207,7 +221,7 @@ TEMPLATE = """
   {% endfor %}
   </tbody>
 </table></div>
-{% if contest.tier %}
+{% if contest.tier and marks %}
 <details class="more"{% if contest.algorithms|length <= 8 and loop.first %} open{% endif %}><summary>Significant differences: {{ contest.better|length }} of {{ contest.algorithms|length * (contest.algorithms|length - 1) // 2 }} pairs</summary>
 <p class="quiet">A plus: the algorithm of the row is significantly better than that of the column (two-sided Wilcoxon test over the cases, adjusted after Holm, level {{ view.ranking.alpha }}). Columns are in the order of the rows.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Significant differences, {{ title }}"><table class="heat matrix">

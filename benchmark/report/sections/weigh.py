@@ -13,7 +13,7 @@ from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.bootstrap import draw_counts
 from cytosuite.ranking.intervals import FEWEST
-from cytosuite.ranking.ranking import Failures
+from cytosuite.ranking.ranking import MANY, Failures
 from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
 
 MOST = 60_000  # values in the page
@@ -45,6 +45,7 @@ def view(results: Results) -> dict[str, Any] | None:
         "counts": base64.b64encode(zlib.compress(counts.astype(np.uint8).tobytes())).decode(),
         "alpha": ranking.alpha,
         "fewest": FEWEST,
+        "many": MANY,
         "metrics": [
             {
                 "title": titles[measure.name],
@@ -108,4 +109,4 @@ TEMPLATE = """
 </div>
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(17, "Weigh", "Weigh the metrics yourself", view, TEMPLATE)
+SECTION = ReportSection(17, "Weigh", "Weigh the metrics yourself", view, TEMPLATE, whole=True)

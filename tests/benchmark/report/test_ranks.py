@@ -76,7 +76,7 @@ def test_the_consensus_says_on_which_datasets_it_hangs(make, ranked):
         first_without={"s": "fair", "t": "good"},
         fixed=["t"],
     )
-    shown = over_datasets(consensus)
+    shown = over_datasets(consensus, ["good", "fair"])
     assert "Without s another one is first. The order of t differs most" in shown["sentence"]
     assert shown["sentence"].endswith("t: too few cases to be drawn.")
     assert shown["rows"][0] == ("good", ["1.25", "1 to 2", "80 %", "1", "2"])

@@ -8,8 +8,10 @@ from chromium import Chromium
 from scipy.stats import norm
 
 from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.report.sections import weigh
 from cytosuite.benchmark.results.results import Condition, Group
 from cytosuite.metrics.boards import CONTROLS
+from cytosuite.ranking import contests
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
@@ -21,8 +23,16 @@ LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4}
 
 
 @pytest.fixture
-def run(make):
+def most():
+    """Return the number of algorithms up to which all pairs are tested."""
+    return 50
+
+
+@pytest.fixture
+def run(make, most, monkeypatch):
     """Return a run of five algorithms, one of which failed a case, with two groups of cases."""
+    monkeypatch.setattr(contests, "MANY", most)
+    monkeypatch.setattr(weigh, "MANY", most)
     results = make(cases=CASES, algorithms=ALGORITHMS, failed=[("b", "c03")])
     scores, rng = results.scores.copy(), np.random.default_rng(4)
     for name, level in LEVELS.items():
@@ -70,6 +80,7 @@ def page(run, tmp_path, browser):
     opened.close()
 
 
+@pytest.mark.parametrize("most", [50, 3])
 def test_ranks_intervals_and_tiers_are_those_of_python(run, page):
     names = page.run(
         "JSON.parse(document.querySelector('[data-part=scores]').textContent).metrics.map((m) => m.name)"
