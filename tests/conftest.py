@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
+import jinja2
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -31,6 +32,17 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+_codes, _compiled = {}, jinja2.Environment.compile
+
+
+def _once(environment, *template):
+    """Compile a template of a report once for all tests."""
+    if template not in _codes:
+        _codes[template] = _compiled(environment, *template)
+    return _codes[template]
+
+
+jinja2.Environment.compile = _once
 
 
 sys.path.append(str(Path(__file__).parent))  # each module beside this is loaded by what uses it

@@ -27,6 +27,9 @@ import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.gene
 import cytosuite.benchmark.data.preview, cytosuite.metrics.labels.surfaces
 import cytosuite.benchmark.commands.run.conclusion, cytosuite.benchmark.results.gather, scipy.stats
 import cytosuite.benchmark.report.files
+import numpy as np
+from cytosuite.metrics.labels.overlap import overlap
+overlap(*np.ones((2, 2, 2), np.uint16))  # loads what is compiled
 
 def fill(folder):
     '''Leave no byte on the disk of a folder.'''

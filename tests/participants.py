@@ -11,7 +11,6 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands.report import report_command
 from cytosuite.benchmark.options.report import ReportOptions
-from cytosuite.benchmark.runs import run
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.contract.points import Points
 from cytosuite.files import write_json
@@ -69,26 +68,31 @@ def team(home, kind, name, cases=CASES):
 
 
 @contextmanager
-def one_reader(read_s=20):
-    """Let one process read the predictions of all teams, in place of one for each."""
-    with Examiner(read_s, lenient=True, files=True) as reader:
+def one_reader():
+    """Let one process read the outputs of all runs, in place of one for each; a fault ends it alone."""
+    idle = []
 
-        class Shared:
-            def __init__(self, **manner):
-                assert manner in ({"lenient": True, "files": True}, {"lenient": False, "files": 0})
-                self.reader = reader
+    def begin(examiner):
+        if examiner._process is None and idle:
+            examiner._process = idle.pop()
+        return start(examiner)
 
-            def __enter__(self):
-                return self.reader
+    def leave(examiner, *error):
+        process = examiner._process
+        if error == (None, None, None) and process is not None and process.poll() is None:
+            idle.append(process)
+            examiner._process = None
+        end(examiner)
 
-            def __exit__(self, *error):
-                pass
-
-        former, run.Examiner = run.Examiner, Shared
-        try:
-            yield
-        finally:
-            run.Examiner = former
+    start, end = Examiner._start, Examiner.__exit__
+    Examiner._start, Examiner.__exit__ = begin, leave
+    try:
+        yield
+    finally:
+        Examiner._start, Examiner.__exit__ = start, end
+        for process in idle:
+            with process:
+                process.kill()
 
 
 def report(out, *sources, **options):

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import forks
 import house
 import pandas as pd
 import pytest
@@ -37,31 +38,37 @@ FOREIGN = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """Return a checkout with a toy algorithm and a toy dataset of each task."""
+def runs(tmp_path_factory):
+    """Return a function that runs commands, in a checkout with toys of each task."""
     folder = tmp_path_factory.mktemp("house")
     algorithms = [name for name in house.PREDICT if name != "toy_tally"]
     datasets = [name for name in house.SAMPLES if name != "toy_counts"]
     house.build(folder / "house", algorithms=algorithms, datasets=datasets)
     simulated = ("simulate", "toy_bare", "--seed", 7, "--size", "mini", "--out", "real")
-    assert house.command(folder / "house", *simulated).returncode == 0
-    return folder / "house"
+    runs = forks.Runs(folder / "house")
+    assert _command(runs, *simulated)[0] == 0
+    yield runs
+    runs.base.communicate()
 
 
-def _run(home, dataset, *words, engine="process", size="mini"):
+def _command(runs, *words):
+    """Run a command in the checkout; return exit code and text."""
+    return runs.end(runs.command(*words))
+
+
+def _run(runs, dataset, *words, engine="process", size="mini"):
     sized = ("--size", size) if size else ()
-    return house.command(home, "benchmark", dataset, *sized, "--engine", engine, *words)
+    return _command(runs, "benchmark", dataset, *sized, "--engine", engine, *words)
 
 
-def _of(home, task, engine="process", *words):
-    """Run the toys of a task and return the finished process and the report's folder."""
+def _of(runs, task, engine="process"):
+    """Run the toys of a task; return the text and the report's folder."""
     dataset, algorithms, *_ = RUNS[task]
     more = ("--reference", "real") if task == "synthesise" else ()
-    run = ("--run", f"{task}-{engine}")
-    done = _run(
-        home, dataset, "--algorithm", ",".join(algorithms), *more, *run, *words, engine=engine
-    )
-    return done, home / "runs" / f"{task}-{engine}" / "report"
+    words = ("--algorithm", ",".join(algorithms), *more, "--run", f"{task}-{engine}")
+    code, text = _run(runs, dataset, *words, engine=engine)
+    assert code == 0, text
+    return text, runs.home / "runs" / f"{task}-{engine}" / "report"
 
 
 def _text(report: Path) -> str:
@@ -76,13 +83,12 @@ def _markdown(report: Path) -> str:
     return (report / "report.md").read_text().replace("\\", "")
 
 
-def _check(home, task, engine):
+def _check(runs, task, engine):
     """Hold results and report of a task against what the toys must give."""
     if engine == "docker":  # the daemon may hold images of other sources
-        built = house.command(home, "build", ",".join(RUNS[task][1]))
-        assert built.returncode == 0, built.stderr
-    done, report = _of(home, task, engine)
-    assert done.returncode == 0, done.stdout + done.stderr
+        code, text = _command(runs, "build", ",".join(RUNS[task][1]))
+        assert code == 0, text
+    _, report = _of(runs, task, engine)
     _, algorithms, primary, controls = RUNS[task]
     scores = pd.read_csv(report / "scores.csv", keep_default_na=False, na_values=[""])
     assert set(scores["algorithm"]) == {*algorithms, *controls}
@@ -97,23 +103,23 @@ def _check(home, task, engine):
             assert word not in text, word
         for name in primary:
             assert name in text
-    again, _ = _of(home, task, engine)
-    assert f"{3 * len(algorithms)} results are there already" in again.stdout
+    again, _ = _of(runs, task, engine)
+    assert f"{3 * len(algorithms)} results are there already" in again
     return scores
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", PLAIN)
-def test_every_task_is_run_scored_ranked_and_reported(home, task):
-    _check(home, task, "process")
+def test_every_task_is_run_scored_ranked_and_reported(runs, task):
+    _check(runs, task, "process")
 
 
 @pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.parametrize("task", CONTAINED)
-def test_every_task_runs_in_containers_with_the_same_scores(home, task, base):
-    found = _check(home, task, "docker")
-    plain = _check(home, task, "process")
+def test_every_task_runs_in_containers_with_the_same_scores(runs, task, base):
+    found = _check(runs, task, "docker")
+    plain = _check(runs, task, "process")
     columns = ["case", "algorithm", "metric", "value"]
     pd.testing.assert_frame_equal(found[columns], plain[columns])
 
@@ -123,65 +129,65 @@ def test_the_toys_cover_every_task():
 
 
 @pytest.mark.slow
-def test_a_failed_case_is_a_row_and_ranks_last(home):
+def test_a_failed_case_is_a_row_and_ranks_last(runs):
     algorithms = "toy_smooth,toy_wreck,toy_fails"
-    done = _run(home, "toy_pairs", "--algorithm", algorithms, "--run", "failing")
-    assert done.returncode == 1
-    assert "failed: toy_fails on toy_pairs_02: non-zero exit" in done.stdout
-    rows = (line.split() for line in done.stdout.splitlines())
+    code, text = _run(runs, "toy_pairs", "--algorithm", algorithms, "--run", "failing")
+    assert code == 1
+    assert "failed: toy_fails on toy_pairs_02: non-zero exit" in text
+    rows = (line.split() for line in text.splitlines())
     ranks = {row[1]: row[0] for row in rows if row and row[0].isdigit()}
     assert ranks["toy_smooth"] == "1"
     assert float(ranks["toy_fails"]) > 1
-    text = _text(home / "runs" / "failing" / "report")
-    assert "the second image is not to my taste" in text
+    shown = _text(runs.home / "runs" / "failing" / "report")
+    assert "the second image is not to my taste" in shown
     unpaired = ("--reference", "real", "--algorithm", "toy_fails,toy_wreck", "--run", "open")
-    assert _run(home, "toy_cells", *unpaired).returncode == 1
-    found = json.loads((home / "runs" / "open" / "report" / "metrics.json").read_text())
+    assert _run(runs, "toy_cells", *unpaired)[0] == 1
+    found = json.loads((runs.home / "runs" / "open" / "report" / "metrics.json").read_text())
     assert found["best"] == "toy_wreck"
 
 
 @pytest.mark.slow
-def test_the_output_of_a_chain_is_the_input_of_the_next(home):
-    recipe = home / "datasets" / "toy_cells" / "recipes"
+def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
+    recipe = runs.home / "datasets" / "toy_cells" / "recipes"
     recipe.mkdir(exist_ok=True)
     (recipe / "smooth.toml").write_text(
         'dataset = "toy_cells"\ntitle = "Smooth cells"\ncases = 3\nthrough = ["toy_smooth"]\n'
         "[parameters]\nnoise = 20.0\n"
     )
-    words = ("--algorithm", "watershed,toy_threshold", "--run", "chain")
-    done = _run(home, "toy_cells/smooth", *words, size=None)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "through toy_smooth: 3 of 3" in done.stdout
-    (made,) = (home / "runs" / "datasets").glob("toy_cells-toy_smooth-*")
+    words = ("--algorithm", "toy_threshold", "--run", "chain")
+    code, text = _run(runs, "toy_cells/smooth", *words, size=None)
+    assert code == 0, text
+    assert "through toy_smooth: 3 of 3" in text
+    data = runs.home / "runs" / "datasets"
+    (made,) = data.glob("toy_cells-toy_smooth-*")
     facts = json.loads((made / "cases" / "toy_cells_01" / "case.json").read_text())
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
     assert facts["through"][0]["model"] == "plain"
-    again = _run(home, "toy_cells/smooth", *words, size=None)
-    assert "through toy_smooth" not in again.stdout
-    longer = _run(home, "toy_cells", "--through", "toy_smooth,watershed", *words[:2], "--run", "c2")
-    assert longer.returncode == 0, longer.stdout + longer.stderr
-    sketch = home / "runs" / "datasets"
+    assert "through toy_smooth" not in _run(runs, "toy_cells/smooth", *words, size=None)[1]
+    longer = ("--through", "toy_smooth,watershed", *words[:2], "--run", "c2")
+    code, text = _run(runs, "toy_cells", *longer)
+    assert code == 0, text
     assert list(
-        sketch.glob("toy_cells-toy_smooth-watershed-*/cases/*/sockets/images/structure-sketch")
+        data.glob("toy_cells-toy_smooth-watershed-*/cases/*/sockets/images/structure-sketch")
     )
 
 
 @pytest.mark.slow
-def test_an_algorithm_without_its_inputs_is_refused_with_one_line(home):
-    done = _run(home, "toy_cells", "--algorithm", "toy_mean")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "toy_cells offers acquisition-metadata, instance-labels, microscopy-image" in done.stderr
-    mixed = _run(home, "toy_cells", "--algorithm", "toy_smooth,watershed")
-    assert "algorithms of one task are compared, found" in mixed.stderr
+def test_an_algorithm_without_its_inputs_is_refused_with_one_line(runs):
+    code, text = _run(runs, "toy_cells", "--algorithm", "toy_mean")
+    assert code == 2
+    line = forks.only_line(text)
+    assert "toy_cells offers acquisition-metadata, instance-labels, microscopy-image" in line
+    mixed = _run(runs, "toy_cells", "--algorithm", "toy_smooth,watershed")[1]
+    assert "algorithms of one task are compared, found" in forks.only_line(mixed)
 
 
 @pytest.mark.slow
-def test_apply_takes_any_task(home):
+def test_apply_takes_any_task(runs):
     words = ("--out", "smooth", "--algorithm", "toy_smooth", "--engine", "process")
-    done = house.command(home, "apply", "real/images", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    names = {path.name for path in (home / "smooth").iterdir()}
+    code, text = _command(runs, "apply", "real/images", *words)
+    assert code == 0, text
+    names = {path.name for path in (runs.home / "smooth").iterdir()}
     assert {"toy_bare_01.tif", "toy_bare_01.json", "toy_bare_01.png"} <= names
 
 
@@ -190,7 +196,9 @@ def test_a_new_task_is_one_entry_and_its_board(tmp_path):
     home = house.build(
         tmp_path / "h", algorithms=["toy_tally"], datasets=["toy_counts"], tally=True
     )
-    done = _run(home, "toy_counts")
+    done = house.command(
+        home, "benchmark", "toy_counts", "--size", "mini", "--engine", "process"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (home / "runs").glob("toy_counts-*")
     output = json.loads(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import nvidia
 import pytest
+from participants import one_reader
 from toys import answers, dataset_of
 
 from cytosuite.benchmark.catalog import models
@@ -22,6 +23,13 @@ from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
 __all__ = ["answers", "dataset_of"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reader():
+    """Let one process read the outputs of all runs."""
+    with one_reader():
+        yield
 
 
 def _sample(number, annotated):

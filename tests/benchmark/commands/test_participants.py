@@ -113,13 +113,6 @@ def other_names(folder):
 EMPTY = [nothing, no_images, other_names]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def reader():
-    """Let one process read all predictions."""
-    with participants.one_reader():
-        yield
-
-
 @pytest.fixture(scope="module", params=TASKS)
 def teams(request, tmp_path_factory):
     """Return data of a kind, a good team, and a team for each defect."""

@@ -154,7 +154,9 @@ def images_of():
             gc.collect()
         return found
 
-    return taken
+    gc.freeze()  # what other tests hold is not looked through each time
+    yield taken
+    gc.unfreeze()
 
 
 @pytest.fixture
