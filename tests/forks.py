@@ -86,6 +86,10 @@ for line in sys.stdin:
         for name, most in order["limits"].items():
             resource.setrlimit(getattr(resource, name), (most, most))
         os.chdir(order["folder"] or ".")
+        if order["refused"]:
+            sys.path.append(order["tests"])
+            from refusals import refuse
+            refuse(*order["refused"])
         sys.argv = ["cytosuite", *order["words"]]
         if program:
             quickly(program)
@@ -98,10 +102,10 @@ for line in sys.stdin:
 class Runs:
     """Commands in a house, each the child of a program that has loaded everything already."""
 
-    def __init__(self, home, before=()):
+    def __init__(self, home):
         self.home, self.log = home, home / "log.txt"
         self.base = subprocess.Popen(
-            [*before, sys.executable, "-c", RUNNER],
+            [sys.executable, "-c", RUNNER],
             cwd=home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -114,19 +118,29 @@ class Runs:
         self.base.stdin.flush()
         return int(self.base.stdout.readline())
 
-    def start(self, runs, *words, engine="process", run="run", full=None, log=None, host=None):
-        """Start a benchmark and return its process id."""
+    def start(self, runs, *words, engine="process", run="run", **more):
+        """Start a benchmark and return its process id; see `command`."""
         given = ["--size", "mini", "--runs", str(runs), "--run", run, "--engine", engine]
         chosen = ALGORITHMS if engine == "process" else ALGORITHMS[:1]
         order = ["benchmark", "toy_cells", *given, "--algorithm", ",".join(chosen), *words]
-        return self.command(*order, full=full, log=log, host=host)
+        return self.command(*order, **more)
 
     def command(
-        self, *words, full=None, log=None, host=None, program="", load=(), limits=None, folder=""
+        self,
+        *words,
+        full=None,
+        log=None,
+        host=None,
+        program="",
+        load=(),
+        limits=None,
+        folder="",
+        refused=(),
     ):
         """Start any command, or another program as `module:function`, and return its process id.
 
-        The modules in `load` are imported before, once.
+        The modules in `load` are imported before, once; `refused` are a number of an error and
+        the system calls that fail with it.
         """
         return self._order(
             words=[str(word) for word in words],
@@ -137,6 +151,8 @@ class Runs:
             load=load,
             limits=limits or {},
             folder=str(folder),
+            refused=refused,
+            tests=str(Path(__file__).parent),
         )
 
     def end(self, process, log=None):

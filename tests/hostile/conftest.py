@@ -1,11 +1,17 @@
-"""Makes the table of attacks importable from the tests, and keeps sessions for many of them."""
+"""Makes the table of attacks importable from the tests, and keeps sessions and runs for many of them."""
 
+import json
+import shutil
 import sys
+import time
 from contextlib import ExitStack
+from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
+import house
 import pytest
 
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -47,3 +53,51 @@ def puppets(client, puppet, tmp_path_factory):
     label = f"{RUN_LABEL}={owner_label()}"
     assert client.containers.list(all=True, filters={"label": label}) == []
     assert not list(home.glob("session-*"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Return what runs commands in a checkout with a toy dataset and a toy algorithm with weights."""
+    home = house.build(
+        tmp_path_factory.mktemp("faults") / "house",
+        algorithms=["toy_threshold"],
+        datasets=["toy_cells"],
+    )
+    weights, content = home / "weights" / "toy_threshold", b"\0" * 1000
+    (weights / "plain.safetensors").write_bytes(content)
+    card = json.loads((weights / "plain.json").read_text())
+    card |= {"weights": "plain.safetensors", "sha256": sha256(content).hexdigest()}
+    (weights / "plain.json").write_text(json.dumps(card))
+    runs = forks.Runs(home)
+    yield runs
+    runs.base.communicate()
+
+
+def undisturbed_in(runs, folder, **more):
+    """Return the folder of a run without a fault, and its seconds."""
+    process = runs.start(folder, **more)  # everything is loaded by now
+    begin = time.monotonic()
+    code, text = runs.end(process)
+    assert code == 0, text
+    return folder, time.monotonic() - begin
+
+
+@pytest.fixture(scope="session")
+def undisturbed(runs, tmp_path_factory):
+    """Return the folder of a run without a fault, and its seconds."""
+    return undisturbed_in(runs, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="session")
+def contained(runs, tmp_path_factory, base):
+    """Return the folder of a run in containers without a fault, and its seconds."""
+    code, text = runs.end(runs.command("build", forks.ALGORITHMS[0]))
+    assert code == 0, text
+    return undisturbed_in(runs, tmp_path_factory.mktemp("contained"), engine="docker")
+
+
+@pytest.fixture
+def disturbed(undisturbed, tmp_path):
+    """Return a copy of the run without a fault."""
+    shutil.copytree(undisturbed[0], tmp_path / "runs", symlinks=True)
+    return tmp_path / "runs"

@@ -1,7 +1,5 @@
 """Faults of the machine in the middle of a run: it says so in a line, and the next run ends as if there were none."""
 
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -11,64 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import forks
-import house
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
 
 KILLS = 15
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """Return a checkout with a toy algorithm, which has weights, and a toy dataset."""
-    folder = tmp_path_factory.mktemp("faults") / "house"
-    house.build(folder, algorithms=["toy_threshold"], datasets=["toy_cells"])
-    weights = folder / "weights" / "toy_threshold"
-    (weights / "plain.safetensors").write_bytes(b"\0" * 1000)
-    card = json.loads((weights / "plain.json").read_text())
-    card |= {"weights": "plain.safetensors", "sha256": hashlib.sha256(b"\0" * 1000).hexdigest()}
-    (weights / "plain.json").write_text(json.dumps(card))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(home):
-    """Return a function that runs a benchmark."""
-    made = forks.Runs(home)
-    yield made
-    made.base.communicate()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(runs, tmp_path_factory):
-    """Return the folder of a run without a fault, and its seconds."""
-    return _undisturbed(runs, tmp_path_factory.mktemp("undisturbed"))
-
-
-@pytest.fixture(scope="module")
-def contained(runs, home, tmp_path_factory, base):
-    """Return the folder of a run in containers without a fault, and its seconds."""
-    built = house.command(home, "build", forks.ALGORITHMS[0])
-    assert built.returncode == 0, built.stderr
-    return _undisturbed(runs, tmp_path_factory.mktemp("contained"), engine="docker")
-
-
-def _undisturbed(runs, folder, **more):
-    """Return the folder of a run without a fault, and its seconds."""
-    process = runs.start(folder, **more)  # everything is loaded by now
-    begin = time.monotonic()
-    code, text = runs.end(process)
-    assert code == 0, text
-    return folder, time.monotonic() - begin
-
-
-@pytest.fixture
-def disturbed(undisturbed, tmp_path):
-    """Return a copy of the run without a fault."""
-    shutil.copytree(undisturbed[0], tmp_path / "runs", symlinks=True)
-    return tmp_path / "runs"
 
 
 def _killed(runs, folder, undisturbed, number, kills, **more):
@@ -123,7 +69,7 @@ def test_a_run_that_is_told_to_end_leaves_nothing(runs, undisturbed, tmp_path):
     assert forks.leftovers(tmp_path) == []
 
 
-def test_a_killed_run_leaves_no_worker_that_simulates(runs, home, tmp_path):
+def test_a_killed_run_leaves_no_worker_that_simulates(runs, tmp_path):
     process = runs.start(tmp_path, "--cases", "400", "--workers", "2")
     while len(workers := _children(process)) < 2:
         time.sleep(0.01)
@@ -173,8 +119,8 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
     assert "6 results are there already" in text
 
 
-def test_altered_weights_end_the_run_before_a_result_is_lost(runs, home, undisturbed, disturbed):
-    weights = home / "weights" / "toy_threshold" / "plain.safetensors"
+def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, disturbed):
+    weights = runs.home / "weights" / "toy_threshold" / "plain.safetensors"
     before = forks.results(disturbed)
     _flip(weights)
     try:

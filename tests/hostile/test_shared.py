@@ -1,54 +1,26 @@
 """Folders on shared file systems: several commands at a time, and calls that the system refuses."""
 
+import errno
 import os
-import shutil
 import time
 
 import forks
-import house
 import pytest
 import refusals
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """Return a checkout with a toy algorithm and a toy dataset."""
-    folder = tmp_path_factory.mktemp("shared") / "house"
-    house.build(folder, algorithms=["toy_threshold"], datasets=["toy_cells"])
-    return folder
+@pytest.fixture
+def refused():
+    """Return a function that gives the calls which a system refuses, for a command."""
 
-
-@pytest.fixture(scope="module")
-def start(home):
-    """Return a function that starts a program in which system calls are refused."""
-    made = []
-
-    def start(reason="", *calls):
-        if calls and not refusals.known():
+    def refused(reason, *calls):
+        if not refusals.known():
             pytest.skip("no system call can be refused on this machine")
-        made.append(forks.Runs(home, refusals.words(reason, calls) if calls else ()))
-        return made[-1]
+        return {"refused": (getattr(errno, reason), calls)}
 
-    yield start
-    for runs in made:
-        runs.base.communicate()
-
-
-@pytest.fixture(scope="module")
-def plain(start):
-    """Return a function that runs a benchmark."""
-    return start()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(plain, tmp_path_factory):
-    """Return the folder of a run on a file system that can do everything."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    code, text = plain(folder)
-    assert code == 0, text
-    return folder
+    return refused
 
 
 # Semaphores of several workers need hard links of their own in memory, which are refused, too.
@@ -66,27 +38,26 @@ REFUSED = {
     "kind",
     ["all of these", *(pytest.param(own, marks=pytest.mark.long) for own in list(REFUSED)[:-1])],
 )
-def test_a_file_system_without(start, undisturbed, tmp_path, kind):
+def test_a_file_system_without(runs, refused, undisturbed, tmp_path, kind):
     """A run ends as on another one, its results are found again, and an altered one is made again."""
-    runs = start(*REFUSED[kind])
-    code, text = runs(tmp_path, *ALONE)
+    lack = refused(*REFUSED[kind])
+    code, text = runs(tmp_path, *ALONE, **lack)
     assert code == 0, text
-    forks.as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed[0])
     before = forks.results(tmp_path)
     (image,) = tmp_path.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     os.truncate(image, 100)
-    code, text = runs(tmp_path, *ALONE)
+    code, text = runs(tmp_path, *ALONE, **lack)
     assert code == 0, text
     assert "5 results are there already" in text
     after = forks.results(tmp_path)
     changed = {key for key in after if after[key] != before[key]}
     assert changed <= {("watershed", forks.CASES[0])}
-    forks.as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed[0])
 
 
-def test_a_file_system_without_symbolic_links_is_one_line(start, tmp_path):
-    runs = start("EPERM", "symlink", "symlinkat")
-    code, text = runs(tmp_path)
+def test_a_file_system_without_symbolic_links_is_one_line(runs, refused, tmp_path):
+    code, text = runs(tmp_path, **refused("EPERM", "symlink", "symlinkat"))
     assert code == 2
     line = forks.only_line(text)
     assert "expected a file system with symbolic links" in line
@@ -96,50 +67,50 @@ def test_a_file_system_without_symbolic_links_is_one_line(start, tmp_path):
 
 
 @pytest.fixture(params=["locks", pytest.param("no locks", marks=pytest.mark.long)])
-def several(request, start, plain):
-    """Return a function that runs a benchmark, with locks and without."""
-    return plain if request.param == "locks" else start("ENOLCK", "flock")
+def locks(request, refused):
+    """Return what a command is given to have locks, or none."""
+    return {} if request.param == "locks" else refused("ENOLCK", "flock")
 
 
-def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(several, undisturbed, tmp_path):
-    first = several.start(tmp_path)
+def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(runs, locks, undisturbed, tmp_path):
+    first = runs.start(tmp_path, **locks)
     while not (tmp_path / "run" / "run.json").is_file():
         time.sleep(0.01)
     log = tmp_path / "log.txt"
-    code, text = several.end(several.start(tmp_path, log=log), log)
+    code, text = runs.end(runs.start(tmp_path, log=log, **locks), log)
     assert code == 2
     assert "another benchmark is running here; wait for it or give RUN=<name>" in forks.only_line(
         text
     )
-    code, text = several.end(first)
+    code, text = runs.end(first)
     assert code == 0, text
     log.unlink()
-    forks.as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed[0])
 
 
-def test_runs_that_begin_at_once_share_a_dataset(several, undisturbed, tmp_path_factory):
+def test_runs_that_begin_at_once_share_a_dataset(runs, locks, undisturbed, tmp_path_factory):
     folder, words = tmp_path_factory.mktemp("several"), tmp_path_factory.mktemp("words")
     logs = [words / f"{number}.txt" for number in range(3)]
-    begun = [several.start(folder, run=log.stem, log=log) for log in logs]
+    begun = [runs.start(folder, run=log.stem, log=log, **locks) for log in logs]
     for process, log in zip(begun, logs, strict=True):
-        code, text = several.end(process, log)
+        code, text = runs.end(process, log)
         assert code == 0, text
     for log in logs:  # after the end of all: a run that goes on holds its folder
-        forks.as_if_nothing(folder, undisturbed, log.stem)
+        forks.as_if_nothing(folder, undisturbed[0], log.stem)
     (data,) = (folder / "datasets").iterdir()
     assert len([*(data / "cases").iterdir()]) == len(forks.CASES)
 
 
-def test_two_commands_segment_into_one_folder(several, undisturbed, tmp_path_factory):
+def test_two_commands_segment_into_one_folder(runs, locks, undisturbed, tmp_path_factory):
     out, words = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("words")
-    (images,) = [*undisturbed.glob("datasets/*/cases")]
+    (images,) = [*undisturbed[0].glob("datasets/*/cases")]
     paths = [str(path) for path in sorted(images.glob("*/sockets/images/microscopy-image/*.tif"))]
     given = ["--out", str(out), "--algorithm", "watershed", "--engine", "process"]
     logs = [words / f"{number}.txt" for number in range(2)]
     orders = [["segment", *paths[:2], *given], ["segment", *paths[1:], *given]]
-    begun = [several.command(*o, log=log) for o, log in zip(orders, logs, strict=True)]
+    begun = [runs.command(*o, log=log, **locks) for o, log in zip(orders, logs, strict=True)]
     for process, log in zip(begun, logs, strict=True):
-        code, text = several.end(process, log)
+        code, text = runs.end(process, log)
         assert code == 0, text
     found = {path.name for path in out.iterdir()}
     assert {f"{case}.tif" for case in forks.CASES} < found
@@ -162,22 +133,20 @@ def _lose_a_bit(image):
 
 @pytest.mark.parametrize("verify", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_bit_that_a_disk_loses_is_seen_where_the_user_wants_it_or_in_the_scores(
-    plain, undisturbed, tmp_path, verify
+    runs, undisturbed, disturbed, verify
 ):
-    shutil.copytree(undisturbed, tmp_path / "runs", symlinks=True)
-    runs = tmp_path / "runs"
     time.sleep(2.1)
-    code, text = plain(runs)  # a copy is looked through once
+    code, text = runs(disturbed)  # a copy is looked through once
     assert code == 0, text
-    (image,) = runs.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
+    (image,) = disturbed.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     _lose_a_bit(image)
     if not verify:
-        code, text = plain(runs)
+        code, text = runs(disturbed)
         assert code == 1, text
         assert "6 results are there already" in text
         assert "engine error" in text
         assert "the file was altered since it was written" in text
-    code, text = plain(runs, *(["--verify"] if verify else []))
+    code, text = runs(disturbed, *(["--verify"] if verify else []))
     assert code == 0, text
     assert "5 results are there already" in text
-    forks.as_if_nothing(runs, undisturbed)
+    forks.as_if_nothing(disturbed, undisturbed[0])
