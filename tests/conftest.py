@@ -1,6 +1,10 @@
 """Fixtures for all tests."""
+# ruff: noqa: E402
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a run has a worker on each core; before numpy loads
+
 import re
 import shutil
 import subprocess
@@ -47,8 +51,8 @@ jinja2.Environment.compile = _once
 
 sys.path.append(str(Path(__file__).parent))  # each module beside this is loaded by what uses it
 
-import puppets as _puppets  # noqa: E402
-import situations as _situations  # noqa: E402
+import puppets as _puppets
+import situations as _situations
 
 
 def pytest_ignore_collect(collection_path):
@@ -82,17 +86,6 @@ def mapped(monkeypatch):
 def situation(request):
     """Return every named situation in turn."""
     return _situations.ALL[request.param]()
-
-
-@pytest.fixture
-def one_thread():
-    """Compute in one thread: results are the same bits, and small tensors are faster."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

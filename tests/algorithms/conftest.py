@@ -14,11 +14,6 @@ HELPED = ("", "cellpose3d", "cyclegan3d", "diffusion", "view_fusion", "view_fusi
 sys.path += [str(Path(__file__).parent / name) for name in HELPED]
 
 
-@pytest.fixture(autouse=True)
-def _all_in_one_thread(one_thread):
-    """Compute in one thread."""
-
-
 @pytest.fixture
 def opened(tmp_path):
     """Return a function that makes a model of a card, a network and more tensors."""

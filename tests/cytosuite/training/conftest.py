@@ -116,11 +116,6 @@ CARD = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _all_in_one_thread(one_thread):
-    """Compute in one thread."""
-
-
 @pytest.fixture
 def data(tmp_path):
     """Return folders by role: darker simulated and brighter real images."""
