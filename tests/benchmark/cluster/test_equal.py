@@ -18,7 +18,7 @@ from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
-CASES = 12
+CASES = 8
 SITE = """
 kind = "slurm"
 n_workers = 2
@@ -33,8 +33,17 @@ interface = "lo"
 def home(tmp_path_factory):
     """Return a folder with the data, and a run by one process."""
     home = tmp_path_factory.mktemp("runs")
-    ended(start(home, "one"))
+    here(home, "one")
     return home
+
+
+def here(runs, run, shard=None):
+    """Return the words of a benchmark, or a shard of one, in this process."""
+    said = Console(file=io.StringIO())
+    where = {"runs": runs, "run": run, "engine": "process", "algorithm": ["watershed"]}
+    options = BenchmarkOptions(dataset="spheroid", size="mini", cases=CASES, shard=shard, **where)
+    assert benchmark_command(options, said) == 0, said.file.getvalue()
+    return said.file.getvalue()
 
 
 def start(home, run, *words):
@@ -83,7 +92,7 @@ def need_equal(home, run):
         pd.read_csv(home / name / "report" / "scores.csv", dtype=str) for name in ("one", run)
     ]
     one, values = (table.drop(columns=TIMES) for table in tables)
-    assert len(one) > 432
+    assert len(one) > 36 * CASES
     pd.testing.assert_frame_equal(values, one)
 
 
@@ -92,14 +101,9 @@ def test_scores_are_those_of_one_process_by_dask_and_by_shards(home, tmp_path):
     pytest.importorskip("distributed")
     ended(start(home, "dask", "--cluster", "local"))
     need_equal(home, "dask")
-    where = {"runs": tmp_path, "run": "shards", "engine": "process", "algorithm": ["watershed"]}
     for number in range(1, 5):
-        shard = Shard(number, 4)
-        options = BenchmarkOptions(
-            dataset="spheroid", size="mini", cases=CASES, shard=shard, **where
-        )
-        assert benchmark_command(options, Console(file=io.StringIO())) == 0
-    assert f"{CASES} results are there already" in ended(start(tmp_path, "shards"))
+        here(tmp_path, "shards", Shard(number, 4))
+    assert f"{CASES} results are there already" in here(tmp_path, "shards")
     (tmp_path / "shards").rename(home / "shards")
     need_equal(home, "shards")
 
