@@ -141,7 +141,6 @@ OTHERWISE = {  # metrics by name; algorithms by name and axes
 
 SHAPE = (24, 64, 64)
 SPACING = (TILE_UM / 16, TILE_UM / 32, TILE_UM / 32)
-AWAY = np.array([1, 8, 8])
 
 
 def nuclei(seed):

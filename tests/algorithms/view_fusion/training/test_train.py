@@ -1,21 +1,16 @@
 import numpy as np
 import pytest
 from restorers import TINY
-from view_pairs import SHAPE, SPACING, challenge, dataset, published, volume
+from view_pairs import SHAPE, SPACING, dataset, published, volume
 
-from cytosuite.algorithms.view_fusion.predict import predict
 from cytosuite.algorithms.view_fusion.training.train import (
     TRAINING,
     Settings,
 )
-from cytosuite.contract.manifest import read_card
-from cytosuite.contract.tasks import VIEW
-from cytosuite.contract.weights import open_model
-from cytosuite.formats import read, write
-from cytosuite.training.loop import begin, take_step, train
+from cytosuite.formats import write
+from cytosuite.training.loop import begin, take_step
 
 TINY_NETWORK = TINY.model_copy(update={"inputs": ("distance", "light")}).model_dump()
-VALIDATION = {"every": 2, "cases": 1, "metric": "N_SSIM", "also": ("SSIM", "PSNR", "NRMSE")}
 
 
 def _settings(**given):
@@ -31,34 +26,8 @@ def _settings(**given):
     return Settings.model_validate({**base, **merged})
 
 
-def _train(settings, folder, home, name="m", training=TRAINING, **options):
-    card = home / "weights" / f"{name}.json"
-    return train(
-        training, settings, {"pairs": [folder]}, card, work=home / f"work-{name}", **options
-    )
-
-
 def _cases(folder, settings):
     return {"pairs": TRAINING.load(folder, "pairs", settings)}
-
-
-def test_a_training_makes_a_model_that_predicts(tmp_path):
-    folder = challenge(tmp_path / "data")
-    path = _train(_settings(validation=VALIDATION), folder, tmp_path)
-    card = read_card(path)
-    assert (card.algorithm, card.task) == ("view_fusion", "fuse")
-    assert card.parameters == {"method": "network", "network": _json(TINY_NETWORK)}
-    (scores,) = card.scores.values()
-    assert set(scores) == {"N_SSIM", "SSIM", "PSNR", "NRMSE"}
-    assert set(card.baselines) == {"identity", "gaussian"}
-    view = read(next(folder.rglob("*angle*")))
-    (made,) = predict({VIEW: view}, open_model(path.parent, card)).values()
-    assert made.array.shape == SHAPE
-    assert made.metadata["view_fusion_method"] in ("network", "gaussian")
-
-
-def _json(given):
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
 
 def test_the_first_loss_is_that_of_the_view_itself(tmp_path):

@@ -20,9 +20,6 @@ def lineage(*rows):
     return TrackedSequence([Track(*row) for row in rows], frames)
 
 
-DIVIDES = lineage((1, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1))
-
-
 class TestCompleteTracks:
     def test_a_track_must_be_found_from_begin_to_end(self):
         truth = lineage((1, 0, 3), (2, 0, 3))
