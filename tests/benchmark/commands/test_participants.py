@@ -1,6 +1,7 @@
 """Every option of `report` with every kind of source and every defect: a defect is its own row."""
 
 import json
+import os
 import shutil
 from io import StringIO
 
@@ -89,7 +90,31 @@ def twice(path):
     shutil.copy(path, path.with_suffix(".json" if path.suffix == ".csv" else path.suffix.upper()))
 
 
-DEFECTS = [missing, empty, truncated, wrong_shape, encoding, not_a_number, huge, endless, twice]
+def pipe(path):
+    """bad output:"""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def too_large(path):
+    """bad output: output limit of"""
+    with path.open("wb") as stream:
+        stream.truncate(2**40)
+
+
+DEFECTS = [
+    pipe,
+    too_large,
+    missing,
+    empty,
+    truncated,
+    wrong_shape,
+    encoding,
+    not_a_number,
+    huge,
+    endless,
+    twice,
+]
 
 
 def nothing(folder):
@@ -200,7 +225,7 @@ def endless_facts(run, algorithm):
         stream.truncate(2**40)
 
 
-OF_RUNS = {change.__name__: altered(change) for change in DEFECTS if change is not twice}
+OF_RUNS = {change.__name__: altered(change) for change in DEFECTS[2:] if change is not twice}
 OTHERS = (no_record, odd_record, record_of_nan, cut_facts, endless_facts)
 OF_RUNS |= {defect.__name__: defect for defect in OTHERS}
 
