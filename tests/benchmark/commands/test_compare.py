@@ -166,7 +166,6 @@ def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monke
 
     unknown = mistake(published, "--dataset", "task")
     assert "direction unknown; give --higher value or --lower value" in unknown
-    assert "expected each value once, found two of" in mistake(published, "--higher", "value")
     assert "expected the column patient (case), found" in mistake(published, "--case", "patient")
     alone = mistake(own, "--controls", "old")
     assert "two or more algorithms to rank, found 1 besides controls (net)" in alone

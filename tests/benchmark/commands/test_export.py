@@ -70,8 +70,6 @@ def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
     [
         ({"task": "enhance"}, "expected a run of the task segment, found enhance"),
         ({"jobs": {"a": "1", "b": "2"}}, "expected one algorithm, found a, b; give export"),
-        ({"jobs": 3}, "jobs: input should be a valid dictionary, found 3"),
-        ({"fingerprint": "0" * 64}, "the dataset of this run, squares .* is not there"),
     ],
 )
 def test_wrong_runs(cli, run, tmp_path, change, message):
