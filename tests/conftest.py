@@ -89,6 +89,14 @@ def situation(request):
 
 
 @pytest.fixture(scope="session")
+def dead():
+    """Return the number of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.fixture(scope="session")
 def client():
     """Return a client of the daemon."""
     found = find_docker()

@@ -34,7 +34,8 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests import puppets
 from tests.hostile.expected import HOME, attacks
-from tests.hostile.external import begun, sample, state
+from tests.hostile.external import begun, sample
+from tests.hostile.tally import state
 
 TEAMS, SIDE_BY_SIDE = 20, 3
 CASES = [f"case_{number:02}" for number in range(1, 32)]

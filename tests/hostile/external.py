@@ -6,7 +6,6 @@ memory of this program is left, and nothing beside the run has changed.
 """
 
 import argparse
-import hashlib
 import os
 import re
 import signal
@@ -36,7 +35,7 @@ from cytosuite.formats import read
 from cytosuite.volume import Volume
 from tests import puppets
 from tests.hostile.expected import attacks
-from tests.hostile.tally import Tally
+from tests.hostile.tally import Tally, state
 
 LARGER = replace(puppets.TINY, memory_gib=1.0, output_gib=4.0)  # programs that import libraries
 UNNAMED = "expected /output/images/instance-labels, found"  # an external image's way to end well or without
@@ -80,16 +79,6 @@ def sample():
         labels[1:5, 7 * label - 5 : 7 * label - 1, 4:9] = label
     image = Volume(labels * np.uint16(100), (2.0, 1.0, 1.0), "ZYX")
     return Sample({"microscopy-image": image, "instance-labels": image.like(labels)})
-
-
-def state(folder):
-    """Return mode, owner and content of all that is in a folder."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        info = path.lstat()
-        data = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
-        found[str(path)] = info.st_mode, info.st_uid, info.st_size, data
-    return found
 
 
 @dataclass

@@ -95,6 +95,16 @@ def digests(folder, without=(".stamps",)):
     }
 
 
+def state(folder):
+    """Return mode, owner, time and content of a folder and all that is in it."""
+    found = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        info = path.lstat()
+        data = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
+        found[str(path)] = info.st_mode, info.st_uid, info.st_mtime_ns, data
+    return found
+
+
 def differing(one, other):
     """Return the values of two states that are not alike, by their names."""
     names = sorted(one.keys() | other.keys())

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from cytosuite.benchmark.engines.collect import Refused, empty, size, take
+from tests.hostile.tally import state
 
 SECONDS = float(os.environ.get("CYTOSUITE_RACE_S", "4"))
 # Every name is in turn a filled folder and a link to the canary, and a folder fills all the time, so
@@ -49,15 +50,6 @@ for turn in itertools.count():
 """
 
 
-def _state(folder):
-    """Return modes, owners and contents of all that is in a folder."""
-    found = {}
-    for path in [folder, *sorted(folder.rglob("*"))]:
-        info = path.stat()
-        found[str(path)] = info.st_mode, info.st_uid, path.read_bytes() if path.is_file() else None
-    return found
-
-
 @pytest.fixture
 def canary(tmp_path):
     """Return a folder outside of the output with modes that any repair would change."""
@@ -85,7 +77,7 @@ def test_handles_never_lead_outside_even_if_the_container_runs(tmp_path, canary)
     """Without the freezing, which is the first line: the handles alone must hold."""
     output, target = tmp_path / "output", tmp_path / "target"
     output.mkdir()
-    before = _state(canary)
+    before = state(canary)
     racer = subprocess.Popen([sys.executable, "-c", RACER, str(output), str(canary), str(SECONDS)])
     rounds = 0
     while racer.poll() is None:
@@ -97,7 +89,7 @@ def test_handles_never_lead_outside_even_if_the_container_runs(tmp_path, canary)
         assert not any("secret" in p.read_text() for p in copy.rglob("*") if p.is_file())
         _attempt(empty, copy)
         _attempt(empty, output)
-        assert _state(canary) == before
+        assert state(canary) == before
     assert rounds > 1
     empty(output)
     assert list(output.iterdir()) == []
@@ -112,7 +104,7 @@ def test_a_racing_container_changes_nothing_on_the_host(sandboxed, tiny, canary)
         "import subprocess, sys\n"
         f"subprocess.Popen([sys.executable, '-c', {RACER!r}, '/output', {str(canary)!r}, '600'])\n"
     )
-    before = _state(canary)
+    before = state(canary)
     act(start, "first")
     end, number, seen = time.monotonic() + SECONDS, 0, set()
     while time.monotonic() < end:
@@ -121,7 +113,7 @@ def test_a_racing_container_changes_nothing_on_the_host(sandboxed, tiny, canary)
             "import time; time.sleep(0.02)\nopen('/output/result', 'w').write('done')", f"{number}"
         )
         seen.add(case.outcome.status)
-        assert _state(canary) == before
+        assert state(canary) == before
         assert all("secret" not in p.read_text() for p in case.output.rglob("*") if p.is_file())
     assert number > 0
     assert seen <= {"bad output", "ok"}, seen

@@ -3,7 +3,6 @@
 Each becomes its case's row, the honest cases between them are scored, nothing else is touched.
 """
 
-import hashlib
 import json
 import shutil
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from expected import HOME, attacks
 
 from cytosuite.formats import write
 from cytosuite.volume import Volume
+from tests.hostile.tally import state
 
 pytestmark = pytest.mark.slow
 
@@ -77,16 +77,6 @@ def home(tmp_path_factory):
     return home
 
 
-def _state(folder):
-    """Return mode, owner, time and content of all that is in a folder."""
-    found = {}
-    for path in [folder, *sorted(folder.rglob("*"))]:
-        info = path.lstat()
-        data = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
-        found[str(path)] = info.st_mode, info.st_uid, info.st_mtime_ns, data
-    return found
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -101,10 +91,10 @@ def run(request, home):
         request.getfixturevalue("base")
         built = house.command(home, "build", "traps")
         assert built.returncode == 0, built.stderr
-    before = _state(home / "canary")
+    before = state(home / "canary")
     words = ("--size", "mini", "--algorithm", "traps", "--run", engine, "--engine", engine)
     done = house.command(home, "benchmark", "lures", *words, "--timeout", 30, "--memory", 1.5)
-    alive = _state(home / "canary") == before
+    alive = state(home / "canary") == before
     folder = home / "runs" / engine
     cases = sorted((folder / "traps").glob("lures_*"))
     records = [json.loads((case / "record.json").read_text()) for case in cases]

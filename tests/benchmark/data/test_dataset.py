@@ -1,6 +1,5 @@
 import hashlib
 import re
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from unicodedata import normalize
@@ -55,7 +54,7 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
     assert one.fingerprint == two.fingerprint
 
 
-def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
+def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     made = recipe("spheroid", "mini", 0, cases=2)
     dataset = made_in(tmp_path, made)
     before = _bytes(tmp_path)
@@ -64,9 +63,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     dataset.cases[1].folder.rmdir()
-    with subprocess.Popen(["true"]) as ended:
-        ended.wait()
-    owner = f"{MACHINE}-{ended.pid}-0"
+    owner = f"{MACHINE}-{dead}-0"
     (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
     (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
     seen = []

@@ -1,6 +1,5 @@
 import json
 import os
-import subprocess
 import time
 
 import numpy as np
@@ -169,12 +168,10 @@ def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fa
     assert list((tmp_path / "run" / "watershed").iterdir()) == []
 
 
-def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine):
+def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine, dead):
     run(dataset, engine)
     folder = tmp_path / "run"
-    with subprocess.Popen(["true"]) as ended:
-        ended.wait()
-    owner = f"{MACHINE}-{ended.pid}-0"
+    owner = f"{MACHINE}-{dead}-0"
     leftovers = [
         folder / "another" / f".case_1.{owner}.part",
         folder / "watershed" / f".session.{owner}",

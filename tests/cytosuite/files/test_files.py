@@ -90,13 +90,6 @@ def test_a_full_disk_names_the_place_in_a_line(tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def dead():
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    return process.pid
-
-
 @pytest.fixture(params=["exchange", "two steps"])
 def steps(request, monkeypatch):
     if request.param == "two steps":

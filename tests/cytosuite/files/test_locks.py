@@ -105,11 +105,11 @@ def test_the_lease_of_another_machine_counts_until_it_is_renewed_no_longer(
         assert json.loads((tmp_path / LEASE).read_text())[0] == MACHINE
 
 
-def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(tmp_path, monkeypatch):
+def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(
+    tmp_path, monkeypatch, dead
+):
     _refuse(monkeypatch)
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    _lease_of(tmp_path, json.dumps([MACHINE, process.pid]))
+    _lease_of(tmp_path, json.dumps([MACHINE, dead]))
     with alone(tmp_path, "busy"):
         pass
     _lease_of(tmp_path, json.dumps([MACHINE, os.getpid()]))

@@ -20,13 +20,6 @@ from cytosuite.files.working import (
 )
 
 
-@pytest.fixture(scope="module")
-def dead():
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    return process.pid
-
-
 def _old(path, seconds=DAY_S + 10):
     for each in (path, *path.rglob("*")):
         then = each.stat().st_mtime - seconds

@@ -76,7 +76,7 @@ def _volumes(labels, grid):
 def test_owner_has_the_smallest_key(tissue):
     nuclei, centres, outside, _ = tissue
     grown = _grow(tissue)
-    grid = _grid((40, 40, 40), 2.5, 2, 2)
+    grid = _grid((24, 24, 24), 4.2, 3.4, 3.4)
     points = np.stack(np.meshgrid(*map(grid.centres, range(3)), indexing="ij"), axis=3)
     keys = []
     for c, a, r, w in zip(
@@ -84,7 +84,7 @@ def test_owner_has_the_smallest_key(tissue):
     ):
         local = (points - c) @ r
         low, high = np.zeros(grid.shape), np.full(grid.shape, 99.0)
-        for _ in range(40):  # the distance by bisection
+        for _ in range(25):  # the distance by bisection
             s = (low + high) / 2
             beyond = ((local / (a + s[..., None])) ** 2).sum(axis=3) > 1
             low, high = np.where(beyond, s, low), np.where(beyond, high, s)
