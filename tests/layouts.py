@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import write_series
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -69,7 +70,7 @@ def grey(path, array):
 
 def card(path):
     """Write a copy of a card."""
-    own = json.loads((path.parent / "spheroid-nuclei-3d.json").read_text())
+    own = read_json(path.parent / "spheroid-nuclei-3d.json")
     path.write_text(json.dumps(own | {"name": path.stem}))
 
 

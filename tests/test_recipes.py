@@ -1,6 +1,5 @@
 """The recipes of the READMEs, run as they are written, in a small checkout."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.datasets.spheroid.parameters import Parameters
+from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.metrics import seg
 
@@ -165,5 +165,5 @@ def _is_what_the_command_simulates(known, folder):
 
 def read_recipe_of(folder):
     """Return the parameters that a simulation recorded."""
-    facts = json.loads(next((folder / "records").iterdir()).read_text())
+    facts = read_json(next((folder / "records").iterdir()))
     return Parameters.model_validate(facts["recipe"]["parameters"])

@@ -1,6 +1,5 @@
 """Every task end to end with toys, in a checkout of its own, as plain processes and in containers."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_json
 
 # Dataset, algorithms (best first), primary metrics, controls, words of the page.
 RUNS = {
@@ -93,7 +93,7 @@ def _check(runs, task, engine):
     scores = pd.read_csv(report / "scores.csv", keep_default_na=False, na_values=[""])
     assert set(scores["algorithm"]) == {*algorithms, *controls}
     assert set(primary) <= set(scores["metric"])
-    platform = json.loads((report / "metrics.json").read_text())
+    platform = read_json(report / "metrics.json")
     assert platform.get("best", algorithms[0]) == algorithms[0]
     assert set(primary) <= set(platform["aggregates"])
     for text in (_text(report), _markdown(report)):
@@ -142,7 +142,7 @@ def test_a_failed_case_is_a_row_and_ranks_last(runs):
     assert "the second image is not to my taste" in shown
     unpaired = ("--reference", "real", "--algorithm", "toy_fails,toy_wreck", "--run", "open")
     assert _run(runs, "toy_cells", *unpaired)[0] == 1
-    found = json.loads((runs.home / "runs" / "open" / "report" / "metrics.json").read_text())
+    found = read_json(runs.home / "runs" / "open" / "report" / "metrics.json")
     assert found["best"] == "toy_wreck"
 
 
@@ -160,7 +160,7 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     assert "through toy_smooth: 3 of 3" in text
     data = runs.home / "runs" / "datasets"
     (made,) = data.glob("toy_cells-toy_smooth-*")
-    facts = json.loads((made / "cases" / "toy_cells_01" / "case.json").read_text())
+    facts = read_json(made / "cases" / "toy_cells_01" / "case.json")
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
     assert facts["through"][0]["model"] == "plain"
     assert "through toy_smooth" not in _run(runs, "toy_cells/smooth", *words, size=None)[1]
@@ -199,9 +199,7 @@ def test_a_new_task_is_one_entry_and_its_board(tmp_path):
     done = house.command(home, "benchmark", "toy_counts", "--size", "mini", "--engine", "process")
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (home / "runs").glob("toy_counts-*")
-    output = json.loads(
-        (run / "toy_tally" / "toy_counts_01" / "output" / "cell-summary.json").read_text()
-    )
+    output = read_json(run / "toy_tally" / "toy_counts_01" / "output" / "cell-summary.json")
     assert output["model"] == "plain"
     assert output["total"] > 0
     assert "toy_tally finished 3 of 3 cases" in _markdown(run / "report")

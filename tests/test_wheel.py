@@ -12,7 +12,7 @@ from pathlib import Path
 import house
 import pytest
 
-from cytosuite.files import visible_files
+from cytosuite.files import read_json, visible_files
 
 pytest.importorskip("setuptools")
 pytestmark = pytest.mark.slow
@@ -154,7 +154,7 @@ def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
     done = run("segment", "data/images", "--out", "labels", "--algorithm", "watershed")
     assert done.returncode == 0, done.stderr
     assert "an installed package, containers are built from a checkout" in done.stdout
-    assert json.loads((away / "labels" / "spheroid_01.json").read_text())["objects"] >= 3
+    assert read_json(away / "labels" / "spheroid_01.json")["objects"] >= 3
     done = run("score", "--truth", "data/labels", "--prediction", "labels", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["case"]["spheroid_01"]["DET"] > 0.7

@@ -22,6 +22,7 @@ from cytosuite.container import attempt
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import RoomError
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -95,7 +96,7 @@ def test_run_writes_the_outputs_of_one_case(case):
     labels = read(case / "output" / OUTPUT / "ball.tif")
     assert labels.array.max() == 1
     assert labels.spacing == (1.0, 0.5, 0.5)
-    record = json.loads((case / "record.json").read_text())
+    record = read_json(case / "record.json")
     assert record["algorithm"] == "watershed"
     assert not record["fallback"]
     assert record["cost"] == sum(record["terms"].values())
@@ -109,14 +110,14 @@ def test_run_writes_the_outputs_of_one_case(case):
 
 def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(case):
     models = shutil.copytree(ROOT / "weights" / "watershed", case / "models")
-    card = json.loads((models / "nuclei-2d.json").read_text()) | {"name": "mine", "scores": {}}
+    card = read_json(models / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     (models / "mine.json").write_text(json.dumps(card | {"describes": {"axes": "ZYX"}}))
     rules = {"use": [{"model": "mine", "images": {"folder": "/a"}}]}
     (models / "use.rules").write_text(json.dumps(rules))
     for folder in ("/a", "/b"):
         given = {"CYTOSUITE_MODEL": str(models), "CYTOSUITE_RECORD": str(case / "r.json")}
         assert _run(case, CYTOSUITE_FOLDER=folder, **given).returncode == 0
-        record = json.loads((case / "r.json").read_text())
+        record = read_json(case / "r.json")
         used = folder == "/a"
         assert (record["by"] == "use", record["model"] == "mine") == (used, used)
 
@@ -133,7 +134,7 @@ def test_warnings_on_metadata_and_shapes_stand_in_the_record(case):
     )
     done = _run(case, CYTOSUITE_RECORD=str(case / "record.json"))
     assert done.returncode == 0
-    record = json.loads((case / "record.json").read_text())
+    record = read_json(case / "record.json")
     kinds = [line.partition(":")[0] for line in record["warnings"]]
     assert kinds[:3] == ["channel contradictory", "voxel size corrected", "objects odd"]
     assert done.stderr.splitlines() == [f"warning: {line}" for line in record["warnings"]]

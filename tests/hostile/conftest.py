@@ -16,6 +16,7 @@ import pytest
 
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.files import read_json
 from cytosuite.files.working import owner_label
 
 _spec = spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
@@ -65,7 +66,7 @@ def runs(tmp_path_factory):
     )
     weights, content = home / "weights" / "toy_threshold", b"\0" * 1000
     (weights / "plain.safetensors").write_bytes(content)
-    card = json.loads((weights / "plain.json").read_text())
+    card = read_json(weights / "plain.json")
     card |= {"weights": "plain.safetensors", "sha256": sha256(content).hexdigest()}
     (weights / "plain.json").write_text(json.dumps(card))
     runs = forks.Runs(home)

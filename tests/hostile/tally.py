@@ -2,13 +2,13 @@
 
 import argparse
 import hashlib
-import json
 import signal
 import sys
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cytosuite.files import read_json
 from cytosuite.files.working import LEASE, LEFTOVER, LOCK, SESSION
 
 LINE = "cytosuite: "
@@ -113,7 +113,7 @@ def differing(one, other):
 
 def facts_of(card: Path):
     """Return the entries of a model card, without what no training repeats: names and times."""
-    found = json.loads(card.read_text())
+    found = read_json(card)
     trained = found.pop("trained", {})
     for key in ("seconds", "cpu_seconds"):
         trained.pop(key, None)

@@ -3,7 +3,6 @@
 Each becomes its case's row, the honest cases between them are scored, nothing else is touched.
 """
 
-import json
 import shutil
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 from expected import HOME, attacks
 
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests.hostile.tally import state
@@ -97,7 +97,7 @@ def run(request, home):
     alive = state(home / "canary") == before
     folder = home / "runs" / engine
     cases = sorted((folder / "traps").glob("lures_*"))
-    records = [json.loads((case / "record.json").read_text()) for case in cases]
+    records = [read_json(case / "record.json") for case in cases]
     return SimpleNamespace(done=done, folder=folder, records=records, alive=alive)
 
 

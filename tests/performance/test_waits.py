@@ -1,6 +1,5 @@
 """The list of waits: inputs, stages and tables."""
 
-import json
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import stages
 import waits
 
 from cytosuite.benchmark.commands.app import COMMANDS
+from cytosuite.files import read_json
 
 
 def test_each_command_and_each_input_of_the_list_is_known(tmp_path):
@@ -52,7 +52,7 @@ def test_samples_are_written_by_a_process_that_imports_them(tmp_path):
     environment["PYTHONPATH"] = str(tmp_path)
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     (file,) = tmp_path.glob("*.json")
-    assert 0.2 < sum(json.loads(file.read_text()).values()) <= 0.9
+    assert 0.2 < sum(read_json(file).values()) <= 0.9
 
 
 def test_tables_hold_the_baseline_and_the_growth_of_stages():

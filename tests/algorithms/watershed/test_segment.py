@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +6,7 @@ from scipy import ndimage
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, widened
+from cytosuite.files import read_json
 
 PLANES = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
 
@@ -67,7 +67,7 @@ def test_finds_nothing_in_noise(kind, shape):
 
 @pytest.mark.parametrize("gain", [1, 4])
 def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain):
-    parameters = Parameters(**json.loads(PLANES.read_text())["parameters"])
+    parameters = Parameters(**read_json(PLANES)["parameters"])
     wrapped = np.indices((350, 350)) % 85 - 45  # the place from the middle of the next of 16
     inside = np.square(wrapped).sum(0) < 30**2
     rng = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,7 +44,7 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
     assert places.workplace() == tmp_path
     home = tmp_path / "weights" / "watershed"
     home.mkdir(parents=True)
-    card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    card = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
     (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
     assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
     names = {row[2] for row in listing().rows if row[1] == "watershed"}

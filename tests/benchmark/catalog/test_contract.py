@@ -11,6 +11,7 @@ from scipy import ndimage
 from cytosuite.benchmark.catalog.contract import checks, example, nucleus
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.errors import InputError, ModelError
+from cytosuite.files import read_json
 from cytosuite.volume import Volume
 
 SLUG = "microscopy-image"
@@ -48,7 +49,7 @@ def _only(failed, title, reason):
 
 def _card(root, **changes):
     path = root / "weights" / "toy_threshold" / "plain.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**read_json(path), **changes}))
 
 
 def test_a_good_algorithm_passes(root):
@@ -113,7 +114,7 @@ def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
 
 def test_a_card_that_is_never_chosen_fails(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
-    other = json.loads((root / "weights" / "toy_threshold" / "plain.json").read_text())
+    other = read_json(root / "weights" / "toy_threshold" / "plain.json")
     (root / "weights" / "toy_threshold" / "twin.json").write_text(
         json.dumps(other | {"name": "twin"})
     )
@@ -124,7 +125,7 @@ def test_a_card_that_is_never_chosen_fails(root):
 def test_a_card_for_exact_images_may_take_those_of_another(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
     place = root / "weights" / "toy_threshold"
-    other = json.loads((place / "plain.json").read_text())
+    other = read_json(place / "plain.json")
     other |= {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
     (place / "habit.json").write_text(json.dumps(other))
     assert _failed(root) == {}

@@ -27,6 +27,7 @@ from cytosuite.benchmark.engines.process import Plain, ProcessEngine
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, ModelError
+from cytosuite.files import read_json
 
 BOTH = ["cellpose3d", "watershed"]
 WATERSHED = ROOT / "weights" / "watershed"
@@ -35,7 +36,7 @@ WATERSHED = ROOT / "weights" / "watershed"
 @pytest.fixture
 def mine(tmp_path):
     """Return the path of a user's own card of the watershed, for planes, without scores."""
-    card = json.loads((WATERSHED / "nuclei-2d.json").read_text())
+    card = read_json(WATERSHED / "nuclei-2d.json")
     path = tmp_path / "models" / "mine.json"
     path.parent.mkdir()
     path.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
@@ -176,7 +177,7 @@ def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
 def test_a_sentence_says_in_which_parameters_models_differ(mine):
     models = {"watershed:nuclei-2d": WATERSHED / "nuclei-2d.json", "watershed:mine": mine}
     assert unlike(models) == ["The models of watershed have the same parameters."]
-    card = json.loads(mine.read_text())
+    card = read_json(mine)
     card["parameters"] |= {"passes": 7}
     mine.write_text(json.dumps(card))
     said = "The models of watershed have other parameters: passes (nuclei-2d 3, mine 7)."

@@ -19,6 +19,7 @@ from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import Model, open_model
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.volume import Volume
 
 
@@ -38,7 +39,7 @@ def test_models_with_purpose_and_score_fit_into_80_columns():
 
 def test_files_hold_every_score_of_every_model(tmp_path, quiet):
     list_command(TableOptions(json=tmp_path / "all.json"), quiet)
-    rows = json.loads((tmp_path / "all.json").read_text())
+    rows = read_json(tmp_path / "all.json")
     own = {row["algorithm"]: row["SEG"] for row in rows if row["name"] == "nuclei-2d"}
     assert own == {"watershed": 0.8317, "cellprofiler_like": 0.7479, "linking": 0.951}
     assert {row["kind"] for row in rows} == {"algorithm", "model", "dataset", "recipe"}
@@ -47,7 +48,7 @@ def test_files_hold_every_score_of_every_model(tmp_path, quiet):
 def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     home = tmp_path / "weights" / "view_fusion"
     home.mkdir(parents=True)
-    card = json.loads((ROOT / "weights" / "view_fusion" / "identity.json").read_text())
+    card = read_json(ROOT / "weights" / "view_fusion" / "identity.json")
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
     (home / "identity.json").write_text(json.dumps(card))
     monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
@@ -101,7 +102,7 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
     assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
     own = _load(folder / "predict.py")
     save_file(own.network().state_dict(), root / "a.safetensors")
-    card = json.loads((ROOT / "weights/watershed/nuclei-2d.json").read_text()) | {"parameters": {}}
+    card = read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"parameters": {}}
     model = Model(ModelCard(**card), root / "a.safetensors")
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     labels = own.predict({"microscopy-image": image}, model)["instance-labels"]

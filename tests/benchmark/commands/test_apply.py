@@ -26,7 +26,7 @@ from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
-from cytosuite.files import remove, write_json
+from cytosuite.files import read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -57,7 +57,7 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"objects.csv"} | {
         f"{name}{ending}" for name in ("one", "two") for ending in endings
     }
-    record = json.loads((tmp_path / "out" / "two.json").read_text())
+    record = read_json(tmp_path / "out" / "two.json")
     assert record["objects"] == 2
     assert record["spacing_um"] == [2.0, 0.5, 0.5]
     assert record["algorithm"] == "watershed"
@@ -100,7 +100,7 @@ def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engi
     assert {"%E4.tif", "a_b.tif"} < {result.output.name for result in results}
     rows = list(csv.DictReader((tmp_path / "out" / "objects.csv").read_text().splitlines()))
     assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
-    assert json.loads((tmp_path / "out" / "%E4.json").read_text())["image"].endswith(r"\udce4.tif")
+    assert read_json(tmp_path / "out" / "%E4.json")["image"].endswith(r"\udce4.tif")
 
 
 def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use):
@@ -143,7 +143,7 @@ def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, tmp_p
 
     use(fakes.Engine(talk))
     (result,) = segment([images / "one.tif"], tmp_path / "out")
-    record = json.loads((tmp_path / "out" / "one.json").read_text())
+    record = read_json(tmp_path / "out" / "one.json")
     assert record["notes"] == {"tau": 0.3}
     assert record["removed"] == [{"reason": "small"}]
     assert "watershed_tau" not in read(result.output).metadata
@@ -313,7 +313,7 @@ def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, tmp_path, honest
     out, said = tmp_path / "out", Console(record=True, file=StringIO())
     results = segment([mixed], out, said, algorithm="auto")
     assert [result.model for result in results] == ["watershed plain", "cellpose3d plain"]
-    found = [json.loads((out / f"{name}.json").read_text()) for name in ("one", "two")]
+    found = [read_json(out / f"{name}.json") for name in ("one", "two")]
     assert [record["algorithm"] for record in found] == ["watershed", "cellpose3d"]
     assert [record["selection"]["by"] for record in found] == ["metadata"] * 2
     text = said.export_text()
@@ -374,7 +374,7 @@ def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refus
         f"warning: second choice in 1 image (one.tif): {lack}",
         "failed: 2 of 3 images",
     ]
-    record = json.loads((out / "one.json").read_text())
+    record = read_json(out / "one.json")
     assert (record["algorithm"], record["warnings"]) == ("watershed", [f"second choice: {lack}"])
     assert segment([mixed], out, algorithm="auto")[0].status == "there already"
     assert without_torch.calls == ["one"]
@@ -403,7 +403,7 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, ho
     (result,) = segment([images / "one.tif"], out, algorithm="auto", model="tissue-nuclei-3d")
     assert result.model == "cellpose3d plain (chosen by the user)"
     assert honest.models["cellpose3d"].name == "tissue-nuclei-3d.json"
-    record = json.loads((out / "one.json").read_text())
+    record = read_json(out / "one.json")
     assert record["selection"]["by"] == "user"
     (plane,) = segment([images / "two.tif"], out, model="nuclei-2d")
     why = "watershed nuclei-2d: made for axes YX, found ZYX; cellpose3d has spheroid-nuclei-3d"
@@ -416,7 +416,7 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
     assert result.model == "watershed nuclei-2d"
     assert result.warnings == ("channel assumed: nucleus, not given by the file",)
     again = mixed.parent / "mine.json"
-    card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    card = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
     again.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
     given = {"engine": "process", "algorithm": "auto", "model": str(again)}
     (named,) = segment([mixed / "one.tif"], tmp_path / "out", **given)
@@ -436,7 +436,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     for name in ("algorithms", "cytosuite"):
         (tmp_path / name).symlink_to(ROOT / name)
     home = tmp_path / "weights" / "watershed"
-    mine = json.loads((home / "nuclei-2d.json").read_text()) | {"name": "mine", "scores": {}}
+    mine = read_json(home / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     (home / "mine.json").write_text(json.dumps(mine | {"describes": {"axes": "ZYX"}}))
     write_json(home / "use.rules", {"use": [{"model": "mine", "images": {"folder": str(images)}}]})
     for place in (models, catalog, process):
@@ -491,7 +491,7 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):
     assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
     (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame="1")
     assert read(found.output).array.max() == 1
-    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    record = read_json(tmp_path / "out" / "a.json")
     assert record["part"] == {"channel": "2", "frame": "1"}
     for status in ("written", "there already"):
         (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame="1")
@@ -523,7 +523,7 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path):
     assert set(found) == {"a", "movie_frame-0", "movie_frame-1", "nosize", "two"}
     assert any(line.startswith("channel taken: DAPI") for line in found["two"].warnings)
     assert read(found["movie_frame-1"].output).axes == "YX"
-    record = json.loads((tmp_path / "out" / "movie_frame-1.json").read_text())
+    record = read_json(tmp_path / "out" / "movie_frame-1.json")
     assert record["part"] == {"frame": "1"}
     more = segment([home], tmp_path / "out", frame="all", spacing="assume", **plain)
     statuses = {own.output.stem: own.status for own in more}

@@ -28,6 +28,7 @@ from cytosuite.benchmark.options.export import ExportOptions
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -39,7 +40,7 @@ REFUSAL = "made for axes ZYX, found YX; watershed has nuclei-2d"
 def mine(tmp_path):
     """Return the path of a card of the user's, of the watershed."""
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(json.loads(MINE.read_text()) | {"name": "mine"}))
+    path.write_text(json.dumps(read_json(MINE) | {"name": "mine"}))
     return path
 
 
@@ -230,7 +231,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
     place = tmp_path / "ctc"
     export_command(ExportOptions(ctc=folder, out=place, truth=True), Console(file=StringIO()))
     assert len(list(place.rglob("*_RES"))) == 7
-    assert json.loads((folder / "run.json").read_text())["dataset"] == "planes+more, by hand"
+    assert read_json(folder / "run.json")["dataset"] == "planes+more, by hand"
 
 
 def test_the_first_failures_are_named_with_a_log_and_the_others_counted():
@@ -332,10 +333,10 @@ def test_one_command_ends_in_a_report(tmp_path):
         *("cases.csv", "objects.csv", "object_scores.csv", "by_condition.csv"),
         "metrics.json",
     }
-    found = json.loads((home / "report" / "metrics.json").read_text())
+    found = read_json(home / "report" / "metrics.json")
     assert found["aggregates"]["SEG"]["mean"] > 0.4
     assert (found["aggregates"]["SEG"]["n"], found["failed"]) == (2, [])
-    record = json.loads(min((home / "watershed").glob("*/record.json")).read_text())
+    record = read_json(min((home / "watershed").glob("*/record.json")))
     assert (record["status"], record["model"]) == ("ok", "spheroid-nuclei-3d")
     assert record["peak_memory"] > 2**20
     assert record["startup_seconds"] > 0

@@ -19,6 +19,7 @@ from cytosuite.benchmark.commands.choice import show_choice
 from cytosuite.benchmark.options.apply import ApplyOptions
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -123,7 +124,7 @@ def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, t
     assert [row["model"] for row in rows[:2]] == ["one", "gaussian"]
     assert len(rows) == 8
     assert {row["algorithm"] for row in rows} == {"toy"}
-    entries = json.loads((tmp_path / "c.json").read_text())
+    entries = read_json(tmp_path / "c.json")
     assert [entry["model"] for entry in entries] == ["one", "one"]
     assert entries[1]["terms"] == {"channel": 0.5, "study": 0.5, "spacing": 0.0}
     assert entries[1]["warnings"] == ["channel assumed: nucleus, not given by the file"]
@@ -142,7 +143,7 @@ def test_an_image_that_fails_is_a_line_and_hides_no_other(shown, image, tmp_path
     assert code == 2
     assert lines[0].startswith(f"{bad}: cannot be read as TIFF")
     assert lines[1] == f"{image}: toy one"
-    failed, done = json.loads((tmp_path / "c.json").read_text())
+    failed, done = read_json(tmp_path / "c.json")
     assert failed == {"image": str(bad), "error": lines[0]}
     assert done["model"] == "one"
 
@@ -170,7 +171,7 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
     assert len(choices) == 7
     for choice in choices:
         name = Path(choice["image"]).stem
-        record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        record = read_json(tmp_path / "out" / f"{name}.json")
         selection = record["selection"]
         assert choice["model"] == record["model"], name
         for key in ("cost", "terms", "broken", "others", "by"):

@@ -11,6 +11,7 @@ import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 
 KEPT = ROOT / "benchmark" / "accepted"
 
@@ -48,7 +49,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     assert "**Regression**: watershed: SEG" in text
     rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
     assert [row["verdict"] for row in rows if row["algorithm"] == "watershed"] == ["worse", ""]
-    assert json.loads((tmp_path / "d.json").read_text())["result"] == "1 regression"
+    assert read_json(tmp_path / "d.json")["result"] == "1 regression"
 
 
 @pytest.mark.parametrize(

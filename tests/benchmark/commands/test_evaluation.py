@@ -20,6 +20,7 @@ from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -89,7 +90,7 @@ def rehearsed(client, base, tmp_path):
         made = RehearseOptions(engine="docker", runs=tmp_path / "runs", cases=2, **options)
         passed = rehearse(made, Console(file=screen, width=200))
         (path,) = (tmp_path / "runs" / "rehearsals").iterdir()
-        return passed, screen.getvalue(), json.loads(path.read_text())
+        return passed, screen.getvalue(), read_json(path)
 
     return run
 

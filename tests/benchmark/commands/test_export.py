@@ -8,7 +8,7 @@ import pytest
 from archives import Image
 
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import score_tracks
 from cytosuite.volume import Volume
@@ -74,7 +74,7 @@ def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
 )
 def test_wrong_runs(cli, run, tmp_path, change, message):
     path = run / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    path.write_text(json.dumps(read_json(path) | change))
     with pytest.raises(InputError, match=message):
         cli("export", "--ctc", run, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 
 CARD = ROOT / "weights" / "view_fusion" / "nucleus-study1.json"
 
@@ -62,7 +63,7 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
     done = cli("maintain", "accept", run, "--name", "mine", "--title", "Mine")
     assert done.stdout == f"written: {kept / 'mine'}\n"
-    assert json.loads((kept / "mine" / "run.json").read_text())["title"] == "Mine"
+    assert read_json(kept / "mine" / "run.json")["title"] == "Mine"
     with pytest.raises(InputError, match="plain folder name"):
         cli("maintain", "accept", run, "--name", "../elsewhere")
     with pytest.raises(InputError, match="expected a finished run"):

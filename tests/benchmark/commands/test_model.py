@@ -19,6 +19,7 @@ from cytosuite.contract.select import select
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import INTERRUPTED
+from cytosuite.files import read_json
 
 WEIGHTS = places.ROOT / "weights"
 WATERSHED = catalog.algorithms()["watershed"]
@@ -44,7 +45,7 @@ def untested(monkeypatch):
 
 
 def _card(**changes):
-    own = json.loads(PLANES.read_text())
+    own = read_json(PLANES)
     own |= {"name": "theirs", "weights": "any.safetensors", "sha256": sha256(BYTES).hexdigest()}
     return own | changes
 
@@ -77,7 +78,7 @@ def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested,
     assert "use: cytosuite segment IMAGES --algorithm watershed --model mine" in done.output
     found = there / "weights" / "watershed"
     assert (found / "mine.safetensors").read_bytes() == BYTES
-    before, after = (json.loads(p.read_text()) for p in (own / "theirs.json", found / "mine.json"))
+    before, after = (read_json(p) for p in (own / "theirs.json", found / "mine.json"))
     assert after == before | {"name": "mine", "weights": "mine.safetensors"}
     cli("model", "remove", "watershed:mine")
     assert _left(there) == []

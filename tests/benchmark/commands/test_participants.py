@@ -1,6 +1,5 @@
 """Every option of `report` with every kind of source and every defect: a defect is its own row."""
 
-import json
 import os
 import shutil
 from io import StringIO
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.files import write_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -162,7 +161,7 @@ def options_for(kind, home, option):
 def records(out, team):
     """Return status and message of each case of a team."""
     files = {case: out / team / case / "record.json" for case in CASES}
-    found = {case: json.loads(path.read_text()) for case, path in files.items()}
+    found = {case: read_json(path) for case, path in files.items()}
     return {case: f"{own['status']}: {own['message']}" for case, own in found.items()}
 
 
@@ -245,7 +244,7 @@ def runs(request, tmp_path_factory, fakes):
         words = {"dataset": str(home / "data"), "algorithm": ["watershed"]}
         given = BenchmarkOptions(runs=home, run="good", **words)
         assert benchmark_command(given, Console(file=StringIO())) == 0
-    facts = json.loads((home / "good" / "run.json").read_text())
+    facts = read_json(home / "good" / "run.json")
     facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
     write_json(home / "good" / "run.json", facts)
     (home / "good" / "watershed").rename(home / "good" / "theirs")

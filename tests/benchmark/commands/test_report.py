@@ -1,7 +1,6 @@
 """Reports over finished runs and folders of predictions."""
 
 import csv
-import json
 import shutil
 from io import StringIO
 from pathlib import Path
@@ -17,7 +16,7 @@ from cytosuite.benchmark.commands.report import report_command
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -252,7 +251,7 @@ def without_labels(runs, mine, planes):
 
 def unlike(runs, mine, planes):
     """expected cases with the same images and labels, found none"""
-    facts = json.loads((runs / "run.json").read_text())
+    facts = read_json(runs / "run.json")
     other = shutil.copytree(runs, runs.with_name("other"))
     write_json(other / "run.json", facts | {"cases": dict.fromkeys("abc", "0")})
     return {"sources": [runs, other]}

@@ -1,7 +1,6 @@
 """Scores of outputs that are named like their view, beside folders of Fuse My Cells."""
 
 import csv
-import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from roifile import ROI_TYPE, ImagejRoi
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics, n_ssim
@@ -397,7 +397,7 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     assert [row["case"] for row in found] == ["a", "b", "c", "[mean]", "[pooled]"]
     assert list(found[0])[1:] == names
     assert done.stderr == "no prediction: c\n"
-    values = json.loads((tmp_path / "s.json").read_text())
+    values = read_json(tmp_path / "s.json")
     assert float(found[3]["SEG"]) == values["aggregates"]["SEG"]["mean"] == 0.5
     (folders[0] / "c.tif").unlink()
     assert cli(*words).exit_code == 0

@@ -1,4 +1,3 @@
-import json
 import re
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.store.integrity import SUMS
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 
 TODAY = models_today("watershed")
 MODEL = "spheroid-nuclei-3d"
@@ -41,7 +41,7 @@ def test_accepted_scores_are_a_thin_run_without_places_of_the_machine(run, tmp_p
         path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()
     )
     assert files == ["report/leaderboard.csv", "report/scores.csv", "run.json"]
-    said = json.loads((place / "run.json").read_text())
+    said = read_json(place / "run.json")
     assert said["title"] == "Cells, *2D*"
     assert said["models"] == {"watershed": {MODEL: TODAY[MODEL]}}  # the one that was used
     assert said["machine"] == "x86_64, 2 cores"

@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from cytosuite.benchmark.results.gather import gather
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_json
 from cytosuite.ranking.ranking import Contest, Difference
 
 SEGMENT = TASKS["segment"]
@@ -102,7 +102,7 @@ def test_what_a_participant_may_not_see_changes_nothing(results, tmp_path):
 def test_the_organiser_keeps_the_names_and_their_scores_agree(results, tmp_path):
     found = results(2, 4, 5)
     write_blind(found, tmp_path)
-    names = json.loads((tmp_path / "blind-names.json").read_text())
+    names = read_json(tmp_path / "blind-names.json")
     assert sorted(names.values()) == sorted(case.name for case in found.cases)
     assert not (tmp_path / "blind" / "blind-names.json").exists()
     rows = found.scores.set_index(["algorithm", "case", "metric"])["value"]

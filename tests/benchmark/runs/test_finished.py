@@ -1,6 +1,5 @@
 """Runs of strangers: what lies in their folders is read, what they point at is not."""
 
-import json
 import os
 import shutil
 
@@ -13,7 +12,7 @@ from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.store.integrity import SUMS, seal
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import read_json, write_json
 
 NO_RESULT = "watershed has no whole result for good"
 NOT_MADE = "cases/good: not as it was made"
@@ -28,7 +27,7 @@ def run(tmp_path, situations):
 
 
 def _changed(path, **entries):
-    found = {**json.loads(path.read_text()), **entries}
+    found = {**read_json(path), **entries}
     write_json(path, {name: value for name, value in found.items() if value != "left out"})
 
 

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 
 ENHANCE = AlgorithmManifest(
@@ -80,7 +80,7 @@ def test_each_link_is_named_with_its_model(dataset, fakes):
     engine = fakes.Engine(_brighten)
     once = _through(dataset, "brighten", engine)
     made = _through(once, "brighten", engine)
-    links_of = json.loads((made.cases[0].folder / "case.json").read_text())["through"]
+    links_of = read_json(made.cases[0].folder / "case.json")["through"]
     assert [link["model"] for link in links_of] == ["plain", "plain"]
     assert links_of[0]["key"] != links_of[1]["key"] == made.fingerprint
     assert links_of[0]["selection"]["cost"] == 0.5

@@ -13,6 +13,7 @@ from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.benchmark.store.integrity import STAMPS
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
@@ -34,7 +35,7 @@ def run(tmp_path, watershed, fakes):
 
 
 def _record(tmp_path, case):
-    return json.loads((tmp_path / "run" / "watershed" / case / "record.json").read_text())
+    return read_json(tmp_path / "run" / "watershed" / case / "record.json")
 
 
 def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engine):

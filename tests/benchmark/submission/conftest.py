@@ -1,6 +1,5 @@
 """Submissions as the platform hands them to an evaluation, made from the runs of a benchmark."""
 
-import json
 import signal
 import tarfile
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
 from cytosuite.benchmark.submission.judging.submission import write_submission
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_json
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def evaluated(tmp_path):
         finally:
             signal.signal(signal.SIGTERM, before)
         path = tmp_path / name / "metrics.json"
-        return code, json.loads(path.read_text()) if path.exists() else None
+        return code, read_json(path) if path.exists() else None
 
     return found
 

@@ -15,7 +15,7 @@ from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import write_record
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import file_digest
+from cytosuite.files import file_digest, read_json
 
 CREATED = "2026-01-02T03:04:05+00:00"
 LABELS = {
@@ -69,7 +69,7 @@ def test_the_record_is_true(exported):
     assert record["source"] == {"revision": "abc", "digest": "d1"}
     assert record["limits"] == {"memory_gib": 4, "ask_for_gib": 5, "gpu": False}
     assert [place["slug"] for place in record["outputs"]] == ["instance-labels"]
-    assert json.loads((folder / "export.json").read_text())["watershed"]["api"] == "invoke"
+    assert read_json(folder / "export.json")["watershed"]["api"] == "invoke"
 
 
 def test_the_models_in_use_are_in_the_tarball(exported, tmp_path):
@@ -114,7 +114,7 @@ def test_ids_of_exports_before_are_kept(exported):
     first, _ = exported(api="exec")
     second, _ = exported(api="invoke")
     _, folder = exported(api="exec")
-    found = json.loads((folder / "export.json").read_text())["watershed"]
+    found = read_json(folder / "export.json")["watershed"]
     assert found["image"]["id"] == first["image"]["id"]
     assert found["earlier"] == [second["image"]["id"]]
     again = [f.rule for f in preflight(folder / second["image"]["file"])]
@@ -152,7 +152,7 @@ def test_altered_models_are_refused(exported, tmp_path):
 def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
     folder = tmp_path / "weights" / "watershed"
     folder.mkdir(parents=True)
-    source = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    source = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
     for name in ("first", "second"):
         (folder / f"{name}.json").write_text(json.dumps(source | {"name": name, "scores": {}}))
     with pytest.raises(ModelError, match="first: no scores .*; second: no scores"):

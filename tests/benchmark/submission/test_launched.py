@@ -27,7 +27,7 @@ from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
 from cytosuite.contract.client import PORT
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import remove, visible_files
+from cytosuite.files import read_json, remove, visible_files
 from cytosuite.formats import read
 
 SEGMENT = TASKS["segment"]
@@ -93,7 +93,7 @@ def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path, free_port):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads((buckets / "results.json").read_text())
+    results = read_json(buckets / "results.json")
     results.pop("reached")  # of port 4743
     assert results == {"first": [0, ""], "late": [1, "Time limit exceeded"], "third": [0, ""]}
     files = sorted(path for path in (buckets / "out").rglob("*") if path.is_file())
@@ -126,7 +126,7 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
     assert results == {"submission": [0, ""]}
     _, expected = evaluated(segmented.submission, segmented.truth)
-    assert json.loads((folder / "out" / "submission" / "metrics.json").read_text()) == expected
+    assert read_json(folder / "out" / "submission" / "metrics.json") == expected
     assert expected["aggregates"]["SEG"]["mean"] == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from cytosuite.contract.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -31,7 +32,7 @@ def test_what_is_written_is_read_and_listed_as_the_platform_lists_it(tmp_path):
     assert found.volumes[SLUG].spacing == (2.0, 0.5, 0.5)
     assert found.volumes[SLUG].metadata["channel"] == "nucleus"
     assert (found.name, found.suffix) == ("embryo", ".tif")
-    listed = json.loads((tmp_path / "inputs.json").read_text())
+    listed = read_json(tmp_path / "inputs.json")
     assert [entry["interface"]["slug"] for entry in listed] == ["acquisition-metadata", SLUG]
     assert all(entry["socket"] == entry["interface"] for entry in listed)
     assert listed[1]["interface"]["relative_path"] == f"images/{SLUG}"
@@ -53,7 +54,7 @@ def test_every_generation_of_the_list_is_followed(tmp_path, kinds):
 def test_the_json_socket_wins_over_the_file_and_the_file_over_the_name(tmp_path):
     _case(tmp_path, channel="nucleus", study=1)
     (tmp_path / "acquisition-metadata.json").write_text('{"study": 2, "spacing": [4, 1, 1]}')
-    listed = json.loads((tmp_path / "inputs.json").read_text())
+    listed = read_json(tmp_path / "inputs.json")
     listed[1]["image"]["name"] = "image_3_membrane_angle.tif"
     (tmp_path / "inputs.json").write_text(json.dumps(listed))
     found = read_case(tmp_path, SEGMENT)
@@ -161,7 +162,7 @@ def test_a_large_case_is_an_ome_zarr(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 60)
     case = _case(tmp_path / "case", channel="nucleus")
     assert [path.name for path in (case / "images" / SLUG).iterdir()] == ["embryo.ome.zarr"]
-    assert json.loads((case / "inputs.json").read_text())[1]["image"]["name"] == "embryo.ome.zarr"
+    assert read_json(case / "inputs.json")[1]["image"]["name"] == "embryo.ome.zarr"
     np.testing.assert_array_equal(read_case(case, SEGMENT).volumes[SLUG].array, _volume().array)
     write_case(tmp_path / "link", SEGMENT, "b", {SLUG: case / "images" / SLUG / "embryo.ome.zarr"})
     assert (tmp_path / "link" / "images" / SLUG / "b.ome.zarr").is_symlink()

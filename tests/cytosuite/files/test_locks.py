@@ -11,6 +11,7 @@ import pytest
 import refusals
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.files import working as leases
 from cytosuite.files.working import LEASE, LOCK, MACHINE, alone
 
@@ -83,7 +84,7 @@ def test_without_locks_a_lease_names_machine_and_process(tmp_path, monkeypatch, 
     _refuse(monkeypatch, number)
     with alone(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [LEASE]
-        assert json.loads((tmp_path / LEASE).read_text()) == [MACHINE, os.getpid()]
+        assert read_json(tmp_path / LEASE) == [MACHINE, os.getpid()]
 
 
 def _lease_of(folder, content, age=0.0):
@@ -102,7 +103,7 @@ def test_the_lease_of_another_machine_counts_until_it_is_renewed_no_longer(
         pass
     _lease_of(tmp_path, content, 310)
     with alone(tmp_path, "busy"):
-        assert json.loads((tmp_path / LEASE).read_text())[0] == MACHINE
+        assert read_json(tmp_path / LEASE)[0] == MACHINE
 
 
 def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(

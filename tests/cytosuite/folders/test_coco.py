@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.folders.canvas import CORNERS
 from cytosuite.folders.layouts import annotated
 
@@ -93,7 +94,7 @@ def test_classes_are_cells_of_tables(tmp_path, kind, condition):
 
 def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
     path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     path.write_text(json.dumps(content | {"categories": []}))
     assert len(annotated(tmp_path).items[0].labels.read().objects) == 1
 
@@ -101,7 +102,7 @@ def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
 @pytest.mark.parametrize("part", ["images", "annotations", "categories"])
 def test_an_id_that_occurs_twice_is_refused(tmp_path, part):
     path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     content[part].append(content[part][0])
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"{part}: expected one of the id \d, found 2"):
@@ -111,7 +112,7 @@ def test_an_id_that_occurs_twice_is_refused(tmp_path, part):
 def test_many_classes_are_a_number_in_conditions(tmp_path):
     folder = _coco(tmp_path, [{"segmentation": RUNS, "category_id": n} for n in range(90)])
     path = folder / "annotations/instances.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     content["categories"] = [{"id": n, "name": f"kind {n}"} for n in range(90)]
     path.write_text(json.dumps(content))
     assert annotated(folder).items[0].facts == {"class": "90 classes"}

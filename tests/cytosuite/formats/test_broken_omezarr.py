@@ -11,7 +11,7 @@ import pytest
 from numcodecs import Zstd
 
 from cytosuite.errors import InputError
-from cytosuite.files import archive
+from cytosuite.files import archive, read_json
 from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
@@ -26,7 +26,7 @@ def image(tmp_path):
 
 
 def _alter(path, change):
-    found = json.loads(path.read_text())
+    found = read_json(path)
     changed = change(found)
     path.write_text(json.dumps(found if changed is None else changed))
 

@@ -1,7 +1,5 @@
 """OME-Zarr: what we write others read, what others write we read, and nothing is lost."""
 
-import json
-
 import numpy as np
 import pytest
 import zarr
@@ -11,6 +9,7 @@ from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
 from zarr.storage import LocalStore, ZipStore
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import channels, header, read, slabs, write
 from cytosuite.volume import Header, Volume
 
@@ -90,7 +89,7 @@ def test_the_zarr_library_reads_what_we_write(tmp_path, suffix):
 def test_the_description_follows_the_specification(tmp_path):
     """The rules of https://ngff.openmicroscopy.org/0.5 for multiscales and omero, by hand."""
     write(tmp_path / "a.ome.zarr", _volume((2, 3, 4, 5), axes="TZYX", channel="DAPI"))
-    ome = json.loads((tmp_path / "a.ome.zarr" / "zarr.json").read_text())["attributes"]["ome"]
+    ome = read_json(tmp_path / "a.ome.zarr" / "zarr.json")["attributes"]["ome"]
     assert ome["version"] == "0.5"
     (image,) = ome["multiscales"]
     kinds = [axis["type"] for axis in image["axes"]]

@@ -7,6 +7,7 @@ import pytest
 from cytosuite.contract.interface import read_case, write_case, write_outputs
 from cytosuite.contract.tasks import REQUEST, TASKS
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.request import canvas_of, request_of
@@ -61,7 +62,7 @@ def test_a_wrong_request_is_refused(change, message):
 def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path):
     task, canvas = TASKS["sample"], canvas_of(WHOLE)
     write_case(tmp_path / "in", task, "a", {REQUEST.slug: canvas})
-    assert json.loads((tmp_path / "in" / "sample-request.json").read_text()) == WHOLE
+    assert read_json(tmp_path / "in" / "sample-request.json") == WHOLE
     case = read_case(tmp_path / "in", task)
     assert replace(case.volumes[REQUEST.slug], origin=canvas.origin).metadata == canvas.metadata
     cells = canvas.like(np.ones(canvas.shape, np.uint16))

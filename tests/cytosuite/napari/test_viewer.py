@@ -1,6 +1,5 @@
 """A real viewer, in a process of its own: no other test loads Qt."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.folder.load import load
+from cytosuite.files import read_json
 from cytosuite.folders.index import index
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -34,7 +34,7 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
         list(map(str, words)), capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "facts.json").read_text())
+    found = read_json(tmp_path / "facts.json")
     assert found["run"] == ["bad", "truth", "watershed", "watershed: missed (1)"]
     assert found["contours"] == [1]
     assert found["cases"] == ["bad   SEG 0.500", "good   SEG 1.000"]

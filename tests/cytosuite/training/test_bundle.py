@@ -20,6 +20,7 @@ from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
+from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.training.bundle import write_bundle
 from cytosuite.training.publish import ALGORITHMS
@@ -65,7 +66,7 @@ def bundle(bundles, algorithm):
 
 
 def _metadata(bundle):
-    return json.loads((bundle / "configs" / "metadata.json").read_text())
+    return read_json(bundle / "configs" / "metadata.json")
 
 
 def _extra(algorithm):
@@ -210,13 +211,13 @@ def copied(tmp_path):
 
 def a_card_without_weights(card):
     """nucleus-study1.json: a bundle holds a network, but this card has no weights; name another"""
-    value = json.loads(card.read_text())
+    value = read_json(card)
     card.write_text(json.dumps({**value, "weights": None, "sha256": None}))
 
 
 def a_card_of_an_algorithm_without_description(card):
     """algorithms/watershed: expected training/bundle.py, which says what its network takes"""
-    value = json.loads(card.read_text())
+    value = read_json(card)
     card.write_text(json.dumps({**value, "algorithm": "watershed", "task": "segment"}))
 
 
@@ -235,7 +236,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, mistake):
 
 
 def test_a_users_own_licence_is_named(copied, tmp_path):
-    value = json.loads(copied.read_text())
+    value = read_json(copied)
     copied.write_text(json.dumps({**value, "license": "CC-BY-4.0", "authors": "A. User"}))
     with zipfile.ZipFile(write_bundle(copied, tmp_path)) as archive:
         text = archive.read("view_fusion-nucleus-study1/docs/license.txt").decode()

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.training.convert import convert
 from cytosuite.training.publish import ALGORITHMS
 
@@ -22,7 +23,7 @@ def card(tmp_path):
     """Return the path of a card that names weights of torch."""
     path, some = tmp_path / "mine.json", ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
     own = {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64}
-    path.write_text(json.dumps(json.loads(some.read_text()) | own))
+    path.write_text(json.dumps(read_json(some) | own))
     return path
 
 

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -7,6 +5,7 @@ from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as module
 from cytosuite.datasets.calibration.calibrate import calibrate, simulator, to_toml
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -65,7 +64,7 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     assert recipe.parameters["camera"]["gain"] == pytest.approx(4, rel=0.15)
     assert "photons = [" in out.read_text()
     assert "# signal " in out.read_text()
-    record = json.loads(out.with_suffix(".json").read_text())
+    record = read_json(out.with_suffix(".json"))
     assert record["files"] == ["s0", "s1"]  # the annotated ones
     assert len(record["sha256"]) == 64
     assert record["real"]["annotated"] == 2
@@ -88,7 +87,7 @@ def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
     assert any("volume of an object" in line for line in said)
     head = out.read_text().split("dataset =")[0]
     assert "# Poor fit: volume of an object, ratio of medians: median" in head
-    assert json.loads(out.with_suffix(".json").read_text())["table"][0]["distance"] > 0.5
+    assert read_json(out.with_suffix(".json"))["table"][0]["distance"] > 0.5
 
 
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):

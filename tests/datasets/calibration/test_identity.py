@@ -1,12 +1,11 @@
 """Stacks simulated with known parameters come back: size, number, orientation of a calibration."""
 
-import json
-
 import numpy as np
 import pytest
 
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration.calibrate import calibrate, simulator
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -34,7 +33,7 @@ def test_parameters_come_back(tmp_path):
         write(tmp_path / "images" / f"s{seed}.tif", image)
         write(tmp_path / "labels" / f"s{seed}.tif", Volume(labels, image.spacing))
     out = calibrate("spheroid", tmp_path, tmp_path / "found.toml", rounds=8, cases=8)
-    table = json.loads(out.with_suffix(".json").read_text())["table"]
+    table = read_json(out.with_suffix(".json"))["table"]
     distances = {row["name"]: row["distance"] for row in table}
     # The search takes another path on a processor that rounds otherwise: 0.89 on one with AVX-512.
     assert distances["size"] < 0.15

@@ -1,4 +1,3 @@
-import json
 import re
 
 import numpy as np
@@ -13,6 +12,7 @@ from cytosuite.datasets.calibration.side import in_turn
 from cytosuite.datasets.cells.generate import generate as cells
 from cytosuite.datasets.nuclei.generate import generate as nuclei
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -60,7 +60,7 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned):
     shapes = str(learned.parent / found["shapes"])
     sample = nuclei(np.random.default_rng(5), found | {"shapes": shapes})
     assert sample.volume(LABELS.slug).array.max() > 8
-    record = json.loads(learned.with_suffix(".json").read_text())
+    record = read_json(learned.with_suffix(".json"))
     moved = {row["name"]: (row["distance_before"], row["distance"]) for row in record["table"]}
     assert moved["size"][1] < 0.5 * moved["size"][0]
     assert moved["elongation"][1] < 0.5

@@ -11,6 +11,7 @@ from cytosuite.datasets.physics import bodies
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -136,7 +137,7 @@ def _files(folder, name="one", corners=CORNERS, spacing=SPACING):
 
 
 def _record(folder):
-    return json.loads((folder / "library.json").read_text())
+    return read_json(folder / "library.json")
 
 
 def test_two_files_become_a_library_with_a_record(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 
 
@@ -27,14 +28,14 @@ def test_a_truth_that_is_altered_after_the_start_changes_no_score(segmented, eva
     for path in segmented.truth.rglob("*.*"):
         path.write_bytes(b"altered")
     evaluator.run_case()
-    assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == before
+    assert read_json(tmp_path / "again" / "metrics.json") == before
     del evaluator
     assert not any(path.exists() for path in copies)
 
 
 def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, evaluated, capsys):
     path = segmented.submission / "predictions.json"
-    first, second, third = json.loads(path.read_text())
+    first, second, third = read_json(path)
     (file,) = (segmented.submission / first["pk"]).rglob("*.tif")
     file.write_bytes(b"no image")
     second["status"] = "Failed"
@@ -93,7 +94,7 @@ def hostile_none(folder, truth):
     "attack", [hostile_link, hostile_output_link, hostile_shape, hostile_hole, hostile_none]
 )
 def test_hostile_outputs_fail_their_case_alone(segmented, evaluated, attack):
-    job = json.loads((segmented.submission / "predictions.json").read_text())[0]
+    job = read_json(segmented.submission / "predictions.json")[0]
     attack(segmented.submission / job["pk"], segmented.truth)
     code, content = evaluated(segmented.submission, segmented.truth)
     assert code == 0
@@ -105,7 +106,7 @@ def test_hostile_outputs_fail_their_case_alone(segmented, evaluated, attack):
 
 def test_another_place_of_the_socket_is_taken_from_the_list(segmented, evaluated):
     path = segmented.submission / "predictions.json"
-    jobs = json.loads(path.read_text())
+    jobs = read_json(path)
     for job in jobs:
         output = segmented.submission / job["pk"] / "output" / "images"
         (output / "instance-labels").rename(output / "labels-3D")

@@ -15,6 +15,7 @@ from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, wr
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.metrics import board_metrics
 
@@ -146,7 +147,7 @@ def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
 def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
     dataset, task = toys_of("fuse"), TASKS["fuse"]
     write_inputs(dataset, task, tmp_path / "inputs")
-    listed = json.loads((tmp_path / "inputs" / "cases.json").read_text())
+    listed = read_json(tmp_path / "inputs" / "cases.json")
     assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3
     for case, own in zip(dataset.cases, listed, strict=True):
         path = tmp_path / "inputs" / own[VIEW]
@@ -170,7 +171,7 @@ def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
 )
 def test_mistakes_are_one_line_with_the_file(segmented, place, value, message):
     path = segmented.truth / FILE
-    content = part = json.loads(path.read_text())
+    content = part = read_json(path)
     for key in place[:-1]:
         part = part[key]
     part[place[-1]] = value

@@ -1,6 +1,5 @@
 """The evaluation in its container, shut off as the platform runs it and more."""
 
-import json
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.containers.locks import locked, providers
 from cytosuite.benchmark.containers.sources import follow
+from cytosuite.files import read_json
 
 SHUT = {
     "network_mode": "none",
@@ -94,7 +94,7 @@ def test_a_server_evaluates_one_submission_after_another(segmented, evaluated, s
     assert container.exec_run(health).exit_code == 0, container.logs()
     for _ in range(2):
         assert container.exec_run(invoke).exit_code == 0, container.logs()
-        assert json.loads(metrics.read_text()) == expected
+        assert read_json(metrics) == expected
         metrics.unlink()
     (segmented.submission / "predictions.json").write_text("[")
     assert container.exec_run(invoke).exit_code == 2

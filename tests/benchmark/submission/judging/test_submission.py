@@ -16,6 +16,7 @@ from cytosuite.benchmark.submission.judging.submission import (
     read_predictions,
 )
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
     assert line.endswith(" scores, as in the run")
     assert not list(tmp_path.glob("tmp*"))
     path = run / "report" / "metrics.json"
-    altered = json.loads(path.read_text())
+    altered = read_json(path)
     altered["case"]["case_2"]["SEG"] = 0.5
     path.write_text(json.dumps(altered))
     equal, (first, last) = rehearsed()
@@ -74,7 +75,7 @@ def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
 
 
 def test_a_run_on_other_data_is_refused(rehearsed, run):
-    facts = json.loads((run / "run.json").read_text()) | {"fingerprint": "0" * 64}
+    facts = read_json(run / "run.json") | {"fingerprint": "0" * 64}
     (run / "run.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="a run on other data than squares .* made by: made"):
         rehearsed()
