@@ -112,15 +112,6 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
         _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
 
 
-def test_pooled_values_weigh_objects_alike(folders, tmp_path):
-    truth, prediction = folders
-    _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
-    _write(prediction / "c.tif", _labels())
-    found = _scored(truth, prediction, ["SEG"])
-    assert found["aggregates"]["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
-    assert found["aggregates"]["SEG"]["pooled"] == pytest.approx(3 / 8)
-
-
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
     truth = _labels((0, 0, 0))
     truth[3, 9, 9] = 2
@@ -236,22 +227,6 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli):
     assert _scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
     words = ("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG")
     assert line in cli(*words).stdout
-
-
-def test_objects_are_listed_with_what_became_of_each(folders, tmp_path):
-    path = tmp_path / "objects.csv"
-    found = _scored(*folders, ["seg"], objects=path)
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert [(row["case"], row["side"], row["class"]) for row in rows] == [
-        *(("a", side, "matched") for side in ("truth", "truth", "prediction", "prediction")),
-        *(("b", "truth", "matched"), ("b", "truth", "missed"), ("b", "prediction", "matched")),
-        *(("c", "truth", "missed"), ("c", "truth", "missed")),
-    ]
-    for case, values in found["case"].items():
-        own = [float(row["seg"]) for row in rows if (row["case"], row["side"]) == (case, "truth")]
-        assert sum(own) / len(own) == values["SEG"]
-    assert (rows[1]["depth_um"], rows[1]["volume_um3"]) == ("5", "9")
-    assert rows[6]["centroid_z_um"] == "1"
 
 
 def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
