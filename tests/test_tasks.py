@@ -131,15 +131,23 @@ def test_the_toys_cover_every_task():
 @pytest.mark.slow
 def test_a_failed_case_is_a_row_and_ranks_last(runs):
     algorithms = "toy_smooth,toy_wreck,toy_fails"
-    code, text = _run(runs, "toy_pairs", "--algorithm", algorithms, "--run", "failing")
+    words = ("--algorithm", algorithms, "--run", "failing", "--seed", 9)
+    code, text = _run(runs, "toy_pairs", *words)
     assert code == 1
+    assert text.startswith("engine: process, as asked")
+    assert "generating toy_pairs (mini): 3 of 3" in text
+    assert "running: 9 of 9" in text
     assert "failed: toy_fails on toy_pairs_02: non-zero exit" in text
     rows = (line.split() for line in text.splitlines())
     ranks = {row[1]: row[0] for row in rows if row and row[0].isdigit()}
     assert ranks["toy_smooth"] == "1"
     assert float(ranks["toy_fails"]) > 1
-    shown = _text(runs.home / "runs" / "failing" / "report")
-    assert "the second image is not to my taste" in shown
+    report = runs.home / "runs" / "failing" / "report"
+    assert {path.name for path in report.iterdir()} == {
+        *("index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv"),
+        *("cases.csv", "metrics.json"),
+    }
+    assert "the second image is not to my taste" in _text(report)
     unpaired = ("--reference", "real", "--algorithm", "toy_fails,toy_wreck", "--run", "open")
     assert _run(runs, "toy_cells", *unpaired)[0] == 1
     found = read_json(runs.home / "runs" / "open" / "report" / "metrics.json")

@@ -312,36 +312,6 @@ def test_shards_run_their_cases_and_the_plain_command_what_is_left(run, tmp_path
     assert (code, engine.calls) == (0, ["b"])
 
 
-SMALL = ("benchmark", "spheroid", "--size", "mini", "--algorithm", "watershed")
-
-
-@pytest.mark.slow
-def test_one_command_ends_in_a_report(tmp_path):
-    words = [*SMALL, "--cases", "2", "--engine", "process", "--runs", tmp_path]
-    printed = house.command(house.ROOT, *words).stdout
-    assert printed.startswith("engine: process, as asked")
-    assert "generating spheroid (mini): 2 of 2" in printed
-    assert "running: 2 of 2" in printed
-    rows = {
-        line.split()[1]: line for line in printed.splitlines() if line[:4].strip() in {"1", "-"}
-    }
-    assert set(rows) == {"watershed", "oracle", "blank"}
-    assert rows["oracle"].count("1.000") >= 2
-    (home,) = tmp_path.glob("spheroid-mini*")
-    assert {path.name for path in (home / "report").iterdir()} == {
-        *("index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv"),
-        *("cases.csv", "objects.csv", "object_scores.csv", "by_condition.csv"),
-        "metrics.json",
-    }
-    found = read_json(home / "report" / "metrics.json")
-    assert found["aggregates"]["SEG"]["mean"] > 0.4
-    assert (found["aggregates"]["SEG"]["n"], found["failed"]) == (2, [])
-    record = read_json(min((home / "watershed").glob("*/record.json")))
-    assert (record["status"], record["model"]) == ("ok", "spheroid-nuclei-3d")
-    assert record["peak_memory"] > 2**20
-    assert record["startup_seconds"] > 0
-
-
 def test_images_without_labels_are_run_and_shown(run, planes, tmp_path):
     shutil.rmtree(planes / "labels")
     code, text, _ = run(algorithm=["watershed"])

@@ -24,7 +24,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.index import index
 from cytosuite.formats import read, write
-from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
+from cytosuite.metrics.tracks.track_folder import read_sequence
 from cytosuite.volume import Volume
 
 SMALL = (
@@ -82,21 +82,11 @@ def _make(out, frames=4, **options):
     return simulate(SimulateOptions(**chosen), Console(file=io.StringIO()))
 
 
-def test_sequences_are_accepted_by_our_own_reader_and_score_one_against_themselves(tmp_path):
+def test_sequences_are_accepted_by_our_own_reader(tmp_path):
     out = _make(tmp_path / "data", cases=2, seed=3)
     names = ["01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json"]
     assert sorted(path.name for path in out.iterdir()) == names
-    for name in ("01_GT", "02_GT"):
-        truth = read_sequence(out / name)
-        frames = [truth.frames[number] for number in range(len(truth.frames))]
-        assert len(frames) == 4
-        write_sequence(tmp_path / f"{name}_RES", frames, truth.tracks)
-        scores = score_tracks(out / name, tmp_path / f"{name}_RES", ["SEG", "TRA"])
-        assert scores == {"SEG": 1, "TRA": 1}
-    tracks = {track.label: track for track in read_sequence(out / "01_GT").tracks}
-    daughters = [track for track in tracks.values() if track.parent]
-    assert daughters
-    assert all(tracks[d.parent].end == d.begin - 1 for d in daughters)
+    assert [len(read_sequence(out / name).frames) for name in ("01_GT", "02_GT")] == [4, 4]
     assert len(index(out).items) == 8
     record = read_json(out / "dataset.json")
     assert (record["seed"], record["frames"], record["sequences"]) == (3, 4, 2)
@@ -198,10 +188,7 @@ def test_phantoms_are_cut_from_a_stack(cli, stack, tmp_path):
     out = tmp_path / "library"
     found = cli("phantoms", image, "--labels", labels, "--out", out, "--copies", 1)
     assert "2 nuclei and 2 copies" in found.output
-    library = read_library(out)
-    assert len(library) == 4
-    kept = sorted(phantom.brightness for phantom in library if "copy" not in phantom.name)
-    assert kept[1] / kept[0] == pytest.approx(2.0, rel=0.02)
+    assert len(read_library(out)) == 4
 
 
 def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
