@@ -99,13 +99,6 @@ def test_a_given_seed_goes_to_the_training(monkeypatch, folder):
     assert words[words.index("--seed") + 1] == "5"
 
 
-def test_a_folder_has_no_size(monkeypatch, folder):
-    with pytest.raises(InputError, match="SIZE=mini: a folder has the size it has"):
-        _train(monkeypatch, 0, folder, size="mini")
-    with pytest.raises(InputError, match="CASES=2: a folder"):
-        _train(monkeypatch, 0, folder, cases=2)
-
-
 def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path, folder):
     recipe = tmp_path / "small.toml"
     recipe.write_text(f"{RECIPE}[parameters.output]\nsteps = true\n")

@@ -213,6 +213,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
         ("/no/such/folder", {}, "no such folder"),
         ("spheroid", {"size": "huge"}, "no size of spheroid called 'huge'; there are: default"),
         (".", {"size": "mini"}, "SIZE=mini: a folder has the size it has; leave SIZE out"),
+        (".", {"cases": 2}, "CASES=2: a folder"),
         ("spheroid", {"spacing": (1.0, 1.0, 1.0)}, "SPACING: spheroid is simulated"),
         ("spheroid", {"min_object_voxels": 5}, "MIN_OBJECT_VOXELS: spheroid is simulated"),
         ("spheroid", {"part": Part("1")}, "spheroid is simulated: it has one channel"),
