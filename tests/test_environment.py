@@ -132,7 +132,7 @@ def declared(*extras):
 
 
 def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
-    extras = ("networks", "cluster", "formats", "napari")
+    extras = ("networks", "cluster", "formats", "napari", "organise")
     imported = set(follow(modules(), ROOT / "cytosuite", later=True))
     assert imported - installed(*extras) - declared(*extras) == set()
 
