@@ -1,10 +1,14 @@
 """Measure the time that the runner adds to a case, and its memory.
 
 Usage: python performance/runner.py [docker|process] [repeats]
+       python performance/runner.py idle [cases ...]
 
 Per case three times are measured: inside the container (reading, prediction, writing, as the
 algorithm records it), of the engine's call (copying the input, request, waiting, copying the
 output), and of the whole runner (the call, validation, copying, records).
+
+`idle`: CPU seconds of all processes of `cytosuite benchmark` over annotated images of 32 x 32
+pixels, where the algorithm has next to nothing to do; each row also per case beyond the row before.
 """
 
 import json
@@ -12,11 +16,14 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.data.dataset import prepare
@@ -26,6 +33,8 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.formats import write
+from cytosuite.volume import Volume
 
 
 def main() -> None:
@@ -66,5 +75,41 @@ def main() -> None:
     print(f"peak memory of the runner: {peak:.0f} MiB")
 
 
+def idle(*sizes: int) -> None:
+    """Print CPU seconds of whole benchmarks of tiny images by the number of cases."""
+    print("cases    CPU s   ms per case   ms per further case")
+    before, last = 0, 0.0
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            home, rng = Path(folder), np.random.default_rng(0)
+            for number in range(size):
+                labels = np.zeros((32, 32), np.uint16)
+                labels[4:12, 6:14], labels[18:26, 16:26] = 1, 2
+                image = (rng.poisson(20, labels.shape) + 60 * (labels > 0)).astype(np.uint16)
+                for name, array in (("images", image), ("labels", labels)):
+                    write(
+                        home / "data" / name / f"{number:05}.tif", Volume(array, (0.5, 0.5), "YX")
+                    )
+            words = [sys.executable, "-m", "cytosuite.benchmark", "benchmark", str(home / "data")]
+            words += [
+                "--engine",
+                "process",
+                "--algorithm",
+                "watershed",
+                "--runs",
+                str(home / "runs"),
+            ]
+            start = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+        further = 1000 * (spent - last) / (size - before)
+        print(f"{size:5} {spent:8.1f} {1000 * spent / size:13.1f} {further:21.1f}", flush=True)
+        before, last = size, spent
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["idle"]:
+        idle(*map(int, sys.argv[2:] or (100, 1000)))
+    else:
+        main()

@@ -96,9 +96,10 @@ class Case:
 
     def socket(self, slug: str) -> Path | None:
         """Return the file, or folder of OME-Zarr, of a socket; None where the case has none."""
-        places = [self.path(slug, suffix) for suffix in CASE_SUFFIXES]
-        places += [self.folder / "sockets" / f"{slug}{suffix}" for suffix in (".json", TABLE)]
-        return next((path for path in places if path.exists()), None)
+        home = f"{self.folder}/sockets"
+        places = [f"{home}/images/{slug}/{self.name}{suffix}" for suffix in CASE_SUFFIXES]
+        places += [f"{home}/{slug}{suffix}" for suffix in (".json", TABLE)]
+        return next((path for place in places if (path := Path(place)).exists()), None)
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
@@ -280,8 +281,9 @@ def _make_whole(making: Making) -> None:
     with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
+        offers = frozenset(part.facts()["sockets"])
         for task in TASKS.values():
-            if serves(frozenset(part.facts()["sockets"]), task):
+            if serves(offers, task):
                 part.input(task)
         seal(temporary)
 

@@ -44,11 +44,11 @@ def listed(
     cells = labels().array if labels is not None else None
     if output is not None:
         path = folder / objects.FILE
-        answer = _sealed(answer, path, lambda: points.write_points(path, output(), cells))
+        answer = _sealed(answer, {path: lambda: points.write_points(path, output(), cells)})
     pairs, path = answer.evidence.get(MATCHED_POINTS), folder / objects.SCORES_FILE
     if pairs is not None and truth is not None and judged is not None:
         scores = partial(points.write_point_scores, path, pairs)
-        answer = _sealed(answer, path, lambda: scores(truth(), judged(), cells))
+        answer = _sealed(answer, {path: lambda: scores(truth(), judged(), cells)})
     return answer
 
 
@@ -57,7 +57,7 @@ def linked(answer: Answer, folder: Path) -> Answer:
     tracks, path = answer.evidence.get(MATCHED), folder / matches.LINKS_FILE
     if tracks is None:
         return answer
-    return _sealed(answer, path, lambda: matches.write_links(path, link_errors(tracks)))
+    return _sealed(answer, {path: lambda: matches.write_links(path, link_errors(tracks))})
 
 
 def tabled(
@@ -74,30 +74,37 @@ def tabled(
         folder / objects.FILE,
         folder / objects.SCORES_FILE,
     )
+    tables: dict[Path, Callable[[], None]] = {}
     if labels is not None:
         table = partial(objects.write_objects, path, labels())
-        answer = _sealed(answer, path, lambda: table(image and image(), truth and truth()))
-    if overlap is not None and places is not None and objects.FILE not in answer.refused:
+        tables[path] = lambda: table(image and image(), truth and truth())
+    if overlap is not None and places is not None:
         scores = partial(objects.write_object_scores, judged, overlap)
         none = objects.ObjectPlaces
         predicted = none if labels is None else partial(objects.written_places, path)
-        answer = _sealed(answer, judged, lambda: scores(places(), predicted()))
-    return answer
+        tables[judged] = lambda: scores(places(), predicted())
+    return _sealed(answer, tables)
 
 
-def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
-    """Write a table of an answer, unless it is there, and keep its digest in the record."""
-    record, name = answer.record, path.name
-    if record is None or unaltered(path.parent, {name: record.digests.get(name)}):
+def _sealed(answer: Answer, tables: Mapping[Path, Callable[[], None]]) -> Answer:
+    """Write tables of an answer that are not there, up to a refused one; record their digests."""
+    record, written = answer.record, list[Path]()
+    if record is None:
         return answer
-    try:
-        write()
-    except InputError as error:
-        return replace(answer, refused={**answer.refused, name: str(error)})
-    record = record.model_copy(
-        update={"digests": {**record.digests, **digests(path.parent, [name])}}
-    )
-    record.write(path.parent)
+    for path, write in tables.items():
+        if not unaltered(path.parent, {path.name: record.digests.get(path.name)}):
+            try:
+                write()
+            except InputError as error:
+                answer = replace(answer, refused={**answer.refused, path.name: str(error)})
+                break
+            written.append(path)
+    if not written:
+        return answer
+    folder = written[0].parent
+    sums = digests(folder, [path.name for path in written])
+    record = record.model_copy(update={"digests": {**record.digests, **sums}})
+    record.write(folder)
     return replace(answer, record=record)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cytosuite.benchmark.catalog.places import CACHE
 from cytosuite.errors import InputError
 from cytosuite.files import (
+    YOUNG_NS,
     atomic,
     digest,
     file_digest,
@@ -20,7 +21,6 @@ from cytosuite.files import (
 )
 
 SUMS, STAMPS = "SHA256SUMS", ".stamps"
-YOUNG_NS = 2 * 10**9  # the coarsest clock of a file system (FAT)
 FOREIGN = CACHE / "stamps"  # of folders in which nothing is written
 SUMS_BYTES = 2**28
 LINKED = 16  # times so many folders as files may be walked through

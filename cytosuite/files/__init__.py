@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOR
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
 TEXT_BYTES = 2**26
 LONGEST_SUFFIX = 32  # bytes
+YOUNG_NS = 2 * 10**9  # the coarsest clock of a file system (FAT)
 TRIES = 100  # of a name that other programs take again and again
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder never replaces these
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -38,11 +40,22 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 
 @contextmanager
-def atomic(path: Path, stays: Callable[[], bool] = lambda: False) -> Iterator[Path]:
-    """Yield a temporary name that becomes `path` at the end of the block, unless `stays()` is true.
+def atomic(path: Path, stays: Callable[[], bool] | None = None) -> Iterator[Path]:
+    """Yield a temporary name that becomes `path` at the end of the block, unless it `stays`.
 
     A folder is exchanged in one step. Nothing is flushed: digests tell of a crash of the machine.
+    A new file in a folder that is itself temporary has its own name at once: nobody looks there.
     """
+    unseen = stays is None and any(map(LEFTOVER.fullmatch, path.parts[:-1]))
+    if unseen and not os.path.lexists(path):
+        with full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield path
+            except BaseException:
+                remove(path)
+                raise
+        return
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
     temporary = path.with_name(working_name(mark, suffix))
@@ -53,7 +66,7 @@ def atomic(path: Path, stays: Callable[[], bool] = lambda: False) -> Iterator[Pa
         remove(temporary)  # of an ended process with the same number
         try:
             yield temporary
-            if not stays():
+            if stays is None or not stays():
                 _place(temporary, path, former)
         finally:
             if os.path.lexists(former) and not os.path.lexists(path):
@@ -140,6 +153,21 @@ def open_regular(path: Path) -> BinaryIO:
         return os.fdopen(handle, "rb")
     os.close(handle)
     raise InputError(f"{path}: expected a file, found a folder, a pipe or a device")
+
+
+def settled(path: Path) -> tuple[int, ...]:
+    """Return what changes with the content of a regular file: place, size and times.
+
+    Empty where there is none, or where it has changed so lately that it could again without a sign.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: of a NUL in the name
+        return ()
+    times = status.st_mtime_ns, status.st_ctime_ns
+    if not stat.S_ISREG(status.st_mode) or time.time_ns() - max(times) < YOUNG_NS:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, *times
 
 
 def read_text(path: Path) -> str:

@@ -24,6 +24,7 @@ from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume
 from cytosuite.volume.memory import check_room
 
+SMALL = 2**24  # bytes of a file that is read whole, whatever part of it is wanted
 EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
@@ -87,7 +88,10 @@ def read_part(
     names = channels(path, part.scene)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     form = format_of(path)
-    if form is not None and form.has_header:
+    if not coloured and path.is_file() and path.stat().st_size < SMALL:
+        whole = read(path, None, part.scene, stack=stack, group=part.group or "")
+        sizes = dict(zip(whole.axes, whole.shape, strict=True))
+    elif form is not None and form.has_header:
         head = header(path, part.scene, stack=stack, colours=coloured)
         sizes = dict(zip(head.axes, head.shape, strict=True))
     elif coloured:

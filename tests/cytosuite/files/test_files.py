@@ -232,3 +232,14 @@ def test_a_work_folder_goes_at_its_end_and_after_a_kill_with_the_next(tmp_path, 
         assert not left.exists()
         raise KeyError
     assert [*tmp_path.iterdir()] == []
+
+
+def test_in_a_temporary_folder_a_failed_file_leaves_nothing_and_a_whole_one_stays(tmp_path):
+    with files.atomic(tmp_path / "case") as folder:
+        with pytest.raises(ValueError, match="half"), files.atomic(folder / "a.txt") as path:
+            path.write_text("half")
+            raise ValueError("half")
+        for text in ("one", "two"):
+            files.write_json(folder / "deep" / "b.json", text)
+        assert sorted(path.name for path in folder.iterdir()) == ["deep"]
+    assert (tmp_path / "case" / "deep" / "b.json").read_text() == '"two"\n'
