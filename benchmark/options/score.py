@@ -11,9 +11,9 @@ from cytosuite.benchmark.terminal.options import (
     command_options,
     option,
 )
+from cytosuite.contract.words import SEGMENTER
 from cytosuite.errors import InputError
 from cytosuite.files import need_file
-from cytosuite.metrics.images.n_iou import SEGMENTER
 
 
 @command_options

@@ -9,3 +9,4 @@ SplitName = Literal["train", "validate", "test"]
 Overlap = Literal["smallest", "last", "first", "error"]  # the mask on top
 Api = Literal["invoke", "exec"]  # a container is started once, or a process per case
 Format: TypeAlias = Literal["tif", "mha"]  # of images for images of others
+SEGMENTER = "watershed:spheroid-nuclei-3d"  # whose masks N_IOU compares, where nobody names others

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cytosuite.contract.words import SEGMENTER
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.n_ssim import SAME, restored
 from cytosuite.metrics.images.pair import Real, checked
 from cytosuite.volume import Volume
-
-SEGMENTER = "watershed:spheroid-nuclei-3d"  # algorithm and model, where nobody names others
 
 
 class ObjectOverlaps(NamedTuple):
