@@ -227,6 +227,7 @@ def ranking_of(ranking: Ranking, names: set[str]) -> Ranking:
     """Return a ranking with the lines and pairs of some algorithms, at their places among all."""
 
     def part(contest: Contest) -> Contest:
+        """Return the lines and pairs of these algorithms in a contest."""
         pairs = {p: own for p, own in contest.differences.items() if names.issuperset(p)}
         better = frozenset(pair for pair in contest.better if names.issuperset(pair))
         order = [name for name in contest.algorithms if name in names]
