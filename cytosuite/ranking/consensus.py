@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cytosuite.ranking import bootstrap
-from cytosuite.ranking.contests import Field, best_first, minimum_ranks, standoff, together
+from cytosuite.ranking.contests import Field, best_first, mean_drawn, minimum_ranks
 from cytosuite.ranking.ranking import Consensus
 from cytosuite.ranking.scores import Floats, Measure, ScoreArrays
 
@@ -28,20 +28,21 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
     ranks, drawn = [], []
     for dataset in datasets:
         part = _within(field, dataset)
-        outcome = together([standoff(part, m) for m in measures], field.rules.scheme)
-        ranks.append(outcome.ranks[field.rules.scheme])
-        drawn.append(outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)])
+        by_metric = [part.scores(measure) for measure in measures]
+        ranks.append(np.mean([part.ranks(scores) for scores in by_metric], axis=0))
+        samples = mean_drawn([part.drawn(scores) for scores in by_metric])
+        drawn.append(samples[~np.isnan(samples).any(axis=1)])
     names, table = field.names, np.stack(ranks)
     mean = table.mean(axis=0)
     places = minimum_ranks(table).astype(int)
     rest = [np.delete(table, n, axis=0).mean(axis=0) for n in range(len(datasets))]
-    samples = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
-    ends = bootstrap.place_intervals(samples).tolist()
+    overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
+    ends = bootstrap.place_intervals(overall).tolist()
     return Consensus(
         algorithms=best_first(mean, names),
         ranks=dict(zip(names, mean.tolist(), strict=True)),
         interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=True)},
-        shares=dict(zip(names, (samples == 1).mean(axis=0).tolist(), strict=True)),
+        shares=dict(zip(names, (overall == 1).mean(axis=0).tolist(), strict=True)),
         places={
             dataset: dict(zip(names, row.tolist(), strict=True))
             for dataset, row in zip(datasets, places, strict=True)

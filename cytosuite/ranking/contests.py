@@ -124,6 +124,22 @@ class Field:
         ranks: Floats = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[0]
         return ranks
 
+    def drawn(self, scores: MetricScores) -> Floats:
+        """Return the ranks in each sample (samples, algorithms), NaN in one without a used case.
+
+        There are no rows for few cases, and by a metric of a whole set.
+        """
+        counts, rules = self.counts, self.rules
+        if scores.used.sum() < FEWEST or scores.measure.of_set:
+            counts = np.zeros((0, scores.used.size))
+        drawn = bootstrap.in_blocks(
+            lambda part: scheme_ranks(scores, part, rules.scheme, rules.alpha),
+            counts,
+            len(self.names),
+        )
+        drawn[~(counts[:, scores.used] > 0).any(axis=1)] = np.nan
+        return drawn
+
 
 @dataclass(frozen=True, slots=True)
 class Standoff:
@@ -140,25 +156,19 @@ class Standoff:
 
 def standoff(field: Field, measure: Measure) -> Standoff:
     """Return ranks, tests of all pairs of a few, and ranks of bootstrap samples by one metric."""
-    scores, rules, counts = field.scores(measure), field.rules, field.counts
-    if scores.used.sum() < FEWEST or measure.of_set:
-        counts = np.zeros((0, scores.used.size))
-    drawn = bootstrap.in_blocks(
-        lambda part: scheme_ranks(scores, part, rules.scheme, rules.alpha), counts, len(field.names)
-    )
-    drawn[~(counts[:, scores.used] > 0).any(axis=1)] = np.nan
+    scores = field.scores(measure)
     differences = {} if field.many else pairwise(scores, field.names)
     fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
     alike = measure.of_set or fair.used.sum() in (0, every.used.sum())
     cases, algorithms, power = int(scores.used.sum()), int(scores.present.sum()), ""
-    needed = significance.cases_needed(algorithms, rules.alpha)
+    needed = significance.cases_needed(algorithms, field.rules.alpha)
     if not measure.of_set and cases < needed:
         noun = "case" if cases == 1 else "cases"
         test = f"cannot separate {algorithms} algorithms by this test (needs {needed})"
         power = f"{cases} {noun} {test}"
     return Standoff(
         {way: field.ranks(scores, way) for way in SCHEMES if not (field.many and way == "tests")},
-        drawn,
+        field.drawn(scores),
         None if alike else field.ranks(fair),
         wins(differences, scores, field),
         differences,
@@ -184,18 +194,24 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
     """Return the mean of the ranks in each metric, and who is better in one and worse in none."""
     if len(parts) == 1:
         return replace(parts[0], differences={})
-    sampled = min(len(part.drawn) for part in parts)
     fair = [part.ranks[scheme] if part.without is None else part.without for part in parts]
     won = {pair for part in parts for pair in part.better}
     return Standoff(
         {way: np.mean([part.ranks[way] for part in parts], axis=0) for way in parts[0].ranks},
-        np.mean([part.drawn[:sampled] for part in parts], axis=0),
+        mean_drawn([part.drawn for part in parts]),
         None if all(part.without is None for part in parts) else np.mean(fair, axis=0),
         frozenset(pair for pair in won if pair[::-1] not in won),
         {},
         tested=any(part.tested for part in parts),
         power="" if any(part.tested for part in parts) else max(part.power for part in parts),
     )
+
+
+def mean_drawn(drawn: Sequence[Floats]) -> Floats:
+    """Return the mean over metrics of ranks in samples, as many as all metrics have."""
+    sampled = min(map(len, drawn))
+    mean: Floats = np.mean([ranks[:sampled] for ranks in drawn], axis=0)
+    return mean
 
 
 def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
