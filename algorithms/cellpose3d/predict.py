@@ -87,8 +87,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     arguments = parameters.network.model_dump(mode="json")
     network = with_folded_norms(load_once(model, arguments, load))
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
-    nuclei = model.card.describes.get("channel", "nucleus") == "nucleus"
-    if inverted := flat and nuclei and is_bright_ground(image):  # a sheet of cells is no ground
+    if inverted := flat and is_bright_ground(image, model.card):
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, objects, notes = _as_seen(image, scale, trained, parameters, network)

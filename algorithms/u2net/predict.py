@@ -78,7 +78,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(), load)
     image = volume.array[None]
-    if inverted := is_bright_ground(image):
+    if inverted := is_bright_ground(image, model.card):
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume), trained, parameters)
     labels = segment(image, scale, parameters, network)

@@ -142,8 +142,13 @@ def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> dict
     return {**notes, "diameter_source": scale.source}
 
 
-def is_bright_ground(image: NDArray[Any]) -> bool:
-    """Return whether objects are dark on a bright ground, as stained sections are."""
+def is_bright_ground(image: NDArray[Any], card: ModelCard) -> bool:
+    """Return whether nuclei are dark on a bright ground, as in stained sections.
+
+    A model of another channel takes images as they are: a sheet of bright cells is no ground.
+    """
+    if card.describes.get("channel", "nucleus") != "nucleus":
+        return False
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
     return high - middle < _BRIGHT * (middle - low)
 
