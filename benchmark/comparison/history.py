@@ -53,10 +53,13 @@ def history_picture(folder: Path) -> str:
         if metric == firsts.setdefault(name, metric):
             curves = sets.setdefault(f"{metric} of {name}", {})
             curves.setdefault(algorithm, {})[commits[commit]] = float(value)
-    changed = {title: of for title, of in sets.items() if any(len(c) > 1 for c in of.values())}
     end = len(commits)
-    parts = [{name: held(c, end) for name, c in curves.items()} for curves in changed.values()]
-    return plots(parts, "commit", [*changed])
+    changed = (
+        (title, {name: held(curve, end) for name, curve in curves.items()})
+        for title, curves in sets.items()
+        if any(len(curve) > 1 for curve in curves.values())
+    )
+    return plots(changed, "commit")
 
 
 def held(curve: Curve, end: int) -> Curve:

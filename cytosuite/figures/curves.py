@@ -1,6 +1,6 @@
 """Curves over whole numbers, steps of a training or commits, as plots below each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from cytosuite.figures.svg import COLOURS, Axis, document, label, line
@@ -11,15 +11,14 @@ WIDTH, HEIGHT, MARGIN = 640, 240, 48  # px of one plot, and of the space around 
 STYLE = "text { font: 12px sans-serif } .grid { stroke: #ddd } .tick { fill: #444 }"
 
 
-def plots(parts: Sequence[Mapping[str, Curve]], unit: str, titles: Sequence[str] = ()) -> str:
-    """Return plots of named curves as SVG with their titles, those without a value left out."""
-    shown = [(n, part) for n, part in enumerate(parts) if any(part.values())]
+def plots(parts: Iterable[tuple[str, Mapping[str, Curve]]], unit: str) -> str:
+    """Return plots of named curves as SVG, each with its title, those without a value left out."""
+    shown = [(title, curves) for title, curves in parts if any(curves.values())]
     width, height = WIDTH + 3 * MARGIN, len(shown) * (HEIGHT + 2 * MARGIN)
     placed = (
         f'<g transform="translate({MARGIN} {MARGIN + row * (HEIGHT + 2 * MARGIN)})">'
-        f"{''.join(label('tick', '0', '-12', t, 'start') for t in titles[n : n + 1])}"
-        f"{_plot(part, unit)}</g>"
-        for row, (n, part) in enumerate(shown)
+        f"{label('tick', '0', '-12', title, 'start') if title else ''}{_plot(curves, unit)}</g>"
+        for row, (title, curves) in enumerate(shown)
     )
     return document(placed, (str(width), str(height)), (width, height), STYLE)
 

@@ -43,7 +43,7 @@ def thinned(curve: Curve) -> dict[str, float]:
 def draw_curves(parts: Sequence[Mapping[str, Curve]], path: Path) -> None:
     """Write plots of named curves below each other as SVG."""
     with atomic(path) as temporary:
-        temporary.write_text(plots(parts, "step"), encoding="utf-8")
+        temporary.write_text(plots([("", curves) for curves in parts], "step"), encoding="utf-8")
 
 
 def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
