@@ -5,7 +5,9 @@ A participant's zip holds a file ``<socket>/<case>.<suffix>`` for each case and 
 
 import sys
 from collections.abc import Mapping
+from functools import reduce
 from html import escape
+from operator import getitem
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,10 +43,9 @@ def score(inputs: Path, outputs: Path) -> None:
         lay_out(answers_in(inputs / "res", evaluation), evaluation, Path(scratch))
         Evaluator(Path(scratch), outputs, inputs / "ref").run_case()
     judged = read_json(outputs / METRICS)
-    scores = {}
-    for ranked in evaluation.ranked:
-        _, key, summary = ranked.path.split(".")
-        scores[key] = judged["aggregates"][key][summary]
+    scores = {
+        ranked.key: reduce(getitem, ranked.path.split("."), judged) for ranked in evaluation.ranked
+    }
     write_json(outputs / "scores.json", scores)
     (outputs / "detailed_results.html").write_text(_table(judged), "utf-8")
 

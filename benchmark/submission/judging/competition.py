@@ -50,7 +50,7 @@ def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> No
 def competition(evaluation: Evaluation, image: str) -> dict[str, Any]:
     """Return the description of a competition with one phase."""
     columns = [
-        {"index": number, "title": ranked.metric, "key": ranked.path.split(".")[1]}
+        {"index": number, "title": ranked.metric, "key": ranked.key}
         | {"sorting": ranked.order, "precision": DIGITS}
         for number, ranked in enumerate(evaluation.ranked)
     ]

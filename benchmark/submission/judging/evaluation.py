@@ -68,6 +68,11 @@ class RankedMetric(Described):
     path: str = Field(description="Of the number in metrics.json.")
     order: Literal["asc", "desc"] = Field(description="desc: larger is better.")
 
+    @property
+    def key(self) -> str:
+        """Its key in metrics.json."""
+        return self.path.split(".")[1]
+
 
 class Evaluation(Described):
     """``evaluation.json``: a dataset, the task, and the cases of the phase."""
