@@ -16,6 +16,8 @@ SHAPES = (
     "M-1.7-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7Z",
 )
 
+SMALLEST = 1e-300  # of a margin: numbers near the smallest there is have no twentieth
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -62,7 +64,8 @@ class Axis:
 def axis_around(values: Iterable[float]) -> Axis:
     """Return a linear axis around numbers, with a margin of a twentieth on both sides."""
     pool = [value for value in values if math.isfinite(value)] or [0.0]
-    margin = (max(pool) - min(pool)) / 20 or abs(pool[0]) / 20 or 0.5
+    spread = max(pool) - min(pool)
+    margin = max(spread / 20, SMALLEST) if spread else abs(pool[0]) / 20 or 0.5
     return Axis(min(pool) - margin, max(pool) + margin)
 
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import gaussian_kde
 
@@ -69,6 +69,7 @@ def test_whisker_shows_interval_and_pooled_value():
     assert 'cx="80.00%"' in drawing
 
 
+@example([0.0, 5e-324], 0.0)
 @given(st.lists(st.floats(0, 1), min_size=1), st.floats(0, 1))
 def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
     axis = near(UNIT, values)
