@@ -10,16 +10,18 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
 from cytosuite.algorithms.cyclegan3d.style import Style, transfer
-from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
+from cytosuite.algorithms.cyclegan3d.translate import TILE, Scale, translate
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, Prediction, device, load_once
-from cytosuite.networks.normalise import Target
+from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Sides, check_tile
 from cytosuite.volume import Volume, seed_of
 
@@ -30,14 +32,16 @@ class Parameters(Described):
     network: Architecture | None = Field(None, description="Arguments of the generator.")
     scale: Scale = Field(
         "background",
-        description="Units of the generator: of the image's background, of its dtype, or of the "
-        "target's background, for an image that the classical transfer has brought there.",
+        description="Units of the generator: of the image's background, of its dtype, of the "
+        "target's background, for an image that the classical transfer has brought there, or of "
+        "photons: it translates light, and the camera makes the noise.",
     )
+    camera: CameraModel | None = Field(None, description="Of both domains, for the scale light.")
     target: Target | None = Field(None, description="Grey values of the target domain.")
     style: Style | None = Field(
         None, description="Reference of the classical transfer, which stands in for a refusal."
     )
-    tile: Sides = Field((96, 320, 320), description="Voxels z, y, x; its volume bounds the memory.")
+    tile: Sides = Field(TILE, description="Voxels z, y, x; its volume bounds the memory.")
     guard: Literal["replace", "refuse", "off"] = Field(
         "replace",
         description="A translation that moves structure is replaced by the classical transfer, "
@@ -56,6 +60,8 @@ class Parameters(Described):
             raise ValueError("expected target beside network")
         if self.scale == "style" and (self.style is None or self.target is None):
             raise ValueError("expected style and target for scale style")
+        if (self.scale == "light") != (self.camera is not None):
+            raise ValueError("expected camera for scale light, and for no other")
         if self.network is not None and self.network.norm == "voxel":
             check_tile(self.tile, self.network.halo, self.network.multiple)
         return self
@@ -97,18 +103,31 @@ def by_network(
     """Return an image as the generator translates it, and its values in units of the network."""
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
-    image = classical(volume, parameters) if parameters.scale == "style" else volume.array
+    image = prepared(volume, parameters)
+    camera, target = parameters.camera, parameters.target
+    if camera is not None:  # counts come last
+        target = target.model_copy(update={"dtype": "float32"})
     translation, prediction = translate(
         image if "Z" in volume.axes else np.expand_dims(image, -3),
         forward,
         parameters.network,
         parameters.scale,
-        parameters.target,
+        target,
         tile=parameters.tile,
         seed=seed_of(volume),
         device=device,
     )
+    if camera is not None:
+        counts = camera.expose(translation, seed_of(volume))
+        translation = in_dtype(counts, np.dtype(parameters.target.dtype))
     return translation.reshape(volume.shape), prediction
+
+
+def prepared(volume: Volume, parameters: Parameters) -> NDArray[Any]:
+    """Return an image as the scale takes it: after the classical transfer, or its light alone."""
+    if parameters.camera is not None:
+        return light_of(volume.array, parameters.camera)
+    return classical(volume, parameters) if parameters.scale == "style" else volume.array
 
 
 def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:

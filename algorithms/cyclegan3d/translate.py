@@ -23,7 +23,9 @@ from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes, slabs
 
-Scale = Literal["style", "background", "dtype"]
+Scale = Literal["style", "light", "background", "dtype"]
+TILE = (96, 320, 320)  # voxels z, y, x
+OF_TARGET = ("style", "light")  # scales in units of the target
 Scaling = Callable[[NDArray[Any]], Image]
 _COPIES = 6  # of the widest activation that are in memory at once, float32
 
@@ -32,7 +34,7 @@ def scaling_of(image: NDArray[Any], scale: Scale, target: Target | None = None) 
     """Return the map of an image, or parts, into network units; InputError if unfit for `scale`."""
     if scale == "background":
         return partial(normalise, background=background_of(image))
-    if scale == "style":
+    if scale in OF_TARGET:
         assert target is not None  # see Parameters
         return partial(normalise, background=Background(target.mean, target.sd))
     if image.dtype.kind == "f":

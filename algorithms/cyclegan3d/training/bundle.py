@@ -7,6 +7,7 @@ from cytosuite.training.bundle import NetworkFormat
 UNITS = {
     "background": "0.5 asinh((grey value - background) / (3 sd of the background))",
     "style": "0.5 asinh of the distance to the target's background in 3 of its sd",
+    "light": "0.5 asinh of photons",
     "dtype": "range of the dtype as -1 to 1",
 }
 

@@ -5,9 +5,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.algorithms.cyclegan3d.translate import Scale
+from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, TILE, Scale
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.tiling import Sides, check_crop
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.networks.tiling import Sides, check_crop, check_tile
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
@@ -58,6 +59,7 @@ class Settings(TrainingSettings):
     network: Architecture = Architecture()
     judge: Judge = Judge()
     images: Images = Images()
+    camera: CameraModel | None = Field(None, description="of both domains, for the scale light")
     crops: Crops = Crops()
     loss: CycleLosses = CycleLosses()
     both_ways: bool = Field(
@@ -79,17 +81,23 @@ class Settings(TrainingSettings):
             )
         if any(side % 2 == 0 for side in self.loss.window):
             raise ValueError(f"loss.window must be odd numbers, found {list(self.loss.window)}")
-        if self.images.scale == "style" and self.network.channels > 1:
+        scale = self.images.scale
+        if (scale == "light") != (self.camera is not None):
+            raise ValueError("images.scale light needs a table camera, and no other scale has one")
+        if scale in OF_TARGET and self.network.channels > 1:
             raise ValueError(
-                "images.scale style is of one channel: the classical transfer takes no more, found "
-                f"network.channels {self.network.channels}; choose background"
+                f"images.scale {scale} is of one channel, found network.channels "
+                f"{self.network.channels}; choose background"
             )
-        if self.both_ways and self.images.scale == "style":
-            raise ValueError("both_ways: the classical transfer has no way back; choose background")
+        if self.both_ways and scale in OF_TARGET:
+            raise ValueError(f"both_ways: images.scale {scale} has no way back; choose background")
         if self.loss.pool and self.loss.pool < self.crops.batch:
             raise ValueError("loss.pool must hold a batch of crops, or be 0")
-        if (scale := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:
+        if (of_card := self.card.parameters.get("scale", scale)) != scale:
             raise ValueError(
-                f"card.parameters.scale must be images.scale, {self.images.scale}, found {scale}"
+                f"card.parameters.scale must be images.scale, {scale}, found {of_card}"
             )
+        if self.network.norm == "voxel":  # the card would be refused after the training
+            tile = self.card.parameters.get("tile", TILE)
+            check_tile(tile, self.network.halo, self.network.multiple)
         return self

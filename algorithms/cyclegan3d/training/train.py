@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cytosuite.algorithms.cyclegan3d.network import build as build_generator
-from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical
+from cytosuite.algorithms.cyclegan3d.predict import Parameters, prepared
 from cytosuite.algorithms.cyclegan3d.style import measure_style
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
@@ -22,6 +22,7 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
     in_grey_values_of,
     load_item,
 )
+from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.errors import InputError
@@ -249,8 +250,8 @@ class CycleTraining(Training[Settings, DomainVolume]):
         return losses
 
     def prepare_cases(self, cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolume]:
-        """Return volumes in units of the target with the scale ``style``, else as they are."""
-        if settings.images.scale != "style":
+        """Return volumes in units of the target with the scales of it, else as they are."""
+        if settings.images.scale not in OF_TARGET:
             return cases
         parameters = parse("card.parameters", settings.card.parameters, Parameters)
         assert parameters.target is not None  # see Parameters
@@ -258,9 +259,13 @@ class CycleTraining(Training[Settings, DomainVolume]):
         for role, items in cases.items():
             for item in items:
                 volume = item.read()
-                image = classical(volume, parameters) if role == "simulated" else volume.array
-                crop = settings.crops.shape
-                scaled[role].append(in_grey_values_of(item, image, parameters.target, crop))
+                both = role == "simulated" or parameters.camera is not None
+                image = prepared(volume, parameters) if both else volume.array
+                scaled[role].append(
+                    in_grey_values_of(
+                        item, image, parameters.target, settings.crops.shape, parameters.scale
+                    )
+                )
         return scaled
 
     def describe(self, cases: Cases[DomainVolume], settings: Settings) -> dict[str, Any]:
@@ -278,6 +283,9 @@ class CycleTraining(Training[Settings, DomainVolume]):
             "scale": settings.images.scale,
             "target": target_of([volume.array for volume in real]).model_dump(),
         }
+        if settings.camera is not None:
+            parameters["target"] |= settings.camera.units._asdict()
+            parameters["camera"] = settings.camera.model_dump()
         if not any("C" in volume.axes for volume in real):
             parameters["style"] = measure_style(real).model_dump(mode="json")
         return dict(six_digits(parameters))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
-from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
+from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling, scaling_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
@@ -59,7 +59,7 @@ def load_item(
     InputError if the image or its labels do not fit.
     """
     accepted = (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
-    first = "background" if scale == "style" else scale
+    first = "background" if scale in OF_TARGET else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
     path, twin = listed.image, listed.files.get(LABELS.slug)
@@ -90,16 +90,16 @@ def load_item(
 
 
 def in_grey_values_of(
-    item: DomainVolume, image: NDArray[Any], target: Target, crop: Sequence[int]
+    item: DomainVolume, image: NDArray[Any], target: Target, crop: Sequence[int], scale: Scale
 ) -> DomainVolume:
     """Return a one-channel volume with another image, in units of a target's background."""
     image = deep(image)
-    units = scaling_of(image, "style", target=target)
+    units = scaling_of(image, scale, target=target)
     return replace(
         item,
         image=mapped(padded(units(image)[None].astype(np.float16), crop)),
-        counts=_counts(image[None], [units], "style"),
-        scale="style",
+        counts=_counts(image[None], [units], scale),
+        scale=scale,
     )
 
 
@@ -123,8 +123,8 @@ def draw_batch(
 
     Crops that differ in content teach the generators to invent or remove nuclei, or to change their
     light: of a few places in simulated volumes the one with levels most like the real crop's is
-    taken. Crops are mirrored along y, not along x, in which a camera reads, nor along z: light
-    fades and blurs along it. Whole grey counts are dithered: generated images hold any value
+    taken. Crops are mirrored along y, light along x, too, in which a camera reads, but not along z:
+    light fades and blurs along it. Whole grey counts are dithered: generated images hold any value
     between them, and a judge could tell them by that alone.
     """
     drawn = [_pair(rng, simulated, real, settings) for rng in streams(seed, step, settings.batch)]
@@ -155,7 +155,7 @@ def _pair(
     ]
     source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
-    turns = [turn_of(rng, noise=True) for _ in range(2)]
+    turns = [turn_of(rng, noise=target.scale != "light") for _ in range(2)]
     return (
         turned(_dithered(rng, cut(source.image, box), source), turns[0]),
         turned(_dithered(rng, crop, target), turns[1]),

@@ -9,8 +9,10 @@ from cytosuite.algorithms.cyclegan3d.measure import SHARES
 from cytosuite.algorithms.cyclegan3d.network import build
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
 from cytosuite.contract.manifest import parse
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
-from cytosuite.volume import Origin, Volume, large
+from cytosuite.volume import Origin, Volume, large, seed_of
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}
 STYLE = {
@@ -77,6 +79,18 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
     given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
     again = _run(given, model(build(TINY), scale="style", style=STYLE, target=target))
     assert np.corrcoef(again.array.ravel(), made.array.ravel())[0, 1] > 0.9
+
+
+def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
+    guarded(None)
+    camera = CameraModel(gain=2.0, offset=10.0, read_noise=1.0, lag=0.1)
+    target = {**camera.units._asdict(), "dtype": "uint8"}
+    light = {"scale": "light", "camera": camera.model_dump(), "target": target}
+    made = _run(_volume(), model(build(TINY), **light))
+    expected = camera.expose(light_of(_volume().array, camera), seed_of(_volume()))
+    assert made.array.dtype == np.uint8
+    np.testing.assert_allclose(made.array, np.rint(expected.clip(0, 255)), atol=1)
+    assert np.corrcoef(made.array.ravel(), simulated()[0].ravel())[0, 1] > 0.9
 
 
 def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
@@ -147,6 +161,10 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
         (
             {"network": NETWORK, "target": TARGET, "scale": "style"},
             "expected style and target for scale style",
+        ),
+        (
+            {"network": NETWORK, "target": TARGET, "scale": "light"},
+            "expected camera for scale light, and for no other",
         ),
     ],
 )

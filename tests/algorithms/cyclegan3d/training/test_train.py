@@ -11,6 +11,8 @@ from cytosuite.algorithms.cyclegan3d.training.train import (
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.training.loop import begin, complete, take_step, train
@@ -72,6 +74,7 @@ def _stepped(settings, data, steps=2):
 
 
 ALL = "cycle identity structure"
+CAMERA = {"gain": 2.0, "offset": 10.0, "read_noise": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,7 @@ ALL = "cycle identity structure"
         ({"judge": {"norm": "instance"}, "checkpointing": True}, ALL),
         ({"images": {"scale": "dtype"}, "network": {"norm": "instance", "residual": False}}, ALL),
         ({"images": {"scale": "style"}, "loss": {"keep": "levels"}}, ALL),
+        ({"images": {"scale": "light"}, "camera": CAMERA}, ALL),
         ({"network": {"noise": 1}, "loss": {"keep": "labels"}}, f"{ALL} reader"),
     ],
     ids=str,
@@ -181,20 +185,25 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
     assert any("5 of 5 images are smaller than 1 x 32 x 16: up to 25%" in line for line in lines)
 
 
-def test_on_the_scale_of_the_style_volumes_are_learned_after_the_classical_transfer(data, tmp_path):
-    given = _settings(images={"scale": "style"})
+@pytest.mark.parametrize("scale", ["style", "light"])
+def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale, data, tmp_path):
+    given = _settings(images={"scale": scale}, **({"camera": CAMERA} if scale == "light" else {}))
     cases = _cases(data, given)
     card = given.card.model_copy(update={"parameters": {}})
     settings = complete(TRAINING, given.model_copy(update={"card": card}), cases, None, print)
     parameters = parse("card", settings.card.parameters, Parameters)
-    assert (parameters.scale, parameters.network) == ("style", None)
+    assert (parameters.scale, parameters.network) == (scale, None)
     ready = TRAINING.prepare_cases(cases, settings)
     for role, items in ready.items():
         assert len(items) == len(cases[role])
         for before, item in zip(cases[role], items, strict=True):
             volume = read(item.path)
-            image = classical(volume, parameters) if role == "simulated" else volume.array
-            expected = scaling_of(image, "style", parameters.target)(image)
+            if scale == "light":
+                image = light_of(volume.array, CameraModel(**CAMERA))
+                assert item.counts == ()  # light has no counts to dither
+            else:
+                image = classical(volume, parameters) if role == "simulated" else volume.array
+            expected = scaling_of(image, scale, parameters.target)(image)
             np.testing.assert_allclose(item.image[0], expected.astype(np.float16))
             assert (item.shape, item.spacing) == (before.shape, before.spacing)
     assert TRAINING.prepare_cases(cases, _settings()) is cases
@@ -214,8 +223,11 @@ SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
         ({"network": {**SMALL["network"], "dimensions": 2}}, r"begin with 1 .*found \[8, 16, 16\]"),
         (
             {"images": {"scale": "style"}, "network": {**SMALL["network"], "channels": 2}},
-            "style is of one channel: .*found network.channels 2",
+            "style is of one channel, found network.channels 2",
         ),
+        ({"images": {"scale": "light"}}, "images.scale light needs a table camera"),
+        ({"camera": CAMERA}, "no other scale has one"),
+        ({"card": {"parameters": {"tile": [4, 16, 16]}}}, r"tile must be at least .*\[4, 16, 16\]"),
     ],
 )
 def test_impossible_settings_are_refused(given, message):

@@ -56,7 +56,7 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     np.testing.assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
     target = Target(mean=100, sd=4, dtype="uint16")
     for image, counts in ((real(), [1 / 12]), (real().astype(np.float32), [])):
-        item = in_grey_values_of(item, image, target, CROP)
+        item = in_grey_values_of(item, image, target, CROP, "style")
         assert item.counts == pytest.approx(counts, rel=1e-3)
         assert item.scale == "style"
 
