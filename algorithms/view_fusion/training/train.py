@@ -73,7 +73,7 @@ def fusion_loss(
 
 
 def similarity(first: Tensor, second: Tensor) -> Tensor:
-    """Return `mean_ssim` (Wang et al. 2004) of (N, 1, Z, Y, X) batches, (N,), data range 1."""
+    """Return `ssim` (Wang et al. 2004) of (N, 1, Z, Y, X) batches, (N,), data range 1."""
     # A middle near the values keeps small variances exact.
     middle = second.detach().mean((-3, -2, -1))
     first, second = (part - middle[..., None, None, None] for part in (first, second))

@@ -48,8 +48,8 @@ def masks(
     ious = []
     for found in (seen, answer):
         table = overlap(true, found)
-        best = np.zeros(table.truth_sizes.size)
-        np.maximum.at(best, table.truth_index, table.shared / table.unions)
+        best, pairs = np.zeros(table.truth_sizes.size), table.best
+        best[table.truth_index[pairs]] = table.iou(pairs)
         ious.append(float(best.mean()) if best.size else nan)
     return ObjectOverlaps(*ious)
 

@@ -5,26 +5,8 @@ doi:10.1109/TIP.2003.819861.
 """
 
 from cytosuite.metrics.images.pair import PAIR, ImagePair
-from cytosuite.metrics.images.ssim_compare import Window, compare, gaussian_window
+from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 from cytosuite.metrics.metric import metric
-
-
-def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
-    """Return the mean structural similarity, in [-1, 1], over all windows within the images.
-
-    The window is that of `gaussian_window`, 11 voxels along each axis by default; a shorter
-    axis is an `InputError`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cytosuite.metrics.images.pair import pair
-    >>> images = pair(np.zeros((8, 8)), np.ones((8, 8)), data_range=1.0)
-    >>> round(mean_ssim(images, gaussian_window((8, 8), shrink=True)), 6)
-    0.0001
-    """
-    window = window or gaussian_window(images.truth.shape)
-    return compare(images.truth, images.prediction, images.data_range, window)
 
 
 @metric(
@@ -56,4 +38,5 @@ def ssim(images: ImagePair) -> float:
     >>> round(ssim(flat, flat - 0.2, data_range=1.0), 5)
     0.88239
     """
-    return mean_ssim(images)
+    window = gaussian_window(images.truth.shape)
+    return compare(images.truth, images.prediction, images.data_range, window)

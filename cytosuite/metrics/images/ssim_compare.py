@@ -89,8 +89,8 @@ def compare(
     """Return the mean similarity, in [-1, 1], of two arrays over the windows that lie within them.
 
     Of real arrays (Z, Y, X) or (Y, X) of one shape, finite; ``gain * value + offset`` of `scales`
-    is compared in place of the values. An `InputError` is raised if an axis is shorter than the
-    window, or values are so large against L, the `data_range`, that their squares overflow.
+    is compared in place of the values; no axis is shorter than the window. InputError if values
+    are so large against L, the `data_range`, that their squares overflow.
 
     Notes
     -----
@@ -108,24 +108,15 @@ def compare(
         (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
         (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
     )
-    shape = _windows(volumes[0].shape, window)
+    shape: tuple[int, ...] = tuple(
+        n - 2 * r for n, r in zip(volumes[0].shape, window.radii, strict=True)
+    )
     mean = math.fsum(_all_columns(work, shape)) / math.prod(shape)
     if not math.isfinite(mean):
         raise InputError(
             f"SSIM: grey values too large for the data range {data_range:g}; give the image's own"
         )
     return mean
-
-
-def _windows(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
-    """Return the number of windows along Z, Y, X of a volume; `InputError` if an axis has none."""
-    inside = tuple(n - 2 * radius for n, radius in zip(shape, window.radii, strict=True))
-    if min(inside) < 1:
-        raise InputError(
-            f"SSIM: images of shape {shape} are smaller than the window of radius {window.radii}; "
-            "make the window for this shape"
-        )
-    return inside
 
 
 def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:

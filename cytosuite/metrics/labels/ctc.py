@@ -128,7 +128,7 @@ def seg(table: Overlap) -> float:
     if not table.truth_sizes.size:
         return nan
     matched = matches(table)
-    return float((table.shared[matched] / table.unions_of(matched)).sum() / table.truth_sizes.size)
+    return float(table.iou(matched).sum() / table.truth_sizes.size)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA)

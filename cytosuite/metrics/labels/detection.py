@@ -49,7 +49,7 @@ def true_positives(table: Overlap, percent: int = 50) -> int:
             "below one half objects have no unique partner"
         )
     near = table.halves
-    same = near[100 * table.shared[near] >= int(percent) * table.unions_of(near)]
+    same = near[100 * table.shared[near] >= int(percent) * table.unions(near)]
     truths = np.bincount(table.truth_index[same])
     predictions = np.bincount(table.prediction_index[same])
     return int(np.count_nonzero(truths) + np.count_nonzero(predictions) - same.size)

@@ -10,10 +10,10 @@ from functools import partial
 from math import nan
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.detection import NOTHING, true_positives
-from cytosuite.metrics.labels.overlap import BLOCK, OVERLAP, Counts, Overlap
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric
 
 PERCENTS = range(50, 100, 5)  # least IoU of the mean average precision, in hundredths
@@ -93,7 +93,7 @@ def panoptic_quality(table: Overlap) -> float:
     0.875
     """
     objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * float(_matched_iou(table).sum()) / objects if objects else nan
+    return 2 * float(table.iou(table.above_half).sum()) / objects if objects else nan
 
 
 @panoptic(
@@ -109,8 +109,7 @@ def segmentation_quality(table: Overlap) -> float:
     >>> segmentation_quality(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 0]))
     0.75
     """
-    iou = _matched_iou(table)
-    return float(iou.mean()) if iou.size else nan
+    return known(table.iou(table.above_half))
 
 
 @panoptic("RQ", "Recognition quality: F1 at IoU > 0.5")
@@ -125,13 +124,7 @@ def recognition_quality(table: Overlap) -> float:
     0.5
     """
     objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * _matched_iou(table).size / objects if objects else nan
-
-
-def _matched_iou(table: Overlap) -> NDArray[np.float64]:
-    """Return the IoU of the pairs in which it is more than one half."""
-    pairs = table.above_half
-    return table.shared[pairs] / table.unions_of(pairs)
+    return 2 * table.iou(table.above_half).size / objects if objects else nan
 
 
 @shared_area("AJI", "Aggregated Jaccard index", reference="10.1109/TMI.2017.2677499")
@@ -147,10 +140,10 @@ def aji(table: Overlap) -> float:
     >>> aji(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 0]))
     0.6
     """
-    pairs = _best_partners(table)
+    pairs = table.best
     truths = np.delete(table.truth_sizes, table.truth_index[pairs]).sum()
     predictions = np.delete(table.prediction_sizes, table.prediction_index[pairs]).sum()
-    united = int(table.unions_of(pairs).sum() + truths + predictions)
+    united = int(table.unions(pairs).sum() + truths + predictions)
     return int(table.shared[pairs].sum()) / united if united else nan
 
 
@@ -167,23 +160,3 @@ def dice(table: Overlap) -> float:
     """
     voxels = int(table.truth_sizes.sum() + table.prediction_sizes.sum())
     return 2 * int(table.shared.sum()) / voxels if voxels else nan
-
-
-def _best_partners(table: Overlap) -> Counts:
-    """Return for each cell that overlaps with anything its pair of the highest IoU."""
-    best = [np.zeros(0, np.int64)]
-    begin, cells = 0, table.truth_index
-    while begin < cells.size:
-        end = cells.size
-        if begin + BLOCK < end:  # up to the first pair of a cell, past it if that has too many
-            end = int(np.searchsorted(cells, cells[begin + BLOCK]))
-            if end <= begin:
-                end = int(np.searchsorted(cells, cells[begin], side="right"))
-        part = slice(begin, end)
-        iou = table.shared[part] / table.unions_of(part)
-        first = np.flatnonzero(np.diff(cells[part], prepend=-1))
-        highest = np.maximum.reduceat(iou, first)
-        equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=end - begin)))
-        best.append(begin + equal[np.diff(cells[part][equal], prepend=-1) != 0])
-        begin = end
-    return np.concatenate(best)

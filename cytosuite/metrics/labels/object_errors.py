@@ -93,7 +93,7 @@ def object_errors(table: Overlap) -> tuple[ObjectErrors, ObjectErrors]:
     of_truth, of_prediction = object_classes(table)
     truth = _Side(table.truth_labels, table.truth_sizes, table.truth_index)
     prediction = _Side(table.prediction_labels, table.prediction_sizes, table.prediction_index)
-    pairs, iou = matches(table), table.shared / table.unions
+    pairs, iou = matches(table), table.iou()
     return (
         _judged(truth, prediction, table.shared, iou, pairs, of_truth),
         _judged(prediction, truth, table.shared, iou, pairs, of_prediction),

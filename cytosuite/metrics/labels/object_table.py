@@ -239,13 +239,10 @@ def _measured(
 
 def _partners(truth: NDArray[Any], labels: NDArray[Any]) -> Columns:
     """Return the true object with the highest IoU of each object, and this IoU."""
-    table = overlap(truth, labels)
-    iou = table.shared / table.unions
-    # Ascending by object, then by IoU, of equal ones the smaller true label last.
-    order = np.lexsort((-table.truth_index, iou, table.prediction_index))
-    best = order[np.flatnonzero(np.diff(table.prediction_index[order], append=-1))]
-    partner = np.zeros(table.prediction_labels.size, table.truth_labels.dtype)
+    table = overlap(labels, truth)
+    best = table.best
+    partner = np.zeros(table.truth_labels.size, table.prediction_labels.dtype)
     highest = np.zeros(partner.size)
-    partner[table.prediction_index[best]] = table.truth_labels[table.truth_index[best]]
-    highest[table.prediction_index[best]] = iou[best]
+    partner[table.truth_index[best]] = table.prediction_labels[table.prediction_index[best]]
+    highest[table.truth_index[best]] = table.iou(best)
     return {"truth_label": partner, "iou": highest}

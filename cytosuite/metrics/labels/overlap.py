@@ -18,6 +18,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap_count import count
 
 BLOCK = 1 << 20  # pairs looked at together: bounds the memory on noise
+EVERY = slice(None)  # pair
 
 Labels = NDArray[np.uint64]
 Counts = NDArray[np.int64]
@@ -59,16 +60,38 @@ class Overlap:
         columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
         vars(self).update(columns, voxels=voxels)
 
-    @property
-    def unions(self) -> Counts:
-        """Voxels in either object of each overlapping pair, (N,)."""
-        return self.unions_of(slice(None))
-
-    def unions_of(self, pairs: Counts | slice) -> Counts:
+    def unions(self, pairs: Counts | slice = EVERY) -> Counts:
         """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
         prediction = self.prediction_sizes[self.prediction_index[pairs]]
         return truth + prediction - self.shared[pairs]
+
+    def iou(self, pairs: Counts | slice = EVERY) -> NDArray[np.float64]:
+        """Return the intersection over union of the pairs at some positions."""
+        return self.shared[pairs] / self.unions(pairs)
+
+    @property
+    def best(self) -> Counts:
+        """Position of the pair of the highest IoU, of equal ones the first, of each true object.
+
+        Of those that overlap with any predicted object, ascending.
+        """
+        best = [np.zeros(0, np.int64)]
+        begin, cells = 0, self.truth_index
+        while begin < cells.size:
+            end = cells.size
+            if begin + BLOCK < end:  # up to the first pair of a cell, past it if that has too many
+                end = int(np.searchsorted(cells, cells[begin + BLOCK]))
+                if end <= begin:
+                    end = int(np.searchsorted(cells, cells[begin], side="right"))
+            part = slice(begin, end)
+            iou = self.iou(part)
+            first = np.flatnonzero(np.diff(cells[part], prepend=-1))
+            highest = np.maximum.reduceat(iou, first)
+            equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=end - begin)))
+            best.append(begin + equal[np.diff(cells[part][equal], prepend=-1) != 0])
+            begin = end
+        return np.concatenate(best)
 
     @cached_property
     def halves(self) -> Counts:
@@ -97,7 +120,7 @@ class Overlap:
     def above_half(self) -> Counts:
         """Positions of the pairs with an IoU of strictly more than 1/2, one to one."""
         near = self.halves
-        return near[2 * self.shared[near] > self.unions_of(near)]
+        return near[2 * self.shared[near] > self.unions(near)]
 
 
 _COLUMNS = tuple(column.name for column in fields(Overlap) if column.name != "voxels")

@@ -6,7 +6,7 @@ there the mean of both directions, here, as in MONAI and MedPy, over both surfac
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import dist, isfinite, nan, prod
+from math import dist, isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.overlap import Counts, Labels, overlap
 from cytosuite.metrics.metric import family
 from cytosuite.volume.large import fits, is_mapped
@@ -101,8 +102,7 @@ def mean_distance(table: SurfaceTable, kind: str) -> float:
     >>> [round(metric(*labels, spacing=(1, 0.5)), 9) for metric in (assd, hausdorff, hd95)]
     [0.1, 0.5, 0.45]
     """
-    values = getattr(table, kind)
-    return float(values.mean()) if values.size else nan
+    return known(getattr(table, kind))
 
 
 DISTANCES = {

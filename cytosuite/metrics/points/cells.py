@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import Floats, matched_points
 from cytosuite.volume.pieces import distinct
@@ -94,7 +95,7 @@ of_cells = partial(metric, evidence=CELL_POINTS)
 )
 def right_cell(cells: CellPoints) -> float:
     """Return the share of pairs in one cell among those with a true point in a cell."""
-    return float(cells.right.mean()) if cells.right.size else np.nan
+    return known(cells.right)
 
 
 @of_cells(
@@ -124,5 +125,4 @@ def cell_count_correlation(cells: CellPoints) -> float:
 )
 def cell_count_error(cells: CellPoints) -> float:
     """Return the mean of the absolute differences of true and predicted numbers over the cells."""
-    differences = np.abs(cells.prediction - cells.truth)
-    return float(differences.mean()) if differences.size else np.nan
+    return known(np.abs(cells.prediction - cells.truth))

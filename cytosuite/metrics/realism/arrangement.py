@@ -4,7 +4,7 @@ Images can agree in all grey values and differ in what makes a segmentation hard
 touch, on how much of their surface, and how dark the border between them is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from math import gamma, nan, pi
 from typing import Any
@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
 from cytosuite.metrics.realism.scene import Scene, members
@@ -122,12 +123,12 @@ def numbers(properties: Properties) -> dict[str, float]:
     return {
         "objects": float(contact.size),
         "contact_share": float(_over(np.nansum(contact * surface), surface.sum())),
-        "touching_share": _known(contact > 0),
-        "pressed_share": _known(contact >= PRESSED),
-        **{f"{name}_cv": _known(properties[part], np.std) for name, part in spreads},
-        "neighbour_cv": _known(properties["neighbour"], np.std) / _known(properties["neighbour"]),
-        **{name: _known(properties[name], np.median) for name in MEDIANS},
-        **{name: _known(properties[name]) for name in ("radius", "tangential", "fraction")},
+        "touching_share": known(contact > 0),
+        "pressed_share": known(contact >= PRESSED),
+        **{f"{name}_cv": known(properties[part], np.std) for name, part in spreads},
+        "neighbour_cv": known(properties["neighbour"], np.std) / known(properties["neighbour"]),
+        **{name: known(properties[name], np.median) for name in MEDIANS},
+        **{name: known(properties[name]) for name in ("radius", "tangential", "fraction")},
     }
 
 
@@ -177,7 +178,7 @@ def arrangement_distance(by_property: dict[str, float]) -> float:
     >>> arrangement_distance.of({"contact": 0.5, "relative_volume": 1.0, "valley": nan})
     0.75
     """
-    return _known(np.array(list(by_property.values())))
+    return known([*by_property.values()])
 
 
 def _checked(
@@ -276,8 +277,8 @@ def _sizes(
     tilt = np.degrees(np.arccos(np.clip(np.abs(ways[:, 0, -1]), 0, 1)))
     return {
         "neighbour_um": apart,
-        "neighbour": apart / _known(diameter[~cut]),
-        "relative_volume": np.where(cut, nan, size / _known(size[~cut])),
+        "neighbour": apart / known(diameter[~cut]),
+        "relative_volume": np.where(cut, nan, size / known(size[~cut])),
         "elongation": np.where(cut, nan, np.sqrt(axes[:, -1] / axes[:, 0])),
         "tilt_deg": np.where(cut | (step.size < 3), nan, tilt),
     }
@@ -318,7 +319,7 @@ def _light(
     bright = np.where(parts > 0, half, mean)  # an object of one grey value has no bright half
     dimmer = bright[pairs].min(axis=1)
     return {
-        "relative_brightness": _over(mean, np.full(mean.size, max(_known(mean), 0.0))),
+        "relative_brightness": _over(mean, np.full(mean.size, max(known(mean), 0.0))),
         "valley": np.where(dimmer > 0, 1 - _over(border - dark, dimmer), nan),
     }
 
@@ -328,9 +329,3 @@ def _over(part: ArrayLike, whole: ArrayLike) -> Floats:
     whole = np.asarray(whole, np.float64)
     quotient: Floats = np.divide(part, whole, out=np.full(whole.shape, nan), where=whole != 0)
     return quotient
-
-
-def _known(values: NDArray[Any], summary: Callable[..., Any] = np.mean) -> float:
-    """Return a summary of the values that are known, NaN of none."""
-    finite = values[~np.isnan(values)]
-    return float(summary(finite)) if finite.size else nan

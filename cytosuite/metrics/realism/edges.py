@@ -14,13 +14,13 @@ order, which are one set here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import members, stack
@@ -210,8 +210,7 @@ def mean_difference(curves: EdgeCurves, third: int | None) -> float:
     >>> [metric.of(curves) for metric in (edge_degradation, edge_degradation_upper)]
     [0.75, 0.25]
     """
-    gap = curves.difference(third)
-    return float(gap.mean()) if gap.size else nan
+    return known(curves.difference(third))
 
 
 edge_degradation, edge_degradation_upper, edge_degradation_middle, edge_degradation_lower = family(

@@ -14,6 +14,7 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
@@ -99,8 +100,7 @@ def feature_distance(distances: dict[str, float]) -> float:
     >>> feature_distance.of({"volume_um3": 0.5, "mean_intensity": 1.0, "solidity": nan})
     0.75
     """
-    values = [distance for distance in distances.values() if not np.isnan(distance)]
-    return float(np.mean(values)) if values else nan
+    return known([*distances.values()])
 
 
 def scaled_distance(real: Floats, synthetic: Floats) -> float:

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import numbered
 from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
@@ -128,7 +129,7 @@ def edge_shift_um(fate: Kept) -> float:
     By the correlation of gradients around each object that stands out in both images. Blur, noise
     and maps of the grey values move them by a tenth of a voxel or so.
     """
-    return float(np.median(fate.shift_um)) if fate.shift_um.size else nan
+    return known(fate.shift_um, np.median)
 
 
 @faithful(
@@ -167,7 +168,7 @@ def contrast_kept(fate: Kept) -> float:
     Negative where contrast is inverted, towards 0 where gaps are filled, above 1 where blur is
     taken away; offset and gain of the grey values change nothing.
     """
-    return float(np.median(fate.contrast)) if fate.contrast.size else nan
+    return known(fate.contrast, np.median)
 
 
 def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int32]) -> Doubles:

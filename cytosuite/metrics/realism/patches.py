@@ -7,6 +7,7 @@ Heusel et al., NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from math import nan
 from typing import Any
@@ -19,6 +20,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.spectrum import hann
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
 BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm
@@ -256,10 +258,7 @@ def statistics(patches: NDArray[Any], spacing: Sequence[float]) -> Floats:
 def _bands(centred: Floats, steps: Floats, variance: Floats) -> list[Floats]:
     """Return the logarithm of the share of the variance in each band of frequency."""
     shape = centred.shape[1:]
-    window = np.ones(1)
-    for size in shape:
-        window = np.multiply.outer(window, np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2)
-    window = window[0]
+    window = reduce(np.multiply.outer, map(hann, shape))
     power = np.abs(np.fft.fftn(centred * window, axes=(1, 2, 3))) ** 2
     axes = [np.fft.fftfreq(size, step) for size, step in zip(shape, steps, strict=True)]
     radius = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij")))

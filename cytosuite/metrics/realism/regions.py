@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import w1
@@ -37,8 +38,7 @@ class RegionScores:
 
     def mean(self, region: str) -> float:
         """Return the mean of the defined planes of a region of `REGIONS`; NaN if there is none."""
-        chosen = ~np.isnan(self.scores[region])
-        return float(self.scores[region][chosen].mean()) if chosen.any() else nan
+        return known(self.scores[region])
 
     def third(self, region: str, third: int) -> Floats:
         """Return the defined planes of a region in a third (0, 1, 2) of the depth."""
@@ -154,8 +154,7 @@ def region_similarity(scores: RegionScores) -> float:
     >>> round(region_similarity(real, dim), 3), region_similarity(real, real)
     (0.6, 1.0)
     """
-    means = [value for value in map(scores.mean, REGIONS) if not np.isnan(value)]
-    return float(np.mean(means)) if means else nan
+    return known([scores.mean(region) for region in REGIONS])
 
 
 object_similarity, gap_similarity, outside_similarity = family(

@@ -54,7 +54,7 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
     array = stack(image)
     _, height, width = array.shape
     step_y, step_x = image.spacing[1:]
-    window = np.outer(_hann(height), _hann(width))
+    window = np.outer(hann(height), hann(width))
     radius = np.hypot(
         np.fft.fftfreq(height, step_y)[:, None], np.fft.rfftfreq(width, step_x)[None, :]
     )
@@ -77,7 +77,7 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
     squared grey values times µm, each column less its mean in a Hann window.
     """
     array = stack(image)
-    window = _hann(len(array))
+    window = hann(len(array))
     frequency = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)
     rows = max(min(COLUMNS, BLOCK // max(len(array), 1)) // max(array.shape[2], 1), 1)
@@ -145,7 +145,7 @@ def axial_spectrum_distance(spectra: Spectra) -> float:
     return spectra.distance
 
 
-def _hann(size: int) -> Floats:
+def hann(size: int) -> Floats:
     """Return a Hann window without zeros at its ends."""
     return np.sin(np.pi * (np.arange(size) + 0.5) / max(size, 1)) ** 2
 

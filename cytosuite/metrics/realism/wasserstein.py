@@ -41,8 +41,6 @@ class Transport:
     """The distance of two samples of grey values, with spread and range of the real one."""
 
     distance: float  # first Wasserstein distance, in grey values; NaN if a sample is empty
-    real_voxels: int  # sizes of the samples
-    synthetic_voxels: int
     real_std: float  # standard deviation of the real sample (of the population), in grey values
     real_range: float  # largest minus smallest value of the real sample
 
@@ -80,9 +78,9 @@ def transport(
     """
     first, second = _sample("real", real), _sample("synthetic", synthetic)
     if not (first.size and second.size):
-        return Transport(nan, first.size, second.size, nan, nan)
+        return Transport(nan, nan, nan)
     distance, std = _by_size(first, second)
-    return Transport(distance, first.size, second.size, std, first.high - first.low)
+    return Transport(distance, std, first.high - first.low)
 
 
 TRANSPORT = Evidence(transport, ("real", "synthetic"))

@@ -7,10 +7,11 @@ Methods 20 (2023), doi:10.1038/s41592-023-01879-y (BIO, OP_CLB).
 """
 
 from functools import partial
-from math import isnan, nan
+from math import nan
 
 import numpy as np
 
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.ctc import MASKA_2023
 from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.tracks.lineage import Indices, Lineage
@@ -110,16 +111,6 @@ def _cycles(graph: Lineage) -> Indices:
     return graph.lengths[np.array(whole, np.int64)]
 
 
-def biological_mean(tracks: MatchedTracks, within: int) -> float:
-    """Return the mean of CT, TF, BC(i) and CCA, of the defined ones.
-
-    In [0, 1], NaN when none is, for divisions at most i = `within` frames off.
-    """
-    values = (ct.of(tracks), tf.of(tracks), branching_correctness(tracks, within), cca.of(tracks))
-    defined = [value for value in values if not isnan(value)]
-    return float(np.mean(defined)) if defined else nan
-
-
 @overall("BIO", "Biological performance", undefined=NO_TRACK)
 def bio(tracks: MatchedTracks) -> float:
     """Return the mean of those of CT, TF, BC(2) and CCA that are defined.
@@ -127,7 +118,8 @@ def bio(tracks: MatchedTracks) -> float:
     The number of frames of BC is chosen per data set in the publications; 2 is the default of
     the Java program of the challenge.
     """
-    return biological_mean(tracks, WITHIN)
+    values = (ct.of(tracks), tf.of(tracks), branching_correctness(tracks, WITHIN), cca.of(tracks))
+    return known(values)
 
 
 @overall(

@@ -268,6 +268,6 @@ def _jaccard(table: Overlap, frame: int, plane: int = 0) -> NDArray[np.float64]:
     """Return (N, 4) of the true objects: Jaccard index with the match or 0, frame, plane, label."""
     values = np.zeros(table.truth_sizes.size)
     matched = matches(table)
-    values[table.truth_index[matched]] = table.shared[matched] / table.unions_of(matched)
+    values[table.truth_index[matched]] = table.iou(matched)
     place = np.full((values.size, 2), (frame, plane))
     return np.column_stack([values, place, table.truth_labels])

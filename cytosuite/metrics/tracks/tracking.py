@@ -7,10 +7,10 @@ Bioinformatics 30 (2014), doi:10.1093/bioinformatics/btu080 (SEG).
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import nan
 
 import numpy as np
 
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.ctc import (
     MASKA,
     MASKA_2023,
@@ -143,7 +143,7 @@ def seg(tracks: MatchedTracks) -> float:
     >>> seg(truth, part)
     0.875
     """
-    return float(tracks.jaccard.mean()) if tracks.jaccard.size else nan
+    return known(tracks.jaccard)
 
 
 @accuracy(

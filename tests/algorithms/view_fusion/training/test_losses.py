@@ -2,9 +2,7 @@ import pytest
 import torch
 
 from cytosuite.algorithms.view_fusion.training.train import FusionLoss, fusion_loss, similarity
-from cytosuite.metrics.images.pair import pair
-from cytosuite.metrics.images.ssim import mean_ssim
-from cytosuite.metrics.images.ssim_compare import gaussian_window
+from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 
 SHAPES = [(16, 20, 18), (6, 20, 13), (1, 20, 20)]
 
@@ -22,10 +20,8 @@ def _total(answer, target, view, **given):
 
 def _by_metric(first, second):
     window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
-    return [
-        mean_ssim(pair(a[0].numpy(), b[0].numpy(), data_range=1.0), window)
-        for a, b in zip(first, second, strict=True)
-    ]
+    pairs = zip(first.numpy(), second.numpy(), strict=True)
+    return [compare(a[0], b[0], 1.0, window) for a, b in pairs]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -11,7 +11,6 @@ from scipy.optimize import linear_sum_assignment
 from situations import drawn
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.labels import instances
 from cytosuite.metrics.labels.detection import (
     count_error,
     count_error_absolute,
@@ -108,7 +107,9 @@ def test_pairs_are_those_of_an_optimal_assignment(truth, prediction, percent):
     table = overlap(truth, prediction)
     assume(table.shared.size)
     right = np.zeros((table.truth_sizes.size, table.prediction_sizes.size))
-    right[table.truth_index, table.prediction_index] = 100 * table.shared >= percent * table.unions
+    right[table.truth_index, table.prediction_index] = (
+        100 * table.shared >= percent * table.unions()
+    )
     pairs = right[linear_sum_assignment(right, maximize=True)].sum()
     assert true_positives(table, percent) == pairs
     assert average_precision(table, percent) == pairs / (sum(right.shape) - pairs)
@@ -121,7 +122,7 @@ def test_index_is_that_of_the_paper_s_algorithm(truth, prediction, size):
     expected = pytest.approx(slowly(truth, prediction), nan_ok=True)
     assert aji(truth, prediction) == expected
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(instances, "BLOCK", size)
+        patch.setattr("cytosuite.metrics.labels.overlap.BLOCK", size)
         assert aji(truth, prediction) == expected
 
 

@@ -109,7 +109,7 @@ def test_concatenation_keeps_objects_of_different_volumes_apart(situations):
     both = concatenate([one, other])
     assert both.voxels == one.voxels + other.voxels
     assert both.truth_sizes.tolist() == [64, 64, 64]
-    assert sorted(both.unions) == sorted([*one.unions, *other.unions])
+    assert sorted(both.unions()) == sorted([*one.unions(), *other.unions()])
     assert both.truth_index.max() == 2
     assert both.prediction_index.max() == 2
     nothing = concatenate([])

@@ -1,0 +1,15 @@
+"""The mean, or another summary, of values of which some may be undefined."""
+
+from collections.abc import Callable
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def known(values: ArrayLike, summary: Callable[..., Any] = np.mean) -> float:
+    """Return a summary of the values (N,) that are not NaN; NaN of none."""
+    numbers = np.asarray(values, np.float64)
+    defined = numbers[~np.isnan(numbers)]
+    return float(summary(defined)) if defined.size else nan
