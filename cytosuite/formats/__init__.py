@@ -13,6 +13,7 @@ from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.volume import Header, Volume
+from cytosuite.volume.pieces import copies, planes_in
 
 MOST = 2**16  # headers that are kept
 _HEADERS: dict[tuple[object, ...], Header] = {}  # of files by place, size and times
@@ -95,7 +96,11 @@ def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iter
         As of `read`.
     """
     with _gate(path) as form:
-        parts = form.call("slabs", path, planes, stack=stack)
+        if hasattr(form.code, "slabs"):
+            parts = form.call("slabs", path, planes, stack=stack)
+        else:
+            array = form.call("read", path).array
+            parts = copies(array, planes_in(array, planes))
     while True:
         with guarded(path, form.name):
             part = next(parts, None)

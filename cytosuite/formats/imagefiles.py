@@ -13,7 +13,7 @@ from cytosuite.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A module here: ``read``, ``slabs``, perhaps ``header``, ``channels``, ``write``."""
+    """A module here: ``read``, perhaps ``slabs``, ``header``, ``channels``, ``write``."""
 
     name: str  # for messages
     module: str

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, open_regular
 from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
-from cytosuite.volume.large import is_mapped, release
-from cytosuite.volume.pieces import gathered, planes_in, planes_of
+from cytosuite.volume.large import is_mapped
+from cytosuite.volume.pieces import copies, gathered, planes_in, planes_of
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
@@ -110,7 +110,7 @@ def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
         if compressed:
             yield from _parts(fields, head, count)
         else:
-            yield from _slices(_mapped(fields, head), count)
+            yield from copies(_mapped(fields, head), count)
 
 
 def header(path: Path) -> Header:
@@ -225,19 +225,12 @@ def _pixels(fields: _Fields, head: Header, compressed: bool) -> NDArray[Any]:
     array = _mapped(fields, head)
     if array.dtype.isnative:
         return array
-    return gathered(head.shape, head.dtype, _slices(array, planes_in(head)))
+    return gathered(head.shape, head.dtype, copies(array, planes_in(head)))
 
 
 def _mapped(fields: _Fields, head: Header) -> NDArray[Any]:
     dtype = head.dtype.newbyteorder(_order(fields))
     return np.memmap(fields.stream, dtype, "r", fields.start, head.shape)
-
-
-def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
-    """Yield copies of slabs of an array on disk, in the order of bytes of this machine."""
-    for start in range(0, len(array), planes):
-        yield np.array(array[start : start + planes], array.dtype.newbyteorder("="))
-        release(array)
 
 
 def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[NDArray[Any]]:

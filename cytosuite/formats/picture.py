@@ -1,16 +1,14 @@
 """Grey PNG and JPEG files, by Pillow's two readers alone: others start programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.volume import Header, Origin, Volume
+from cytosuite.volume import Origin, Volume
 from cytosuite.volume.memory import check_room
-from cytosuite.volume.pieces import planes_in
 
 COLOURS = ("red", "green", "blue")  # as channels
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -52,14 +50,6 @@ def channels(path: Path) -> list[str]:
     """Return the names of the colours in a PNG or JPEG, none of a grey one."""
     with path.open("rb") as stream:
         return list(COLOURS) if _opened(path, stream).mode not in BYTES else []
-
-
-def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a picture in slabs; see `cytosuite.formats.slabs`."""
-    image = read(path)
-    count = planes_in(Header(image.shape, image.array.dtype, image.spacing, image.axes), planes)
-    for start in range(0, len(image.array), count):
-        yield image.array[start : start + count]
 
 
 def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image

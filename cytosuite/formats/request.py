@@ -1,12 +1,11 @@
 """Requests: JSON that asks for an image by its shape, voxel size and seed; empty in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
@@ -56,13 +55,6 @@ def header(path: Path) -> Header:
     """Return the geometry of a request in a file."""
     canvas = read(path)
     return Header(canvas.shape, canvas.array.dtype, canvas.spacing, canvas.axes)
-
-
-def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
-    """Yield the empty image of a request, plane by plane."""
-    del planes
-    array = read(path).array
-    yield from (array[n : n + 1] for n in range(len(array)))
 
 
 def canvas_of(request: object) -> Volume:

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError, last_line, plain
+from cytosuite.errors import InputError, last_line
 from cytosuite.files import Scalar, open_regular
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffcheck import (
@@ -36,9 +36,9 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
-from cytosuite.volume.large import release, room
+from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
-from cytosuite.volume.pieces import gathered, planes_in
+from cytosuite.volume.pieces import copies, gathered, planes_in
 
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
@@ -160,10 +160,8 @@ def _watched(path: Path) -> Iterator[None]:
     reason = ""
     try:
         yield
-    except InputError as error:
-        raise type(error)(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
-    except MemoryError:
-        reason = "it needs more memory than is free"
+    except (InputError, MemoryError):
+        raise
     except Exception as error:  # nobody knows all that a codec raises
         speaks = isinstance(error, SPEAKING) and not isinstance(error, RecursionError)
         reason = last_line(error) if speaks else "its parts contradict each other"
@@ -359,9 +357,7 @@ def _slabs(
         whole = whole[plan.index].transpose(plan.order).reshape(head.shape)
     else:
         whole = _mapped(series, plan)
-    for start in range(0, head.shape[0], count):
-        yield np.array(whole[start : start + count], dtype, order="C")
-        release(whole)
+    yield from copies(whole, count)
 
 
 def _decoding(series: tifffile.TiffPageSeries) -> int:

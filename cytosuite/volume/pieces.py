@@ -124,11 +124,18 @@ def distinct(array: Array, most: float = inf) -> Array:
     return values
 
 
-def planes_in(header: "Header", planes: int | None = None) -> int:
+def planes_in(image: "Header | Array", planes: int | None = None) -> int:
     """Return the planes of a slab of a file: `planes`, else as 64 MiB hold; one at least."""
     if planes is not None:
         return max(1, planes)
-    return max(1, SLAB_BYTES // max(1, prod(header.shape[1:]) * header.dtype.itemsize))
+    return max(1, SLAB_BYTES // max(1, prod(image.shape[1:]) * image.dtype.itemsize))
+
+
+def copies(array: Array, planes: int) -> Iterator[Array]:
+    """Yield copies of slabs of so many planes, in the order of bytes of this machine."""
+    for start in range(0, len(array), planes):
+        yield np.array(array[start : start + planes], array.dtype.newbyteorder("="), order="C")
+        release(array)
 
 
 def chunk_regions(
