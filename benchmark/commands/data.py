@@ -89,14 +89,17 @@ def make(
     pool: "DaskPool | None" = None,
     shard: Shard | None = None,
 ) -> Dataset:
-    """Return a dataset on disk, passed through the algorithms of its pipeline."""
+    """Return a dataset on disk, passed through its pipeline by an engine, perhaps a new one."""
     from cytosuite.benchmark.cluster.processes import processes
 
+    pipeline = links(recipe.through)
+    if pipeline and engine is None:
+        engine = start_engine(run, pipeline, console)
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
         makers = pool or processes(data.processes)
         dataset = prepare(recipe, data.folder / "datasets", makers, step, shard)
-    for name in links(recipe.through):
+    for name in pipeline:
         assert engine is not None
         task = TASKS[algorithms()[name].task]
         with progress(console, f"through {name}") as step:

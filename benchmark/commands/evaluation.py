@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT, need_checkout
-from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.data import make
 from cytosuite.benchmark.commands.external import subject
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
@@ -18,7 +18,6 @@ from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions, RehearseOptions
-from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.competition import write_bundle
@@ -67,9 +66,7 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     need_file(tarball)
     need_file(text)
     need_folder(inputs, new=not (inputs / LIST).is_file())
-    pipeline = links(data_recipe.through)
-    engine = start_engine(options, pipeline, console) if pipeline else None
-    dataset = make(data_recipe, options, options, engine, console)
+    dataset = make(data_recipe, options, options, None, console)
     if not dataset.serves(task):
         raise InputError(
             f"{dataset.name}: expected the inputs of the task {task.name} in every case, found "

@@ -51,10 +51,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         need_folder(options.out, new=True)
         if options.folder.is_relative_to(options.out.resolve()):
             raise InputError(f"{options.out}: the folder of all results; name another one")
-    run = RunOptions()
-    engine = start_engine(run, data_recipe.through, console) if data_recipe.through else None
     with opened(options, options.folder) as pool:
-        dataset = make(data_recipe, options, run, engine, console, pool=pool)
+        dataset = make(data_recipe, options, RunOptions(), None, console, pool=pool)
     missed = [(case.name, case.facts().get("metadata", {}).get("missed")) for case in dataset.cases]
     if lines := [f"{case}: {line}" for case, line in missed if line]:
         lines_to(console)(f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")

@@ -162,8 +162,7 @@ def _made(request: _TrainingData, run: RunOptions, console: Console) -> str:
     data_recipe = request.recipe
     if data_recipe is None:
         return request.named(Path(request.options.dataset))
-    engine = start_engine(run, data_recipe.through, console) if data_recipe.through else None
-    return request.named(make(data_recipe, request.options, run, engine, console).home)
+    return request.named(make(data_recipe, request.options, run, None, console).home)
 
 
 def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:

@@ -4,21 +4,22 @@ A participant's zip holds a file ``<socket>/<case>.<suffix>`` for each case and 
 """
 
 import sys
-from collections.abc import Mapping
 from functools import reduce
-from html import escape
 from operator import getitem
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from cytosuite.benchmark.submission.judging.evaluate import METRICS, Evaluator
+import pandas as pd
+
+from cytosuite.benchmark.submission.judging.evaluate import CASES, METRICS, Evaluator
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
 from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors.ending import end
 from cytosuite.files import read_json, write_json
 from cytosuite.folders.sides import named
+
+HEAD = "<!doctype html><meta charset=utf-8>\n"
 
 
 def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
@@ -47,19 +48,10 @@ def score(inputs: Path, outputs: Path) -> None:
         ranked.key: reduce(getitem, ranked.path.split("."), judged) for ranked in evaluation.ranked
     }
     write_json(outputs / "scores.json", scores)
-    (outputs / "detailed_results.html").write_text(_table(judged), "utf-8")
-
-
-def _table(judged: Mapping[str, Any]) -> str:
-    """Return a page with the scores of each case, and why it failed."""
-    failed = {failure["case"]: failure["reason"] for failure in judged["failed"]}
-    keys = sorted({key for row in judged["case"].values() for key in row})
-    lines = [["case", *keys, "failed"]] + [
-        [case, *(str(row.get(key, "")) for key in keys), failed.get(case, "")]
-        for case, row in judged["case"].items()
-    ]
-    rows = ("".join(f"<td>{escape(text)}</td>" for text in line) for line in lines)
-    return f"<!doctype html><meta charset=utf-8><table><tr>{'<tr>'.join(rows)}</table>\n"
+    table = pd.read_csv(outputs / CASES, dtype=str, keep_default_na=False)
+    with pd.option_context("display.max_colwidth", None):  # else it cuts the reasons of failures
+        page = f"{HEAD}{table.to_html(index=False)}\n"
+    (outputs / "detailed_results.html").write_text(page, "utf-8")
 
 
 def main() -> int:
