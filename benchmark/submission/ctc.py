@@ -19,6 +19,7 @@ from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
 from cytosuite.formats import header, read
+from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
 
@@ -36,27 +37,6 @@ class Segmentation:
     case: str
     labels: Callable[[], Labels]
     failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFrames:
-    """Label frames in files with new numbers for some labels, read one at a time."""
-
-    frames: Sequence[Segmentation]
-    numbers: Sequence[Mapping[int, int]]
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.frames)
-
-    def __getitem__(self, frame: int, /) -> Labels:
-        """Return the labels of a frame."""
-        labels, renumbered = self.frames[frame].labels(), self.numbers[frame]
-        if not renumbered:
-            return labels
-        present, places = np.unique(labels, return_inverse=True)
-        new = np.array([renumbered.get(label, label) for label in present.tolist()], np.uint16)
-        return new[places].reshape(labels.shape)
 
 
 def segmentations(
@@ -168,7 +148,8 @@ def write_ctc(
         presence = [_present(frame, anew=anew) for frame in segmented]
         with at(place):
             numbers, tracks = tracks_of_labels(presence, anew=anew)
-        source = LabelFrames(segmented, numbers)
+        pairs = zip(segmented, numbers, strict=True)
+        source = ReadFrames([partial(_renumbered, *pair) for pair in pairs])
         write_sequence(folder / place, source, tracks, truth=truth, digits=digits)
         remarks += [
             f"{place}: {frame.case} failed, its mask is empty"
@@ -211,6 +192,16 @@ def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None
         add([("sequence", "frame", "case")])
         for name, cases in plan.items():
             add((name, frame, case) for frame, case in enumerate(cases))
+
+
+def _renumbered(segmentation: Segmentation, numbers: Mapping[int, int]) -> Labels:
+    """Return the labels of a case with new numbers for some."""
+    labels = segmentation.labels()
+    if not numbers:
+        return labels
+    present, places = np.unique(labels, return_inverse=True)
+    new = np.array([numbers.get(label, label) for label in present.tolist()], np.uint16)
+    return new[places].reshape(labels.shape)
 
 
 def _pixels(path: Path) -> Labels:

@@ -33,6 +33,21 @@ class Frames(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadFrames:
+    """Label frames by their readers."""
+
+    readers: Sequence[Callable[[], NDArray[Any]]]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.readers)
+
+    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+        """Read the labels of a frame."""
+        return self.readers[frame]()
+
+
+@dataclass(frozen=True, slots=True)
 class Mask:
     """Whole cells drawn in one frame, or in one plane of it."""
 

@@ -9,7 +9,6 @@ some frames or in single planes of them. A result, like ``01_RES``, holds ``mask
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from filecmp import cmp
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, read_text
 from cytosuite.metrics.metric import metrics_of
-from cytosuite.metrics.tracks.lineage import Frames, Mask, TrackedSequence
+from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
 from cytosuite.metrics.tracks.logs import write_logs
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
 from cytosuite.volume import Volume
@@ -32,21 +31,6 @@ MARKERS, RESULT = "TRA/man_track", "mask"
 WHOLE = re.compile(r"man_seg(\d+)\.tif$")
 PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tif$")
 TRUTH_TABLE, RESULT_TABLE = "TRA/man_track.txt", "res_track.txt"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFiles:
-    """Label frames in files, one per frame, read one at a time."""
-
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.paths)
-
-    def __getitem__(self, frame: int, /) -> NDArray[Any]:
-        """Return the labels in the file of a frame."""
-        return _labels(self.paths[frame])
 
 
 def read_sequence(folder: Path) -> TrackedSequence:
@@ -81,7 +65,7 @@ def open_sequence(folder: Path) -> TrackedSequence:
     paths, missing = _frame_paths(folder, MARKERS if truth else RESULT)
     return TrackedSequence(
         tracks=tracks,
-        frames=FrameFiles(paths),
+        frames=ReadFrames([partial(_labels, path) for path in paths]),
         masks=_masks(folder / "SEG", paths) if truth else None,
         name=folder.name,
         table=_short(table, folder),
