@@ -16,9 +16,15 @@ from cytosuite.volume.pieces import slabs
 
 def read_grey(path: Path, group: str = "", *, stack: bool = False) -> Volume:
     """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
+    colours = read_colours(path, stack=stack)
+    return mean_colour(colours) if colours else read(path, stack=stack, group=group)
+
+
+def read_colours(path: Path, *, stack: bool = False) -> list[Volume]:
+    """Return the colours of a colour image, of any other none."""
     if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
-        return read(path, stack=stack, group=group)
-    return mean_colour([read(path, {"C": n}, stack=stack) for n in range(len(COLOURS))])
+        return []
+    return [read(path, {"C": number}, stack=stack) for number in range(len(COLOURS))]
 
 
 def mean_colour(colours: Sequence[Volume]) -> Volume:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.formats import channels, read
-from cytosuite.formats.picture import COLOURS
+from cytosuite.folders.colours import read_colours
+from cytosuite.formats import read
 from cytosuite.volume import Volume
 from cytosuite.volume.large import SLAB
 from cytosuite.volume.pieces import slab_bounds
@@ -47,9 +47,9 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
 
 def _read(path: Path) -> Volume:
     """Return an image, colours as channels."""
-    if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
+    colours = read_colours(path)
+    if not colours:
         return read(path)
-    colours = [read(path, {"C": number}) for number in range(len(COLOURS))]
     return replace(
         colours[0],
         array=np.stack([colour.array for colour in colours]),

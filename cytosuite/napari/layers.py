@@ -19,11 +19,11 @@ from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.folders.colours import read_colours
 from cytosuite.folders.index import PLAIN, SOCKETS
 from cytosuite.folders.layouts import MASKS
 from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import LABEL, image_name
-from cytosuite.formats.picture import COLOURS
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
@@ -41,9 +41,8 @@ def read_image(path: str | Path) -> list[LayerData]:
     """Return the channels of an image, or label images, as layers; InputError if broken."""
     place = Path(path)
     names, name = channels(place), image_name(place)
-    if coloured := tuple(names[: len(COLOURS)]) == COLOURS:
-        parts = [read(place, {"C": number}) for number in range(len(COLOURS))]
-    else:
+    coloured = parts = read_colours(place)
+    if not coloured:
         whole = read(place)
         parts = whole.channels
         for line in whole.origin.warnings:  # napari shows warnings
