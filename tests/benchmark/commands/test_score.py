@@ -16,7 +16,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
-from cytosuite.metrics import board_metrics, n_ssim
+from cytosuite.metrics import board_metrics, n_ssim, psnr, ssim
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, large
@@ -134,29 +134,7 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     assert small > 0
 
 
-@pytest.fixture
-def images(tmp_path):
-    """Return a truth, a prediction and an input image."""
-    rng = np.random.default_rng(0)
-    truth = rng.random((12, 24, 24)).astype(np.float32)
-    noise = rng.normal(0, 0.1, truth.shape).astype(np.float32)
-    return (
-        _write(tmp_path / "t.tif", truth),
-        _write(tmp_path / "p.tif", truth + noise),
-        _write(tmp_path / "i.tif", truth + 4 * noise),
-    )
-
-
-def test_image_metrics(images):
-    truth, prediction, image = images
-    request = _asked(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
-    values = layout(score_files(request))["case"]["t"]
-    assert 0.5 < values["SSIM"] < 1
-    assert values["PSNR"] == pytest.approx(20, abs=0.5)
-    assert 0 < values["N_SSIM"] < 1
-
-
-def test_sets_of_images_need_no_pairs(tmp_path, images):
+def test_sets_of_images_need_no_pairs(tmp_path):
     for number in range(3):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
         _write(tmp_path / "real" / f"{number}.tif", noise)
@@ -275,7 +253,11 @@ RNG = np.random.default_rng(0)
 TRUTH = RNG.gamma(2, 500, (12, 24, 24)).astype(np.uint16)
 VIEW = (TRUTH + RNG.normal(0, 900, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
 ANSWER = (TRUTH + RNG.normal(0, 300, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
-EXPECTED = n_ssim(TRUTH, ANSWER, VIEW)
+EXPECTED = {
+    "N_SSIM": n_ssim(TRUTH, ANSWER, VIEW),
+    "SSIM": ssim(TRUTH, ANSWER, data_range=9000),
+    "PSNR": psnr(TRUTH, ANSWER, data_range=9000),
+}
 
 
 @pytest.fixture
@@ -288,9 +270,9 @@ def challenge(tmp_path):
 @pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])
 def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, challenge, name):
     answers = _volumes(tmp_path / "answers", **{name: ANSWER})
-    found = _scored(challenge, answers, ["N_SSIM"], challenge)
-    assert found["case"] == {"image_1_nucleus_fused": {"N_SSIM": pytest.approx(EXPECTED)}}
-    assert 0.3 < EXPECTED < 1
+    found = _scored(challenge, answers, ["n_ssim", "ssim", "psnr"], challenge, data_range=9000)
+    assert found["case"] == {"image_1_nucleus_fused": pytest.approx(EXPECTED)}
+    assert all(0.3 < EXPECTED[name] < 1 for name in ("N_SSIM", "SSIM"))
 
 
 def test_labels_are_matched_by_their_whole_names(tmp_path):
