@@ -85,18 +85,21 @@ def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
 
-def test_a_list_its_root_and_a_dataset_of_hdf5_go_to_the_training(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data_root": Path("/own"), "group": "data/image"},
+        {"seed": 5},
+        {"splits": Path("/own.toml")},
+    ],
+)
+def test_list_root_group_seed_and_parts_go_to_the_training(monkeypatch, tmp_path, options):
     path = tmp_path / "x_train.csv"
     path.write_text("a.h5;b.h5\n")
-    _, words, data = _train(monkeypatch, 0, path, data_root=tmp_path, group="data/image")
+    _, words, data = _train(monkeypatch, 0, path, **options)
     assert data == [str(path)]
-    named = words[words.index("--data-root") :][:4]
-    assert named == ["--data-root", str(tmp_path), "--group", "data/image"]
-
-
-def test_a_given_seed_goes_to_the_training(monkeypatch, folder):
-    _, words, _ = _train(monkeypatch, 0, folder, seed=5)
-    assert words[words.index("--seed") + 1] == "5"
+    for name, value in options.items():
+        assert words[words.index(f"--{name.replace('_', '-')}") + 1] == str(value)
 
 
 def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path, folder):
@@ -202,8 +205,3 @@ def test_the_parent_is_a_model_by_its_name_and_never_another(monkeypatch, folder
         with pytest.raises(InputError, match="no model called 'cells-3d-b'.*|no such model card"):
             _train(monkeypatch, 0, folder, start=missing, checks=calls)
     assert calls == []
-
-
-def test_parts_go_to_the_training(monkeypatch, folder):
-    _, words, _ = _train(monkeypatch, 0, folder, splits=folder / "own.toml")
-    assert words[words.index("--splits") + 1] == str(folder / "own.toml")

@@ -3,13 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from cytosuite.benchmark.report import verdict as module
-from cytosuite.benchmark.report.verdict import found_share, readings, weakness
-
-
-def verdict(results):
-    return module.verdict(results)
-
+from cytosuite.benchmark.report.verdict import found_share, readings, verdict, weakness
 
 BOTH = "SEG 0.81 against 0.61 and DET 0.81 against 0.61"
 WON = [("good", "fair")]

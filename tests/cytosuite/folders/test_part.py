@@ -26,16 +26,13 @@ def series(tmp_path):
     return tmp_path / "a.tif"
 
 
-def test_a_channel_and_a_frame_are_chosen(series):
-    found = load(Item("a", series, part=Part("2", "1"))).volume("microscopy-image")
-    np.testing.assert_array_equal(found.array, ARRAY[1, 2])
-    assert (found.axes, found.spacing) == ("ZYX", (2, 1, 1))
-
-
-def test_all_channels_are_one_image(series):
-    found = load(Item("a", series, part=Part("all", "1"))).volume("microscopy-image")
-    np.testing.assert_array_equal(found.array, ARRAY[1])
-    assert (found.axes, found.spacing) == ("CZYX", (2, 1, 1))
+@pytest.mark.parametrize(
+    ("channel", "array", "axes"), [("2", ARRAY[1, 2], "ZYX"), ("all", ARRAY[1], "CZYX")]
+)
+def test_a_frame_and_one_channel_or_all_are_chosen(series, channel, array, axes):
+    found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
+    np.testing.assert_array_equal(found.array, array)
+    assert (found.axes, found.spacing) == (axes, (2, 1, 1))
 
 
 def test_the_scene_is_chosen(tmp_path):
