@@ -1,6 +1,7 @@
 """The result of a run in a plain sentence, with weakness, cost and certainty."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from cytosuite.benchmark.report.wording import (
@@ -195,15 +196,14 @@ def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing
     won: list[str] = []
     others: list[str] = []
     values = []
-    for metric in _board(results, second):
-        contest = ranking.metrics.get(metric.name)
-        means = against(first.summary(metric).mean, second.summary(metric).mean)
+    for name, means in _means(results, first, second):
+        contest = ranking.metrics.get(name)
         proof = ""
         if contest and pair in contest.better and pair in contest.differences:
             test = contest.differences[pair]
             proof = f" (median difference {number(test.median, 3)}, {probability(test.p)})"
-        (won if proof else others).append(metric.name)
-        values.append(f"{metric.name} {means}{proof}")
+        (won if proof else others).append(name)
+        values.append(f"{means}{proof}")
     if not won:
         return ""
     rest = f", not in {joined(others)}" if others else ""
@@ -211,18 +211,17 @@ def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing
     return f"{ahead}: {joined(values)}"
 
 
-def _board(results: Results, second: Standing) -> list[Metric[Any]]:
-    """Return the ranking metrics in which the second has a value, too."""
-    metrics = _ranking_metrics(results)
-    return [metric for metric in metrics if not math.isnan(second.summary(metric).mean)]
+def _means(results: Results, first: Standing, second: Standing) -> Iterator[tuple[str, str]]:
+    """Yield each ranking metric in which both have a value, and their means in words."""
+    for metric in _ranking_metrics(results):
+        one, other = first.summary(metric).mean, second.summary(metric).mean
+        if not math.isnan(other):
+            yield metric.name, f"{metric.name} {against(one, other)}"
 
 
 def _values(results: Results, first: Standing, second: Standing) -> str:
     """Return the means of two algorithms, with digits that tell them apart, in each metric."""
-    values = []
-    for metric in _board(results, second):
-        means = against(first.summary(metric).mean, second.summary(metric).mean)
-        values.append(f"{metric.name} {means}")
+    values = [means for _, means in _means(results, first, second)]
     return joined(values) or f"{second.algorithm} has no value"
 
 
