@@ -82,12 +82,6 @@ def mapped(monkeypatch):
     return move
 
 
-@pytest.fixture(params=_situations.ALL)
-def situation(request):
-    """Return every named situation in turn."""
-    return _situations.ALL[request.param]()
-
-
 @pytest.fixture(scope="session")
 def dead():
     """Return the number of a process that has ended."""

@@ -59,10 +59,10 @@ def install(tmp_path, monkeypatch):
     return install
 
 
-def make_image(images, algorithm="watershed", digest=None):
+def make_image(images, digest=None):
     """Write what the program takes for an image, with its labels."""
-    digest = image_digest(apptainer.ROOT, algorithm) if digest is None else digest
-    (images / f"{algorithm}.sif").write_text(json.dumps({SOURCE_LABEL: digest}))
+    digest = digest or image_digest(apptainer.ROOT, "watershed")
+    (images / "watershed.sif").write_text(json.dumps({SOURCE_LABEL: digest}))
 
 
 @pytest.fixture
@@ -176,9 +176,9 @@ def test_an_old_or_missing_apptainer_is_refused(install, monkeypatch, tmp_path):
         choose("apptainer")
 
 
-def _words(host=HOST, limits=LIMITS):
+def _words(host=HOST):
     folders = {"/input": Path("/a"), "/output": Path("/b")}
-    return arguments(Path("/sif/x.sif"), folders, Path("/scratch"), limits, host)
+    return arguments(Path("/sif/x.sif"), folders, Path("/scratch"), LIMITS, host)
 
 
 def test_the_command_line_is_this():

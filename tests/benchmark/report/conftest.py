@@ -208,7 +208,7 @@ def conditions():
     return make
 
 
-def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False, power=""):
+def contest(metric, algorithms, draws, better, p, failures, power):
     """Return a ranking in which each algorithm keeps its place in 4 of 5 resamples."""
     n = len(algorithms)
     shares, interval = {}, {}

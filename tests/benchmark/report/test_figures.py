@@ -16,7 +16,6 @@ from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)
 METRICS = {metric.name: metric for metric in (*metrics_of("labels"), *metrics_of("images"))}
-REALS = st.floats(-1e6, 1e6)
 
 
 @given(st.floats(1e-3, 1e3), st.floats(1.001, 1e4))

@@ -97,8 +97,8 @@ UNIT = Axis(0.0, 1.0, rising=True)
 LABELS = ["low", "middle", "high"]
 
 
-def line(*values, half=0.05):
-    return [Summary(v, v - half, v + half) for v in values]
+def line(*values):
+    return [Summary(v, v - 0.05, v + 0.05) for v in values]
 
 
 def draw(*lines, scale=UNIT, labels=LABELS, joined=True):

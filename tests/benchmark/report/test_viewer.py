@@ -109,11 +109,11 @@ def press(page_, *keys):
     settle(page_)
 
 
-def near(page_, box, colour, panel=0):
+def near(page_, box, colour):
     """Return how many pixels around a box of voxels (rows, columns) of XY have a colour."""
     (rows, columns), (_, height, width) = box[1:], SHAPE
     code = f"""(() => {{
-        const canvas = document.querySelectorAll(".stage canvas")[{panel}];
+        const canvas = document.querySelector(".stage canvas");
         const [x, y] = [canvas.width / {width}, canvas.height / {height}];
         const [left, top] = [({columns.start} - 1) * x, ({rows.start} - 1) * y].map(Math.round);
         const [wide, high] = [({columns.stop - columns.start} + 2) * x, ({rows.stop - rows.start} + 2) * y];

@@ -53,12 +53,12 @@ def ranking(results, scores, primary=None):
     return rank_measures(scores, every, primary or results.primary, CONTROLS)
 
 
-def rows(contest, scheme="mean"):
+def rows(contest):
     """Return what the page shows of a contest."""
     return [
         {
             "algorithm": name,
-            "rank": contest.ranks[scheme][name],
+            "rank": contest.ranks["mean"][name],
             "place": contest.places[name],
             "tier": contest.tier.get(name),
             "interval": list(contest.interval[name]) if contest.interval else None,

@@ -16,8 +16,7 @@ from cytosuite.ranking.scores import measures
 
 pytestmark = pytest.mark.slow
 
-ENHANCE, FUSE, SYNTHESISE = (TASKS[name] for name in ("enhance", "fuse", "synthesise"))
-FUSED = FUSE.outputs[0].slug
+ENHANCE = TASKS["enhance"]
 
 
 def halve(image):
@@ -28,9 +27,8 @@ def fail(image):
     return "killed"
 
 
-def ranks(scores, primary=None):
-    primary = primary or scores.primary
-    found = rank_measures(scores.table, measures(scores.metrics), primary, CONTROLS)
+def ranks(scores):
+    found = rank_measures(scores.table, measures(scores.metrics), scores.primary, CONTROLS)
     return found.overall.ranks["mean"]
 
 

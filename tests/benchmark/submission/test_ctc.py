@@ -23,8 +23,8 @@ from cytosuite.metrics.tracks.lineage import row_problems
 from cytosuite.metrics.tracks.track_folder import read_sequence
 
 
-def frames_of(*arrays, names="abcdefgh"):
-    return [Segmentation(n, lambda a=a: a) for n, a in zip(names, arrays, strict=False)]
+def frames_of(*arrays):
+    return [Segmentation(n, lambda a=a: a) for n, a in zip("abcdefgh", arrays, strict=False)]
 
 
 def row(*labels, dtype=np.uint16):

@@ -11,10 +11,10 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 
-def _pair(home, first, second, suffix="tif"):
+def _pair(home, first, second):
     for folder, array in (("a", first), ("b", second)):
-        write(home / folder / f"x.{suffix}", Volume(np.array(array), (0.5, 0.25), "YX"))
-    return home / "a" / f"x.{suffix}", home / "b" / f"x.{suffix}"
+        write(home / folder / "x.tif", Volume(np.array(array), (0.5, 0.25), "YX"))
+    return home / "a" / "x.tif", home / "b" / "x.tif"
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def _foreign_filter(folder):
     return folder / "a.h5"
 
 
-def _png(folder, width, height, bits=8, colour=0, pixels=b""):
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+def _png(folder, width, height, colour=0):
+    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -126,7 +126,7 @@ MISTAKES = [
     ("needs 3 GiB of memory, 2 GiB are free; crop it, or give", _a_chunk_of_more_than_the_memory),
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
     ("expected a picture of at most 268435456", lambda folder: _png(folder, 10**5, 10**5)),
-    ("expected a grey image, found a palette; save it", lambda f: _png(f, 4, 5, 8, 3)),
+    ("expected a grey image, found a palette; save it", lambda f: _png(f, 4, 5, 3)),
     ("cannot be read as a picture (neither PNG nor JPEG)", _a_program_as_picture),
 ]
 

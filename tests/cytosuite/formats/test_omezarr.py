@@ -39,8 +39,8 @@ def _group(folder, attributes, version=3, array=PIXELS[0, 0], **options):
     return folder
 
 
-def _v2(folder, attributes=None, **options):
-    return _group(folder, attributes or {"multiscales": _scales(version="0.4")}, 2, **options)
+def _v2(folder, **options):
+    return _group(folder, {"multiscales": _scales(version="0.4")}, 2, **options)
 
 
 def _v3(folder, **options):

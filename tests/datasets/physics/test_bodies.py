@@ -101,17 +101,17 @@ def test_pressed_bodies_share_out_the_same_place_in_one_piece_each():
     ]
     parts = bodies.pressed(halves)
     grid = _grid(0.4, 0.4, 0.4)
-    pressed, places = bodies.Mixture(tuple(part for part, _ in parts)), centres
+    pressed = bodies.Mixture(tuple(part for part, _ in parts))
     owners = np.zeros(grid.shape, int)
-    for patch in pressed.patches(places, grid):
+    for patch in pressed.patches(centres, grid):
         owners[patch.box] += patch.on_box(patch.distance, 1.0) < 1
     alone = label(nuclei, centres, grid) > 0
     assert owners.max() == 1
     assert ((owners == 1) == alone).mean() > 0.99  # roughness beyond a neighbour's ellipsoid
-    labels = label(pressed, places, grid)
+    labels = label(pressed, centres, grid)
     sizes = np.bincount(labels.ravel())[1:]
     for number, size in enumerate(sizes, start=1):
         pieces, _ = ndimage.label(labels == number)
         assert np.bincount(pieces.ravel())[1:].max() > 0.99 * size
-    slabs = [label(pressed, places, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
+    slabs = [label(pressed, centres, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
     assert (np.concatenate(slabs) == labels).all()

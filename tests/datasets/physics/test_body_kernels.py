@@ -3,9 +3,6 @@ import pytest
 
 from cytosuite.datasets.physics import _body_kernels as kernel
 
-NO_WAVES = np.zeros((4, 8), np.float32)
-NO_WAVES[3] = np.pi / 2  # cosines of 0
-
 
 def test_one_wave_in_known_directions():
     waves = np.zeros((4, 1), np.float32)

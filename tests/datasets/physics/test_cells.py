@@ -31,11 +31,11 @@ def _grid(size_um, *spacing):
     return Grid(shape, spacing)
 
 
-def _spheres(centres, radii, *, seed=2, **options):
+def _spheres(centres, radii, **options):
     axes = np.repeat(np.asarray(radii, float)[:, None], 3, axis=1)
     frames = np.tile(np.eye(3), (len(axes), 1, 1))
     options = {"volume_spread": 0, "rounds": 0} | options
-    rng, bounds = np.random.default_rng(seed), _grid((8, 8, 16), 2, 2, 2)
+    rng, bounds = np.random.default_rng(2), _grid((8, 8, 16), 2, 2, 2)
     return cells.grow_cells(
         rng, axes, frames, np.asarray(centres, float), _everywhere, bounds, **options
     )

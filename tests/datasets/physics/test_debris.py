@@ -4,21 +4,11 @@ import pytest
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import bodies, debris, shapes
 
-MIDDLE = (10.0, 10.0, 10.0)
 
-
-def _dying(count=4, seed=0):
-    rng = np.random.default_rng(seed)
+def _dying(count=4):
+    rng = np.random.default_rng(0)
     nuclei = shapes.draw_nuclei(rng, count, diameter_um=9.0, axis_spread=0.2)
     return rng, nuclei, rng.uniform(10, 60, (count, 3))
-
-
-def _blobs(centre=MIDDLE, sigma=(3.0, 2.0, 1.0), brightness=1.5):
-    return debris.Blobs(np.array([centre]), np.array([sigma]), np.array([brightness]))
-
-
-def _paint(blobs, grid):
-    return debris.paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
 
 
 def test_pieces_fill_their_share_of_each_nucleus():
@@ -58,10 +48,12 @@ def test_bodies_are_round_and_in_their_ranges():
 
 def test_blob_is_a_gaussian():
     grid = Grid((101, 101, 101), (0.2, 0.2, 0.2), (-0.1, -0.1, -0.1))
-    image = _paint(_blobs(), grid)
+    sigmas = (3.0, 2.0, 1.0)
+    blob = debris.Blobs(np.full((1, 3), 10.0), np.array([sigmas]), np.array([1.5]))
+    image = debris.paint_blobs(blob, grid, np.zeros(grid.shape, np.float32))
     floor = np.exp(-4.5)
     assert image[50, 50, 50] == pytest.approx(1.5)
-    for axis, sigma in enumerate((3.0, 2.0, 1.0)):
+    for axis, sigma in enumerate(sigmas):
         index = [50, 50, 50]
         index[axis] += round(sigma / 0.2)
         assert image[tuple(index)] == pytest.approx(

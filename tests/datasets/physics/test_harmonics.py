@@ -16,8 +16,8 @@ GLOBE = Globe((10.0, 100.0, 200.0), 60.0)
 RADIUS = 50 / np.deg2rad(60)
 
 
-def _stars(count=1, radius=8.0, seed=0, axes=None, rotations=None, **options):
-    axes = np.full((count, 3), radius) if axes is None else np.array(axes, float)
+def _stars(count=1, seed=0, axes=None, rotations=None, **options):
+    axes = np.full((count, 3), 8.0) if axes is None else np.array(axes, float)
     turns = np.broadcast_to(np.eye(3), (len(axes), 3, 3)) if rotations is None else rotations
     return draw_stars(np.random.default_rng(seed), axes, turns, **options)
 

@@ -26,8 +26,8 @@ def _balls(count=1, **options):
     return draw_nuclei(np.random.default_rng(0), count, **options)
 
 
-def _visible(nuclei, centres, grid, level=0.5, blur=_blur):
-    return labels.visible(nuclei, np.array(centres), grid, blur, level=level, margin_um=MARGIN)[0]
+def _visible(nuclei, centres, grid, level=0.5):
+    return labels.visible(nuclei, np.array(centres), grid, _blur, level=level, margin_um=MARGIN)[0]
 
 
 def test_levels_are_the_share_of_the_own_peak():
@@ -40,8 +40,8 @@ def test_levels_are_the_share_of_the_own_peak():
         assert levels[found == number].max() == pytest.approx(1.0, abs=0.02)
 
 
-def _row(*values, dtype=np.uint16):
-    return np.array([[values]], dtype)
+def _row(*values):
+    return np.array([[values]], np.uint16)
 
 
 @pytest.mark.parametrize("least", [1, 9])

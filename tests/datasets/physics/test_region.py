@@ -20,8 +20,8 @@ def ball(centre, radius):
 BALL = ball((10, 20, 30), 25)
 
 
-def _far(points, centre=(10, 20, 30), radius=25):
-    return np.linalg.norm(points - np.array(centre), axis=-1) - radius
+def _far(points):
+    return np.linalg.norm(points - (10, 20, 30), axis=-1) - 25
 
 
 def _points(count=400, reach=40):

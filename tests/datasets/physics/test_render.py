@@ -30,8 +30,8 @@ def _axis(count, step, start=0.0):
     return start + (np.arange(count) + 0.5) * step, step
 
 
-def _spread(shape, light, grid=FINE, detector=DETECTOR):
-    spread, out = GaussianSpread(shape, grid, detector), np.zeros(detector.shape, np.float32)
+def _spread(shape, light):
+    spread, out = GaussianSpread(shape, FINE, DETECTOR), np.zeros(DETECTOR.shape, np.float32)
     spread.add(light, 0, out)
     spread.finish(out)
     return out
@@ -78,15 +78,14 @@ def _kernel(image):
     return Kernel((image / image.sum()).astype(np.float32), (1.0, 1.0, 1.0), (z, y, x))
 
 
-def _ball(width, shape=(11, 11, 11)):
-    offsets = np.meshgrid(*((np.arange(n) - n // 2) / width for n in shape), indexing="ij")
+def _ball(width):
+    offsets = np.meshgrid(*[np.arange(-5, 6) / width] * 3, indexing="ij")
     return _kernel(np.exp(-sum(axis**2 for axis in offsets) / 2))
 
 
-def _sampled_spread(psf, light, thickness=24, detector=GRID):
-    spread, out = SampledSpread(psf, GRID, detector), np.zeros(detector.shape, np.float32)
-    for start in range(0, len(light), thickness):
-        spread.add(light[start : start + thickness], start, out)
+def _sampled_spread(psf, light):
+    spread, out = SampledSpread(psf, GRID, GRID), np.zeros(GRID.shape, np.float32)
+    spread.add(light, 0, out)
     spread.finish(out)
     return out
 
@@ -137,10 +136,10 @@ def _even(slab):
     return np.ones(slab.shape, np.float32)
 
 
-def _sampled(widths=(1.0, 1.5)):
+def _sampled():
     axes = np.meshgrid(*[np.arange(-8, 9) * 0.5, *[np.arange(-10, 11) * 0.2] * 2], indexing="ij")
     kernels = []
-    for width in widths:
+    for width in (1.0, 1.5):
         light = np.exp(-((axes[0] / width) ** 2 + (axes[1] ** 2 + axes[2] ** 2) / 0.16) / 2)
         light *= 1 + 0.3 * np.sign(axes[0])  # asymmetric
         image = (light / light.sum()).astype(np.float32)
@@ -148,9 +147,9 @@ def _sampled(widths=(1.0, 1.5)):
     return psf.Sampled(tuple(kernels))
 
 
-def _scene(shape_of_light, oversampling=(1.5, 1.5, 1.5), seed=0):
-    grid = simulation_grid(DETECTOR_RENDER, oversampling, shape_of_light.reach_um(32.0))
-    rng = np.random.default_rng(seed)
+def _scene(shape_of_light):
+    grid = simulation_grid(DETECTOR_RENDER, (1.5,) * 3, shape_of_light.reach_um(32.0))
+    rng = np.random.default_rng(0)
     dye, share = (rng.random(grid.shape, dtype=np.float32) for _ in range(2))
     return grid, dye, share
 

@@ -22,10 +22,10 @@ def _volume(array, spacing=SPACING):
     return Volume(np.asarray(array), spacing, "ZYX"[-np.ndim(array) :])
 
 
-def _blocks(seed=0, shape=(9, 21, 34), count=6):
+def _blocks():
     """Return cells: the nearest of some points, some of them background."""
-    rng = np.random.default_rng(seed)
-    points = rng.uniform(0, shape, (count, 3))
+    shape = (9, 21, 34)
+    points = np.random.default_rng(0).uniform(0, shape, (6, 3))
     grid = np.stack(np.indices(shape), axis=-1)
     near = np.square(grid[..., None, :] - points).sum(-1).argmin(-1)
     return near.astype(np.uint16)

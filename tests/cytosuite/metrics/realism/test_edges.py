@@ -150,9 +150,9 @@ def test_refuses_nan_and_axes():
         edge_curve(Volume(np.zeros((9, 9)), (1, 1), "YX"))
 
 
-def _camera(fade, top=3, depth=24):
+def _camera(fade, top=3):
     """Return an image as of a 16-bit camera: a small range, best in a plane within."""
-    image = bright_at_the_top(depth=depth - top, size=96, fade=fade, spacing=(1.75, 0.8, 0.8))
+    image = bright_at_the_top(depth=24 - top, size=96, fade=fade, spacing=(1.75, 0.8, 0.8))
     dim = image.array[:top] * np.linspace(0.2, 0.8, top)[:, None, None]
     array = 100 + 250 * np.concatenate([dim, image.array])
     return Volume(array.astype(np.uint16), (1.75, 0.8, 0.8))

@@ -21,8 +21,8 @@ from cytosuite.volume import Volume
 UNIT = (1.0, 1.0, 1.0)
 
 
-def ellipsoids(radii, spacing=UNIT, grey=50.0, seed=0, tall=1.0, shape=(24, 40, 40)):
-    """Nuclei side by side, of given lateral radii in µm, `tall` times as high."""
+def ellipsoids(radii, spacing=UNIT, seed=0, shape=(24, 48, 48)):
+    """Nuclei side by side, of given radii in µm."""
     z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
     z, y, x = z * spacing[0], y * spacing[1], x * spacing[2]
     centre_z = z.max() / 2
@@ -32,10 +32,10 @@ def ellipsoids(radii, spacing=UNIT, grey=50.0, seed=0, tall=1.0, shape=(24, 40, 
     for place, radius in enumerate(radii):
         row, column = divmod(place, per_row)
         cy, cx = (row + 0.6) * step, (column + 0.6) * step
-        d = ((z - centre_z) / tall) ** 2 + (y - cy) ** 2 + (x - cx) ** 2
+        d = (z - centre_z) ** 2 + (y - cy) ** 2 + (x - cx) ** 2
         labels[d <= radius**2] = place + 1
-    noise = np.random.default_rng(seed).normal(0, 5, shape)
-    return Scene(Volume(grey + noise, spacing), labels)
+    light = np.random.default_rng(seed).normal(50, 5, shape)
+    return Scene(Volume(light, spacing), labels)
 
 
 def boxes(*, dtype=np.uint16):
@@ -96,10 +96,10 @@ def test_no_objects():
 
 def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
     radii = np.array([3.0, 3.5, 4.0, 4.5, 5.0])
-    real = [ellipsoids(radii[:3], shape=(24, 48, 48)), ellipsoids(radii[3:], shape=(24, 48, 48))]
+    real = [ellipsoids(radii[:3]), ellipsoids(radii[3:])]
     values = []
     for more in (0, 0.5, 2.0):
-        other = ellipsoids(radii + more, shape=(24, 48, 48), seed=1)
+        other = ellipsoids(radii + more, seed=1)
         found = feature_distances(real, other)
         assert set(found) == set(FEATURES)
         tables = [[object_features(s)["diameter_um"] for s in side] for side in (real, [other])]
