@@ -257,9 +257,9 @@ def series(*values):
     return lambda: next(found)
 
 
-def use(seconds=0.1):
+def use():
     with metered() as meter, meter.measured(0.001) as found:
-        time.sleep(seconds)
+        time.sleep(0.1)
     return found()
 
 

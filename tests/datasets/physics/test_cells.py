@@ -16,14 +16,10 @@ def _everywhere(grid):
     return np.full(grid.shape, -np.inf, np.float32)
 
 
-def _half(z_um):
+def _half(grid):
     """Return tissue below a plane."""
-
-    def outside(grid):
-        depth = z_um - grid.centres(0)
-        return np.broadcast_to(depth[:, None, None], grid.shape)
-
-    return outside
+    depth = 2.5 - grid.centres(0)
+    return np.broadcast_to(depth[:, None, None], grid.shape)
 
 
 def _grid(size_um, *spacing):
@@ -159,8 +155,8 @@ def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
 
 def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
     grid = _grid((8, 8, 16), 0.2, 0.25, 0.25)
-    image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half(2.5), brightness=3.0)
+    image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half, brightness=3.0)
     np.testing.assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
-    two = _membranes(_spheres(TWO, [2, 2]), grid, _half(2.5))
+    two = _membranes(_spheres(TWO, [2, 2]), grid, _half)
     assert not two[grid.centres(0) < 2.5 - 0.3].any()
     assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)

@@ -8,8 +8,8 @@ from cytosuite.metrics.images.pair import pair
 from cytosuite.volume.pieces import chunks
 
 
-def image(dtype="f4", shape=(3, 4, 5)):
-    return np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+def image():
+    return np.random.default_rng(0).integers(0, 100, (3, 4, 5)).astype("f4")
 
 
 def changed(place, value):

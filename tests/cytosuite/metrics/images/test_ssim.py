@@ -13,13 +13,13 @@ from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 C1, C2 = 0.01**2, 0.03**2
 
 
-def images(shape=(13, 14, 15), seed=0, noise=0.2):
+def images(shape=(13, 14, 15), seed=0):
     """Return an image in [0, 1] with structure and noise, and a noisier one."""
     rng = np.random.default_rng(seed)
     grid = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij", sparse=True)
     truth = 0.5 + 0.3 * sum(np.sin(axis / 3 + seed) for axis in grid) / 3
     truth = truth + 0.05 * rng.standard_normal(shape)
-    return truth, truth + noise * rng.standard_normal(shape)
+    return truth, truth + 0.2 * rng.standard_normal(shape)
 
 
 def slowly(truth, prediction, data_range):

@@ -22,14 +22,12 @@ UNIT = (1.0, 1.0, 1.0)
 SMALL = {"patches": 80}
 
 
-def blobs(seed=0, grey=np.float64):
+def blobs(seed=0):
     """Bright blobs on noise, labelled."""
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.normal(size=(16, 40, 40)), 2.5)
     labels = (field > field.std()).astype(np.uint8)
-    return Scene(
-        Volume((100 + 300.0 * labels + rng.normal(0, 10, labels.shape)).astype(grey), UNIT), labels
-    )
+    return Scene(Volume(100 + 300.0 * labels + rng.normal(0, 10, labels.shape), UNIT), labels)
 
 
 def features(real, synthetic, real_volume=None, synthetic_volume=None):
