@@ -1,7 +1,6 @@
 """The scores as files: tables by algorithm, case and condition, LaTeX, the platform's layout."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -66,7 +65,7 @@ def _around(entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
     return row | {f"{name}_pooled": summary.pooled for name, summary in summaries.items()}
 
 
-def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd.DataFrame:
+def by_case(scores: pd.DataFrame, records: Records) -> pd.DataFrame:
     """Return a row per algorithm and case: facts, use of a GPU if any case ran on one, metrics."""
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]

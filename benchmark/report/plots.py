@@ -92,14 +92,14 @@ def curves(
     labels: Sequence[str],
     lines: Mapping[str, Sequence[Summary]],
     joined: bool,
-    sizes: Sequence[object] = (),
+    sizes: Sequence[object],
 ) -> Markup:
     """Return scores over groups, joined if these are ordered: best in front, with intervals."""
     height = LOW if len(lines) <= len(SHAPES) else HIGH
     room = (100 - LEFT) / max(len(labels), 1)
     front = min(len(lines), len(SHAPES))
     step = min(STEP, 0.6 * room / max(front, 1))
-    up = _Upwards(axis, height, 10.0, 26.0 + LINE * bool(sizes), 0.0)
+    up = _Upwards(axis, height, 10.0, 26.0 + LINE, 0.0)
     parts = [*_labels(labels, height, room, sizes), *up.grid()]
     for place, (name, scores) in reversed(list(enumerate(lines.items()))):
         coloured = place < len(SHAPES)
@@ -136,9 +136,8 @@ def _labels(
         if len(text) > longest:
             shown = escape(text[: longest - 1] + "…") + Markup("<title>{}</title>").format(text)
         at, low = f"{LEFT + room * (n + 0.5):.2f}%", height - 6
-        if sizes:
-            yield label("tick", at, f"{low:g}", escape(f"n = {sizes[n]}"))
-        yield label("tick", at, f"{low - LINE * bool(sizes):g}", shown)
+        yield label("tick", at, f"{low:g}", escape(f"n = {sizes[n]}"))
+        yield label("tick", at, f"{low - LINE:g}", shown)
 
 
 def boxes(

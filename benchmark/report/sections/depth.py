@@ -15,7 +15,7 @@ from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.results.results import Results
 from cytosuite.figures.svg import SHAPES, axis_around, colour
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
-from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS
+from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScores
 
 SIDES = {"identity": "the input as it is", "real": "half of the real images"}
 THIRDS = ("upper third", "middle third", "lower third")
@@ -74,19 +74,12 @@ def _edges(names: Sequence[str], sets: Mapping[str, Any]) -> Panel:
 
 def _region(names: Sequence[str], sets: Mapping[str, Any], region: str) -> Panel:
     """Return the similarity of the grey values in a region, plane by plane."""
-    regions = {name: sets[name].get(REGION_SCORES) for name in names}
-    curves = {
-        n: scores.profile(region, POINTS) if scores else (EMPTY, EMPTY)
-        for n, scores in regions.items()
-    }
-    thirds = {
-        name: [np.maximum(scores.third(region, n), LEAST) if scores else EMPTY for n in range(3)]
-        for name, scores in regions.items()
-    }
-    curves = {
-        name: (100 * depth, np.maximum(similarity, LEAST))
-        for name, (depth, similarity) in curves.items()
-    }
+    curves, thirds, none = {}, {}, RegionScores(EMPTY, {region: EMPTY})
+    for name in names:
+        scores = sets[name].get(REGION_SCORES, none)
+        depth, similarity = scores.profile(region, POINTS)
+        curves[name] = (100 * depth, np.maximum(similarity, LEAST))
+        thirds[name] = [np.maximum(scores.third(region, n), LEAST) for n in range(3)]
     title = f"Similarity of intensities {WORDS[region]}"
     return Panel(title, "depth in %", curves, (EMPTY, EMPTY), f"{title}, by third", thirds)
 

@@ -56,7 +56,7 @@ def view(results: Results) -> dict[str, Any]:
     }
     new = any(abs(scaled.get(key, mean) - mean) > 0.005 for key, mean in means.items())
     return {
-        "lead": " ".join(_lead(results, bool(scaled and new))),
+        "lead": " ".join(_lead(results, new)),
         "rule": ranking.rule if ranking and len(results.ranked) > 1 else "",
         "lines": lines,
         "digits": digits,

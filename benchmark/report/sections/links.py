@@ -1,8 +1,7 @@
 """Errors of links: what went wrong with the tracks of each algorithm, by kind."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.results.matches import read_links
@@ -12,27 +11,19 @@ from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 HEADS = ("algorithm", *LINK_ERRORS)
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Numbers of wrong links of each algorithm over all cases, in the order of `LINK_ERRORS`."""
-
-    rows: Sequence[tuple[str, Sequence[int]]]
-    meanings: Mapping[str, str] = field(default_factory=lambda: LINK_ERRORS)
-
-
-def view(results: Results) -> Links | None:
-    """Return the numbers of wrong links; None without tables of them."""
+def view(results: Results) -> dict[str, Any] | None:
+    """Return the kinds of wrong links, and their numbers by algorithm; None without tables."""
     counts: dict[str, Counter[str]] = {}
     for (name, _), path in results.links.items():
         counts.setdefault(name, Counter()).update(error.kind for error in read_links(path))
     ranked = [entry.algorithm for entry in results.ranked if entry.algorithm in counts]
     rows = [(name, [counts[name][kind] for kind in LINK_ERRORS]) for name in ranked]
-    return Links(rows) if rows else None
+    return {"meanings": LINK_ERRORS, "rows": rows} if rows else None
 
 
-def markdown(_: Results, links: Links) -> list[str]:
+def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     """Return the numbers as a table."""
-    return table(HEADS, [[name, *numbers] for name, numbers in links.rows])
+    return table(HEADS, [[name, *numbers] for name, numbers in view["rows"]])
 
 
 TEMPLATE = """

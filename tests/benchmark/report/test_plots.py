@@ -103,7 +103,7 @@ def line(*values):
 
 def draw(*lines, scale=UNIT, labels=LABELS, joined=True):
     named = {f"n{place}": scores for place, scores in enumerate(lines)}
-    return ET.fromstring(str(curves(scale, labels, named, joined)))
+    return ET.fromstring(str(curves(scale, labels, named, joined, [1] * len(labels))))
 
 
 def of(tree, kind):
