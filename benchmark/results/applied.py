@@ -222,29 +222,31 @@ def write_applied(
         facts |= _own_size(facts, recorded(options.out, item))
         shown = replace(output, metadata=image.metadata)
         write(output_of(folder, item, more), shown, as_json=socket.stack)
-        if number == 0:
-            facts["sha256"] = digest_of(output_of(folder, item))
-        if number == 0 and socket.kind == "labels" and not socket.movie:
+        if number:
+            continue
+        facts["sha256"] = digest_of(output_of(folder, item))
+        objects = socket.kind == "labels" and not socket.movie
+        if objects:
             from cytosuite.benchmark.results.objects import write_objects
 
             try:
                 write_objects(folder / f"{item.name}{OBJECTS}", output, image)
             except InputError as error:
                 facts["objects_table"] = f"lacks this image: {error}"
-        if number == 0 and socket.kind == "labels" and options.rois and not socket.movie:
+        if objects and options.rois:
             try:
                 write_rois(rois := folder / f"{item.name}{ROIS}", output)
                 facts["rois_sha256"] = file_digest(rois)
             except InputError as error:
                 facts["rois_missing"] = str(error)
-        if number == 0 and options.preview:
+        if options.preview:
             from cytosuite.benchmark.data.preview import write_result
 
             write_result(folder / f"{item.name}.png", image, output, socket.kind)
     write_json(folder / f"{item.name}.json", facts)
     put(folder, options.out, item)
-    objects = "".join(f"{facts[n]} {n}, " for n in ("objects", "tracks") if n in facts)
-    words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
+    counts = "".join(f"{facts[n]} {n}, " for n in ("objects", "tracks") if n in facts)
+    words = f"{counts}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
     words += f"; without ROIs: {facts['rois_missing']}" if "rois_missing" in facts else ""
     there = output_of(options.out, item)

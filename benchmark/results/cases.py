@@ -41,15 +41,17 @@ def score_case(
         if truth is None or kind != "labels"
         else cache(lambda: replace(objects.measured_places(truth()), kinds=case.classes()))
     )
+
+    def facts_with(answer: facts.AnswerReader | None) -> Facts:
+        """Return the facts about the case with an answer to it."""
+        return facts.case_facts({**readers, "prediction": answer}, data_range, None, *judged)
+
     offered = offered_in_case(case, task, metrics)
     fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault
     for control in BOARDS[task.name].controls if offered else ():
         answer = controls.control_answer(control, truth, image)
         if answer is not None:
-            answer_facts = facts.case_facts(
-                {**readers, "prediction": answer}, data_range, None, *judged
-            )
-            scores = measure(control, case.name, offered, answer_facts)
+            scores = measure(control, case.name, offered, facts_with(answer))
             fair -= scores.refused.keys()
             yield scores
     for answerer in answerers:
@@ -58,10 +60,8 @@ def score_case(
         if record is not None and record.key == answerer.key:
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or controls.control_answer("blank", truth, image)
-            answer_facts = facts.case_facts(
-                {**readers, "prediction": answer}, data_range, None, *judged
-            )
-            measured = measure(name, case.name, offered, answer_facts, record.status, record, fair)
+            known = facts_with(answer)
+            measured = measure(name, case.name, offered, known, record.status, record, fair)
             if kind == "labels":
                 measured = answers.tabled(measured, folder, output, readers, places)
             elif kind == "points":

@@ -48,6 +48,7 @@ def gather(
     places = {answerer.name: answerer.folder for answerer in answerers}
     folders = {(name, case): places[name] / case for name, case in scores.records}
     done = {key: record for key, record in scores.records.items() if record.ok}
+    ran = {key: folders[key] for key in done}
     matched = {
         key: pairs
         for key, evidence in scores.evidence.items()
@@ -80,13 +81,13 @@ def gather(
             CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases
         ],
         outputs={
-            key: {slug: folders[key] / path for slug, path in record.outputs.items()}
+            key: {slug: ran[key] / path for slug, path in record.outputs.items()}
             for key, record in done.items()
         },
         matches=matched,
-        objects=_files(objects.FILE, {key: folders[key] for key in done}),
+        objects=_files(objects.FILE, ran),
         object_scores=_files(objects.SCORES_FILE, judged),
-        links=_files(matches.LINKS_FILE, {key: folders[key] for key in done}),
+        links=_files(matches.LINKS_FILE, ran),
         reference=dataset.reference,
         sets={name: evidence for (name, case), evidence in scores.evidence.items() if not case},
         conditions=conditions.by_condition(dataset, scores),

@@ -31,7 +31,7 @@ def score_sets(
     task: Task,
     metrics: cases.Metrics,
     answerers: Sequence[Answerer],
-    records: Mapping[tuple[str, str], Record],
+    answers: Sequence[Answer],
 ) -> Iterator[Answer]:
     """Yield scores on the whole set, against every second reference image; others are ``real``."""
     offered = offered_in_set(dataset, metrics)
@@ -47,9 +47,7 @@ def score_sets(
             yield cases.measure(control, "", offered, facts.set_facts(real, images))
     for answerer in answerers:
         name, folder = answerer.name, answerer.folder
-        by_case = {
-            case: record for (algorithm, case), record in records.items() if algorithm == name
-        }
+        by_case = {a.case: a.record for a in answers if a.algorithm == name and a.record}
         failed = [record.status for record in by_case.values() if not record.ok]
         outputs = _readers([cases.output_path(r, folder / c, task) for c, r in by_case.items()])
         images = facts.ImageSet(outputs, [labels[case] for case in by_case if labels])
@@ -119,12 +117,7 @@ def score(
     metrics = board_metrics(task.name) if task.main_output else ()
     answers = _of_cases(dataset, task, answerers, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
-    records = {
-        (answer.algorithm, answer.case): answer.record
-        for answer in answers
-        if answer.record is not None
-    }
-    answers += score_sets(dataset, task, metrics, answerers, records)
+    answers += [*score_sets(dataset, task, metrics, answerers, answers)]
     origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
     scores = scores_of(answers, metrics, dataset.name, origins)
     primary = tuple(m.name for m in scores.metrics if m.name in BOARDS[task.name].primary)
