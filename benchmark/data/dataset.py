@@ -263,10 +263,11 @@ def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progre
     there = total - len(missing)
     progress(there, total)
     try:
+        make = partial(_make_whole, TASKS[recipe.task])
         if recipe.seed is not None and missing and not compiled():  # else every worker compiles
-            _make_whole(missing.pop(0))
+            make(missing.pop(0))
             progress(there := there + 1, total)
-        for done, (number, ended) in enumerate(pool.each(_make_whole, missing), start=1):
+        for done, (number, ended) in enumerate(pool.each(make, missing), start=1):
             if isinstance(ended, Lost):
                 raise InputError(f"{missing[number][0].name}: not made, {ended.reason}; run again")
             progress(there + done, total)
@@ -275,21 +276,21 @@ def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progre
             sweep(folder, depth=1)
 
 
-def _make_whole(making: Making) -> None:
-    """Make one case with the inputs of all tasks that it serves, and seal it."""
+def _make_whole(task: Task, making: Making) -> None:
+    """Make one case with the inputs of the task if it serves that, and seal it."""
     case, maker, record = making
     with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
-        make_case(part, maker, record)
-        offers = frozenset(part.facts()["sockets"])
-        for task in TASKS.values():
-            if serves(offers, task):
-                part.input(task)
+        if serves(make_case(part, maker, record), task):
+            part.input(task)
         seal(temporary)
 
 
-def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
-    """Make one case and rename it once it is whole; a simulated one has a record and previews."""
+def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> frozenset[str]:
+    """Make one case, renamed once it is whole, and return its sockets.
+
+    A simulated one has a record and previews.
+    """
     sample = maker()
     sockets = in_files(sample.sockets)
     volumes = {slug: v for slug, v in sockets.items() if isinstance(v, Volume)}
@@ -330,6 +331,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
 
             stages = {n: v for n, v in sample.extras.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
+    return frozenset(facts["sockets"])
 
 
 def _expected(recipe: Recipe, folder: Path) -> Dataset:
