@@ -331,7 +331,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
 
             stages = {n: v for n, v in sample.extras.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
-    return frozenset(facts["sockets"])
+    return frozenset([*volumes, *values])
 
 
 def _expected(recipe: Recipe, folder: Path) -> Dataset:

@@ -85,11 +85,16 @@ def read_part(
     Colours are channels, or their mean with a warning.
     """
     whole: Volume | None = None
-    names = channels(path, part.scene)
+    small = path.is_file() and path.stat().st_size < SMALL
+    if small and part.channel is None:
+        with suppress(InputError):  # colours, and what is read again below
+            whole = read(path, None, part.scene, stack=stack, group=part.group or "")
+    single = whole is not None and "C" not in whole.axes
+    names = [] if single else channels(path, part.scene)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     form = format_of(path)
-    if not coloured and path.is_file() and path.stat().st_size < SMALL:
-        whole = read(path, None, part.scene, stack=stack, group=part.group or "")
+    if not coloured and small:
+        whole = whole or read(path, None, part.scene, stack=stack, group=part.group or "")
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
     elif form is not None and form.has_header:
         head = header(path, part.scene, stack=stack, colours=coloured)
