@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import NO_MATTER, free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SPARED = 8  # of the free disk an eighth stays free
@@ -24,7 +24,7 @@ SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
 def fits(size: float) -> bool:
     """Return whether an array of a size in bytes is held in memory."""
-    free = free_gib()
+    free = None if size <= NO_MATTER else free_gib()
     return free is None or size * SHARE <= free * 2**30
 
 

@@ -10,6 +10,7 @@ from cytosuite.errors import InputError, RoomError
 # zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
 # 1,200, zlib 1,030 times), so that no whole image is refused.
 DECLARED, TIMES = 2**29, 2**15
+NO_MATTER = 2**24  # bytes that any program can have
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 
@@ -36,7 +37,7 @@ def free_gib() -> float | None:
 
 def check_room(path: Path, size: float) -> None:
     """Refuse a file if its pixels would not fit into memory, before any is read."""
-    free = free_gib()
+    free = None if size <= NO_MATTER else free_gib()
     if free is not None and size > free * 2**30:
         raise RoomError(
             f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, or "
