@@ -232,17 +232,24 @@ def json_text(value: object, margin: str = "\n") -> str:
     nested = (list, tuple, dict)
     parts = [*value.values()] if isinstance(value, dict) else value
     inner = f"{margin}  "
+    encode = _encoder(inner).encode
     if not isinstance(parts, (list, tuple)) or not any(isinstance(part, nested) for part in parts):
-        signs = (f",{inner}", ": ")
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=signs)
+        text = encode(value)
         filled = parts and text[0] in "[{"
         return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}" if filled else text
     texts = [json_text(part, inner) for part in parts]
     if isinstance(value, dict):
-        names = (json.dumps({key: 0}, ensure_ascii=False)[1:-2] for key in value)  # with a colon
+        names = (encode({key: 0})[1:-2] for key in value)  # with a colon
         texts = [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
     first, last = "{}" if isinstance(value, dict) else "[]"
     return f"{first}{inner}{f',{inner}'.join(texts)}{margin}{last}"
+
+
+@lru_cache(maxsize=DEPTH)
+def _encoder(margin: str) -> json.JSONEncoder:
+    """Return an encoder of values whose parts stand on lines of their own."""
+    signs = (f",{margin}", ": ")
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=signs)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
