@@ -130,9 +130,13 @@ class Case:
             return folder
         with alone(self.folder):  # another run may want them at the same time
             if not folder.is_dir():
-                with atomic(folder) as temporary:
-                    write_case(temporary, task, self.name, self._files(task.inputs))
+                self.write_input(task)
         return folder
+
+    def write_input(self, task: Task) -> None:
+        """Write the folder of `input`."""
+        with atomic(self.folder / "inputs" / task.name) as temporary:
+            write_case(temporary, task, self.name, self._files(task.inputs))
 
     def facts(self) -> dict[str, Any]:
         """Return the content of ``case.json``."""
@@ -282,7 +286,7 @@ def _make_whole(task: Task, making: Making) -> None:
     with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         if serves(make_case(part, maker, record), task):
-            part.input(task)
+            part.write_input(task)
         seal(temporary)
 
 
