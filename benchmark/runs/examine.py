@@ -40,6 +40,7 @@ class Examiner:
         self, read_s: float = READ_S, *, lenient: bool = False, files: bool = False
     ) -> None:
         self.read_s, self.manner = read_s, {"lenient": lenient, "files": files}
+        self.exact = not (lenient or files)  # voxel sizes other than the main input's are refused
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -209,7 +209,7 @@ def keep_outputs(
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         places[socket.slug] = place
         if socket.is_file or (
-            usual and (geometry is None or same_spacing(header(source), geometry))
+            usual and (geometry is None or examiner.exact or same_spacing(header(source), geometry))
         ):
             source.rename(folder / place)
             continue
