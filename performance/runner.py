@@ -8,7 +8,8 @@ algorithm records it), of the engine's call (copying the input, request, waiting
 output), and of the whole runner (the call, validation, copying, records).
 
 `idle`: CPU seconds of all processes of `cytosuite benchmark` over annotated images of 32 x 32
-pixels, where the algorithm has next to nothing to do; each row also per case beyond the row before.
+pixels, all read, validated, run, scored and drawn, and the peak memory of the largest process; each
+row also per case beyond the row before, with the part of it that is the algorithm's own `predict`.
 """
 
 import json
@@ -26,13 +27,17 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
+from cytosuite.container import Algorithm
+from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -77,19 +82,14 @@ def main() -> None:
 
 def idle(*sizes: int) -> None:
     """Print CPU seconds of whole benchmarks of tiny images by the number of cases."""
-    print("cases    CPU s   ms per case   ms per further case")
-    before, last = 0, 0.0
+    print("cases    CPU s   peak MiB   ms per case   ms per further case   of the algorithm")
+    before, last, own = 0, 0.0, _own(_tiny(np.random.default_rng(0))[0])
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             home, rng = Path(folder), np.random.default_rng(0)
             for number in range(size):
-                labels = np.zeros((32, 32), np.uint16)
-                labels[4:12, 6:14], labels[18:26, 16:26] = 1, 2
-                image = (rng.poisson(20, labels.shape) + 60 * (labels > 0)).astype(np.uint16)
-                for name, array in (("images", image), ("labels", labels)):
-                    write(
-                        home / "data" / name / f"{number:05}.tif", Volume(array, (0.5, 0.5), "YX")
-                    )
+                for name, volume in zip(("images", "labels"), _tiny(rng), strict=True):
+                    write(home / "data" / name / f"{number:05}.tif", volume)
             words = [sys.executable, "-m", "cytosuite.benchmark", "benchmark", str(home / "data")]
             words += [
                 "--engine",
@@ -104,8 +104,32 @@ def idle(*sizes: int) -> None:
             end = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
         further = 1000 * (spent - last) / (size - before)
-        print(f"{size:5} {spent:8.1f} {1000 * spent / size:13.1f} {further:21.1f}", flush=True)
+        print(
+            f"{size:5} {spent:8.1f} {end.ru_maxrss / 1024:10.0f} {1000 * spent / size:13.1f} "
+            f"{further:21.1f} {own:18.1f}",
+            flush=True,
+        )
         before, last = size, spent
+
+
+def _tiny(rng: np.random.Generator) -> tuple[Volume, Volume]:
+    """Return an image of two objects, 32 x 32 pixels, and their labels."""
+    labels = np.zeros((32, 32), np.uint16)
+    labels[4:12, 6:14], labels[18:26, 16:26] = 1, 2
+    image = (rng.poisson(20, labels.shape) + 60 * (labels > 0)).astype(np.uint16)
+    return Volume(image, (0.5, 0.5), "YX"), Volume(labels, (0.5, 0.5), "YX")
+
+
+def _own(image: Volume, repeats: int = 200) -> float:
+    """Return the CPU milliseconds of the algorithm's own `predict` of an image."""
+    algorithm = Algorithm("watershed", Path(), Path(), [ROOT / "weights" / "watershed"])
+    card = select(algorithm.cards, describe(image, {}), algorithm.manifest.select).card
+    model, inputs = open_model(algorithm.folder, card), {"microscopy-image": image}
+    algorithm.predict(inputs, model)  # compiles
+    start = time.process_time()
+    for _ in range(repeats):
+        algorithm.predict(inputs, model)
+    return 1000 * (time.process_time() - start) / repeats
 
 
 if __name__ == "__main__":
