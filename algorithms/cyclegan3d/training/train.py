@@ -279,13 +279,11 @@ class CycleTraining(Training[Settings, DomainVolume]):
     def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
         """Return units, grey values of the target domain, and its look for the transfer."""
         real = [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
-        parameters = {
-            "scale": settings.images.scale,
-            "target": target_of([volume.array for volume in real]).model_dump(),
-        }
-        if settings.camera is not None:
-            parameters["target"] |= settings.camera.units._asdict()
-            parameters["camera"] = settings.camera.model_dump()
+        camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
+        parameters: dict[str, Any] = {"scale": settings.images.scale, "target": target}
+        if camera is not None:
+            parameters["target"] = target | camera.units._asdict()
+            parameters["camera"] = camera.model_dump()
         if not any("C" in volume.axes for volume in real):
             parameters["style"] = measure_style(real).model_dump(mode="json")
         return dict(six_digits(parameters))
