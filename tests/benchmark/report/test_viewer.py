@@ -225,9 +225,10 @@ def test_pointing_reads_labels_place_and_grey_value(run, drive):
     corner = page_.run("(({x, y, width, height}) => [x, y, width / 60, height / 40])"
                        "(document.querySelector('.stage canvas').getBoundingClientRect())")  # fmt: skip
     page_.mouse("mouseMoved", corner[0] + 5.6 * corner[2], corner[1] + 4.6 * corner[3])
-    settle(page_)
+    page_.wait(
+        "document.querySelector('[data-part=readout]').textContent.includes('voxel [0, 4, 5]')"
+    )
     said = text(page_, "readout")
-    assert "voxel [0, 4, 5]" in said
     assert "z 1.0, y 2.3, x 2.8 µm" in said
     assert "label 10 (matched), IoU ≈ 1.00" in said
     assert "prediction 7 (matched), IoU ≈ 1.00" in said
