@@ -50,7 +50,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
 def run_score_report(
     run: planned.PlannedRun, facts: circumstances.RunFacts
 ) -> conclusion.Conclusion:
-    """Run the missing cases, score all and report; what nothing has changed is kept."""
+    """Run the missing cases, score all and write the report; results that are up to date stay."""
     folder, dataset, jobs, options = run.folder, run.dataset, run.jobs, run.options
     planned.write_run(run, facts)
     origin = partial(circumstances.origin, dataset, jobs, facts)

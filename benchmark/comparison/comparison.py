@@ -150,7 +150,7 @@ class Comparison:
 
     @property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of the tables by title, those of changes with means and difference first."""
+        """Rows by the title of their table: changes first, with both means and their difference."""
         changed = self.changes.assign(difference=self.changes["after"] - self.changes["before"])
         return {
             "Changes": rows(changed[list(CHANGES)]),

@@ -54,7 +54,7 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 
 @contextmanager
 def locked(run_folder: Path, shard: Shard | None = None) -> Iterator[None]:
-    """Lock a run folder until this process ends, or a shard of it beside other shards.
+    """Lock a run folder, or one shard of it, until this process ends.
 
     InputError if another runner works in it; a shard waits for one that works on all cases.
     """

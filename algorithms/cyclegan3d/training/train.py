@@ -259,8 +259,10 @@ class CycleTraining(Training[Settings, DomainVolume]):
         for role, items in cases.items():
             for item in items:
                 volume = item.read()
-                both = role == "simulated" or parameters.camera is not None
-                image = prepared(volume, parameters) if both else volume.array
+                if role == "simulated" or parameters.scale == "light":
+                    image = prepared(volume, parameters)
+                else:
+                    image = volume.array
                 scaled[role].append(
                     in_grey_values_of(
                         item, image, parameters.target, settings.crops.shape, parameters.scale
