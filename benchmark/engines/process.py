@@ -258,7 +258,6 @@ class ProcessSession:
     def _watch(self, process: Process, look: Callable[[], int | None], shown: Shown) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
-        reset_peak(process.pid)
         peak: int | None = None
         asked = 0.0
         code = exceeded = None
@@ -292,6 +291,7 @@ class ProcessSession:
             code = self._ask(INVOKE, None)  # without an answer wait for the end of the server
             codes.append(code if code is not None else _exit_code(process, GRACE_S) or 1)
 
+        reset_peak(process.pid)  # before the case starts: a short one has its peak at once
         asking = threading.Thread(target=_request, daemon=True)
         asking.start()
 
