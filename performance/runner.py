@@ -28,6 +28,7 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.choose import choose
@@ -53,7 +54,7 @@ def main() -> None:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
             dataset = prepare(
-                recipe(DataRequest("spheroid", size)), Path(folder), 2, lambda *_: None
+                recipe(DataRequest("spheroid", size)), Path(folder), processes(2), lambda *_: None
             )
             for number in range(repeats):
                 run = Path(folder) / f"run{number}"

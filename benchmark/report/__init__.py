@@ -1,6 +1,6 @@
 """The report of a run: a page to look at, and the same results as Markdown, CSV and JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.store.csvfile import frame_text
+from cytosuite.benchmark.store.csvfile import frame_parts
 from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 
@@ -24,15 +24,15 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     folder.mkdir(parents=True, exist_ok=True)
     shown, groups = views(results, progress), files.by_condition(results.conditions)
     texts = {
-        "leaderboard.csv": frame_text(pd.DataFrame(files.leaderboard(results), dtype=object)),
-        "leaderboard.tex": files.latex_board(results),
-        "scores.csv": frame_text(results.scores),
-        "cases.csv": frame_text(files.by_case(results.scores, results.records)),
-        "by_condition.csv": frame_text(groups) if results.conditions else "",
-        "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
-        "metrics.json": json_text(files.platform_metrics(results)) + "\n",
-        "report.md": page.markdown(results, shown),
-        "index.html": page.html(results, shown),
+        "leaderboard.csv": frame_parts(pd.DataFrame(files.leaderboard(results), dtype=object)),
+        "leaderboard.tex": [files.latex_board(results)],
+        "scores.csv": frame_parts(results.scores),
+        "cases.csv": frame_parts(files.by_case(results.scores, results.records)),
+        "by_condition.csv": frame_parts(groups) if results.conditions else (),
+        "by_depth.csv": frame_parts(files.by_depth(results.sets)) if shown["depth"] else (),
+        "metrics.json": [json_text(files.platform_metrics(results)), "\n"],
+        "report.md": [page.markdown(results, shown)],
+        "index.html": [page.html(results, shown)],
     }
     tables = {
         "objects.csv": results.objects,
@@ -43,15 +43,16 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     return folder / "index.html"
 
 
-def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables]) -> None:
+def _write(folder: Path, texts: Mapping[str, Iterable[str]], tables: Mapping[str, Tables]) -> None:
     """Write files by their names in a folder, all or none; remove those that have no content."""
     with full_disk(folder), work_folder(folder.parent) as parts:
         for file, text in texts.items():
-            (parts / file).write_text(text, encoding="utf-8")
+            with (parts / file).open("w", encoding="utf-8") as stream:
+                stream.writelines(text)
         for file, paths in tables.items():
             join_tables(parts / file, ["algorithm", "case"], paths)
         for file, content in {**tables, **texts}.items():
-            if content:
+            if content and (parts / file).stat().st_size:
                 (parts / file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report

@@ -1,8 +1,9 @@
 """An answer with its scores, and the tables of its objects or points beside its output."""
 
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,37 @@ from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
 from cytosuite.metrics.tracks.link_errors import link_errors
 from cytosuite.metrics.tracks.matched_tracks import MATCHED
 from cytosuite.volume import Volume
+
+
+class Values(Mapping[str, float]):
+    """Values by metric; answers share the names, of which a case has a hundred."""
+
+    __slots__ = ("numbers", "places")
+
+    def __init__(self, names: tuple[str, ...], numbers: Iterable[float]) -> None:
+        self.places, self.numbers = _places(names), array("d", numbers)
+
+    def __getitem__(self, name: str) -> float:
+        """Return the value of a metric."""
+        return self.numbers[self.places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        return len(self.numbers)
+
+    def __reduce__(self) -> tuple[type["Values"], tuple[Any, ...]]:
+        """Return what another process makes the same of."""
+        return Values, (tuple(self.places), self.numbers)
+
+
+@cache
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    """Return the place of each name."""
+    return {name: place for place, name in enumerate(names)}
 
 
 @dataclass(frozen=True, slots=True)

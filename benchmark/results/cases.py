@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results import answers, controls, facts, objects
-from cytosuite.benchmark.results.answers import Answer
+from cytosuite.benchmark.results.answers import Answer, Values
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
@@ -100,7 +100,8 @@ def measure(
             if metric.name in fair and metric.worst is not None:  # else hard cases were left out
                 values[metric.name] = metric.worst
     pooled = {kind: value for kind, value in evidence.items() if kind.kept or not case}
-    return Answer(algorithm, case, values, status, record, pooled, refused)
+    numbers = Values(tuple(values), values.values())
+    return Answer(algorithm, case, numbers, status, record, pooled, refused)
 
 
 def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:

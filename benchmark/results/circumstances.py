@@ -12,9 +12,9 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest, unaltered
-from cytosuite.files import digest, value_digest
+from cytosuite.files import digest, file_digest, value_digest
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.
@@ -34,10 +34,10 @@ class RunFacts:
 
 
 def provenance(
-    dataset: Dataset, jobs: Sequence[Job], facts: RunFacts, records: Iterable[Record]
+    dataset: Dataset, jobs: Sequence[Job], facts: RunFacts, gpus: Iterable[str]
 ) -> dict[str, str]:
-    """Return the facts that one needs to repeat or doubt the run."""
-    gpus = ", ".join(sorted({record.gpu for record in records if record.gpu}))
+    """Return the facts that one needs to repeat or doubt the run; cases have GPUs, or ""."""
+    names = ", ".join(sorted({*gpus} - {""}))
     return {
         "dataset": f"{dataset.name} ({dataset.size}), fingerprint {dataset.fingerprint[:16]}",
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
@@ -46,7 +46,7 @@ def provenance(
         "cytosuite": f"{__version__} {revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        **({"GPU": gpus} if gpus else {}),
+        **({"GPU": names} if names else {}),
         **{package: version(package) for package in PACKAGES},
         **{
             job.algorithm.name: f"{facts.images.get(job.algorithm.name, job.algorithm.version)}, "
@@ -68,7 +68,7 @@ def revision() -> str:
 
 def origin(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> str:
     """Return the digest of all that decides a report; empty where a table of objects is altered."""
-    records = {}
+    records, gpus = {}, set()
     for job in jobs:
         for case in dataset.cases:
             folder = job.folder / case.name
@@ -78,14 +78,15 @@ def origin(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> str:
             tables = {n: sum for n, sum in record.digests.items() if n not in record.outputs}
             if not unaltered(folder, tables):
                 return ""
-            records[f"{job.algorithm.name} {case.name}"] = record
+            records[f"{job.algorithm.name} {case.name}"] = file_digest(folder / RECORD)
+            gpus.add(record.gpu)
     sources = [path for path in PACKAGE.iterdir() if path.name not in APART]
     reference = [*dataset.reference, *(dataset.reference_labels or {}).values()]
     return value_digest(
         {
             "sources": digest(sources, PACKAGE),
-            "provenance": provenance(dataset, jobs, facts, records.values()),
-            "records": {name: record.model_dump(mode="json") for name, record in records.items()},
+            "provenance": provenance(dataset, jobs, facts, gpus),
+            "records": records,
             "reference": foreign_digest(reference, Path("/")),
             "dataset": [dataset.title, dataset.fingerprint, dataset.notes],
             "facts": asdict(facts),

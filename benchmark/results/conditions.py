@@ -4,16 +4,15 @@ import math
 import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from math import isfinite, nan
-from statistics import fmean
+from math import fsum, isfinite, nan
 from typing import Any, TypeVar
 
 import pandas as pd
 
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.results.results import Condition, Group
+from cytosuite.benchmark.results.results import CaseValues, Condition, Group
 from cytosuite.benchmark.results.score import Scores
 from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
 from cytosuite.files import Scalar
@@ -23,7 +22,6 @@ from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
-Values = Mapping[tuple[str, str, str], float]  # by algorithm, metric and case
 Item = TypeVar("Item")
 RANGES = 4  # at most, of a number
 CASES = 3  # of a range, if there are enough
@@ -45,13 +43,13 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     divided = {name: parts for name in values if len(parts := divide(values[name])) > 1}
     numbers = [name for name in divided if is_number(values[name])]
     alike = facts[numbers].astype(float).corr("spearman", min_periods=CASES).to_dict()
-    columns = (rows[name] for name in ("algorithm", "metric", "case", "value"))
-    by_case = {(a, m, case): float(value) for a, m, case, value in zip(*columns, strict=True)}
+    answers = rows.loc[rows["case"] != "", "algorithm"].unique().tolist()
+    by_case = CaseValues(rows)
     return [
         Condition(
             *named(name),
             name in numbers,
-            [_group(label, names, scores, by_case) for label, names in parts.items()],
+            [_group(label, names, scores, answers, by_case) for label, names in parts.items()],
             len(by_name) - len(values[name]),
             {
                 named(partner)[0]: value
@@ -64,47 +62,54 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     ]
 
 
-def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> Group:
-    """Return the scores of some cases."""
+def _group(
+    label: str, cases: Sequence[str], scores: Scores, answers: Sequence[str], values: CaseValues
+) -> Group:
+    """Return the scores of some cases by algorithms and controls."""
     pooled: dict[tuple[str, str], Summary] = {}
     failed = {}
     evidence = dict.fromkeys(m.evidence for m in scores.metrics if m.scope == "case")
-    for name in dict.fromkeys(answer for answer, _, case in values if case):
+    for name in answers:
         records = [scores.records.get((name, case)) for case in cases]
         if lost := sum(record is not None and not record.ok for record in records):
             failed[name] = lost
         for kind in evidence:
             gathered = [scores.evidence.get((name, case), {}).get(kind) for case in cases]
-            parts = _left_out([part for part in gathered if part is not None])
-            wholes = [kind.pool(part) for part in parts] if kind.pool else []
+            counted = [part for part in gathered if part is not None]
+            wholes = _pools(kind.pool, counted) if kind.pool else []
             for metric in (metric for metric in scores.metrics if metric.evidence is kind):
                 if kind.pool:
                     pooled[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
                 else:
-                    single = [values.get((name, metric.name, case), nan) for case in cases]
-                    means = [fmean(part) for part in _left_out([v for v in single if isfinite(v)])]
-                    pooled[name, metric.name] = _pooled(metric, means)
+                    by_case = values[name, metric.name]
+                    finite = [by_case[case] for case in cases if isfinite(by_case.get(case, nan))]
+                    totals = zip(
+                        _pools(fsum, finite), _pools(fsum, [1.0] * len(finite)), strict=True
+                    )
+                    pooled[name, metric.name] = _pooled(metric, [s / n for s, n in totals])
     oracle = [scores.evidence.get(("oracle", case), {}) for case in cases]
     objects = sum(answer[OVERLAP].truth_sizes.size for answer in oracle if OVERLAP in answer)
     objects += sum(answer[MATCHED_POINTS].truths for answer in oracle if MATCHED_POINTS in answer)
     return Group(label, cases, objects, pooled, failed)
 
 
-def _left_out(items: Sequence[Item]) -> list[list[Item]]:
-    """Return all items, then with each, or each of `LEFT_OUT` parts, left out in turn.
+def _pools(pool: Callable[[Sequence[Item]], Item], items: Sequence[Item]) -> list[Item]:
+    """Return items as one, then with each, or each of `LEFT_OUT` parts, left out in turn.
 
     Nothing is left out where that gives no interval. Kott, The delete-a-group jackknife, Journal
     of Official Statistics 17 (2001).
 
-    >>> [len(part) for part in _left_out("abcd")], _left_out("abcd")[2]
-    ([4, 3, 3, 3, 3], ['a', 'c', 'd'])
-    >>> sizes = [len(part) for part in _left_out(range(250))]
-    >>> len(sizes), sorted({*sizes}), sum(250 - size for size in sizes)
-    (101, [247, 248, 250], 250)
+    >>> _pools(sum, [1, 2, 3, 4]), _pools(sum, [])
+    ([10, 9, 8, 7, 6], [])
+    >>> whole, *left = _pools(sum, [1] * 250)
+    >>> len(left), sorted({*left}), sum(whole - size for size in left)
+    (100, [247, 248], 250)
     """
-    parts = min(len(items), LEFT_OUT) if len(items) >= FEWEST_LEFT_OUT else 0
-    left = ([item for i, item in enumerate(items) if i % parts != n] for n in range(parts))
-    return [[*items], *left] if items else []
+    number = min(len(items), LEFT_OUT) if len(items) >= FEWEST_LEFT_OUT else 0
+    parts = [items[start::number] for start in range(number)]
+    ones = [part[0] if len(part) == 1 else pool(part) for part in parts]
+    left = [pool([*ones[:n], *ones[n + 1 :]]) for n in range(number)]
+    return [pool(items), *left] if items else []
 
 
 def _pooled(metric: Metric[Any], values: Sequence[float]) -> Summary:

@@ -63,7 +63,9 @@ def gather(
         task=task,
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=facts.command,
-        provenance=circumstances.provenance(dataset, jobs, facts, scores.records.values()),
+        provenance=circumstances.provenance(
+            dataset, jobs, facts, [r.gpu for r in scores.records.values()]
+        ),
         algorithms=[job.algorithm for job in jobs],
         metrics=metrics,
         primary=primary,

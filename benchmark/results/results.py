@@ -75,6 +75,21 @@ class Condition:
     values: Mapping[str, float] = field(default_factory=dict)  # of numbers, by case
 
 
+class CaseValues(dict[tuple[str, str], dict[str, float]]):
+    """Defined values of cases by algorithm and metric, infinite ones too; taken when asked for."""
+
+    def __init__(self, scores: "pd.DataFrame") -> None:
+        super().__init__()
+        self._rows = scores[(scores["case"] != "") & scores["value"].notna()]
+        self._places = self._rows.groupby(["algorithm", "metric"]).indices
+
+    def __missing__(self, key: tuple[str, str]) -> dict[str, float]:
+        """Return the value of each case by a metric, none where an algorithm has none."""
+        rows = self._rows.iloc[self._places.get(key, [])]
+        self[key] = dict(zip(rows["case"].tolist(), rows["value"].tolist(), strict=True))
+        return self[key]
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything a report shows; its views look values, attempts and axes up once."""
@@ -164,8 +179,8 @@ class Results:
     @cached_property
     def case_order(self) -> dict[str, int]:
         """Place of each case, in the order of the dataset; sets have no case."""
-        names = (case.name for case in self.cases)
-        cases = chain(names, *self.attempts.values(), *self.values.values())
+        names, scored = (case.name for case in self.cases), self.scores["case"].unique().tolist()
+        cases = chain(names, *self.attempts.values(), filter(None, scored))
         return {case: place for place, case in enumerate(dict.fromkeys(cases))}
 
     @cached_property
@@ -177,26 +192,19 @@ class Results:
         return attempts
 
     @cached_property
-    def values(self) -> defaultdict[tuple[str, str], dict[str, float]]:
-        """Defined values of cases by algorithm and metric; infinite ones too."""
-        values: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-        columns = (self.scores[name].tolist() for name in ("algorithm", "metric", "case", "value"))
-        for algorithm, metric, case, value in zip(*columns, strict=True):
-            if case and not math.isnan(value):
-                values[algorithm, metric][case] = value
-        return values
+    def values(self) -> CaseValues:
+        """Defined values of cases by algorithm and metric."""
+        return CaseValues(self.scores)
 
     @cached_property
     def axes(self) -> dict[str, Axis]:
         """Axis of each metric, wide enough for all values and intervals."""
-        seen = defaultdict(list)
-        columns = (self.scores[name].tolist() for name in ("metric", "value"))
-        for metric, value in zip(*columns, strict=True):
-            seen[metric].append(value)
-        for standing in self.standings:
-            for name, summary in standing.summaries.items():
-                seen[name] += (summary.mean, summary.low, summary.high)
-        return {metric.name: axis_of(metric, seen[metric.name]) for metric in self.metrics}
+        seen, axes = dict(iter(self.scores.groupby("metric")["value"])), {}
+        for metric in self.metrics:
+            summaries = (standing.summaries.get(metric.name) for standing in self.standings)
+            ends = ((summary.mean, summary.low, summary.high) for summary in summaries if summary)
+            axes[metric.name] = axis_of(metric, chain(seen.get(metric.name, ()), *ends))
+        return axes
 
     def reach(self, metric: Metric[Any], entries: Iterable["Standing"]) -> Axis:
         """Return the part of a metric's axis with means, intervals, pooled values of standings."""

@@ -13,6 +13,7 @@ from cytosuite.contract.manifest import Sentence
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json, read_json, value_digest, write_json
 
+RECORD = "record.json"
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
 LEFT = "not run, as the first cases failed alike: "  # message of a case of a given-up algorithm
@@ -103,13 +104,13 @@ class Record(BaseModel):
     def write(self, folder: Path) -> None:
         """Write the record into the folder of its case."""
         content = self.model_dump(mode="json")
-        write_json(folder / "record.json", {**content, "seal": value_digest(content)})
+        write_json(folder / RECORD, {**content, "seal": value_digest(content)})
 
 
 def read_record(folder: Path) -> Record | None:
     """Return the record of a case, None where there is none that is whole and unaltered."""
     try:
-        content = read_json(folder / "record.json")
+        content = read_json(folder / RECORD)
         if not isinstance(content, dict) or content.pop("seal", None) != value_digest(content):
             return None
         return Record.model_validate(content)

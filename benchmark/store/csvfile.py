@@ -25,6 +25,7 @@ BEGIN = r"(?:\A|(?<=[;\t\r\n]))"
 FORMULA = re.compile(rf"{BEGIN}(?='*[{MARKS}])")
 NEUTRAL = re.compile(rf"{BEGIN}'(?='*[{MARKS}])")
 _RARE = frozenset(MARKS)
+BLOCK = 2**16  # rows that are texts at once
 
 
 def neutral(cell: object) -> object:
@@ -58,17 +59,18 @@ def as_text(rows: Rows) -> str:
     return stream.getvalue()
 
 
-def frame_text(table: "pd.DataFrame") -> str:
-    """Return a table of pandas as CSV without its index; missing values are empty."""
-    cells = [_column(table.iloc[:, place]) for place in range(table.shape[1])]
-    return as_text([[*table.columns]]) + "".join(
-        f"{','.join(row)}\n" for row in zip(*cells, strict=True)
-    )
+def frame_parts(table: "pd.DataFrame") -> Iterator[str]:
+    """Yield a table of pandas as CSV without its index, in parts; missing values are empty."""
+    yield as_text([[*table.columns]])
+    for start in range(0, len(table), BLOCK):
+        block = table.iloc[start : start + BLOCK]
+        cells = [_column(block.iloc[:, place]) for place in range(table.shape[1])]
+        yield "".join(f"{','.join(row)}\n" for row in zip(*cells, strict=True))
 
 
 def _column(column: "pd.Series[Any]") -> list[str]:
     """Return the cells of a column as texts; each distinct value is formatted once."""
-    if column.dtype.kind == "f" or column.dtype == "str":
+    if column.dtype.kind == "f" or column.dtype in ("str", "category"):
         codes, values = column.factorize()
         texts = [*map(_text, values.tolist()), ""]
         return [texts[code] for code in codes.tolist()]

@@ -15,7 +15,7 @@ from cytosuite.files import (
     atomic,
     digest,
     file_digest,
-    open_regular,
+    read_head,
     value_digest,
     visible_files,
 )
@@ -150,8 +150,7 @@ def _time(line: str) -> int:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the words and the name in each line of a file; nothing if it cannot be read."""
     try:
-        with open_regular(path) as stream:
-            content = stream.read(SUMS_BYTES)
+        content = read_head(path, SUMS_BYTES)
     except InputError:
         return
     for line in filter(None, content.decode("utf-8", "surrogateescape").split("\n")):

@@ -14,7 +14,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from io import StringIO
 from itertools import chain
@@ -99,12 +99,17 @@ def _put(source: Path, path: Path) -> bool:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; return False where system or file system cannot."""
-    try:
-        rename = ctypes.CDLL(None).renameat2
-    except AttributeError:  # of another system
-        return False
     names = os.fsencode(one), os.fsencode(other)
+    rename = getattr(_system(), "renameat2", None)  # absent in other systems
+    if rename is None:
+        return False
     return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
+@cache
+def _system() -> ctypes.CDLL:
+    """Return the functions of the system's library."""
+    return ctypes.CDLL(None)
 
 
 def sweep(folder: Path, depth: int = 2) -> None:
@@ -155,6 +160,12 @@ def open_regular(path: Path) -> BinaryIO:
     raise InputError(f"{path}: expected a file, found a folder, a pipe or a device")
 
 
+def read_head(path: Path, most: int) -> bytes:
+    """Return the first bytes of a regular file, with no more memory than it fills."""
+    with open_regular(path) as stream:
+        return stream.read(min(os.fstat(stream.fileno()).st_size + 1, most))
+
+
 def settled(path: Path) -> tuple[int, ...]:
     """Return what changes with the content of a regular file: place, size and times.
 
@@ -172,8 +183,7 @@ def settled(path: Path) -> tuple[int, ...]:
 
 def read_text(path: Path) -> str:
     """Return the text in a regular UTF-8 file, without the mark of UTF-8 that it may begin with."""
-    with open_regular(path) as stream:
-        content = stream.read(TEXT_BYTES + 1)
+    content = read_head(path, TEXT_BYTES + 1)
     if len(content) > TEXT_BYTES:
         raise InputError(f"{path}: expected a text of at most {TEXT_BYTES // 2**20} MiB")
     try:

@@ -4,28 +4,42 @@ Kendall, The treatment of ties, Biometrika 33 (1945), doi:10.1093/biomet/33.3.23
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
-from cytosuite.ranking.scores import Floats
+from cytosuite.ranking.scores import Bools, Counts, Floats
 
 DRAWS = 2000  # samples
-BLOCK = 2**22  # numbers of an array: many algorithms are done in parts
+BLOCK = 2**22  # numbers of an array: many algorithms, or cases, are done in parts
+Rows = TypeVar("Rows", Floats, Counts)
 
 
-def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Floats:
+def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Counts:
     """Return how often each case is in each sample, (draws, cases), by the dataset of each case."""
     rng = np.random.default_rng(seed)
     names, at = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
-    counts = np.zeros((draws, at.size))
+    counts = np.zeros((draws, at.size), np.uint16)
     for number in range(names.size):
         (columns,) = np.nonzero(at == number)
-        counts[:, columns] = rng.multinomial(
-            columns.size, np.full(columns.size, 1 / columns.size), size=draws
-        )
+        shares = np.full(columns.size, 1 / columns.size)
+        for rows in _blocks(counts):
+            counts[rows, columns] = rng.multinomial(columns.size, shares, size=len(counts[rows]))
     return counts
+
+
+def sums(counts: Counts, values: Floats | Bools) -> Floats:
+    """Return the sums of values (cases, columns) over the cases of samples, (draws, columns)."""
+    parts = [counts[rows].astype(np.float64) @ values for rows in _blocks(counts)]
+    return np.concatenate([*parts, np.zeros((0, values.shape[1]))])
+
+
+def _blocks(counts: Counts) -> list[slice]:
+    """Return the rows of counts in parts of at most `BLOCK` numbers."""
+    step = max(1, BLOCK // max(1, counts.shape[1]))
+    return [slice(start, start + step) for start in range(0, len(counts), step)]
 
 
 def varied(strata: Sequence[str]) -> int:
@@ -34,7 +48,7 @@ def varied(strata: Sequence[str]) -> int:
     return int(sizes[sizes > 1].sum())
 
 
-def in_blocks(ranked: Callable[[Floats], Floats], rows: Floats, width: int) -> Floats:
+def in_blocks(ranked: Callable[[Rows], Floats], rows: Rows, width: int) -> Floats:
     """Return ranks (rows, width), some rows at a time, as float32: they are whole numbers."""
     step = max(1, BLOCK // max(1, width))
     parts = [ranked(rows[at : at + step]) for at in range(0, max(1, len(rows)), step)]
@@ -77,9 +91,9 @@ def percentiles(values: Floats) -> tuple[float, float, float]:
     return middle, low, high
 
 
-def weighted_means(values: Floats, counts: Floats) -> Floats:
+def weighted_means(values: Floats, counts: Counts) -> Floats:
     """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
     defined = ~np.isnan(values)
-    size = counts @ defined.T
-    total = counts @ np.where(defined, values, 0.0).T
+    size = sums(counts, defined.T)
+    total = sums(counts, np.where(defined, values, 0.0).T)
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)

@@ -31,7 +31,8 @@ TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
 def metric_means(scores: MetricScores, names: Sequence[str]) -> dict[Pair, float]:
     """Return the means by algorithm and metric; a lost case without a worst value leaves none."""
     sign = 1.0 if scores.measure.higher_is_better else -1.0
-    means = sign * bootstrap.weighted_means(scores.goodness, np.ones((1, scores.used.size)))[0]
+    once = np.ones((1, scores.used.size), np.uint16)
+    means = sign * bootstrap.weighted_means(scores.goodness, once)[0]
     if scores.measure.worst is None:
         means = np.where(scores.lost.any(axis=1), np.nan, means)
     pairs = zip(names, means.tolist(), strict=True)

@@ -7,11 +7,12 @@ from math import comb
 import numpy as np
 
 from cytosuite.ranking import bootstrap, significance
-from cytosuite.ranking.bootstrap import BLOCK, weighted_means
+from cytosuite.ranking.bootstrap import BLOCK, sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import (
+    Counts,
     Floats,
     Measure,
     MetricScores,
@@ -22,31 +23,31 @@ from cytosuite.ranking.scores import (
 from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
 
 
-def scheme_ranks(scores: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
+def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Floats:
     """Return the ranks by one metric, (draws, algorithms), from `counts` (draws, cases)."""
     if scheme == "mean" or scores.measure.of_set:
         return mean_ranks(scores, counts)
     return case_ranks(scores, counts) if scheme == "cases" else win_ranks(scores, counts, alpha)
 
 
-def mean_ranks(scores: MetricScores, counts: Floats) -> Floats:
+def mean_ranks(scores: MetricScores, counts: Counts) -> Floats:
     """Return the ranks by the mean over the cases; without a worst value lost cases go first."""
     means = weighted_means(scores.goodness, counts)
     keys = np.where(np.isnan(means), np.inf, -without_rounding(means, scores.goodness))
     if scores.measure.worst is not None or not scores.lost.any():
         return minimum_ranks(keys)
-    order = minimum_ranks(counts @ scores.lost.T) * (keys.shape[1] + 1)
+    order = minimum_ranks(sums(counts, scores.lost.T)) * (keys.shape[1] + 1)
     return minimum_ranks(order + minimum_ranks(keys))
 
 
-def case_ranks(scores: MetricScores, counts: Floats) -> Floats:
+def case_ranks(scores: MetricScores, counts: Counts) -> Floats:
     """Return the ranks by the mean of the ranks in each case, a lost one behind all others."""
     ranks = minimum_ranks(-without_rounding(scores.filled[:, scores.used], scores.goodness).T)
     means = weighted_means(ranks.T, counts[:, scores.used])
     return minimum_ranks(np.where(np.isnan(means), np.inf, without_rounding(means, ranks)))
 
 
-def win_ranks(scores: MetricScores, counts: Floats, alpha: float) -> Floats:
+def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Floats:
     """Return the ranks by significant wins: of all cases by `pairs_p`, of samples by `drawn_p`."""
     filled, counts = scores.filled[:, scores.used], counts[:, scores.used]
     if len(counts) == 1 and (counts == 1).all():
@@ -105,7 +106,7 @@ class Field:
 
     arrays: ScoreArrays  # of algorithms and controls
     names: Sequence[str]  # algorithms to rank, ascending
-    counts: Floats  # how often each case is in each bootstrap sample; no rows for few cases
+    counts: Counts  # how often each case is in each bootstrap sample; no rows for few cases
     rules: RankingRules  # declared ones
 
     @property
@@ -120,7 +121,7 @@ class Field:
 
     def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Floats:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""
-        once = np.ones((1, scores.used.size))
+        once = np.ones((1, scores.used.size), np.uint16)
         ranks: Floats = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[0]
         return ranks
 
@@ -131,7 +132,7 @@ class Field:
         """
         counts, rules = self.counts, self.rules
         if scores.used.sum() < FEWEST or scores.measure.of_set:
-            counts = np.zeros((0, scores.used.size))
+            counts = np.zeros((0, scores.used.size), np.uint16)
         drawn = bootstrap.in_blocks(
             lambda part: scheme_ranks(scores, part, rules.scheme, rules.alpha),
             counts,

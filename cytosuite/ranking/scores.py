@@ -21,6 +21,7 @@ ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
+Counts: TypeAlias = NDArray[np.uint16]  # how often each case is in each sample, (draws, cases)
 SHOWN = 3  # names in a sentence
 LONG = 8  # names in a message
 

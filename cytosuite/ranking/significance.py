@@ -21,7 +21,7 @@ from scipy.special import ndtr
 
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
-from cytosuite.ranking.scores import Bools, Floats, without_rounding
+from cytosuite.ranking.scores import Bools, Counts, Floats, without_rounding
 
 EXACT = 50  # cases
 Places: TypeAlias = NDArray[np.intp]
@@ -66,7 +66,7 @@ def pairs_p(filled: Floats) -> Floats:
     return _square(signed_rank(differences)[0], signed_rank(-differences)[0], len(filled))
 
 
-def drawn_p(filled: Floats, counts: Floats) -> Floats:
+def drawn_p(filled: Floats, counts: Counts) -> Floats:
     """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
     differences = paired_differences(filled)
     step = max(1, BLOCK // max(1, len(counts)))
@@ -77,7 +77,7 @@ def drawn_p(filled: Floats, counts: Floats) -> Floats:
     return _square(forward, backward, len(filled))
 
 
-def _drawn_z(differences: Floats, counts: Floats) -> Floats:
+def _drawn_z(differences: Floats, counts: Counts) -> Floats:
     """Return the normal deviate of signed-rank sums of ascending differences; NaN if all are 0."""
     order = np.argsort(np.abs(differences), axis=1)
     ascending = np.take_along_axis(differences, order, axis=1)

@@ -15,6 +15,7 @@ from cytosuite.metrics import Metric
 
 FIRST = 4  # conditions that are open
 POINTS = 5  # cases with different numbers that a trend needs
+TREND = 500  # cases of a trend line: of more, some of them, evenly along the condition
 CELLS = 2500  # of all tables; beyond them only the leaderboard's metrics are on the page
 POOLED = (
     "All objects of a group count alike, whichever case they lie in; "
@@ -109,7 +110,8 @@ def difficulty(
         if len(scores) < POINTS or len(set(scores.values())) < 2:
             continue
         x, y = [cases[case] for case in scores], list(scores.values())
-        slope, offset = stats.theilslopes(y, x)[:2]
+        near = sorted(zip(x, y, strict=True))[:: -(-len(x) // TREND)]  # all pairs are compared
+        slope, offset = stats.theilslopes([v for _, v in near], [at for at, _ in near])[:2]
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
         words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cytosuite.benchmark.store.csvfile import (
     as_text,
-    frame_text,
+    frame_parts,
     neutral,
     original,
     read_rows,
@@ -47,7 +47,7 @@ def test_a_frame_has_the_bytes_of_pandas_but_for_formulas(tmp_path):
     table = pd.DataFrame({"n": ["=1", "b", None], "x": [-1.5, np.nan, -np.inf], "i": [1, 2, 3]})
     table["o"] = pd.Series([3, None, -2], dtype=object)
     text = table.to_csv(index=False)
-    assert frame_text(table) == text.replace("=1", "'=1")
+    assert "".join(frame_parts(table)) == text.replace("=1", "'=1")
     with written(tmp_path / "a.csv") as add:
         add([["=a", -1.5], ["b", "-1.5"]])
     assert (tmp_path / "a.csv").read_bytes() == b"'=a,-1.5\nb,-1.5\n"
