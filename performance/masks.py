@@ -70,7 +70,7 @@ def through_gates(cells: Sequence[Volume], nuclei: Sequence[Volume]) -> Counter[
         fields = fields_of(body.array, core.array, body.spacing, own.scale_um)
         drawn = draw(fields, body.spacing, own.gates.model_dump())
         counts.update({f"{REJECTED}{reason}": n for reason, n in drawn.rejected.items()})
-        counts["masks_found"] += drawn.found
+        counts["masks_found"] += drawn.proposed
     return counts
 
 

@@ -37,8 +37,8 @@ from cytosuite.training.outline import (
     Samples,
     fitted_looseness,
     grow,
-    predictor,
     sample,
+    segmented,
 )
 from cytosuite.training.progress import write_rows
 
@@ -61,7 +61,7 @@ def stack(place: tuple[Path, Source, bool], model: str) -> Stack:
     card = Path(model) if model.endswith(".json") else ROOT / "weights" / f"{model}.json"
     own = open_model(card.parent, read_card(card))
     volume, truth = SETTINGS.files.read(image), SETTINGS.files.labels(labels).array
-    case = Example(image, volume, truth, predictor(own.card.algorithm)(volume, own))
+    case = Example(image, volume, truth, segmented(own.card.algorithm, volume, own))
     name = NAMES.fullmatch(image.stem)
     samples = sample(case, SETTINGS.voxels, crc32(image.stem.encode()))
     return Stack(name["embryo"] if name else "", case, samples, test)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -52,7 +53,7 @@ def soak(name: str, cases: int, folder: Path, api: Api) -> None:
     """Run the cases by one engine, then score them, and print a table."""
     makers = tuple((f"case_{n:04d}", partial(squares, n)) for n in range(cases))
     made = Recipe("squares", "Squares", "tiny", "segment", 0, f"{cases:064d}", makers)
-    dataset = prepare(made, folder / "data", 2, lambda *_: None)
+    dataset = prepare(made, folder / "data", processes(2), lambda *_: None)
     engine, _ = choose(name)
     rows: list[dict[str, float]] = []
     begin = time.perf_counter()
