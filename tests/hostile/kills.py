@@ -1,9 +1,13 @@
-"""Kill commands at random instants with SIGKILL, run them again, and hold the end against an undisturbed one."""
+"""Disturb commands at random instants, run them again, and hold the end against an undisturbed one.
+
+They are killed, started twice, their files may not grow, or get other times.
+"""
 
 import os
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,6 +39,7 @@ cases = 0.5
 share = 1
 """
 WHOLE = ("the folder is not empty", "a model of this name exists")  # it was killed after its end
+DAY_S = 86400
 PATIENCE_S = 60.0  # until the last process of a killed command has ended
 
 
@@ -73,22 +78,15 @@ class Place:
         """Run a command to its end; return exit code and text."""
         return self.runs.end(self.runs.command(*words, **more))
 
-    def killed(self, seconds, *words, **more):
-        """Kill a command after some seconds; return its exit code and its text."""
-        process = self.runs.command(*words, **more)
-        forks.wait(process, seconds)
-        os.kill(process, signal.SIGKILL)
-        return self.runs.end(process)
-
 
 class Simulate:
     """Cases of a toy dataset, laid out in a folder of their own."""
 
-    def __init__(self, place, workers=2):
-        self.place, self.workers = place, workers
+    def __init__(self, place):
+        self.place = place
 
     def words(self, home):
-        given = ["--size", "mini", "--cases", 6, "--workers", self.workers]
+        given = ["--size", "mini", "--cases", 6, "--workers", 2]
         return ["simulate", "toy_cells", *given, "--runs", home / "runs", "--out", home / "out"]
 
     def state(self, home):
@@ -208,8 +206,43 @@ def finished(code, text):
     in_order(code, text, fine=(2,) if whole else (0,))
 
 
-def attack(kind, tally, options, place=None):
-    """Kill a command at random instants, each in a folder of its own, and run it again."""
+def kill(place, start, seconds, rng):
+    """Kill it with SIGKILL."""
+    process = start()
+    forks.wait(process, rng.uniform(0.02, seconds))
+    os.kill(process, signal.SIGKILL)
+    assert "Traceback" not in (text := place.runs.end(process)[1]), text[-1000:]
+
+
+def alter_times(place, start, seconds, rng):
+    """Kill it, and set the times of all files into the future or the past."""
+    kill(place, start, seconds, rng)
+    moment = time.time() + rng.choice((-20_000, -400, -1, 1, 400, 20_000)) * DAY_S
+    for path in (*place.folder.glob("try*/**/*"), *place.home.glob("runs/**/*")):
+        os.utime(path, (moment, moment), follow_symlinks=False)
+
+
+def shorten(place, start, seconds, rng):
+    """Forbid files longer than some bytes (RLIMIT_FSIZE), as a quota does."""
+    most = max(path.stat().st_size for path in place.folder.rglob("*.*") if path.is_file())
+    limits = {"RLIMIT_FSIZE": int(np.exp(rng.uniform(np.log(2000), np.log(most))))}
+    in_order(*place.runs.end(start(limits=limits)), fine=(0, 1, 2))
+
+
+def start_twice(place, start, seconds, rng):
+    """Start it twice, some moments apart."""
+    logs, begun = [place.folder / f"log{turn}" for turn in range(2)], []
+    for log in logs:
+        begun.append(start(log=log))
+        time.sleep(rng.choice((0, 0.01, 0.3, 1)))
+    ends = [place.runs.end(*both) for both in zip(begun, logs, strict=True)]
+    for code, text in ends:
+        in_order(code, text)
+    assert 0 in {code for code, _ in ends}, ends
+
+
+def attack(kind, disturb, tally, options):
+    """Disturb a command at random instants, each in a folder of its own, and run it again."""
     rng = np.random.default_rng(options.seed)
     with TemporaryDirectory(prefix="kills-") as folder:
         place = Place(Path(folder))
@@ -217,32 +250,27 @@ def attack(kind, tally, options, place=None):
         program = getattr(command, "program", "")
         place.run(*command.words(place.folder / "warm"), program=program)
         begun = time.monotonic()
-        code, text = place.run(*command.words(place.folder / "quiet"), program=program)
-        seconds = time.monotonic() - begun
-        in_order(code, text, fine=(0,))
-        expected, done = command.state(place.folder / "quiet"), 0
-        for number in range(5 * options.tries):
-            if done == options.tries:
-                break
-            home = place.folder / f"try{number}"
-            home.mkdir()
-            moment = rng.uniform(0.02, seconds)
-            code, text = place.killed(moment, *command.words(home), program=program)
-            if code != -signal.SIGKILL:
-                continue  # it had ended
-            done += 1
-            with tally.attempt(f"kill -9 of {kind}"):
-                assert "Traceback" not in text, text[-1000:]
+        in_order(*place.run(*command.words(place.folder / "quiet"), program=program), fine=(0,))
+        seconds, expected = time.monotonic() - begun, command.state(place.folder / "quiet")
+        for number in range(options.tries):
+            (home := place.folder / f"try{number}").mkdir()
+            start = partial(place.runs.command, *command.words(home), program=program)
+            with tally.attempt(f"{disturb.__name__} {kind}"):
+                disturb(place, start, seconds, rng)
                 finished(*again(place, command, home))
                 found = command.state(home)
                 over = left(home, *(place.home / room for room in ("weights", "runs")))
                 assert (found == expected, over) == (True, []), (
-                    f"after {moment:.2f} s: {differing(found, expected)} {over}"
+                    f"{differing(found, expected)} {over}"
                 )
         place.runs.base.communicate()
 
 
-KINDS = {kind: (lambda t, o, kind=kind: attack(kind, t, o)) for kind in COMMANDS}
+KINDS = {
+    f"{disturb.__name__} {kind}": partial(attack, kind, disturb)
+    for disturb in (kill, alter_times, shorten, start_twice)
+    for kind in COMMANDS
+}
 
 if __name__ == "__main__":
     campaign("kills", KINDS, __doc__)

@@ -6,27 +6,16 @@ import house
 import pytest
 
 SECONDS = 1800
+LONG = ("kill report", "kill model install", "kill train", "shorten trainer", "shorten benchmark")
+LONG += ("start_twice simulate", "start_twice trainer", "alter_times benchmark")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("script", "kind", "tries"),
-    [
-        ("inputs", "migrate", 12),
-        ("kills", "simulate", 2),
-        pytest.param("inputs", "lists", 40, marks=pytest.mark.long),
-        pytest.param("inputs", "hjson", 60, marks=pytest.mark.long),
-        *(
-            pytest.param("kills", kind, 3, marks=pytest.mark.long)
-            for kind in ("report", "model install", "train")
-        ),
-        *(
-            pytest.param("machine", kind, 2, marks=pytest.mark.long)
-            for kind in ("long-files", "twice", "clocks", "workers")
-        ),
-    ],
+    ("kind", "tries"),
+    [("kill simulate", 2), *(pytest.param(kind, 3, marks=pytest.mark.long) for kind in LONG)],
 )
-def test_nothing_goes_wrong(script, kind, tries):
-    words = ["-m", f"tests.hostile.{script}", "--kinds", kind, "--tries", tries]
+def test_nothing_goes_wrong(kind, tries):
+    words = ["-m", "tests.hostile.kills", "--kinds", kind, "--tries", tries]
     done = house.ran(sys.executable, *words, cwd=house.ROOT, timeout=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr

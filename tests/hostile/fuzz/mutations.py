@@ -73,7 +73,9 @@ def mutators(name, content):
         return [*plain, chunked, chunked, chunked, chunked]
     if b"ElementDataFile" in content[:4096]:
         return [*plain, headed, headed, headed, headed]
-    text = name.endswith((".json", ".toml", ".csv", ".txt", ".zattrs", ".zarray", ".zgroup"))
+    text = name.endswith(
+        (".json", ".toml", ".hjson", ".csv", ".txt", ".zattrs", ".zarray", ".zgroup")
+    )
     return [*plain, worded, worded, worded, worded, lined] if text else [*plain, flipped, numbered]
 
 

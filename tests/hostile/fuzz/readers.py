@@ -15,17 +15,18 @@ from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.objects import write_objects
-from cytosuite.benchmark.runs.record import (
-    read_record,
-)
+from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract import manifest
 from cytosuite.contract.interface import read_case
+from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.datasets.calibration.calibrate import to_toml
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.recipes import simulated
+from cytosuite.datasets.spheroid.migration import migrate
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_toml
 from cytosuite.folders.index import index
@@ -34,6 +35,8 @@ from cytosuite.folders.rois import read_rois
 from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.tracks.track_folder import read_sequence
+from cytosuite.training.command import training_of
+from cytosuite.training.images import find_images
 from cytosuite.volume import AXES, SPATIAL, Header
 from tests.hostile.fuzz import seeds
 
@@ -158,6 +161,34 @@ def setting(folder):
     writable(found.parameters.model_dump(mode="json"))
 
 
+def settings_of(algorithm):
+    """Return a function that reads settings of a training, which may be those of published programs."""
+
+    def read(folder):
+        training = training_of(algorithm)
+        content, notes = training.translate(only(folder), {})
+        found = parse(only(folder), content, training.settings)
+        writable([list(notes), found.model_dump(mode="json")])
+
+    return read
+
+
+def parameters(folder):
+    """Translate parameters of published simulators, and read the recipe that they become."""
+    found = migrate(folder / "params.json", folder)
+    writable([list(found.untranslated), list(found.notes)])
+    (folder / "new.toml").write_text(to_toml(found.recipe, None, []))
+    simulated(str(folder / "new.toml"), None)
+
+
+def listed(folder):
+    """Read the images and labels of a list, as a benchmark and a training do."""
+    for item in find_images(folder, ["*"]):
+        for volume in load(item).sockets.values():
+            sane_volume(volume)
+    recipe(DataRequest(str(folder)))
+
+
 def cards(folder):
     for card in read_cards(folder, "watershed"):
         open_model(folder, card)
@@ -263,6 +294,10 @@ READERS = {
     "manifests": Reader(seeds.manifests, manifests),
     "recipe": Reader(seeds.recipes, a_recipe, follows=True),
     "setting": Reader(seeds.settings, setting, follows=True),
+    "params.json": Reader(seeds.parameters, parameters, follows=True),
+    "settings.hjson": Reader(seeds.published, settings_of("cyclegan3d"), follows=True),
+    "settings.toml": Reader(seeds.trainings, settings_of("u2net"), follows=True),
+    "lists": Reader(seeds.lists, listed, names=True, follows=True),
     "models": Reader(seeds.cards, cards, names=True, follows=True),
     "case": Reader(seeds.cases, case, names=True, follows=True),
     "folder": Reader(seeds.folders, user_folder, names=True, follows=True),

@@ -33,6 +33,9 @@ from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
+from tests import layouts
+from tests.algorithms.cyclegan3d.training import test_published
+from tests.datasets.spheroid import test_migrate
 
 Tree = dict[str, bytes | str]
 ROOT = Path(__file__).parents[3]
@@ -202,6 +205,29 @@ def recipes():
 def settings():
     lines = ["camera.photons=5,tissue.size_um=[40, 60, 60]", "camera.read_noise=0.5"]
     return [{"set.txt": line.encode()} for line in lines]
+
+
+def parameters():
+    tree = written(lambda folder: layouts.parameters(folder / "params.json"))
+    content = (
+        test_migrate.FIRST
+        | {"paths_psf": [], "input_phantom_folder": "."}
+        | json.loads(tree["params.json"])
+    )
+    return [tree, tree | {"params.json": json.dumps(content).encode()}]
+
+
+def published():
+    return [{"settings.hjson": test_published.FIRST.encode()}]
+
+
+def trainings():
+    return [{p.name: p.read_bytes()} for p in sorted(ROOT.glob("algorithms/u2net/training/*.toml"))]
+
+
+def lists():
+    """Return a list of HDF5 files of images and of labels."""
+    return [written(lambda folder: layouts.listed(folder, ["x.csv"], shape=(8, 8)))]
 
 
 def cards():
