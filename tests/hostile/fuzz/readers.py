@@ -31,6 +31,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_toml
 from cytosuite.folders.index import index
 from cytosuite.folders.part import MODULES, Part, read_microscope
+from cytosuite.folders.points import read_annotated
 from cytosuite.folders.rois import read_rois
 from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
@@ -262,6 +263,13 @@ def score(folder, name, answer, found):
             write_objects(folder / "objects.csv", found, answer, answer)
 
 
+def points(folder):
+    """Read the points of a table or a JSON file."""
+    found = read_annotated(only(folder), (0.5, 0.5))
+    hold(found.array.shape == (len(found.array), 2) and np.isfinite(found.array).all(), "places")
+    writable(found.document())
+
+
 def outlines(folder):
     """Read ROIs of a volume: labels of its size, each within its bounds."""
     places, counts = read_rois(only(folder), (3, 6, 8))
@@ -305,6 +313,7 @@ READERS = {
     "tracks": Reader(seeds.sequences, sequence, names=True, follows=True),
     "phantoms": Reader(seeds.phantoms, phantoms, names=True, follows=True),
     "output images": Reader(seeds.outputs, outputs),
+    "points": Reader(seeds.points, points),
     "record": Reader(seeds.records, record),
     "rois": Reader(seeds.rois, outlines),
 }

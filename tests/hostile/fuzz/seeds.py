@@ -33,7 +33,7 @@ from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
-from tests import layouts
+from tests import layouts, participants
 from tests.algorithms.cyclegan3d.training import test_published
 from tests.datasets.spheroid import test_migrate
 
@@ -332,6 +332,12 @@ def outputs():
         {f"images/{slug}/a{suffix}": ours(suffix, (volume(dtype=kind), True))[0][f"a{suffix}"]}
         for slug, kind in kinds.items()
         for suffix in (".tif", ".mha", ".ozx")
+    ]
+
+
+def points():
+    return [
+        written(lambda f, end=end: participants.answer(f / f"a{end}")) for end in (".json", ".csv")
     ]
 
 
