@@ -27,22 +27,20 @@ def base(client):
     return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
 
 
-def image(client, base, command="exec"):
-    """Return the id of an image of puppets that runs one of their commands by default."""
+def image(client, base):
+    """Return the id of an image of puppets."""
     sources = [HOME / "puppet.py", HOME / "expected.py", *sorted((HOME / "attacks").glob("*.py"))]
-    label = {
-        "org.cytosuite.test": f"{command}-{digest(sources, HOME)}{base.rpartition('-')[2]}",
-    }
+    label = {"org.cytosuite.test": f"{digest(sources, HOME)}{base.rpartition('-')[2]}"}
     found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
     if found:
         return found[0].id
     entry = '"python3", "-m", "puppet"'
-    recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT [{entry}]\nCMD ["{command}"]\n'
+    recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT [{entry}]\nCMD ["exec"]\n'
     with pack({"Dockerfile": recipe.encode(), **by_name(sources, HOME)}) as context:
         made, _ = client.images.build(
             fileobj=context,
             custom_context=True,
-            tag=f"cytosuite/test-puppet:{command}",
+            tag="cytosuite/test-puppet:exec",
             labels=label,
             network_mode="none",
             rm=True,

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.tasks import TASKS, VIEW, VIEW_FOLDER
-from cytosuite.errors import InputError
 
 FUSE = TASKS["fuse"]
 FUSED = FUSE.outputs[0].slug
@@ -71,5 +71,4 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(tmp_path, expected, mistake):
-    with pytest.raises(InputError, match=re.escape(expected)):
-        read_case(mistake(tmp_path), FUSE)
+    refused(re.escape(expected), read_case, mistake(tmp_path), FUSE)

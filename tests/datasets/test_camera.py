@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets import camera
 from cytosuite.datasets.physics.grid import area_average
-from cytosuite.errors import InputError
 
 LEVELS = np.array([4.0, 15.0, 60.0, 200.0])
 
@@ -112,12 +112,17 @@ def test_exposure_brings_the_brightest_labelled_light_to_its_share_of_the_scale(
 
 @pytest.mark.parametrize("light", [-1.0, np.nan, np.inf])
 def test_impossible_light_is_refused(rng, light):
-    with pytest.raises(InputError, match="photons per voxel must lie in 0"):
-        expose(rng, flat(light, (1, 2, 2)))
+    refused("photons per voxel must lie in 0", expose, rng, flat(light, (1, 2, 2)))
 
 
 @pytest.mark.parametrize(("exposure", "offset"), [(0, 0), (0.3, 100)])
 def test_exposures_outside_the_scale_are_refused(exposure, offset):
     light = np.ones((1, 2, 2), np.float32)
-    with pytest.raises(InputError, match="share of full scale"):
-        camera.gain_for_exposure(light, light, exposure, camera.Camera(offset=offset, bits=8))
+    refused(
+        "share of full scale",
+        camera.gain_for_exposure,
+        light,
+        light,
+        exposure,
+        camera.Camera(offset=offset, bits=8),
+    )

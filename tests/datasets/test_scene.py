@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets import simulate
@@ -12,7 +13,6 @@ from cytosuite.datasets.membrane.parameters import Parameters as Membrane
 from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
 from cytosuite.datasets.recipes import simulated, simulations
 from cytosuite.datasets.views.parameters import Parameters as Views
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 NAMES = ["cells", "membrane", "nuclei", "spheroid", "views"]
@@ -136,5 +136,4 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
     ],
 )
 def test_a_mistake_is_one_line(values, line):
-    with pytest.raises(InputError, match=f"^{re.escape(line)}"):
-        parse("nuclei", values, Nuclei)
+    refused(f"^{re.escape(line)}", parse, "nuclei", values, Nuclei)

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.recipes import simulated
@@ -53,8 +54,7 @@ def test_settings_win_over_recipe_and_size(mine):
 )
 def test_what_cannot_be_simulated_is_one_clear_line(wanted, options, line):
     options = {"size": None} | options
-    with pytest.raises(InputError, match=re.escape(line)):
-        simulated(wanted, **options)
+    refused(re.escape(line), simulated, wanted, **options)
 
 
 @pytest.mark.parametrize("wanted", ["spheroid", "spheroid/hard"])
@@ -76,8 +76,10 @@ def test_a_wrong_setting_is_named_as_the_user_wrote_it(wanted, settings, line):
 
 @pytest.mark.parametrize("cases", [-1, 0, 100_001, 10**9])
 def test_a_number_of_cases_that_nobody_makes_is_refused(mine, cases):
-    with pytest.raises(InputError, match=f"CASES={cases}: expected 1 to 100000 cases"):
-        recipe(DataRequest("spheroid", "mini", cases=cases))
+    refused(
+        f"CASES={cases}: expected 1 to 100000 cases",
+        recipe,
+        DataRequest("spheroid", "mini", cases=cases),
+    )
     mine.write_text(RECIPE.replace("cases = 2", f"cases = {cases}"))
-    with pytest.raises(InputError, match=r"mine\.toml: cases: input should be "):
-        recipe(DataRequest(str(mine)))
+    refused(r"mine\.toml: cases: input should be ", recipe, DataRequest(str(mine)))

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ import numpy as np
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -30,12 +32,12 @@ from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
 from cytosuite.contract.tasks import TASKS
+from cytosuite.datasets.sample import Sample
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests import puppets
 from tests.hostile.expected import HOME, attacks
-from tests.hostile.external import begun, sample
-from tests.hostile.tally import state
+from tests.hostile.tally import Tally, state
 
 TEAMS, SIDE_BY_SIDE = 20, 3
 CASES = [f"case_{number:02}" for number in range(1, 32)]
@@ -48,6 +50,15 @@ LATE_S = 300
 ASK = ["python3", "-m", "cytosuite.contract.client"]
 ODD = attacks("files", "images")  # for three teams, as many as there are cases
 LABEL = "org.cytosuite.cheats"
+
+
+def sample():
+    """Return an image of four objects and their labels, as `attacks.tools` knows them."""
+    labels = np.zeros((6, 32, 32), np.uint16)
+    for label in range(1, 5):
+        labels[1:5, 7 * label - 5 : 7 * label - 1, 4:9] = label
+    image = Volume(labels * np.uint16(100), (2.0, 1.0, 1.0), "ZYX")
+    return Sample({"microscopy-image": image, "instance-labels": image.like(labels)})
 
 
 def labels_of(team, case):
@@ -239,7 +250,10 @@ def judge(tally, way, cheats, expected, result):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.cheats", description=__doc__)
     parser.add_argument("--server", action="store_true", help="without a container for each team")
-    chosen, client, tally = begun(parser)
+    chosen, client, tally = parser.parse_args(), find_docker(), Tally()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
+    if isinstance(client, str):
+        parser.error(f"no Docker daemon: {client}")
     puppets.base(client)
     image = Builder(client, puppets.ROOT).build_image(evaluation_blueprint(puppets.ROOT))
     with TemporaryDirectory() as name, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

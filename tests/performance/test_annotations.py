@@ -5,9 +5,8 @@ import sys
 
 import annotations
 import numpy as np
-import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -53,5 +52,4 @@ def test_rows_are_made_once_from_so_many_images_and_drawn(tmp_path, monkeypatch,
     assert {settings.card.parameters["tau"] for settings, _ in made} == {0.4}
     assert (tmp_path / "out" / "scores.csv").read_text().count("\n") == 6
     assert (tmp_path / "out" / "scores.svg").read_text().count("<circle") == 4
-    with pytest.raises(InputError, match="--numbers: expected 1 to 3 images of"):
-        run("4")
+    refused("--numbers: expected 1 to 3 images of", run, "4")

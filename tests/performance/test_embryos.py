@@ -7,8 +7,8 @@ import embryos
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
@@ -105,5 +105,4 @@ def test_a_run_scores_tunes_moves_and_goes_on(run, tmp_path, monkeypatch):
 
 def test_names_without_embryo_are_refused(run, monkeypatch):
     monkeypatch.setattr(embryos, "NAMES", re.compile("ix71_.*"))
-    with pytest.raises(InputError, match="cv1000_Emb1_t001: expected a name like ix71_Emb01_t451"):
-        run()
+    refused("cv1000_Emb1_t001: expected a name like ix71_Emb01_t451", run)

@@ -7,9 +7,9 @@ import numpy as np
 import position
 import pytest
 import synthesisers
+from mistakes import refused
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -70,8 +70,7 @@ def test_the_floor_knows_that_halves_of_a_set_differ_and_copies_do_not(planes):
     real = [pair.image for pair in synthesisers.pairs([planes], ("n*", 1))]
     assert synthesisers.floor(own, [real[0]] * 4)["W1_by_std"] == 0
     assert synthesisers.floor(own, real)["W1_by_std"] > 0.05
-    with pytest.raises(InputError, match=r"expected two images like x\*, found 0"):
-        synthesisers.pairs([planes], ("x*", 1))
+    refused(r"expected two images like x\*, found 0", synthesisers.pairs, [planes], ("x*", 1))
 
 
 def test_segmenters_learn_from_the_images_and_the_labels_of_the_domain(planes):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from adapters import ASSUMED, scene
+from mistakes import refused
 
 from cytosuite.contract import progress
 from cytosuite.contract.weights import Model
@@ -75,8 +76,13 @@ def test_the_diameter_without_a_pixel_size_and_of_the_user(tool, model, metadata
     _, call, facts = predicted(tool, scene(32, 32, **metadata)[0], own)
     assert call["diameter"] == diameter
     assert facts.words["size"] == size
-    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found 0"):
-        predicted(tool, scene(32, 32, diameter_um=0)[0], own)
+    refused(
+        "diameter_um must be a positive number of µm, found 0",
+        predicted,
+        tool,
+        scene(32, 32, diameter_um=0)[0],
+        own,
+    )
 
 
 def test_a_volume_is_segmented_by_planes_along_all_axes_and_one_slice_as_a_plane(tool, model):
@@ -105,8 +111,7 @@ def test_a_card_without_weights_and_an_image_of_channels_are_refused(tool, model
     with pytest.raises(ModelError, match=r"no weights; train a model .*cellpose.* \(MODEL=path\)"):
         predicted(tool, scene(32, 32)[0], Model(own.card))
     two = Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX")
-    with pytest.raises(InputError, match="found CYX: give one frame and one channel at a time"):
-        predicted(tool, two, own)
+    refused("found CYX: give one frame and one channel at a time", predicted, tool, two, own)
 
 
 def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkeypatch):
@@ -143,8 +148,12 @@ def test_volumes_are_seen_in_planes_along_all_axes_with_square_pixels(tool):
     ] * 3
     assert all(labels.any() for labels in seen["labels"])
     blank = scene(32, 32)[0]
-    with pytest.raises(InputError, match="needs labelled objects, found none"):
-        learned(tool, (blank, blank.like(np.zeros((32, 32), int))))
+    refused(
+        "needs labelled objects, found none",
+        learned,
+        tool,
+        (blank, blank.like(np.zeros((32, 32), int))),
+    )
 
 
 class Evil:

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from safetensors.torch import save_file
 
 from cytosuite.algorithms.cellpose3d.network import Network, build, load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import is_empty, predict_fields
 from cytosuite.contract.manifest import parameters_of
-from cytosuite.errors import InputError
 from cytosuite.networks.network import tensors_of
 
 SMALL = Network(widths=(4, 6, 8), fold=2)
@@ -53,8 +53,9 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
         assert fields.shape[1] == 4
         torch.testing.assert_close(fields, network(_image())[:, :4])
         torch.testing.assert_close(with_folded_norms(loaded)(_image()), fields)
-    with pytest.raises(InputError, match="not of this network"):
-        load({"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors")
+    refused(
+        "not of this network", load, {"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors"
+    )
 
 
 def test_a_plane_is_alone_and_has_no_flow_along_z():
@@ -128,5 +129,4 @@ def card(parameters=None, **describes):
     ],
 )
 def test_explains(parameters, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        parameters_of(card(parameters), Parameters)
+    refused(re.escape(message), parameters_of, card(parameters), Parameters)

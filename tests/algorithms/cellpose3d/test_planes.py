@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
@@ -15,7 +16,6 @@ from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, t
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.sizes import size_in
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.grid import in_pixels
 from cytosuite.networks.network import using
@@ -168,5 +168,4 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
         sheet = predict({"microscopy-image": dark}, replace(model, card=cells))["instance-labels"]
     assert "cellpose3d_inverted" not in sheet.metadata
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
-    with pytest.raises(InputError, match="mine is for planes, found a volume"):
-        predict({"microscopy-image": stack}, model)
+    refused("mine is for planes, found a volume", predict, {"microscopy-image": stack}, model)

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d import predict as module
 from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.errors import InputError
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume, large
@@ -151,14 +151,12 @@ SIMPLE = {"min_volume_um3": 500.0, "halo": [6, 8, 8], "seed_distance_um": 5.0}
 def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, monkeypatch):
     monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.001)
     array = image()
-    with pytest.raises(InputError, match=r"an image of 14 x 56 x 52 voxels, worked on in blocks"):
-        run(array, model(**SIMPLE))
+    refused(r"an image of 14 x 56 x 52 voxels, worked on in blocks", run, array, model(**SIMPLE))
     expected = (
         r"14 x 56 x 52 voxels \(rescaled by 1.5 x 2.5 x 2.5, as its voxels are 3 x 2.5 x 2.5 µm "
         r"and the model's 2 x 1 x 1 µm: check the voxel size\), worked on in blocks of .* needs"
     )
-    with pytest.raises(InputError, match=expected):
-        run(array, model(**SIMPLE), (3.0, 2.5, 2.5))
+    refused(expected, run, array, model(**SIMPLE), (3.0, 2.5, 2.5))
 
 
 def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(

@@ -3,6 +3,7 @@
 import cards
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.algorithms.cellprofiler_like.predict import (
     Parameters,
@@ -14,7 +15,6 @@ from cytosuite.algorithms.cellprofiler_like.predict import (
 )
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import seg
 from cytosuite.volume import Volume
 
@@ -104,7 +104,10 @@ def test_volumes_channels_and_unknown_parameters_are_refused():
     for axes in ("ZYX", "CYX"):
         spacing = (1.0,) * (2 if axes == "CYX" else 3)
         image = Volume(np.zeros((2, 9, 9), np.uint16), spacing, axes)
-        with pytest.raises(InputError, match=f"found {axes}"):
-            predict({"microscopy-image": image}, card())
-    with pytest.raises(InputError, match="threshold: input should be 'otsu' or 'li'"):
-        predict({"microscopy-image": plane(discs((20, 20)))}, card(threshold="mean"))
+        refused(f"found {axes}", predict, {"microscopy-image": image}, card())
+    refused(
+        "threshold: input should be 'otsu' or 'li'",
+        predict,
+        {"microscopy-image": plane(discs((20, 20)))},
+        card(threshold="mean"),
+    )

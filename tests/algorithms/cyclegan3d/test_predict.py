@@ -2,6 +2,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from mistakes import refused
 from unpaired import SPACING, TINY, random_network, simulated
 
 from cytosuite.algorithms.cyclegan3d import predict as module
@@ -11,7 +12,6 @@ from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
 from cytosuite.contract.manifest import parse
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
-from cytosuite.errors import InputError
 from cytosuite.volume import Origin, Volume, large, seed_of
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}
@@ -124,8 +124,12 @@ def test_a_translation_that_changes_structure_is_replaced_with_a_warning(model, 
 @pytest.mark.parametrize("given", [{"guard": "refuse", "style": STYLE}, {"guard": "replace"}])
 def test_a_translation_that_changes_structure_is_refused(given, model, guarded):
     guarded("all is lost")
-    with pytest.raises(InputError, match=r"translation is refused, .* \(all is lost\); give"):
-        _run(_volume(), model(random_network(TINY), **given))
+    refused(
+        r"translation is refused, .* \(all is lost\); give",
+        _run,
+        _volume(),
+        model(random_network(TINY), **given),
+    )
 
 
 def test_a_card_without_a_network_transfers_the_style(model):
@@ -169,14 +173,12 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
     ],
 )
 def test_a_card_that_cannot_translate_is_refused(given, message):
-    with pytest.raises(InputError, match=f"card: .*{message}"):
-        parse("card", given, Parameters)
+    refused(f"card: .*{message}", parse, "card", given, Parameters)
 
 
 def test_tiles_that_are_all_halo_are_refused():
     network = {"widths": [4, 4, 4], "blocks": 1, "fold": 3}
     given = {"network": network, "target": TARGET, "tile": [1, 1, 1]}
-    with pytest.raises(InputError, match="tile must be at least "):
-        parse("card", given, Parameters)
+    refused("tile must be at least ", parse, "card", given, Parameters)
     network["norm"] = "instance"  # sees the image in one piece
     parse("card", given, Parameters)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scenes import GAIN, OFFSET, READ, SPACING, camera, light
 from scipy import ndimage, stats
 
 from cytosuite.algorithms.cyclegan3d.measure import CameraNoise, blur_of
 from cytosuite.algorithms.cyclegan3d.style import measure_style, transfer
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 
 
@@ -123,5 +123,4 @@ def test_images_that_share_no_look_are_refused(volumes):
         ([Volume(nothing, SPACING)], "expected finite grey values"),
         ([Volume(array[:3], SPACING[1:], "CYX")], "expected axes ZYX or YX, found CYX"),
     ):
-        with pytest.raises(InputError, match=message):
-            measure_style(wrong)
+        refused(message, measure_style, wrong)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from reach import roomy
 from unpaired import TINY, random_network
 
@@ -10,7 +11,6 @@ from cytosuite.algorithms.cyclegan3d.translate import (
     scaling_of,
     translate,
 )
-from cytosuite.errors import InputError
 from cytosuite.networks.normalise import Target
 
 TARGET = Target(mean=100, sd=5, dtype="float32")
@@ -43,8 +43,16 @@ def test_sides_below_the_multiple_are_translated(shape, arguments):
     image = _noise(shape)
     network = random_network(arguments)
     if arguments is INSTANCE and shape == (1, 1, 1):
-        with pytest.raises(InputError, match="must be larger than 2 x 4 x 4 voxels"):
-            translate(image, network, arguments, "background", TARGET, tile=WHOLE)
+        refused(
+            "must be larger than 2 x 4 x 4 voxels",
+            translate,
+            image,
+            network,
+            arguments,
+            "background",
+            TARGET,
+            tile=WHOLE,
+        )
         return
     made, found = translate(image, network, arguments, "background", TARGET, tile=WHOLE)
     assert made.shape == shape
@@ -69,8 +77,7 @@ def test_an_image_too_large_for_one_piece_is_refused(monkeypatch):
     image = _noise((32, 64, 64))
     network = random_network(INSTANCE)
     message = r"norm of this network is over the whole image, which takes 0.00293 GiB, 1e-05 GiB"
-    with pytest.raises(InputError, match=message):
-        translate(image, network, INSTANCE, "background", TARGET, tile=WHOLE)
+    refused(message, translate, image, network, INSTANCE, "background", TARGET, tile=WHOLE)
     translate(image, random_network(TINY), TINY, "background", TARGET, tile=WHOLE)
     monkeypatch.setattr(module, "free_gib", lambda: None)
     translate(image, network, INSTANCE, "background", TARGET, tile=WHOLE)
@@ -109,10 +116,12 @@ def test_units_of_the_dtype_by_hand():
 
 @pytest.mark.parametrize("low_high", [(-0.1, 1.0), (0.0, 1.5), (0.0, np.nan)])
 def test_floats_beyond_their_range_are_refused(low_high):
-    with pytest.raises(
-        InputError, match="^the image: a network with the scale dtype takes integers"
-    ):
-        to_network(np.array(low_high), "dtype")
+    refused(
+        "^the image: a network with the scale dtype takes integers",
+        to_network,
+        np.array(low_high),
+        "dtype",
+    )
 
 
 @pytest.mark.parametrize("scale", ["background", "dtype"])

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from sketches import FLAT, TINY, TWO, labels_of, random_network, volume
 
 from cytosuite.algorithms.diffusion import predict as module
 from cytosuite.algorithms.diffusion.predict import predict
-from cytosuite.errors import InputError
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}
 PROCESS = {"steps": 3, "t_start": 600}
@@ -117,8 +117,7 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     assert twice == pytest.approx(2 * once, rel=0.1)
     assert light[40:].std() == pytest.approx(5, rel=0.15)
     given["layered-labels"] = volume(layers[:, 1:])
-    with pytest.raises(InputError, match=r"layered-labels: expected .* \(64, 64\), joined"):
-        predict(given, plain)
+    refused(r"layered-labels: expected .* \(64, 64\), joined", predict, given, plain)
 
 
 def test_the_card_says_whether_sketch_or_labels_count(model):
@@ -130,8 +129,12 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
     for given, wanted in (("sketch", by_sketch), ("labels", by_labels)):
         made = predict(both, model(seed=1, given=given))["synthetic-image"]
         np.testing.assert_array_equal(made.array, wanted)
-    with pytest.raises(InputError, match="expected instance-labels, found structure-sketch alone"):
-        _run(sketch, model(given="labels"))
+    refused(
+        "expected instance-labels, found structure-sketch alone",
+        _run,
+        sketch,
+        model(given="labels"),
+    )
 
 
 def test_guidance_costs_a_second_pass_and_stands_in_the_metadata(model):
@@ -163,12 +166,15 @@ def test_channels_have_their_own_grey_values(model):
     made = _run(given, model(TWO, target=targets))
     assert (made.shape, made.axes, made.spacing) == (given.shape, "CZYX", given.spacing)
     assert np.median(made.array[1]) > 500 > np.median(made.array[0])
-    with pytest.raises(
-        InputError, match=r"makes volumes \(CZYX\) of 2 channels, found CZYX of .*3"
-    ):
-        _run(volume(np.stack([_sketch().array] * 3)), model(TWO))
-    with pytest.raises(InputError, match="target must be one, or one per channel, 2: 3"):
-        _run(given, model(TWO, target=[TARGET] * 3))
+    refused(
+        r"makes volumes \(CZYX\) of 2 channels, found CZYX of .*3",
+        _run,
+        volume(np.stack([_sketch().array] * 3)),
+        model(TWO),
+    )
+    refused(
+        "target must be one, or one per channel, 2: 3", _run, given, model(TWO, target=[TARGET] * 3)
+    )
 
 
 def test_the_course_ends_in_the_result_and_changes_nothing(model):
@@ -193,15 +199,18 @@ def test_noise_predicted_from_noise_alone_is_doubtful(predicts, start, model):
 
 
 def test_explains_axes_of_another_network(model):
-    with pytest.raises(InputError, match=r"this network makes volumes \(ZYX\), found YX"):
-        _run(_sketch((24, 20)), model())
-    with pytest.raises(InputError, match=r"this network makes planes \(YX\), found ZYX"):
-        _run(_sketch(), model(FLAT))
+    refused(r"this network makes volumes \(ZYX\), found YX", _run, _sketch((24, 20)), model())
+    refused(r"this network makes planes \(YX\), found ZYX", _run, _sketch(), model(FLAT))
 
 
 def test_explains_labels_that_are_no_integers(model):
-    with pytest.raises(InputError, match="instance-labels must be integers, found float64"):
-        _run(volume(labels_of().astype(float)), model(), "instance-labels")
+    refused(
+        "instance-labels must be integers, found float64",
+        _run,
+        volume(labels_of().astype(float)),
+        model(),
+        "instance-labels",
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,11 +224,9 @@ def test_explains_labels_that_are_no_integers(model):
     ],
 )
 def test_explains_an_impossible_parameter(given, message, model):
-    with pytest.raises(InputError, match=f"card tiny: parameters: .*{message}"):
-        _run(_sketch(), model(**given))
+    refused(f"card tiny: parameters: .*{message}", _run, _sketch(), model(**given))
 
 
 def test_explains_memory_that_is_short(model, monkeypatch):
     monkeypatch.setattr(module, "free_gib", lambda: 1e-6)
-    with pytest.raises(InputError, match=r"10 x 24 x 20 voxels takes .* GiB, 1e-06 GiB are free"):
-        _run(_sketch(), model())
+    refused(r"10 x 24 x 20 voxels takes .* GiB, 1e-06 GiB are free", _run, _sketch(), model())

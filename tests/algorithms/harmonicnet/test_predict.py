@@ -2,13 +2,13 @@ import cards
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 
 from cytosuite.algorithms.harmonicnet.predict import _in_eights, _whole, predict
 from cytosuite.bodies import fit
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError
 from cytosuite.networks.network import using
 from cytosuite.volume import Volume
 
@@ -118,8 +118,7 @@ def _large_voxels():
 
 @pytest.mark.parametrize("mistake", [_plane, _large_voxels])
 def test_what_the_model_cannot_take_is_refused_in_one_line(mistake):
-    with pytest.raises(InputError, match=mistake.__doc__):
-        _predicted(_truth(), Perfect(_truth(), SPACING), mistake())
+    refused(mistake.__doc__, _predicted, _truth(), Perfect(_truth(), SPACING), mistake())
 
 
 def test_eights_become_the_volume_again():

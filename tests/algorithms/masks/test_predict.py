@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from sketches import random_network
 from torch.nn import functional
 
 from cytosuite.algorithms.masks.predict import Parameters, fields_from, predict
 from cytosuite.denoising.network import DenoiserArguments
-from cytosuite.errors import InputError
 from cytosuite.formats.request import canvas_of
 from cytosuite.networks.network import using
 
@@ -112,5 +112,4 @@ def test_another_voxel_size_is_the_same_cells_on_another_grid(model):
     ],
 )
 def test_requests_far_from_the_training_are_refused(more, message, model):
-    with pytest.raises(InputError, match=message):
-        _made(model(), **more)
+    refused(message, _made, model(), **more)

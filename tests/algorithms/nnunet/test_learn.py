@@ -12,6 +12,7 @@ import cards
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 
 from cytosuite.algorithms.nnunet import learn as adapter
 from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
@@ -19,7 +20,7 @@ from cytosuite.algorithms.nnunet.predict import predict
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.weights import Model
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors import CytosuiteError
 from cytosuite.metrics.labels.detection import f1
 from cytosuite.volume import Volume
 
@@ -157,22 +158,25 @@ def _with_code(content):
 )
 def test_other_files_are_refused_and_no_code_of_theirs_runs(stub, tmp_path, change, message):
     adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
-    with pytest.raises(InputError, match=message):
-        adapter.convert(change(zipped(tmp_path)), tmp_path)
+    refused(message, adapter.convert, change(zipped(tmp_path)), tmp_path)
 
 
 def test_several_folds_are_refused(stub, tmp_path):
     adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
     with zipfile.ZipFile(path := zipped(tmp_path), "a") as archive:
         archive.writestr("fold_1/checkpoint_final.pth", b"")
-    with pytest.raises(InputError, match="expected one each of plans.json, dataset.json"):
-        adapter.convert(path, tmp_path)
+    refused("expected one each of plans.json, dataset.json", adapter.convert, path, tmp_path)
 
 
 @pytest.mark.parametrize("axes", [["YX"], ["YX", "ZYX"]])
 def test_images_that_do_not_go_together_are_refused(axes, tmp_path):
-    with pytest.raises(InputError, match="expected two images or more, all YX or all ZYX, found"):
-        adapter.learn([pair(each) for each in axes], SETTINGS, tmp_path)
+    refused(
+        "expected two images or more, all YX or all ZYX, found",
+        adapter.learn,
+        [pair(each) for each in axes],
+        SETTINGS,
+        tmp_path,
+    )
 
 
 def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_objects(
@@ -184,11 +188,14 @@ def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_ob
     for image in (np.zeros((40, 40), np.uint16), np.full((40, 40), 300, np.uint16)):
         given = {"microscopy-image": Volume(image, (0.5, 0.5), "YX")}
         assert predict(given, model)["instance-labels"].array.max() == 0
-    with pytest.raises(InputError, match="expected 2d for YX, 3d for ZYX, found 2d, the image is"):
-        predict({"microscopy-image": pair("ZYX").image}, model)
+    refused(
+        "expected 2d for YX, 3d for ZYX, found 2d, the image is",
+        predict,
+        {"microscopy-image": pair("ZYX").image},
+        model,
+    )
     two = Volume(np.ones((2, 40, 40), np.uint16), (0.5, 0.5), "CYX")
-    with pytest.raises(InputError, match="one frame and one channel at a time"):
-        predict({"microscopy-image": two}, model)
+    refused("one frame and one channel at a time", predict, {"microscopy-image": two}, model)
     bare = Model(model.card.model_copy(update={"weights": None}))
     with pytest.raises(CytosuiteError, match="names no weights; train a model"):
         predict({"microscopy-image": pair().image}, bare)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from adapters import ASSUMED, scene
+from mistakes import refused
 
 from cytosuite.contract import progress
 from cytosuite.contract.weights import Model
@@ -71,16 +72,31 @@ def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool
     assert facts.words["size"] == "given: voxels of another size, scaled by 2 x 2"
     assert predicted(tool, scene(32, 32, spacing=0.502)[0], own)[1]["scale"] is None
     assert predicted(tool, scene(32, 32, spacing=1.0, **ASSUMED)[0], own)[1]["scale"] is None
-    with pytest.raises(InputError, match=r"voxels of 0.5 x 0.5 µm, found 9 x 9 µm: check the vox"):
-        predicted(tool, scene(32, 32, spacing=9.0)[0], own)
+    refused(
+        r"voxels of 0.5 x 0.5 µm, found 9 x 9 µm: check the vox",
+        predicted,
+        tool,
+        scene(32, 32, spacing=9.0)[0],
+        own,
+    )
 
 
 def test_other_dimensions_channels_and_a_card_without_weights_are_refused(tool, learned, model):
     own = model(learned(scene(32, 32)))
-    with pytest.raises(InputError, match="own is a model of 2 dimensions, found ZYX of 24 x 32"):
-        predicted(tool, scene(24, 32, 32)[0], own)
-    with pytest.raises(InputError, match="found CYX: give one frame and one channel at a time"):
-        predicted(tool, Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX"), own)
+    refused(
+        "own is a model of 2 dimensions, found ZYX of 24 x 32",
+        predicted,
+        tool,
+        scene(24, 32, 32)[0],
+        own,
+    )
+    refused(
+        "found CYX: give one frame and one channel at a time",
+        predicted,
+        tool,
+        Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX"),
+        own,
+    )
     with pytest.raises(ModelError, match=r"no weights; train a model .*stardist.* \(MODEL=path\)"):
         predicted(tool, scene(32, 32)[0], Model(own.card))
 
@@ -122,12 +138,11 @@ def test_images_are_learned_at_the_middle_voxel_size(tool, learned):
 
 def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(learned):
     image, labels = scene(32, 32)
-    with pytest.raises(InputError, match="needs labelled objects, found none"):
-        learned((image, image.like(np.zeros((32, 32), int))))
-    with pytest.raises(InputError, match="takes planes or volumes, found both"):
-        learned((image, labels), scene(24, 32, 32))
-    with pytest.raises(InputError, match="images of 16 voxels along each axis"):
-        learned(scene(18, 12))
+    refused(
+        "needs labelled objects, found none", learned, (image, image.like(np.zeros((32, 32), int)))
+    )
+    refused("takes planes or volumes, found both", learned, (image, labels), scene(24, 32, 32))
+    refused("images of 16 voxels along each axis", learned, scene(18, 12))
 
 
 def stored(folder, **changes):

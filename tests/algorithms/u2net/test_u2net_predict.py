@@ -2,10 +2,10 @@ import cards
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, objects, predict
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError
 from cytosuite.networks.network import using
 from cytosuite.volume import Volume
 
@@ -68,5 +68,9 @@ def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
 
 def test_a_volume_is_refused():
     stack = Volume(np.zeros((4, 9, 9)), (1.0,) * 3)
-    with pytest.raises(InputError, match="tiny is for planes, found a volume of 4 x 9 x 9"):
-        predict({"microscopy-image": stack}, model())
+    refused(
+        "tiny is for planes, found a volume of 4 x 9 x 9",
+        predict,
+        {"microscopy-image": stack},
+        model(),
+    )

@@ -1,10 +1,10 @@
 import pytest
 import torch
+from mistakes import refused
 from reach import seen, spacious
 from restorers import TINY, random_network
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build, load
-from cytosuite.errors import InputError
 
 ARCHITECTURES = [
     TINY,
@@ -67,5 +67,4 @@ def test_checkpointing_changes_no_gradient():
     ],
 )
 def test_impossible_arguments_are_refused(arguments, message, tmp_path):
-    with pytest.raises(InputError, match=message):
-        load(arguments, tmp_path / "w.safetensors")
+    refused(message, load, arguments, tmp_path / "w.safetensors")

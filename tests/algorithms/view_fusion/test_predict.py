@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from light_sheet import SPACING, noise, view
+from mistakes import refused
 from reach import roomy
 from restorers import TINY, WHOLE, random_network
 from scipy import ndimage
@@ -11,7 +12,6 @@ from cytosuite.algorithms.view_fusion.intensity import to_counts, to_network, un
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
 from cytosuite.algorithms.view_fusion.predict import Parameters, agreement, predict, restore
 from cytosuite.contract.tasks import VIEW
-from cytosuite.errors import InputError
 from cytosuite.networks import tiling
 from cytosuite.networks.network import exact
 from cytosuite.networks.tiling import fit
@@ -141,8 +141,7 @@ def test_planes_are_taken_by_methods_without_a_network(method, model):
 
 def test_a_network_takes_no_planes(model):
     plane = _volume(array=view()[5], spacing=SPACING[1:], axes="YX")
-    with pytest.raises(InputError, match=r"this network restores volumes \(ZYX\), found YX"):
-        _run(plane, model("network"))
+    refused(r"this network restores volumes \(ZYX\), found YX", _run, plane, model("network"))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
@@ -10,7 +11,6 @@ from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 POLICY = read_algorithm(ROOT / "algorithms" / "view_fusion" / "algorithm.toml").select
@@ -105,5 +105,4 @@ NETWORK = TINY.model_dump(mode="json")
     ],
 )
 def test_contradictions_are_explained(given, message):
-    with pytest.raises(InputError, match=message):
-        parse("card", given, Parameters)
+    refused(message, parse, "card", given, Parameters)

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog import catalog, places
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,8 +30,7 @@ def test_optional_algorithms_run_by_name_or_with_all():
     assert catalog.asked_for([], known) == ["mine"]
     assert catalog.asked_for(["all"], known) == ["mine", "theirs"]
     assert catalog.asked_for(["theirs"], known) == ["theirs"]
-    with pytest.raises(InputError, match="did you mean 'theirs'"):
-        catalog.asked_for(["their"], known)
+    refused("did you mean 'theirs'", catalog.asked_for, ["their"], known)
 
 
 def test_a_checkout_is_known_and_is_where_commands_write():
@@ -52,8 +51,7 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
 
 
 def test_containers_need_a_checkout_and_a_wheel_says_why_it_uses_processes(installed, monkeypatch):
-    with pytest.raises(InputError, match="ENGINE=docker needs a checkout .*installed package"):
-        choose("docker")
+    refused("ENGINE=docker needs a checkout .*installed package", choose, "docker")
     monkeypatch.setattr(choosing, "find_docker", lambda: pytest.fail("no daemon is asked"))
     engine, sentence = choose("auto")
     assert engine.name == "process"

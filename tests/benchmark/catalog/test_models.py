@@ -6,6 +6,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog import models as module
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -26,7 +27,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.process import Plain, ProcessEngine
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.errors import CytosuiteError, InputError, ModelError
+from cytosuite.errors import CytosuiteError, ModelError
 from cytosuite.files import read_json
 
 BOTH = ["cellpose3d", "watershed"]
@@ -162,8 +163,7 @@ def test_a_tarball_is_no_model_of_ours():
     assert is_tarball("a/m.tar.gz")
     assert not is_tarball("card.json")
     assert not is_tarball(None)
-    with pytest.raises(InputError, match="a tarball is for images of others"):
-        named_models("m.tar.gz", ["watershed"])
+    refused("a tarball is for images of others", named_models, "m.tar.gz", ["watershed"])
 
 
 def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
@@ -198,15 +198,17 @@ def test_a_sentence_says_in_which_parameters_models_differ(mine):
     ],
 )
 def test_a_model_of_no_card_is_one_line_with_the_cards(model, message):
-    with pytest.raises(InputError, match=message):
-        own_models([f"watershed:{model}"])
+    refused(message, own_models, [f"watershed:{model}"])
 
 
 def test_two_cards_of_one_name_are_refused(mine, tmp_path):
     other = tmp_path / "mine.json"
     other.write_bytes(mine.read_bytes())
-    with pytest.raises(InputError, match="a second model called watershed:mine"):
-        own_models([f"watershed:{mine}", f"watershed:{other}"])
+    refused(
+        "a second model called watershed:mine",
+        own_models,
+        [f"watershed:{mine}", f"watershed:{other}"],
+    )
 
 
 def test_a_plain_process_runs_the_algorithm_of_a_name_with_its_model(tmp_path):

@@ -4,11 +4,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog import packages
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.packages import imported, need_packages, uses_gpu
-from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,22 +35,21 @@ def without_torch(monkeypatch):
 
 @pytest.mark.parametrize("part", ["predict", "training.train"])
 def test_a_missing_package_is_one_line_with_the_extra(without_torch, part):
-    with pytest.raises(InputError, match="cellpose3d needs monai, torch, not installed") as caught:
-        need_packages("cellpose3d", part)
-    assert str(caught.value).endswith(install(["torch"]))
+    caught = refused(
+        "cellpose3d needs monai, torch, not installed", need_packages, "cellpose3d", part
+    )
+    assert str(caught).endswith(install(["torch"]))
     need_packages("watershed")
 
 
 def test_a_tool_of_others_runs_in_its_container_or_an_environment_of_its_own(monkeypatch):
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match="stardist needs .*ENGINE=docker.*stardist/requirements"):
-        need_packages("stardist")
+    refused("stardist needs .*ENGINE=docker.*stardist/requirements", need_packages, "stardist")
 
 
 def test_a_package_of_no_extra_is_named_itself(monkeypatch):
     monkeypatch.setattr(packages, "imported", lambda module: {"nowhere_to_be_found"})
-    with pytest.raises(InputError, match="pip install nowhere-to-be-found$"):
-        need_packages("watershed")
+    refused("pip install nowhere-to-be-found$", need_packages, "watershed")
 
 
 def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():

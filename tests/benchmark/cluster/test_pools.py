@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("distributed")
 from distributed import LocalCluster
+from mistakes import refused
 
 from cytosuite.benchmark.cluster import dask_pool, opened
 from cytosuite.benchmark.cluster import processes as module
@@ -90,8 +91,7 @@ def test_no_more_pieces_are_sent_than_workers_are_there(workers, sent, monkeypat
     """Beside a piece that ends its worker, another one would be lost with it."""
     monkeypatch.setattr(dask_pool, "LOOK_S", 0.0)
     client = Client(workers)
-    with pytest.raises(InputError, match="enough"):
-        list(DaskPool(client, "case").each(double, range(10)))
+    refused("enough", list, DaskPool(client, "case").each(double, range(10)))
     assert client.sent == sent
 
 
@@ -111,8 +111,7 @@ def test_what_ends_a_piece_is_one_line(ended, error, said):
 
 
 def test_an_error_comes_home_without_those_behind_it(pool):
-    with pytest.raises(InputError, match="the piece 0 is broken"):
-        list(pool.each(refuse_after_another, [0]))
+    refused("the piece 0 is broken", list, pool.each(refuse_after_another, [0]))
 
 
 def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
@@ -231,8 +230,7 @@ def test_a_single_piece_needs_no_process():
 
 @pytest.mark.parametrize("pool", [Here(), Processes(2)])
 def test_the_error_of_a_piece_is_raised(pool):
-    with pytest.raises(InputError, match="two: not wanted"):
-        list(pool.each(fail, [1, 2, 3]))
+    refused("two: not wanted", list, pool.each(fail, [1, 2, 3]))
 
 
 def test_without_semaphores_one_process_does_all_and_says_so_once(monkeypatch, capsys):
@@ -250,5 +248,8 @@ def test_without_semaphores_one_process_does_all_and_says_so_once(monkeypatch, c
 
 
 def test_a_killed_process_is_one_clear_line():
-    with pytest.raises(InputError, match="killed, as if memory was short: give fewer --workers"):
-        list(Processes(2).each(die, [1, 2, 3]))
+    refused(
+        "killed, as if memory was short: give fewer --workers",
+        list,
+        Processes(2).each(die, [1, 2, 3]),
+    )

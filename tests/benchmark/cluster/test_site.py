@@ -1,4 +1,5 @@
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.cluster.site import GONE, read_cluster
 from cytosuite.errors import InputError
@@ -28,5 +29,4 @@ def test_a_cluster_is_a_kind_an_address_or_a_site(tmp_path):
     assert read_cluster("local") == {"kind": "local"}
     assert read_cluster("tls://[::1]:8786") == {"address": "tls://[::1]:8786"}
     assert read_cluster("") is None
-    with pytest.raises(InputError, match=r"or site\.toml, found 'Slurm'"):
-        read_cluster("Slurm")
+    refused(r"or site\.toml, found 'Slurm'", read_cluster, "Slurm")

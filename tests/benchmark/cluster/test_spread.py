@@ -7,13 +7,14 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from mistakes import refused
+
 from cytosuite.benchmark.cluster import spread as module
 from cytosuite.benchmark.cluster.spread import OpenSession, spread
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import LEFT, read_record
 from cytosuite.benchmark.store.pool import Lost
-from cytosuite.errors import InputError
 
 
 class Worker:
@@ -95,16 +96,14 @@ def test_an_algorithm_whose_first_cases_fail_alike_is_given_up(run, make_dataset
 
 def test_another_version_on_a_node_is_refused(run, dataset, engine):
     line = f"node {os.uname().nodename}: watershed is another one there, by its sources"
-    with pytest.raises(InputError, match=line):
-        run(dataset, engine, identity="2")
+    refused(line, run, dataset, engine, identity="2")
     assert engine.calls == []
 
 
 def test_a_node_that_does_not_see_the_files_is_named(run, dataset, engine, monkeypatch):
     monkeypatch.setattr(module, "SEEN_S", 0.0)
     dataset.cases[0].folder.rename(dataset.home / "elsewhere")
-    with pytest.raises(InputError, match=r"node .+case_1 is not there; give RUNS, a folder"):
-        run(dataset, engine)
+    refused(r"node .+case_1 is not there; give RUNS, a folder", run, dataset, engine)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from io import StringIO
 import house
 import numpy as np
 import pytest
+from mistakes import refused
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -107,8 +108,7 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     labels = own.predict({"microscopy-image": image}, model)["instance-labels"]
     assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)
-    with pytest.raises(InputError, match="--torch: expected the task segment"):
-        new("other", "enhance", torch=True)
+    refused("--torch: expected the task segment", new, "other", "enhance", torch=True)
 
 
 def test_the_list_of_algorithms_gets_a_row_and_keeps_the_others(root):
@@ -183,8 +183,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(root, name, task, line):
 
 def test_an_installed_package_is_not_written_into(root, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.catalog.places.CHECKOUT", False)
-    with pytest.raises(InputError, match="a new algorithm needs a checkout of the repository"):
-        new("mine", "segment")
+    refused("a new algorithm needs a checkout of the repository", new, "mine", "segment")
 
 
 def _files(root):

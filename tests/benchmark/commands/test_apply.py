@@ -8,6 +8,7 @@ from io import StringIO
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 from PIL import Image
 from rich.console import Console
 
@@ -378,8 +379,9 @@ def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refus
     assert (record["algorithm"], record["warnings"]) == ("watershed", [f"second choice: {lack}"])
     assert segment([mixed], out, algorithm="auto")[0].status == "there already"
     assert without_torch.calls == ["one"]
-    with pytest.raises(InputError, match="cellpose3d needs torch"):
-        segment([mixed / "two.tif"], tmp_path / "other", algorithm="auto")
+    refused(
+        "cellpose3d needs torch", segment, [mixed / "two.tif"], tmp_path / "other", algorithm="auto"
+    )
     options = ApplyOptions(images=[mixed], task="segment", engine="process", dry_run=True)
     assert module_apply.segment_command(options, said) == 2
     shown = said.export_text()
@@ -572,16 +574,22 @@ def test_an_output_is_of_the_kind_of_its_image(tmp_path, engine, use, name, outp
     ],
 )
 def test_explains(images, tmp_path, given, out, line):
-    with pytest.raises(InputError, match=line):
-        segment([images / name for name in given], tmp_path / out, engine="process")
+    refused(line, segment, [images / name for name in given], tmp_path / out, engine="process")
 
 
 def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path):
-    with pytest.raises(InputError, match="show the choice: give --dry-run too"):
-        cli("segment", images, "--json", "-")
+    refused("show the choice: give --dry-run too", cli, "segment", images, "--json", "-")
     assert not (tmp_path / "segmented").exists()
-    with pytest.raises(InputError, match="no algorithm for the task segment called 'diffusion'"):
-        cli("segment", images, "--algorithm", "diffusion", "--out", tmp_path / "out")
+    refused(
+        "no algorithm for the task segment called 'diffusion'",
+        cli,
+        "segment",
+        images,
+        "--algorithm",
+        "diffusion",
+        "--out",
+        tmp_path / "out",
+    )
 
 
 def test_a_failed_image_is_exit_code_1(cli, images, tmp_path, engine, use):

@@ -11,6 +11,7 @@ import house
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
@@ -27,7 +28,7 @@ from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.export import ExportOptions
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import ModelError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -148,8 +149,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_p
     out = tmp_path / "ctc"
     export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), Console())
     assert (out / "planes" / "01_RES" / "mask000.tif").is_file()
-    with pytest.raises(InputError, match="MODEL=nuclei-2d is for an algorithm without a model"):
-        run(**words, model="nuclei-2d")
+    refused("MODEL=nuclei-2d is for an algorithm without a model", run, **words, model="nuclei-2d")
 
 
 def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
@@ -158,8 +158,7 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
         stack = Volume(np.arange(512, dtype=np.uint16).reshape(2, 16, 16), (1.0, 0.5, 0.5))
         write(views / f"image_1_nucleus_{role}.tif", stack)
     remedy = "as read for fuse; TASK=segment reads it for this"
-    with pytest.raises(InputError, match=remedy):
-        run(dataset=str(views), algorithm=["watershed"])
+    refused(remedy, run, dataset=str(views), algorithm=["watershed"])
 
 
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
@@ -170,8 +169,12 @@ def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershed"])
     task, found, _ = chosen(options, "enhance")
     assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
-    with pytest.raises(InputError, match="no algorithm called 'watershd'; did you mean"):
-        chosen(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
+    refused(
+        "no algorithm called 'watershd'; did you mean",
+        chosen,
+        BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]),
+        "segment",
+    )
 
 
 def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import models
@@ -18,7 +19,6 @@ from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice
 from cytosuite.benchmark.options.apply import ApplyOptions
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -206,8 +206,7 @@ def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):
         f"{tmp_path / name}.json: masks cells-nuclei-2d" for name in ("a", "b")
     ]
     options = ApplyOptions(images=[tmp_path / "a.json"], algorithm="masks", out=tmp_path)
-    with pytest.raises(InputError, match="the output would overwrite .*a.json"):
-        apply(options)
+    refused("the output would overwrite .*a.json", apply, options)
     (tmp_path / "b.json").write_text("{}")
     assert shown(tmp_path / "a.json", tmp_path / "b.json", task="sample")[0] == 2
 

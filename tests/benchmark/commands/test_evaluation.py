@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -60,8 +61,16 @@ def test_a_folder_of_images(cli, own, tmp_path):
 def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path):
     (tmp_path / "dist" / "own-inputs").mkdir(parents=True)
     (tmp_path / "dist" / "own-inputs" / "mine.txt").touch()
-    with pytest.raises(InputError, match="own-inputs: the folder is not empty"):
-        cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
+    refused(
+        "own-inputs: the folder is not empty",
+        cli,
+        "build-evaluation",
+        own,
+        "--runs",
+        tmp_path / "runs",
+        "--out",
+        tmp_path / "dist",
+    )
 
 
 @pytest.mark.parametrize("name", sorted(algorithms()))
@@ -75,8 +84,7 @@ def test_the_usual_dataset_holds_all_inputs(name):
 
 def test_an_input_that_no_dataset_offers_is_named():
     strange = algorithms()["watershed"].model_copy(update={"needs": ("x-ray",)})
-    with pytest.raises(InputError, match=r"no simulated dataset offers .*x-ray.*give DATASET="):
-        dataset_for(strange)
+    refused(r"no simulated dataset offers .*x-ray.*give DATASET=", dataset_for, strange)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 from archives import Image
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import score_tracks
@@ -61,8 +61,7 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, tmp_path):
 def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
-    with pytest.raises(InputError, match="the folder is not empty"):
-        cli("export", "--ctc", run, "--out", tmp_path / "out")
+    refused("the folder is not empty", cli, "export", "--ctc", run, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +74,7 @@ def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
 def test_wrong_runs(cli, run, tmp_path, change, message):
     path = run / "run.json"
     path.write_text(json.dumps(read_json(path) | change))
-    with pytest.raises(InputError, match=message):
-        cli("export", "--ctc", run, "--out", tmp_path / "out")
+    refused(message, cli, "export", "--ctc", run, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -119,15 +117,18 @@ def test_findings_are_listed_the_grave_ones_first(cli, bad, tmp_path):
 def test_mistakes_are_one_line(cli, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.tar").write_text("text" * 999)
-    with pytest.raises(InputError, match=message):
-        cli("preflight", *arguments)
+    refused(message, cli, "preflight", *arguments)
 
 
 def test_options_of_a_run_need_one(cli):
-    with pytest.raises(InputError, match="--series, --truth, --true-labels and --crop are for"):
-        cli("export", "watershed", "--series")
-    with pytest.raises(InputError, match="expected the name of an algorithm, found none"):
-        cli("export")
+    refused(
+        "--series, --truth, --true-labels and --crop are for",
+        cli,
+        "export",
+        "watershed",
+        "--series",
+    )
+    refused("expected the name of an algorithm, found none", cli, "export")
 
 
 @pytest.fixture
@@ -176,6 +177,5 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path):
 def test_mistakes_with_label_images(cli, labels, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "other" / "c.tif", read(labels / "a.tif"))
-    with pytest.raises(InputError, match=message):
-        cli("export", "--ctc", labels, *words, "--out", tmp_path / "out")
+    refused(message, cli, "export", "--ctc", labels, *words, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ from io import StringIO
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.commands import external as module
@@ -22,10 +23,8 @@ def test_a_file_of_sockets_is_read_and_refused_with_its_place(tmp_path):
     path.write_text('[inputs]\n"microscopy-image" = { slug = "x", path = "images/X" }\n')
     assert read_sockets(path, SEGMENT).inputs["microscopy-image"].path == "images/X"
     path.write_text("[input]\n")
-    with pytest.raises(InputError, match="sockets.toml: input is not a known key; did you mean"):
-        read_sockets(path, SEGMENT)
-    with pytest.raises(InputError, match="nothing.toml"):
-        read_sockets(tmp_path / "nothing.toml", SEGMENT)
+    refused("sockets.toml: input is not a known key; did you mean", read_sockets, path, SEGMENT)
+    refused("nothing.toml", read_sockets, tmp_path / "nothing.toml", SEGMENT)
     assert read_sockets(None, SEGMENT).inputs is None
 
 
@@ -71,7 +70,6 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon):
 def test_the_word_of_the_user_stands_for_a_wrong_label(daemon):
     daemon.labels = {"org.grand-challenge.api-method": "rest"}
     engine, said = DockerEngine(object()), Console(file=StringIO())
-    with pytest.raises(InputError, match="team:v1: its label"):
-        take_in(["team:v1"], [], SEGMENT, engine, _options(), said)
+    refused("team:v1: its label", take_in, ["team:v1"], [], SEGMENT, engine, _options(), said)
     take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), said)
     assert engine.externals["team_v1"].api == "invoke"

@@ -5,11 +5,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 CARD = ROOT / "weights" / "view_fusion" / "nucleus-study1.json"
@@ -50,8 +50,7 @@ def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tm
     ],
 )
 def test_a_mistake_bundles_nothing(cli, started, words, line):
-    with pytest.raises(InputError, match=line):
-        cli("maintain", "bundle", *words)
+    refused(line, cli, "maintain", "bundle", *words)
     assert not started
 
 
@@ -64,10 +63,8 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
     done = cli("maintain", "accept", run, "--name", "mine", "--title", "Mine")
     assert done.stdout == f"written: {kept / 'mine'}\n"
     assert read_json(kept / "mine" / "run.json")["title"] == "Mine"
-    with pytest.raises(InputError, match="plain folder name"):
-        cli("maintain", "accept", run, "--name", "../elsewhere")
-    with pytest.raises(InputError, match="expected a finished run"):
-        cli("maintain", "accept", run / "nothing")
+    refused("plain folder name", cli, "maintain", "accept", run, "--name", "../elsewhere")
+    refused("expected a finished run", cli, "maintain", "accept", run / "nothing")
 
 
 def test_tables_are_checked_without_a_change(cli, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog import catalog, models, packages, places
 from cytosuite.benchmark.commands import model as module
@@ -134,14 +135,20 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(place, here, untested, lin
 def test_a_name_is_taken_once_and_replaced_if_wanted(place, cli, untested):
     cli("model", "install", _zip(place / "a.zip"))
     other = _zip(place / "b.zip", description="Another one.")
-    with pytest.raises(InputError, match=r"theirs.json: a model of this name .* --overwrite$"):
-        cli("model", "install", other)
+    refused(r"theirs.json: a model of this name .* --overwrite$", cli, "model", "install", other)
     cli("model", "install", other, "--overwrite")
     assert read_card(place / "weights/watershed/theirs.json").description == "Another one."
-    with pytest.raises(InputError, match=r"nuclei-2d.json: a model .* give --name OTHER$"):
-        cli("model", "install", other, "--name", "nuclei-2d", "--overwrite")
-    with pytest.raises(InputError, match="no model of your own in"):
-        cli("model", "remove", "watershed:nuclei-2d")
+    refused(
+        r"nuclei-2d.json: a model .* give --name OTHER$",
+        cli,
+        "model",
+        "install",
+        other,
+        "--name",
+        "nuclei-2d",
+        "--overwrite",
+    )
+    refused("no model of your own in", cli, "model", "remove", "watershed:nuclei-2d")
     assert PLANES.exists()
 
 
@@ -214,8 +221,7 @@ def test_an_interrupted_installation_leaves_nothing(place, cli, untested, monkey
 
 def test_a_name_of_several_models_needs_its_algorithm(cli, place):
     words = "cellpose3d:embryo-nuclei-3d or harmonicnet:embryo-nuclei-3d or watershed:embryo"
-    with pytest.raises(InputError, match=words):
-        cli("model", "pack", "embryo-nuclei-3d")
+    refused(words, cli, "model", "pack", "embryo-nuclei-3d")
 
 
 @pytest.mark.parametrize(
@@ -233,16 +239,24 @@ def test_a_name_of_several_models_needs_its_algorithm(cli, place):
 )
 def test_a_model_is_refused_before_any_work(cli, place, words, reason):
     name = () if "--name" in words else ("--name", "theirs")
-    with pytest.raises(InputError, match=reason):
-        cli("model", "add", "net.pt", *words, *name)
+    refused(reason, cli, "model", "add", "net.pt", *words, *name)
     assert _left(place) == []
 
 
 def test_without_torch_the_package_is_named(cli, place, monkeypatch):
     (place / "net.pt").touch()
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else name)
-    with pytest.raises(InputError, match="model add needs .*torch, not installed here: "):
-        cli("model", "add", "net.pt", "--like", "watershed:nuclei-2d", "--name", "theirs")
+    refused(
+        "model add needs .*torch, not installed here: ",
+        cli,
+        "model",
+        "add",
+        "net.pt",
+        "--like",
+        "watershed:nuclei-2d",
+        "--name",
+        "theirs",
+    )
     assert _left(place) == ["net.pt"]
 
 
@@ -388,8 +402,7 @@ def test_tensors_that_do_not_fit_are_refused_by_name(net, place, cli, converted_
     name = next(name for name, value in tensors.items() if value.ndim == 5)
     words = save({name: tensors[name][:, :1]})
     sides = " x ".join(map(str, tensors[name].shape))
-    with pytest.raises(InputError, match=rf"net.pt: 3D: .*\({name}: expected {sides}, found "):
-        cli(*words, "--name", "theirs")
+    refused(rf"net.pt: 3D: .*\({name}: expected {sides}, found ", cli, *words, "--name", "theirs")
     assert _left(place) == ["net.pt"]
 
 

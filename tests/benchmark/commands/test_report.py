@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 from PIL import Image
 from rich.console import Console
 
@@ -170,8 +171,13 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
     assert {*board["algorithm"]} == {"watershed", "mine", "oracle", "blank"}
     assert report(both, f"mine={both / 'watershed'}")[0] == 0
     pd.testing.assert_frame_equal(scores(tmp_path / "out", "mine"), scores(both, "watershed"))
-    with pytest.raises(InputError, match="the run is named twice; name it once"):
-        report(both / "watershed", both / "watershed", out="twice")
+    refused(
+        "the run is named twice; name it once",
+        report,
+        both / "watershed",
+        both / "watershed",
+        out="twice",
+    )
     assert report(both, both / "watershed", out="twins")[0] == 0
     board = pd.read_csv(tmp_path / "twins" / "report" / "leaderboard.csv")
     assert {"watershed (both)", "watershed (both_2)"} < {*board["algorithm"]}

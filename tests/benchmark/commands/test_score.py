@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
@@ -70,8 +70,7 @@ def test_overlap_restored_is_that_of_a_segmenter_that_the_scores_name(tmp_path, 
     assert scores["aggregates"]["N_IOU"]["mean"] == 1
     name = named.get("segmenter", "watershed:spheroid-nuclei-3d")
     assert scores["doubts"] == [f"N_IOU: masks by {name}"]
-    with pytest.raises(InputError, match="^metric N_IOU needs --image"):
-        _scored(truth, truth, ["N_IOU"])
+    refused("^metric N_IOU needs --image", _scored, truth, truth, ["N_IOU"])
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
@@ -108,8 +107,13 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
     values = {case: scores["SEG"] for case, scores in found["case"].items()}
     assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
     _write(path, two[:2])
-    with pytest.raises(InputError, match=rf"{name}\.tif: expected a plane 3, found 2"):
-        _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    refused(
+        rf"{name}\.tif: expected a plane 3, found 2",
+        _scored,
+        tmp_path / "SEG",
+        tmp_path / "01_RES",
+        ["SEG"],
+    )
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
@@ -150,8 +154,7 @@ def test_metrics_of_objects_need_their_labels(tmp_path):
     _write(tmp_path / "images" / "a.tif", noise + labels)
     _write(tmp_path / "labels" / "a.tif", labels)
     request = _asked(tmp_path / "images", tmp_path / "images", ["object_similarity"])
-    with pytest.raises(InputError, match="object_similarity needs --truth-labels"):
-        score_files(request)
+    refused("object_similarity needs --truth-labels", score_files, request)
     folder = tmp_path / "labels"
     request = replace(request, truth_labels=folder, prediction_labels=folder)
     totals = layout(score_files(request))["aggregates"]
@@ -170,8 +173,9 @@ def test_published_limits_of_edges_on_demand(tmp_path):
     )
     assert published > 0
     assert published != pytest.approx(suited, rel=0.01)
-    with pytest.raises(InputError, match="--edges published: expected a metric like"):
-        score_files(replace(asked, metrics=["W1"]))
+    refused(
+        "--edges published: expected a metric like", score_files, replace(asked, metrics=["W1"])
+    )
 
 
 @pytest.fixture
@@ -245,8 +249,9 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
         assert layout(score_files(replace(plain, objects=None, **more)))["failed"] == []
     assert layout(score_files(plain)) == expected
-    with pytest.raises(InputError, match="expected two files or two folders"):
-        _scored(tmp_path / "t2" / "a.ome.zarr", tmp_path / "p")
+    refused(
+        "expected two files or two folders", _scored, tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"
+    )
 
 
 RNG = np.random.default_rng(0)
@@ -310,8 +315,7 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     _write(tmp_path / "strangers" / "x.tif", _labels())
     given = {"truth": "truth", "prediction": "prediction"} | change
     own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
-    with pytest.raises(InputError, match=line):
-        score_files(ScoreOptions(**own))
+    refused(line, lambda: score_files(ScoreOptions(**own)))
     assert not (tmp_path / "o.csv").exists()
 
 
@@ -322,8 +326,7 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
         (place / name).write_bytes(b"no labels")
     assert _scored(*folders, ["SEG"])["case"]["a"] == {"SEG": 1.0}
     _write(place / "a.mha", _labels())
-    with pytest.raises(InputError, match=r"expected one file named a, found a\.mha and a\.tif"):
-        _scored(*folders, ["SEG"])
+    refused(r"expected one file named a, found a\.mha and a\.tif", _scored, *folders, ["SEG"])
 
 
 @pytest.mark.parametrize(
@@ -335,8 +338,7 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
     ],
 )
 def test_what_tracks_do_not_have_is_refused(tracks, more, line):
-    with pytest.raises(InputError, match=line):
-        score_files(ScoreOptions(truth=tracks, prediction=tracks, **more))
+    refused(line, score_files, ScoreOptions(truth=tracks, prediction=tracks, **more))
 
 
 def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
@@ -379,8 +381,7 @@ def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
         found = _scored(*sides, ["SEG", "DET"])
         assert [*found["case"].values()] == [{"SEG": 1.0, "DET": 1.0}]
         assert "1 more are points, lines or texts and left out" in found["doubts"][0]
-    with pytest.raises(InputError, match="expected an image of its size: --image"):
-        _scored(rois, rois, ["SEG"])
+    refused("expected an image of its size: --image", _scored, rois, rois, ["SEG"])
     assert _scored(rois, rois, ["SEG"], path)["aggregates"]["SEG"]["mean"] == 1
     _write(tmp_path / "corrected" / "a.tif", labels * 0)  # the ROIs count before it
     assert _scored(path.parent, rois.parent, ["SEG"])["case"] == {"a": {"SEG": 1.0}}

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 from PIL import Image
 from rich.console import Console
 
@@ -20,7 +21,6 @@ from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.recipes import simulated
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.index import index
 from cytosuite.formats import read, write
@@ -66,8 +66,12 @@ def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path):
 
 def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path):
     for place in ({"out": tmp_path / "cells"}, {}):
-        with pytest.raises(InputError, match="nnU-Net finds a folder called"):
-            simulate(_options(tmp_path, layout="nnunet", **place), Console(file=io.StringIO()))
+        refused(
+            "nnU-Net finds a folder called",
+            simulate,
+            _options(tmp_path, layout="nnunet", **place),
+            Console(file=io.StringIO()),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -125,9 +129,8 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message):
-    with pytest.raises(InputError, match=message) as error:
-        _make(**{"out": tmp_path / "data"} | options)
-    assert "\n" not in str(error.value)
+    error = refused(message, _make, **{"out": tmp_path / "data"} | options)
+    assert "\n" not in str(error)
     assert not list(tmp_path.iterdir())
 
 
@@ -167,8 +170,13 @@ def test_frames_pass_the_chain_of_their_recipe(tmp_path, use):
 
 def test_a_folder_of_images_has_no_series(tmp_path):
     (tmp_path / "images").mkdir()
-    with pytest.raises(InputError, match="--frames needs a simulated dataset"):
-        _make(tmp_path / "data", dataset=str(tmp_path / "images"), settings=())
+    refused(
+        "--frames needs a simulated dataset",
+        _make,
+        tmp_path / "data",
+        dataset=str(tmp_path / "images"),
+        settings=(),
+    )
 
 
 @pytest.fixture
@@ -195,15 +203,21 @@ def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
     found = cli("phantoms", "--outline", stack[0], "--out", tmp_path / "masks", "--smooth", 1)
     assert (tmp_path / "masks" / "image_mask.tif").is_file()
     assert "image_mask.tif" in found.output
-    with pytest.raises(InputError, match="--outline STACK, or --placement CELLS"):
-        cli("phantoms", "--outline", stack[0], "--drawn", 3)
+    refused(
+        "--outline STACK, or --placement CELLS",
+        cli,
+        "phantoms",
+        "--outline",
+        stack[0],
+        "--drawn",
+        3,
+    )
 
 
 def test_phantoms_writes_how_nuclei_lie_in_cells(cli, stack, tmp_path):
     wanted = ("phantoms", "--placement", stack[1], "--labels", stack[1], "--out")
     assert "rows.json, 2 cells" in cli(*wanted, tmp_path / "rows.json").output
-    with pytest.raises(InputError, match="--out NAME.json"):
-        cli(*wanted, tmp_path / "rows")
+    refused("--out NAME.json", cli, *wanted, tmp_path / "rows")
 
 
 def test_calibrate_takes_the_options_of_images_and_tells_its_time(
@@ -224,8 +238,18 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
     out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
     words += ["--workers", 1]  # a function of a test does not pickle
-    with pytest.raises(InputError, match="--spacing z,y,x"):
-        cli("calibrate", "spheroid", tmp_path / "real", "--channel-index", 1, "--out", out, *words)
+    refused(
+        "--spacing z,y,x",
+        cli,
+        "calibrate",
+        "spheroid",
+        tmp_path / "real",
+        "--channel-index",
+        1,
+        "--out",
+        out,
+        *words,
+    )
     words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
     found = cli("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout
     assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
@@ -252,8 +276,16 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     assert found.startswith("label images: 1, objects: 9\n")
     assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
     assert simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters.files()[0].is_file()
-    with pytest.raises(InputError, match="--data-root: labels are read from a file or folder"):
-        cli("calibrate", "cells", tmp_path / "a.tif", "--data-root", tmp_path, *words)
+    refused(
+        "--data-root: labels are read from a file or folder",
+        cli,
+        "calibrate",
+        "cells",
+        tmp_path / "a.tif",
+        "--data-root",
+        tmp_path,
+        *words,
+    )
 
 
 def _labels(folder, out, **rules):
@@ -280,8 +312,7 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
     assert rows == ["w1_1,1,basal,1.png,8,0,1", "w1_1,0,b,1.png,4,4,0"]
     assert item.conditions == {"class": "b + basal", "well": "w1"}
     assert "1 images; 2 masks: 2 overlap others (the first lies on top), 1 vanish" in shown
-    with pytest.raises(InputError, match="the folder is not empty"):
-        _labels(folder, out)
+    refused("the folder is not empty", _labels, folder, out)
 
 
 def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path):
@@ -301,14 +332,14 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path):
 def test_grey_values_are_not_written_as_rois(tmp_path):
     grey = np.arange(900, dtype=np.uint16).reshape(30, 30)
     write(tmp_path / "a.tif", Volume(grey, (0.5, 0.5), "YX"))
-    with pytest.raises(InputError, match=r"a.tif: grey values in place of labels"):
-        _labels(tmp_path, tmp_path / "out", rois=True)
+    refused(
+        r"a.tif: grey values in place of labels", _labels, tmp_path, tmp_path / "out", rois=True
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
-    with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
-        _labels(tmp_path, tmp_path / "out")
+    refused("expected <image>/images and <image>/masks", _labels, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -325,5 +356,4 @@ def test_combine_writes_a_sum_for_each_name(tmp_path):
         "y.tif": 20,
     }
     assert "1 of 2 sums are clipped" in shown.getvalue()
-    with pytest.raises(InputError, match="--weights: expected two numbers like 1,0.5, found 1,x"):
-        weights("1,x")
+    refused("--weights: expected two numbers like 1,0.5, found 1,x", weights, "1,x")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import places
@@ -131,8 +132,14 @@ def test_a_training_that_fails_is_an_error(monkeypatch, folder, capfd, code, err
 
 
 def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
-    with pytest.raises(InputError, match="no algorithm that is trained called 'unknown'"):
-        _train(monkeypatch, 0, folder, algorithm="unknown")
+    refused(
+        "no algorithm that is trained called 'unknown'",
+        _train,
+        monkeypatch,
+        0,
+        folder,
+        algorithm="unknown",
+    )
 
 
 def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp_path, folder):
@@ -158,8 +165,12 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp
         "facts": {"seed": 4, "authors": "A"},
     }
     for flag, given in (("steps", {"steps": 0}), ("splits", {"splits": tmp_path})):
-        with pytest.raises(InputError, match=f"--{flag} is for our networks; watershed has its"):
-            training.train(TrainOptions(**own, **given), Console(quiet=True))
+        refused(
+            f"--{flag} is for our networks; watershed has its",
+            training.train,
+            TrainOptions(**own, **given),
+            Console(quiet=True),
+        )
 
 
 def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
@@ -202,6 +213,13 @@ def test_the_parent_is_a_model_by_its_name_and_never_another(monkeypatch, folder
     assert words[words.index("--settings") + 1] == str(own)
     calls = []
     for missing in ("cells-3d-b", str(folder / "cells-3d.json")):
-        with pytest.raises(InputError, match="no model called 'cells-3d-b'.*|no such model card"):
-            _train(monkeypatch, 0, folder, start=missing, checks=calls)
+        refused(
+            "no model called 'cells-3d-b'.*|no such model card",
+            _train,
+            monkeypatch,
+            0,
+            folder,
+            start=missing,
+            checks=calls,
+        )
     assert calls == []

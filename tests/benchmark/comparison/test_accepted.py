@@ -2,6 +2,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import accept, accepted, accepted_for, stale
@@ -15,7 +16,6 @@ from cytosuite.benchmark.comparison.origin import (
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.store.integrity import SUMS
 from cytosuite.contract.weights import read_cards
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 TODAY = models_today("watershed")
@@ -83,8 +83,7 @@ def test_a_run_that_nobody_should_be_compared_with_is_refused(message, run, tmp_
         text = path.read_text()
         path.write_text(edit(text)) if edit else path.unlink()
         found = read_scored(found.place)
-    with pytest.raises(InputError, match=re.escape(message)):
-        accept(found, "cells", "", tmp_path / "kept")
+    refused(re.escape(message), accept, found, "cells", "", tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
@@ -97,13 +96,9 @@ def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path
     changed = run("d", facts={"fingerprint": "e" * 64, "request": limit})
     assert accepted_for(changed, kept).place.name == "cells-100"
     other = run("e", facts={"fingerprint": "e" * 64, "request": {"dataset": "worms"}})
-    with pytest.raises(
-        InputError, match=r"no accepted scores of its dataset .*worms.*cells, cells-1"
-    ):
-        accepted_for(other, kept)
+    refused(r"no accepted scores of its dataset .*worms.*cells, cells-1", accepted_for, other, kept)
     task = run("f", facts={"task": "enhance"})
-    with pytest.raises(InputError, match="no accepted scores"):
-        accepted_for(task, kept)
+    refused("no accepted scores", accepted_for, task, kept)
 
 
 def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_path):

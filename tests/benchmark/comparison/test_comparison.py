@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.comparison.changes import Thresholds, read_thresholds
 from cytosuite.benchmark.comparison.comparison import compare
 from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.errors import InputError
 
 SCORES = np.linspace(0.5, 0.9, 12)
 
@@ -54,9 +54,13 @@ def test_a_new_failure_is_a_regression_and_a_mended_one_is_told(made):
 def test_cases_of_other_images_are_never_paired(made):
     names = [f"case_{n:02d}" for n in range(12)]
     facts = {"fingerprint": "b" * 64, "cases": dict.fromkeys(names, "e")}
-    with pytest.raises(InputError, match="same data, found none of 12 cases the same") as caught:
-        compared(made("a", SCORES), made("b", SCORES, facts=facts))
-    assert caught.value.exit_code == 2
+    caught = refused(
+        "same data, found none of 12 cases the same",
+        compared,
+        made("a", SCORES),
+        made("b", SCORES, facts=facts),
+    )
+    assert caught.exit_code == 2
     facts["cases"] = dict.fromkeys(names[:4], "e") | dict.fromkeys(names[4:], "d")
     worse = np.where(np.arange(12) < 4, 0.0, SCORES)
     found = compared(made("e", SCORES), made("f", worse, status={0: "time-out"}, facts=facts))

@@ -1,8 +1,8 @@
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.comparison.documents import documents, outdated, scores_table, written
 from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.errors import InputError
 
 MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 
@@ -57,11 +57,9 @@ def test_measured_values_come_from_one_file_and_a_stale_one_is_named(runs, tmp_p
     path.write_text(
         "An image has <!-- measured: image -->1 GB<!-- end -->, <!-- measured: s --><!-- end -->.\n"
     )
-    with pytest.raises(InputError, match=r"docs/measured.toml: .*no such file"):
-        written(path, runs, tmp_path)
+    refused(r"docs/measured.toml: .*no such file", written, path, runs, tmp_path)
     (path.parent / "measured.toml").write_text('image = "0.69 GB"\n')
-    with pytest.raises(InputError, match=r"install.md: docs/measured.toml has no text 's'"):
-        written(path, runs, tmp_path)
+    refused(r"install.md: docs/measured.toml has no text 's'", written, path, runs, tmp_path)
     (path.parent / "measured.toml").write_text('image = "0.69 GB"\ns = "4 s"\n')
     assert [line.partition(":")[0] for line in outdated(runs, tmp_path)] == ["docs/install.md"]
     text = written(path, runs, tmp_path)

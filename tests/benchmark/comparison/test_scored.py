@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.comparison.scored import read_scored, some
-from cytosuite.errors import InputError
 
 HEAD = "case,algorithm,metric,value\n"
 
@@ -41,7 +41,6 @@ def test_mistakes_are_one_line(message, tmp_path):
     path = tmp_path / "scores.csv"
     if BAD[message] is not None:
         path.write_text(BAD[message], encoding="latin-1")
-    with pytest.raises(InputError, match=re.escape(message)) as caught:
-        read_scored(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    caught = refused(re.escape(message), read_scored, path)
+    assert str(path) in str(caught)
+    assert "\n" not in str(caught)

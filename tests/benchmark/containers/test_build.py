@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker, podman_host
@@ -311,8 +312,7 @@ def test_a_published_base_that_is_named_by_its_digest_serves_all_layers_in_it(
     with pytest.raises(InputError, match="registry/base:cpu: a base of other locks, or named by"):
         replace(builder, base_image="registry/base:cpu").base("slim")
     (root / "docker/packages.py").write_text("# changed")
-    with pytest.raises(InputError, match="expected one of this version by its digest"):
-        theirs.base("slim")
+    refused("expected one of this version by its digest", theirs.base, "slim")
 
 
 def test_the_base_is_built_anew_when_its_inputs_change_or_on_another_image(builder, root, daemon):
@@ -386,15 +386,13 @@ def _no_packages(root, daemon):
 @pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_packages])
 def test_explains(builder, root, daemon, mistake):
     mistake(root, daemon)
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as found:
-        builder.build("thresholder")
-    assert "\n" not in str(found.value)
+    found = refused(re.escape(mistake.__doc__), builder.build, "thresholder")
+    assert "\n" not in str(found)
 
 
 def test_without_a_daemon_the_reason_and_the_remedy_are_given(root, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/none.sock")
-    with pytest.raises(InputError, match="no Docker daemon answers .*start_daemon.sh"):
-        need_docker()
+    refused("no Docker daemon answers .*start_daemon.sh", need_docker)
 
 
 def test_podmans_socket_is_the_users_own_and_without_its_service_is_named(tmp_path, monkeypatch):
@@ -405,5 +403,4 @@ def test_podmans_socket_is_the_users_own_and_without_its_service_is_named(tmp_pa
     assert podman_host() == f"unix://{tmp_path}/podman/podman.sock"
     monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/none.sock")
     reason = f"no service of podman answers .unix://{tmp_path}/none.sock: No such"
-    with pytest.raises(InputError, match=f"{reason}.* `podman system service --time=0"):
-        choose("podman")
+    refused(f"{reason}.* `podman system service --time=0", choose, "podman")

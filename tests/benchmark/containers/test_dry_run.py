@@ -1,11 +1,11 @@
 import re
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import dry_run
 from cytosuite.benchmark.containers.images import algorithm_blueprint, base_layer
-from cytosuite.errors import InputError
 
 # Docker with BuildKit, which finds fault with the Dockerfile of algorithms, not with the bases'.
 CHECKS = """#!/bin/sh
@@ -52,8 +52,7 @@ def test_the_builder_reads_each_dockerfile_once_and_its_complaint_ends_the_comma
     line = (
         f"{ROOT / 'Dockerfile'}: `docker build --check` finds mistakes: WARNING: JSONArgs\\x1b[31m"
     )
-    with pytest.raises(InputError, match=re.escape(line)):
-        said(CHECKS, "watershed", "spots", device="cpu")
+    refused(re.escape(line), said, CHECKS, "watershed", "spots", device="cpu")
     probe, base, image = (tmp_path / "docker.asked").read_text().splitlines()
     assert probe == "build --check -"
     assert "--build-arg=KIND=slim" in base

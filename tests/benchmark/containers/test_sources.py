@@ -1,11 +1,11 @@
 """The algorithms of this checkout: their images contain every module that they import."""
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.containers.sources import follow, reached, runtime_files
-from cytosuite.errors import InputError
 
 
 @pytest.mark.parametrize("algorithm", sorted(algorithms()))
@@ -71,5 +71,4 @@ def test_packages_of_others_by_the_module_that_imports_them(package):
 
 def test_a_module_that_is_no_python_is_named(package):
     (package / "two.py").write_text("def")
-    with pytest.raises(InputError, match=r"two\.py"):
-        reached([START], package)
+    refused(r"two\.py", reached, [START], package)

@@ -7,6 +7,7 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
@@ -16,7 +17,6 @@ from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.store.integrity import STAMPS, foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.folders.part import Part
 from cytosuite.formats import write
@@ -137,11 +137,15 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
     other.write_text('rules = [{ part = "test", match = "a" }]')
     both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
     assert (both.makers[0][0], [*both.parts]) == ("a", ["own-test"])
-    with pytest.raises(InputError, match="PART=validate: .*other.toml names no such part"):
-        recipe(str(own), only="validate", splits=other)
+    refused(
+        "PART=validate: .*other.toml names no such part",
+        recipe,
+        str(own),
+        only="validate",
+        splits=other,
+    )
     (own / "splits.toml").unlink()
-    with pytest.raises(InputError, match="PART=test: no such file: .*splits.toml"):
-        recipe(str(own), only="test")
+    refused("PART=test: no such file: .*splits.toml", recipe, str(own), only="test")
 
 
 @pytest.mark.parametrize(
@@ -222,8 +226,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
     ],
 )
 def test_explains(dataset, more, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        recipe(dataset, **more)
+    refused(re.escape(message), recipe, dataset, **more)
 
 
 def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):

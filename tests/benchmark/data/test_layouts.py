@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from mistakes import refused
 
 from cytosuite.benchmark.data.layouts import classes_of, nnunet_name, write_hdf5, write_nnunet
 from cytosuite.contract.tasks import IMAGE, LABELS
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.training.images import find_images
@@ -39,8 +39,7 @@ def test_classes_of_a_plane_by_hand():
 
 @pytest.mark.parametrize("name", ["", "spheroids", "Dataset1_X", "Dataset001", "Dataset001_X.y"])
 def test_a_name_that_nnunet_would_not_find_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="nnU-Net finds a folder called Dataset, three digits"):
-        nnunet_name(tmp_path / name)
+    refused("nnU-Net finds a folder called Dataset, three digits", nnunet_name, tmp_path / name)
 
 
 def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):

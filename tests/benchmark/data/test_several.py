@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import several as module
@@ -83,8 +84,7 @@ def test_order_seed_and_content_decide_the_fingerprint():
     ],
 )
 def test_datasets_that_cannot_be_made(wanted, message):
-    with pytest.raises(InputError, match=message):
-        recipe_of_all(wanted)
+    refused(message, recipe_of_all, wanted)
 
 
 @pytest.fixture
@@ -117,16 +117,22 @@ def test_tasks_must_agree_or_be_named(faked):
 
 
 def test_chains_must_agree(faked):
-    with pytest.raises(
-        InputError, match=r"different pipelines, cut then fuse \(a\), none \(b\); run"
-    ):
-        faked({"through": ("cut", "fuse")}, {})
+    refused(
+        r"different pipelines, cut then fuse \(a\), none \(b\); run",
+        faked,
+        {"through": ("cut", "fuse")},
+        {},
+    )
     assert faked({"through": ("cut",)}, {"through": ("cut",)}).through == ("cut",)
 
 
 def test_one_reference_set_at_most(faked, tmp_path):
     one, two = {tmp_path / "1.tif": None}, {tmp_path / "2.tif": None}
-    with pytest.raises(InputError, match="expected one reference set, found those of a, b; name"):
-        faked({"reference": one}, {"reference": two})
+    refused(
+        "expected one reference set, found those of a, b; name",
+        faked,
+        {"reference": one},
+        {"reference": two},
+    )
     assert faked({}, {"reference": two}).reference == two
     assert faked({"reference": one}, {"reference": one}).reference == one

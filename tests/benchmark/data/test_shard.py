@@ -1,9 +1,8 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 
 from cytosuite.benchmark.data.shard import Shard, read_shard
-from cytosuite.errors import InputError
 
 
 @given(st.integers(1, 20), st.integers(0, 50))
@@ -17,6 +16,5 @@ def test_shards_are_the_cases_each_once(of, number):
 def test_a_shard_has_a_number_from_1_to_the_last():
     assert (read_shard(""), str(read_shard("3/16"))) == (None, "3/16")
     for text in ("0/4", "5/4", "1", "1/", "-1/4", "1/2/3"):
-        with pytest.raises(InputError, match="SHARD must be like 3/16"):
-            read_shard(text)
+        refused("SHARD must be like 3/16", read_shard, text)
     assert read_shard("4/4") == Shard(4, 4)

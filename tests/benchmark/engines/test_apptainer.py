@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.images import image_digest
@@ -169,11 +170,9 @@ def test_explains(install, mistake):
 
 def test_an_old_or_missing_apptainer_is_refused(install, monkeypatch, tmp_path):
     install(version="1.1.9")
-    with pytest.raises(InputError, match="expected Apptainer 1.2 or later, found"):
-        choose("apptainer")
+    refused("expected Apptainer 1.2 or later, found", choose, "apptainer")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="no program apptainer on this machine; install Apptainer"):
-        choose("apptainer")
+    refused("no program apptainer on this machine; install Apptainer", choose, "apptainer")
 
 
 def _words(host=HOST):

@@ -3,6 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.containers.build import (
     FOREIGN_LABEL,
@@ -17,7 +18,6 @@ from cytosuite.benchmark.engines.docker_session import Bounds
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
-from cytosuite.errors import InputError
 from cytosuite.files.working import owner_label
 
 ROOT = Path(__file__).parents[3]
@@ -40,8 +40,7 @@ def test_an_image_that_took_the_tag_of_ours_does_not_run(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.engines.docker.ROOT", tmp_path)
     image = SimpleNamespace(id="sha256:2", labels={})
     engine = DockerEngine(SimpleNamespace(images=SimpleNamespace(get=lambda _: image)))
-    with pytest.raises(InputError, match="not the one that was built here; .*`make build-x`"):
-        engine.identity("x")
+    refused("not the one that was built here; .*`make build-x`", engine.identity, "x")
     remember(tmp_path, image_tag("x"), image.id)
     assert engine.identity("x") == image.id
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.engines.external import (
     ExternalImage,
@@ -127,8 +128,12 @@ def test_names_are_unique_whatever_else_runs():
 )
 def test_the_api_is_read_from_the_label_as_on_the_platform(labels, api):
     assert api_of(labels, "team") == api
-    with pytest.raises(InputError, match="must be exec or invoke, found 'http'; give API=exec or"):
-        api_of({"org.grand-challenge.api-method": "http"}, "team")
+    refused(
+        "must be exec or invoke, found 'http'; give API=exec or",
+        api_of,
+        {"org.grand-challenge.api-method": "http"},
+        "team",
+    )
 
 
 def test_labels_of_a_stranger_become_short_plain_lines():

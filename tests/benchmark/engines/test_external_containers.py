@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
@@ -21,7 +22,6 @@ from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import visible_files
 from cytosuite.files.working import owner_label
 from cytosuite.formats import read, write
@@ -215,8 +215,11 @@ def test_a_container_that_fails_says_why(run, kind, message):
 
 
 def test_an_image_that_nobody_has_is_one_line(take):
-    with pytest.raises(InputError, match="^no image cytosuite-external/nowhere:1 on this machine"):
-        take("cytosuite-external/nowhere:1")
+    refused(
+        "^no image cytosuite-external/nowhere:1 on this machine",
+        take,
+        "cytosuite-external/nowhere:1",
+    )
 
 
 def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):

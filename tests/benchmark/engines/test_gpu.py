@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.commands.data import need
 from cytosuite.benchmark.containers.daemon import explained, find_image
@@ -241,8 +242,7 @@ def test_a_run_looks_for_a_gpu_before_images_are_built_but_not_without_networks(
     machine()
     found = engine()
     found.client.images.get = None  # no image is asked for
-    with pytest.raises(InputError, match="finds no GPU on this machine"):
-        need(found, options, ["cellpose3d"])
+    refused("finds no GPU on this machine", need, found, options, ["cellpose3d"])
 
 
 def test_only_words_about_gpus_get_a_remedy():

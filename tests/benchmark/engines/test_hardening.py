@@ -2,6 +2,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.engines.hardening import (
     RUN_LABEL,
@@ -12,7 +13,6 @@ from cytosuite.benchmark.engines.hardening import (
     ulimits,
 )
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.errors import InputError
 
 ALL = frozenset({"CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit"})
 HOST = Host(rootless=False, cpus=frozenset({0, 1, 2, 3}), can=ALL, uid=1001, gid=100)
@@ -88,8 +88,14 @@ def test_what_the_daemon_cannot_enforce_is_not_asked_for():
 def test_a_limit_must_be_positive():
     for name in ("memory_gib", "timeout_s", "cpus", "pids", "output_gib"):
         for value in (0, float("nan")):
-            with pytest.raises(InputError, match=f"limit {name} must be positive, found {value!r}"):
-                flags(replace(LIMITS, **{name: value}), HOST, "", "")
+            refused(
+                f"limit {name} must be positive, found {value!r}",
+                flags,
+                replace(LIMITS, **{name: value}),
+                HOST,
+                "",
+                "",
+            )
 
 
 def test_processors_are_distinct_available_and_enough():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mistakes import refused
 
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.submission.ctc import (
@@ -16,7 +17,6 @@ from cytosuite.benchmark.submission.ctc import (
     truths,
     write_ctc,
 )
-from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.metrics import det, seg
 from cytosuite.metrics.tracks.lineage import row_problems
@@ -41,10 +41,11 @@ def test_sequences_of_several_datasets_are_numbered_anew():
 
 
 def test_a_missing_frame_is_refused():
-    with pytest.raises(
-        InputError, match="sequence 01: frame 1 is missing; expected all from 0 to 2"
-    ):
-        sequences(["01_t000", "01_t002"])
+    refused(
+        "sequence 01: frame 1 is missing; expected all from 0 to 2",
+        sequences,
+        ["01_t000", "01_t002"],
+    )
 
 
 @settings(max_examples=200)
@@ -78,17 +79,26 @@ def test_a_gap_of_the_largest_label_takes_a_number_that_is_free(tmp_path):
 def test_more_tracks_than_16_bits_hold_are_refused(tmp_path, anew):
     every = np.arange(65536, dtype=np.uint16)[None]
     frames = frames_of(every, 0 * every, every)
-    with pytest.raises(InputError, match="01_RES: expected at most 65535 tracks"):
-        write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]}, anew=anew)
+    refused(
+        "01_RES: expected at most 65535 tracks",
+        write_ctc,
+        tmp_path,
+        frames,
+        {"01": ["a", "b", "c"]},
+        anew=anew,
+    )
     assert not any(tmp_path.iterdir())
 
 
 def test_a_label_over_16_bits_is_refused(tmp_path):
     labels = row(1, 65536, dtype=np.uint32)
-    with pytest.raises(
-        InputError, match=r"a: expected labels up to 65535.*found 65536 \(2 objects\)"
-    ):
-        write_ctc(tmp_path, frames_of(labels), {"01": ["a"]})
+    refused(
+        r"a: expected labels up to 65535.*found 65536 \(2 objects\)",
+        write_ctc,
+        tmp_path,
+        frames_of(labels),
+        {"01": ["a"]},
+    )
     write_ctc(tmp_path, frames_of(row(65535, dtype=np.uint32)), {"01": ["a"]})
     assert read(tmp_path / "01_RES" / "mask000.tif").array.dtype == np.uint16
 
@@ -122,11 +132,17 @@ def test_results_of_a_run_with_a_failed_case(segmented, tmp_path):
 
 def test_a_case_without_a_result_is_refused(segmented):
     job, cases = segmented.job, segmented.dataset.cases
-    with pytest.raises(InputError, match="case_1: no result of this run"):
-        list(segmentations(job.folder, "another key", cases, segmented.task))
+    refused(
+        "case_1: no result of this run",
+        list,
+        segmentations(job.folder, "another key", cases, segmented.task),
+    )
     shutil.rmtree(job.folder / "case_3")
-    with pytest.raises(InputError, match="case_3: no result of this run"):
-        list(segmentations(job.folder, job.key, cases, segmented.task))
+    refused(
+        "case_3: no result of this run",
+        list,
+        segmentations(job.folder, job.key, cases, segmented.task),
+    )
 
 
 def spoiled(labels):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from archives import Image, member, tar
+from mistakes import refused
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
@@ -14,7 +15,7 @@ from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import write_record
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import ModelError
 from cytosuite.files import file_digest, read_json
 
 CREATED = "2026-01-02T03:04:05+00:00"
@@ -135,8 +136,7 @@ def test_a_rehearsal_of_the_same_sources_is_named(exported, tmp_path):
 
 
 def test_an_image_without_the_time_of_its_sources_is_refused(exported):
-    with pytest.raises(InputError, match="expected the time of its sources.*make build-watershed"):
-        exported(daemon({}))
+    refused("expected the time of its sources.*make build-watershed", exported, daemon({}))
 
 
 def test_altered_models_are_refused(exported, tmp_path):

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.submission import rehearsal
@@ -11,7 +12,6 @@ from cytosuite.benchmark.submission.profiles import PROFILES, smallest
 from cytosuite.benchmark.submission.rehearsal import LOG_LINES, Rehearsal
 from cytosuite.contract.manifest import Resources
 from cytosuite.contract.tracks import Track, write_tracks
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 
 
@@ -141,8 +141,7 @@ def test_the_smallest_machine_leaves_the_platform_its_memory(watershed, memory, 
 
 def test_an_algorithm_that_is_too_large_is_refused_and_limits_are_those_of_the_machine(watershed):
     needs = watershed.model_copy(update={"resources": Resources(memory_gib=32)})
-    with pytest.raises(InputError, match="needs 32 GiB, the platform gives 31"):
-        smallest(needs)
+    refused("needs 32 GiB, the platform gives 31", smallest, needs)
     limits = PROFILES["gc-t4-16gb"].limits(2)
     assert (limits.memory_gib, limits.cpus, limits.timeout_s) == (15, 2, 3600)
     assert PROFILES["gc-t4-16gb"].limits(64, 60).cpus == 4

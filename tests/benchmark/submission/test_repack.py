@@ -5,11 +5,10 @@ import io
 import json
 import tarfile
 
-import pytest
 from archives import Image, link, member, tar
+from mistakes import refused
 
 from cytosuite.benchmark.submission.repack import pack_image, repack
-from cytosuite.errors import InputError
 
 NEWEST_S = 1_700_000_000
 FILES = {"opt/app/predict.py": b"print(1)\n", "opt/app/model/a.json": b"{}", "etc/passwd": b"root"}
@@ -82,5 +81,4 @@ def test_folders_are_left_out_by_their_whole_name(tmp_path):
 
 def test_two_images_in_one_archive_are_refused(tmp_path):
     saved = Image(changed={"manifest.json": b"[{}, {}]"}).save(tmp_path / "saved.tar")
-    with pytest.raises(InputError, match="expected one image in the archive"):
-        repack(saved, tmp_path, {}, 0)
+    refused("expected one image in the archive", repack, saved, tmp_path, {}, 0)

@@ -4,11 +4,11 @@ from math import inf, nan
 from pathlib import Path
 
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.terminal.options import TableOptions
 from cytosuite.benchmark.terminal.table import ValueTable, give, show
-from cytosuite.errors import InputError
 
 NAMES = ["case", *(f"metric_{n}" for n in range(20))]
 WIDE = ValueTable(NAMES, [["a", *(n / 20 for n in range(20))], ["b", *[1.0] * 20]])
@@ -134,5 +134,7 @@ def test_stdout_holds_data_alone_if_it_is_asked_for(capsys):
     give(WIDE, TableOptions(json=Path("-")), console, {"own": 1})
     assert json.loads(capsys.readouterr().out) == {"own": 1}
     assert console.file.getvalue() == ""
-    with pytest.raises(InputError, match="--csv and --json -: expected one of them here"):
-        give(WIDE, TableOptions(json=Path("-"), csv=Path("-")), console)
+    refused(
+        "--csv and --json -: expected one of them here",
+        lambda: give(WIDE, TableOptions(json=Path("-"), csv=Path("-")), console),
+    )

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
@@ -112,8 +112,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     mistake(_case(tmp_path))
-    with pytest.raises(InputError, match=re.escape(expected)):
-        read_case(tmp_path, SEGMENT)
+    refused(re.escape(expected), read_case, tmp_path, SEGMENT)
 
 
 def _a_value_in_the_last_slice():
@@ -138,8 +137,7 @@ UNFIT = [
 
 @pytest.mark.parametrize(("expected", "mistake"), UNFIT)
 def test_explains_an_image_that_cannot_be_segmented(expected, mistake):
-    with pytest.raises(InputError, match=re.escape(expected)):
-        image_of(mistake())
+    refused(re.escape(expected), image_of, mistake())
 
 
 @pytest.mark.parametrize("name", ["image.ome.zarr", "image.ozx", "image.zarr"])
@@ -181,5 +179,11 @@ def test_a_given_voxel_size_replaces_an_assumed_one(tmp_path):
 
 def test_undeclared_outputs_are_refused(tmp_path):
     case = read_case(_case(tmp_path), SEGMENT)
-    with pytest.raises(InputError, match="expected the outputs .'instance-labels'., found .'x'."):
-        write_outputs(tmp_path / "out", SEGMENT, case, {"x": _volume()})
+    refused(
+        "expected the outputs .'instance-labels'., found .'x'.",
+        write_outputs,
+        tmp_path / "out",
+        SEGMENT,
+        case,
+        {"x": _volume()},
+    )

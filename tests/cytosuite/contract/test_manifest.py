@@ -2,9 +2,9 @@ import re
 
 import cards
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import read_algorithm, read_card
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 
 ALGORITHM = """\
@@ -56,20 +56,17 @@ MISTAKES = [
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     path = _write(tmp_path, mistake(ALGORITHM))
-    with pytest.raises(InputError, match=re.escape(f"{path}: {expected}")):
-        read_algorithm(path)
+    refused(re.escape(f"{path}: {expected}"), read_algorithm, path)
 
 
 @pytest.mark.parametrize("name", ["../nuclei", "/etc/passwd", "a\0", "n" * 201, ".", ""])
 def test_weights_lie_beside_their_card(tmp_path, name):
     write_json(tmp_path / "nuclei.json", {**CARD, "weights": name})
-    with pytest.raises(InputError, match=r"nuclei\.json: weights: string should "):
-        read_card(tmp_path / "nuclei.json")
+    refused(r"nuclei\.json: weights: string should ", read_card, tmp_path / "nuclei.json")
 
 
 def test_a_card_is_read_and_must_have_its_files_name(tmp_path):
     write_json(tmp_path / "nuclei.json", CARD)
     assert read_card(tmp_path / "nuclei.json").describes["spacing"] == (1.0, 0.5, 0.5)
     write_json(tmp_path / "other.json", CARD)
-    with pytest.raises(InputError, match="name must be the file's, 'other', found 'nuclei'"):
-        read_card(tmp_path / "other.json")
+    refused("name must be the file's, 'other', found 'nuclei'", read_card, tmp_path / "other.json")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.interface import read_case, write_case
 from cytosuite.contract.metadata import channel_of, described, study_of, view_role
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.volume import Origin, Volume
 
 SEGMENT = TASKS["segment"]
@@ -77,5 +77,6 @@ def test_only_contradictions_are_contradictory():
 
 @pytest.mark.parametrize("size", [[2, 0.5, True], [2, 0.5, "0.5"], [2, 0.5, -0.5], 0.5, {"z": 2}])
 def test_a_size_that_is_no_list_of_positive_numbers_is_refused(size):
-    with pytest.raises(InputError, match="spacing must be positive numbers in µm, found"):
-        described(_volume(), {"spacing": size})
+    refused(
+        "spacing must be positive numbers in µm, found", described, _volume(), {"spacing": size}
+    )

@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.runs.validate import JSON_BYTES
 from cytosuite.contract.points import MOST, Points, points_of, read_points
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 
 SPACING = (0.5, 0.1, 0.2)
@@ -76,15 +76,13 @@ def test_the_longest_list_fits_into_an_output():
     ],
 )
 def test_other_values_are_refused_with_their_place(change, message):
-    with pytest.raises(InputError, match=message):
-        points_of(GOOD | change, SPACING)
+    refused(message, points_of, GOOD | change, SPACING)
 
 
 @pytest.mark.parametrize("text", ["[1, 2", '{"type": NaN}', "[]", "12"])
 def test_a_broken_file_is_named(tmp_path, text):
     (tmp_path / "p.json").write_text(text)
-    with pytest.raises(InputError, match=r"p\.json: expected"):
-        read_points(tmp_path / "p.json", SPACING)
+    refused(r"p\.json: expected", read_points, tmp_path / "p.json", SPACING)
 
 
 @pytest.mark.parametrize(
@@ -99,5 +97,4 @@ def test_a_broken_file_is_named(tmp_path, text):
     ],
 )
 def test_columns_that_are_no_points_are_refused(given, message):
-    with pytest.raises(InputError, match=message):
-        Points(**{"array": [[1, 2, 3]], "spacing": SPACING, **given})
+    refused(message, Points, **{"array": [[1, 2, 3]], "spacing": SPACING, **given})

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from sketches import PLACED, SPACING, TINY, TWO, labels_of, random_network
 
 from cytosuite.contract.manifest import parse
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import HIDDEN, Contrast, Process, blurred, synthesise
-from cytosuite.errors import InputError
 from cytosuite.networks.normalise import sketch_of_labels
 from cytosuite.networks.tiling import smallest_tile
 from cytosuite.segmentation.specimen import DEPTH_UM
@@ -172,8 +172,7 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
     ],
 )
 def test_explains_an_impossible_process(given, message):
-    with pytest.raises(InputError, match=f"process: .*{message}"):
-        parse("process", given, Process)
+    refused(f"process: .*{message}", parse, "process", given, Process)
 
 
 def test_expected_images_are_kept_in_their_range():

@@ -10,9 +10,10 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 
 from cytosuite import files
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors import CytosuiteError
 from cytosuite.files import (
     atomic,
     digest,
@@ -59,8 +60,7 @@ def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
     assert read_json(tmp_path / "a.json") == {"µm": [1, 2.5, None]}
     for content, form in ((b"{", "JSON"), (b"\xff\xfe", "a text in UTF-8"), (b"", "JSON")):
         (tmp_path / "a.json").write_bytes(content)
-        with pytest.raises(InputError, match=rf"a\.json: expected {form}, found .+"):
-            read_json(tmp_path / "a.json")
+        refused(rf"a\.json: expected {form}, found .+", read_json, tmp_path / "a.json")
 
 
 def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):

@@ -3,8 +3,8 @@ import re
 from functools import partial
 
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.files import need_file, need_folder
 
 
@@ -41,8 +41,7 @@ def _below_a_file(place):
 def test_a_folder_that_cannot_be_written_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
     for need in (need_file, need_folder):
-        with pytest.raises(InputError, match=f"{tmp_path}: this folder cannot be written"):
-            need(tmp_path / "new" / "x")
+        refused(f"{tmp_path}: this folder cannot be written", need, tmp_path / "new" / "x")
 
 
 def _file(place):
@@ -61,5 +60,4 @@ def _full(place):
 @pytest.mark.parametrize("mistake", [_folder, _dangling, _below_a_file, _file, _full])
 def test_no_place_for_a_file_or_a_new_folder(tmp_path, mistake):
     need = partial(need_folder, new=True) if mistake in (_file, _full) else need_file
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        need(mistake(tmp_path / "x"))
+    refused(re.escape(mistake.__doc__), need, mistake(tmp_path / "x"))

@@ -2,8 +2,8 @@ import re
 from pathlib import Path
 
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.folders.conditions import read_conditions
 
 CASES = {Path("a.tif"): "a", Path("b b.tif"): "b_b", Path("c.tif"): "c"}
@@ -76,5 +76,4 @@ def test_a_cell_is_a_number_or_one_line(read, table, found):
     ],
 )
 def test_explains(read, table, message):
-    with pytest.raises(InputError, match="conditions.csv: .*" + re.escape(message)):
-        read(table)
+    refused("conditions.csv: .*" + re.escape(message), read, table)

@@ -1,7 +1,7 @@
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.points import Points
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.folders.points import is_points, read_annotated
 
@@ -44,8 +44,7 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
     assert read_annotated(tmp_path / "p.csv", (1.0, 1.0)).array.tolist() == [[2, 3], [4, 5]]
     (tmp_path / "p.csv").write_text(f"{name},y,x\n1,2,3\n2,2,3\n1,4,5\n")
     line = rf"p\.csv: .* one value in the column {name.lower()}, found 2; give each a table"
-    with pytest.raises(InputError, match=line):
-        read_annotated(tmp_path / "p.csv", (1.0, 1.0))
+    refused(line, read_annotated, tmp_path / "p.csv", (1.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +75,5 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
 def test_other_tables_are_refused_with_their_line(tmp_path, text, message):
     content = text if isinstance(text, bytes) else text.encode()
     (tmp_path / "p.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message) as refused:
-        read_annotated(tmp_path / "p.csv", SPACING)
-    assert str(refused.value).startswith(f"{tmp_path / 'p.csv'}: ")
+    error = refused(message, read_annotated, tmp_path / "p.csv", SPACING)
+    assert str(error).startswith(f"{tmp_path / 'p.csv'}: ")

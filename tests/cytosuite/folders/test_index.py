@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
 from cytosuite.folders import part as microscopes
 from cytosuite.folders.index import index
@@ -236,8 +236,7 @@ def test_explains(tmp_path, names, more, message):
     _touch(tmp_path, *names)
     if more is not None:
         more(tmp_path)
-    with pytest.raises(InputError, match=re.escape(message)):
-        index(tmp_path)
+    refused(re.escape(message), index, tmp_path)
 
 
 def test_a_picture_beside_an_image_of_its_name_shows_it_and_another_image_is_refused(tmp_path):
@@ -246,15 +245,12 @@ def test_a_picture_beside_an_image_of_its_name_shows_it_and_another_image_is_ref
     assert _pairs(found) == {"a": "a.tif", "b": None}
     assert found.skipped == {"a.png": "a picture of a.tif"}
     _touch(tmp_path, "labels/a.tiff")
-    with pytest.raises(InputError, match=r"labels: expected one file named a, found a.tif and"):
-        index(tmp_path)
+    refused(r"labels: expected one file named a, found a.tif and", index, tmp_path)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        index(tmp_path / "nothing")
-    with pytest.raises(InputError, match=r": cannot be read \(File name too long\)"):
-        index(tmp_path / ("a" * 300))
+    refused("no such folder", index, tmp_path / "nothing")
+    refused(r": cannot be read \(File name too long\)", index, tmp_path / ("a" * 300))
 
 
 def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
@@ -264,8 +260,7 @@ def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
     for place in (tmp_path, tmp_path / "cases"):
         (item,) = index(place, "segment").items
         assert (item.name, [*item.extras]) == ("c_1", ["step-3-light", "case.json"])
-    with pytest.raises(InputError, match=f"c_1: expected {VIEW} or .*found microscopy-image"):
-        index(tmp_path, "fuse")
+    refused(f"c_1: expected {VIEW} or .*found microscopy-image", index, tmp_path, "fuse")
 
 
 def test_further_channels_of_nnunet_are_none_and_its_classes_are_named(tmp_path):

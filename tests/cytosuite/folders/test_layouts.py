@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 from PIL import Image
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
@@ -80,12 +81,10 @@ def test_names_of_classes_and_conditions_are_cells_of_tables(tmp_path):
     _write(tmp_path, "images/X\x1b1.png", "masks/X\x1b1/good/1.png")
     for rules in ('classes = {good = "\\u001b[31m"}', "pairs = '(?P<name>X(?P<colour>.)1)'"):
         (tmp_path / "masks.toml").write_text(rules)
-        with pytest.raises(InputError, match="expected printable cells"):
-            annotated(tmp_path)
+        refused("expected printable cells", annotated, tmp_path)
     (tmp_path / "masks.toml").write_text("")
     (tmp_path / "masks/X\x1b1/good").rename(tmp_path / "masks/X\x1b1/\x1b[31m")
-    with pytest.raises(InputError, match=r"masks/X\\x1b1/\\x1b\[31m: expected printable cells"):
-        annotated(tmp_path)
+    refused(r"masks/X\\x1b1/\\x1b\[31m: expected printable cells", annotated, tmp_path)
 
 
 def test_a_prefix_never_pairs(tmp_path):
@@ -111,8 +110,7 @@ def test_a_prefix_never_pairs(tmp_path):
     ],
 )  # fmt: skip
 def test_a_missing_or_double_partner_is_named(tmp_path, names, message):
-    with pytest.raises(InputError, match=message):
-        annotated(_write(tmp_path, *names))
+    refused(message, annotated, _write(tmp_path, *names))
 
 
 def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
@@ -155,8 +153,7 @@ def test_rules_without_masks_are_refused(tmp_path):
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images/a.tif", np.zeros(SHAPE, np.uint8))
     (tmp_path / "masks.toml").write_text("min_area = 5")
-    with pytest.raises(InputError, match="masks.toml is for masks"):
-        index(tmp_path)
+    refused("masks.toml is for masks", index, tmp_path)
 
 
 def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):

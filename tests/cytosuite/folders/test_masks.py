@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 from PIL import Image
 
-from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import (
     MaskRules,
@@ -68,8 +68,7 @@ def test_what_others_leave_of_a_mask_may_be_too_small(overlap, labels):
 
 
 def test_an_overlap_may_be_an_error_that_names_both():
-    with pytest.raises(InputError, match="a and b overlap in 1 pixels"):
-        _combined(STACK, overlap="error")
+    refused("a and b overlap in 1 pixels", _combined, STACK, overlap="error")
 
 
 def test_small_and_empty_masks_are_left_out_and_ids_stay_consecutive():
@@ -115,8 +114,7 @@ def test_masks_are_drawn_one_by_one_and_cover_an_image_8_times_at_most(tmp_path)
         labels.read()
         (tmp_path / f"masks/a/{number}.png").hardlink_to(tmp_path / "masks/a/1.png")
         (labels,) = (item.labels for item in annotated(tmp_path).items)
-    with pytest.raises(InputError, match="a: expected objects that cover an image 8 times at most"):
-        labels.read()
+    refused("a: expected objects that cover an image 8 times at most", labels.read)
 
 
 def test_names_of_objects_are_printable():
@@ -156,11 +154,9 @@ def test_a_threshold_bounds_an_object(tmp_path, values, rules, area):
 
 def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
     labels = _one(tmp_path, [[0] * 5])
-    with pytest.raises(InputError, match=r"1.png: .*image's shape \(1, 4\), found \(1, 5\)"):
-        labels.read()
+    refused(r"1.png: .*image's shape \(1, 4\), found \(1, 5\)", labels.read)
     (tmp_path / "masks/a/1.png").write_text("no picture")
-    with pytest.raises(InputError, match="1.png: cannot be read as a picture"):
-        labels.read()
+    refused("1.png: cannot be read as a picture", labels.read)
 
 
 @pytest.mark.parametrize(
@@ -181,5 +177,4 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
 )
 def test_wrong_rules_are_refused(tmp_path, text, message):
     (tmp_path / "masks.toml").write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_rules(tmp_path)
+    refused(message, read_rules, tmp_path)

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.benchmark.cluster.processes import Processes
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
 from cytosuite.folders import part as microscopes
 from cytosuite.folders.index import Item
@@ -55,8 +55,9 @@ def test_other_readers_are_used_alike(tmp_path, suffix, monkeypatch):
     found = load(replace(image, part=Part("RFP", scene=1))).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, ARRAY[1, 2])
     assert found.spacing == pytest.approx(SIZES)
-    with pytest.raises(InputError, match=r"found 2 scenes \(0 .*\); choose one with --scene"):
-        load(replace(image, part=Part("RFP")))
+    refused(
+        r"found 2 scenes \(0 .*\); choose one with --scene", load, replace(image, part=Part("RFP"))
+    )
 
 
 @pytest.mark.slow
@@ -65,18 +66,15 @@ def test_a_broken_file_is_told(tmp_path):
     path = tmp_path / "a.czi"
     path.write_bytes(b"no image")
     broken = re.escape(f"{path}: cannot be read as .czi (")
-    with pytest.raises(InputError, match=broken):
-        read_microscope(path, Part())
+    refused(broken, read_microscope, path, Part())
     # Cases are made in several processes: the error must travel.
-    with pytest.raises(InputError, match=broken):
-        list(Processes(2).each(partial(read_microscope, part=Part()), [path, path]))
+    refused(broken, list, Processes(2).each(partial(read_microscope, part=Part()), [path, path]))
 
 
 def test_the_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
     message = f"a.LIF: .lif needs the extra `formats`: {install(['bioio'])}"
-    with pytest.raises(InputError, match=re.escape(message)):
-        load(Item("a", tmp_path / "a.LIF"))
+    refused(re.escape(message), load, Item("a", tmp_path / "a.LIF"))
 
 
 def test_a_digest_counts_the_hidden_files_of_a_folder(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.folders.outlines import fill, trace
 
 planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
@@ -81,8 +81,8 @@ def test_exact_numbers_give_the_same_pixels(tenths):
 
 def test_what_no_program_draws_is_refused():
     for place in (np.nan, np.inf, 1e30):
-        with pytest.raises(InputError, match="expected corners nearer than"):
-            fill([np.array([(0, 0), (place, 0), (0, 5)])], (9, 9))
+        refused(
+            "expected corners nearer than", fill, [np.array([(0, 0), (place, 0), (0, 5)])], (9, 9)
+        )
     comb = np.array([(0, 0), (1, 60_000)] * 50)
-    with pytest.raises(InputError, match="crosses rows less than"):
-        fill([comb], (60_000, 1))
+    refused("crosses rows less than", fill, [comb], (60_000, 1))

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 from PIL import Image
 
 from cytosuite.contract.interface import input_image
@@ -87,8 +88,7 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     ],
 )
 def test_a_choice_is_explained(series, part, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        read_part(series, part)
+    refused(re.escape(message), read_part, series, part)
 
 
 def test_a_name_chooses_its_channel():
@@ -106,8 +106,7 @@ def test_channels_of_ome_have_names(tmp_path):
     np.testing.assert_array_equal(found.array, ARRAY[0, 2, 0])
     assert found.metadata["channel"] == "GFP"
     assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
-    with pytest.raises(InputError, match=r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose"):
-        read_part(tmp_path / "a.tif", Part())
+    refused(r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose", read_part, tmp_path / "a.tif", Part())
 
 
 @pytest.mark.parametrize(
@@ -130,8 +129,7 @@ def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, names, given, i
     (item,) = by_part([Item("a", tmp_path / "a.tif")], Part(), "segment")
     facts = {"channel": given} if given else {}
     if index is None:
-        with pytest.raises(InputError, match="choose one with --channel-index"):
-            load(item, None, facts)
+        refused("choose one with --channel-index", load, item, None, facts)
         return
     found = load(item, None, facts).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, pixels[index])
@@ -165,8 +163,11 @@ def test_every_frame_is_an_item_of_its_own(tmp_path, series):
     for frame, item in enumerate(items[:2]):
         np.testing.assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
     labelled = replace(images[0], files={"instance-labels": series})
-    with pytest.raises(InputError, match=r"found 2 frames \(0, 1\), and not all; see --frame"):
-        load(*by_part([labelled], Part("1", "all"), "segment"))
+    refused(
+        r"found 2 frames \(0, 1\), and not all; see --frame",
+        load,
+        *by_part([labelled], Part("1", "all"), "segment"),
+    )
 
 
 def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(tmp_path):
@@ -174,10 +175,7 @@ def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(
         tmp_path / "a.tif", ARRAY[0, 0], metadata={"axes": "ZYX"}, photometric="minisblack"
     )
     item = Item("a", tmp_path / "a.tif")
-    with pytest.raises(
-        InputError, match=r"a\.tif: .* --spacing z,y,x .* --spacing assume for 1 x 1"
-    ):
-        load(item)
+    refused(r"a\.tif: .* --spacing z,y,x .* --spacing assume for 1 x 1", load, item)
     assert load(item, (2, 1, 1)).volume("microscopy-image").spacing == (2, 1, 1)
     assert load(item, ASSUME).volume("microscopy-image").spacing_is_assumed
     assert input_image(item.image, IMAGE, {}).spacing_is_assumed  # a container cannot ask
@@ -193,7 +191,6 @@ def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(
         resolutionunit=3,
         photometric="minisblack",
     )
-    with pytest.raises(InputError, match="the file does not give the voxel size"):
-        load(item)
+    refused("the file does not give the voxel size", load, item)
     tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, 0, 0])  # lengths of planes are pixels
     assert load(item).volume("microscopy-image").spacing_is_assumed

@@ -7,6 +7,7 @@ import roifile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from mistakes import refused
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
 from cytosuite.errors import InputError
@@ -302,8 +303,7 @@ def test_explains(tmp_path, mistake):
 def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
     for roi, line in ((_roi(), "plane 1 to 4, found none"), (_roi(position=5), "found it in 5")):
         path = _zip(tmp_path / "a_rois.zip", ("x.roi", roi))
-        with pytest.raises(InputError, match=line):
-            read_rois(path, (4, 6, 6))
+        refused(line, read_rois, path, (4, 6, 6))
 
 
 @pytest.mark.parametrize(
@@ -318,6 +318,5 @@ def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
 )
 def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(tmp_path, array, line):
     volume = Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
-    with pytest.raises(InputError, match=line):
-        write_rois(tmp_path / "a_rois.zip", volume)
+    refused(line, write_rois, tmp_path / "a_rois.zip", volume)
     assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,8 @@ import tracemalloc
 from collections import Counter
 
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.folders.splits import (
     PARTS,
     Placed,
@@ -101,8 +101,7 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
     ],
 )
 def test_explains_images_that_cannot_be_divided(given, message):
-    with pytest.raises(InputError, match=f"splits.toml: {re.escape(message)}"):
-        _divided(**given)
+    refused(f"splits.toml: {re.escape(message)}", _divided, **given)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +118,7 @@ def test_explains_images_that_cannot_be_divided(given, message):
 )
 def test_explains_rules_that_cannot_be(tmp_path, text, message):
     (tmp_path / "splits.toml").write_text(text)
-    with pytest.raises(InputError, match=message):
-        splits_of(tmp_path)
+    refused(message, splits_of, tmp_path)
 
 
 def test_any_number_of_folds_is_checked_at_once():
@@ -128,15 +126,13 @@ def test_any_number_of_folds_is_checked_at_once():
     given = Splits(folds=10**6, test=10**6 - 1)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
-    with pytest.raises(InputError, match="1000000 folds need as many images, found 18"):
-        divide(given, KNOWN, {}, "")
+    refused("1000000 folds need as many images, found 18", divide, given, KNOWN, {}, "")
 
 
 @pytest.mark.parametrize("content", [b"a,b\xe9\n", b'"' + b"a" * 200_000, b"a,\x1b[31m\n"])
 def test_a_broken_table_of_objects_is_named(tmp_path, content):
     (tmp_path / "objects.csv").write_bytes(b"image,class\n" + content)
-    with pytest.raises(InputError, match="objects.csv: expected"):
-        listed_classes(tmp_path)
+    refused("objects.csv: expected", listed_classes, tmp_path)
 
 
 def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
@@ -152,8 +148,7 @@ def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
 @pytest.mark.parametrize("cell", [b"\xe9", b"r" * 200_000])
 def test_an_unreadable_list_of_classes_is_one_line(tmp_path, cell):
     (tmp_path / "objects.csv").write_bytes(b"image,id,class\na,1," + cell + b"\n")
-    with pytest.raises(InputError, match=r"objects\.csv: expected a t"):
-        listed_classes(tmp_path)
+    refused(r"objects\.csv: expected a t", listed_classes, tmp_path)
 
 
 def test_parts_are_counted_and_listed():

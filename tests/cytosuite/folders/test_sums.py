@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 from PIL import Image
 
-from cytosuite.errors import InputError
 from cytosuite.folders.sides import side_by_side
 from cytosuite.folders.sums import CLIPPED, weighted_sum
 from cytosuite.formats import write
@@ -47,13 +47,17 @@ def test_colours_are_summed_apart(tmp_path):
 
 def test_images_that_do_not_fit_are_refused(tmp_path):
     paths = _pair(tmp_path, np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
-    with pytest.raises(InputError, match=r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif"):
-        weighted_sum(paths, (1, 1))
+    refused(r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif", weighted_sum, paths, (1, 1))
     write(tmp_path / "a" / "y.tif", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
-    with pytest.raises(InputError, match="b: expected an image y, as the others have it"):
-        side_by_side([tmp_path / "a", tmp_path / "b"])
+    refused(
+        "b: expected an image y, as the others have it",
+        side_by_side,
+        [tmp_path / "a", tmp_path / "b"],
+    )
     write(tmp_path / "a" / "y.mha", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
-    with pytest.raises(InputError, match=r"a: expected one file named y, found y\.mha and y\.tif"):
-        side_by_side([tmp_path / "a", tmp_path / "b"])
-    with pytest.raises(InputError, match=r"expected images \(.*\), found none"):
-        side_by_side([tmp_path, tmp_path])
+    refused(
+        r"a: expected one file named y, found y\.mha and y\.tif",
+        side_by_side,
+        [tmp_path / "a", tmp_path / "b"],
+    )
+    refused(r"expected images \(.*\), found none", side_by_side, [tmp_path, tmp_path])

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import InputError
 from cytosuite.folders.index import FUSED, index
 
 ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
@@ -161,5 +161,4 @@ MISTAKES = [_fused_alone, _two_fused_images, _two_lists]
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, mistake):
     mistake(tmp_path)
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        index(tmp_path, "fuse")
+    refused(re.escape(mistake.__doc__), index, tmp_path, "fuse")

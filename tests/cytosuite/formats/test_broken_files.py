@@ -7,6 +7,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from mistakes import refused
 from PIL import Image
 
 from cytosuite.errors import InputError, plain
@@ -143,8 +144,7 @@ def test_explains(tmp_path, monkeypatch, expected, mistake):
 
 @pytest.mark.parametrize("look", [header, channels])
 def test_no_reader_waits_for_what_is_no_file(tmp_path, look):
-    with pytest.raises(InputError, match="expected a file, found a folder, a pipe or a device"):
-        look(_pipe(tmp_path))
+    refused("expected a file, found a folder, a pipe or a device", look, _pipe(tmp_path))
 
 
 def test_odd_attributes_describe_nothing(tmp_path):

@@ -5,10 +5,10 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mistakes import refused
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
 from zarr.storage import LocalStore, ZipStore
 
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import channels, header, read, slabs, write
 from cytosuite.volume import Header, Volume
@@ -153,8 +153,7 @@ def test_a_frame_and_channel_are_read_without_the_others(tmp_path):
     np.testing.assert_array_equal(found.array, PIXELS[1, 1])
     assert (found.axes, found.spacing) == ("ZYX", SIZES)
     assert found.metadata == {"channel": "GFP"}
-    with pytest.raises(InputError, match="cannot be read as OME-Zarr"):
-        read(path, {"T": 0, "C": 1})
+    refused("cannot be read as OME-Zarr", read, path, {"T": 0, "C": 1})
 
 
 def test_axes_in_another_order_are_turned(tmp_path):
@@ -186,8 +185,7 @@ def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
         _v2(path / str(number), array=PIXELS[number, 0])
     np.testing.assert_array_equal(read(path, scene=1).array, PIXELS[1, 0])
     assert read(path).origin.warnings == ("the file holds 2 images, and only the first is read",)
-    with pytest.raises(InputError, match="expected a scene from 0 to 1, found 2"):
-        header(path, 2)
+    refused("expected a scene from 0 to 1, found 2", header, path, 2)
 
 
 def test_scales_of_image_and_level_are_multiplied_by_the_unit(tmp_path):

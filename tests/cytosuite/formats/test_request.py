@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.interface import read_case, write_case, write_outputs
 from cytosuite.contract.tasks import REQUEST, TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import image_files
@@ -53,10 +53,8 @@ WHOLE_NUMBER = "expected a whole number from 0, found"
     ],
 )
 def test_a_wrong_request_is_refused(change, message):
-    with pytest.raises(InputError, match=message):
-        canvas_of(PLAIN | change)
-    with pytest.raises(InputError, match="expected a request with the keys .*, found no seed"):
-        canvas_of([change])
+    refused(message, canvas_of, PLAIN | change)
+    refused("expected a request with the keys .*, found no seed", canvas_of, [change])
 
 
 def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path):
@@ -70,5 +68,4 @@ def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path
     (path,) = (tmp_path / "out" / "images" / "sampled-cells").iterdir()
     assert (path.suffix, read(path).spacing) == (".tif", canvas.spacing)
     (tmp_path / "in" / "sample-request.json").unlink()
-    with pytest.raises(InputError, match="sample-request.json"):
-        read_case(tmp_path / "in", task)
+    refused("sample-request.json", read_case, tmp_path / "in", task)

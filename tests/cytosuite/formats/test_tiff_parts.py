@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.formats import read
 
 ARRAY = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.uint16).reshape(2, 3, 4, 5, 6)  # TZCYX
@@ -49,5 +49,4 @@ def test_of_several_images_the_first_is_read_and_said_so(tmp_path):
     assert (first.spacing, second.spacing) == ((1.0, 1.0), (2.0, 2.0))
     assert first.origin.warnings == ("the file holds 2 images, and only the first is read",)
     assert second.origin.warnings == ()
-    with pytest.raises(InputError, match="expected a scene from 0 to 1, found 2"):
-        read(tmp_path / "a.ome.tif", scene=2)
+    refused("expected a scene from 0 to 1, found 2", read, tmp_path / "a.ome.tif", scene=2)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite import metrics
-from cytosuite.errors import InputError
 from cytosuite.metrics import (
     FAMILIES,
     assd,
@@ -92,14 +92,10 @@ def test_boards_show_their_families_primary_metrics_first():
 
 
 def test_boards_that_make_no_sense_are_refused(monkeypatch):
-    with pytest.raises(
-        InputError, match="^task paint: no board, expected one of segment, detect, track"
-    ):
-        board_metrics("paint")
+    refused("^task paint: no board, expected one of segment, detect, track", board_metrics, "paint")
     board = Board(("labels", "tracks"), ("SEG",), ("oracle",))
     monkeypatch.setattr(import_module("cytosuite.metrics.metric"), "BOARDS", {"follow": board})
-    with pytest.raises(InputError, match="^metrics of task follow: the name '.*' is used twice"):
-        board_metrics("follow")
+    refused("^metrics of task follow: the name '.*' is used twice", board_metrics, "follow")
 
 
 def test_names_of_the_package_are_those_of_labels_first():

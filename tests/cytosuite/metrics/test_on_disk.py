@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.prepare import without_border, without_small
@@ -88,10 +88,9 @@ def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, m
     needs = Evidence(lambda **_: 1, ("real", "synthetic"), form=form, voxel_bytes=2**20)
     sources = {f"real:{form}": lambda: [known, known], f"synthetic:{form}": list}
     monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 40.0)
-    with pytest.raises(
-        InputError, match=r"44950 voxels is too large: 43.9 GiB .*, 40 GiB are free"
-    ):
-        gather([needs], Facts(sources))
+    refused(
+        r"44950 voxels is too large: 43.9 GiB .*, 40 GiB are free", gather, [needs], Facts(sources)
+    )
     monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 44.0)
     assert gather([needs], Facts(sources)) == {needs: 1}
 
@@ -179,8 +178,7 @@ def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 2**31, (40, 80, 90))
     monkeypatch.setattr("cytosuite.metrics.labels.overlap_count.free_gib", lambda: 1e-3)
     assert seg(noise, noise) == 1
-    with pytest.raises(InputError, match=r"shape \(40, 80, 90\) overlap in so many pairs"):
-        seg(mapped(noise), noise)
+    refused(r"shape \(40, 80, 90\) overlap in so many pairs", seg, mapped(noise), noise)
 
 
 def test_what_is_made_of_labels_on_disk_lies_on_disk(mapped, monkeypatch):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from monai.transforms.io.dictionary import LoadImaged
 
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.monai import NormaliseBackgroundd, VolumeReader, save_volume
 from cytosuite.monai.images import tensor_of
@@ -34,8 +34,11 @@ def test_an_image_is_written_as_it_was_read(axes, tmp_path):
 
 
 def test_frames_are_refused():
-    with pytest.raises(InputError, match=r"expected the axes .* found TZYX; pick one frame"):
-        tensor_of(Volume(np.zeros((2, 3, 4, 4)), (1.0, 1.0, 1.0), "TZYX"))
+    refused(
+        r"expected the axes .* found TZYX; pick one frame",
+        tensor_of,
+        Volume(np.zeros((2, 3, 4, 4)), (1.0, 1.0, 1.0), "TZYX"),
+    )
 
 
 def test_channels_are_normalised_on_their_own_and_keep_their_metadata():

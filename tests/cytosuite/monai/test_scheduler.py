@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 
 from cytosuite.denoising.sampling import sample
 from cytosuite.errors import InputError
@@ -40,7 +41,10 @@ def test_its_images_are_those_of_the_diffusion_model(kind):
 
 
 def test_an_unknown_answer_or_too_many_steps_are_one_line():
-    with pytest.raises(InputError, match="prediction_type: expected one of .* found noise"):
-        DPMSolverScheduler(prediction_type="noise")
+    refused(
+        "prediction_type: expected one of .* found noise",
+        DPMSolverScheduler,
+        prediction_type="noise",
+    )
     with pytest.raises(InputError, match="steps must be 1 to 10, found 11"):
         DPMSolverScheduler(10).set_timesteps(11)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors import CytosuiteError
 from cytosuite.folders.index import index
 from cytosuite.formats import read, write
 from cytosuite.napari import pairs
@@ -38,19 +39,31 @@ def test_pieces_of_a_label_are_named():
 
 def test_a_name_that_is_taken_is_replaced_on_purpose_alone(tmp_path):
     save_pair(tmp_path, "a", IMAGE, LABEL)
-    with pytest.raises(InputError, match="is there already; take another name, or replace it"):
-        save_pair(tmp_path, "a", IMAGE, IMAGE.like(LABEL.array * 0))
+    refused(
+        "is there already; take another name, or replace it",
+        save_pair,
+        tmp_path,
+        "a",
+        IMAGE,
+        IMAGE.like(LABEL.array * 0),
+    )
     assert save_pair(tmp_path, "a", IMAGE, IMAGE.like(LABEL.array * 0), replace=True) == 0
     assert read(tmp_path / "labels/a.tif").array.max() == 0
     write(tmp_path / "images/b.mha", IMAGE)
-    with pytest.raises(InputError, match=r"b\.mha: an image of this name is there"):
-        save_pair(tmp_path, "B", IMAGE, LABEL, replace=True)
+    refused(
+        r"b\.mha: an image of this name is there",
+        save_pair,
+        tmp_path,
+        "B",
+        IMAGE,
+        LABEL,
+        replace=True,
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a"])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="name: expected one like"):
-        save_pair(tmp_path, name, IMAGE, LABEL)
+    refused("name: expected one like", save_pair, tmp_path, name, IMAGE, LABEL)
 
 
 def test_a_pair_is_whole_or_absent(tmp_path, monkeypatch):

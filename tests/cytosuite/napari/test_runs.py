@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.store.integrity import seal
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.napari.runs import errors, open_run, run_layers, run_of
@@ -31,8 +31,7 @@ def test_a_run_opens_by_its_folder_report_and_cases(run):
     assert {scale for _, scale in found.values()} == {SPACING}
     good = run_layers(run / "watershed" / "good")
     assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
-    with pytest.raises(InputError, match="/<watershed>/<case>, found neither"):
-        run_layers(run / "watershed" / "output")
+    refused("/<watershed>/<case>, found neither", run_layers, run / "watershed" / "output")
 
 
 def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
@@ -87,5 +86,4 @@ def _moved(run):
 @pytest.mark.parametrize("mistake", [_no_run, _moved])
 def test_mistakes_are_one_line(run, mistake):
     mistake(run)
-    with pytest.raises(InputError, match=mistake.__doc__):
-        open_run(run)
+    refused(mistake.__doc__, open_run, run)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.networks.scale import Sizing, Trained, choose_scale, estimate_diameter
 from cytosuite.volume import Volume
 
@@ -78,8 +78,12 @@ def test_without_a_voxel_size_the_estimate_is_all_there_is():
 
 @pytest.mark.parametrize("wrong", [0, "large"])
 def test_explains_a_wrong_diameter(wrong):
-    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found"):
-        scale(np.ones((4, 9, 9), np.float32), diameter_um=wrong)
+    refused(
+        "diameter_um must be a positive number of µm, found",
+        scale,
+        np.ones((4, 9, 9), np.float32),
+        diameter_um=wrong,
+    )
 
 
 def test_nuclei_of_another_size_are_told():
@@ -95,6 +99,11 @@ def test_nuclei_of_another_size_are_told():
 def test_an_image_far_too_coarse_is_refused_before_it_takes_its_time():
     image = np.zeros((4, 9, 9), np.float32)
     assert scale(image, (6.0, 3.0, 3.0), estimate=False).factor == (3.0, 3.0, 3.0)
-    with pytest.raises(InputError, match=r"for which voxels of 8 x 4 x 4 µm .* 64 times; check"):
-        scale(image, (8.0, 4.0, 4.0), estimate=False)
+    refused(
+        r"for which voxels of 8 x 4 x 4 µm .* 64 times; check",
+        scale,
+        image,
+        (8.0, 4.0, 4.0),
+        estimate=False,
+    )
     assert scale(image, (8.0, 4.0, 4.0), diameter_um=40.0).factor == (1.0, 1.0, 1.0)

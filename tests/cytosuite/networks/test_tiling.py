@@ -3,8 +3,8 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.networks import tiling as module
 from cytosuite.networks.tiling import (
     fit,
@@ -101,8 +101,7 @@ def test_blending_adds_up_to_one_and_changes_linearly():
     ],
 )
 def test_explains(arguments, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        plan(*arguments)
+    refused(re.escape(message), plan, *arguments)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -3,8 +3,8 @@ from math import nan
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.files import parse_json
 from cytosuite.ranking import scores as module
 from cytosuite.ranking.ranking import ranking_json
@@ -37,14 +37,16 @@ def test_a_table_becomes_arrays_in_alphabetical_order(table):
 
 def test_a_value_that_is_there_twice_is_refused(table):
     scores = pd.concat([table(a=[0.2, 0.3]), table(a=[0.4])])
-    with pytest.raises(InputError, match="case 000, algorithm a, metric SEG: expected one row"):
-        score_arrays(scores)
+    refused("case 000, algorithm a, metric SEG: expected one row", score_arrays, scores)
 
 
 def test_a_table_that_does_not_fit_is_refused(table, monkeypatch):
     monkeypatch.setattr(module, "LARGEST", 3)
-    with pytest.raises(InputError, match="2 algorithms x 2 cases x 1 metrics are more than"):
-        score_arrays(table(a=[0.1, 0.2], b=[0.1, 0.2]))
+    refused(
+        "2 algorithms x 2 cases x 1 metrics are more than",
+        score_arrays,
+        table(a=[0.1, 0.2], b=[0.1, 0.2]),
+    )
 
 
 def test_rounding_is_relative_to_the_largest_value():
@@ -101,13 +103,15 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
 )
 def test_a_mistake_is_one_clear_line(table, values, directions, by, message):
     scores = pd.concat([table(name, a=own) for name, own in values.items()])
-    with pytest.raises(InputError, match=message):
-        chosen(scores, by, **directions)
+    refused(message, chosen, scores, by, **directions)
 
 
 def test_a_metric_is_of_cases_or_of_the_set(table):
-    with pytest.raises(InputError, match="algorithm b: expected a case in every row or in none"):
-        chosen(pd.concat([table(a=[0.1]), table(of_set=True, b=[0.1])]))
+    refused(
+        "algorithm b: expected a case in every row or in none",
+        chosen,
+        pd.concat([table(a=[0.1]), table(of_set=True, b=[0.1])]),
+    )
 
 
 def test_missing_rows_are_counted_and_the_first_are_named(table):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from safetensors.numpy import save_file
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.segmentation.outline import looseness_of
 from cytosuite.segmentation.outline import redraw as module
 from cytosuite.segmentation.outline.features import COLUMNS, Common, look, measure
@@ -58,12 +58,10 @@ def test_trees_pass_through_a_file_and_others_are_refused(tmp_path):
     save_file({"network": np.zeros(2), **HALF.tensors()}, path)
     found = Trees.read(path, COLUMNS)
     assert all(np.array_equal(a, b) for a, b in zip(found, HALF, strict=True))
-    with pytest.raises(InputError, match="not of this version"):
-        Trees.read(path, 0)
+    refused("not of this version", Trees.read, path, 0)
     save_file({"network": np.zeros(2)}, path)
     for missing in (path, None):
-        with pytest.raises(InputError, match="expected an outline in the weights, found none"):
-            Trees.read(missing, COLUMNS)
+        refused("expected an outline in the weights, found none", Trees.read, missing, COLUMNS)
 
 
 def test_objects_grow_to_where_the_trees_say_and_touching_ones_keep_their_sides():
@@ -215,5 +213,4 @@ def test_looseness_is_a_number_or_a_word_relative_to_the_card():
     assert looseness_of(0.5, "looser") == 0.65
     assert looseness_of(0.1, "tighter") == 0.05
     for bad in ("wide", "nan", 0, 1, "-1"):
-        with pytest.raises(InputError, match="outline must be looser, tighter or a number"):
-            looseness_of(0.5, bad)
+        refused("outline must be looser, tighter or a number", looseness_of, 0.5, bad)

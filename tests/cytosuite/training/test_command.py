@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
@@ -24,8 +25,7 @@ def test_folders_get_their_roles():
         "real": [Path("x"), Path("w")],
         "simulated": [Path("y=z")],
     }
-    with pytest.raises(InputError, match="--data rael=x: expected a role among simulated, real"):
-        by_role(["rael=x"], roles)
+    refused("--data rael=x: expected a role among simulated, real", by_role, ["rael=x"], roles)
 
 
 def _halves(folder):
@@ -64,15 +64,13 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
     assert capsys.readouterr().out.splitlines()[0] == "note: epochs became steps"
     assert read_card(tmp_path / "out" / "m.json").trained["steps"] == 3
     monkeypatch.setattr(command, "training_of", lambda name: toy.training)
-    with pytest.raises(InputError, match=r"old\.hjson: expected TOML"):
-        main(words)
+    refused(r"old\.hjson: expected TOML", main, words)
 
 
 def test_trainings_are_found_by_the_name_of_the_algorithm():
     assert training_of("cellpose3d").algorithm == "cellpose3d"
     for name in ("watershed", "nothing"):
-        with pytest.raises(InputError, match=f"algorithms/{name}: no algorithm that is trained"):
-            training_of(name)
+        refused(f"algorithms/{name}: no algorithm that is trained", training_of, name)
 
 
 SHIPPED = [
@@ -107,8 +105,11 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["cellpose3d", "--data", "x"])
     assert "--name" in capsys.readouterr().err
-    with pytest.raises(InputError, match="learns from images, found none; give each as role="):
-        main(["cellpose3d", "--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)])
+    refused(
+        "learns from images, found none; give each as role=",
+        main,
+        ["cellpose3d", "--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)],
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,8 +126,7 @@ def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, given, m
     places = {key: tmp_path / given.get(key, key) for key in ("out", "work")}
     given = {"name": "m"} | given | places | ({"out": tmp_path} if given.get("name") else {})
     words = [word for option, value in given.items() for word in (f"--{option}", str(value))]
-    with pytest.raises(InputError, match=re.escape(message)):
-        main(["cellpose3d", "--check", *words])
+    refused(re.escape(message), main, ["cellpose3d", "--check", *words])
     assert not (tmp_path / "work").exists()
 
 
@@ -163,8 +163,7 @@ def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(w
         main(words)
     assert not (tmp_path / "out").exists()
     assert main(words) == 0
-    with pytest.raises(InputError, match=r"m\.json: a model of this name exists"):
-        main(words)
+    refused(r"m\.json: a model of this name exists", main, words)
     assert sorted(path.name for path in (tmp_path / "work").iterdir() if path.suffix != ".svg") == [
         "checkpoint.pt",
         "log.csv",
@@ -219,8 +218,10 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     named = toy.altered(load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)
     words += ["--work", str(tmp_path / "b"), "--name", "b"]
-    with pytest.raises(InputError, match="splits: the rules leave none of 4 images for train"):
-        main([*words, "--splits", str(tmp_path / "own.toml")])
+    refused(
+        "splits: the rules leave none of 4 images for train",
+        main,
+        [*words, "--splits", str(tmp_path / "own.toml")],
+    )
     (data["real"][0] / "splits.toml").write_text("folds = 1")
-    with pytest.raises(InputError, match="real/splits.toml: the file: expected 3 or more folds"):
-        main([*words, "--check"])
+    refused("real/splits.toml: the file: expected 3 or more folds", main, [*words, "--check"])

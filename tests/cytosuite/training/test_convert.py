@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import pytest
 import torch
+from mistakes import refused
 from safetensors.torch import load_file, save_file
 
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.training.convert import convert
 from cytosuite.training.publish import ALGORITHMS
@@ -46,8 +46,7 @@ def test_safetensors_and_names_of_a_wrapped_network_are_taken_too(card, tmp_path
     )
     assert set(load_file(convert(tmp_path / "x.safetensors", card))) == set(LAYER)
     (tmp_path / "x.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(InputError, match=r"x.safetensors: cannot be read as weights"):
-        convert(tmp_path / "x.safetensors", card)
+    refused(r"x.safetensors: cannot be read as weights", convert, tmp_path / "x.safetensors", card)
 
 
 class _Code:
@@ -68,8 +67,7 @@ class _Code:
 def test_what_is_more_than_tensors_is_refused(card, tmp_path, capsys, content, reason):
     torch.save(content, tmp_path / "x.pt")
     before = card.read_bytes()
-    with pytest.raises(InputError, match=reason):
-        convert(tmp_path / "x.pt", card)
+    refused(reason, convert, tmp_path / "x.pt", card)
     assert "executed" not in capsys.readouterr().out
     assert card.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "x.pt"]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from safetensors.torch import load_file
 
 from cytosuite.contract.manifest import read_card
@@ -400,13 +401,12 @@ def test_other_rules_make_another_training(toy, settings, data):
     with pytest.raises(StoppedError):
         toy(given, say=_interrupting(8))
     changed = given.with_files(splits=Splits(folds=3))
-    with pytest.raises(InputError, match="made with other settings; give the same"):
-        toy(changed)
-    with pytest.raises(InputError, match="made with other parameters; give the same"):
-        toy(given.with_card(parameters={"light": 2}))
+    refused("made with other settings; give the same", toy, changed)
+    refused(
+        "made with other parameters; give the same", toy, given.with_card(parameters={"light": 2})
+    )
     (data["real"][0] / "splits.toml").write_text("folds = 4")
-    with pytest.raises(InputError, match="made with other data; give the same"):
-        toy(given)
+    refused("made with other data; give the same", toy, given)
 
 
 def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
@@ -423,5 +423,4 @@ def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
 
 
 def test_a_network_with_an_optimiser_of_its_own_refuses_another(toy, settings):
-    with pytest.raises(InputError, match=r"schedule\.optimiser: toy has its own optimiser"):
-        toy(settings(optimiser="sgd"))
+    refused(r"schedule\.optimiser: toy has its own optimiser", toy, settings(optimiser="sgd"))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 from safetensors.numpy import load_file
 
 from cytosuite.contract.manifest import read_card
-from cytosuite.errors import InputError
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.command import main
 from cytosuite.training.outline import Growth, grow, twins
@@ -143,6 +143,5 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_a_mistake_is_named_and_nothing_is_written(tmp_path, mistake):
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        main(mistake(tmp_path))
+    refused(re.escape(mistake.__doc__), main, mistake(tmp_path))
     assert not [*tmp_path.rglob("*.json"), *tmp_path.rglob("*.safetensors")]

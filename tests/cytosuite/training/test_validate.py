@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.progress import report
-from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.training import validate
 from cytosuite.training.settings import Schedule, Validation
@@ -34,16 +34,13 @@ def test_cases_are_held_out_by_number_or_share(amount, held):
 
 
 def test_explains_that_no_case_is_left():
-    with pytest.raises(InputError, match="leaves none of the 3 cases of a to train on"):
-        hold_out({"a": [1, 2, 3]}, 0.99)
+    refused("leaves none of the 3 cases of a to train on", hold_out, {"a": [1, 2, 3]}, 0.99)
 
 
 def test_explains_unknown_and_describing_metrics_and_missing_facts():
     for name in ("SEGG", "label_AUC_change"):
-        with pytest.raises(InputError, match=rf"expected one of SEG, .*, found '{name}'"):
-            metric_named(name)
-    with pytest.raises(InputError, match="MAE needs data_range, which the validation"):
-        _score("MAE", [_facts(ONE, ONE)])
+        refused(rf"expected one of SEG, .*, found '{name}'", metric_named, name)
+    refused("MAE needs data_range, which the validation", _score, "MAE", [_facts(ONE, ONE)])
 
 
 def test_metrics_take_the_facts_that_they_need_and_read_them_once():
@@ -69,15 +66,22 @@ def test_metrics_take_the_facts_that_they_need_and_read_them_once():
 def test_the_chosen_metric_comes_first_and_each_counts_once():
     given = Validation(every=1, metric="W1", cases=1, also=("label_AUC_change", "W1", "SEG"))
     assert [metric.name for metric in wanted_metrics(given)] == ["W1", "label_AUC_change", "SEG"]
-    with pytest.raises(InputError, match=r"validation\.also: expected one of SEG, .*, found 'W7'"):
-        wanted_metrics(given.model_copy(update={"also": ("W7",)}))
+    refused(
+        r"validation\.also: expected one of SEG, .*, found 'W7'",
+        wanted_metrics,
+        given.model_copy(update={"also": ("W7",)}),
+    )
 
 
 def test_explains_which_further_metric_lacks_facts():
     # Of several incomplete facts those that lack least are meant.
     facts = [_facts(ONE, ONE), Facts({"real:arrays": lambda: [ONE]})]
-    with pytest.raises(InputError, match=r"validation\.also: HD needs spacing, which the valid"):
-        score([metric_named("SEG"), metric_named("HD")], facts)
+    refused(
+        r"validation\.also: HD needs spacing, which the valid",
+        score,
+        [metric_named("SEG"), metric_named("HD")],
+        facts,
+    )
 
 
 def _rates(**given):

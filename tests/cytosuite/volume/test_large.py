@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.volume import large
 from cytosuite.volume.large import blank, converted, is_mapped, put, room, taken
 from cytosuite.volume.pieces import slabs, slabs_of, thinned
@@ -109,5 +109,4 @@ def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800))
     assert is_mapped(room((700,), np.uint8))
     line = f"{tmp_path}: an array of .* GiB .* an eighth stays so .* name another folder"
-    with pytest.raises(InputError, match=line):
-        room((701,), np.uint8)
+    refused(line, room, (701,), np.uint8)

@@ -1,8 +1,7 @@
 from pathlib import Path
 
-import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.volume import memory
 
 
@@ -30,8 +29,12 @@ def test_the_limit_of_the_caller_counts_less_the_memory_in_use(monkeypatch):
 def test_a_file_larger_than_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
     memory.check_room(Path("a.h5"), 2**31)
-    with pytest.raises(InputError, match=r"^a.h5: needs 3 GiB of memory, 2 GiB are free; crop it"):
-        memory.check_room(Path("a.h5"), 3 * 2**30)
+    refused(
+        r"^a.h5: needs 3 GiB of memory, 2 GiB are free; crop it",
+        memory.check_room,
+        Path("a.h5"),
+        3 * 2**30,
+    )
     monkeypatch.setattr(memory, "free_gib", lambda: None)
     memory.check_room(Path("a.h5"), 2**80)
 
@@ -39,7 +42,9 @@ def test_a_file_larger_than_the_memory_is_refused(monkeypatch):
 def test_pixels_are_at_most_so_many_times_their_files():
     memory.check_declared(memory.DECLARED, [])  # whatever its size
     memory.check_declared(2**40, [2**24, 2**24])
-    with pytest.raises(
-        InputError, match="claims 1.02e.03 GiB of pixels in 1000 bytes, more than 32768"
-    ):
-        memory.check_declared(2**40, [400, 600])
+    refused(
+        "claims 1.02e.03 GiB of pixels in 1000 bytes, more than 32768",
+        memory.check_declared,
+        2**40,
+        [400, 600],
+    )

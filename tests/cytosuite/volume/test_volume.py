@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.volume import Header, Volume, scalars
 
 
@@ -27,8 +27,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
 def test_explains(expected, mistake):
-    with pytest.raises(InputError, match=f"^{re.escape(expected)}"):
-        mistake()
+    refused(f"^{re.escape(expected)}", mistake)
 
 
 def test_only_metadata_that_every_program_can_hold_count():

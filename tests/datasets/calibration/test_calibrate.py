@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as module
 from cytosuite.datasets.calibration.calibrate import calibrate, simulator, to_toml
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -24,8 +24,7 @@ def test_recipes_look_as_people_write_them():
     assert text == (
         '# Measured.\n\ndataset = "spheroid"\n\n[parameters.camera]\ngain = 2.5 # photon transfer\nphotons = [4.0, 8.0]\n\n[[parameters.kinds]]\nname = "small"\n\n[[parameters.kinds]]\nname = "large"\nshare = 0.5\n'
     )
-    with pytest.raises(InputError, match=r"parameters\.gain: None has no form in TOML"):
-        to_toml({"parameters": {"gain": None}})
+    refused(r"parameters\.gain: None has no form in TOML", to_toml, {"parameters": {"gain": None}})
 
 
 @pytest.fixture
@@ -91,16 +90,13 @@ def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
 
 
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):
-    with pytest.raises(InputError, match=r"ends with \.toml"):
-        calibrate("spheroid", folder, tmp_path / "mine.json")
+    refused(r"ends with \.toml", calibrate, "spheroid", folder, tmp_path / "mine.json")
     write(folder / "images" / "s0.tif", Volume(np.ones((30, 48, 48), np.uint16), (2, 1, 1)))
-    with pytest.raises(InputError, match="one kind of images at a time"):
-        calibrate("spheroid", folder, tmp_path / "mine.toml")
+    refused("one kind of images at a time", calibrate, "spheroid", folder, tmp_path / "mine.toml")
 
 
 def test_the_spheroid_simulator_is_called_with_sections():
-    with pytest.raises(InputError, match="dataset to calibrate"):
-        simulator("folder")
+    refused("dataset to calibrate", simulator, "folder")
     values = {
         "image": {"shape": [16, 48, 48], "spacing_um": [2.0, 1.0, 1.0], "oversampling": [1, 1, 1]},
         "tissue": {"n_nuclei": 3, "width_um": 30.0},

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.calibration.fit import KNOBS, draw, fit, moments, nearest_range
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS, measure
@@ -111,7 +112,5 @@ def test_refusals_are_passed_on(toy, real):
     def never(values, seed):
         raise InputError("spheroid parameters: not like this")
 
-    with pytest.raises(InputError, match="not like this"):
-        fit(real, begin(), never, rounds=1, cases=1)
-    with pytest.raises(InputError, match="not like this"):
-        draw(never, [{}] * 2, [1, 2])
+    refused("not like this", fit, real, begin(), never, rounds=1, cases=1)
+    refused("not like this", draw, never, [{}] * 2, [1, 2])

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.contract.manifest import read_recipe
@@ -11,7 +12,6 @@ from cytosuite.datasets.calibration.masks import look
 from cytosuite.datasets.calibration.side import in_turn
 from cytosuite.datasets.cells.generate import generate as cells
 from cytosuite.datasets.nuclei.generate import generate as nuclei
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -111,12 +111,10 @@ def test_cells_have_the_learned_outlines(tmp_path):
 )
 def test_labels_that_tell_too_little_are_named(tmp_path, dataset, image, message):
     write(tmp_path / "a.tif", Volume(image, (1.0,) * image.ndim, "ZYX"[-image.ndim :]))
-    with pytest.raises(InputError, match=re.escape(message)):
-        learn(dataset, tmp_path / "a.tif", tmp_path / "m.toml")
+    refused(re.escape(message), learn, dataset, tmp_path / "a.tif", tmp_path / "m.toml")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
 def test_no_recipe_replaces_the_shapes_of_another(tmp_path):
     (tmp_path / "m_shapes.json").write_text("{}")
-    with pytest.raises(InputError, match=r"m_shapes\.json: exists already"):
-        learn("nuclei", tmp_path, tmp_path / "m.toml")
+    refused(r"m_shapes\.json: exists already", learn, "nuclei", tmp_path, tmp_path / "m.toml")

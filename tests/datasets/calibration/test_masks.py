@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.datasets.calibration.masks import (
     _radii,
@@ -12,7 +13,6 @@ from cytosuite.datasets.calibration.masks import (
     objects_of,
     read_labels,
 )
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -105,14 +105,10 @@ def test_a_mistake_is_one_line(tmp_path, images, message):
     folder.mkdir()
     for number, image in enumerate(images):
         write(folder / f"{number}.tif", image)
-    with pytest.raises(InputError, match=re.escape(message)):
-        read_labels(tmp_path)
+    refused(re.escape(message), read_labels, tmp_path)
 
 
 def test_a_voxel_size_is_needed_and_may_be_given(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", plane((2, 2, 4, 4)).array)
-    with pytest.raises(
-        InputError, match=r"a\.tif: the file gives no voxel size; give --spacing y,x"
-    ):
-        read_labels(tmp_path)
+    refused(r"a\.tif: the file gives no voxel size; give --spacing y,x", read_labels, tmp_path)
     assert read_labels(tmp_path, spacing=(0.3, 0.3))[1][0].spacing == (0.3, 0.3)

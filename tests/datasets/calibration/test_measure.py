@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets import camera
 from cytosuite.datasets.calibration.measure import measure, noise_of
 from cytosuite.denoising.transfer import level_of_neighbours, noise_by_level
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 SHAPE = (30, 100, 100)
@@ -150,9 +150,6 @@ def test_without_labels_objects_are_found_and_flagged():
 
 def test_mistakes_are_named():
     image, labels = boxes()
-    with pytest.raises(InputError, match="at least one stack"):
-        measure([])
-    with pytest.raises(InputError, match="shape of their image"):
-        measure([(image, labels[1:])])
-    with pytest.raises(InputError, match="ZYX stack"):
-        measure([(Volume(image.array[0], (1, 1), "YX"), None)])
+    refused("at least one stack", measure, [])
+    refused("shape of their image", measure, [(image, labels[1:])])
+    refused("ZYX stack", measure, [(Volume(image.array[0], (1, 1), "YX"), None)])

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -64,8 +64,7 @@ def test_json_sockets_are_objects(tmp_path):
     found = load(item).sockets["acquisition-metadata"]
     assert (found["channel"], found["sources"]["channel"]) == ("nucleus", "json")
     path.write_text("[1]")
-    with pytest.raises(InputError, match="expected a JSON object, found list"):
-        load(item)
+    refused("expected a JSON object, found list", load, item)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +83,7 @@ def test_json_sockets_are_objects(tmp_path):
     ],
 )
 def test_explains(tmp_path, image, labels, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        load(_item(tmp_path, image, labels))
+    refused(re.escape(message), load, _item(tmp_path, image, labels))
 
 
 def test_integers_given_as_a_sketch_are_labels(tmp_path):
@@ -148,5 +146,4 @@ def test_large_labels_keep_their_integers(tmp_path, large, dtype):
     item = _item(tmp_path, np.ones((4, 5), np.uint8), labels)
     assert load(item).volume("instance-labels").array.dtype == dtype
     tifffile.imwrite(item.files["instance-labels"], -labels.astype(np.int16))
-    with pytest.raises(InputError, match="labels must not be negative, found -7"):
-        load(item)
+    refused("labels must not be negative, found -7", load, item)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.datasets.membrane.generate import expose, generate, rounded
 from cytosuite.datasets.membrane.parameters import Parameters, draw_values
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
@@ -64,8 +64,7 @@ def test_rounded_cells_keep_flat_faces_and_lose_edges():
     ],
 )
 def test_refuses(values, message):
-    with pytest.raises(InputError, match=message):
-        generate(np.random.default_rng(0), values)
+    refused(message, generate, np.random.default_rng(0), values)
 
 
 def test_counts_are_photons_of_membranes_and_glow():

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane.generate import ellipsoids
-from cytosuite.errors import InputError
 
 NAMES = {"nucleus-sketch", "nucleus-labels", "nucleus-image"}
 STRUCTURES = ["tissue", "meristem", "shell", "cartographic"]
@@ -57,8 +57,7 @@ def test_one_image_can_have_both_channels(both, maker):
         assert found.axes == "CZYX"
         parts = both.volume(name).array, both.extras[f"nucleus-{other}"].array
         np.testing.assert_array_equal(found.array, parts)
-    with pytest.raises(InputError, match="both needs a nucleus above 0"):
-        maker("tissue", both=True)
+    refused("both needs a nucleus above 0", maker, "tissue", both=True)
 
 
 def test_the_second_channel_leaves_the_first_as_it_was(both, maker):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.membrane import structures as places
 from cytosuite.datasets.membrane.parameters import Parameters, draw_values
 from cytosuite.datasets.membrane.structures import ball_um3, build
 from cytosuite.datasets.physics.tissue import ellipsoid
-from cytosuite.errors import InputError
 
 
 def _build(structure, seed=0, **values):
@@ -119,8 +119,7 @@ def test_refuses_structures_without_room(structure, values, message):
             values | {"shape": (16, 60, 128)},
             "the map is 64 µm wide, but the equator",
         )
-    with pytest.raises(InputError, match=message):
-        _build(structure, **values)
+    refused(message, _build, structure, **values)
 
 
 BALL = ellipsoid((0.0, 0.0, 0.0), (30.0, 30.0, 30.0))

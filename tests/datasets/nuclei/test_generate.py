@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.bodies import grid
 from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, labels_of, soften
 from cytosuite.datasets.nuclei.population import Annotation
-from cytosuite.errors import InputError
 from cytosuite.volume import large
 
 SMALL = {"shape": (20, 64, 64), "n_nuclei": (5, 8)}
@@ -146,7 +146,4 @@ def test_sketch_and_extras_can_be_left_out_and_nothing_else_changes(volume):
 
 
 def test_too_many_nuclei_for_the_image_are_refused():
-    with pytest.raises(
-        InputError, match=r"200 nuclei with axes of .* do not fit .*; lower n_nuclei"
-    ):
-        _plane(n_nuclei=200)
+    refused(r"200 nuclei with axes of .* do not fit .*; lower n_nuclei", _plane, n_nuclei=200)

@@ -2,10 +2,10 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.errors import InputError
 
 
 def _of(**values):
@@ -25,8 +25,7 @@ def _of(**values):
     ],
 )
 def test_a_mistake_is_one_line(values, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        _of(**values)
+    refused(re.escape(message), _of, **values)
 
 
 def test_the_overlap_of_discs_is_that_of_balls_at_the_same_distance():

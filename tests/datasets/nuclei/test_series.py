@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import (
@@ -12,7 +13,6 @@ from cytosuite.datasets.nuclei.series import (
     write_series,
 )
 from cytosuite.datasets.physics.bodies import volumes_um3
-from cytosuite.errors import InputError
 from cytosuite.folders.index import index
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
@@ -103,14 +103,20 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
 def test_a_sequence_is_not_written_over_another(tmp_path):
     (tmp_path / "02_GT").mkdir()
     (tmp_path / "02_GT" / "mine.txt").write_text("precious")
-    with pytest.raises(InputError, match="02_GT: the folder is not empty"):
-        write_series(tmp_path, np.random.default_rng(0), SMALL, 1, "02")
+    refused(
+        "02_GT: the folder is not empty",
+        write_series,
+        tmp_path,
+        np.random.default_rng(0),
+        SMALL,
+        1,
+        "02",
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["02_GT"]
 
 
 def test_a_series_without_frames_is_refused():
-    with pytest.raises(InputError, match="at least 1 frame, found 0"):
-        next(simulate_series(np.random.default_rng(0), SMALL, 0))
+    refused("at least 1 frame, found 0", next, simulate_series(np.random.default_rng(0), SMALL, 0))
 
 
 ROOMY = {"shape": (150, 150), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}

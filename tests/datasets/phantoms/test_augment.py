@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.datasets.phantoms.augment import NONE, Alteration, augment
-from cytosuite.errors import InputError
 
 
 def _augmented(phantom, alteration=None, seed=0):
@@ -96,5 +96,4 @@ def test_contrast_scales_the_differences_from_the_mean(ellipsoid):
     ],
 )
 def test_alterations_that_would_tear_a_nucleus_are_refused(values, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        Alteration(**values)
+    refused(re.escape(message), Alteration, **values)

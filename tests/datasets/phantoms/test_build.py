@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.phantoms.build import Cutting, extract, extract_to, render
@@ -10,7 +11,6 @@ from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.physics import bodies
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -102,8 +102,7 @@ def test_stacks_that_cannot_be_used_are_refused():
         (image, labels.like(labels.array.astype(np.float32)), "labels must be integers"),
         (hole, labels, "finite intensities, found NaN"),
     ):
-        with pytest.raises(InputError, match=message):
-            extract(one, other)
+        refused(message, extract, one, other)
 
 
 def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei():
@@ -192,26 +191,43 @@ def test_copies_are_altered_recorded_and_repeatable(tmp_path):
 def test_without_any_nucleus_nothing_is_written(tmp_path):
     paths = _files(tmp_path, corners=CORNERS[2:])
     message = "expected nuclei to cut out, found none (1 touches the border)"
-    with pytest.raises(InputError, match=re.escape(message)):
-        extract_to(*paths, tmp_path / "a")
+    refused(re.escape(message), extract_to, *paths, tmp_path / "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "labels"]
 
 
 def test_mistakes_in_the_call_are_named(tmp_path):
     image, labels = _files(tmp_path)
-    with pytest.raises(InputError, match="augment_copies: expected 0 or more, found -1"):
-        extract_to(image, labels, tmp_path / "a", augment_copies=-1)
-    with pytest.raises(InputError, match="expected a folder of labels"):
-        extract_to(tmp_path / "images", labels, tmp_path / "a")
+    refused(
+        "augment_copies: expected 0 or more, found -1",
+        extract_to,
+        image,
+        labels,
+        tmp_path / "a",
+        augment_copies=-1,
+    )
+    refused("expected a folder of labels", extract_to, tmp_path / "images", labels, tmp_path / "a")
     labels.with_suffix(".mha").touch()
-    with pytest.raises(
-        InputError, match=r"labels: expected one file named one, found one\.mha and"
-    ):
-        extract_to(tmp_path / "images", tmp_path / "labels", tmp_path / "a")
+    refused(
+        r"labels: expected one file named one, found one\.mha and",
+        extract_to,
+        tmp_path / "images",
+        tmp_path / "labels",
+        tmp_path / "a",
+    )
     (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match=r"expected images .*found n"):
-        extract_to(tmp_path / "images", tmp_path / "none", tmp_path / "a")
+    refused(
+        r"expected images .*found n",
+        extract_to,
+        tmp_path / "images",
+        tmp_path / "none",
+        tmp_path / "a",
+    )
     plane = tmp_path / "plane.tif"
     write(plane, Volume(np.ones((4, 4), np.uint8), (1, 1), "YX"))
-    with pytest.raises(InputError, match=re.escape("plane.tif: phantoms are cut from 3D images")):
-        extract_to(plane, plane, tmp_path / "a")
+    refused(
+        re.escape("plane.tif: phantoms are cut from 3D images"),
+        extract_to,
+        plane,
+        plane,
+        tmp_path / "a",
+    )

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.datasets.phantoms.library import (
     draw_rotations,
@@ -14,7 +15,6 @@ from cytosuite.datasets.phantoms.library import (
     signed_distance,
     write_phantom,
 )
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -98,8 +98,14 @@ def test_an_ellipsoid_has_its_axes_volume_and_directions(ellipsoid):
 
 def test_a_label_without_light_is_no_phantom():
     mask = np.pad(np.ones((3, 3, 3), bool), 2)
-    with pytest.raises(InputError, match="phantom dark: expected light inside the label"):
-        from_mask("dark", np.zeros(mask.shape, np.float32), mask, SPACING)
+    refused(
+        "phantom dark: expected light inside the label",
+        from_mask,
+        "dark",
+        np.zeros(mask.shape, np.float32),
+        mask,
+        SPACING,
+    )
 
 
 def test_what_is_written_is_read_again(tmp_path, ellipsoid):
@@ -127,8 +133,7 @@ def test_what_is_written_is_read_again(tmp_path, ellipsoid):
 def test_published_pairs_need_a_spacing_and_lose_background_and_stretch(tmp_path):
     _published(tmp_path, "b")
     _published(tmp_path, "a")
-    with pytest.raises(InputError, match=re.escape("a.tif: the file gives no voxel size; give")):
-        read_library(tmp_path)
+    refused(re.escape("a.tif: the file gives no voxel size; give"), read_library, tmp_path)
     first, second = read_library(tmp_path, SPACING)
     assert (first.name, second.name) == ("a", "b")
     assert first.brightness == pytest.approx(1.0)
@@ -162,18 +167,20 @@ def test_what_is_wrong_with_a_library_is_one_line(tmp_path):
     ):
         path = tmp_path / f"{name}.tif"
         path.unlink() if array is None else tifffile.imwrite(path, array)
-        with pytest.raises(InputError, match=re.escape(message)):
-            read_library(tmp_path, SPACING)
+        refused(re.escape(message), read_library, tmp_path, SPACING)
     _published(tmp_path)
     (tmp_path / "a.tif").unlink()
-    with pytest.raises(InputError, match=re.escape("a_label.tif: expected its image a.tif")):
-        read_library(tmp_path, SPACING)
+    refused(re.escape("a_label.tif: expected its image a.tif"), read_library, tmp_path, SPACING)
 
 
 @pytest.mark.parametrize("name", ["", "a_label"])
 def test_names_that_could_not_be_read_again_are_refused(tmp_path, ellipsoid, name):
-    with pytest.raises(InputError, match="expected a name that does not end in _label"):
-        write_phantom(tmp_path, replace(ellipsoid(), name=name))
+    refused(
+        "expected a name that does not end in _label",
+        write_phantom,
+        tmp_path,
+        replace(ellipsoid(), name=name),
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,5 +199,4 @@ def test_numbers_of_a_phantom_that_make_no_sense_are_refused(tmp_path, light, me
     image = Volume(np.where(mask, light, 0.0), (1.0, 1.0, 1.0), "ZYX", metadata)
     write(tmp_path / "n.tif", image)
     write(tmp_path / "n_label.tif", Volume(mask, (1.0, 1.0, 1.0)))
-    with pytest.raises(InputError, match=re.escape(f"n.tif: {message}")):
-        read_library(tmp_path)
+    refused(re.escape(f"n.tif: {message}"), read_library, tmp_path)

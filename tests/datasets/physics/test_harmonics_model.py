@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.physics.harmonics_model import coefficients, entries, fit, read_model
 from cytosuite.datasets.physics.shapes import random_rotations
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
@@ -81,26 +81,25 @@ def _broken(**changes):
 def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / "shapes.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=message):
-        read_model(path, plane=True)
+    refused(message, read_model, path, plane=True)
 
 
 def test_shapes_of_planes_are_refused_for_volumes(tmp_path):
     path = tmp_path / "shapes.json"
     path.write_text(json.dumps(_broken()))
-    with pytest.raises(InputError, match="shapes with the axes YX, but the image has the axes ZYX"):
-        read_model(path, plane=False)
-    with pytest.raises(InputError, match=r"missing.json"):
-        read_model(tmp_path / "missing.json", plane=False)
+    refused(
+        "shapes with the axes YX, but the image has the axes ZYX", read_model, path, plane=False
+    )
+    refused(r"missing.json", read_model, tmp_path / "missing.json", plane=False)
 
 
 def test_too_few_shapes_mixed_axes_and_grey_images_are_refused():
     labels, _ = _ellipsoids(3)
-    with pytest.raises(InputError, match="at least 3 objects .* found 2; give more labels"):
-        fit(labels[:2])
-    with pytest.raises(InputError, match="found uint16 labels with the axes YX, ZYX"):
-        fit([*labels, *_ellipsoids(1, plane=True)[0]])
-    with pytest.raises(InputError, match="found float32 labels"):
-        fit([Volume(labels[0].array.astype(np.float32), labels[0].spacing)])
-    with pytest.raises(InputError, match="order of harmonics must be 1 to 40, found 0"):
-        fit(labels, order=0)
+    refused("at least 3 objects .* found 2; give more labels", fit, labels[:2])
+    refused(
+        "found uint16 labels with the axes YX, ZYX", fit, [*labels, *_ellipsoids(1, plane=True)[0]]
+    )
+    refused(
+        "found float32 labels", fit, [Volume(labels[0].array.astype(np.float32), labels[0].spacing)]
+    )
+    refused("order of harmonics must be 1 to 40, found 0", fit, labels, order=0)

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.bodies import grid
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.errors import InputError
 from cytosuite.volume import large
 
 SIGMA = (2.0, 0.5, 0.5)
@@ -120,10 +120,15 @@ def test_types_are_kinds_plus_one():
 
 
 def test_explains_missing_and_impossible_kinds():
-    with pytest.raises(InputError, match="labels go up to 3, but values are given for 2 objects"):
-        labels.type_map(_row(3), np.array([0, 1]))
-    with pytest.raises(InputError, match="kinds must be 0 to 254, found 0 to 255"):
-        labels.type_map(_row(1, 2), np.array([0, 255]))
+    refused(
+        "labels go up to 3, but values are given for 2 objects",
+        labels.type_map,
+        _row(3),
+        np.array([0, 1]),
+    )
+    refused(
+        "kinds must be 0 to 254, found 0 to 255", labels.type_map, _row(1, 2), np.array([0, 255])
+    )
 
 
 def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch):

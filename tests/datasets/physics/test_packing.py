@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.physics.packing import (
     check_room,
@@ -16,7 +17,6 @@ from cytosuite.datasets.physics.packing import (
 )
 from cytosuite.datasets.physics.shapes import SPHERE, draw_nuclei
 from cytosuite.datasets.physics.tissue import ellipsoid, irregular, shell
-from cytosuite.errors import InputError
 
 EYE = np.eye(3)[None]
 REGIONS = {
@@ -34,8 +34,7 @@ def ball(centre, radius):
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_refuses_overlaps_that_are_no_share(share):
     message = f"max_overlap must be at least 0 and below 1, found {share}"
-    with pytest.raises(InputError, match=re.escape(message)):
-        shrinkage(share)
+    refused(re.escape(message), shrinkage, share)
 
 
 def test_room_for_a_nucleus():
@@ -43,8 +42,7 @@ def test_room_for_a_nucleus():
     check_room(bodies, ball((0, 0, 0), 7))
     check_room(bodies.part(np.zeros(0, int)), ball((0, 0, 0), 1))
     message = "a nucleus of up to 12.0 µm with its gap does not fit into tissue of 10.0 x 10.0 x 10.0 µm that is at most 9.7 µm thick; lower diameter_um or gap_um, or make the tissue larger"
-    with pytest.raises(InputError, match=re.escape(message)):
-        check_room(bodies, ball((0, 0, 0), 5))
+    refused(re.escape(message), check_room, bodies, ball((0, 0, 0), 5))
 
 
 def _population(count, **options):
@@ -116,17 +114,25 @@ def test_explains_a_density_that_cannot_be_reached():
         r"fill (\d+) % of 17\d\d\d µm³ of tissue, all would fill 86 %; "
         "lower volume_fraction, gap_um or n_nuclei"
     )
-    with pytest.raises(InputError, match=message) as caught:
-        pack(np.random.default_rng(0), axes, rotations, ball((0, 0, 0), 16.2), rounds=50)
-    free, share = map(int, re.search(message, str(caught.value)).groups())
+    caught = refused(
+        message, pack, np.random.default_rng(0), axes, rotations, ball((0, 0, 0), 16.2), rounds=50
+    )
+    free, share = map(int, re.search(message, str(caught)).groups())
     assert 0 < free < 40
     assert share == pytest.approx(86 * free / 40, abs=1)
 
 
 def test_gives_up_where_more_rounds_would_not_help():
     axes, rotations = _population(40, axis_spread=0, diameter_spread=0)
-    with pytest.raises(InputError, match="after [468]00 rounds only"):
-        pack(np.random.default_rng(0), axes, rotations, ball((0, 0, 0), 16.2), rounds=100_000)
+    refused(
+        "after [468]00 rounds only",
+        pack,
+        np.random.default_rng(0),
+        axes,
+        rotations,
+        ball((0, 0, 0), 16.2),
+        rounds=100_000,
+    )
 
 
 BALL = ball((5, 10, 15), 40)
@@ -168,10 +174,14 @@ def test_explains_subcultures_that_have_no_place():
         r"no place for a subculture of 50 µm in tissue of 268\d\d\d µm³ after \d of 9; lower the "
         "diameters or the number of subcultures, or make the tissue larger"
     )
-    with pytest.raises(InputError, match=message):
-        subcultures(np.random.default_rng(0), BALL, [50] * 9)
-    with pytest.raises(InputError, match=re.escape("no place for a subculture of 99 µm")):
-        subcultures(np.random.default_rng(0), BALL, [20, 99])
+    refused(message, subcultures, np.random.default_rng(0), BALL, [50] * 9)
+    refused(
+        re.escape("no place for a subculture of 99 µm"),
+        subcultures,
+        np.random.default_rng(0),
+        BALL,
+        [20, 99],
+    )
 
 
 def test_count_gives_the_fraction():

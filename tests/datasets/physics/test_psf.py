@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite import formats
 from cytosuite.datasets.physics import psf
 from cytosuite.datasets.physics.psf import KEPT, Kernel, Objective, physical
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 SPACING = (0.2, 0.1, 0.1)
@@ -123,8 +123,7 @@ def _stack(array, axes="ZYX", spacing=SPACING, **metadata):
     ],
 )
 def test_stacks_of_no_bead_are_refused(stacks, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        psf.measured(stacks)
+    refused(re.escape(message), psf.measured, stacks)
 
 
 def test_aberrated_light_in_several_lobes_along_z_is_one_bead():

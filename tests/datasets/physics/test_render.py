@@ -2,6 +2,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import psf
@@ -16,7 +17,6 @@ from cytosuite.datasets.physics.render import (
     slabs,
     spread_of,
 )
-from cytosuite.errors import InputError
 
 DETECTOR = Grid((12, 20, 22), (2.0, 0.6, 0.6))
 FINE = Grid((40, 62, 60), (1.3, 0.4, 0.45), (-13.0, -6.0, -7.0))
@@ -123,8 +123,7 @@ def test_width_follows_the_depth_of_the_light():
 def test_refuses_a_point_spread_function_larger_than_the_volume():
     wide = Sampled((_kernel(np.ones((5, 41, 5))),))
     message = r"\(5, 41, 5 µm, z y x\) is larger than the simulated volume \(24, 30, 32 µm\); crop"
-    with pytest.raises(InputError, match=message):
-        SampledSpread(wide, GRID, GRID)
+    refused(message, SampledSpread, wide, GRID, GRID)
 
 
 def _of(image):

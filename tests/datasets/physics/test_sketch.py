@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.datasets.physics import sketch
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.75)
@@ -85,11 +85,9 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
     ],
 )
 def test_refuses(array, width, message):
-    with pytest.raises(InputError, match=message):
-        sketch.extras(_volume(array), width)
+    refused(message, sketch.extras, _volume(array), width)
 
 
 def test_refuses_time_series():
     series = Volume(np.zeros((2, 2, 3, 3), np.uint16), SPACING, "TZYX")
-    with pytest.raises(InputError, match="axes ZYX or YX, found TZYX"):
-        sketch.seeds(series)
+    refused("axes ZYX or YX, found TZYX", sketch.seeds, series)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mistakes import refused
 
 from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.tissue import Region
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
@@ -139,7 +139,12 @@ def test_faces_of_a_mask_stay_where_they_are(size):
 
 def test_refuses_masks_that_show_no_tissue():
     message = "a mask of tissue is empty: all of its 4 x 5 x 6 voxels are 0"
-    with pytest.raises(InputError, match=message):
-        tissue.from_mask(Volume(np.zeros((4, 5, 6), np.uint8), (1.0, 1.0, 1.0)), (0, 0, 0))
-    with pytest.raises(InputError, match="a mask of tissue must have the axes ZYX, found YX"):
-        tissue.from_mask(Volume(np.ones((5, 6), np.uint8), (1.0, 1.0), "YX"), (0, 0, 0))
+    refused(
+        message, tissue.from_mask, Volume(np.zeros((4, 5, 6), np.uint8), (1.0, 1.0, 1.0)), (0, 0, 0)
+    )
+    refused(
+        "a mask of tissue must have the axes ZYX, found YX",
+        tissue.from_mask,
+        Volume(np.ones((5, 6), np.uint8), (1.0, 1.0), "YX"),
+        (0, 0, 0),
+    )

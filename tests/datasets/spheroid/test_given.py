@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -53,5 +53,4 @@ def test_nuclei_take_the_share_of_the_cell_that_is_wanted(simulation, cells):
 
 
 def test_a_file_that_is_missing_is_refused(simulation):
-    with pytest.raises(InputError, match="no such file"):
-        simulation.make(_changes("nothing.tif"))
+    refused("no such file", simulation.make, _changes("nothing.tif"))

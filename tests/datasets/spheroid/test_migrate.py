@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.datasets.spheroid.migration import EXPECTED, migrate
 from cytosuite.datasets.spheroid.parameters import Parameters
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -215,13 +215,11 @@ def test_no_shot_noise_is_many_photons(translated):
     ],
 )
 def test_mistakes_are_one_line(translated, changes, text):
-    with pytest.raises(InputError, match=f"params.json.*{text}"):
-        translated(FIRST, **changes)
+    refused(f"params.json.*{text}", translated, FIRST, **changes)
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '{"colour": 1}'])
 def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "params.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"params\.json: expected"):
-        migrate(path)
+    refused(r"params\.json: expected", migrate, path)

@@ -1,10 +1,10 @@
 import re
 
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.spheroid.parameters import Parameters, check
-from cytosuite.errors import InputError
 
 
 def test_kinds_inherit_what_they_do_not_say():
@@ -62,5 +62,5 @@ def test_ranges_of_several_kinds_carry_their_names():
     ],
 )
 def test_mistakes_of_a_recipe_are_one_line(values, message):
-    with pytest.raises(InputError, match=f"^spheroid parameters: {re.escape(message)}"):
-        check(parse("spheroid parameters", values, Parameters))
+    start = f"^spheroid parameters: {re.escape(message)}"
+    refused(start, lambda: check(parse("spheroid parameters", values, Parameters)))

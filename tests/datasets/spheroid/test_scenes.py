@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
-from cytosuite.errors import InputError
 
 WIDE = {"image": {"shape": (32, 128, 128), "spacing_um": (2.0, 0.5, 0.5)}}
 
@@ -30,10 +30,12 @@ def test_an_empty_mask_and_one_without_voxel_size_are_refused(simulation, tmp_pa
     path = tmp_path / "mask.tif"
     tifffile.imwrite(path, np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
     tissue = {"outline": "file", "masks": [str(path)]}
-    with pytest.raises(InputError, match="the mask gives no voxel size; set tissue.masks_um"):
-        simulation.make({"tissue": tissue})
-    with pytest.raises(InputError, match="mask of tissue is empty"):
-        simulation.make({"tissue": tissue | {"masks_um": (1, 1, 1)}})
+    refused(
+        "the mask gives no voxel size; set tissue.masks_um", simulation.make, {"tissue": tissue}
+    )
+    refused(
+        "mask of tissue is empty", simulation.make, {"tissue": tissue | {"masks_um": (1, 1, 1)}}
+    )
 
 
 def test_a_given_width_is_the_width(simulation):

@@ -4,3 +4,8 @@ Small whole files are made (`seeds`), altered (`mutations`) and read in a child 
 (`worker`), which judges the outcome (`readers`). The parent watches it, sorts the findings and
 makes them small (`__main__`).
 """
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2]))  # as tests/conftest.py does

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from training_data import simulated_folder
 
 from cytosuite.algorithms.cellpose3d.network import load as load_network
@@ -10,7 +11,6 @@ from cytosuite.algorithms.cellpose3d.training.train import (
 )
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.training.loop import train
 from cytosuite.training.publish import ALGORITHMS
@@ -79,11 +79,11 @@ def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path, settings):
 def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
     learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
     TRAINING.check(learnable, "images", settings)
-    with pytest.raises(InputError, match=f"{tmp_path}: expected images/"):
-        TRAINING.check(tmp_path, "images", settings)
+    refused(f"{tmp_path}: expected images/", TRAINING.check, tmp_path, "images", settings)
     wanted = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
-    with pytest.raises(InputError, match=wanted):
-        TRAINING.check({"output": {}, "labels": {"style": "shape"}}, "images", settings)
+    refused(
+        wanted, TRAINING.check, {"output": {}, "labels": {"style": "shape"}}, "images", settings
+    )
 
 
 HERE = ALGORITHMS / "cellpose3d" / "training"
@@ -120,5 +120,4 @@ def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):
     path, text = tmp_path / "t.toml", (HERE / "cells.toml").read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(InputError, match=message):
-        parse(path, read_toml(path), Settings)
+    refused(message, parse, path, read_toml(path), Settings)

@@ -1,11 +1,11 @@
 import json
 
 import pytest
+from mistakes import refused
 
 from cytosuite.algorithms.cyclegan3d.training.published import LARGEST, divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.contract.manifest import parse
-from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.training.publish import ALGORITHMS
 
@@ -101,8 +101,12 @@ def test_an_inference_is_refused_with_the_command_for_its_images(
     _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
     keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
     for data in (divide(tmp_path), {"simulated": tmp_path}):
-        with pytest.raises(InputError, match=f"cytosuite apply {tmp_path / name} .* {model}$"):
-            written(keys, {role: [folder] for role, folder in data.items()})
+        refused(
+            f"cytosuite apply {tmp_path / name} .* {model}$",
+            written,
+            keys,
+            {role: [folder] for role, folder in data.items()},
+        )
 
 
 @pytest.mark.parametrize("crop", [[64, 32], [1, 64, 32]])
@@ -142,8 +146,11 @@ def test_a_key_of_nobody_is_noted_and_a_misspelt_one_refused(written):
     _, notes = written({"ngf": 64, "colour": "red", "\x1b[31m": 1})
     assert "published programs do not read it either" in _about(notes, "colour")[0]
     assert all(note.isprintable() for note in notes)
-    with pytest.raises(InputError, match="crop_sise is not a known key; did you mean 'crop_size'"):
-        written({"ngf": 64, "crop_sise": [32, 64, 64]})
+    refused(
+        "crop_sise is not a known key; did you mean 'crop_size'",
+        written,
+        {"ngf": 64, "crop_sise": [32, 64, 64]},
+    )
     assert written({"crop_size": [32, 64, 64], "crop_sise": 0})[0].crops.shape == (32, 64, 64)
 
 
@@ -161,9 +168,8 @@ def test_a_key_of_nobody_is_noted_and_a_misspelt_one_refused(written):
     ],
 )
 def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message):
-    with pytest.raises(InputError, match=message) as raised:
-        written({"B_nc": 1, key: value})
-    assert str(raised.value).startswith(f"{tmp_path / 'settings.hjson'}: ")
+    raised = refused(message, written, {"B_nc": 1, key: value})
+    assert str(raised).startswith(f"{tmp_path / 'settings.hjson'}: ")
 
 
 @pytest.mark.parametrize(
@@ -182,8 +188,7 @@ def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message)
     ],
 )
 def test_explains_a_file_that_holds_no_such_settings(written, text, message):
-    with pytest.raises(InputError, match=message):
-        written(text)
+    refused(message, written, text)
 
 
 def test_b_is_simulated_and_a_real(tmp_path):
@@ -195,5 +200,4 @@ def test_b_is_simulated_and_a_real(tmp_path):
 def test_a_half_without_the_other_is_refused_with_a_remedy(tmp_path):
     (tmp_path / "trainA").mkdir()
     (tmp_path / "trainB").touch()
-    with pytest.raises(InputError, match="found only trainA; add the other, .*--data real="):
-        divide(tmp_path)
+    refused("found only trainA; add the other, .*--data real=", divide, tmp_path)

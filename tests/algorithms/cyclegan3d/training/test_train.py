@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
@@ -13,7 +14,6 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.volume import Volume
@@ -154,8 +154,13 @@ def test_structure_of_labels_needs_labels_beside_every_image(data, tmp_path):
     twin = TRAINING.load(data["simulated"][0], "simulated", settings)[1].twin
     assert all(item.labels is None for item in TRAINING.load(data["real"][0], "real", settings))
     twin.unlink()
-    with pytest.raises(InputError, match=r"s_1\.tif: expected labels beside this image"):
-        TRAINING.load(data["simulated"][0], "simulated", settings)
+    refused(
+        r"s_1\.tif: expected labels beside this image",
+        TRAINING.load,
+        data["simulated"][0],
+        "simulated",
+        settings,
+    )
     assert len(TRAINING.load(data["simulated"][0], "simulated", _settings())) == 3
 
 
@@ -231,5 +236,10 @@ SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
     ],
 )
 def test_impossible_settings_are_refused(given, message):
-    with pytest.raises(InputError, match=f"train.toml: .*{message}"):
-        parse("train.toml", {**SMALL, "crops": {"shape": [8, 16, 16]}, **given}, Settings)
+    refused(
+        f"train.toml: .*{message}",
+        parse,
+        "train.toml",
+        {**SMALL, "crops": {"shape": [8, 16, 16]}, **given},
+        Settings,
+    )

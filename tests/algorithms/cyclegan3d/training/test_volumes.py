@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mistakes import refused
 from unpaired import SPACING, real, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
@@ -13,7 +14,6 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
     load_item,
 )
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.normalise import Target, background_of
 from cytosuite.training.images import find_images
@@ -65,16 +65,14 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     image = real().astype(np.float32)
     image[3, 4, 5] = np.nan
     _write(tmp_path / "a.tif", image)
-    with pytest.raises(InputError, match="finite grey values, found NaN"):
-        _load(tmp_path)
+    refused("finite grey values, found NaN", _load, tmp_path)
 
 
 def test_labels_of_another_shape_are_refused(tmp_path):
     folder = simulated_dataset(tmp_path, 1)
     twin = find_images(folder, ["*"])[0].files["instance-labels"]
     _write(twin, simulated()[1][:-1])
-    with pytest.raises(InputError, match=r"expected labels of the shape .*found \(9,"):
-        _load(folder)
+    refused(r"expected labels of the shape .*found \(9,", _load, folder)
     assert _load(folder, labelled=False)[0].labels is None
 
 

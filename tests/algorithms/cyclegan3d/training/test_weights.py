@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from rich.console import Console
 from torch import nn
 
@@ -14,7 +15,6 @@ from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import model
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError
 from cytosuite.training.convert import convert
 from cytosuite.volume import Volume
 
@@ -125,6 +125,5 @@ def test_another_layout_is_refused_by_the_name_that_differs(card, tmp_path, chan
     content = _Generator(3).state_dict()
     change(content)
     torch.save({"netG_B_state_dict": content}, tmp_path / "models.pth")
-    with pytest.raises(InputError, match=reason):
-        convert(tmp_path / "models.pth", card)
+    refused(reason, convert, tmp_path / "models.pth", card)
     assert not list(card.parent.iterdir())

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 from tifffile import imwrite
@@ -7,7 +8,6 @@ from tifffile import imwrite
 from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pair
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.sampling import HIDDEN
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.normalise import denormalise, sketch_of_labels
 from cytosuite.training.augment import Augmentations
@@ -42,18 +42,22 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
     (item,) = _load(tmp_path / "b", False, "YX", (1, 8, 8))
     np.testing.assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]
-    with pytest.raises(InputError, match="expected an image with the axes YX, found ZYX"):
-        _load(real_folder(tmp_path / "c", 1), False, "YX", (1, 8, 8))
+    refused(
+        "expected an image with the axes YX, found ZYX",
+        _load,
+        real_folder(tmp_path / "c", 1),
+        False,
+        "YX",
+        (1, 8, 8),
+    )
 
 
 def test_a_missing_sketch_and_another_shape_are_explained(tmp_path):
-    with pytest.raises(InputError, match=r"expected a sketch .* or labels of the same name"):
-        _load(real_folder(tmp_path / "a"))
+    refused(r"expected a sketch .* or labels of the same name", _load, real_folder(tmp_path / "a"))
     folder = paired_dataset(tmp_path / "b", 1)
     sketch = next(folder.rglob("structure-sketch")) / "s_0.tif"
     write(sketch, volume(np.zeros((3, 4, 4), np.uint8)))
-    with pytest.raises(InputError, match=r"expected the shape \(10, 24, 20\), found \(3, 4, 4\)"):
-        _load(folder)
+    refused(r"expected the shape \(10, 24, 20\), found \(3, 4, 4\)", _load, folder)
 
 
 @pytest.fixture
@@ -93,8 +97,7 @@ def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
     for folder, array in (("images", image_of(labels_of())), ("labels", labels_of())):
         (tmp_path / "d" / folder).mkdir(parents=True)
         imwrite(tmp_path / "d" / folder / "x.tif", array)
-    with pytest.raises(InputError, match=r"no voxel size, which network\.position"):
-        _load(tmp_path / "d", position=("depth",))
+    refused(r"no voxel size, which network\.position", _load, tmp_path / "d", position=("depth",))
 
 
 def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):

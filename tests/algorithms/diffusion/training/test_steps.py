@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 from sketches import labels_of, paired_dataset, real_folder, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
@@ -14,7 +15,6 @@ from cytosuite.algorithms.diffusion.training.train import (
 )
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.training.denoise import FURTHER
 from cytosuite.training.loop import begin, complete, take_step, train
@@ -175,12 +175,24 @@ def test_unpaired_training_makes_images_by_seed(tmp_path):
 
 def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
     cases = {"images": TRAINING.load(paired_dataset(tmp_path), "images", _settings())}
-    with pytest.raises(InputError, match="unpaired is true: expected label images or sketches"):
-        TRAINING.notes(cases, _settings(adversary={"unpaired": True, "features": 0}))
-    with pytest.raises(InputError, match="unpaired is false: expected no sketches"):
-        TRAINING.notes(cases | {"sketches": cases["images"]}, _settings())
-    with pytest.raises(InputError, match="the teacher is the model to start from; give --from"):
-        TRAINING.notes(cases, _settings("distillation"))
+    refused(
+        "unpaired is true: expected label images or sketches",
+        TRAINING.notes,
+        cases,
+        _settings(adversary={"unpaired": True, "features": 0}),
+    )
+    refused(
+        "unpaired is false: expected no sketches",
+        TRAINING.notes,
+        cases | {"sketches": cases["images"]},
+        _settings(),
+    )
+    refused(
+        "the teacher is the model to start from; give --from",
+        TRAINING.notes,
+        cases,
+        _settings("distillation"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,5 +208,4 @@ def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
     ],
 )
 def test_settings_of_few_steps_that_do_not_fit_are_refused(given, message):
-    with pytest.raises(InputError, match=message):
-        _settings(**given)
+    refused(message, _settings, **given)

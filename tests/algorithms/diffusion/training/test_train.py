@@ -1,6 +1,7 @@
 import h5py
 import numpy as np
 import pytest
+from mistakes import refused
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
@@ -11,7 +12,6 @@ from cytosuite.algorithms.diffusion.training.train import (
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.denoising.noise import phase
-from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.training.loop import begin, complete, take_step, train
 
@@ -107,8 +107,7 @@ def test_the_card_says_what_the_network_was_given(tmp_path):
     assert not {"given", "dropped"} & set(TRAINING.measure(_cases(own, alone), alone))
     both = [*_cases(own, hiding)["images"], *_cases(labels, hiding)["images"]]
     message = "a sketch for .*own.* and labels alone for .*labels.*s_0.tif; add the missing sketch"
-    with pytest.raises(InputError, match=message):
-        TRAINING.measure({"images": both}, hiding)
+    refused(message, TRAINING.measure, {"images": both}, hiding)
 
 
 def _published(folder, shape, masks):
@@ -159,8 +158,12 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     assert (made.shape, made.array.dtype) == (shape, np.float32)
     if masks:
         assert found.parameters["given"] == "labels"
-        with pytest.raises(InputError, match="expected instance-labels, found structure-sketch"):
-            predict({"structure-sketch": labels}, open_model(card.parent, found))
+        refused(
+            "expected instance-labels, found structure-sketch",
+            predict,
+            {"structure-sketch": labels},
+            open_model(card.parent, found),
+        )
 
 
 def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
@@ -180,8 +183,13 @@ def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
     sketch = volume(np.stack([labels_of(), labels_of(1)]).astype(np.float32))
     made = predict({"structure-sketch": sketch}, open_model(card.parent, found))["synthetic-image"]
     assert (made.shape, made.axes) == ((2, *SHAPE), "CZYX")
-    with pytest.raises(InputError, match="expected an image with the axes ZYX, found CZYX"):
-        TRAINING.load(folder, "images", _settings())
+    refused(
+        "expected an image with the axes ZYX, found CZYX",
+        TRAINING.load,
+        folder,
+        "images",
+        _settings(),
+    )
 
 
 def test_validation_makes_the_middle_of_held_out_images(tmp_path):
@@ -219,5 +227,4 @@ DROPPED = {"shape": [8, 16, 16], "dropped": 0.1}
 )
 def test_impossible_settings_are_refused(given, message):
     base = {"network": {"widths": [4, 6]}, "crops": {"shape": [8, 16, 16]}}
-    with pytest.raises(InputError, match=f"train.toml: .*{message}"):
-        parse("train.toml", {**base, **given}, Settings)
+    refused(f"train.toml: .*{message}", parse, "train.toml", {**base, **given}, Settings)

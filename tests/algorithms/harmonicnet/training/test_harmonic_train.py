@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 from training_data import SPACING, simulated_folder
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
@@ -9,7 +10,6 @@ from cytosuite.algorithms.harmonicnet.network import load
 from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings, outlined
 from cytosuite.bodies import fit
 from cytosuite.contract.manifest import parse, read_card
-from cytosuite.errors import InputError
 from cytosuite.training.loop import train
 
 TINY = {
@@ -59,18 +59,32 @@ def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("patches", [{"cut": True}, {"augment": {"queue": ["noise", "stretch"]}}])
 def test_shapes_are_fitted_once(patches):
-    with pytest.raises(InputError, match="change the shapes of objects, which are fitted once"):
-        parse("t.toml", {**TINY, "patches": {"shape": (24, 24, 24), **patches}}, Settings)
+    refused(
+        "change the shapes of objects, which are fitted once",
+        parse,
+        "t.toml",
+        {**TINY, "patches": {"shape": (24, 24, 24), **patches}},
+        Settings,
+    )
 
 
 def test_patches_below_24_voxels_are_refused():
-    with pytest.raises(InputError, match="expected 24 or more"):
-        parse("t.toml", {**TINY, "patches": {"shape": (16, 24, 24)}}, Settings)
+    refused(
+        "expected 24 or more",
+        parse,
+        "t.toml",
+        {**TINY, "patches": {"shape": (16, 24, 24)}},
+        Settings,
+    )
 
 
 def test_volumes_of_two_voxel_sizes_are_refused(settings, tmp_path):
 
     (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
     cases = [case, case, replace(case, spacing=(4.0, 0.8, 0.8))]
-    with pytest.raises(InputError, match=r"expected voxels of about \[2.0, 0.8, 0.8\] µm.* found"):
-        TRAINING.measure({"images": cases}, settings)
+    refused(
+        r"expected voxels of about \[2.0, 0.8, 0.8\] µm.* found",
+        TRAINING.measure,
+        {"images": cases},
+        settings,
+    )

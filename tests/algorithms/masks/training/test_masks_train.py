@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.algorithms.masks.predict import predict
 from cytosuite.algorithms.masks.training.train import (
@@ -8,7 +9,6 @@ from cytosuite.algorithms.masks.training.train import (
 )
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
 from cytosuite.training.loop import train
@@ -89,13 +89,10 @@ def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
     settings, folder = _settings(), _labels(tmp_path / "a")
     others = TRAINING.load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
     both = [*TRAINING.load(folder, "images", settings), *others]
-    with pytest.raises(InputError, match="give labels of one voxel size"):
-        TRAINING.measure({"images": both}, settings)
+    refused("give labels of one voxel size", TRAINING.measure, {"images": both}, settings)
     (folder / "nucleus-labels" / "c1.tif").unlink()
-    with pytest.raises(InputError, match="c1.tif: expected labels of the nuclei"):
-        TRAINING.load(folder, "images", settings)
+    refused("c1.tif: expected labels of the nuclei", TRAINING.load, folder, "images", settings)
     odd = settings.model_copy(
         update={"network": settings.network.model_copy(update={"channels": 1})}
     )
-    with pytest.raises(InputError, match="network: expected channels = 2"):
-        TRAINING.check(folder, "images", odd)
+    refused("network: expected channels = 2", TRAINING.check, folder, "images", odd)

@@ -3,6 +3,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from mistakes import refused
 
 from cytosuite.algorithms.u2net.predict import BORDER
 from cytosuite.algorithms.u2net.training.train import (
@@ -13,7 +14,6 @@ from cytosuite.algorithms.u2net.training.train import (
     losses,
 )
 from cytosuite.contract.manifest import parse
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.training.loop import begin
 from cytosuite.volume import Volume
@@ -58,11 +58,21 @@ def test_the_border_weighs_more_and_every_depth_counts():
 
 def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(folder):
     patches = {**TINY["patches"], "shape": [1, 32, 32], "batch": 1}
-    with pytest.raises(InputError, match="patches: expected a batch of 2 or more, or a shape bey"):
-        parse("t.toml", {**TINY, "patches": patches}, Settings)
+    refused(
+        "patches: expected a batch of 2 or more, or a shape bey",
+        parse,
+        "t.toml",
+        {**TINY, "patches": patches},
+        Settings,
+    )
     for shape in ([1, 0, 0], [1, -32, -32]):
-        with pytest.raises(InputError, match=r"patches\.shape"):
-            parse("t.toml", {**TINY, "patches": {**patches, "shape": shape}}, Settings)
+        refused(
+            r"patches\.shape",
+            parse,
+            "t.toml",
+            {**TINY, "patches": {**patches, "shape": shape}},
+            Settings,
+        )
     for larger in ({"batch": 2}, {"shape": [1, 64, 64]}):
         settings = parse("t.toml", {**TINY, "patches": {**patches, **larger}}, Settings)
         cases = {"images": TRAINING.load(folder, "images", settings)}

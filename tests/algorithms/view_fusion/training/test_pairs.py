@@ -3,6 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from mistakes import refused
 from view_pairs import (
     FUSED,
     SHAPE,
@@ -27,7 +28,6 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
     load_pair,
 )
 from cytosuite.contract.tasks import VIEW, VIEW_FOLDER
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
 from cytosuite.training.settings import FileSettings
@@ -109,16 +109,12 @@ def test_a_view_without_its_fused_image_is_left_out(layout, tmp_path):
 
 
 def test_folders_without_pairs_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        find_pairs(tmp_path / "nowhere", ["*"])
+    refused("no such folder", find_pairs, tmp_path / "nowhere", ["*"])
     write(tmp_path / "plain" / "a.tif", volume(fused_of()))
-    with pytest.raises(InputError, match="plain: expected views .* found none of these"):
-        find_pairs(tmp_path / "plain", ["*"])
+    refused("plain: expected views .* found none of these", find_pairs, tmp_path / "plain", ["*"])
     write(tmp_path / "alone" / "a_fused.tif", volume(fused_of()))
-    with pytest.raises(InputError, match="found fused images alone"):
-        find_pairs(tmp_path / "alone", ["*"])
-    with pytest.raises(InputError, match="names like x"):
-        find_pairs(challenge(tmp_path / "pairs"), ["x"])
+    refused("found fused images alone", find_pairs, tmp_path / "alone", ["*"])
+    refused("names like x", find_pairs, challenge(tmp_path / "pairs"), ["x"])
 
 
 def _alter(folder, array, role="fused"):
@@ -154,8 +150,7 @@ def view_is_a_plane(folder):
 )
 def test_wrong_pairs_are_refused_in_one_line(mistake, tmp_path):
     folder = mistake(challenge(tmp_path))
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        _load(folder)
+    refused(re.escape(mistake.__doc__), _load, folder)
 
 
 SIDES = (8, 12, 16)  # 1536 voxels: each number is exact in float16

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 from archives import member, tar
+from mistakes import refused
 
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 
 PEAK = r"""
 import re, sys
@@ -44,8 +44,7 @@ def test_what_is_none_of_them_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(content)
     expected = test_what_is_none_of_them_is_refused_in_one_line.__doc__
-    with pytest.raises(InputError, match=f"a.tar.gz: {expected}; cannot be read"):
-        preflight(path)
+    refused(f"a.tar.gz: {expected}; cannot be read", preflight, path)
 
 
 def test_a_bomb_is_refused_in_bounded_time_and_memory(tmp_path):

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import toys
+from mistakes import refused
 
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.submission.judging.codabench import answers_in
@@ -16,7 +17,6 @@ from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bu
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 
 SEGMENT = {"microscopy-image": toys.image, "instance-labels": toys.labels}
 PLACE = "output/images/instance-labels/output.tif"
@@ -97,5 +97,9 @@ def test_two_answers_for_a_case_are_refused(worker):
     place = app / "input/res/instance-labels"
     for suffix in ("tif", "tiff"):
         (place / f"c0.{suffix}").write_bytes(np.zeros(4, np.uint8).tobytes())
-    with pytest.raises(InputError, match="expected one file named c0"):
-        answers_in(app / "input" / "res", read_evaluation(app / "input" / "ref"))
+    refused(
+        "expected one file named c0",
+        answers_in,
+        app / "input" / "res",
+        read_evaluation(app / "input" / "ref"),
+    )

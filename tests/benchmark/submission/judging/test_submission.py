@@ -4,6 +4,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.commands.evaluation import _built
@@ -77,14 +78,12 @@ def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
 def test_a_run_on_other_data_is_refused(rehearsed, run):
     facts = read_json(run / "run.json") | {"fingerprint": "0" * 64}
     (run / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(InputError, match="a run on other data than squares .* made by: made"):
-        rehearsed()
+    refused("a run on other data than squares .* made by: made", rehearsed)
 
 
 def test_a_run_without_its_results_is_refused(rehearsed, segmented):
     (segmented.job.folder / "case_1" / "record.json").unlink()
-    with pytest.raises(InputError, match="case_1: no result of this run; run it to its end"):
-        rehearsed()
+    refused("case_1: no result of this run; run it to its end", rehearsed)
 
 
 @pytest.mark.docker
@@ -180,5 +179,4 @@ def job(pk, *names):
     ],
 )  # fmt: skip
 def test_unknown_and_repeated_images_are_refused(jobs, message):
-    with pytest.raises(InputError, match=message):
-        by_case(jobs, IMAGES, Path("p"))
+    refused(message, by_case, jobs, IMAGES, Path("p"))

@@ -2,10 +2,10 @@ from math import isnan
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
 import cytosuite.apply as library
-from cytosuite.errors import InputError
 from cytosuite.metrics import n_iou
 from cytosuite.metrics.boards import BOARDS
 
@@ -65,8 +65,7 @@ def test_ends_of_the_range_by_the_segmenter_that_is_named():
     assert n_iou(truth, truth, image, SPACING) == 1
     assert n_iou(truth, image, image, SPACING) == 0
     assert 0 < n_iou(truth, (truth + image) / 2, image, SPACING) < 1
-    with pytest.raises(InputError, match="no such algorithm here"):
-        n_iou(truth, image, image, SPACING, "nobody")
+    refused("no such algorithm here", n_iou, truth, image, image, SPACING, "nobody")
 
 
 def test_no_board_shows_what_takes_a_segmenter():

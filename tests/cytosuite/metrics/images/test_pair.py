@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.images.pair import pair
 from cytosuite.volume.pieces import chunks
 
@@ -39,8 +39,7 @@ MISTAKES = {
 @pytest.mark.parametrize("message", MISTAKES)
 def test_explains(message):
     arguments = {"truth": image(), "prediction": image(), "data_range": 1.0}
-    with pytest.raises(InputError, match=re.escape(message)):
-        pair(**arguments | MISTAKES[message])
+    refused(re.escape(message), pair, **arguments | MISTAKES[message])
 
 
 def test_chunks_pair_voxels_whatever_the_layouts():

@@ -2,9 +2,9 @@ from math import nan
 
 import numpy as np
 import pytest
+from mistakes import refused
 from situations import drawn
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import (
     CtcErrors,
     det,
@@ -60,8 +60,7 @@ def test_det_does_not_fall_below_zero():
     ],
 )
 def test_impossible_numbers_of_errors_are_refused(cells, errors, message):
-    with pytest.raises(InputError, match=f"^{message}"):
-        detection_accuracy(cells, CtcErrors(*errors))
+    refused(f"^{message}", detection_accuracy, cells, CtcErrors(*errors))
 
 
 def test_accuracy_without_penalty_by_hand(situations):

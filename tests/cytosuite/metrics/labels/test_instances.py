@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 from scipy.optimize import linear_sum_assignment
 from situations import drawn
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels.detection import (
     count_error,
     count_error_absolute,
@@ -144,5 +144,6 @@ def test_numbers_and_their_errors(situations):
 @pytest.mark.parametrize("percent", [49, 101, 0.5, 55.5])
 def test_thresholds_are_whole_hundredths_from_one_half(percent):
     table = overlap(np.ones(3, int), np.ones(3, int))
-    with pytest.raises(InputError, match=rf"^the least IoU must be .*, found {percent}; below"):
-        average_precision(table, percent)
+    refused(
+        rf"^the least IoU must be .*, found {percent}; below", average_precision, table, percent
+    )

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from mistakes import refused
 from skimage.measure import regionprops_table
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels import object_table as room
 from cytosuite.metrics.labels.object_table import object_table
 from cytosuite.volume import large
@@ -63,21 +63,21 @@ def test_explains(box):
         "hold no voxels": (box[:0], SPACING),
     }
     for message, arguments in mistakes.items():
-        with pytest.raises(InputError, match=message):
-            object_table(*arguments)
+        refused(message, object_table, *arguments)
 
 
 def test_noise_is_refused_before_it_takes_hours(monkeypatch):
     scattered = np.zeros((80, 80), np.uint16)
     scattered[0], scattered[-1] = np.arange(80) + 1, np.arange(80, 0, -1)
-    with pytest.raises(InputError, match="boxes of .* voxels around them"):
-        object_table(scattered, (1.0, 1.0))
+    refused("boxes of .* voxels around them", object_table, scattered, (1.0, 1.0))
     monkeypatch.setattr(room, "OBJECTS", 10)
     assert object_table(scattered[:1, :5], (1.0, 1.0))["label"].size == 5
-    with pytest.raises(
-        InputError, match="expected up to 10 compact ones, found more than 10 in an"
-    ):
-        object_table(scattered, (1.0, 1.0))
+    refused(
+        "expected up to 10 compact ones, found more than 10 in an",
+        object_table,
+        scattered,
+        (1.0, 1.0),
+    )
     monkeypatch.setattr(room, "VOXELS", 4)  # large volumes may hold more
     assert object_table(np.arange(60).reshape(6, 10) % 13, (1.0, 1.0))["label"].size == 12
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels import overlap_count
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 
@@ -133,13 +133,16 @@ ZEROS = np.zeros(3, np.uint8)
     ],
 )
 def test_mistakes_are_named(truth, prediction, message):
-    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        overlap(truth, prediction)
+    refused(f"^{re.escape(message)}$", overlap, truth, prediction)
 
 
 def test_negative_labels_are_named_where_voxels_are_sorted(sorting):
-    with pytest.raises(InputError, match=r"^truth: labels must not be negative, found -7; "):
-        overlap(np.array([3, -7, 1], np.int8), np.zeros(3, np.uint32))
+    refused(
+        r"^truth: labels must not be negative, found -7; ",
+        overlap,
+        np.array([3, -7, 1], np.int8),
+        np.zeros(3, np.uint32),
+    )
 
 
 @pytest.mark.parametrize("big", [7, 2**40])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 from situations import drawn
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels.prepare import without_border, without_small
 
 LABELS = arrays.arrays(np.uint16, (2, 7, 9), elements=st.integers(0, 6))
@@ -47,8 +47,7 @@ WIDTH = "the border must be at least 0 pixels wide and less than half of the 6 x
     ],
 )
 def test_mistakes_are_named(labels, pixels, message):
-    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        without_border(labels, pixels)
+    refused(f"^{re.escape(message)}$", without_border, labels, pixels)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +73,4 @@ def test_any_labels_and_dtypes():
     kept, prediction = without_small(truth, np.array([3, 3, 4], np.int8), 2)
     assert kept.tolist() == [2**40, 2**40, 0]
     assert (prediction.tolist(), prediction.dtype) == ([3, 3, 0], np.int8)
-    with pytest.raises(InputError, match="same shape"):
-        without_small(truth, truth[:2], 2)
+    refused("same shape", without_small, truth, truth[:2], 2)

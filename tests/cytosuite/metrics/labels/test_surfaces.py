@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.metrics.labels.surfaces import assd, hausdorff, hd95, surface_table
 
@@ -48,12 +48,12 @@ def test_surfaces_that_no_memory_holds_are_refused(mapped, monkeypatch):
     monkeypatch.setattr("cytosuite.metrics.labels.surfaces.fits", lambda size: size < 1000)
     labels = np.ones((9, 9, 9), np.uint8)
     assert hausdorff(labels, labels, SPACING) == 0
-    with pytest.raises(InputError, match="those that reach into one plane take .* GiB"):
-        hausdorff(mapped(labels), labels, SPACING)
+    refused(
+        "those that reach into one plane take .* GiB", hausdorff, mapped(labels), labels, SPACING
+    )
 
 
 @pytest.mark.parametrize("spacing", [(1, 1), (0, 1, 1)])
 def test_a_spacing_that_does_not_suit_is_refused(spacing, situations):
     message = r"^spacing must be a positive number in µm for each axis .*, found .* of 3 axes$"
-    with pytest.raises(InputError, match=message):
-        surface_table(*situations.shifted(), spacing)
+    refused(message, surface_table, *situations.shifted(), spacing)

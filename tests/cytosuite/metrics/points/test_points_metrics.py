@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.points import matching
 from cytosuite.metrics.points.cells import (
@@ -192,14 +192,19 @@ def test_an_answer_without_anything_right_has_the_worst_value_of_every_metric():
 
 @pytest.mark.parametrize("wrong", [[[1, 2, 3]], [[np.nan, 1]], [1, 2]])
 def test_other_places_are_refused(wrong):
-    with pytest.raises(InputError, match="prediction: expected finite places"):
-        MATCHED_POINTS.gather([[1, 2]], wrong, PLANE)
+    refused("prediction: expected finite places", MATCHED_POINTS.gather, [[1, 2]], wrong, PLANE)
 
 
 @pytest.mark.parametrize("radius", [0, -1, 1e7, 1e308, np.inf, np.nan])
 def test_a_radius_is_a_length(radius):
-    with pytest.raises(InputError, match="radius: expected a length above 0 of at most 1e"):
-        matched_points([[1, 2]], [[1, 2]], PLANE, radius)
+    refused(
+        "radius: expected a length above 0 of at most 1e",
+        matched_points,
+        [[1, 2]],
+        [[1, 2]],
+        PLANE,
+        radius,
+    )
 
 
 def test_crowds_of_many_neighbours_are_paired():
@@ -215,5 +220,4 @@ def test_crowds_of_many_neighbours_are_paired():
 )
 def test_a_radius_with_too_many_pairs_is_refused(monkeypatch, limit, message):
     monkeypatch.setattr(matching, limit, 99)
-    with pytest.raises(InputError, match=message):
-        points_f1(np.zeros((10, 2)), np.zeros((10, 2)), PLANE)
+    refused(message, points_f1, np.zeros((10, 2)), np.zeros((10, 2)), PLANE)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy.stats import wasserstein_distance
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import (
     PROPERTIES,
     arrangement,
@@ -189,8 +189,7 @@ def test_distances_are_those_of_scipy_over_the_real_spread():
     known = [value for value in found.values() if np.isfinite(value)]
     assert arrangement_distance.of(found) == pytest.approx(np.mean(known))
     assert arrangement_distance([first, second], [second, first]) == pytest.approx(0)
-    with pytest.raises(InputError, match="^an arrangement needs at least one scene, found none"):
-        arrangement_distance(first, [])
+    refused("^an arrangement needs at least one scene, found none", arrangement_distance, first, [])
 
 
 @pytest.mark.parametrize(
@@ -204,5 +203,4 @@ def test_distances_are_those_of_scipy_over_the_real_spread():
     ],
 )
 def test_what_has_no_arrangement_is_refused(labels, spacing, image, message):
-    with pytest.raises(InputError, match=f"^{message}"):
-        arrangement(labels, spacing, image)
+    refused(f"^{message}", arrangement, labels, spacing, image)

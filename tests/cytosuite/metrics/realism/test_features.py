@@ -2,10 +2,10 @@ from math import isnan, pi
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy.spatial import ConvexHull
 from scipy.stats import wasserstein_distance
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.realism.features import (
     FEATURES,
     OTHER,
@@ -114,8 +114,7 @@ def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
 def test_real_objects_that_are_all_alike_have_no_scale():
     scene = boxes()
     assert isnan(feature_distances(Scene(scene.image, 3 * (scene.labels == 3)), scene)["solidity"])
-    with pytest.raises(InputError, match="^object features need at least one scene, found none"):
-        feature_distance(scene, [])
+    refused("^object features need at least one scene, found none", feature_distance, scene, [])
 
 
 @pytest.mark.parametrize("shape", [(9, 11), (1, 1), (6, 8, 7), (1, 3, 1)])

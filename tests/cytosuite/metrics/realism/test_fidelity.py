@@ -2,9 +2,9 @@ from math import isnan
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.fidelity import (
     KEPT,
@@ -139,5 +139,11 @@ def test_shares_by_hand():
 
 
 def test_explains():
-    with pytest.raises(InputError, match="labels must be integers of the shape of the image"):
-        kept(IMAGE, IMAGE, LABELS * 1.0, SPACING)
+    refused(
+        "labels must be integers of the shape of the image",
+        kept,
+        IMAGE,
+        IMAGE,
+        LABELS * 1.0,
+        SPACING,
+    )

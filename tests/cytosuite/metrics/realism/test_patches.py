@@ -2,6 +2,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy import ndimage
 from scipy.linalg import sqrtm
 
@@ -142,5 +143,10 @@ def test_refuses_small_stacks_and_wrong_numbers():
     ):
         scene = blobs()
         patch_features(Scene(Volume(scene.image.array, (0.5, 1.0, 1.0)), scene.labels), scene)
-    with pytest.raises(InputError, match=r"^patches must be at least 2 and foreground in \[0, 1\]"):
-        patch_features(blobs(), blobs(), foreground=2.0)
+    refused(
+        r"^patches must be at least 2 and foreground in \[0, 1\]",
+        patch_features,
+        blobs(),
+        blobs(),
+        foreground=2.0,
+    )

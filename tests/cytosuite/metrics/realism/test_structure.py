@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mistakes import refused
 from scipy import ndimage
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.realism.structure import (
     label_auc,
     label_auc_change,
@@ -93,5 +93,4 @@ def test_explains():
         "prediction and image must have the same shape": {"prediction": image[1:]},
         "0.0 for 3 axes": {"surround_um": 0.0},
     }.items():
-        with pytest.raises(InputError, match=re.escape(message)):
-            structure(**known | change)
+        refused(re.escape(message), structure, **known | change)

@@ -4,8 +4,8 @@ from dataclasses import replace
 import films
 import numpy as np
 import pytest
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.tracks.lineage import Mask, Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import longest_runs, match_tracks
 
@@ -84,8 +84,7 @@ def test_explains(message):
     found = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
     found = replace(found, **RESULTS.get(message, {}))
     expected = rf"^1 format error, nothing was scored: {re.escape(message)}"
-    with pytest.raises(InputError, match=expected):
-        match_tracks(truth, found)
+    refused(expected, match_tracks, truth, found)
 
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():

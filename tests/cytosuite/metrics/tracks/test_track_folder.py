@@ -5,8 +5,8 @@ import films
 import numpy as np
 import pytest
 import tifffile
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
@@ -106,11 +106,10 @@ TABLES = {
 }
 
 
-def refused(result, message, problems=1):
+def faulty(result, message, problems=1):
     """Hold that reading is refused with a message that holds another."""
     start = f"^{problems} format errors?, nothing was read: .*"
-    with pytest.raises(InputError, match=start + re.escape(message)):
-        read_sequence(result)
+    refused(start + re.escape(message), read_sequence, result)
 
 
 @pytest.mark.parametrize(("message", "contents"), FRAMES.items())
@@ -120,53 +119,50 @@ def test_explains_a_frame(result, message, contents):
         (result / "mask001.tif").write_bytes(contents)
     elif contents is not None:
         save(result / "mask001.tif", contents)
-    refused(result, message)
+    faulty(result, message)
 
 
 @pytest.mark.parametrize(("message", "text"), TABLES.items())
 def test_explains_a_table(result, message, text):
     assert (result / "res_track.txt").read_text() == GOOD
     (result / "res_track.txt").write_text(text)
-    refused(result, message)
+    faulty(result, message)
 
 
 def test_explains_two_files_of_a_frame(result):
     (result / "mask01.tif").write_bytes((result / "mask001.tif").read_bytes())
-    refused(result, "01_RES/mask01.tif: a second file of frame 1")
+    faulty(result, "01_RES/mask01.tif: a second file of frame 1")
 
 
 @pytest.mark.parametrize("name", ["mask999999999.tif", f"mask{'9' * 200}.tif"])
 def test_explains_a_frame_that_no_sequence_has(result, name):
     (result / "mask001.tif").rename(result / name)
-    refused(result, f"01_RES/{name}: expected at most 100000 frames", problems=4)
+    faulty(result, f"01_RES/{name}: expected at most 100000 frames", problems=4)
 
 
 @pytest.mark.parametrize("word", ["1_0", "\u0661", "9" * 5000, "1\0"])
 def test_explains_what_is_no_whole_number(result, word):
     (result / "res_track.txt").write_text(f"{word} 0 1 0\n", encoding="utf-8")
-    with pytest.raises(InputError, match="line 1: expected whole numbers L B E P, found '"):
-        read_sequence(result)
+    refused("line 1: expected whole numbers L B E P, found '", read_sequence, result)
 
 
 def test_labels_over_16_bits_are_refused(result):
     save(result / "mask003.tif", np.full((5, 10), 65536, np.uint32))
     (result / "res_track.txt").write_text("1 0 1 0\n2 2 2 1\n3 2 2 1\n65536 3 3 0\n")
-    with pytest.raises(InputError, match="res_track.txt: label 65536: over 65535$"):
-        read_sequence(result)
+    refused("res_track.txt: label 65536: over 65535$", read_sequence, result)
 
 
 def test_a_folder_that_is_neither(tmp_path):
-    with pytest.raises(InputError, match=r"expected a truth with TRA/man_track.txt or .* neither$"):
-        read_sequence(tmp_path)
-    with pytest.raises(InputError, match="found no such folder$"):
-        read_sequence(tmp_path / "nothing")
+    refused(r"expected a truth with TRA/man_track.txt or .* neither$", read_sequence, tmp_path)
+    refused("found no such folder$", read_sequence, tmp_path / "nothing")
 
 
 class TestWriting:
     def test_a_folder_with_content_is_left_alone(self, result):
         before = sorted(result.iterdir())
-        with pytest.raises(InputError, match="expected a new or empty folder"):
-            write_sequence(result, np.zeros((1, 2, 2), int), [])
+        refused(
+            "expected a new or empty folder", write_sequence, result, np.zeros((1, 2, 2), int), []
+        )
         assert sorted(result.iterdir()) == before
 
     @pytest.mark.parametrize(
@@ -176,8 +172,13 @@ class TestWriting:
     def test_contradictions_are_not_written(self, tmp_path, change, message):
         film = TrackedSequence([Track(1, 0, 1)], np.ones((2, 3, 3), int))
         film = replace(film, **change)
-        with pytest.raises(InputError, match=f"nothing was written: .*{message}"):
-            write_sequence(tmp_path / "01_RES", film.frames, film.tracks)
+        refused(
+            f"nothing was written: .*{message}",
+            write_sequence,
+            tmp_path / "01_RES",
+            film.frames,
+            film.tracks,
+        )
         assert not any(tmp_path.iterdir())
 
 
@@ -202,13 +203,11 @@ def test_scores_are_those_of_the_sequences(scored):
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(scored):
-    with pytest.raises(InputError, match=r"is called TRK; there are .*TRA"):
-        score_tracks(*scored, ["TRA", "TRK"])
+    refused(r"is called TRK; there are .*TRA", score_tracks, *scored, ["TRA", "TRK"])
 
 
 def test_problems_of_both_folders_stand_in_one_message(scored):
     (scored[0] / "TRA" / "man_track002.tif").unlink()
     (scored[1] / "res_track.txt").write_text("")
     both = "^2 format .*man_track002.tif: no such file.*01_RES/res_track.txt: no rows"
-    with pytest.raises(InputError, match=both):
-        score_tracks(*scored)
+    refused(both, score_tracks, *scored)

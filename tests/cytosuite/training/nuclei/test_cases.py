@@ -1,6 +1,6 @@
 import h5py
 import numpy as np
-import pytest
+from mistakes import refused
 from scipy.special import ndtr
 from training_data import (
     SHAPE,
@@ -14,7 +14,6 @@ from training_data import (
     simulated_folder,
 )
 
-from cytosuite.errors import InputError
 from cytosuite.training.nuclei.cases import (
     SHARE_UNIT,
     VECTOR_UNIT,
@@ -86,8 +85,7 @@ def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(t
     (extras / "step-3-light").rename(tmp_path / "away")
     (bare,) = find_cases(folder, light=False)
     assert (bare.simulated, bare.image.parent.name) == (False, "microscopy-image")
-    with pytest.raises(InputError, match="expected step-3-light/case_0.tif"):
-        find_cases(folder)
+    refused("expected step-3-light/case_0.tif", find_cases, folder)
     assert find_cases(folder, "cytoplasm")[0].image == bare.image  # whole cells: as they are
 
 
@@ -103,14 +101,17 @@ def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_
 
 
 def test_the_other_channel_is_refused(tmp_path):
-    with pytest.raises(
-        InputError, match=r"light of the nucleus, found membrane; set channel = \"membrane\""
-    ):
-        find_cases(cells_folder(tmp_path / "a"))
-    with pytest.raises(
-        InputError, match=r"light of the membrane, found nucleus; .*channel=membrane"
-    ):
-        find_cases(plain_folder(tmp_path / "b"), "membrane")
+    refused(
+        r"light of the nucleus, found membrane; set channel = \"membrane\"",
+        find_cases,
+        cells_folder(tmp_path / "a"),
+    )
+    refused(
+        r"light of the membrane, found nucleus; .*channel=membrane",
+        find_cases,
+        plain_folder(tmp_path / "b"),
+        "membrane",
+    )
 
 
 def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
@@ -138,27 +139,25 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
     np.testing.assert_array_equal(case.labels, labels)
     assert not case.simulated
     (tmp_path / "files_train.csv").write_text("images/a.h5\n")
-    with pytest.raises(InputError, match="expected images with labels of the same name, found 1"):
-        find_cases(tmp_path)
+    refused("expected images with labels of the same name, found 1", find_cases, tmp_path)
 
 
 def test_mistakes_in_the_data_are_named(tmp_path):
-    with pytest.raises(InputError, match="found no image"):
-        find_cases(tmp_path)
+    refused("found no image", find_cases, tmp_path)
     folder = simulated_folder(tmp_path / "a", 1)
     (folder / "cases/case_0/extras/visible-level/case_0.tif").unlink()
-    with pytest.raises(InputError, match=r"visible-level.*simulate it with labels.style=visible"):
-        find_cases(folder)
+    refused(r"visible-level.*simulate it with labels.style=visible", find_cases, folder)
     (real_folder(tmp_path / "b") / "labels" / "a.tif").rename(tmp_path / "b" / "labels" / "c.tif")
-    with pytest.raises(InputError, match="labels: no file is named like an image"):
-        find_cases(tmp_path / "b")
+    refused("labels: no file is named like an image", find_cases, tmp_path / "b")
     one = find_cases(simulated_folder(tmp_path / "c"))[0]
-    with pytest.raises(InputError, match=r"step-3-light.*a level must be a share from 0 to 1"):
-        load_case(Files("x", one.image, one.labels, one.image), PATCH)
+    refused(
+        r"step-3-light.*a level must be a share from 0 to 1",
+        load_case,
+        Files("x", one.image, one.labels, one.image),
+        PATCH,
+    )
     one.level.unlink()
     for record in (tmp_path / "c").glob("cases/*/case.json"):
         record.write_text('{"through": [{}]}')
-    with pytest.raises(InputError, match="give a level for each image, or for none"):
-        find_cases(tmp_path / "c")
-    with pytest.raises(InputError, match="whole numbers"):
-        load_case(Files("x", one.image, one.image, None), PATCH)
+    refused("give a level for each image, or for none", find_cases, tmp_path / "c")
+    refused("whole numbers", load_case, Files("x", one.image, one.image, None), PATCH)
