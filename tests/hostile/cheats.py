@@ -1,7 +1,7 @@
 """Judge twenty teams by the evaluation's container, five of whom cheat; print what became of them.
 
 The honest teams are judged in this process, alone; then all teams by one server, cheats between the
-others, and cheats and a few others in a container each. Exact is a cheat's case with a failed row in one line,
+others. Exact is a cheat's case with a failed row in one line,
 or a score below that of the truth, and an honest team with its scores to the last digit. The truth
 must not change, and no container may be left.
 """
@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -39,7 +38,7 @@ from tests import puppets
 from tests.hostile.expected import HOME, attacks
 from tests.hostile.tally import Tally, state
 
-TEAMS, SIDE_BY_SIDE = 20, 3
+TEAMS = 20
 CASES = [f"case_{number:02}" for number in range(1, 32)]
 TASK, PLACE, SPACING = TASKS["segment"], "images/instance-labels", (2.0, 1.0, 1.0)
 METRICS = "metrics.json"
@@ -210,23 +209,10 @@ def by_server(client, image, truth, teams, folder):
             seen = len(log)
 
 
-def alone(client, image, truth, folder, team):
-    """Return a team's exit code, log and scores from a container of its own."""
-    output = folder / team.name
-    output.mkdir(parents=True)
-    output.chmod(0o777)
-    volumes = (team, "/input", "ro"), (output, "/output", "rw"), (truth, TRUTH, "ro")
-    with container(client, image, "exec", volumes) as box:
-        code = box.wait(timeout=LATE_S)["StatusCode"]
-        log = box.logs().decode(errors="replace")
-    text = (output / METRICS).read_text() if (output / METRICS).exists() else ""
-    return team.name, code, log, text
-
-
-def judge(tally, way, cheats, expected, result):
+def judge(tally, cheats, expected, result):
     """Count an honest team, or each case of a cheat."""
     team, code, log, text = result
-    with tally.attempt(f"{way}: {'teams that cheat' if team in cheats else 'honest teams'}"):
+    with tally.attempt("teams that cheat" if team in cheats else "honest teams"):
         assert (code, "Traceback" in log) == (0, False), f"{team}: exit code {code}: {log[-900:]}"
         assert team in cheats or text == expected[team], f"{team}: other scores: {text[:300]}"
     if team not in cheats or not text:
@@ -236,7 +222,7 @@ def judge(tally, way, cheats, expected, result):
     first = cheats[team] * len(CASES)
     own = dict(zip(CASES, ODD[first:], strict=False)) if first >= 0 else {}
     for case in CASES:
-        with tally.attempt(f"{way}: cases of cheats"):
+        with tally.attempt("cases of cheats"):
             reason, score = failed.get(case, ""), content["case"][f"{case}.tif"]["SEG"]
             where = f"{team} {case} {own.get(case, '')}: {score}, {reason}"
             assert reason.isprintable(), where
@@ -249,14 +235,14 @@ def judge(tally, way, cheats, expected, result):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.cheats", description=__doc__)
-    parser.add_argument("--server", action="store_true", help="without a container for each team")
-    chosen, client, tally = parser.parse_args(), find_docker(), Tally()
+    parser.parse_args()
+    client, tally = find_docker(), Tally()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
     if isinstance(client, str):
         parser.error(f"no Docker daemon: {client}")
     puppets.base(client)
     image = Builder(client, puppets.ROOT).build_image(evaluation_blueprint(puppets.ROOT))
-    with TemporaryDirectory() as name, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with TemporaryDirectory() as name:
         home, teams = Path(name), Path(name) / "teams"
         home.chmod(0o755)
         cheats, truth = submissions(teams), truth_of(home)
@@ -266,11 +252,7 @@ def main():
             expected[team.name] = (home / "own" / team.name / METRICS).read_text()
         mixed = sorted(teams.iterdir(), key=lambda path: (int(path.name[-2:]) * 7) % TEAMS)
         for result in by_server(client, image, truth, mixed, home / "server"):
-            judge(tally, "one server", cheats, expected, result)
-        run = partial(alone, client, image, truth, home / "alone")
-        few = [team for team in mixed if team.name in cheats or team.name < "team-03"]
-        for result in pool.map(run, () if chosen.server else few):
-            judge(tally, "a container each", cheats, expected, result)
+            judge(tally, cheats, expected, result)
         with tally.attempt("the truth is the same"):
             assert state(truth) == before
         empty(teams)  # no other program removes folders so deep

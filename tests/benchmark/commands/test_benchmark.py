@@ -322,25 +322,3 @@ def test_images_without_labels_are_run_and_shown(run, planes, tmp_path):
     assert "note: There are no labels" in text
     assert "SEG, DET, F1 and the other scores are not possible" in text
     assert list((tmp_path / "runs").glob("planes*/report/index.html"))
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["spheriod"], "no dataset called 'spheriod'; did you mean 'spheroid'?"),
-        (["broken"], "a.tif: cannot be read as TIFF, cut or broken"),
-        (["planes", "--engine", "magic"], "ENGINE must be auto, docker, podman, apptainer or proc"),
-        (["planes", "--run", "../x"], "RUN must be a plain folder name, found '../x'"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_no_report(
-    tmp_path, planes, here, monkeypatch, words, line
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "broken" / "images").mkdir(parents=True)
-    whole = (planes / "images" / "a.tif").read_bytes()
-    (tmp_path / "broken" / "images" / "a.tif").write_bytes(whole[: len(whole) // 2])
-    code, _, errors = here("benchmark", "--engine", "process", *words, "--runs", "runs")
-    assert (code, errors.count("\n")) == (2, 1)
-    assert line in errors
-    assert not list((tmp_path / "runs").rglob("report"))

@@ -209,24 +209,3 @@ def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):
     refused("the output would overwrite .*a.json", apply, options)
     (tmp_path / "b.json").write_text("{}")
     assert shown(tmp_path / "a.json", tmp_path / "b.json", task="sample")[0] == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["bad.tif"], "bad.tif: cannot be read as TIFF"),
-        (
-            ["plane.tif", "--algorithm", "cellpose3d", "--model", "tissue-nuclei-3d"],
-            "plane.tif: cellpose3d tissue-nuclei-3d: made for axes ZYX, found YX; ",
-        ),
-        (["plane.tif", "--model", "best"], "no model called 'best'"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_code_2(image, words, line, here, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "bad.tif").write_bytes(b"no image")
-    write(tmp_path / "plane.tif", Volume(BALL[0], (0.5, 0.5), "YX"))
-    code, out, err = here("apply", "--dry-run", *words)
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert line in err

@@ -58,12 +58,6 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, tmp_path):
     assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
 
 
-def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").touch()
-    refused("the folder is not empty", cli, "export", "--ctc", run, "--out", tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

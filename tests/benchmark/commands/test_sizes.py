@@ -89,16 +89,7 @@ def test_a_diameter_of_the_user_is_nobody_elses(sizes):
     assert not any("size_shared" in record for record in records.values())
 
 
-@pytest.mark.parametrize(
-    ("own", "blobs", "spacing", "expected"),
-    [
-        ({"a": 50, "b": 52, "c": 48, "d": 20}, 50, (1.0, 1.0), [50, 52, 48, 50]),
-        ({"a": 50, "b": 52, "c": 48, "d": 20}, 20, (1.0, 1.0), None),  # its blobs are small
-        ({"a": 50, "b": 52, "c": 20, "d": 20}, 50, (1.0, 1.0), None),  # two kinds of nuclei
-        ({"a": 50, "b": 52, "c": 48, "d": 20}, 50, None, None),  # of any microscopes
-    ],
-)
-def test_a_lonely_image_gets_the_size_of_others_where_all_speaks_for_it(
-    sizes, own, blobs, spacing, expected
-):
-    assert used(sizes(own, blobs, spacing)) == (expected or [*own.values()])
+def test_images_of_any_microscopes_share_no_size(sizes):
+    own = {"a": 50, "b": 52, "c": 48, "d": 20}
+    assert used(sizes(own)) == [50, 52, 48, 50]
+    assert used(sizes(own, spacing=None, out="assumed")) == [*own.values()]
