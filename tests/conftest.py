@@ -68,6 +68,12 @@ def situations():
 
 
 @pytest.fixture
+def tight(monkeypatch):
+    """Return a function from which on no array fits into memory."""
+    return lambda: monkeypatch.setattr(large, "fits", lambda _: False)
+
+
+@pytest.fixture
 def mapped(monkeypatch):
     """Return a function that moves an array to disk, where it is looked at 50 voxels a slab."""
     monkeypatch.setattr(large, "SLAB", 50)

@@ -52,10 +52,10 @@ def ordered(labels):
 
 
 @pytest.fixture(params=["memory", "disk"])
-def where(request, monkeypatch):
+def where(request, tight):
     """Let arrays of a whole volume lie in the memory, or on disk."""
     if request.param == "disk":
-        monkeypatch.setattr(large, "fits", lambda size: False)
+        tight()
     return request.param
 
 

@@ -159,15 +159,13 @@ def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, m
     refused(expected, run, array, model(**SIMPLE), (3.0, 2.5, 2.5))
 
 
-def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(
-    model, fake, in_blocks, monkeypatch
-):
+def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake, in_blocks, tight):
     array = np.kron(crowd((28, 72, 80), 25), np.ones((1, 2, 2), np.uint16))
     spacing = (2.0, 0.5, 0.5)
     in_blocks(None)
     expected = run(array, model(**SIMPLE), spacing)
     in_blocks((28, 64, 64))
-    monkeypatch.setattr(large, "fits", lambda size: False)
+    tight()
     mapped = large.converted(array, np.float64)
     found = run(mapped, model(**SIMPLE), spacing)
     assert large.is_mapped(mapped)

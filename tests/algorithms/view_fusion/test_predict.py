@@ -145,10 +145,10 @@ def test_a_network_takes_no_planes(model):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, mapped, monkeypatch):
+def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, mapped, monkeypatch, tight):
     opened, array = model(method), view(dtype="uint16")
     expected = _run(_volume(array=array), opened)
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     monkeypatch.setattr(large, "SLAB", 3 * array[0].size)
     found = _run(_volume(array=mapped(array)), opened)
     assert large.is_mapped(found.array)

@@ -77,14 +77,14 @@ def in_blocks(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "on_disk"), [({"background_um": 16.0}, False), (WIDE, False), ({}, True)]
 )
-def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, monkeypatch):
+def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight):
     large_one = ((40, 150, 160), 330) if "relative_radii" in changes else ()
     image, parameters = tissue(*large_one), NUCLEI.model_copy(update=changes)
     whole = segment(image, SPACING, parameters)
     planned = in_blocks(image.shape, SPACING, parameters, 400_000 if large_one else 250_000)
     assert len(planned) > 1
     if on_disk:
-        monkeypatch.setattr(large, "fits", lambda size: False)
+        tight()
         image = large.converted(image, np.int32)
     found = segment_blocks(image, SPACING, parameters, planned)
     assert large.is_mapped(found) == on_disk

@@ -221,7 +221,7 @@ def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path)
     assert {row["volume_um3"] for row in rows} == {"18"}
 
 
-def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch):
+def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
     truth, found = _labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 6))
     plain = _asked(
         _write(tmp_path / "t" / "a.tif", truth),
@@ -244,7 +244,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     assert (
         sets["aggregates"]["W1"]["set"] == 0
     )  # as many voxels of each value; the preview is no image
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     monkeypatch.setattr(large, "SLAB", 100)
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
         assert layout(score_files(replace(plain, objects=None, **more)))["failed"] == []

@@ -22,11 +22,11 @@ GREY = {"photometric": "minisblack"}
 
 
 @pytest.fixture
-def small_memory(monkeypatch, tmp_path):
+def small_memory(monkeypatch, tight, tmp_path):
     """Make every array too large for the memory; arrays on disk lie in a folder of their own."""
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv(large.SCRATCH, str(tmp_path / "scratch"))
-    monkeypatch.setattr(large, "fits", lambda size: False)
+    tight()
 
 
 def _mapped(array, folder):

@@ -14,7 +14,7 @@ from cytosuite.metrics import metrics_of
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.prepare import without_border, without_small
 from cytosuite.metrics.realism.scene import Scene
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import distinct, extremes
 
@@ -181,10 +181,10 @@ def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
     refused(r"shape \(40, 80, 90\) overlap in so many pairs", seg, mapped(noise), noise)
 
 
-def test_what_is_made_of_labels_on_disk_lies_on_disk(mapped, monkeypatch):
+def test_what_is_made_of_labels_on_disk_lies_on_disk(mapped, tight):
     truth, _ = scene(0)
     own = mapped(truth)
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     for made, expected in (
         (without_border(own, 5), without_border(truth, 5)),
         (without_small(own, own, 90)[0], without_small(truth, truth, 90)[0]),

@@ -62,11 +62,9 @@ def test_who_has_a_voxel_that_both_blocks_see(seen, expected, pieces):
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(
-    on_disk, monkeypatch
-):
+def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(on_disk, tight):
     if on_disk:
-        monkeypatch.setattr(large, "fits", lambda size: False)
+        tight()
     for count, dtype in ((65535, np.uint16), (65536, np.uint32)):
         shape = (2, 256, 256)
         place = tuple(slice(0, n) for n in shape)
@@ -119,9 +117,9 @@ def together(labels, planned):
 
 
 @pytest.mark.parametrize(("backwards", "on_disk"), [(False, False), (True, True)])
-def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, monkeypatch):
+def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight):
     if on_disk:
-        monkeypatch.setattr(large, "fits", lambda size: False)
+        tight()
     labels, planned = nuclei(), cores()
     assert all(straddling(labels, planned, axis) > 2 for axis in range(3))
     found, objects, pieces = together(labels, planned[::-1] if backwards else planned)

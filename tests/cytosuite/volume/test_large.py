@@ -12,9 +12,9 @@ from cytosuite.volume.large import blank, converted, is_mapped, put, room, taken
 from cytosuite.volume.pieces import slabs, slabs_of, thinned
 
 
-def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tmp_path):
+def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tight, tmp_path):
     assert not is_mapped(room((3, 4), np.uint8))
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     found = room((3, 4), np.float32)
     assert is_mapped(found)
@@ -48,11 +48,11 @@ SHAPE = (13, 20, 30)
 
 
 @pytest.fixture(params=["memory", "disk"])
-def array(request, monkeypatch):
+def array(request, monkeypatch, tight):
     values = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.uint16)
     if request.param == "memory":
         return values
-    monkeypatch.setattr(large, "fits", lambda size: False)
+    tight()
     monkeypatch.setattr(large, "SLAB", 2 * values[0].size)
     found = large.room(SHAPE, np.uint16)
     found[...] = values
@@ -92,8 +92,8 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_work_on_a_mapped_array_keeps_no_memory(monkeypatch):
-    monkeypatch.setattr(large, "fits", lambda size: False)
+def test_work_on_a_mapped_array_keeps_no_memory(tight):
+    tight()
     found = large.room((64, 1024, 1024), np.uint8)
     box = tuple(slice(0, n) for n in found.shape)
     before = resident()
@@ -103,8 +103,8 @@ def test_work_on_a_mapped_array_keeps_no_memory(monkeypatch):
     assert resident() - before < found.nbytes / 2
 
 
-def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tmp_path):
-    monkeypatch.setattr(large, "fits", lambda _: False)
+def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tight, tmp_path):
+    tight()
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800))
     assert is_mapped(room((700,), np.uint8))

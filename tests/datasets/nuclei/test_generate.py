@@ -124,9 +124,11 @@ def _softened(labels, widths_um, parameters):
     ],
     ids=["volume", "layers", "map"],
 )
-def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(monkeypatch, tmp_path, changes):
+def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(
+    monkeypatch, tight, tmp_path, changes
+):
     whole = _make(**changes)
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     monkeypatch.setattr(grid, "SLAB", 3 * 64 * 64)  # three planes: less than a nucleus or the blur
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     slabs = _make(**changes)

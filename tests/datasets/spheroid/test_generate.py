@@ -73,10 +73,10 @@ def test_a_shell_gets_thick_enough_for_a_few_large_nuclei(simulation):
     ids=["shape", "visible", "widened"],
 )
 def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(
-    simulation, monkeypatch, tmp_path, changes
+    simulation, monkeypatch, tight, tmp_path, changes
 ):
     whole = simulation.make(changes)
-    monkeypatch.setattr(large, "fits", lambda _: False)
+    tight()
     monkeypatch.setattr(grid, "SLAB", 5 * 96 * 96)
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     slabs = simulation.make(changes)
