@@ -20,13 +20,6 @@ SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
 MULTIPLE = (4, 8, 8)
 
 
-def _box(function, image, tiles, multiple):
-    for tile in tiles:
-        part = image[tile.input]
-        padding = [(0, -n % step) for n, step in zip(part.shape, multiple, strict=True)]
-        yield tile, function(np.pad(part, padding))[None]
-
-
 def _computed_ratio(shape, tiles):
     read = sum(np.prod([part.stop - part.start for part in tile.input]) for tile in tiles)
     return read / np.prod(shape)
@@ -53,31 +46,6 @@ def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
             assert kept.start - read.start >= halo[axis] or read.start == kept.start == 0
             assert read.stop - kept.stop >= halo[axis] or kept.stop == shape[axis]
             assert (crop.start, crop.stop) == (kept.start - read.start, kept.stop - read.start)
-
-
-def test_a_network_with_pooling_gives_exactly_the_untiled_result():
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    # Receptive radius: 1 + 2 (pooling, then 3 taps of 2 voxels, then upsampling), + 1 for the phase.
-    network = torch.nn.Sequential(
-        torch.nn.Conv3d(1, 3, 3, padding=1),
-        torch.nn.MaxPool3d(2),
-        torch.nn.Conv3d(3, 3, 3, padding=1),
-        torch.nn.Upsample(scale_factor=2),
-        torch.nn.Conv3d(3, 1, 1),
-    ).eval()
-
-    def answer(part):
-        with torch.inference_mode():
-            return network(torch.from_numpy(part)[None, None])[0, 0].numpy()
-
-    image = np.random.default_rng(1).random((16, 44, 36)).astype(np.float32)
-    tiles = plan(image.shape, (12, 16, 20), (4, 4, 4), multiple=(2, 2, 2))
-    found = _whole(image.shape, _box(answer, image, tiles, (2, 2, 2)))[0]
-    np.testing.assert_allclose(found, answer(image), atol=1e-6)
-    torn = plan(image.shape, (12, 16, 20), (0, 0, 0), multiple=(2, 2, 2))
-    other = _whole(image.shape, _box(answer, image, torn, (2, 2, 2)))[0]
-    assert np.abs(other - answer(image)).max() > 1e-3
 
 
 def test_blending_adds_up_to_one_and_changes_linearly():
