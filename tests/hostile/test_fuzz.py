@@ -14,32 +14,24 @@ import tifffile
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.runs.validate import BadOutput, check
-from cytosuite.contract.interface import read_case, write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.folders.index import index
-from cytosuite.formats import header, read, write
+from cytosuite.formats import read, write
 from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
 
 ROOT = Path(__file__).parents[2]
 PIXELS = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
 SPACING = (2.0, 0.5, 0.4)
-HEAD = b"ObjectType = Image\nNDims = 2\nDimSize = 3 2\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
 
 
 def _tiff(folder, **options):
     path = folder / "a.tif"
     tifffile.imwrite(path, PIXELS, photometric="minisblack", metadata=None, **options)
-    return path
-
-
-def _metaimage(folder, old, new):
-    path = folder / "a.mha"
-    path.write_bytes(HEAD.replace(old, new, 1) + bytes(6))
     return path
 
 
@@ -53,37 +45,9 @@ def _png(folder, *chunks):
     return path
 
 
-def _an_offset_outside(folder):
-    """a.tif: cannot be read as TIFF, cut or broken ("""
-    path = _tiff(folder, description="x" * 40)
-    data = path.read_bytes()
-    place = data.index(struct.pack("<HHI", 270, 2, 41))
-    path.write_bytes(data[: place + 8] + struct.pack("<I", 10**6) + data[place + 12 :])
-    return header, path
-
-
-def _key_of_other_bytes(folder):
-    """a.mha: cannot be read as MetaImage (no line of its text:"""
-    return read, _metaimage(folder, b"NDims", b"\xff = a\nNDims")
-
-
-def _pixels_that_do_not_unpack(folder):
-    """a.mha: cannot be read as MetaImage (compressed pixels are altered:"""
-    packed = b"CompressedData = True\nCompressedDataSize = 6\nElementData"
-    return read, _metaimage(folder, b"ElementData", packed)
-
-
 def _empty_chunk(folder):
     """a.png: cannot be read as a picture (cut or broken"""
     return read, _png(folder, (b"pHYs", b""))
-
-
-def _sizes_of_another_image(folder):
-    """acquisition metadata: spacing must be 3 positive numbers in µm (z, y, x), found [2.0, 0.4]"""
-    image = Volume(PIXELS, SPACING)
-    given = {"microscopy-image": image, "acquisition-metadata": {"spacing": [2.0, 0.4]}}
-    write_case(folder / "input", TASKS["segment"], "a", given)
-    return lambda path: read_case(path, TASKS["segment"]), folder / "input"
 
 
 def _name_of_two_lines(folder):

@@ -48,6 +48,7 @@ MISTAKES = [
     ),
     ("two lines of DimSize)", lambda p: _raw(p, "NDims = 3\nDimSize = 5 4 3\ndimsize = 5 4 4\n")),
     ("no line of its text: NDims = 3\\x00)", lambda p: _raw(p, "NDims = 3\0\n")),
+    ("no line of its text: \ufffd = a)", lambda p: _write(p, **{"\udcff": "a"})),
     ("no line of its text: hello)", lambda p: _raw(p, "hello\nNDims = 3\n")),
     ("expected 120 bytes ", lambda p: _write(p, zlib.compress(PIXELS)[:-9], CompressedData="True")),
     ("expected 7 bytes of", lambda p: _write(p, CompressedData="True", CompressedDataSize="7")),
