@@ -18,7 +18,7 @@ PATIENCE_S = 30.0  # for one input, of the clock
 PER_CHILD = 5000  # inputs after which a child is replaced
 # A library in C reads their files, on the user's own account: that it crashes or hangs is counted,
 # and nothing here can mend it.
-FOREIGN = ("hdf5",)
+FOREIGN = ("hdf5", "microscope")
 
 
 class Child:

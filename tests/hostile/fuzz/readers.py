@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.objects import write_objects
+from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract import manifest
 from cytosuite.contract.interface import read_case
@@ -26,8 +28,9 @@ from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.recipes import simulated
 from cytosuite.datasets.spheroid.migration import migrate
 from cytosuite.errors import InputError
-from cytosuite.files import parse_json
+from cytosuite.files import parse_json, read_toml
 from cytosuite.folders.index import index
+from cytosuite.folders.part import MODULES, Part, read_microscope
 from cytosuite.folders.points import read_annotated
 from cytosuite.folders.rois import read_rois
 from cytosuite.formats.tiff import channels as tiff_channels
@@ -39,6 +42,7 @@ from cytosuite.volume import AXES, SPATIAL, Header
 from tests.hostile.fuzz import seeds
 
 TRUTHS = {"segment": seeds.volume(dtype=np.int32), "enhance": seeds.volume(dtype=np.float64)}
+FORMATS = all(find_spec(name) for name in ("bioio", *MODULES.values()))
 LONGEST = 100_000  # characters of a text in metadata
 
 
@@ -125,6 +129,10 @@ def omezarr(folder):
         hold(head == Header(found.shape, found.array.dtype, found.spacing, found.axes), "header")
         hold(sum(map(len, formats.slabs(path, 2))) == len(found.array), "slabs")
         writable(formats.channels(path))
+
+
+def head_of(folder):
+    sane(formats.header(only(folder)))
 
 
 def channels(folder):
@@ -216,6 +224,11 @@ def user_folder(folder):
             writable(dict(sample.conditions))
 
 
+def microscope(folder):
+    (path,) = folder.iterdir()
+    sane_volume(read_microscope(path, Part()))
+
+
 def sequence(folder):
     read_sequence(folder / "01_X")
 
@@ -268,13 +281,24 @@ def outlines(folder):
     )
 
 
+def record(folder):
+    """Read a record: it is what was written, or none."""
+    path = only(folder)
+    found = read_record(path.parent)
+    if found is not None and path.name == "record.json":
+        hold(found == seeds.RECORD, "an altered record")
+
+
 READERS = {
     "tiff": Reader(seeds.tiffs, image),
+    "tiff header": Reader(seeds.tiffs, head_of),
     "tiff channels": Reader(seeds.tiffs, channels),
     "metaimage": Reader(seeds.metaimages, image),
+    "metaimage header": Reader(seeds.metaimages, head_of),
     "hdf5": Reader(seeds.hdf5s, image),
     "omezarr": Reader(seeds.omezarrs, omezarr, names=True),
     "picture": Reader(seeds.pictures, image),
+    "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),
     "manifests": Reader(seeds.manifests, manifests),
     "recipe": Reader(seeds.recipes, a_recipe, follows=True),
     "setting": Reader(seeds.settings, setting, follows=True),
@@ -285,9 +309,11 @@ READERS = {
     "models": Reader(seeds.cards, cards, names=True, follows=True),
     "case": Reader(seeds.cases, case, names=True, follows=True),
     "folder": Reader(seeds.folders, user_folder, names=True, follows=True),
+    **({"microscope": Reader(seeds.microscopes, microscope)} if FORMATS else {}),
     "tracks": Reader(seeds.sequences, sequence, names=True, follows=True),
     "phantoms": Reader(seeds.phantoms, phantoms, names=True, follows=True),
     "output images": Reader(seeds.outputs, outputs),
     "points": Reader(seeds.points, points),
+    "record": Reader(seeds.records, record),
     "rois": Reader(seeds.rois, outlines),
 }

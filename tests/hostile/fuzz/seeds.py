@@ -24,6 +24,7 @@ from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 from zarr.storage import LocalStore
 
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import TASKS
@@ -38,6 +39,8 @@ from tests.datasets.spheroid import test_migrate
 
 Tree = dict[str, bytes | str]
 ROOT = Path(__file__).parents[3]
+NAMED = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
+RECORD = Record(**NAMED, message="größe", seconds=1.5, outputs={"instance-labels": "a.tif"})
 CODECS = ("zlib", "lzw", "packbits", "lzma", "zstd", "jpeg", "jpeg2000", "png", "lerc", "jpegxl")
 
 
@@ -179,6 +182,11 @@ def pictures():
     return [*found, {"a.png": moving.getvalue()}]
 
 
+def tomls():
+    found = [*ROOT.glob("datasets/*/recipes/*.toml"), *ROOT.glob("algorithms/*/algorithm.toml")]
+    return [{"a.toml": path.read_bytes()} for path in sorted(found)]
+
+
 def manifests():
     """Return manifests, recipes and model cards, each by the name that it must have."""
     found = [
@@ -286,6 +294,13 @@ def omezarrs():
     ]
 
 
+def microscopes():
+    """Return beginnings of files whose writers are not free."""
+    heads = {"czi": b"ZISRAWFILE", "lif": b"\x70\0\0\0", "nd2": b"\xda\xce\xbe\x0a"}
+    rest = ramp((2000,), np.uint8).tobytes()
+    return [{f"a.{kind}": head + rest} for kind, head in heads.items()]
+
+
 def sequences():
     """Return truths and results of tracking."""
     frames = np.zeros((3, 6, 8), np.uint16)
@@ -339,3 +354,7 @@ def rois():
             roi = ImagejRoi.frompoints(points, name="x", position=0)
             made.append({"a.roi": replace(roi, **kind).tobytes()})
     return made
+
+
+def records():
+    return [written(RECORD.write)]
