@@ -84,7 +84,7 @@ def _content(path: Path) -> bytes:
     with open_regular(path) as stream:
         content, facts = stream.read(HEAD), os.fstat(stream.fileno())
         if facts.st_size <= min(BYTES, HEAD + MOST_GROWTH * 512 * facts.st_blocks):
-            return content + stream.read(BYTES)
+            return content + stream.read(facts.st_size)  # no more memory than it fills
     if any(key in content for key in _KEYS):
         raise InputError(f"{path}: expected at most {BYTES // 2**20} MiB of JSON, without holes")
     return b""
