@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots.filters import Doubles
 
-_FEWEST = 20, 8  # spots to divide, and of each side
+_FEWEST = 20  # spots to fit a mixture to
+_SIDE = 3  # least number of spots on a side of its valley
 _BINS = 256  # of ln height, from which mixtures are fitted
 _MOST = 4  # normals of a mixture
 _ROUNDS = 60  # of its fit
@@ -18,8 +19,9 @@ _VALLEY = 0.7  # density of a valley, of the lower peak beside it
 _FAINT = 10.0  # median signal-to-noise of spots that may be none
 _BROADER = 1.3  # times the spread of clear spots
 _SURE = 2.0  # standard errors of the ratio of both spreads
+_USUAL = 0.2, 0.2  # median deviation of ln height of spots of one kind, and the sd of its ln
 _PLAIN = 6.0  # median signal-to-noise of spots that noise alone spreads
-_MANY = 0.15  # share of clear spots: transcription sites are fewer
+_LIGHT = 3.0  # light of clear spots, of that of dim ones: transcription sites hold less
 _APART = 3.0  # times as high as dim ones
 
 
@@ -65,26 +67,35 @@ def split(height: Doubles, snr: Doubles) -> tuple[float, bool] | None:
     many clear ones stand high above: single transcripts below transcription sites, which are few,
     spread as these do. None where all are alike.
     """
-    if len(height) < _FEWEST[0]:
-        return None
     x, doubtful = np.log(height), None
+    for valley in _divisions(x):
+        clear = x >= valley
+        least, faint = float(np.exp(valley)), float(np.median(snr[~clear]))
+        apart = float(np.exp(np.median(x[clear]) - np.median(x[~clear])))
+        many = faint <= _PLAIN and clear.sum() * apart >= _LIGHT * (~clear).sum()
+        broader = faint <= _FAINT and _is_broader(x[~clear], x[clear])
+        if apart >= _APART and (many or broader):
+            return least, True
+        doubtful = doubtful or (least, False)
+    return doubtful
+
+
+def _divisions(x: Doubles) -> Iterator[float]:
+    """Yield values between which ln heights (N,) may divide: gaps, valleys of mixtures."""
+    order = np.sort(x)
+    gaps = np.diff(order)
+    if gaps.max(initial=0) >= np.log(_APART):
+        yield float(order[gaps.argmax()] + gaps.max() / 2)
+    if len(x) < _FEWEST:
+        return
     edges = np.linspace(x.min(), x.max() + 1e-9, _BINS + 1)
     count, at = np.histogram(x, edges)[0], (edges[1:] + edges[:-1]) / 2
     alone = _mixture(at, count, 1)[1]
     for number in range(2, _MOST + 1):
         density, cost = _mixture(at, count, number)
         for place in _valleys(density) if cost < alone - _BETTER else ():
-            clear = x >= at[place]
-            if min(clear.sum(), (~clear).sum()) < _FEWEST[1]:
-                continue
-            least, faint = float(np.exp(at[place])), float(np.median(snr[~clear]))
-            apart = np.median(x[clear]) - np.median(x[~clear]) >= np.log(_APART)
-            many = faint <= _PLAIN and clear.mean() >= _MANY
-            broader = faint <= _FAINT and _is_broader(x[~clear], x[clear])
-            if apart and (many or broader):
-                return least, True
-            doubtful = doubtful or (least, False)
-    return doubtful
+            if min((x >= at[place]).sum(), (x < at[place]).sum()) >= _SIDE:
+                yield float(at[place])
 
 
 def _mixture(at: Doubles, count: Doubles, number: int) -> tuple[Doubles, float]:
@@ -114,7 +125,9 @@ def _valleys(density: Doubles) -> Iterator[int]:
 
 def _is_broader(dim: Doubles, clear: Doubles) -> bool:
     """Return whether dim spots surely spread further than clear ones, by median deviations."""
-    spreads = [max(np.median(abs(part - np.median(part))), 1e-9) for part in (dim, clear)]
+    spreads = [np.log(max(np.median(abs(part - np.median(part))), 1e-9)) for part in (dim, clear)]
     # The sd of ln of a median deviation is 1.17 / sqrt(N) of normals.
-    error = 1.17 * (1 / len(dim) + 1 / len(clear)) ** 0.5
-    return bool(np.log(spreads[0] / spreads[1]) >= max(np.log(_BROADER), _SURE * error))
+    variance = 1.17**2 / len(clear), _USUAL[1] ** 2
+    usual = np.average([spreads[1], np.log(_USUAL[0])], weights=variance[::-1])
+    error = 1.17**2 / len(dim) + 1 / (1 / variance[0] + 1 / variance[1])
+    return bool(spreads[0] - usual >= max(np.log(_BROADER), _SURE * error**0.5))

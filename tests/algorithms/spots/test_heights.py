@@ -34,10 +34,19 @@ def test_dim_puncta_of_the_ground_are_not_marked(seed):
     assert line.endswith("took the clear (--stricter)")
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("clear", [3, 10, 20])
+@pytest.mark.parametrize("dim", [(6, 2.0, 0.15), (500, 2.0, 0.45)])
+def test_few_clear_spots_are_told_from_dim_puncta(clear, dim, seed):
+    number, _ = _marked(_heights((clear, 60, 0.2), dim, seed=seed))
+    assert number == clear
+
+
+@pytest.mark.parametrize("sites", [3, 20, 45])
 @pytest.mark.parametrize("single", [1.5, 2, 5, 20])
-def test_single_transcripts_below_transcription_sites_are_marked(single):
-    number, lines = _marked(_heights((200, single, 0.3), (20, 8 * single, 0.3)))
-    assert number == 220
+def test_single_transcripts_below_transcription_sites_are_marked(single, sites):
+    number, lines = _marked(_heights((200, single, 0.3), (sites, 8 * single, 0.3)))
+    assert number == 200 + sites
     assert all("kept both" in line for line in lines)
 
 

@@ -7,9 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import write_series
+from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks
 from cytosuite.volume import Volume
@@ -102,3 +104,9 @@ def test_frames_of_different_shapes_are_no_movie(cli, sequences, tmp_path):
     done = cli("apply", sequences, *words)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output
+
+
+def test_a_movie_whose_frames_pass_an_algorithm_is_refused_with_the_way():
+    message = "a movie in one file does not pass diffusion; make its frames first"
+    with pytest.raises(InputError, match=message):
+        recipe(DataRequest("nuclei/lively", task="track"))
