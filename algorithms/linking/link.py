@@ -25,7 +25,7 @@ FAR = 4.0  # steps within which pairs are looked for
 HALVES = 0.35  # standard deviation of ln(size) between two daughters
 APART = 2.5  # largest distance of the centres of mother and daughter, radii of the mother
 OFF = 0.3  # radii between a mother and the middle of her daughters, a standard deviation
-LEAST_SUM = 0.15  # the same of ln(size) between a mother and both daughters
+LEAST_SUM = 0.1  # the same of ln(size) between a mother and both daughters
 SMALL = 1e-6  # added to costs: a sparse matrix takes 0 for no edge
 EDGES = 2000  # candidates that are assigned together
 
@@ -63,8 +63,11 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Indices, Indices]:
     """Return the next cell of each cell, (N,), and its mother or itself before a gap; else -1."""
     motion = measure(cells)
     after, source = np.full((2, len(cells.labels)), -1)
-    cost = _costs(cells, motion, parameters.overlap)
-    rows, columns = assign(motion.pairs, cost, parameters.limit)
+    for _ in range(2):
+        cost = _costs(cells, motion, parameters.overlap)
+        rows, columns = assign(motion.pairs, cost, parameters.limit)
+        # The nearest are nearer than the same: links tell what steps are usual.
+        motion = _measured(cells, motion, np.stack([rows, columns], axis=1))
     after[rows] = columns
     _divide_ended(cells, motion, after, source, parameters.division)
     pairs, cost = _later(cells, motion, after, source, parameters)
@@ -88,17 +91,28 @@ def measure(cells: CellTable) -> Motion:
     for number, some in _runs(at):
         drift[number] = np.median(steps[some], axis=0)
     places = cells.centres - np.cumsum(drift, axis=0)[frame]
-    step, size = 0.0, 0.0
+    motion = Motion(places, frame, pairs, 0.0, 0.0)
     for _ in range(2):  # what is measured near shows how far to look
-        pairs = _neighbours(frame, places, max(reach, FAR * step), 1, every, every)
-        steps, near = _steps(places, pairs)
-        if len(near):
-            middle, tail = np.quantile((steps**2).sum(axis=1), [0.5, 0.9])
-            step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
-            growth = np.log(cells.sizes[near[:, 1]] / cells.sizes[near[:, 0]])
-            size = float(np.median(np.abs(growth))) / HALF_NORMAL
-    least = LEAST_STEP * float(np.median(radius)) if len(radius) else 1.0
-    return Motion(places, frame, pairs, max(step, least), max(size, LEAST_SIZE))
+        motion = _measured(cells, motion, _steps(places, motion.pairs)[1])
+    return motion
+
+
+def _measured(cells: CellTable, motion: Motion, same: Indices) -> Motion:
+    """Return the motion that pairs (P, 2) of one cell each show, with all pairs in its reach."""
+    places, axes, radius = motion.places, motion.places.shape[1], cells.radii
+    every, middle_um = np.arange(len(places)), float(np.median(radius)) if len(radius) else 1.0
+    step, size = 0.0, 0.0
+    if len(same):
+        squares = ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1)
+        middle, tail = np.quantile(squares, [0.5, 0.9])
+        step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
+        growth = np.log(cells.sizes[same[:, 1]] / cells.sizes[same[:, 0]])
+        size = float(np.median(np.abs(growth))) / HALF_NORMAL
+    reach = max(_apart(cells), 2 * middle_um, FAR * step)
+    pairs = _neighbours(motion.frame, places, reach, 1, every, every)
+    return Motion(
+        places, motion.frame, pairs, max(step, LEAST_STEP * middle_um), max(size, LEAST_SIZE)
+    )
 
 
 def assign(pairs: Indices, cost: Floats, limit: float) -> tuple[Indices, Indices]:
@@ -183,14 +197,24 @@ def _runs(values: Indices) -> Iterator[tuple[int, slice]]:
 
 
 def _costs(cells: CellTable, motion: Motion, overlap: float) -> Floats:
-    """Return the cost of each pair of neighbouring frames to be one cell."""
-    (a, b), count = motion.pairs.T, len(cells.labels)
-    keys = cells.pairs[:, 0] * count + cells.pairs[:, 1]  # ascending
-    ours = a * count + b
-    place = np.searchsorted(keys, ours)
-    same = np.append(keys, -1)[place] == ours
-    share = np.where(same, np.append(cells.shares, 0)[place], 0)
+    """Return the cost of each pair of neighbouring frames to be one cell.
+
+    Shared voxels tell as much as cells of the movie usually share with themselves.
+    """
+    (a, b), share = motion.pairs.T, _shares(cells, motion.pairs)
+    usual = _shares(cells, _steps(motion.places, motion.pairs)[1])
+    if len(usual):
+        overlap *= float(np.median(usual))
     return _unlikely(cells, motion, a, b, 1) + overlap * (1 - share)
+
+
+def _shares(cells: CellTable, pairs: Indices) -> Floats:
+    """Return the share of voxels that pairs (P, 2) of cells have in common."""
+    count = len(cells.labels)
+    keys, wanted = cells.pairs @ [count, 1], pairs @ [count, 1]  # ascending
+    place = np.searchsorted(keys, wanted)
+    same = np.append(keys, -1)[place] == wanted
+    return np.where(same, np.append(cells.shares, 0)[place], 0)
 
 
 def _unlikely(cells: CellTable, motion: Motion, a: Indices, b: Indices, frames: int) -> Floats:
@@ -252,7 +276,7 @@ def _division(cells: CellTable, motion: Motion, mother: Indices, a: Indices, b: 
     both = sizes[a] + sizes[b]
     middle = (places[a] * sizes[a, None] + places[b] * sizes[b, None]) / both[:, None]
     squares = ((middle - places[mother]) ** 2).sum(axis=1)
-    width = motion.step_um**2 + (OFF * cells.radii[mother]) ** 2
+    width = motion.step_um**2 / 2 + (OFF * cells.radii[mother]) ** 2  # the mean of two steps
     grown = np.log(both / sizes[mother]) / max(2 * motion.size, LEAST_SUM)
     unlike = np.log(sizes[a] / sizes[b]) / HALVES
     cost: Floats = (squares / width + grown**2 + unlike**2) / 2

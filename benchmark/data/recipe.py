@@ -144,12 +144,13 @@ def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
     name, parameters = simulation.manifest.name, simulation.parameters
     filmed = request.task is not None and any(s.movie for s in TASKS[request.task].inputs)
-    if filmed and getattr(parameters, "frames", 0) == 1:
-        parameters = parameters.model_copy(update={"frames": FRAMES})
-    if getattr(parameters, "frames", 1) > 1 and (chain := (*simulation.through, *request.through)):
+    frames = getattr(parameters, "frames", 0)
+    if filmed and frames == 1:
+        parameters, frames = parameters.model_copy(update={"frames": FRAMES}), FRAMES
+    if frames > 1 and (chain := (*simulation.through, *request.through)):
         raise InputError(
             f"{request.dataset}: a movie in one file does not pass {', '.join(chain)}; make its "
-            f"frames first (cytosuite simulate {request.dataset} --frames {parameters.frames} "
+            f"frames first (cytosuite simulate {request.dataset} --frames {frames} "
             "--out series), then name that folder (cytosuite benchmark series --task track)"
         )
     record = {
