@@ -289,20 +289,26 @@ def peers(image: NDArray[Any], truth: Doubles) -> dict[str, Doubles]:
     """Return the places of other programs in an image of whole numbers."""
     light = image / max(image.max(), 1)
     every = blob_log(light, 1, 3, num_sigma=5, threshold=0.005)[:, :2]
-    levels = [gaussian_laplace(light, 1.5)[tuple(every.astype(int).T)] * -(1.5**2)]
-    ends = np.quantile(levels[0], np.linspace(0, 0.999, 200)) if len(every) else [0.0]
-    kept = [every[levels[0] >= end] for end in ends]
+    levels = gaussian_laplace(light, 1.5)[tuple(every.astype(int).T)] * -(1.5**2)
     answers = {
         "blob_log, defaults": blob_log(light)[:, :2],
-        "blob_log, tuned on the image": max(kept, key=lambda own: scored(truth, own)[0]),
+        "blob_log, tuned on the image": highest(every, levels, truth),
     }
     try:
         import trackpy  # not installed with the benchmark
     except ImportError:
         return answers
     trackpy.quiet()
-    answers["trackpy.locate, 7 px"] = trackpy.locate(image, 7)[["y", "x"]].to_numpy()
+    table = trackpy.locate(image, 7)
+    answers["trackpy.locate, 7 px"] = places = table[["y", "x"]].to_numpy()
+    answers["trackpy, tuned on the image"] = highest(places, table["mass"].to_numpy(), truth)
     return answers
+
+
+def highest(places: Doubles, levels: Doubles, truth: Doubles) -> Doubles:
+    """Return the places (N, 2) above the level (N,) that is best for the truth."""
+    ends = np.quantile(levels, np.linspace(0, 0.999, 200)) if len(places) else [0.0]
+    return max((places[levels >= end] for end in ends), key=lambda own: scored(truth, own)[0])
 
 
 def scored(truth: Doubles, found: Doubles) -> tuple[float, float, float]:
