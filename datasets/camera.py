@@ -6,7 +6,7 @@ Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (half-normal noise, averag
 """
 
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section
 from cytosuite.denoising.camera import Lag, electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import slabs
 
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
@@ -96,9 +97,7 @@ class Camera(Section):
         return signal
 
 
-def gain_for_exposure(
-    photons: Image, labels: NDArray[Any], exposure: float, camera: Camera
-) -> float:
+def gain_for_exposure(photons: Image, labels: Array, exposure: float, camera: Camera) -> float:
     """Return counts per photon at which the 99.99 % quantile of labelled light has `exposure`.
 
     Bruch et al., Communications Biology (2025), doi:10.1038/s42003-025-07469-2; 1 without light.

@@ -1,20 +1,19 @@
 """Conditions that can be measured in any annotated image."""
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.files import Scalar
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Array, Integers
 from cytosuite.volume.pieces import distinct
 
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to one voxel's
 
 
-def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str, Scalar]:
+def measured(image: Array, labels: Integers) -> dict[str, Scalar]:
     """Return ``objects`` and ``signal / noise`` of an image (Z, Y, X) or (Y, X) and its labels.
 
     The latter is (mean inside objects - mean of the background) / noise of the background, left out

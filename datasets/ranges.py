@@ -4,10 +4,10 @@ from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
+from cytosuite.volume.arrays import Doubles
 
 Number = TypeVar("Number", int, float)
 
@@ -53,7 +53,7 @@ Quantiles = Annotated[
 ]
 
 
-def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> NDArray[np.float64]:
+def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> Doubles:
     """Return numbers (count,) from a range or from quantiles."""
     if len(values) == 2:
         return rng.uniform(*values, count)

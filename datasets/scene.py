@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from cytosuite.bodies.grid import Grid
-from cytosuite.bodies.grid import Image as Floats
 from cytosuite.bodies.harmonics import HIGHEST
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.camera import Camera
@@ -31,6 +29,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats
 
 WIDTHS = {"psf_um", "psf_sigma_um"}  # of older recipes
 SHARED = ("image", "optics", "camera", "labels")
@@ -67,7 +66,7 @@ class Image(Section):
         shape, spacing = self.shape, self.spacing_um
         return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)
 
-    def volume(self, array: NDArray[Any], **facts: Scalar) -> Volume:
+    def volume(self, array: Array, **facts: Scalar) -> Volume:
         """Return pixels (Z, Y, X) with the voxel size, as a plane where the image is one."""
         return Volume(array.reshape(self.shape), self.spacing_um, self.axes, facts)
 

@@ -24,6 +24,7 @@ from side_by_side import peak_mib, start_peak
 from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.quality import control
+from cytosuite.volume.arrays import Bools, Floats, Ints
 
 VOXEL = (1.0, 1.0, 1.0)
 SMALL = ((32, 64, 64), 4)
@@ -53,7 +54,7 @@ class Clock:
         return result
 
 
-def cells(shape: tuple[int, int, int], count: int) -> NDArray[np.int32]:
+def cells(shape: tuple[int, int, int], count: int) -> Ints:
     """Return ellipsoids of semi-axes 6-9, 10-14, 10-14 voxels that may touch."""
     rng, labels, placed = np.random.default_rng(0), np.zeros(shape, np.int32), 0
     while placed < count:
@@ -80,7 +81,7 @@ def overlap(truth: NDArray, found: NDArray) -> float:
     return float((table / union)[1:, 1:].max(axis=1, initial=0).mean())
 
 
-def process(flow: NDArray[np.float32], mask: NDArray[np.bool_], clock: Clock) -> NDArray[np.uint32]:
+def process(flow: Floats, mask: Bools, clock: Clock) -> NDArray[np.uint32]:
     """Return the cells of a flow, as the algorithm makes them."""
     smooth = clock.run("smooth", lambda: smooth_flow(flow, mask, (1.0, 1.0, 1.0)))
     ends = clock.run("follow", partial(follow, smooth, mask, steps=100, step_size=0.7))
@@ -90,7 +91,7 @@ def process(flow: NDArray[np.float32], mask: NDArray[np.bool_], clock: Clock) ->
     )
 
 
-def quality(labels: NDArray[np.uint32], flow: NDArray[np.float32]) -> NDArray[np.uint32]:
+def quality(labels: NDArray[np.uint32], flow: Floats) -> NDArray[np.uint32]:
     """Return the cells that keep to limits on volume and flow."""
     limits = {"min_volume_um3": 50, "max_volume_um3": 1e5, "max_flow_error": 0.8}
     return control(labels, VOXEL, limits, flow=flow)[0]

@@ -30,7 +30,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite import files
@@ -52,6 +51,7 @@ from cytosuite.ranking.bootstrap import DRAWS, draw_counts
 from cytosuite.ranking.intervals import ENDS, FEWEST
 from cytosuite.training.nuclei.cases import Files, find_cases
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bools, Doubles, Integers
 
 NAMES = re.compile(r"(?P<microscope>[a-z0-9]+)_(?P<embryo>Emb\d+)_t(?P<frame>\d+)")
 POOLED = "ix71"
@@ -63,8 +63,7 @@ SUMS = ("nuclei", "objects", "seg", "close", *CAUSES)  # per volume; `close`: at
 ORACLES = ("true partition", "true foreground", "best looseness")
 OFFSETS = np.linspace(-2, 2, 11)  # µm, outwards
 
-Labels = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
+Labels = Integers
 
 
 class Work(NamedTuple):
@@ -125,7 +124,7 @@ class Work(NamedTuple):
             program, known = self.program(), dict[bytes, Any]()
             work = getattr(program, "predict_fields", None)
 
-            def fields(image: NDArray[Any], *rest: object) -> Any:  # noqa: ANN401
+            def fields(image: Array, *rest: object) -> Any:  # noqa: ANN401
                 """Return level and flow, which are the same for all trials."""
                 if (key := image.tobytes()) not in known:
                     known[key] = work(image, *rest) if work else None
@@ -137,10 +136,10 @@ class Work(NamedTuple):
         return list(files.read_json(path))
 
 
-def with_truth(oracle: str, truth: Labels, labels: Labels, spacing: Floats) -> list[Labels]:
+def with_truth(oracle: str, truth: Labels, labels: Labels, spacing: Doubles) -> list[Labels]:
     """Return labels with that part of the truth, one for each distance of the outlines [µm]."""
 
-    def nearest(own: Labels) -> tuple[Labels, Floats]:
+    def nearest(own: Labels) -> tuple[Labels, Doubles]:
         """Return the nearest object of each voxel, and its distance."""
         away, where = ndimage.distance_transform_edt(own == 0, spacing, return_indices=True)
         return own[tuple(where)], away
@@ -157,7 +156,7 @@ def with_truth(oracle: str, truth: Labels, labels: Labels, spacing: Floats) -> l
     return [labels]
 
 
-def sums_of(found: Overlap, group: NDArray[np.bool_] | None = None) -> list[float]:
+def sums_of(found: Overlap, group: Bools | None = None) -> list[float]:
     """Return `SUMS` of all nuclei, or of those in a group (T,)."""
     truth, why, objects = object_errors(found)[0], causes(found), found.prediction_sizes.size
     if group is None:
@@ -170,7 +169,7 @@ def sums_of(found: Overlap, group: NDArray[np.bool_] | None = None) -> list[floa
     return [*map(float, numbers), *(float((why[group] == cause).sum()) for cause in CAUSES)]
 
 
-def scores(sums: Floats) -> Floats:
+def scores(sums: Doubles) -> Doubles:
     """Return `SCORES` (..., 3) of sums (..., 9)."""
     nuclei, objects, seg, close, found = np.moveaxis(sums, -1, 0)[:5]
     both = np.maximum(nuclei + objects, 1) / 2
@@ -190,7 +189,7 @@ def drawn(ranges: Mapping[str, Any], number: int, best: Mapping[str, Any]) -> li
     return trials
 
 
-def all_of(work: Callable[[Work], Any], works: Sequence[Work], workers: int) -> Floats:
+def all_of(work: Callable[[Work], Any], works: Sequence[Work], workers: int) -> Doubles:
     """Return the result of each work, in order."""
     found = dict(processes(workers).each(work, works))
     return np.array([found[number] for number in range(len(works))])
@@ -234,7 +233,7 @@ def parts(rows: pd.DataFrame, late: int) -> dict[str, pd.DataFrame]:
     return {title: rows[mask] for title, mask in masks.items() if rows.nuclei[mask].any()}
 
 
-def cells(found: Floats, form: str) -> list[str]:
+def cells(found: Doubles, form: str) -> list[str]:
     """Return scores with intervals, of `SCORES` and their samples, if any (1 + draws, 3)."""
     ends = np.percentile(found, ENDS, axis=0)
     texts = [f" ({a:{form}} to {b:{form}})" * (len(found) > 1) for a, b in zip(*ends, strict=True)]
@@ -245,7 +244,7 @@ def rows_of(volumes: pd.DataFrame, late: int) -> list[list[str]]:
     """Return a row for each part and model: scores, gains over the first model, counts."""
     rows = []
     for title, part in parts(volumes, late).items():
-        first: Floats | None = None
+        first: Doubles | None = None
         for model, own in part.groupby("model", sort=False):
             sums = own.groupby("embryo")[list(SUMS)].sum().to_numpy()
             drawn = draw_counts([""] * len(sums), DRAWS if len(sums) >= FEWEST else 0) @ sums

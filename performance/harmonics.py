@@ -16,7 +16,6 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage, special
 from scipy.spatial import Delaunay, cKDTree
 from side_by_side import timed
@@ -29,9 +28,7 @@ from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
 from cytosuite.bodies.stars import Stars, label, stars_from
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.shapes import random_rotations
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from cytosuite.volume.arrays import Bools, Doubles
 
 ANGLES, SMOOTHING, LIMIT = 5000, 0.006, 0.5
 SPHERE = np.sqrt(4 * np.pi)
@@ -39,7 +36,7 @@ ORDERS, HEIGHTS, BODIES = (3, 5, 8, 11), (1, 2, 5), 20
 WIDTH, RADIUS, SIDE = 0.5, 6.0, 24.0  # µm: of a voxel, of a body, of the volume
 
 
-def published_basis(order: int, directions: Floats) -> Floats:
+def published_basis(order: int, directions: Doubles) -> Doubles:
     """Return harmonics (n, (order + 1)²), one angle and one coefficient at a time."""
     polar, azimuth = np.arccos(directions[0]), np.arctan2(directions[2], directions[1])
     rows = np.zeros((len(polar), (order + 1) ** 2))
@@ -54,7 +51,7 @@ def published_basis(order: int, directions: Floats) -> Floats:
     return rows
 
 
-def published_drawing(coefficients: Floats, centres: Floats, shape: tuple[int, ...]) -> Floats:
+def published_drawing(coefficients: Doubles, centres: Doubles, shape: tuple[int, ...]) -> Doubles:
     """Return labels by a triangulation asked for all voxels, later ones over earlier."""
     order = int(np.sqrt(coefficients.shape[1])) - 1
     directions = fibonacci_sphere(ANGLES)
@@ -93,7 +90,7 @@ def _lens(away: float, one: float, two: float) -> float:
     return float(np.pi * rest * sides / (12 * away) / (4 / 3 * np.pi * small**3))
 
 
-def published_round_trip(mask: Mask, order: int) -> Mask:
+def published_round_trip(mask: Bools, order: int) -> Bools:
     """Return a mask by way of the radii of its boundary, harmonics and a convex hull, in voxels."""
     boundary = np.argwhere(mask ^ ndimage.binary_erosion(mask))
     centre = boundary.mean(axis=0).astype(int)
@@ -108,11 +105,11 @@ def published_round_trip(mask: Mask, order: int) -> Mask:
     return published_drawing(found[None], centre[None] + 0.5, mask.shape) > 0
 
 
-def _angles(directions: Floats) -> Floats:
+def _angles(directions: Doubles) -> Doubles:
     return np.stack([np.arccos(directions[0]), np.arctan2(directions[2], directions[1])], axis=1)
 
 
-def our_round_trip(mask: Mask, order: int, grid: Grid) -> Mask:
+def our_round_trip(mask: Bools, order: int, grid: Grid) -> Bools:
     """Return a mask by way of its star."""
     found = fit(mask.astype(np.uint8), grid.spacing, order, SMOOTHING)
     centres = found.centres.astype(np.float64) + np.divide(grid.spacing, 2)
@@ -198,7 +195,7 @@ def of_round_trip() -> None:
             grid = Grid(tuple(round(SIDE / step) for step in spacing), spacing)
             places = np.random.default_rng(2).uniform(SIDE / 2 - 1, SIDE / 2 + 1, (BODIES, 3))
             masks = [patch_mask(bodies, number, place, grid) for number, place in enumerate(places)]
-            ways: dict[str, Callable[[Mask, int], Mask]] = {
+            ways: dict[str, Callable[[Bools, int], Bools]] = {
                 "ours": partial(our_round_trip, grid=grid),
                 "published": published_round_trip,
             }
@@ -210,14 +207,14 @@ def of_round_trip() -> None:
                 print(f"{name + f', z/xy {height}':28} {way:10} {row}", flush=True)
 
 
-def patch_mask(bodies: Stars, number: int, place: Floats, grid: Grid) -> Mask:
+def patch_mask(bodies: Stars, number: int, place: Doubles, grid: Grid) -> Bools:
     """Return the voxels of one body."""
     centres = np.full((BODIES, 3), -1e3)
     centres[number] = place
     return label(bodies, centres, grid) > 0
 
 
-def iou(one: Mask, two: Mask) -> float:
+def iou(one: Bools, two: Bools) -> float:
     """Return the intersection over the union of two masks."""
     return float((one & two).sum() / (one | two).sum())
 

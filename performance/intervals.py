@@ -14,10 +14,10 @@ import numpy as np
 
 from cytosuite.ranking.bootstrap import draw_counts, weighted_means
 from cytosuite.ranking.intervals import ENDS, mean_interval, medians
-from cytosuite.ranking.scores import Floats
+from cytosuite.volume.arrays import Doubles
 
 CASES = (6, 8, 10, 20)
-SCORES: dict[str, Callable[[np.random.Generator, object], Floats]] = {
+SCORES: dict[str, Callable[[np.random.Generator, object], Doubles]] = {
     "normal": lambda rng, size: rng.normal(0.7, 0.1, size),
     "beta(8, 2)": lambda rng, size: rng.beta(8, 2, size),
     "beta(20, 2)": lambda rng, size: rng.beta(20, 2, size),
@@ -32,7 +32,7 @@ SCORES: dict[str, Callable[[np.random.Generator, object], Floats]] = {
 
 
 def shares(
-    draw: Callable[[np.random.Generator, object], Floats], cases: int, benchmarks: int
+    draw: Callable[[np.random.Generator, object], Doubles], cases: int, benchmarks: int
 ) -> list[float]:
     """Return the share of intervals that hold the truth: of means, by bootstrap, of medians."""
     population = draw(np.random.default_rng(1), 10**6)

@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from itertools import product
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
 from cytosuite.algorithms.linking.predict import predict
@@ -38,6 +37,7 @@ from cytosuite.metrics.tracks.lineage import TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.tracking import lnk, tra
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 Linker = Callable[[Volume], TrackedSequence]
 RECIPES = ("gowt1", "hela", "crowded", "fast", "rare_frames")  # of `datasets/nuclei`
@@ -125,9 +125,7 @@ def laptrack(cut_um: float, split_um: float) -> Linker:
     return run
 
 
-def _tracks(
-    labels: NDArray[Any], cells: pd.DataFrame, mothers: Mapping[int, int]
-) -> TrackedSequence:
+def _tracks(labels: Array, cells: pd.DataFrame, mothers: Mapping[int, int]) -> TrackedSequence:
     """Return the tracks of laptrack, each gap as the end of one and the begin of its child."""
     tracked, tracks = np.zeros(labels.shape, np.uint16), list[Track]()
     last: dict[int, int] = {}  # label of the last piece of a track

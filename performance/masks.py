@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -27,6 +26,7 @@ from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Floats
 
 CARD = Path("weights/masks/cells-nuclei-2d.json")
 TRUNCATIONS, SHARES = (1.0, 0.8), (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -35,7 +35,7 @@ HELD, REJECTED = "held out", "masks_rejected_"
 WINDOW, STRIDE = 96, 2  # pixels around a cell, and between those that are compared
 SHOWN = 208  # pixels of a picture
 
-Bits = NDArray[np.float32]
+Bits = Floats
 Made = tuple[list[Volume], Counter[str]]  # labels of cells, and counts
 
 
@@ -87,7 +87,7 @@ def windows(labels: Iterable[Volume]) -> Bits:
     return np.array(found, np.float32)
 
 
-def nearest(masks: Bits, known: Bits) -> NDArray[np.float64]:
+def nearest(masks: Bits, known: Bits) -> Doubles:
     """Return the IoU of each mask with the nearest known one, turned and mirrored."""
     side, best = WINDOW // STRIDE, np.zeros(len(masks))
     area, areas = masks.sum(1), known.sum(1)

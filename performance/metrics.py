@@ -24,7 +24,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from side_by_side import Row, measure, peak_mib, start_peak, table
 
 from cytosuite.metrics import (
@@ -38,6 +37,7 @@ from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import score_tracks, write_sequence
 from cytosuite.metrics.tracks.tracking import det, lnk, seg, tra
+from cytosuite.volume.arrays import Integers
 
 OURS = "cytosuite"
 SHAPE = (64, 512, 512)
@@ -48,7 +48,7 @@ NAMES = ["TRA", "DET", "LNK", "SEG"]
 TURNS = 5
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
-Labels = NDArray[np.integer[Any]]
+Labels = Integers
 Programs = dict[str, tuple[Callable[[], Any], int]]  # and how often to run
 
 

@@ -24,12 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from side_by_side import peak_mib, start_peak, timed
 
+from cytosuite.volume.arrays import Floats, Ints
+
 SIZE, COUNT, REPEATS = 2048, 3000, 5
 RADII = (12.0, 15.0)  # pixels, semi-axes of an ellipse
 Works = dict[str, Callable[[], Any]]
 
 
-def nuclei(size: int, count: int) -> NDArray[np.int32]:
+def nuclei(size: int, count: int) -> Ints:
     """Return labels (Y, X) of ellipses, every fourth placed at the edge of the one before."""
     rng, labels, placed = np.random.default_rng(0), np.zeros((size, size), np.int32), 0
     middle, reach = np.zeros(2), 0.0
@@ -48,7 +50,7 @@ def nuclei(size: int, count: int) -> NDArray[np.int32]:
     return labels
 
 
-def ours(labels: NDArray[np.int32], level: NDArray[np.float32]) -> Works:
+def ours(labels: Ints, level: Floats) -> Works:
     """Return our works."""
     from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
     from cytosuite.algorithms.cellpose3d.flows import flow_targets
@@ -73,7 +75,7 @@ def ours(labels: NDArray[np.int32], level: NDArray[np.float32]) -> Works:
     }
 
 
-def theirs(labels: NDArray[np.int32], level: NDArray[np.float32]) -> Works:
+def theirs(labels: Ints, level: Floats) -> Works:
     """Return the works of Cellpose 3, of which networks predict five times the flow."""
     import torch
     from cellpose import dynamics

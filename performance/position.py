@@ -26,6 +26,7 @@ from scipy import ndimage, stats
 from synthesisers import Pair, opened, pairs
 
 from cytosuite.algorithms.diffusion.predict import LABELS, MADE, predict
+from cytosuite.volume.arrays import Doubles, Integers
 
 LEAST = 100  # voxels of a nucleus
 EDGES = (0, 15, 25, 35, 45, 55, 75)  # µm below the top
@@ -33,18 +34,16 @@ PATCH = (4, 8, 8)  # voxels z, y, x on either side of a nucleus' centre
 STATISTICS = ("mean", "contrast", "grain")
 BELOW, BESIDE = "depth below the top of the embryo, µm", "brightness of nuclei, median 1"
 
-Floats = NDArray[np.float64]
-
 
 class Nuclei(NamedTuple):
     """Nuclei of a volume, in one order for all images of the same labels."""
 
-    depth: Floats  # (N,) µm below the first plane with nuclei
-    bright: Floats  # (N,) logarithm of the brightness over that of the median nucleus
-    patches: Floats  # (N, 3) `STATISTICS` of the surroundings
+    depth: Doubles  # (N,) µm below the first plane with nuclei
+    bright: Doubles  # (N,) logarithm of the brightness over that of the median nucleus
+    patches: Doubles  # (N, 3) `STATISTICS` of the surroundings
 
 
-def measured(image: NDArray[np.generic], labels: NDArray[np.integer], step: float) -> Nuclei:
+def measured(image: NDArray[np.generic], labels: Integers, step: float) -> Nuclei:
     """Return the nuclei of a volume (Z, Y, X) with planes `step` µm apart."""
     numbers = np.flatnonzero(np.bincount(labels.ravel())[1:] >= LEAST) + 1
     light = image.astype(np.float64)

@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 
 from cytosuite.ranking import RankingRules, rank
-from cytosuite.ranking.scores import Floats
 from cytosuite.ranking.significance import holm, signed_rank, two_sided
+from cytosuite.volume.arrays import Doubles
 
 SIZES = ("50", "200", "1000", "10000")
 CASES, METRICS = 100, ("SEG", "DET")
 
 
 def table(
-    levels: Floats, cases: int, rng: np.random.Generator, metrics: Sequence[str] = METRICS
+    levels: Doubles, cases: int, rng: np.random.Generator, metrics: Sequence[str] = METRICS
 ) -> pd.DataFrame:
     """Return scores of algorithms with a mean each (algorithms,); cases are harder or easier."""
     count = len(levels)

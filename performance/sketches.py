@@ -33,9 +33,10 @@ from cytosuite.datasets.membrane.structures import build
 from cytosuite.datasets.nuclei.generate import generate
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.sketch import extras
+from cytosuite.volume.arrays import Doubles, Floats
 
 DENSITY = 1 / 20  # of the other program, 1/voxels
-Made = tuple[int, NDArray[np.float32]]
+Made = tuple[int, Floats]
 
 
 def membranes(edge: int, cell_um: float, seed: int = 0) -> Made:
@@ -105,7 +106,7 @@ ANGLES = 5000
 PER_VOXEL = 20 / 64**3  # nuclei of whole cases
 
 
-def places(count: int) -> NDArray[np.float64]:
+def places(count: int) -> Doubles:
     """Return centres (N, 3) away from the faces of the volume."""
     return np.random.default_rng(1).uniform(RADIUS, SIDE - RADIUS, (count, 3))
 

@@ -55,8 +55,8 @@ from cytosuite.metrics.points.detection import (
 )
 from cytosuite.metrics.points.matching import matched_points, pooled
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Doubles
 
-Doubles = NDArray[np.float64]
 Finder = Callable[["Scene"], Doubles]
 
 SIDE, PIXEL_UM, PSF_UM, REPEATS = 1024, 0.11, 0.13, 5
@@ -275,7 +275,7 @@ def pairs() -> None:
             print(f"  {name:28}{seconds:8.3f} s {ratio:6.1f} x  F1 {f1:.3f}  {1000 * um:5.1f} nm")
 
 
-def marked(image: NDArray[Any]) -> tuple[Doubles, str]:
+def marked(image: Array) -> tuple[Doubles, str]:
     """Return the places of the card's model without a voxel size, and what its record says."""
     folder = ROOT / "weights/spots"
     model = open_model(folder, read_cards(folder, "spots")[0])
@@ -285,7 +285,7 @@ def marked(image: NDArray[Any]) -> tuple[Doubles, str]:
     return points.array, f"{facts.words['spots']} -> {facts.words['marked']}"
 
 
-def peers(image: NDArray[Any], truth: Doubles) -> dict[str, Doubles]:
+def peers(image: Array, truth: Doubles) -> dict[str, Doubles]:
     """Return the places of other programs in an image of whole numbers."""
     light = image / max(image.max(), 1)
     every = blob_log(light, 1, 3, num_sigma=5, threshold=0.005)[:, :2]

@@ -34,10 +34,11 @@ from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.algorithms.view_fusion.network import Restorer, RestorerArguments, build
 from cytosuite.algorithms.view_fusion.predict import Parameters, restore
 from cytosuite.networks.tiling import fit, plan
+from cytosuite.volume.arrays import Floats
 
 Triple = tuple[int, int, int]
 View = NDArray[np.uint16]
-Image = NDArray[np.float32]
+Image = Floats
 Program = Callable[[View, Restorer], View]
 
 

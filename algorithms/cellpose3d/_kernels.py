@@ -1,18 +1,17 @@
 """Compiled loops of inference; no sum is reordered: the same bits on every machine."""
 
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
 
-Floats: TypeAlias = NDArray[np.float32]
-Bools: TypeAlias = NDArray[np.bool_]
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
@@ -286,7 +285,7 @@ def settle(
 
 
 @njit("int64[::1](float32[:, ::1], float32[:, :, ::1])", cache=True, nogil=True)
-def land(ends: Floats, density: Floats) -> NDArray[np.int64]:
+def land(ends: Floats, density: Floats) -> Longs:
     """Count the ends (N, 3) in their nearest voxels of `density`; return these, in memory."""
     flat = np.empty(len(ends), np.int64)
     for n in range(len(ends)):
@@ -299,9 +298,7 @@ def land(ends: Floats, density: Floats) -> NDArray[np.int64]:
 
 
 @njit(_EXTENTS, cache=True, nogil=True)
-def extents(
-    mask: Bools, number: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Longs]:
     """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
     sums, high = np.zeros((3, count)), np.zeros((3, count), np.int64)
     low = np.full((3, count), max(mask.shape), np.int64)
@@ -319,9 +316,7 @@ def extents(
 
 
 @njit(_REACHES, cache=True, nogil=True)
-def reaches(
-    mask: Bools, number: NDArray[np.int64], centres: Floats, scale: Floats, axis: int
-) -> Floats:
+def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: int) -> Floats:
     """Return the way along an axis of each voxel (N,) in a mask to its object's centre, scaled."""
     result, n = np.empty(len(number), np.float32), 0
     for z in range(mask.shape[0]):
@@ -338,8 +333,8 @@ def reaches(
 def _top(
     density: Floats,
     at: int,
-    reach: NDArray[np.int64],
-    spacing: NDArray[np.float64],
+    reach: Longs,
+    spacing: Doubles,
     distance: float,
 ) -> int:
     """Return the densest voxel within a distance; of equal ones the first in memory."""
@@ -365,9 +360,9 @@ def _top(
 @njit(_CLIMB, cache=True, nogil=True)
 def climb(
     density: Floats,
-    starts: NDArray[np.int64],
-    reach: NDArray[np.int64],
-    spacing: NDArray[np.float64],
+    starts: Longs,
+    reach: Longs,
+    spacing: Doubles,
     distance: float,
     basins: NDArray[np.uint32],
 ) -> int:

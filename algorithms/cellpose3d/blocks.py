@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil, prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.errors import RoomError
@@ -20,11 +18,12 @@ from cytosuite.networks.grid import (
 )
 from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes
 
-Read = Callable[[Box], NDArray[np.float32]]
+Read = Callable[[Box], Floats]
 
 TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 68  # per working voxel of a block, from the image to the labels
@@ -97,7 +96,7 @@ def memory_gib(
     return float((held + sum(size for size in arrays if fits(size / 2))) / 2**30)
 
 
-def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -> Read:
+def reader(image: Array, factor: Sequence[float], shape: Sequence[int]) -> Read:
     """Return a function that reads the values in a box of the working grid, float32."""
     if prod(shape) >= image.size:
         return partial(to_working, image, factor)
@@ -108,9 +107,7 @@ def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -
     return partial(taken, working)
 
 
-def to_image(
-    labels: Labels, margin: NDArray[np.float32], image_shape: Sequence[int]
-) -> tuple[Labels, int]:
+def to_image(labels: Labels, margin: Floats, image_shape: Sequence[int]) -> tuple[Labels, int]:
     """Return labels (uint16, or uint32) on the image's grid, and their number."""
     count = int(extremes(labels)[1])
     outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)

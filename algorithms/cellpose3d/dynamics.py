@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
+from cytosuite.volume.arrays import Bools, Floats
 from cytosuite.volume.cores import parts_of, side_by_side
 
 Labels = NDArray[np.uint32]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
 
 _TRUNCATE = 3.0  # standard deviations
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside

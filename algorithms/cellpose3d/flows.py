@@ -1,17 +1,16 @@
 """Targets of the flow: for every voxel of an object, the direction to its centre."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Array, Doubles, Floats, Longs
 
 _LEAST_HALF_EXTENT = 2.0  # voxels; below, the flow of a single voxel would be a step
 
 
-def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
+def flow_targets(labels: Array) -> Floats:
     """Return the flow (3, Z, Y, X) float32 of labels (Z, Y, X): the direction to the own centre.
 
     It is ``tanh(2 (c - p) / h)`` with the centre `c` (the object's voxel nearest to the centroid)
@@ -31,9 +30,7 @@ def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
     return flow
 
 
-def directions(
-    labels: NDArray[Any], inside: NDArray[np.int64], number: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def directions(labels: Array, inside: Longs, number: Longs) -> Iterator[tuple[int, Floats]]:
     """Yield the axes longer than 1, with the flow of voxels (N,) of objects 0..n-1."""
     axes = [axis for axis, size in enumerate(labels.shape) if size > 1]
     if inside.size == 0 or not axes:
@@ -50,7 +47,7 @@ def directions(
         yield axis, np.tanh(away, out=away)
 
 
-def numbered(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def numbered(values: Array) -> tuple[Array, Longs]:
     """Return the different label values, in order, and for each of all its number 0..n-1."""
     top, least = int(values.max(initial=0)), int(values.min(initial=0))
     if least < 0 or top > 4 * values.size + 65536:  # a table of all values would be too long
@@ -63,10 +60,10 @@ def numbered(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 def _centres(
     shape: tuple[int, ...],
-    inside: NDArray[np.int64],
-    number: NDArray[np.int64],
-    centres: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    inside: Longs,
+    number: Longs,
+    centres: Doubles,
+) -> Doubles:
     """Return the centroids (3, n) in voxels; those outside their objects at the nearest voxel."""
     nearest = np.ravel_multi_index(tuple(np.rint(centres).astype(np.int64)), shape)
     place = np.minimum(np.searchsorted(inside, nearest), inside.size - 1)

@@ -6,7 +6,6 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
@@ -20,7 +19,7 @@ from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
-from cytosuite.networks.grid import Floats, in_pixels, working_shape
+from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.scale import (
@@ -36,6 +35,7 @@ from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.large import put, room
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
@@ -118,7 +118,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 
 
 def _as_seen(
-    image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image; of planes at the scale of the objects found first."""
     if parameters.diameter != "network" or scale.settled:
@@ -135,7 +135,7 @@ def _as_seen(
 
 
 def _segmented(
-    image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     flat, reason = parameters.network.dimensions == 2, ""  # of the size of the working grid

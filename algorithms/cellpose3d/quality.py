@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 Labels = NDArray[np.uint32]
-Floats = NDArray[np.float32]
 
 LIMITS = (
     *("min_volume_um3", "max_volume_um3", "min_level"),
@@ -72,9 +72,7 @@ def control(
     return result, removed
 
 
-def _flow_error(
-    flow: Floats, labels: Labels, inside: NDArray[np.int64], number: NDArray[np.int64]
-) -> Floats:
+def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> Floats:
     """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
     error, axes = np.zeros(inside.size, np.float32), 0
     for axis, difference in directions(labels, inside, number):
@@ -84,9 +82,7 @@ def _flow_error(
     return error / np.float32(max(axes, 1))
 
 
-def _elongation(
-    number: NDArray[np.int64], voxels: Sequence[NDArray[np.int64]], spacing: Sequence[float]
-) -> NDArray[np.float64]:
+def _elongation(number: Longs, voxels: Sequence[Longs], spacing: Sequence[float]) -> Doubles:
     """Return the ratio (n,) of the longest to the shortest axis; within one slice of y and x."""
     flat = voxels[0].size == 0 or voxels[0].min() == voxels[0].max()
     axes = [1, 2] if flat else [0, 1, 2]

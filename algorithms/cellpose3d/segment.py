@@ -11,14 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from cytosuite.algorithms.cellpose3d.dynamics import (
-    Bools,
-    Floats,
-    Labels,
-    follow,
-    instances,
-    smooth_flow,
-)
+from cytosuite.algorithms.cellpose3d.dynamics import Labels, follow, instances, smooth_flow
 from cytosuite.algorithms.cellpose3d.network import FIELDS
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
@@ -32,6 +25,7 @@ from cytosuite.segmentation.foreground import (
     threshold_map,
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
+from cytosuite.volume.arrays import Bools, Floats
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation

@@ -5,7 +5,6 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 from skimage.feature import peak_local_max
@@ -19,9 +18,9 @@ from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.segmentation.objects import fill_holes, keep_by
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Bools, Floats, Ints
 
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
+Labels = Ints
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=10000)]
 
@@ -82,7 +81,7 @@ def threshold(signal: Floats, parameters: Parameters) -> Floats | float:
     return np.clip(local, 0.7 * level, 1.5 * level)
 
 
-def primary(signal: Floats, mask: NDArray[np.bool_], parameters: Parameters) -> Labels:
+def primary(signal: Floats, mask: Bools, parameters: Parameters) -> Labels:
     """Return objects of a mask, apart where distance or intensity has several peaks, by size."""
     mask = ndimage.binary_fill_holes(mask)
     height = ndimage.distance_transform_edt(mask) if parameters.declump == "distance" else signal
@@ -99,7 +98,7 @@ def primary(signal: Floats, mask: NDArray[np.bool_], parameters: Parameters) -> 
     return keep_by(labels, (diameter >= low) & (diameter <= high))
 
 
-def secondary(signal: Floats, mask: NDArray[np.bool_], seeds: Labels, growth: Secondary) -> Labels:
+def secondary(signal: Floats, mask: Bools, seeds: Labels, growth: Secondary) -> Labels:
     """Return primary objects grown in a mask, each by its own number, up to edges in between."""
     mask = (mask | (seeds > 0)) & (ndimage.distance_transform_edt(seeds == 0) <= growth.reach_px)
     edges = sobel(signal / max(float(signal.max(initial=0)), 1e-9))

@@ -1,10 +1,9 @@
 """Guard of a translation: whether it moved, lost or invented structure, without known labels."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 from skimage.feature import peak_local_max
@@ -21,9 +20,8 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 from cytosuite.segmentation.objects import keep_by
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints
 from cytosuite.volume.large import is_mapped, taken
-
-Bools = NDArray[np.bool_]
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 SEED_UM = 2.0  # standard deviation of a Gaussian; its maxima are bodies
@@ -36,8 +34,7 @@ LEAST_CONTRAST = 0.25  # of the median body's
 PART = (64, 256, 256)  # voxels of the parts of an image on disk that are compared
 VISIBLE = 0.8  # probability to be brighter than its surroundings
 
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
+Labels = Ints
 
 
 class Fidelity(NamedTuple):
@@ -50,7 +47,7 @@ class Fidelity(NamedTuple):
 
 
 # Which bodies are gone, and new; µm by which edges moved; smoothed values near, before and after.
-_Changes = tuple[Bools, Bools, NDArray[np.float64], Floats, Floats]
+_Changes = tuple[Bools, Bools, Doubles, Floats, Floats]
 
 
 class FidelityLimits(Described):
@@ -62,9 +59,7 @@ class FidelityLimits(Described):
     invented: float = Field(0.04, ge=0, le=1, description="Greatest share of new bright bodies.")
 
 
-def compare(
-    original: NDArray[Any], translation: NDArray[Any], spacing: Sequence[float]
-) -> Fidelity:
+def compare(original: Array, translation: Array, spacing: Sequence[float]) -> Fidelity:
     """Return how well a translation kept the structure of the `original` image, all finite.
 
     Bodies lie above a local threshold and are split at its maxima. One is gone, or new, if it
@@ -90,9 +85,7 @@ def compare(
     )
 
 
-def _changes(
-    original: NDArray[Any], translation: NDArray[Any], spacing: Sequence[float]
-) -> _Changes:
+def _changes(original: Array, translation: Array, spacing: Sequence[float]) -> _Changes:
     sigma = [SMOOTHING_UM / step for step in spacing]
     before, after = (
         ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")

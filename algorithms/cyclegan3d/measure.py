@@ -5,7 +5,6 @@ from math import nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft, ndimage
 
@@ -13,10 +12,9 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.volume.arrays import Doubles, Floats
 from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
 SMOOTHING = 1.0  # voxels; the smooth image is the level, the difference detail and noise
 DARK = 4.0  # standard deviations of smoothed background above which light counts as glow

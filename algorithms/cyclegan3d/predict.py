@@ -1,10 +1,9 @@
 """Entry point of the 3D CycleGAN: one simulated image in, the same in the look of a microscope."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
@@ -24,6 +23,7 @@ from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Sides, check_tile
 from cytosuite.volume import Volume, seed_of
+from cytosuite.volume.arrays import Array
 
 
 class Parameters(Described):
@@ -99,7 +99,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 
 def by_network(
     volume: Volume, forward: Forward, parameters: Parameters, device: str
-) -> tuple[NDArray[Any], Prediction]:
+) -> tuple[Array, Prediction]:
     """Return an image as the generator translates it, and its values in units of the network."""
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
@@ -123,21 +123,19 @@ def by_network(
     return translation.reshape(volume.shape), prediction
 
 
-def prepared(volume: Volume, parameters: Parameters) -> NDArray[Any]:
+def prepared(volume: Volume, parameters: Parameters) -> Array:
     """Return an image as the scale takes it: after the classical transfer, or its light alone."""
     if parameters.camera is not None:
         return light_of(volume.array, parameters.camera)
     return classical(volume, parameters) if parameters.scale == "style" else volume.array
 
 
-def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
+def classical(volume: Volume, parameters: Parameters) -> Array:
     """Return an image after the classical transfer; its noise is drawn by the image's digest."""
     assert parameters.style is not None  # see Parameters
     rng = np.random.default_rng(seed_of(volume))
     return transfer(volume.array, volume.spacing, parameters.style, rng)
 
 
-def _result(
-    volume: Volume, image: NDArray[Any], method: str, facts: Mapping[str, Scalar]
-) -> Volume:
+def _result(volume: Volume, image: Array, method: str, facts: Mapping[str, Scalar]) -> Volume:
     return noted(volume.like(image), "cyclegan3d", {"method": method, **facts})

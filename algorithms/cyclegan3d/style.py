@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
@@ -14,7 +13,6 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     SHARES,
     SMOOTHING,
     CameraNoise,
-    Floats,
     Levels,
     blur_of,
     levels_of,
@@ -25,6 +23,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Doubles, Floats
 from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import extremes, slabs
 
@@ -54,8 +53,8 @@ class Style(Described):
 
 
 def transfer(
-    image: NDArray[Any], spacing: Sequence[float], style: Style, rng: np.random.Generator
-) -> NDArray[Any]:
+    image: Array, spacing: Sequence[float], style: Style, rng: np.random.Generator
+) -> Array:
     """Return an image (Z, Y, X) or (Y, X) in the look of a microscope, or InputError.
 
     1. Gaussian blur by the difference of the squared standard deviations (`blur_of`), along axes
@@ -118,7 +117,7 @@ def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
     return result
 
 
-def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[float, ...]]:
+def _unit(image: Array, spacing: Sequence[float]) -> tuple[Floats, tuple[float, ...]]:
     """Return the image from 0 to 1, so that its unit does not matter, and the spacing."""
     steps = tuple(float(step) for step in spacing)
     if image.ndim not in (2, 3) or image.dtype.kind not in "buif":
@@ -142,7 +141,7 @@ def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[
 
 def _knots(
     levels: Levels, noise: CameraNoise, style: Style, level: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Doubles, Doubles]:
     """Return levels of an image in ascending order and the levels that they become."""
     spread = levels.spread * _dark_slope(levels, noise, style, level.ndim)
     around = np.array([0.0, -DARK, DARK - 1])

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.errors import InputError, RoomError
@@ -19,6 +18,7 @@ from cytosuite.networks.normalise import (
     normalise,
 )
 from cytosuite.networks.tiling import Box
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes, slabs
@@ -26,11 +26,11 @@ from cytosuite.volume.pieces import extremes, slabs
 Scale = Literal["style", "light", "background", "dtype"]
 TILE = (96, 320, 320)  # voxels z, y, x
 OF_TARGET = ("style", "light")  # scales in units of the target
-Scaling = Callable[[NDArray[Any]], Image]
+Scaling = Callable[[Array], Image]
 _COPIES = 6  # of the widest activation that are in memory at once, float32
 
 
-def scaling_of(image: NDArray[Any], scale: Scale, target: Target | None = None) -> Scaling:
+def scaling_of(image: Array, scale: Scale, target: Target | None = None) -> Scaling:
     """Return the map of an image, or parts, into network units; InputError if unfit for `scale`."""
     if scale == "background":
         return partial(normalise, background=background_of(image))
@@ -54,7 +54,7 @@ def scaling_of(image: NDArray[Any], scale: Scale, target: Target | None = None) 
     return lambda part: part.astype(np.float32) * np.float32(2 / top) - np.float32(1)
 
 
-def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
+def from_network(values: Image, scale: Scale, target: Target) -> Array:
     """Return an image with the grey values of the target; integers are rounded and clipped."""
     dtype = np.dtype(target.dtype)
     if scale != "dtype":
@@ -66,7 +66,7 @@ def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
 
 
 def translate(
-    image: NDArray[Any],
+    image: Array,
     forward: Forward,
     arguments: Architecture,
     scale: Scale,
@@ -75,7 +75,7 @@ def translate(
     tile: Sequence[int],
     seed: int = 0,
     device: str = "cpu",
-) -> tuple[NDArray[Any], Prediction]:
+) -> tuple[Array, Prediction]:
     """Return an image (Z, Y, X) or (C, Z, Y, X) in grey values of the target, and in network units.
 
     Tiles overlap by the reach of a voxel, and the image is scaled as a whole: there are no seams.
@@ -99,9 +99,7 @@ def translate(
     return translation.reshape(image.shape), prediction
 
 
-def _input(
-    image: NDArray[Any], arguments: Architecture, scale: Scale, target: Target, seed: int
-) -> Lazy:
+def _input(image: Array, arguments: Architecture, scale: Scale, target: Target, seed: int) -> Lazy:
     """Return an image in units of the network, and the noise that it takes, (C, Z, Y, X)."""
     channels = image if image.ndim == 4 else image[None]
     if len(channels) != arguments.channels:
@@ -117,7 +115,7 @@ def _input(
             release(noise)
     scaled = [(channel, scaling_of(channel, scale, target=target)) for channel in channels]
 
-    def _read(box: Box) -> NDArray[np.float32]:
+    def _read(box: Box) -> Floats:
         parts = [scaling(taken(channel, box)) for channel, scaling in scaled]
         return np.stack([*parts, *(taken(drawn, box) for drawn in noise)])
 

@@ -1,10 +1,9 @@
 """Units: of sketches by their own contrast, of images by background or contrast."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.denoising.sampling import Contrast, Image
@@ -21,6 +20,7 @@ from cytosuite.networks.normalise import (
 )
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 Units = Literal["background", "contrast"]
 
@@ -33,13 +33,13 @@ class GreyLevels(Contrast):
     dtype: Dtype = Field("uint16", description="of the images")
 
 
-def each_channel(change: Callable[[NDArray[Any]], Image], image: Volume) -> Image:
+def each_channel(change: Callable[[Array], Image], image: Volume) -> Image:
     """Return the pixels of an image after a change of each channel alone."""
     channels = [change(channel.array) for channel in image.channels]
     return np.stack(channels) if "C" in image.axes else channels[0]
 
 
-def contrast_of(image: NDArray[Any]) -> Contrast:
+def contrast_of(image: Array) -> Contrast:
     """Return the mean levels on both sides of Li's threshold, the same ones in a constant image."""
     values = image.astype(np.float32)
     low = float(values.min())
@@ -52,7 +52,7 @@ def contrast_of(image: NDArray[Any]) -> Contrast:
     return Contrast(dark=dark, bright=bright)
 
 
-def sketch_units(sketch: NDArray[Any]) -> Image:
+def sketch_units(sketch: Array) -> Image:
     """Return a whole sketch with its ground at 0 and its objects at 1, on average, float32."""
     levels = contrast_of(sketch)
     if levels.bright <= levels.dark:
@@ -62,28 +62,28 @@ def sketch_units(sketch: NDArray[Any]) -> Image:
     return values
 
 
-def image_units(image: NDArray[Any], units: Units = "background") -> Image:
+def image_units(image: Array, units: Units = "background") -> Image:
     """Return a whole image in units of the network: `normalise`, or ground at 0, objects at 2."""
     if units == "background":
         return normalise(image, background_of(image))
     return np.float32(_SPAN) * sketch_units(image)
 
 
-def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | GreyLevels:
+def target_of_images(images: Sequence[Array], units: Units) -> Target | GreyLevels:
     """Return the median grey values of images and the dtype of the first, for `grey_values`."""
     if units == "background":
         return target_of(images)
     return GreyLevels(**typical_contrast(images), dtype=dtype_of(images[0]))
 
 
-def typical_contrast(images: Sequence[NDArray[Any]]) -> dict[str, float]:
+def typical_contrast(images: Sequence[Array]) -> dict[str, float]:
     """Return the median `contrast_of` images, ``dark`` and ``bright``."""
     levels = [contrast_of(image) for image in images]
     dark, bright = np.median([(level.dark, level.bright) for level in levels], 0)
     return {"dark": float(dark), "bright": float(bright)}
 
 
-def grey_values(values: Image, target: Target | GreyLevels) -> NDArray[Any]:
+def grey_values(values: Image, target: Target | GreyLevels) -> Array:
     """Return an image in the grey values and the dtype of a domain from units of the network."""
     if isinstance(target, Target):
         return in_dtype(denormalise(values, Background(target.mean, target.sd)), target.dtype)

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 
@@ -38,6 +37,7 @@ from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import Sides, check_tile
 from cytosuite.volume import Volume, seed_of
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import free_gib
 
 SKETCH, LABELS, MADE = "structure-sketch", "instance-labels", "synthetic-image"
@@ -182,7 +182,7 @@ def from_sketch(
     seed: int,
     device: str,
     keep: Keep = lambda _: None,
-    moving: NDArray[Any] | None = None,
+    moving: Array | None = None,
 ) -> Volume:
     """Return the image of a sketch, plain without a network; noise moves with labels `moving`."""
     deep = sketch if "Z" in volume.axes else np.expand_dims(sketch, -3)
@@ -225,7 +225,7 @@ def from_sketch(
     return noted(volume.like(_grey(values, volume, parameters)), "diffusion", facts)
 
 
-def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:
+def _grey(values: Image, volume: Volume, parameters: Parameters) -> Array:
     """Return an image of a volume's axes in grey values from units of the network."""
     target = parameters.target
     targets = iter(target if isinstance(target, tuple) else [target] * len(volume.channels))

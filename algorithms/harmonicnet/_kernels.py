@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
 
 # `use` comes before loops
-from cytosuite.bodies._kernels import Floats, Indices, cut_star, radius_at  # noqa: E402
+from cytosuite.bodies._kernels import cut_star, radius_at  # noqa: E402
 
 _SUPPRESS = (
     "boolean[::1](int64[::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], "
@@ -24,16 +24,16 @@ cast(Any, cut_star).compile(_CUT)
 
 @njit(_SUPPRESS, cache=True, nogil=True)
 def suppress(
-    first: Indices,
-    second: Indices,
-    centres: NDArray[np.float64],
+    first: Longs,
+    second: Longs,
+    centres: Doubles,
     radii: Floats,
     points: Floats,
     tables: Floats,
     nearest: Floats,
     farthest: Floats,
     limit: float,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Return a mask of the stars (n,) that are suppressed as the second of a rising pair.
 
     Radii (n, P) are those in the directions of points (P, 3) of the unit ball; a point stands for

@@ -5,10 +5,9 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-Floats = NDArray[np.float32]
+from cytosuite.volume.arrays import Doubles, Floats
 
 FAINT = np.float32(0.05)  # at least: heat ends with its nucleus, where a Gaussian goes on
 
@@ -17,7 +16,7 @@ class Candidates(NamedTuple):
     """Stars that a network proposes."""
 
     certainty: Floats  # (n,), heat of the centre
-    centres_um: NDArray[np.float64]  # (n, 3), from the outer corner of the first voxel
+    centres_um: Doubles  # (n, 3), from the outer corner of the first voxel
     coefficients: Floats  # (n, K), in the unit of the maps
 
 

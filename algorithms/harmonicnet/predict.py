@@ -20,13 +20,14 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
-from cytosuite.networks.grid import Floats, to_working, working_shape
+from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.scale import Scale, Trained, choose_scale, sizes_of
 from cytosuite.networks.tiling import Box, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Floats
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:

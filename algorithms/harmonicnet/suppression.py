@@ -1,13 +1,13 @@
 """Suppression of candidates by the volume that they share with a more certain one."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.harmonicnet._kernels import suppress
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
-from cytosuite.bodies.harmonics import Indices, ball, basis, fibonacci_sphere, radius_table
+from cytosuite.bodies.harmonics import ball, basis, fibonacci_sphere, radius_table
 from cytosuite.bodies.stars import stars_from
+from cytosuite.volume.arrays import Doubles, Floats, Indices
 
 POINTS = 256  # in a star: its shares of volume err by 0.02
 
@@ -40,7 +40,7 @@ def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:
     return np.asarray(order[~removed])
 
 
-def _pairs(centres: NDArray[np.float64], reach: NDArray[np.float32]) -> tuple[Indices, Indices]:
+def _pairs(centres: Doubles, reach: Floats) -> tuple[Indices, Indices]:
     """Return both numbers, the lower first, of all stars that may touch, rising."""
     tree = cKDTree(centres)
     # Of two stars the one that reaches farther finds the other.

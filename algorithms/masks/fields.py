@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-Fields = NDArray[np.float32]  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
-Labels = NDArray[np.integer[Any]]
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers
+
+Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
+Labels = Integers
 Range = tuple[float, float]
 MEASURES = ("area", "solidity", "nucleus_share", "nucleus_solidity")
 NO_NUCLEUS, OUTSIDE = "no_nucleus", "nucleus_outside"
@@ -20,7 +21,7 @@ FAR_UM = 1e6  # to a border that does not lie in the image
 SCRAP = 0.5  # of the smallest area: less is no nucleus, and no cell
 
 
-def signed_distance(labels: Labels, spacing: Sequence[float]) -> NDArray[np.float32]:
+def signed_distance(labels: Labels, spacing: Sequence[float]) -> Floats:
     """Return µm to the border of the own object (> 0), or of the nearest (< 0); faces are none."""
     half = min(spacing) / 2  # borders lie between voxels, distances are from centre to centre
     distance = np.full(labels.shape, -FAR_UM, np.float32)
@@ -83,9 +84,7 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -
     return DrawnCells(numbers[cells], nuclei, rejected, whole.size + sum(rejected.values()))
 
 
-def measured(
-    cells: Labels, nuclei: Labels, spacing: Sequence[float]
-) -> dict[str, NDArray[np.float64]]:
+def measured(cells: Labels, nuclei: Labels, spacing: Sequence[float]) -> dict[str, Doubles]:
     """Return ``label`` and `MEASURES` of cells with a nucleus that no face cuts, (N,)."""
     thick = [axis for axis, size in enumerate(cells.shape) if size > 1]
     cut = np.unique(np.concatenate([cells.take([0, -1], axis).ravel() for axis in thick]))
@@ -103,7 +102,7 @@ def measured(
     return dict(zip(("label", *MEASURES), table.T, strict=True))
 
 
-def _size_and_solidity(mask: NDArray[np.bool_]) -> tuple[int, float]:
+def _size_and_solidity(mask: Bools) -> tuple[int, float]:
     """Return the voxels of an object, and their share of the convex hull of all corners."""
     rim = np.argwhere(mask & ~ndimage.binary_erosion(mask))
     corners = np.unique(np.concatenate([rim + way for way in np.ndindex((2,) * mask.ndim)]), axis=0)

@@ -6,7 +6,6 @@ from functools import partial
 from math import cos, pi, prod, sin
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
@@ -22,6 +21,7 @@ from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides
 from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume.arrays import Floats
 from cytosuite.volume.memory import free_gib
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
@@ -129,7 +129,7 @@ def fields_from(
 
 def _noise(
     request: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
     del labels
     share, size = float(request.get("share", 0)), np.float32(request.get("truncation", 1))

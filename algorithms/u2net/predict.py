@@ -17,14 +17,7 @@ from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
-from cytosuite.networks.grid import (
-    Floats,
-    in_pixels,
-    interpolate,
-    labels_to_image,
-    stencils,
-    to_working,
-)
+from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.scale import (
@@ -39,8 +32,9 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Side, check_tile
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Floats, Ints
 
-Labels = NDArray[np.int32]
+Labels = Ints
 
 GROUND, INSIDE, BORDER = range(CLASSES)
 

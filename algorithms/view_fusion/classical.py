@@ -8,10 +8,9 @@ doi:10.1137/1.9781611971217, chapter 23 (least squares with coefficients that ar
 from collections.abc import Sequence
 from functools import partial
 from math import ceil
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage, optimize
 
@@ -27,6 +26,7 @@ from cytosuite.segmentation.specimen import (
     smoothed,
     specimen_of,
 )
+from cytosuite.volume.arrays import Array, Bools, Doubles, Reals
 from cytosuite.volume.large import put, room, taken
 
 _FEWEST = 8  # blocks that a loss is estimated from
@@ -64,7 +64,7 @@ class Loss(NamedTuple):
     background: float
 
 
-def loss_of(image: NDArray[Any], spacing: Sequence[float], estimate: LossEstimate) -> Loss:
+def loss_of(image: Array, spacing: Sequence[float], estimate: LossEstimate) -> Loss:
     """Return the loss of light in a finite (Z, Y, X) image; `spacing` in µm.
 
     The logarithm of the brightness of a block (a high percentile) is a constant minus a loss per
@@ -95,7 +95,7 @@ def loss_of(image: NDArray[Any], spacing: Sequence[float], estimate: LossEstimat
     return Loss(tuple(map(float, per_um)), gain, background)
 
 
-def paths_of(specimen: NDArray[np.bool_], step: Sequence[float]) -> NDArray[np.float64]:
+def paths_of(specimen: Bools, step: Sequence[float]) -> Doubles:
     """Return the specimen, (6, z, y, x) in µm, from the sides of `Loss.per_um` to each block."""
     paths = []
     for axis, edge in enumerate(step):
@@ -106,11 +106,11 @@ def paths_of(specimen: NDArray[np.bool_], step: Sequence[float]) -> NDArray[np.f
 
 def _blocks(
     level: Grid,
-    specimen: NDArray[np.bool_],
-    paths: NDArray[np.float64],
+    specimen: Bools,
+    paths: Doubles,
     step: Sequence[float],
     estimate: LossEstimate,
-) -> tuple[NDArray[np.float64], ...]:
+) -> tuple[Doubles, ...]:
     """Return paths (n, 6), log brightness and number of coarse voxels of blocks of specimen."""
     places = np.nonzero(specimen)
     number = np.zeros(len(places[0]), np.intp)
@@ -145,7 +145,7 @@ class Restoration(Described):
     )
 
 
-def smooth(image: NDArray[Any], sigma: float, *, tile: Sequence[int]) -> NDArray[Any]:
+def smooth(image: Array, sigma: float, *, tile: Sequence[int]) -> Array:
     """Return a finite (Z, Y, X) image after a Gaussian, in voxels; a tile takes 12 B per voxel."""
     blurred = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
@@ -156,13 +156,13 @@ def smooth(image: NDArray[Any], sigma: float, *, tile: Sequence[int]) -> NDArray
 
 
 def correct(
-    image: NDArray[Any],
+    image: Array,
     spacing: Sequence[float],
     units: Units,
     restoration: Restoration,
     *,
     tile: Sequence[int],
-) -> tuple[NDArray[Any], Loss]:
+) -> tuple[Array, Loss]:
     """Return an image with loss of light and blur corrected in part; tiles take 30 B per voxel."""
     loss = loss_of(image, spacing, restoration.loss)
     sigma = [
@@ -186,9 +186,7 @@ def correct(
     return corrected, loss
 
 
-def deconvolved(
-    signal: NDArray[np.floating], sigma: Sequence[float], steps: int, pedestal: float
-) -> NDArray[np.floating]:
+def deconvolved(signal: Reals, sigma: Sequence[float], steps: int, pedestal: float) -> Reals:
     """Return a signal after Richardson-Lucy steps from itself: smooth starts lose shared noise."""
     blurred = partial(ndimage.gaussian_filter, sigma=sigma, mode="nearest", truncate=_TRUNCATE)
     sharp = signal

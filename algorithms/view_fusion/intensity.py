@@ -1,12 +1,13 @@
 """Intensities of whole images in units of N_SSIM (percentiles 2 and 99.8), outliers compressed."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from cytosuite.networks.normalise import in_dtype
 from cytosuite.segmentation.specimen import HIGH, LOW
+from cytosuite.volume.arrays import Array, Floats, Reals
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import chunks, thinned
 
@@ -35,7 +36,7 @@ class Units(NamedTuple):
         return 1.0 if self.flat else self.high - self.low
 
 
-def units_of(array: NDArray[Any]) -> Units:
+def units_of(array: Array) -> Units:
     """Return the units of a whole finite image: its percentiles 2 and 99.8."""
     places = [rank / 100 * (array.size - 1) for rank in (LOW, HIGH)]
     ranks = [min(int(place) + step, array.size - 1) for place in places for step in (0, 1)]
@@ -49,12 +50,12 @@ def units_of(array: NDArray[Any]) -> Units:
     return Units(low, high)
 
 
-def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
+def to_network(array: Array, units: Units) -> Floats:
     """Return ``t = (v - low) / (high - low)``, beyond 2 ``2 + log(1 + |t| - 2)``, float32."""
     kind = np.result_type(array, np.float32)  # float64 for more than 16 bits
     with np.errstate(over="ignore"):
         linear = (array.astype(kind) - kind.type(units.low)) / kind.type(units.scale)
-    values: NDArray[np.float32] = np.clip(linear, -_LARGEST, _LARGEST).astype(np.float32)
+    values: Floats = np.clip(linear, -_LARGEST, _LARGEST).astype(np.float32)
     far = np.abs(values) > KNEE
     if far.any():
         outlying = values[far]
@@ -62,7 +63,7 @@ def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
     return values
 
 
-def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> NDArray[Any]:
+def to_counts(values: Reals, units: Units, dtype: DTypeLike) -> Array:
     """Return the inverse of `to_network`, rounded to integers; NaN counts as 0."""
     kind = np.dtype(dtype)
     counts = np.empty(values.shape, kind)
@@ -77,7 +78,7 @@ def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> N
     return counts
 
 
-def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
+def _by_histogram(array: Array, ranks: list[int]) -> list[float]:
     """Return values of given ranks of an image of up to 16 bits."""
     least = 0 if array.dtype.kind == "b" else int(np.iinfo(array.dtype).min)
     counts = np.zeros(2 ** (8 * array.dtype.itemsize), np.int64)
@@ -87,7 +88,7 @@ def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
     return [float(place + least) for place in places]
 
 
-def _sorted(array: NDArray[Any], ranks: list[int]) -> list[float]:
+def _sorted(array: Array, ranks: list[int]) -> list[float]:
     """Return values of given ranks of an image of any dtype; a mapped one is thinned."""
     if is_mapped(array):
         step = -(-array.size // _MOST)

@@ -1,10 +1,9 @@
 """Entry point of view fusion: one light-sheet view in, an estimate of the fused views out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.view_fusion.classical import Restoration, correct, smooth
@@ -23,6 +22,7 @@ from cytosuite.networks.network import Forward, answer, device, load_once, reuse
 from cytosuite.networks.tiling import Sides, check_tile, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import put, room, taken
 from cytosuite.volume.pieces import from_lowest
 
@@ -75,13 +75,13 @@ class Parameters(Described):
 class Restored(NamedTuple):
     """The answer of a network for a view."""
 
-    image: NDArray[Any]  # of the view's shape and dtype
+    image: Array  # of the view's shape and dtype
     tiles: int
     finite: bool  # whether the network gave numbers everywhere
 
 
 def restore(
-    view: NDArray[Any],
+    view: Array,
     spacing: Sequence[float],
     units: Units,
     network: Forward,
@@ -108,7 +108,7 @@ def restore(
     return Restored(image, len(tiles), finite)
 
 
-def agreement(view: NDArray[Any], restored: NDArray[Any], spacing: Sequence[float]) -> float:
+def agreement(view: Array, restored: Array, spacing: Sequence[float]) -> float:
     """Return the correlation of two images smoothed over 5 µm; 0 if one is constant, 1 if both."""
     coarse = (coarse_image(from_lowest(image), spacing) for image in (view, restored))
     first, second = (smoothed(c, step, TISSUE_UM).astype(np.float64) for c, _, step in coarse)
@@ -136,7 +136,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 
 def fused(
     volume: Volume, parameters: Parameters, network: Forward | None
-) -> tuple[NDArray[Any], dict[str, Scalar], str]:
+) -> tuple[Array, dict[str, Scalar], str]:
     """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
     view = volume.array if volume.axes == "ZYX" else volume.array[None]
     spacing = volume.spacing if volume.axes == "ZYX" else (volume.spacing[0], *volume.spacing)

@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.volume.arrays import Floats, Ints, Longs
 
 use(Path(__file__).with_name(FOLDER))
 
 
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Places: TypeAlias = NDArray[np.int64]
-Values = TypeVar("Values", NDArray[np.int32], NDArray[np.float32])
+Places: TypeAlias = Longs
+Values = TypeVar("Values", Ints, Floats)
 
 
 @compiled("void(int64[::1], float32[::1], int32[::1], int64[::1], int32[::1])")

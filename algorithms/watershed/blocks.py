@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from math import ceil, prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.seeds import Floats, blob_response, border_distance
+from cytosuite.algorithms.watershed.seeds import blob_response, border_distance
 from cytosuite.algorithms.watershed.segment import (
     Measured,
     Uneven,
@@ -32,6 +30,7 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     wide_steps,
 )
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import free_gib
 
@@ -82,7 +81,7 @@ def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[
 
 
 def segment_blocks(
-    image: NDArray[Any], spacing: Sequence[float], parameters: Parameters, planned: Sequence[Tile]
+    image: Array, spacing: Sequence[float], parameters: Parameters, planned: Sequence[Tile]
 ) -> Labels:
     """Return one label per nucleus, found in blocks; uint16, from 65536 nuclei on uint32."""
     whole = measure(image, spacing, parameters)
@@ -96,7 +95,7 @@ def segment_blocks(
     return assembly.finish()[0]
 
 
-def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Measured:
+def measure(image: Array, spacing: Sequence[float], p: Parameters) -> Measured:
     """Return the quantities of a whole image that all of its blocks share."""
     lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
     release(image)
@@ -124,7 +123,7 @@ def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Mea
 
 
 def uneven_background(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
+    image: Array, spacing: Sequence[float], p: Parameters, lowest: float
 ) -> Uneven:
     """Return the uneven background of a whole image, see `remove_background`."""
     sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
@@ -146,7 +145,7 @@ def uneven_background(
 
 
 def _typical_radii(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, measured: Measured
+    image: Array, spacing: Sequence[float], p: Parameters, measured: Measured
 ) -> tuple[float, ...]:
     """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
     total, count = 0.0, 0
@@ -163,7 +162,7 @@ def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> tuple[
 
 
 def _parts(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, measured: Measured
+    image: Array, spacing: Sequence[float], p: Parameters, measured: Measured
 ) -> Iterator[tuple[Floats, Floats, Box]]:
     """Yield `smoothed` parts of an image less its background, and their cores, to measure in."""
     length = _TRUNCATE * p.smoothing_um + _MEANS * max(p.radii_um)

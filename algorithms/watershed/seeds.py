@@ -6,15 +6,12 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.segmentation.foreground import along_lines, gaussian, sigmas
+from cytosuite.volume.arrays import Bools, Floats, Ints, Longs
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
-Ints = NDArray[np.int32]
-Places = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
+Places = Longs
 
 _FLOOR = 1e-4  # where the response is not positive, this part of the largest keeps basins apart
 

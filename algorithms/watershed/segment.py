@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.seeds import (
-    Bools,
-    Floats,
-    Ints,
     Relief,
     blob_response,
     merge,
@@ -38,6 +34,7 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
+from cytosuite.volume.arrays import Array, Bools, Floats, Ints
 from cytosuite.volume.cores import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
@@ -74,7 +71,7 @@ class Measured(NamedTuple):
 
 
 def segment(
-    image: NDArray[Any],
+    image: Array,
     spacing: Sequence[float],
     parameters: Parameters,
     whole: Measured | None = None,
@@ -93,7 +90,7 @@ def segment(
     return _label(signal, noise, spacing, parameters)
 
 
-def widened(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Parameters:
+def widened(image: Array, spacing: Sequence[float], p: Parameters) -> Parameters:
     """Return parameters of which the smoothing leaves nuclei as clear as `clearness` wants.
 
     White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
@@ -116,7 +113,7 @@ def widened(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Par
 
 
 def flattened(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters
+    image: Array, spacing: Sequence[float], p: Parameters
 ) -> tuple[Floats, Floats, float]:
     """Return smoothed intensities without background, what smoothing took, background's spread."""
     signal, residual = smoothed(image, spacing, p, float(image.min()))
@@ -128,7 +125,7 @@ def flattened(
 
 
 def smoothed(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
+    image: Array, spacing: Sequence[float], p: Parameters, lowest: float
 ) -> tuple[Floats, Floats]:
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)

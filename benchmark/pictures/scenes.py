@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.circles import circles
 from cytosuite.benchmark.data.planes import frames, grey, limits, spatial
@@ -21,6 +20,7 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.link_errors import LinkError
+from cytosuite.volume.arrays import Array, Floats
 
 LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
@@ -32,7 +32,7 @@ class ShownVolume:
 
     title: str  # its name for readers
     kind: Kind  # whether it is shown as grey values or as outlines
-    array: NDArray[np.float32] | stacks.Indices  # grey values, or numbers of objects from 1
+    array: Floats | stacks.Indices  # grey values, or numbers of objects from 1
     full: stacks.Shape  # voxels of the file, z y x
     spacing: tuple[float, ...]  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
@@ -142,7 +142,7 @@ def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
     return ShownVolume(title, kind, values, array.shape, spacing, unit, ends, movie=movie)
 
 
-def shrunk(volume: ShownVolume, voxels: int) -> NDArray[Any]:
+def shrunk(volume: ShownVolume, voxels: int) -> Array:
     """Return a volume with at most so many voxels: grey values, or numbers of objects."""
     shape = stacks.coarser(volume.full, volume.spacing, min(voxels, VOXELS))
     if volume.kind == "labels":

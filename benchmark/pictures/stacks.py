@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.benchmark.data.planes import Grey, Pixels
+from cytosuite.volume.arrays import Floats, Longs
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -42,9 +43,7 @@ def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
     return at(high)
 
 
-def averaged(
-    array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)
-) -> NDArray[np.float32]:
+def averaged(array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)) -> Floats:
     """Return the means (Z, Y, X) float32 of grey values on a coarser grid."""
     if not is_mapped(array):
         return _averaged(array, shape, ends)
@@ -56,7 +55,7 @@ def averaged(
     return means
 
 
-def _averaged(array: Pixels, shape: Shape, ends: tuple[float, float]) -> NDArray[np.float32]:
+def _averaged(array: Pixels, shape: Shape, ends: tuple[float, float]) -> Floats:
     """Return the mean values of an image in memory."""
     means = np.asarray(array)
     if means.dtype.kind == "f":
@@ -94,7 +93,7 @@ def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
     return small, ids
 
 
-def _middles(labels: Pixels, lost: Pixels) -> NDArray[np.int64]:
+def _middles(labels: Pixels, lost: Pixels) -> Longs:
     """Return the flat position of the middle voxel of some objects, in the order of voxels."""
     sizes, seen = np.zeros(lost.size, np.int64), np.zeros(lost.size, np.int64)
     for part in slabs(labels):
@@ -114,7 +113,7 @@ def _middles(labels: Pixels, lost: Pixels) -> NDArray[np.int64]:
     return middles
 
 
-def _voxels_of(labels: Pixels, chosen: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _voxels_of(labels: Pixels, chosen: Pixels) -> tuple[Longs, Longs]:
     """Return the flat positions of the voxels of some objects, and the place of each among them."""
     flat = labels.reshape(-1)
     places = np.flatnonzero(np.isin(flat, chosen))

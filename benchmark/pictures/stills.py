@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.benchmark.data.planes import (
@@ -23,6 +22,7 @@ from cytosuite.benchmark.pictures.stacks import Shape, jpeg
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb
+from cytosuite.volume.arrays import Bytes
 
 SIDE = 420  # px of the longest side of a volume
 QUALITY = 85  # of JPEG
@@ -148,7 +148,7 @@ def _moved(cut: Shape, shape: Shape, target: Shape) -> Shape:
 
 
 def _draw(
-    colours: NDArray[np.uint8],
+    colours: Bytes,
     indices: Pixels,
     letters: str,
     by_letter: Mapping[str, Colour],

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.facts import Movie, read_movie
@@ -22,12 +20,13 @@ from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)
 TABLE = "sequences.csv"
 
-Labels = NDArray[Any]
+Labels = Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """Compiled loops over the voxels of one star; float32 in one order, whatever the slab."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float32]
-Indices: TypeAlias = NDArray[np.int64]
+from cytosuite.volume.arrays import Floats, Longs
+
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 ONE = np.float32(1.0)
@@ -26,7 +25,7 @@ def compiled(loop: Loop) -> Loop:
 
 @compiled
 def _rows(
-    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats, first: Indices, last: Indices
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats, first: Longs, last: Longs
 ) -> int:
     """Write the voxels `first` to `last` of each row in an ellipsoid; return their number."""
     step = float(x[1] - x[0]) if x.size > 1 else 1.0
@@ -52,7 +51,7 @@ def _rows(
 
 
 @compiled
-def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Indices, Floats]:
+def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Longs, Floats]:
     """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
     first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
     total = _rows(z, y, x, to_axes, reach, first, last)
@@ -102,7 +101,7 @@ def radius_at(p: float, q: float, r: float, table: Floats) -> float:
 @compiled
 def cut_star(
     z: Floats, y: Floats, x: Floats, to_axes: Floats, table: Floats, rim: float
-) -> tuple[Indices, Floats, Floats]:
+) -> tuple[Longs, Floats, Floats]:
     """Return the voxels of a box up to `rim` from a body, see `cut` and `radius_at`."""
     largest = 0.0
     for i in range(table.size):

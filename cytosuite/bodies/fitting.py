@@ -5,14 +5,14 @@ Eschweiler, Stegmaier, ISBI (2021), arXiv 2010.12369, whose ``smoothing`` is 0.0
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy  # ndimage is loaded where it is used
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Image, Lengths
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
 
 DIRECTIONS = 1000  # in which a radius is measured, at least
 PER_COEFFICIENT = 4  # directions
@@ -22,12 +22,12 @@ PUBLISHED = 5000  # directions that the published smoothing counts for
 class Fitted(NamedTuple):
     """The objects of a label image as stars."""
 
-    ids: NDArray[np.int64]  # (n,), their labels, rising
+    ids: Longs  # (n,), their labels, rising
     centres: Image  # (n, 3), µm from the middle of the first voxel; always in the object
     coefficients: Image  # (n, (order + 1)²), µm, see `basis`
 
 
-def fit(labels: NDArray[np.integer[Any]], spacing: Lengths, order: int, smoothing: float) -> Fitted:
+def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fitted:
     """Return the stars of all objects (Z, Y, X); `smoothing` weighs l² (l + 1)² against radii."""
     directions, solve = _solver(order, smoothing)
     ids, centres, coefficients = [], [], []
@@ -46,17 +46,17 @@ def fit(labels: NDArray[np.integer[Any]], spacing: Lengths, order: int, smoothin
     )
 
 
-def centre_of(mask: NDArray[np.bool_], spacing: Lengths) -> Array:
+def centre_of(mask: Bools, spacing: Lengths) -> Doubles:
     """Return the mean (3,) of an object in µm, or its voxel nearest to that where it is outside."""
     points = np.argwhere(mask) * spacing
-    centre: Array = points.mean(axis=0)
+    centre: Doubles = points.mean(axis=0)
     if mask[tuple(np.rint(centre / spacing).astype(int))]:
         return centre
-    nearest: Array = points[((points - centre) ** 2).sum(axis=1).argmin()]
+    nearest: Doubles = points[((points - centre) ** 2).sum(axis=1).argmin()]
     return nearest
 
 
-def radii(mask: NDArray[np.bool_], spacing: Lengths, centre: Array, directions: Array) -> Array:
+def radii(mask: Bools, spacing: Lengths, centre: Doubles, directions: Doubles) -> Doubles:
     """Return µm (n,) within an object from a centre along directions (d, n); its faces are empty.
 
     Voxels count linearly between their middles: borders lie between voxels. Beyond a gap an object
@@ -68,12 +68,12 @@ def radii(mask: NDArray[np.bool_], spacing: Lengths, centre: Array, directions: 
     rays = directions[:, :, None] * away
     places = (centre[:, None, None] + rays) / np.reshape(spacing, (-1, 1, 1))
     shares = scipy.ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
-    lengths: Array = shares.sum(axis=1, dtype=np.float64) * step
+    lengths: Doubles = shares.sum(axis=1, dtype=np.float64) * step
     return lengths
 
 
 @lru_cache(maxsize=4)
-def _solver(order: int, smoothing: float) -> tuple[Array, Array]:
+def _solver(order: int, smoothing: float) -> tuple[Doubles, Doubles]:
     """Return directions (3, n) and the matrix ((order + 1)², n) from radii to coefficients."""
     directions = fibonacci_sphere(max(DIRECTIONS, PER_COEFFICIENT * (order + 1) ** 2))
     rows, degree = basis(order, directions), degrees(order)

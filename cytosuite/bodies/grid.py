@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
+from cytosuite.volume.arrays import Doubles, Floats
 from cytosuite.volume.pieces import slab_bounds
 
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
+Array = Doubles
+Image = Floats
 Labels = NDArray[np.uint16]
 Lengths = tuple[float, ...]  # µm along z, y, x
 
@@ -60,7 +61,7 @@ class Grid:
             tuple(start - more * step for start, step, more in axes),
         )
 
-    def box(self, centre: Array, reach: Array) -> Box | None:
+    def box(self, centre: Doubles, reach: Doubles) -> Box | None:
         """Return the voxels with centres within `reach` (3,) of `centre` (3,), µm; None if none."""
         low, high = (
             (end - self.origin) / self.spacing - 0.5 for end in (centre - reach, centre + reach)

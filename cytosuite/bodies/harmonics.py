@@ -7,17 +7,15 @@ Numerical Recipes (2007), section 6.7.
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Image
-
-Indices = NDArray[np.intp]
+from cytosuite.bodies.grid import Image
+from cytosuite.volume.arrays import Doubles, Indices
 
 HIGHEST = 40  # order
 SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation errs by < 1e-3
 
 
-def legendre(order: int, cosine: Array) -> Array:
+def legendre(order: int, cosine: Doubles) -> Doubles:
     """Return the associated Legendre functions (m, l, n), as of orthonormal real harmonics."""
     functions = np.zeros((order + 1, order + 1, len(cosine)))
     functions[0, 0] = np.sqrt(1 / (4 * np.pi))
@@ -47,7 +45,7 @@ def degrees(order: int) -> Indices:
     return np.repeat(degree, 2 * degree + 1)
 
 
-def basis(order: int, directions: Array) -> Array:
+def basis(order: int, directions: Doubles) -> Doubles:
     """Return the harmonics (n, (order + 1)²) in directions (3, n), orthonormal on the sphere.
 
     Column ``l (l + 1) + m`` holds degree l with cosines of the azimuth for m >= 0, sines of |m|
@@ -59,7 +57,7 @@ def basis(order: int, directions: Array) -> Array:
     return values.T
 
 
-def waves(order: int, azimuths: Array) -> Array:
+def waves(order: int, azimuths: Doubles) -> Doubles:
     """Return cosines and sines (2, m, n) of multiples of azimuths (n,), of mean square 1."""
     number = np.arange(order + 1)[:, None]
     norm = np.where(number > 0, np.sqrt(2), 1.0)
@@ -67,14 +65,14 @@ def waves(order: int, azimuths: Array) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _basis(order: int) -> tuple[Array, Array]:
+def _basis(order: int) -> tuple[Doubles, Doubles]:
     """Return Legendre functions (m, l, n) and cosines, sines (2, m, k) at the angles of a table."""
     steps = SAMPLES * max(order, 6)
     falling = legendre(order, np.cos(np.linspace(0, np.pi, steps + 1)))
     return falling, waves(order, np.linspace(0, 2 * np.pi, 2 * steps + 1))
 
 
-def radius_table(coefficients: Array) -> Image:
+def radius_table(coefficients: Doubles) -> Image:
     """Return the radius (..., n, k) at polar angles and azimuths, of (..., 2, L + 1, L + 1)."""
     falling, turns = _basis(coefficients.shape[-1] - 1)
     rings = (coefficients[..., None, :] @ falling)[..., 0, :]  # (..., 2, m, n)
@@ -83,7 +81,7 @@ def radius_table(coefficients: Array) -> Image:
     return np.asarray(table, np.float32)
 
 
-def ring_table(coefficients: Array) -> Image:
+def ring_table(coefficients: Doubles) -> Image:
     """Return the radius (2, k) in a plane, of coefficients (2, L + 1) of √2 cos and sin(l φ)."""
     _, turns = _basis(coefficients.shape[1] - 1)
     ring = np.tensordot(coefficients, turns, axes=((0, 1), (0, 1)))
@@ -91,7 +89,7 @@ def ring_table(coefficients: Array) -> Image:
     return np.tile(ring, (2, 1)).astype(np.float32)
 
 
-def fibonacci_sphere(points: int = 256) -> Array:
+def fibonacci_sphere(points: int = 256) -> Doubles:
     """Return nearly equidistant directions (3, points): a Fibonacci lattice."""
     index = np.arange(points) + 0.5
     z = 1 - 2 * index / points

@@ -9,12 +9,12 @@ from math import isqrt
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Doubles, Indices, Longs
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
@@ -25,7 +25,7 @@ class Patch:
 
     index: int  # its number in the population, from 0
     box: Box  # the voxels of the grid
-    inside: NDArray[np.int64]  # flat indices (n,), in the box, of the voxels in and near the body
+    inside: Longs  # flat indices (n,), in the box, of the voxels in and near the body
     position: Image  # (3, n), in units of the semi-axes, along the axes
     distance: Image  # (n,), from the centre relative to the surface: below 1 is inside
 
@@ -45,21 +45,21 @@ class Bodies(Protocol):
     """A population of bodies: ellipsoids for packing, patches for painting."""
 
     @property
-    def semi_axes_um(self) -> Array:
+    def semi_axes_um(self) -> Doubles:
         """Semi-axes (N, 3) of the ellipsoids of the same volume, µm."""
 
     @property
-    def rotations(self) -> Array:
+    def rotations(self) -> Doubles:
         """Directions (N, 3, 3) of the axes, z y x, in columns."""
 
     @property
-    def brightness(self) -> Array:
+    def brightness(self) -> Doubles:
         """Mean density (N,) of the dye relative to the median nucleus."""
 
     def __len__(self) -> int:
         """Return the number of bodies."""
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
@@ -70,12 +70,12 @@ class Bodies(Protocol):
 class Stars:
     """A population of star-shaped bodies, see `Bodies`."""
 
-    axes_um: Array  # (N, 3), semi-axes at relative radius 1
-    rotations: Array  # (N, 3, 3), columns are the directions (z, y, x) of the axes
-    coefficients: Array  # (N, 2, L + 1, L + 1) of volumes, (N, 2, L + 1) of planes
-    brightness: Array  # (N,)
-    semi_axes_um: Array  # (N, 3), of the ellipsoids of the same volume or area
-    stretch: Array | None = None  # (N, 3), factors along z, y, x, as a map shows them
+    axes_um: Doubles  # (N, 3), semi-axes at relative radius 1
+    rotations: Doubles  # (N, 3, 3), columns are the directions (z, y, x) of the axes
+    coefficients: Doubles  # (N, 2, L + 1, L + 1) of volumes, (N, 2, L + 1) of planes
+    brightness: Doubles  # (N,)
+    semi_axes_um: Doubles  # (N, 3), of the ellipsoids of the same volume or area
+    stretch: Doubles | None = None  # (N, 3), factors along z, y, x, as a map shows them
 
     def __len__(self) -> int:
         """Return the number of bodies."""
@@ -87,7 +87,7 @@ class Stars:
         return radius_table(coefficients) if coefficients.ndim == 3 else ring_table(coefficients)
 
     @property
-    def reach_um(self) -> Array:
+    def reach_um(self) -> Doubles:
         """Distances (N,), µm, that no surface exceeds (Cauchy): ``|c| sqrt((2 l + 1) / 4 π)``."""
         coefficients = self.coefficients
         degree = np.arange(coefficients.shape[-1])
@@ -100,14 +100,14 @@ class Stars:
             longest = longest * self.stretch.max(axis=1)
         return np.asarray(highest.sum(axis=1) * longest * ROUNDED)
 
-    def _near(self, centres_um: Array, grid: Grid) -> NDArray[np.intp]:
+    def _near(self, centres_um: Doubles, grid: Grid) -> Indices:
         """Return the numbers (M,) of all bodies that may touch a grid, without their shapes."""
         reach, low = self.reach_um[:, None], np.asarray(grid.origin)
         high = low + grid.size_um
         apart = (centres_um + reach < low) | (centres_um - reach > high)
         return np.flatnonzero(~apart.any(axis=1))
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid; the cost is per box, not per grid voxel."""
         from cytosuite.bodies import _kernels  # compiled on first use
 
@@ -136,7 +136,7 @@ class Stars:
         return np.asarray(share * self.brightness[patch.index], np.float32)
 
 
-def stars_from(coefficients_um: Array | Image) -> Stars:
+def stars_from(coefficients_um: Doubles | Image) -> Stars:
     """Return stars along z, y, x by coefficients (N, (order + 1)²) in µm, see `basis`."""
     count, terms = coefficients_um.shape
     order = isqrt(terms) - 1
@@ -149,7 +149,7 @@ def stars_from(coefficients_um: Array | Image) -> Stars:
     return Stars(axes, turns, coefficients, np.ones(count), ball.astype(np.float64))
 
 
-def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
+def label(bodies: Bodies, centres_um: Doubles, grid: Grid) -> Labels:
     """Return the labels (Z, Y, X) of bodies: number + 1; where they cross, of the nearer one."""
     labels = large.room(grid.shape, np.uint16 if len(bodies) < 2**16 else np.uint32)
     for start, stop in slabs(grid.shape):

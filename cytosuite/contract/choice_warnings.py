@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import exp, inf, log
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.select import Selection, Value, describe, distance, pairs
 from cytosuite.contract.spacing import OVERRIDE, text
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Integers
 from cytosuite.volume.large import release
 
 ASSUMED = "voxel size assumed"
@@ -140,7 +140,7 @@ def stretched(labels: Volume) -> str:
     )
 
 
-def _log_ratio(plane: NDArray[np.integer]) -> NDArray[np.float64]:
+def _log_ratio(plane: Integers) -> Doubles:
     """Return ln of standard deviation along y over that along x, in pixels, of whole sections."""
     places = np.nonzero(plane > 0)
     names, labels = np.unique(plane[places], return_inverse=True)

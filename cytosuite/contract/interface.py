@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from cytosuite.contract.metadata import acquisition, described
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
@@ -25,6 +23,7 @@ from cytosuite.formats.imagefiles import (
 )
 from cytosuite.formats.request import request_of
 from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import from_lowest, slabs
 
 LARGEST = 1e15  # grey value
@@ -193,7 +192,7 @@ def image_of(
     return volume if offset else volume.like(from_lowest(volume.array))
 
 
-def is_finite(array: NDArray[Any]) -> bool:
+def is_finite(array: Array) -> bool:
     """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
     # Plane by plane: the image may be larger than the memory. Integers of 32 bits are below.
     large = array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.dtype.itemsize == 8)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from cytosuite.contract.call import delivered
@@ -28,6 +27,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import atomic, read_json, write_json
 from cytosuite.formats import read
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 REQUEST, ANSWER, WEIGHTS = "training.json", "learned.json", "learned.safetensors"
 COMMON = ("axes", "channel", "sample", "stain")  # facts that images of a training may share
@@ -46,7 +46,7 @@ class Learned(NamedTuple):
     """A model: parameters and purpose of its card, and its weights."""
 
     parameters: Mapping[str, Any]
-    tensors: Mapping[str, NDArray[Any]]
+    tensors: Mapping[str, Array]
     describes: Mapping[str, Any] = {}
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
+from cytosuite.volume.arrays import Array, Doubles, Longs
 
 KIND = "Multiple points"  # of the platform
 MOST = 100_000  # points of an image: 18 MiB of JSON
@@ -25,8 +25,6 @@ ENTRY = {"name", "type", "point", "probability"}
 NAME = re.compile(
     r"(.*?)(?: cell=(\d{1,19}))?(?: photons=(\d[\d.e+-]{0,30}))?", re.DOTALL | re.ASCII
 )
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +62,12 @@ class Points:
     [[2.0, 4.0]]
     """
 
-    array: Floats
+    array: Doubles
     spacing: tuple[float, ...]
     names: Sequence[str] = ()
-    cells: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    confidence: Floats = field(default_factory=lambda: np.zeros(0))
-    photons: Floats = field(default_factory=lambda: np.zeros(0))
+    cells: Longs = field(default_factory=lambda: np.zeros(0, np.int64))
+    confidence: Doubles = field(default_factory=lambda: np.zeros(0))
+    photons: Doubles = field(default_factory=lambda: np.zeros(0))
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -113,9 +111,9 @@ class Points:
         return len(self.array)
 
     @property
-    def um(self) -> Floats:
+    def um(self) -> Doubles:
         """Places in µm, (N, D)."""
-        places: Floats = self.array * np.asarray(self.spacing)
+        places: Doubles = self.array * np.asarray(self.spacing)
         return places
 
     def document(self) -> dict[str, Any]:
@@ -202,7 +200,7 @@ def _float(text: str | None) -> float:
     return photons if isfinite(photons) else np.nan
 
 
-def _column(values: object, number: int, default: NDArray[Any]) -> NDArray[Any]:
+def _column(values: object, number: int, default: Array) -> Array:
     """Return a column in the dtype of its default, which stands for an empty one."""
     try:
         column = np.asarray(values, default.dtype)

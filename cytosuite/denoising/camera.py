@@ -4,14 +4,14 @@ from math import sqrt
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.normalise import NOISE_UNITS, Background
+from cytosuite.volume.arrays import Bools, Floats, Reals
 
-Image = NDArray[np.float32]
+Image = Floats
 Lag = Annotated[float, Field(ge=0, le=0.5, description="of electrons, read one x pixel later")]
 
 SHOTS = 2**31  # first of the streams of planes, beyond the draws of a network
@@ -46,7 +46,7 @@ class CameraModel(Described):
         return photons
 
 
-def electrons(rng: np.random.Generator, photons: NDArray[np.floating], excess: float) -> Image:
+def electrons(rng: np.random.Generator, photons: Reals, excess: float) -> Image:
     """Return photons with their shot noise, multiplied by a gamma variable."""
     signal = rng.poisson(photons).astype(np.float32)
     if excess > 0:
@@ -63,7 +63,7 @@ def late(noise: Image, lag: float) -> Image:
     return shifted
 
 
-def lag_of(array: NDArray[np.floating]) -> float:
+def lag_of(array: Reals) -> float:
     """Return the lag of a stack (Z, Y, X) or plane: its noise is more alike along x than along y.
 
     0 where there is none, or it is structure: first differences show more of that than second ones.
@@ -84,7 +84,7 @@ def lag_of(array: NDArray[np.floating]) -> float:
     return second / (1 + second) if sure else 0.0
 
 
-def neighbour_correlation(array: NDArray[np.floating]) -> float:
+def neighbour_correlation(array: Reals) -> float:
     """Return the correlation of lateral neighbours in the dark half, from lags 1 and 3."""
     smooth = ndimage.uniform_filter(array, (0, 7, 7)[-array.ndim :])
     dark = smooth <= np.median(smooth.ravel()[:: -(-smooth.size // SAMPLE)])
@@ -98,7 +98,7 @@ def neighbour_correlation(array: NDArray[np.floating]) -> float:
     return float(np.mean(ratios))
 
 
-def _squared_difference(array: NDArray[np.floating], chosen: NDArray[np.bool_], lag: int) -> float:
+def _squared_difference(array: Reals, chosen: Bools, lag: int) -> float:
     """Return the mean squared difference of chosen voxels at a distance along the last axis."""
     both = chosen[..., :-lag] & chosen[..., lag:]
     values = array[..., lag:][both] - array[..., :-lag][both]

@@ -5,13 +5,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel
+from cytosuite.volume.arrays import Floats
 
 WIDTHS = (0.3, 0.8, 1.2, 2.0)  # voxels, of Gaussian filters; the last one gives the level
 POWERS = np.arange(3)[:, None]  # of ln(1 + photons): weights of the filters change with the level
 SAMPLE = 300_000  # voxels that weights are found by
 
 
-def light_of(image: NDArray[np.number], camera: CameraModel) -> NDArray[np.float32]:
+def light_of(image: NDArray[np.number], camera: CameraModel) -> Floats:
     """Return the light of a stack (Z, Y, X) or plane in its counts, without noise.
 
     Gaussian filters with weights that change with the level, of the least mean square error that is

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from itertools import product
 from math import pi
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
+from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs
 
-Levels = NDArray[np.float64]
+Levels = Doubles
 NoiseKind = Literal["gaussian", "rayleigh", "laplace"]
 
 _FIRST, _LAST = 1e-4, 0.02  # variances of the first and the last step, but for the cosine
@@ -67,7 +67,7 @@ class NoiseSchedule(Described):
         """Return the signal at `count` even steps from ``signal[start - 1]`` on, then 1, rising."""
         return np.append(self.signal()[self.stops(start, count)], 1.0)
 
-    def stops(self, start: int, count: int) -> NDArray[np.int64]:
+    def stops(self, start: int, count: int) -> Longs:
         """Return the places in `signal` of `count` even steps from ``start - 1`` down to 0."""
         # From the noisiest on: a single step starts there, too.
         return np.rint(np.linspace(start - 1, 0, count)).astype(np.int64)
@@ -82,7 +82,7 @@ def phase(signal: float | Levels) -> float | Levels:
 
 def noise_of(
     rng: np.random.Generator, shape: Sequence[int], kind: NoiseKind = "gaussian"
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return noise of a distribution of scale 1, not centred: Rayleigh's has the mean 1.25."""
     if kind == "gaussian":
         return rng.standard_normal(tuple(shape), np.float32)
@@ -96,7 +96,7 @@ def noise_field(
     draw: int,
     origin: Sequence[int] = (0, 0, 0),
     kind: NoiseKind = "gaussian",
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return noise ([C,] Z, Y, X) float32 from an origin in voxels on, the same for any tiles.
 
     Philox by key (seed, draw) and block: Salmon et al., SC 2011, doi:10.1145/2063384.2063405.
@@ -122,9 +122,7 @@ def noise_field(
     return noise
 
 
-def object_noise(
-    shape: Sequence[int], seed: int, draw: int, labels: NDArray[np.integer[Any]] | None
-) -> NDArray[np.float32]:
+def object_noise(shape: Sequence[int], seed: int, draw: int, labels: Integers | None) -> Floats:
     """Return `noise_field` with noise that moves with each object of labels (Z, Y, X), if given.
 
     An object of the same number in another frame has the same noise around its centre, whole

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
@@ -26,8 +25,9 @@ from cytosuite.denoising.noise import (
 from cytosuite.networks.network import predict_tiles, reused_memory
 from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
+from cytosuite.volume.arrays import Floats, Integers
 
-Image = NDArray[np.float32]
+Image = Floats
 T = TypeVar("T")
 Keep = Callable[[Image], None]  # takes an image of the course
 Noise = Callable[..., Image]  # of a shape, a seed, a draw, and `labels` with which it moves
@@ -157,7 +157,7 @@ def synthesise(
     tile: Sequence[int],
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     seed: int = 0,
-    moving: NDArray[np.integer[Any]] | None = None,
+    moving: Integers | None = None,
     device: str = "cpu",
     keep: Keep = lambda _: None,
     noise: Noise = object_noise,

@@ -4,12 +4,12 @@ from math import prod
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Indices
 
 Shape: TypeAlias = tuple[int, ...]
-Pixels: TypeAlias = NDArray[np.intp]  # places in the flat image
+Pixels: TypeAlias = Indices  # places in the flat image
 COVERED = 8  # times that the objects of an image cover it
 CORNERS = 2**19  # of an object
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import header, read
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Indices
 
 RULES = "masks.toml"
 LONGEST_NAME = 255  # characters of an object's name in tables, as of files
@@ -215,7 +216,7 @@ def read_labels(source: Source, group: str = "") -> Volume:
 
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
-) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
+) -> tuple[Array, tuple[MaskObject, ...], dict[str, int]]:
     """Return labels (uint16 or uint32), rows of objects, counts; ids are given or in order.
 
     One mask is in memory at a time.
@@ -264,7 +265,7 @@ def combine(
     return labels, tuple(objects), counts
 
 
-def _pieces(numbers: NDArray[np.uint32], count: int) -> NDArray[np.intp]:
+def _pieces(numbers: NDArray[np.uint32], count: int) -> Indices:
     """Return the pieces of each number from 1, which touch in no corner; in linear time."""
     from skimage.measure import label  # slow to load
 

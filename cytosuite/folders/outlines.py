@@ -5,22 +5,22 @@ Pixel 0 lies from 0 to 1, as in ImageJ: an outline of labels has whole numbers, 
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, product
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.folders.canvas import Canvas, Pixels
+from cytosuite.volume.arrays import Array, Indices
 
-Path: TypeAlias = NDArray[Any]  # corners (n, 2) as x, y; the last one leads to the first
+Path: TypeAlias = Array  # corners (n, 2) as x, y; the last one leads to the first
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
 FARTHEST = 2.0**24  # pixels from the origin: float32 holds whole numbers up to there
 CROSSINGS = 2**22  # of a region's outline with the middles of rows
 EDGE = 1e-8  # pixels by which ImageJ shifts outlines: centres on a left edge are outside
 
 
-def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
+def trace(plane: Array) -> Iterator[tuple[int, list[Path]]]:
     """Yield the labels of a plane in ascending order with their outlines, also of holes.
 
     Pixels that touch at a corner have one outline.
@@ -28,7 +28,7 @@ def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
     window = np.pad(plane, 1)
     height, width = (size + 1 for size in plane.shape)
 
-    def pixels(south: int, east: int) -> NDArray[Any]:
+    def pixels(south: int, east: int) -> Array:
         """Return the pixel at one side of every corner of the grid."""
         return window[south : south + height, east : east + width]
 
@@ -55,14 +55,14 @@ def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
         yield name, [path for _, path in group]
 
 
-def _paired(order: NDArray[np.intp]) -> NDArray[np.intp]:
+def _paired(order: Indices) -> Indices:
     """Return the partner of each corner: neighbours in an order."""
     partner = np.empty_like(order)
     partner[order[::2]], partner[order[1::2]] = order[1::2], order[::2]
     return partner
 
 
-def _cycles(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cycles(following: Indices) -> tuple[Indices, Indices]:
     """Return the least member of each one's cycle, and a number that rises along the cycle.
 
     Steps are doubled until they reach around the longest cycle.

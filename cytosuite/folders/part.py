@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
@@ -22,6 +21,7 @@ from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
 SMALL = 2**24  # bytes of a file that is read whole, whatever part of it is wanted
@@ -191,7 +191,7 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
     return sizes
 
 
-def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str) -> Volume:
+def _volume(array: Array, sizes: dict[str, float], name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
     metadata = {}

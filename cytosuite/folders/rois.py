@@ -10,11 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, open_regular
@@ -23,6 +22,7 @@ from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
 from cytosuite.folders.outlines import box_of, fill, trace
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
@@ -96,7 +96,7 @@ def write_rois(path: Path, labels: Volume) -> None:
         archive.comment = b"" if archive.filelist else NOTHING
 
 
-def _drawn(paths: Sequence[NDArray[Any]], name: str, position: int) -> bytes:
+def _drawn(paths: Sequence[Array], name: str, position: int) -> bytes:
     """Return the outlines of a region in a plane: a traced polygon, of several a composite ROI.
 
     ImageJ moves and deletes all pieces and holes of a composite ROI together.

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.folders.colours import read_colours
 from cytosuite.formats import read
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import SLAB
 from cytosuite.volume.pieces import slab_bounds
 
@@ -33,7 +32,7 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
     exact = np.float32 if result.dtype.itemsize < 3 else np.float64  # type of the sums
     for start, stop in slab_bounds(result.shape, SLAB):
         part = slice(start, stop)
-        total: NDArray[Any] = first.array[part] * exact(weights[0])
+        total: Array = first.array[part] * exact(weights[0])
         for image, weight in zip(others, weights[1:], strict=True):
             total += image.array[part] * exact(weight)
         if most is not None:

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.volume import Header, Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import copies, planes_in
 
 MOST = 2**16  # headers that are kept
@@ -72,7 +70,7 @@ def read(
         )
 
 
-def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[Array]:
     """Yield the pixels that `read` returns in consecutive slabs along the first axis.
 
     Parameters

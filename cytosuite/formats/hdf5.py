@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, large, scalars
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.memory import check_declared, check_room
 from cytosuite.volume.pieces import chunk_rows, gathered, planes_of, regrouped
@@ -59,7 +59,7 @@ def read(path: Path, group: str = "") -> Volume:
     return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
 
 
-def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     import h5py
 
@@ -165,7 +165,7 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
     check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
 
 
-def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
+def _pixels(path: Path, dataset: "h5py.Dataset") -> Array:
     """Return the pixels, or name the filter without which they cannot be decoded."""
     import h5py
 
@@ -186,7 +186,7 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
         raise
 
 
-def _rows(dataset: "h5py.Dataset") -> Iterator[NDArray[Any]]:
+def _rows(dataset: "h5py.Dataset") -> Iterator[Array]:
     chunks = dataset.chunks or (1, dataset.shape[1])
     return chunk_rows(_header(dataset), chunks, lambda *region: np.asarray(dataset[region]))
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numpy.typing import NDArray
-
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def is_image(path: Path) -> bool:
     return suffix == FOLDER_SUFFIX if path.is_dir() else suffix in IMAGE_SUFFIXES
 
 
-def is_large(array: NDArray[Any]) -> bool:
+def is_large(array: Array) -> bool:
     """Return whether an image is an OME-Zarr in a case, by its size alone."""
     return array.nbytes > LARGE
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, open_regular
 from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import copies, gathered, planes_in, planes_of
 
@@ -103,7 +103,7 @@ def read(path: Path) -> Volume:
     return Volume(array, head.spacing, head.axes, metadata, Origin(sources, "mm", warnings))
 
 
-def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     with _opened(path) as (fields, head, _, compressed):
         count = planes_in(head, planes)
@@ -212,7 +212,7 @@ def _order(fields: _Fields) -> Literal["<", ">"]:
     return ">" if words == {True} else "<"
 
 
-def _pixels(fields: _Fields, head: Header, compressed: bool) -> NDArray[Any]:
+def _pixels(fields: _Fields, head: Header, compressed: bool) -> Array:
     """Return the pixels in memory where they fit, else memory-mapped, plain ones in their file."""
     fits = large.fits(_bytes(head))
     if compressed:
@@ -228,12 +228,12 @@ def _pixels(fields: _Fields, head: Header, compressed: bool) -> NDArray[Any]:
     return gathered(head.shape, head.dtype, copies(array, planes_in(head)))
 
 
-def _mapped(fields: _Fields, head: Header) -> NDArray[Any]:
+def _mapped(fields: _Fields, head: Header) -> Array:
     dtype = head.dtype.newbyteorder(_order(fields))
     return np.memmap(fields.stream, dtype, "r", fields.start, head.shape)
 
 
-def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[NDArray[Any]]:
+def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[Array]:
     """Yield slabs of deflated pixels; no more bytes than expected are inflated."""
     fields.stream.seek(fields.start)
     total, plane = _bytes(head), _bytes(head) // head.shape[0]
@@ -297,7 +297,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
         stream.write(packed)
 
 
-def _stream(stream: BinaryIO, text: str, planes: Iterable[NDArray[Any]], compress: bool) -> None:
+def _stream(stream: BinaryIO, text: str, planes: Iterable[Array], compress: bool) -> None:
     """Write a header and planes; the number of packed bytes is known at the end."""
     stream.write(text.encode())
     start, state = stream.tell(), zlib.compressobj(1)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
@@ -26,6 +25,7 @@ from cytosuite.formats.zarrarray import (
     written,
 )
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, scalars, with_channel
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import release
 from cytosuite.volume.memory import check_declared
 from cytosuite.volume.pieces import chunk_regions, chunk_rows, gathered, regrouped
@@ -56,14 +56,14 @@ class _Opened:
     metadata: dict[str, Scalar]
     origin: Origin
 
-    def part(self, source: "zarr.Array[Any]", *region: slice) -> NDArray[Any]:
+    def part(self, source: "zarr.Array[Any]", *region: slice) -> Array:
         """Return the pixels of a region along the first axes."""
         slices = dict(zip(self.header.axes, region, strict=False))
         index = tuple(self.held.get(a, slices.get(a, slice(None))) for a in self.image.axes)
         left = [axis for axis in self.image.axes if axis not in self.held]
         return np.asarray(source[index]).transpose([left.index(axis) for axis in self.header.axes])
 
-    def rows(self) -> Iterator[NDArray[Any]]:
+    def rows(self) -> Iterator[Array]:
         """Yield the pixels in rows of chunks along the first axis."""
         from cytosuite.formats.zarrstore import opened
 
@@ -87,7 +87,7 @@ def header(path: Path, scene: int | None = None) -> Header:
         return opened.header
 
 
-def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     with _opened(path, {}, None) as opened:
         yield from regrouped(opened.header, opened.rows(), planes)

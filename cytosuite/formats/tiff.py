@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Scalar, open_regular
@@ -36,6 +35,7 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies, gathered, planes_in
@@ -74,7 +74,7 @@ def read(
     return Volume(array, head.spacing, axes, plan.metadata, plan.origin)
 
 
-def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[Array]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     with ExitStack() as held:
         with _watched(path):
@@ -303,7 +303,7 @@ def _reconciled(
     return {key: value for key, value in ours.items() if key != "spacing_source"}, stated
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> NDArray[Any]:
+def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> Array:
     """Return the wanted part of a series, as stored; only its pages or bytes, where that can be."""
     planes = plan.stored[:-2]
     pages = list(series.pages)
@@ -316,7 +316,7 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> NDArr
         size += _decoding(series)
     check_room(path, size)
     if whole:
-        array: NDArray[Any] = series.asarray()
+        array: Array = series.asarray()
         return array.reshape(plan.stored)
     if len(pages) == prod(planes):
         chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
@@ -325,7 +325,7 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> NDArr
     return np.array(series.asarray(out=out).reshape(plan.stored)[plan.index])
 
 
-def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> NDArray[Any]:
+def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> Array:
     """Return pixels that lie in one piece as an array on disk, in the file's own bytes."""
     array = series.asarray(out="memmap").reshape(plan.stored)[plan.index]
     return np.asarray(array.transpose(plan.order).reshape(plan.header.shape))
@@ -333,7 +333,7 @@ def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> NDArray[Any]:
 
 def _slabs(
     path: Path, series: tifffile.TiffPageSeries, plan: _Series, planes: int | None = None
-) -> Iterator[NDArray[Any]]:
+) -> Iterator[Array]:
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
     head, last = plan.header, len(plan.stored) - 2
     dtype, count = head.dtype.newbyteorder("="), planes_in(head, planes)

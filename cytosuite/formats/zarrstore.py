@@ -9,7 +9,6 @@ from typing import Any, Self
 import imagecodecs
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest
 from zarr.core.array_spec import ArraySpec
@@ -20,6 +19,7 @@ from zarr.storage import MemoryStore
 
 from cytosuite.errors import InputError
 from cytosuite.formats.zarrarray import CODEC, ZarrEntries, content
+from cytosuite.volume.arrays import Bytes
 
 BLOSC_HEADER = 16  # bytes
 MARGIN = 64  # bytes of checksums besides the pixels of a chunk
@@ -54,7 +54,7 @@ class _BoundedCodec(BytesBytesCodec):
         return chunk_spec.prototype.buffer.from_array_like(decoded)
 
 
-def _decoded(codec: str, data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _decoded(codec: str, data: Bytes, size: int) -> Bytes:
     """Return at most `size` decoded bytes, or raise an error if there are more."""
     if codec == "blosc":  # of a chunk that is cut its decoder would read beyond the end
         has_header = len(data) >= BLOSC_HEADER

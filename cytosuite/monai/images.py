@@ -11,7 +11,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform
 from monai.utils.misc import ensure_tuple
 from monai.utils.type_conversion import convert_to_dst_type
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -23,6 +23,7 @@ from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.networks.normalise import background_of, normalise, sketch_of_labels
 from cytosuite.volume import SPATIAL, Origin, Volume
+from cytosuite.volume.arrays import Array, Floats
 
 PAIR = {"image": IMAGE.slug, "label": LABELS.slug}
 
@@ -46,7 +47,7 @@ class VolumeReader(ImageReader):
         (path,) = ensure_tuple(data)
         return read(Path(path), stack=self.stack)
 
-    def get_data(self, img: Volume) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def get_data(self, img: Volume) -> tuple[Floats, dict[str, Any]]:
         """Return pixels as float32, and affine, shape, channel axis and the image's metadata."""
         return img.array.astype(np.float32), _meta(img)
 
@@ -131,7 +132,7 @@ class SketchOfLabelsd(MapTransform):
 def _changed(
     transform: MapTransform,
     data: Mapping[Hashable, Any],
-    function: Callable[[NDArray[Any]], NDArray[np.float32]],
+    function: Callable[[Array], Floats],
 ) -> dict[Hashable, Any]:
     """Return a copy of a case, with each channel of the images changed by a function."""
     case = dict(data)

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints
 from cytosuite.volume.large import taken
-
-Floats = NDArray[np.float32]
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
@@ -30,8 +28,8 @@ def in_pixels(volume: Volume) -> Volume:
 class Stencil(NamedTuple):
     """Places of the voxels of one grid on another over the same box, along one axis."""
 
-    low: NDArray[np.intp]  # (N,) the two voxels of the other grid on either side of each centre
-    high: NDArray[np.intp]
+    low: Indices  # (N,) the two voxels of the other grid on either side of each centre
+    high: Indices
     weight: Floats  # (N,) of the second, in [0, 1]
 
     def of(self, part: slice, start: int = 0) -> "Stencil":
@@ -44,7 +42,7 @@ def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, .
     return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
 
 
-def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = None) -> Floats:
+def to_working(image: Array, factor: Sequence[float], box: Box | None = None) -> Floats:
     """Return an image, or a box of it, on the working grid, linear between voxels, float32."""
     shape = working_shape(image.shape, factor)
     box = box or tuple(slice(0, size) for size in shape)
@@ -111,9 +109,7 @@ def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
     return box, [p.of(span, b.start) for p, span, b in zip(grid, part, box, strict=True)]
 
 
-def labels_to_image(
-    labels: NDArray[np.integer], foreground: NDArray[np.bool_], grid: Sequence[Stencil]
-) -> NDArray[np.int32]:
+def labels_to_image(labels: Integers, foreground: Bools, grid: Sequence[Stencil]) -> Ints:
     """Return int32 labels on the image's grid: the largest linear indicator, the first of ties."""
     result = np.zeros(foreground.shape, np.int32)
     best = np.zeros(foreground.shape, np.float32)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -25,12 +24,13 @@ from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box, fit, paste, plan
+from cytosuite.volume.arrays import Floats
 from cytosuite.volume.large import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-Image = NDArray[np.float32]
+Image = Floats
 Load = Callable[[Mapping[str, Any], Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
 Arguments = TypeVar("Arguments", bound=BaseModel)

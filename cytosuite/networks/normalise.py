@@ -1,14 +1,15 @@
 """Inputs of networks: intensities in units of the background's noise, sketches of labels."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
+from cytosuite.volume.arrays import Array, Floats, Integers
 from cytosuite.volume.pieces import thinned
 
 LOW, HIGH = 5.0, 30.0  # percentiles of voxels that are background in any image of nuclei
@@ -35,7 +36,7 @@ class Target(Described):
     dtype: Dtype = Field("uint16", description="of the images")
 
 
-def background_of(image: NDArray[Any], quietest: float = QUIETEST) -> Background:
+def background_of(image: Array, quietest: float = QUIETEST) -> Background:
     """Return the background, a normal distribution with the image's 5th and 30th percentile.
 
     Its standard deviation is at least the share `quietest` of the brightest signal.
@@ -47,13 +48,13 @@ def background_of(image: NDArray[Any], quietest: float = QUIETEST) -> Background
     return Background(mean, sd if sd > 0 else 1.0)
 
 
-def sampled_percentiles(image: NDArray[Any], *ranks: float) -> list[float]:
+def sampled_percentiles(image: Array, *ranks: float) -> list[float]:
     """Return percentiles of an image, of a million of its voxels where it has more."""
     values = thinned(image, max(1, -(-image.size // _SAMPLE)))
     return [float(value) for value in np.percentile(values, ranks)]
 
 
-def normalise(image: NDArray[Any], background: Background) -> NDArray[np.float32]:
+def normalise(image: Array, background: Background) -> Floats:
     """Return ``0.5 asinh((image - background) / (3 sd))``: linear in noise, logarithmic beyond."""
     scale = 1 / (NOISE_UNITS * background.sd)
     values = np.asarray(image, np.float32) - np.float32(background.mean)
@@ -63,7 +64,7 @@ def normalise(image: NDArray[Any], background: Background) -> NDArray[np.float32
     return values
 
 
-def denormalise(values: NDArray[Any], background: Background) -> NDArray[np.float32]:
+def denormalise(values: Array, background: Background) -> Floats:
     """Return the float32 image that `normalise` turns into `values`; beyond 40 they count as 40."""
     image = np.clip(np.asarray(values, np.float32), -40, 40) * np.float32(2)
     np.sinh(image, out=image)
@@ -72,34 +73,34 @@ def denormalise(values: NDArray[Any], background: Background) -> NDArray[np.floa
     return image
 
 
-def in_dtype(values: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+def in_dtype(values: Array, dtype: DTypeLike) -> Array:
     """Return finite numbers as another dtype: rounded to integers, and within its range."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         limit = float(np.finfo(kind).max)
-        clipped: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
+        clipped: Array = np.clip(values, -limit, limit).astype(kind)
         return clipped
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     top = np.array(limits[1], values.dtype)
     if int(top) > limits[1]:  # rounded up; the next lower float is within the range
         top = np.nextafter(top, np.array(0, values.dtype))
-    rounded: NDArray[Any] = np.clip(np.rint(values), limits[0], top).astype(kind)
+    rounded: Array = np.clip(np.rint(values), limits[0], top).astype(kind)
     return rounded
 
 
-def target_of(images: Sequence[NDArray[Any]]) -> Target:
+def target_of(images: Sequence[Array]) -> Target:
     """Return the grey values of a domain: median background of its images, and dtype."""
     mean, sd = np.median([background_of(image) for image in images], 0)
     return Target(mean=float(mean), sd=float(sd), dtype=dtype_of(images[0]))
 
 
-def dtype_of(image: NDArray[Any]) -> Dtype:
+def dtype_of(image: Array) -> Dtype:
     """Return the dtype of a domain: its image's for 8 and 16 bits, else float32."""
     dtypes: dict[str, Dtype] = {"uint8": "uint8", "uint16": "uint16"}
     return dtypes.get(image.dtype.name, "float32")
 
 
-def sketch_of_labels(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+def sketch_of_labels(labels: Integers) -> Floats:
     """Return a sketch of integer labels: 1 inside, 0 outside and where objects touch, float32."""
     size, inside = 3, labels > 0
     highest = ndimage.maximum_filter(labels, size)

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from math import exp, log, pi, prod, sqrt
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
@@ -17,10 +16,10 @@ from cytosuite.files import Scalar
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.cores import side_by_side
 from cytosuite.volume.large import release
 
-Floats = NDArray[np.float32]
 Positive = Annotated[float, Field(gt=0)]
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
@@ -90,9 +89,7 @@ class Scale(NamedTuple):
         return self.source not in ("trained", "estimated", "network")
 
 
-def choose_scale(
-    image: NDArray[Any], volume: Volume, trained: Trained, parameters: Sizing
-) -> Scale:
+def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Sizing) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
     stated, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
@@ -142,7 +139,7 @@ def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> dict
     return {**notes, "diameter_source": scale.source}
 
 
-def is_bright_ground(image: NDArray[Any], card: ModelCard) -> bool:
+def is_bright_ground(image: Array, card: ModelCard) -> bool:
     """Return whether nuclei are dark on a bright ground, as in stained sections.
 
     A model of another channel takes images as they are: a sheet of bright cells is no ground.
@@ -153,9 +150,7 @@ def is_bright_ground(image: NDArray[Any], card: ModelCard) -> bool:
     return high - middle < _BRIGHT * (middle - low)
 
 
-def scale_of_objects(
-    labels: NDArray[Any], scale: Scale, trained: Trained, parameters: Sizing
-) -> Scale:
+def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: Sizing) -> Scale:
     """Return the scale by the median diameter of the objects found in a plane (1, Y, X)."""
     edge = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
     areas = np.bincount(labels.ravel())[1:]

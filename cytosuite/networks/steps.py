@@ -3,12 +3,12 @@
 from math import log, sqrt
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from cytosuite.volume.arrays import Floats
+
 Solver = Literal["ddpm", "ddim", "dpm"]
-Values = TypeVar("Values", NDArray[np.float32], Tensor)
+Values = TypeVar("Values", Floats, Tensor)
 
 
 class StepWeights(NamedTuple):

@@ -7,10 +7,10 @@ from math import ceil, prod
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Floats
 from cytosuite.volume.memory import free_gib
 
 Box = tuple[slice, ...]
@@ -86,7 +86,7 @@ def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) ->
     )
 
 
-def sample(read: Callable[[Box], NDArray[np.float32]], shape: Sequence[int]) -> NDArray[np.float32]:
+def sample(read: Callable[[Box], Floats], shape: Sequence[int]) -> Floats:
     """Return the values in all `bricks` of a volume, float32, stacked along z, for statistics."""
     return np.concatenate([read(box) for box in bricks(shape, BRICK)])
 
@@ -166,7 +166,7 @@ def check_crop(name: str, shape: Sequence[int], network: Any) -> None:  # noqa: 
         raise ValueError(f"{name} must begin with 1 for a network of planes, found {list(shape)}")
 
 
-def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) -> None:
+def paste(target: Floats, tile: Tile, part: Floats) -> None:
     """Add the answer (C, ...) for ``tile.input`` to `target` (C, ...), zero at first."""
     piece = part[(slice(None), *tile.crop)]
     place = (slice(None), *tile.output)
@@ -225,7 +225,7 @@ def _lengths(size: int, margin: int, step: int) -> set[int]:
     return {_smallest(size, count, margin, step) for count in range(1, most + 1)}
 
 
-def _trapezoid(size: int, lower: int, upper: int) -> NDArray[np.float32]:
+def _trapezoid(size: int, lower: int, upper: int) -> Floats:
     """Return weights that rise from 0 to 1 over `lower` voxels and fall over the last `upper`."""
     weight = np.ones(size, np.float32)
     if lower:

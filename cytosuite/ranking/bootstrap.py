@@ -10,11 +10,12 @@ import numpy as np
 
 from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
-from cytosuite.ranking.scores import Bools, Counts, Floats
+from cytosuite.ranking.scores import Counts
+from cytosuite.volume.arrays import Bools, Doubles
 
 DRAWS = 2000  # samples
 BLOCK = 2**22  # numbers of an array: many algorithms, or cases, are done in parts
-Rows = TypeVar("Rows", Floats, Counts)
+Rows = TypeVar("Rows", Doubles, Counts)
 
 
 def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Counts:
@@ -30,7 +31,7 @@ def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Cou
     return counts
 
 
-def sums(counts: Counts, values: Floats | Bools) -> Floats:
+def sums(counts: Counts, values: Doubles | Bools) -> Doubles:
     """Return the sums of values (cases, columns) over the cases of samples, (draws, columns)."""
     parts = [counts[rows].astype(np.float64) @ values for rows in _blocks(counts)]
     return np.concatenate([*parts, np.zeros((0, values.shape[1]))])
@@ -48,25 +49,25 @@ def varied(strata: Sequence[str]) -> int:
     return int(sizes[sizes > 1].sum())
 
 
-def in_blocks(ranked: Callable[[Rows], Floats], rows: Rows, width: int) -> Floats:
+def in_blocks(ranked: Callable[[Rows], Doubles], rows: Rows, width: int) -> Doubles:
     """Return ranks (rows, width), some rows at a time, as float32: they are whole numbers."""
     step = max(1, BLOCK // max(1, width))
     parts = [ranked(rows[at : at + step]) for at in range(0, max(1, len(rows)), step)]
     return np.concatenate(parts, dtype=np.float32, casting="same_kind")
 
 
-def place_shares(places: Floats) -> Floats:
+def place_shares(places: Doubles) -> Doubles:
     """Return the share of samples (draws, algorithms) with each of the first places."""
     of = min(places.shape[1], MANY)
     return np.stack([(places == place).mean(axis=0) for place in range(1, of + 1)], axis=1)
 
 
-def place_intervals(places: Floats) -> Floats:
+def place_intervals(places: Doubles) -> Doubles:
     """Return the 2.5 % and 97.5 % percentiles of places that occurred, (algorithms, 2)."""
     return np.asarray(np.percentile(places, ENDS, axis=0, method="inverted_cdf").T)
 
 
-def kendall_tau(first: Floats, others: Floats) -> Floats:
+def kendall_tau(first: Doubles, others: Doubles) -> Doubles:
     """Return tau-b of a ranking (algorithms,) with others (rankings, algorithms); NaN if tied."""
     if first.size > MANY:  # n log n
         from scipy.stats import kendalltau  # takes 1 s to load
@@ -82,7 +83,7 @@ def kendall_tau(first: Floats, others: Floats) -> Floats:
     return tau
 
 
-def percentiles(values: Floats) -> tuple[float, float, float]:
+def percentiles(values: Doubles) -> tuple[float, float, float]:
     """Return median and ends of the 95 % interval of the finite values; NaN if there are none."""
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -91,7 +92,7 @@ def percentiles(values: Floats) -> tuple[float, float, float]:
     return middle, low, high
 
 
-def weighted_means(values: Floats, counts: Counts) -> Floats:
+def weighted_means(values: Doubles, counts: Counts) -> Doubles:
     """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
     defined = ~np.isnan(values)
     size = sums(counts, defined.T)

@@ -12,7 +12,8 @@ import numpy as np
 from cytosuite.ranking import bootstrap
 from cytosuite.ranking.contests import Field, best_first, mean_drawn, minimum_ranks
 from cytosuite.ranking.ranking import Consensus
-from cytosuite.ranking.scores import Floats, Measure, ScoreArrays
+from cytosuite.ranking.scores import Measure, ScoreArrays
+from cytosuite.volume.arrays import Doubles
 
 
 def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
@@ -71,7 +72,7 @@ def _within(field: Field, dataset: str) -> Field:
     return replace(field, arrays=part, counts=field.counts[:, single])
 
 
-def _sampled(table: Floats, drawn: Sequence[Floats], draws: int, seed: int) -> Floats:
+def _sampled(table: Doubles, drawn: Sequence[Doubles], draws: int, seed: int) -> Doubles:
     """Return mean ranks (draws, algorithms) over datasets drawn with equal chances."""
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws) / len(table)

@@ -13,7 +13,6 @@ from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failur
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import (
     Counts,
-    Floats,
     Measure,
     MetricScores,
     ScoreArrays,
@@ -21,16 +20,17 @@ from cytosuite.ranking.scores import (
     without_rounding,
 )
 from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
+from cytosuite.volume.arrays import Doubles
 
 
-def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Floats:
+def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Doubles:
     """Return the ranks by one metric, (draws, algorithms), from `counts` (draws, cases)."""
     if scheme == "mean" or scores.measure.of_set:
         return mean_ranks(scores, counts)
     return case_ranks(scores, counts) if scheme == "cases" else win_ranks(scores, counts, alpha)
 
 
-def mean_ranks(scores: MetricScores, counts: Counts) -> Floats:
+def mean_ranks(scores: MetricScores, counts: Counts) -> Doubles:
     """Return the ranks by the mean over the cases; without a worst value lost cases go first."""
     means = weighted_means(scores.goodness, counts)
     keys = np.where(np.isnan(means), np.inf, -without_rounding(means, scores.goodness))
@@ -40,14 +40,14 @@ def mean_ranks(scores: MetricScores, counts: Counts) -> Floats:
     return minimum_ranks(order + minimum_ranks(keys))
 
 
-def case_ranks(scores: MetricScores, counts: Counts) -> Floats:
+def case_ranks(scores: MetricScores, counts: Counts) -> Doubles:
     """Return the ranks by the mean of the ranks in each case, a lost one behind all others."""
     ranks = minimum_ranks(-without_rounding(scores.filled[:, scores.used], scores.goodness).T)
     means = weighted_means(ranks.T, counts[:, scores.used])
     return minimum_ranks(np.where(np.isnan(means), np.inf, without_rounding(means, ranks)))
 
 
-def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Floats:
+def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
     """Return the ranks by significant wins: of all cases by `pairs_p`, of samples by `drawn_p`."""
     filled, counts = scores.filled[:, scores.used], counts[:, scores.used]
     if len(counts) == 1 and (counts == 1).all():
@@ -61,7 +61,7 @@ def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Floats:
     return minimum_ranks(-won.astype(np.float64))
 
 
-def minimum_ranks(keys: Floats) -> Floats:
+def minimum_ranks(keys: Doubles) -> Doubles:
     """Return the ranks within each row, the smallest key being 1; ties share the smallest rank."""
     order = np.argsort(keys, axis=1)
     ordered, ranks = np.take_along_axis(keys, order, axis=1), np.zeros(keys.shape)
@@ -119,13 +119,15 @@ class Field:
         rule = failures or self.rules.failures
         return metric_scores(self.arrays, measure, self.names, rule)
 
-    def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Floats:
+    def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Doubles:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""
         once = np.ones((1, scores.used.size), np.uint16)
-        ranks: Floats = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[0]
+        ranks: Doubles = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[
+            0
+        ]
         return ranks
 
-    def drawn(self, scores: MetricScores) -> Floats:
+    def drawn(self, scores: MetricScores) -> Doubles:
         """Return the ranks in each sample (samples, algorithms), NaN in one without a used case.
 
         There are no rows for few cases, and by a metric of a whole set.
@@ -146,9 +148,9 @@ class Field:
 class Standoff:
     """Ranks of all algorithms, in the order of their names, by one metric or several together."""
 
-    ranks: Mapping[Scheme, Floats]  # by scheme
-    drawn: Floats  # in each sample, declared scheme; no rows: no interval
-    without: Floats | None  # over the cases that nobody failed; None if that is all, or no case
+    ranks: Mapping[Scheme, Doubles]  # by scheme
+    drawn: Doubles  # in each sample, declared scheme; no rows: no interval
+    without: Doubles | None  # over the cases that nobody failed; None if that is all, or no case
     better: frozenset[Pair]  # significant wins
     differences: Mapping[Pair, Difference]  # of tested pairs, both ways; none of several metrics
     tested: bool  # whether there are tests that could tell any two apart
@@ -208,10 +210,10 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
     )
 
 
-def mean_drawn(drawn: Sequence[Floats]) -> Floats:
+def mean_drawn(drawn: Sequence[Doubles]) -> Doubles:
     """Return the mean over metrics of ranks in samples, as many as all metrics have."""
     sampled = min(map(len, drawn))
-    mean: Floats = np.mean([ranks[:sampled] for ranks in drawn], axis=0)
+    mean: Doubles = np.mean([ranks[:sampled] for ranks in drawn], axis=0)
     return mean
 
 
@@ -242,11 +244,11 @@ def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
     )
 
 
-def best_first(ranks: Floats, names: Sequence[str]) -> list[str]:
+def best_first(ranks: Doubles, names: Sequence[str]) -> list[str]:
     """Return names by their rank, equal ones by name."""
     return [name for _, name in sorted(zip(ranks.tolist(), names, strict=True))]
 
 
-def _places(ranks: Floats, names: Sequence[str]) -> dict[str, int]:
+def _places(ranks: Doubles, names: Sequence[str]) -> dict[str, int]:
     """Return the places that follow from ranks; ties share the best."""
     return dict(zip(names, minimum_ranks(ranks[None])[0].astype(int).tolist(), strict=True))

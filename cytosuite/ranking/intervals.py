@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import bdtr, stdtrit
 
-from cytosuite.ranking.scores import Floats
+from cytosuite.volume.arrays import Doubles
 
 FEWEST = 6  # cases: the interval of a median by fewer is infinite
 ENDS = (2.5, 97.5)  # percentiles
 STEEPEST = 0.95  # skewness times t: at 1 a single low score moves the end without bound
 
 
-def mean_interval(values: Floats, strata: Sequence[str] = ()) -> tuple[float, float]:
+def mean_interval(values: Doubles, strata: Sequence[str] = ()) -> tuple[float, float]:
     """Return the interval of the mean of cases drawn within datasets; NaN below `FEWEST` cases.
 
     `values` are (cases,), NaN without a value, `strata` the dataset of each; without, all are one.
@@ -48,7 +48,7 @@ def mean_interval(values: Floats, strata: Sequence[str] = ()) -> tuple[float, fl
     return float(ends.min()), float(ends.max())
 
 
-def medians(values: Floats) -> Floats:
+def medians(values: Doubles) -> Doubles:
     """Return the median of rows (rows, cases) and its interval, (3, rows).
 
     Without a finite value all are NaN, below `FEWEST` both ends.

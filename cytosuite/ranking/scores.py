@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,14 @@ from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking.ranking import Failures
+from cytosuite.volume.arrays import Bools, Doubles
 
 KEYS = ("dataset", "case", "algorithm", "metric")
 DIGITS = 12  # of a value, relative to the largest: beyond is rounding
 LARGEST = 10**8  # cells of all arrays together
 ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a failure
 
-Floats: TypeAlias = NDArray[np.float64]
-Bools: TypeAlias = NDArray[np.bool_]
-Counts: TypeAlias = NDArray[np.uint16]  # how often each case is in each sample, (draws, cases)
+Counts = NDArray[np.uint16]  # how often each case is in each sample, (draws, cases)
 SHOWN = 3  # names in a sentence
 LONG = 8  # names in a message
 
@@ -52,7 +51,7 @@ class ScoreArrays:
     algorithms: Sequence[str]
     metrics: Sequence[str]
     cases: Sequence[tuple[str, str]]  # dataset and case, ascending; "" for a set
-    values: Floats  # NaN where there is none
+    values: Doubles  # NaN where there is none
     states: NDArray[np.int8]  # `ABSENT`, `VALID` or `FAILED`
 
     @property
@@ -65,7 +64,7 @@ class ScoreArrays:
         """Dataset of each single case."""
         return [dataset for dataset, case in self.cases if case]
 
-    def of(self, metric: str, of_set: bool) -> tuple[Floats, NDArray[np.int8]]:
+    def of(self, metric: str, of_set: bool) -> tuple[Doubles, NDArray[np.int8]]:
         """Return values and states of a metric, (algorithms, single cases or whole sets)."""
         columns = self.of_set == of_set
         if metric not in self.metrics:
@@ -106,8 +105,8 @@ class MetricScores:
     """Values of one metric as they count in a ranking, larger ones being better."""
 
     measure: Measure  # the metric
-    goodness: Floats  # higher is better; NaN where there is none
-    filled: Floats  # the same, with the worst value, or minus infinity, where there is none
+    goodness: Doubles  # higher is better; NaN where there is none
+    filled: Doubles  # the same, with the worst value, or minus infinity, where there is none
     lost: Bools  # cases without a value that failed, or that another algorithm has a value of
     used: Bools  # cases that take part: any algorithm has a value, or failed
     present: Bools  # those that did not fail every case
@@ -142,7 +141,7 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
     return cells
 
 
-def without_rounding(numbers: Floats, values: Floats) -> Floats:
+def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
     """Return numbers without the digits that rounding has changed."""
     finite = np.abs(values[np.isfinite(values)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0

@@ -16,19 +16,19 @@ from math import log2
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
-from cytosuite.ranking.scores import Bools, Counts, Floats, without_rounding
+from cytosuite.ranking.scores import Counts, without_rounding
+from cytosuite.volume.arrays import Bools, Doubles
 
 EXACT = 50  # cases
-Places: TypeAlias = NDArray[np.intp]
+Places: TypeAlias = Indices
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
 
 
-def paired_differences(filled: Floats, sides: Places | None = None) -> Floats:
+def paired_differences(filled: Doubles, sides: Places | None = None) -> Doubles:
     """Return the first minus the second of pairs (2, pairs), (pairs, cases); without, of all."""
     first, second = np.triu_indices(len(filled), 1) if sides is None else sides
     with np.errstate(invalid="ignore"):
@@ -36,7 +36,7 @@ def paired_differences(filled: Floats, sides: Places | None = None) -> Floats:
     return without_rounding(np.where(np.isnan(differences), 0.0, differences), filled)
 
 
-def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
+def signed_rank(differences: Doubles) -> tuple[Doubles, Doubles]:
     """Return p (pairs,) of positive differences (pairs, cases), and r: (W+ - W-) / (W+ + W-)."""
     from scipy.stats import wilcoxon  # takes 1 s to load
 
@@ -60,13 +60,13 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     return np.maximum(p, 0.5**sizes), correlation
 
 
-def pairs_p(filled: Floats) -> Floats:
+def pairs_p(filled: Doubles) -> Doubles:
     """Return p of the test that one is better than another, (better, worse); NaN on a diagonal."""
     differences = paired_differences(filled)
     return _square(signed_rank(differences)[0], signed_rank(-differences)[0], len(filled))
 
 
-def drawn_p(filled: Floats, counts: Counts) -> Floats:
+def drawn_p(filled: Doubles, counts: Counts) -> Doubles:
     """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
     differences = paired_differences(filled)
     step = max(1, BLOCK // max(1, len(counts)))
@@ -77,7 +77,7 @@ def drawn_p(filled: Floats, counts: Counts) -> Floats:
     return _square(forward, backward, len(filled))
 
 
-def _drawn_z(differences: Floats, counts: Counts) -> Floats:
+def _drawn_z(differences: Doubles, counts: Counts) -> Doubles:
     """Return the normal deviate of signed-rank sums of ascending differences; NaN if all are 0."""
     order = np.argsort(np.abs(differences), axis=1)
     ascending = np.take_along_axis(differences, order, axis=1)
@@ -103,7 +103,7 @@ def _drawn_z(differences: Floats, counts: Counts) -> Floats:
     )
 
 
-def _square(forward: Floats, backward: Floats, of: int) -> Floats:
+def _square(forward: Doubles, backward: Doubles, of: int) -> Doubles:
     """Return p of all ordered pairs as matrices, from p of each pair in both directions."""
     first, second = np.triu_indices(of, 1)
     square = np.full((*forward.shape[:-1], of, of), np.nan)
@@ -115,14 +115,14 @@ def _square(forward: Floats, backward: Floats, of: int) -> Floats:
 class Paired:
     """Medians with their intervals and tests of rows of paired differences."""
 
-    medians: Floats  # and their intervals, (3, rows), over the cases in which both have a value
-    effect: Floats  # rank-biserial correlation, (rows,)
-    above: Floats  # p that differences are positive
-    below: Floats
-    p: Floats  # two-sided
+    medians: Doubles  # and their intervals, (3, rows), over the cases in which both have a value
+    effect: Doubles  # rank-biserial correlation, (rows,)
+    above: Doubles  # p that differences are positive
+    below: Doubles
+    p: Doubles  # two-sided
 
 
-def paired(differences: Floats, both: Bools) -> Paired:
+def paired(differences: Doubles, both: Bools) -> Paired:
     """Return medians, over the cases where `both` have a value, and tests, (rows, cases)."""
     above, effect = signed_rank(differences)
     below, _ = signed_rank(-differences)
@@ -130,7 +130,7 @@ def paired(differences: Floats, both: Bools) -> Paired:
     return Paired(middle, effect, above, below, two_sided(above, below))
 
 
-def holm(p: Floats) -> Floats:
+def holm(p: Doubles) -> Doubles:
     """Return p after Holm, along the last axis: max over j <= k of (m - j + 1) p_(j); NaN stays."""
     order = np.argsort(p, axis=-1, kind="stable")
     factors = (~np.isnan(p)).sum(axis=-1, keepdims=True) - np.arange(p.shape[-1])
@@ -140,7 +140,7 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def two_sided(forward: Floats, backward: Floats) -> Floats:
+def two_sided(forward: Doubles, backward: Doubles) -> Doubles:
     """Return p of the two-sided tests, from p of both directions."""
     return np.asarray(np.minimum(2 * np.minimum(forward, backward), 1.0))
 
@@ -151,7 +151,7 @@ def cases_needed(algorithms: int, alpha: float) -> int:
     return int(log2(ordered / alpha)) + 1 if ordered else 0
 
 
-def significant(p: Floats, alpha: float, present: Bools) -> Bools:
+def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
     """Return where the first of a pair is better, (..., better, worse), from one-sided p."""
     (places,) = np.nonzero(present)
     first, second = (places[side] for side in np.triu_indices(places.size, 1))

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Ints, Longs
 
 use(Path(__file__).with_name(FOLDER))
 
-Floats: TypeAlias = NDArray[np.float32]
-Doubles: TypeAlias = NDArray[np.float64]
-Labels: TypeAlias = NDArray[np.int32]
+Labels: TypeAlias = Ints
 
 _WIDE = 1 << 17  # values of the columns that are worked on together
 
@@ -81,7 +79,7 @@ def blur_rows(taps: Doubles, image: Floats) -> None:
 
 
 @compiled("void(boolean[:, ::1], float32, float32[:, ::1])")
-def away_in_rows(mask: NDArray[np.bool_], step: float, out: Floats) -> None:
+def away_in_rows(mask: Bools, step: float, out: Floats) -> None:
     """Write the squared distance to the nearest voxel outside of a mask (N, M) in its row."""
     for y in range(mask.shape[0]):
         away = np.float32(np.inf)
@@ -132,7 +130,7 @@ def away(square: float, image: Floats, first: int, stop: int) -> None:
 
 
 @compiled("void(int64[::1], float32[::1], float32[:, ::1], float32[:, ::1])")
-def stretch(low: NDArray[np.int64], weight: Floats, image: Floats, out: Floats) -> None:
+def stretch(low: Longs, weight: Floats, image: Floats, out: Floats) -> None:
     """Write rows (N, M) between the values (N, m) at `low` and after it, by the latter's weight."""
     last = image.shape[1] - 1
     for y in range(image.shape[0]):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
 from cytosuite.volume.large import converted, put, release, room, taken
 from cytosuite.volume.pieces import slabs_of
 
@@ -28,7 +29,7 @@ class Assembly:
         self._lent = np.zeros(1, np.int64)  # voxels of each number if it was lent, else 0
         self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
 
-    def add(self, part: NDArray[np.integer], owned: NDArray[np.bool_], box: Box, core: Box) -> None:
+    def add(self, part: Integers, owned: Bools, box: Box, core: Box) -> None:
         """Write the objects 1..n of one block (Z, Y, X); `owned` (n + 1,) masks its own."""
         owned = np.append(False, owned[1:])
         self._write(part, owned[part], box, lent=False)
@@ -48,9 +49,7 @@ class Assembly:
         pieces = int(np.count_nonzero((self._lent > 0) & (final > 0)))
         return labels, int(final.max(initial=0)), pieces
 
-    def _write(
-        self, part: NDArray[np.integer], mask: NDArray[np.bool_], box: Box, *, lent: bool
-    ) -> None:
+    def _write(self, part: Integers, mask: Bools, box: Box, *, lent: bool) -> None:
         """Write the objects under a mask, except in voxels that are owned."""
         here = taken(self._labels, box)
         names, held = part[mask], here[mask].astype(np.int64)
@@ -76,7 +75,7 @@ class Assembly:
         put(self._labels, box, here)
 
 
-def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDArray[np.bool_]:
+def owned(labels: Integers, block: Tile, shape: Sequence[int]) -> Bools:
     """Return a mask of the objects that belong to a block."""
     voxels = np.nonzero(labels)
     names = labels[voxels]
@@ -92,11 +91,11 @@ def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDA
 
 
 def in_core(
-    centres: NDArray[np.float64] | Sequence[Sequence[float]],
+    centres: Doubles | Sequence[Sequence[float]],
     block: Tile,
     shape: Sequence[int],
     slack: float = 0.0,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Return a mask (N,) of the centres that lie in the core of a block."""
     places = np.asarray(centres, np.float64).reshape(-1, len(shape))
     inside = np.ones(len(places), bool)
@@ -107,15 +106,13 @@ def in_core(
     return inside
 
 
-def in_order(
-    labels: Labels, owner: NDArray[np.integer] | None = None
-) -> tuple[Labels, NDArray[np.uint32]]:
+def in_order(labels: Labels, owner: Integers | None = None) -> tuple[Labels, NDArray[np.uint32]]:
     """Return the labels after `renumber`, uint16 where that suffices, and their new numbers."""
     final = renumber(labels, owner)
     return converted(labels, np.uint16 if final.max(initial=0) < 2**16 else labels.dtype), final
 
 
-def renumber(labels: Labels, owner: NDArray[np.integer] | None = None) -> NDArray[np.uint32]:
+def renumber(labels: Labels, owner: Integers | None = None) -> NDArray[np.uint32]:
     """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
     if owner is None:
         owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
@@ -133,9 +130,7 @@ def renumber(labels: Labels, owner: NDArray[np.integer] | None = None) -> NDArra
     return final
 
 
-def _pairs(
-    first: NDArray[np.integer], second: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(first: Integers, second: Longs) -> tuple[Longs, Longs, Longs]:
     """Return the different pairs of numbers at the same place, and the voxels of each."""
     base = int(second.max(initial=0)) + 1
     pairs, counts = np.unique(first.astype(np.int64) * base + second, return_counts=True)

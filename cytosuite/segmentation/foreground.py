@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Longs
 from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
@@ -25,11 +24,11 @@ def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tup
 
 
 def gaussian(
-    image: NDArray[np.float32],
+    image: Floats,
     sigma: Sequence[float],
     truncate: float = 4.0,
-    out: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+    out: Floats | None = None,
+) -> Floats:
     """Return SciPy's `gaussian_filter`, bit for bit, on all cores; `out` may be the image."""
     from cytosuite.segmentation._kernels import blur, blur_rows  # numba takes long to import
 
@@ -46,16 +45,14 @@ def gaussian(
     return result
 
 
-def _weights(width: float, truncate: float) -> NDArray[np.float64]:
+def _weights(width: float, truncate: float) -> Doubles:
     """Return one side of a Gaussian's weights, from its middle."""
     reach = int(truncate * float(width) + 0.5)
     whole = np.exp(-0.5 / (width * width) * np.arange(-reach, reach + 1) ** 2)
     return np.ascontiguousarray((whole / whole.sum())[reach:])
 
 
-def along_lines(
-    work: Callable[[NDArray[np.float32], int, int], None], image: NDArray[np.float32], axis: int
-) -> None:
+def along_lines(work: Callable[[Floats, int, int], None], image: Floats, axis: int) -> None:
     """Work on the lines along an axis, not the last one: (K, N, M), first and last column of M."""
     shape = image.shape
     lines = image.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
@@ -66,7 +63,7 @@ def along_lines(
     side_by_side(lambda part: work(lines, part.start, part.stop), columns)
 
 
-def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
+def background_and_noise(signal: Floats) -> tuple[float, float]:
     """Return level and standard deviation of the background: half-sample mode, lower MAD."""
     values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
@@ -75,9 +72,7 @@ def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
     return background, spread
 
 
-def white_noise(
-    residual: NDArray[np.float32], background: NDArray[np.bool_], sigma: Sequence[float]
-) -> float:
+def white_noise(residual: Floats, background: Bools, sigma: Sequence[float]) -> float:
     """Return the sd that white noise keeps after smoothing by `sigma`; 0 if that was too weak.
 
     With the kernel ``k``, white noise of variance ``v`` leaves ``v sum(k^2)`` in the smoothed
@@ -102,7 +97,7 @@ def white_noise(
     return float(np.sqrt(total / count * square / left))
 
 
-def _half_sample_mode(values: NDArray[np.float32]) -> float:
+def _half_sample_mode(values: Floats) -> float:
     """Return the middle of the shortest intervals holding ever fewer of the sorted values."""
     while values.size > 64:
         half = max(32, values.size // 2)
@@ -115,9 +110,7 @@ def _half_sample_mode(values: NDArray[np.float32]) -> float:
     return float(np.median(values))
 
 
-def remove_background(
-    image: NDArray[np.float32], spacing: Sequence[float], radius_um: float
-) -> NDArray[np.float32]:
+def remove_background(image: Floats, spacing: Sequence[float], radius_um: float) -> Floats:
     """Return the image minus a smooth envelope (µm), by Sternberg, doi:10.1109/MC.1983.1654163."""
     small, block = reduced(image, background_steps(radius_um, spacing))
     ground = restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
@@ -125,8 +118,8 @@ def remove_background(
 
 
 def lower_envelope(
-    small: NDArray[np.float32], block: Sequence[int], spacing: Sequence[float], radius_um: float
-) -> NDArray[np.float32]:
+    small: Floats, block: Sequence[int], spacing: Sequence[float], radius_um: float
+) -> Floats:
     """Return the smooth lower envelope of an image that was reduced to means."""
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
@@ -137,8 +130,8 @@ def lower_envelope(
 
 
 def wide_mean(
-    image: NDArray[np.float32], spacing: Sequence[float], sigma_um: float, elongation: float
-) -> NDArray[np.float32]:
+    image: Floats, spacing: Sequence[float], sigma_um: float, elongation: float
+) -> Floats:
     """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width."""
     sigma = sigmas(sigma_um, spacing, elongation)
     small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
@@ -156,27 +149,25 @@ def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> 
     return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
 
 
-def reduced(
-    image: NDArray[np.float32], wanted: Sequence[int]
-) -> tuple[NDArray[np.float32], list[int]]:
+def reduced(image: Floats, wanted: Sequence[int]) -> tuple[Floats, list[int]]:
     """Return the means of blocks of an image, cut at the end, and the blocks' sides."""
     block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
     for axis, length in enumerate(block):
         if length > 1:
             starts = np.arange(0, image.shape[axis], length)
-            counts: NDArray[Any] = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
-            sums: NDArray[Any] = np.add.reduceat(small, starts, axis=axis)
+            counts: Array = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
+            sums: Array = np.add.reduceat(small, starts, axis=axis)
             small = sums / np.expand_dims(counts, [i for i in range(image.ndim) if i != axis])
     return small, block
 
 
 def restored(
-    small: NDArray[np.float32],
+    small: Floats,
     block: Sequence[int],
     shape: Sequence[int],
     box: Sequence[slice] | None = None,
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return means of blocks, interpolated linearly from their centres to the voxels (in `box`)."""
     from cytosuite.segmentation._kernels import stretch
 
@@ -206,7 +197,7 @@ def restored(
     return small
 
 
-def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
+def li_threshold(values: Floats, background: float = 0.0) -> float:
     """Return the threshold of least ``-S_low log m_low - S_high log m_high``, in 4096 bins.
 
     Sums S, means m of the classes: Li, Lee (1993), doi:10.1016/0031-3203(93)90115-D.
@@ -217,7 +208,7 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     if top <= 0:
         return 0.0
 
-    def count(part: NDArray[np.float32]) -> NDArray[np.int64]:
+    def count(part: Floats) -> Longs:
         """Return the histogram of some planes."""
         light = np.clip(part - ground if background else part, 0.0, top)
         return np.histogram(light, bins=_BINS, range=(0.0, top))[0]
@@ -240,14 +231,14 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
 
 
 def threshold_map(
-    signal: NDArray[np.float32],
+    signal: Floats,
     spacing: Sequence[float],
     *,
     threshold: float,
     local_um: float,
     local_weight: float,
     elongation: float,
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return the threshold of each voxel: raised in bright surroundings, lowered in dark ones."""
     if local_um <= 0 or local_weight <= 0 or threshold <= 0:
         return np.full(signal.shape, threshold, np.float32)

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import expand_labels
 
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Longs
+
 Label = TypeVar("Label", bound=np.integer[Any])
-Labels = NDArray[np.integer[Any]]
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Labels = Integers
 
 VISIBLE = 0.75  # probability to be brighter than the surroundings, of an object that stands out
 REMAINS = 0.5  # of that probability beyond 1/2, in an image that keeps the object
@@ -41,7 +40,7 @@ def surroundings(
     return around
 
 
-def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Doubles:
+def standing_out(volume: Array, labels: Labels, around: Labels) -> Doubles:
     """Return ``P(inside > around) + P(inside = around) / 2`` of each object (area under ROC)."""
     most = int(labels.max(initial=0)) + 1
     chosen = np.flatnonzero((labels != 0) | (around != 0))
@@ -61,12 +60,12 @@ def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Double
         return (total - within * (within + 1) / 2) / (within * (count - within))
 
 
-def stays(before: Doubles, after: Doubles) -> NDArray[np.bool_]:
+def stays(before: Doubles, after: Doubles) -> Bools:
     """Return which objects keep half of their `standing_out` beyond 1/2."""
     return np.asarray(after - 0.5 >= REMAINS * (before - 0.5), bool)
 
 
-def alike(volume: Floats, other: Floats, where: NDArray[np.bool_]) -> Floats:
+def alike(volume: Floats, other: Floats, where: Bools) -> Floats:
     """Return a volume with the distribution of another one's grey values, by an increasing map."""
     share = np.linspace(0, 1, _QUANTILES)
     source, target = (np.quantile(each[where], share) for each in (volume, other))
@@ -122,7 +121,7 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Sequence[float
 class _Similarity:
     """Correlation of two volumes in each zone at a shift, summed over both directions."""
 
-    def __init__(self, before: Floats, after: Floats, zone: Indices, points: Indices) -> None:
+    def __init__(self, before: Floats, after: Floats, zone: Longs, points: Longs) -> None:
         self._first = np.flatnonzero(np.diff(zone, prepend=-1))
         self._size = np.diff(np.append(self._first, zone.size))
         self.zones = self._first.size
@@ -130,7 +129,7 @@ class _Similarity:
         still = np.zeros_like(points)
         self._still = tuple(self._centred(volume, still) for volume in (before, after))
 
-    def __call__(self, place: Indices) -> Doubles:
+    def __call__(self, place: Longs) -> Doubles:
         """Return the correlation of each zone at a shift, (zones, axes) voxels."""
         moved = np.repeat(place, self._size, axis=0).T
         before, after = self._still
@@ -138,7 +137,7 @@ class _Similarity:
         forth_and_back = forth + after * self._centred(self._before, -moved)
         return np.add.reduceat(forth_and_back, self._first)
 
-    def _centred(self, volume: Floats, moved: Indices) -> Doubles:
+    def _centred(self, volume: Floats, moved: Longs) -> Doubles:
         """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""
         limit = np.array(volume.shape)[:, np.newaxis] - 1
         values = volume[tuple(np.clip(self._points + moved, 0, limit))].astype(np.float64)
@@ -149,7 +148,7 @@ class _Similarity:
         return scaled
 
 
-def _points(zones: Labels) -> tuple[Indices, Indices]:
+def _points(zones: Labels) -> tuple[Longs, Longs]:
     """Return the zone of each point, sorted, and its voxel, (axes, points)."""
     flat = np.flatnonzero(zones)
     zone = zones.ravel()[flat].astype(np.int64)

@@ -9,17 +9,19 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.volume.arrays import Bools, Floats, Ints
+
 Label = TypeVar("Label", np.int32, np.uint32)
 
 
 def own_level(
-    labels: NDArray[np.int32] | NDArray[np.uint32],
-    signal: NDArray[np.float32],
-    threshold: NDArray[np.float32],
+    labels: Ints | NDArray[np.uint32],
+    signal: Floats,
+    threshold: Floats,
     *,
     factor: float,
     weight: float,
-) -> NDArray[np.float32]:
+) -> Floats:
     """Return ``factor mean^weight threshold^(1 - weight)`` of each object, 0 outside, per voxel."""
     count = np.maximum(np.bincount(labels.ravel()), 1)
     mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
@@ -48,7 +50,7 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def _pieces(labels: NDArray[Label], *, background: bool = False) -> tuple[NDArray[np.int32], int]:
+def _pieces(labels: NDArray[Label], *, background: bool = False) -> tuple[Ints, int]:
     """Return the face-connected pieces of labels, or of the background, by first voxels, and n."""
     from cytosuite.segmentation._kernels import pieces  # numba takes long to import
 
@@ -86,9 +88,7 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def open_objects(
-    labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
-) -> NDArray[np.int32]:
+def open_objects(labels: Ints, spacing: Sequence[float], radius_um: float) -> Ints:
     """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
     if radius_um < min(spacing):
         return labels
@@ -132,7 +132,7 @@ def _ball(spacing: Sequence[float], radius: float, strides: Sequence[int]) -> li
     return [ways[away] for away in sorted(ways)]
 
 
-def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+def keep_by(labels: Ints, keep: Bools) -> Ints:
     """Return the labels of the objects in the mask (n + 1,), numbered from 1."""
     number = np.zeros(keep.size, np.int32)
     number[1:] = np.where(keep[1:], np.cumsum(keep[1:]), 0)

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from math import ceil, prod
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
+from cytosuite.volume.arrays import Array, Bools, Floats
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import from_lowest
 
 Channel = Literal["distance", "depth", "light"]
-Grid = NDArray[np.float32]
+Grid = Floats
 
 LOW, HIGH = 2.0, 99.8  # percentiles of the background, and above which light is an outlier
 MOST = 10**6  # voxels of a coarse grid
@@ -48,9 +48,7 @@ class CoarseMap(NamedTuple):
         return found
 
 
-def maps_of(
-    image: NDArray[Any], spacing: Sequence[float], inputs: Sequence[Channel]
-) -> list[CoarseMap]:
+def maps_of(image: Array, spacing: Sequence[float], inputs: Sequence[Channel]) -> list[CoarseMap]:
     """Return the maps of a whole image, -1..1; all 0 where no border of a specimen is found."""
     if not inputs:
         return []
@@ -65,7 +63,7 @@ def maps_of(
 
 
 def coarse_image(
-    image: NDArray[Any], spacing: Sequence[float]
+    image: Array, spacing: Sequence[float]
 ) -> tuple[Grid, tuple[int, ...], list[float]]:
     """Return means of blocks up to the percentile 99.8, voxels per block, and edges in µm."""
     stride = coarse_stride(image.shape, spacing)
@@ -85,7 +83,7 @@ def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, 
         edge *= 1.1
 
 
-def block_means(image: NDArray[Any], stride: Sequence[int]) -> Grid:
+def block_means(image: Array, stride: Sequence[int]) -> Grid:
     """Return the means of blocks of an image, smaller ones at its ends; plane by plane."""
     deep, *sides = stride
     starts = [np.arange(0, size, n) for size, n in zip(image.shape[1:], sides, strict=True)]
@@ -103,7 +101,7 @@ def block_means(image: NDArray[Any], stride: Sequence[int]) -> Grid:
     return means
 
 
-def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
+def specimen_of(coarse: Grid, step: Sequence[float]) -> Bools:
     """Return the blocks that are specimen, holes filled; none where all is as the background."""
     sigma = widths(coarse.shape, step, TISSUE_UM)
     smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
@@ -116,7 +114,7 @@ def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
     return np.zeros(coarse.shape, np.bool_)
 
 
-def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+def _distance(specimen: Bools, step: Sequence[float]) -> Grid:
     """Return the signed distance of each block to the specimen's surface, in tanh(d / 50 µm)."""
     if specimen.all() or not specimen.any():
         return np.zeros(specimen.shape, np.float32)
@@ -127,7 +125,7 @@ def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
     return np.asarray(np.tanh(signed / DEPTH_UM), np.float32)
 
 
-def _depth(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+def _depth(specimen: Bools, step: Sequence[float]) -> Grid:
     """Return how far each block lies along z from the specimen's first one, in tanh(d / 50 µm)."""
     planes = np.flatnonzero(specimen.any(axis=(1, 2)))
     if specimen.all() or not planes.size:
@@ -136,7 +134,7 @@ def _depth(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
     return np.broadcast_to(depth.astype(np.float32)[:, None, None], specimen.shape).copy()
 
 
-def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+def _light(coarse: Grid, specimen: Bools, step: Sequence[float]) -> Grid:
     """Return the brightness of the specimen around each block, in octaves, -1..1 for -3..3."""
     if specimen.all() or not specimen.any():
         return np.zeros(specimen.shape, np.float32)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.contract.manifest import Described
+from cytosuite.volume.arrays import Array, Bools, Floats
 
-Image = NDArray[np.float32]
+Image = Floats
 Labels = NDArray[np.unsignedinteger[Any]]
 Truth = TypeVar("Truth", Image, "Image | None")
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -101,7 +102,7 @@ def joined_labels(rng: np.random.Generator, labels: Labels, share: float) -> Lab
     return number[labels]
 
 
-def _places(name: str, count: int, factor: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _places(name: str, count: int, factor: int) -> tuple[Array, Bools]:
     """Return the voxels that are taken along an axis, and which of them lie in a mirror."""
     place = np.arange(count)
     if name == "anisotropy":

@@ -1,12 +1,12 @@
 """Random crops of mapped arrays: a stream of random numbers for each, by seed and step alone."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
+from cytosuite.volume.arrays import Array, Floats
 
 Item = TypeVar("Item")
 
@@ -31,6 +31,6 @@ def box_at(corner: Iterable[int], shape: Sequence[int]) -> Box:
     return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
 
 
-def cut(array: NDArray[Any], box: Box) -> NDArray[np.float32]:
+def cut(array: Array, box: Box) -> Floats:
     """Return a crop (C, Z, Y, X); nothing else of the array is read."""
     return array[(slice(None), *box)].astype(np.float32)

@@ -6,11 +6,11 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.figures.curves import Curve, plots
 from cytosuite.files import atomic
+from cytosuite.volume.arrays import Bytes
 
 POINTS = 8  # of a curve in a card
 _COSTS = ("rate", "seconds")  # columns of the log that are no loss
@@ -46,7 +46,7 @@ def draw_curves(parts: Sequence[Mapping[str, Curve]], path: Path) -> None:
         temporary.write_text(plots([("", curves) for curves in parts], "step"), encoding="utf-8")
 
 
-def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
+def draw_picture(picture: Bytes, path: Path) -> None:
     """Write a (H, W) or (H, W, 3) picture as PNG."""
     with atomic(path) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary, format="PNG")

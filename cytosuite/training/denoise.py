@@ -2,15 +2,15 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cytosuite.denoising.noise import NoiseSchedule, phase
 from cytosuite.training.parts import State, Tensors
+from cytosuite.volume.arrays import Floats, Reals
 
 FURTHER = ("sketch", "position", "channel")  # inputs of a denoiser next to the noised image
 
 
-def phases(place: NDArray[np.floating], schedule: NoiseSchedule) -> NDArray[np.float32]:
+def phases(place: Reals, schedule: NoiseSchedule) -> Floats:
     """Return the phases of places 0..1 of the schedule, (N,)."""
     signal = schedule.signal()
     steps = np.minimum((place * signal.size).astype(int), signal.size - 1)

@@ -18,6 +18,7 @@ from cytosuite.folders.index import Item
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bools, Bytes, Ints
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
 _LEAST = 50  # voxels of an object
@@ -62,12 +63,12 @@ def seen(volume: Volume, dimensions: int) -> Volume:
     return replace(volume, array=plane, axes=axes, spacing=volume.spacing[1:])
 
 
-def deep(array: NDArray[Any]) -> NDArray[Any]:
+def deep(array: Array) -> Array:
     """Return an image as (Z, Y, X), with z of 1 for a plane."""
     return array if array.ndim == 3 else array[None]
 
 
-def mapped(array: NDArray[Any]) -> NDArray[Any]:
+def mapped(array: Array) -> Array:
     """Return an array mapped from a file: the system keeps in memory the parts in use."""
     with TemporaryFile() as stream:
         mapped = np.memmap(stream, array.dtype, "w+", shape=array.shape)
@@ -76,7 +77,7 @@ def mapped(array: NDArray[Any]) -> NDArray[Any]:
     return mapped
 
 
-def padded(array: NDArray[Any], crop: Sequence[int]) -> NDArray[Any]:
+def padded(array: Array, crop: Sequence[int]) -> Array:
     """Return an array extended by its far border values until a crop fits in."""
     missing = [(0, max(0, c - n)) for n, c in zip(array.shape[-len(crop) :], crop, strict=True)]
     return np.pad(array, [(0, 0)] * (array.ndim - len(crop)) + missing, mode="edge")
@@ -91,12 +92,12 @@ def filled(shapes: Sequence[Sequence[int]], crop: Sequence[int]) -> list[str]:
     return [f"{len(small)} of {len(shapes)} images are smaller than {size}: {most}"] * bool(small)
 
 
-def turn_of(rng: np.random.Generator, *, noise: bool) -> NDArray[np.bool_]:
+def turn_of(rng: np.random.Generator, *, noise: bool) -> Bools:
     """Return choices for `turned`; a camera reads along x, so that its noise keeps that axis."""
     return np.logical_and(rng.random(3) < 0.5, [True, not noise, not noise])
 
 
-def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:
+def turned(crop: NDArray[T], turn: Bools) -> NDArray[T]:
     """Return a crop mirrored along y and x, and with both exchanged, as three choices say."""
     crop = crop[..., ::-1, :] if turn[0] else crop
     crop = crop[..., ::-1] if turn[1] else crop
@@ -105,7 +106,7 @@ def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:
     return np.ascontiguousarray(crop)
 
 
-def views(volume: Volume) -> NDArray[np.uint8]:
+def views(volume: Volume) -> Bytes:
     """Return the middle planes across z and across y side by side, uint8."""
     array = volume.array[0] if volume.array.ndim == 4 else deep(volume.array)
     low, high = np.percentile(array, (_DARK, _LIGHT))
@@ -117,7 +118,7 @@ def views(volume: Volume) -> NDArray[np.uint8]:
     return joined(planes, 1)
 
 
-def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+def joined(planes: Sequence[Bytes], axis: int) -> Bytes:
     """Return planes of any size one after the other, with white margins."""
     across = 1 - axis
     longest = max(plane.shape[across] for plane in planes)
@@ -141,7 +142,7 @@ def six_digits(measured: Any) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(json.dumps(measured), parse_float=lambda text: float(f"{float(text):.6g}"))
 
 
-def objects_of(image: NDArray[Any]) -> NDArray[np.int32]:
+def objects_of(image: Array) -> Ints:
     """Return the pieces of a smoothed image above Li's threshold, numbered."""
     smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
     labels, _ = ndimage.label(smooth > li_threshold(smooth))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import load_file
 from safetensors.numpy import save as packed
@@ -21,14 +20,13 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
-from cytosuite.segmentation.outline.trees import Floats, Trees
+from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.heldout import HeldOut, predictor
 from cytosuite.training.publish import rounded, title, write_weights
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
 from cytosuite.volume import Volume
-
-Bytes = NDArray[np.uint8]
+from cytosuite.volume.arrays import Array, Bools, Bytes, Floats, Longs
 
 _SHRINKAGE = 1.0  # added to the curvature of a leaf: one of few samples moves little
 _SEEN = 100_000  # samples from which thresholds are taken
@@ -44,9 +42,7 @@ class Growth(Described):
     share: float = Field(0.4, gt=0, le=1, description="of the samples, drawn for each tree")
 
 
-def grow(
-    columns: Floats, inside: NDArray[np.bool_], weight: Floats, growth: Growth, seed: int
-) -> Trees:
+def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: int) -> Trees:
     """Return trees for the log odds of `inside` (N,), by columns (F, N) and weights (N,).
 
     Second-order boosting of the logistic loss: Chen and Guestrin, KDD (2016) 785,
@@ -88,7 +84,7 @@ def grow(
 
 def _best(
     bins: Bytes,
-    leaf: NDArray[np.int64],
+    leaf: Longs,
     slope: Floats,
     bend: Floats,
     counts: Sequence[int],
@@ -112,7 +108,7 @@ def _best(
 
 
 Say = Callable[[str], None]
-Labels = NDArray[Any]
+Labels = Array
 
 _GRID = np.arange(0.2, 0.86, 0.05).round(2)  # looseness that is tried
 _SAME = 0.2  # least IoU of an object with the annotated one that it stands for
@@ -157,7 +153,7 @@ class Samples(NamedTuple):
     """Voxels near the objects of an image, and whether they belong to them."""
 
     columns: Floats  # (COLUMNS, N)
-    inside: NDArray[np.bool_]  # (N,)
+    inside: Bools  # (N,)
     weight: Floats  # (N,) objects count alike
     objects: int  # that stand for annotated ones
 
@@ -256,7 +252,7 @@ def sample(case: Example, most: int, seed: int) -> Samples:
     return Samples(near.columns[:, chosen], inside, weight.astype(np.float32), objects)
 
 
-def twins(found: Labels, truth: Labels) -> NDArray[np.int64]:
+def twins(found: Labels, truth: Labels) -> Longs:
     """Return the annotated object (n + 1,) of most overlap with each object, 0 without; 1 to 1."""
     both = (found > 0) & (truth > 0)
     size, true_size = (np.bincount(labels.ravel()) for labels in (found, truth))

@@ -10,9 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cytosuite.errors import CytosuiteError, InputError, at
@@ -23,10 +21,11 @@ from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of
 from cytosuite.training.images import joined, views
 from cytosuite.training.settings import Schedule, Settings
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bytes
 
 Case = TypeVar("Case")
 Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
-Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = Mapping[str, Array]
 Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
@@ -240,9 +239,7 @@ class Training(Generic[Settings, Case]):
         """Return the held-out images that answers should look like, where they are images."""
         return ()
 
-    def picture(
-        self, state: State, cases: Cases[Case], settings: Settings
-    ) -> NDArray[np.uint8] | None:
+    def picture(self, state: State, cases: Cases[Case], settings: Settings) -> Bytes | None:
         """Return a picture of held-out cases, (H, W) grey or (H, W, 3) red, green, blue, uint8.
 
         Inputs, answers and images that these should look like, one row each; None for labels.

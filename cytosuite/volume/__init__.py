@@ -7,10 +7,10 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import Scalar
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
@@ -83,7 +83,7 @@ class Volume:
     (8, 64, 64)
     """
 
-    array: NDArray[Any]
+    array: Array
     spacing: tuple[float, ...]
     axes: str = "ZYX"
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Volume:
         parts = np.moveaxis(self.array, at, 0)
         return [Volume(part, self.spacing, rest, self.metadata, self.origin) for part in parts]
 
-    def like(self, array: NDArray[Any]) -> "Volume":
+    def like(self, array: Array) -> "Volume":
         """Return another image of the same scene: all but the pixels is kept."""
         if array.shape != self.array.shape:
             raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")

@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import NO_MATTER, free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
@@ -28,7 +28,7 @@ def fits(size: float) -> bool:
     return free is None or size * SHARE <= free * 2**30
 
 
-def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+def room(shape: Sequence[int], dtype: DTypeLike) -> Array:
     """Return zeros, in memory where they fit, else in an unnamed file in the folder `scratch`."""
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize
@@ -52,7 +52,7 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     )
 
 
-def blank(array: NDArray[Any]) -> NDArray[Any]:
+def blank(array: Array) -> Array:
     """Return zeros like an array, read only and without memory where that one lies on disk."""
     if not is_mapped(array):
         return np.zeros_like(array)
@@ -66,19 +66,19 @@ def scratch() -> Path:
     return Path(os.environ.get(SCRATCH) or tempfile.gettempdir())
 
 
-def is_mapped(array: NDArray[Any]) -> bool:
+def is_mapped(array: Array) -> bool:
     """Return whether an array or its base is memory-mapped."""
     return _map_of(array) is not None
 
 
-def release(*arrays: NDArray[Any]) -> None:
+def release(*arrays: Array) -> None:
     """Give the memory of mapped arrays back; their values stay, on disk or on the way there."""
     for array in arrays:
         if (mapping := _map_of(array)) is not None:
             mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
+def taken(array: Array, box: tuple[slice, ...]) -> Array:
     """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
     if not is_mapped(array):
         return array[box]
@@ -87,7 +87,7 @@ def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
     return voxels
 
 
-def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
+def put(array: Array, box: tuple[slice, ...], values: Array) -> None:
     """Write voxels into a box of an array; a mapped one keeps no memory of them."""
     if not is_mapped(array):
         array[box] = values
@@ -95,7 +95,7 @@ def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> No
     _each_plane(array, box, values, True)
 
 
-def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+def converted(array: Array, dtype: DTypeLike) -> Array:
     """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
     if array.dtype == np.dtype(dtype):
         return array
@@ -106,9 +106,7 @@ def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     return copy
 
 
-def _each_plane(
-    array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any], write: bool
-) -> None:
+def _each_plane(array: Array, box: tuple[slice, ...], values: Array, write: bool) -> None:
     """Copy values from or into a box of a mapped array, some planes at a time."""
     first, rest = box[0], box[1:]
     span = range(*first.indices(len(array)))
@@ -124,7 +122,7 @@ def _each_plane(
         release(array)
 
 
-def _map_of(array: NDArray[Any]) -> mmap.mmap | None:
+def _map_of(array: Array) -> mmap.mmap | None:
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import chunks
 
 BITS = 16  # of a number counted in one pass
-Real = NDArray[Any]  # of an integer or floating dtype
 
 
-def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
+def percentiles(volume: Array, ranks: tuple[float, ...]) -> tuple[float, ...]:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
     orders = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
@@ -30,7 +30,7 @@ def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(levels)
 
 
-def _counted(volume: Real, orders: set[int]) -> dict[int, float]:
+def _counted(volume: Array, orders: set[int]) -> dict[int, float]:
     """Return values by their place in ascending order, from counts of `BITS` more in each pass."""
     dtype = volume.dtype.newbyteorder("=")
     width = 8 * dtype.itemsize
@@ -52,7 +52,7 @@ def _counted(volume: Real, orders: set[int]) -> dict[int, float]:
     return {place: _value(key, dtype) for place, (key, _) in starts.items()}
 
 
-def _ordered(piece: Real) -> NDArray[np.unsignedinteger[Any]]:
+def _ordered(piece: Array) -> NDArray[np.unsignedinteger[Any]]:
     keys: NDArray[np.unsignedinteger[Any]] = piece.view(f"u{piece.itemsize}")
     top = keys.dtype.type(1 << (8 * piece.itemsize - 1))
     if piece.dtype.kind == "i":

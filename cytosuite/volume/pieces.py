@@ -5,9 +5,10 @@ from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped, release, room
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ SLAB_BYTES = 2**26  # decoded at once
 CHUNK = 1 << 16  # voxels of a chunk
 EXACT = 2**24  # whole numbers that float32 tells apart
 TABLE = 1 << 26  # numbers below which a table of all finds those that occur
-
-Array = NDArray[Any]
 
 
 def slab_bounds(shape: Sequence[int], voxels: int) -> list[tuple[int, int]]:

@@ -5,7 +5,6 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.datasets.calibration.measure import (
     OBJECT_STATISTICS,
@@ -17,8 +16,8 @@ from cytosuite.datasets.calibration.measure import (
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
+from cytosuite.volume.arrays import Doubles
 
-Floats = NDArray[np.float64]
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
 
 COMPARED = (
@@ -60,7 +59,7 @@ class Compared(NamedTuple):
     distance: float
 
 
-def relative_distance(real: Floats, simulated: Floats) -> float:
+def relative_distance(real: Doubles, simulated: Doubles) -> float:
     """Return ``W1(real, simulated) / W1(real, 0)`` of positive numbers: 0 alike, 1 as nothing.
 
     The normalised Wasserstein distance of Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
@@ -86,7 +85,7 @@ def compare(
 
 def compared(
     meanings: Mapping[str, str],
-    shown: Sequence[Mapping[str, Floats]],
+    shown: Sequence[Mapping[str, Doubles]],
     earlier: Mapping[str, float],
     later: Mapping[str, float],
     between: Sequence[Mapping[str, float]],
@@ -107,7 +106,7 @@ def _dark(real: StackStatistics) -> float:
     return dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
 
 
-def _values(side: StackStatistics, dark: float) -> dict[str, Floats]:
+def _values(side: StackStatistics, dark: float) -> dict[str, Doubles]:
     """Return the values of every property that has some."""
     greys = {"grey_inside": side.inside - dark, "grey_outside": side.outside - dark}
     ratios = {"size": side.objects["volume_um3"], "number": side.volumes["objects"]}
@@ -178,7 +177,7 @@ def for_json(value: object) -> object:
     return value
 
 
-def quantiles(values: Floats) -> Quantiles:
+def quantiles(values: Doubles) -> Quantiles:
     """Return 10 %, 50 % and 90 % quantiles of finite values."""
     finite = values[np.isfinite(values)]
     if not finite.size:

@@ -19,7 +19,6 @@ from scipy import optimize
 
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
-    Floats,
     Labels,
     StackStatistics,
     finite_or,
@@ -31,6 +30,7 @@ from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles
 
 Scale = Literal["log", "plain", "inverse"]
 
@@ -248,12 +248,12 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     return Moments(float(np.median(values) + values.mean()) / 2, spread)
 
 
-def nearest_range(values: Floats) -> tuple[float, float]:
+def nearest_range(values: Doubles) -> tuple[float, float]:
     """Return the ends of the log-uniform distribution nearest (W1) to positive values."""
     ordered = np.sort(values)
     shares = (np.arange(ordered.size) + 0.5) / ordered.size
 
-    def distance(ends: Floats) -> float:
+    def distance(ends: Doubles) -> float:
         """Return the distance to the distribution between exp(middle -+ exp(half))."""
         quantiles = np.exp(ends[0] + (2 * shares - 1) * np.exp(ends[1]))
         return float(np.abs(quantiles - ordered).mean())

@@ -20,7 +20,6 @@ from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw, d
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
     STEPS,
-    Floats,
     Look,
     ball,
     compare,
@@ -35,6 +34,7 @@ from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles
 
 CLOSEST, APART = -0.7, 1.0  # limits of `close`
 ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `close`, number
@@ -55,8 +55,8 @@ class Draft:
     turn_deg: float
     foreground: str
     margin_um: float
-    density: Floats  # quantiles, objects per µm² (µm³) of the image and its margin
-    radii_um: Floats  # quantiles
+    density: Doubles  # quantiles, objects per µm² (µm³) of the image and its margin
+    radii_um: Doubles  # quantiles
     case_spread: float
     shrinkage: float
     discs: float
@@ -65,7 +65,7 @@ class Draft:
     close: float = 0.0  # above 0 the gap / median radius, below 0 minus the share of overlap
 
     @property
-    def counts(self) -> Floats:
+    def counts(self) -> Doubles:
         """Quantiles of the number of objects in the image and its margin."""
         lengths = np.multiply(self.shape, self.spacing) + 2 * self.margin_um
         return np.asarray((self.density * lengths.prod()).round().clip(1))

@@ -5,10 +5,9 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from math import gamma, inf, log, nan, pi, sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -25,9 +24,9 @@ from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
 from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Doubles
 
-Floats = NDArray[np.float64]
-Table = Mapping[str, NDArray[Any]]  # values of the objects of an image, or one value
+Table = Mapping[str, Array]  # values of the objects of an image, or one value
 
 FEWEST = 8  # whole objects of all images together
 FINE = 4.0  # voxels of a reach in which nearness is measured, about
@@ -105,7 +104,7 @@ def need_one_kind(items: Sequence[Item], volumes: Sequence[Volume]) -> None:
             )
 
 
-def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
+def objects_of(labels: Volume) -> dict[str, Array]:
     """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
     table = arrangement(labels.array, labels.spacing)
     dense = numbered(np.where(np.isin(labels.array, table["label"]), labels.array, 0))[1]
@@ -133,14 +132,14 @@ class Look(NamedTuple):
     """Label images as a set: tables by property, and the measures of a recipe."""
 
     tables: tuple[Table, ...]  # of images, `PER_OBJECT` and `PER_IMAGE`
-    density: Floats  # objects per µm² (µm³) of each image
-    radii_um: Floats  # quantiles within an image of the usual number of objects
+    density: Doubles  # objects per µm² (µm³) of each image
+    radii_um: Doubles  # quantiles within an image of the usual number of objects
     case_spread: float  # standard deviation of ln(radius) between images
     shrinkage: float  # exponent by which radii fall with the number of objects
     contact: float  # mean share of an outline that faces another object
     cover: float  # share of the images within `reach_um` of objects
     thickness_um: float  # mean distance to the border of the cover
-    extents: Floats  # of the box of all objects / the image, of each image
+    extents: Doubles  # of the box of all objects / the image, of each image
     reach_um: float  # half the distance of objects in a colony
 
     @property
@@ -148,7 +147,7 @@ class Look(NamedTuple):
         """Median of ln(radius)."""
         return log(float(np.median(self.radii_um)))
 
-    def values(self, chosen: Sequence[int] | None = None) -> dict[str, Floats]:
+    def values(self, chosen: Sequence[int] | None = None) -> dict[str, Doubles]:
         """Return the values of all properties, pooled over (some) images."""
         tables = self.tables if chosen is None else [self.tables[place] for place in chosen]
         return {n: np.concatenate([table[n] for table in tables]) for n in PER_OBJECT | PER_IMAGE}
@@ -210,7 +209,7 @@ def ball(axes: int) -> float:
     return float(pi ** (axes / 2) / gamma(axes / 2 + 1))
 
 
-def _radii(tables: Sequence[Table], shrinkage: float | None) -> tuple[Floats, float, float]:
+def _radii(tables: Sequence[Table], shrinkage: float | None) -> tuple[Doubles, float, float]:
     """Return quantiles of radii within images, and their spread and trend between images."""
     filled = [table for table in tables if table["radii"].size]
     if not filled:
@@ -240,7 +239,7 @@ def compare(real: Look, simulated: Look, before: Look | None = None) -> list[Com
     """Return the properties of real and simulated labels, W1 / std also between real halves."""
     meanings = PER_OBJECT | PER_IMAGE
 
-    def distances(first: Mapping[str, Floats], second: Mapping[str, Floats]) -> dict[str, float]:
+    def distances(first: Mapping[str, Doubles], second: Mapping[str, Doubles]) -> dict[str, float]:
         """Return the distances of the values of two sets."""
         return {name: scaled_distance(first[name], second[name]) for name in meanings}
 

@@ -21,15 +21,14 @@ from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbe
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-
-Floats = NDArray[np.float64]
+from cytosuite.volume.arrays import Bools, Doubles, Integers
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
 SURE = 2.5  # standard errors by which something must differ from nothing
 SURE_OFFSET = 0.25  # largest error of the offset by third cumulants, relative to its distance
 LEAST_EXCESS = 0.15  # below it multiplication cannot be distinguished from none
-Labels = NDArray[np.integer]
+Labels = Integers
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
@@ -109,7 +108,7 @@ def noise_of(image: Volume) -> Noise:
     )
 
 
-def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float, float]:
+def _line(x: Doubles, y: Doubles, weights: Doubles) -> tuple[float, float, float, float]:
     """Return slope and zero of a weighted straight line, and the standard errors of both."""
     middle = float(np.average(x, weights=weights))  # there, slope and height err independently
     (slope, height), cov = np.polyfit(x - middle, y, 1, w=np.sqrt(weights), cov=True)
@@ -126,19 +125,19 @@ class StackStatistics:
 
     images: tuple[Volume, ...]
     annotated: int  # stacks with labels
-    volumes: dict[str, Floats]  # VOLUME_STATISTICS (V,), one value per stack
-    objects: dict[str, Floats]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
-    greys: tuple[tuple[Floats, Floats], ...]  # of each stack: in and out of objects, sampled
-    arrangements: tuple[dict[str, Floats], ...]  # of each stack, see `arrangement`
+    volumes: dict[str, Doubles]  # VOLUME_STATISTICS (V,), one value per stack
+    objects: dict[str, Doubles]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
+    greys: tuple[tuple[Doubles, Doubles], ...]  # of each stack: in and out of objects, sampled
+    arrangements: tuple[dict[str, Doubles], ...]  # of each stack, see `arrangement`
     notes: tuple[str, ...] = ()  # missing or uncertain values, with the reason
 
     @property
-    def inside(self) -> Floats:
+    def inside(self) -> Doubles:
         """Grey values in objects of all stacks."""
         return np.concatenate([inside for inside, _ in self.greys])
 
     @property
-    def outside(self) -> Floats:
+    def outside(self) -> Doubles:
         """Grey values out of objects of all stacks."""
         return np.concatenate([outside for _, outside in self.greys])
 
@@ -193,14 +192,14 @@ def measure(
     )
 
 
-def _sampled(values: NDArray[np.generic]) -> Floats:
+def _sampled(values: NDArray[np.generic]) -> Doubles:
     """Return at most `SAMPLE` evenly spaced values."""
     return values[:: max(1, -(-values.size // SAMPLE))].astype(np.float64)
 
 
 def _measure(
     dark: float | None, pair: tuple[Volume, Labels | None]
-) -> tuple[dict[str, float], dict[str, Floats], dict[str, Floats], str, tuple[Floats, Floats]]:
+) -> tuple[dict[str, float], dict[str, Doubles], dict[str, Doubles], str, tuple[Doubles, Doubles]]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
     image, labels = pair
     scene = Scene(image, segment(image) if labels is None else labels)
@@ -233,7 +232,7 @@ def _measure(
     return row, table, placed, detector.note, greys
 
 
-def _spread(values: Floats) -> float:
+def _spread(values: Doubles) -> float:
     """Return 1.4826 MAD, or the standard deviation where most values are the same whole number."""
     spread = float(1.4826 * np.median(np.abs(values)))
     return spread if spread > 0 else float(values.std())
@@ -241,7 +240,7 @@ def _spread(values: Floats) -> float:
 
 def _objects(
     scene: Scene, placed: Properties, background: float, noise: float
-) -> tuple[dict[str, Floats], Floats]:
+) -> tuple[dict[str, Doubles], Doubles]:
     """Return the statistics of each object, and its depth in µm."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
     features = object_features(Scene(above, scene.labels))
@@ -277,9 +276,7 @@ def _objects(
     return table, features["depth_um"]
 
 
-def _texture(
-    above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]
-) -> tuple[float, float]:
+def _texture(above: Doubles, mask: Bools, spacing: tuple[float, ...]) -> tuple[float, float]:
     """Return the structure in the core of an object, without noise, and its grain."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
@@ -295,7 +292,7 @@ def _texture(
     return float(np.sqrt(max(shared, 0.0))) / mean, float(np.clip(grain, -1, 1))
 
 
-def _covariance(above: Floats, core: NDArray[np.bool_], shift: tuple[int, int, int]) -> float:
+def _covariance(above: Doubles, core: Bools, shift: tuple[int, int, int]) -> float:
     """Return the covariance of voxels of a core that a shift leads to each other, NaN of few."""
     near = tuple(slice(None, -step or None) for step in shift)
     far = tuple(slice(step, None) for step in shift)
@@ -306,7 +303,7 @@ def _covariance(above: Floats, core: NDArray[np.bool_], shift: tuple[int, int, i
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
-def _summary(table: dict[str, Floats], depth_um: Floats) -> dict[str, float]:
+def _summary(table: dict[str, Doubles], depth_um: Doubles) -> dict[str, float]:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
     row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
     row["objects"] = float(len(table["signal"]))
@@ -352,9 +349,7 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]
     }
 
 
-def _between(
-    objects: NDArray[np.bool_], spacing: tuple[float, ...], reach_um: float
-) -> NDArray[np.bool_]:
+def _between(objects: Bools, spacing: tuple[float, ...], reach_um: float) -> Bools:
     """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
     grids = np.ogrid[tuple(map(slice, objects.shape))]
     distance = sum(
@@ -373,7 +368,7 @@ def finite_or(value: float, otherwise: float = 0.0) -> float:
     return float(value) if isfinite(value) else otherwise
 
 
-def finite_median(values: Floats) -> float:
+def finite_median(values: Doubles) -> float:
     """Return the median of the finite values, NaN if there is none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else nan

@@ -13,11 +13,11 @@ from skimage.segmentation import watershed
 
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Floats, Integers
 
 SMOOTH_UM = 0.8
 APART_UM = 3.0  # seeds are at least this far from each other
 SMALLEST_UM3 = 30.0
-Floats = NDArray[np.float64]
 GRID = 0.2  # µm between the samples of a ray
 DISTANCES = np.arange(-50, 51) * GRID  # µm from the border of the label, negative inside
 NEAR_UM = 6.0  # from the border, where the steepest part of an edge is looked for
@@ -67,12 +67,12 @@ def edges(scene: Scene) -> tuple[Edge, Edge]:
 
 
 def _rays(
-    image: NDArray[np.float32],
-    labels: NDArray[np.integer],
+    image: Floats,
+    labels: Integers,
     boxes: list[tuple[slice, ...] | None],
     axis: int,
     step: float,
-) -> Iterator[Floats]:
+) -> Iterator[Doubles]:
     """Yield brightness at `DISTANCES` from the border along an axis, NaN where there is none."""
     for label, box in enumerate(boxes, start=1):
         if box is None:
@@ -96,7 +96,7 @@ def _rays(
                 yield ray
 
 
-def _edge(rays: list[Floats], step: float) -> Edge:
+def _edge(rays: list[Doubles], step: float) -> Edge:
     """Return width and level of the edges that rays run across, of voxels `step` µm apart."""
     if len(rays) < LEAST_RAYS:
         return Edge(nan, nan)
@@ -113,7 +113,7 @@ def _edge(rays: list[Floats], step: float) -> Edge:
     return Edge(width, _level(stacked))
 
 
-def _level(stacked: Floats) -> float:
+def _level(stacked: Doubles) -> float:
     """Return the height of the median ray at the border, relative to its rise across it."""
     enough = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
     distance = DISTANCES[enough]

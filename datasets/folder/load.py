@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.metadata import acquisition, channel_of, described, study_of
@@ -26,6 +25,7 @@ from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_image, is_large
 from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes
 
 
@@ -152,7 +152,7 @@ def _joined(folder: Path, part: Part) -> Volume:
     return replace(frames[0], array=np.stack([f.array for f in frames]), axes=f"T{frames[0].axes}")
 
 
-def _like(main: Volume, path: Source, slug: str, array: NDArray[Any]) -> Volume:
+def _like(main: Volume, path: Source, slug: str, array: Array) -> Volume:
     """Return the true output of a task, with the geometry of the main image."""
     array = _checked(path, slug, array)
     if array.shape != main.shape:
@@ -174,7 +174,7 @@ def _tracked(main: Volume, path: Path) -> dict[str, Volume | list[Track]]:
     return {TRACKED.slug: _like(main, path, TRACKED.slug, array), TRACKS.slug: [*truth.tracks]}
 
 
-def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
+def _checked(path: Source, slug: str, array: Array) -> Array:
     """Return finite intensities, or labels as the smallest unsigned integers that hold them."""
     if SOCKETS[slug].kind in ("image", "canvas"):
         if not is_finite(array):

@@ -1,13 +1,10 @@
 """Compiled loops of `voronoi`; float32 sums in one order: a voxel has one owner in any block."""
 
-from typing import TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import Floats, compiled
-
-Numbers: TypeAlias = NDArray[np.int32]
+from cytosuite.bodies._kernels import compiled
+from cytosuite.volume.arrays import Bools, Floats, Ints
 
 BLOCK = (8, 8, 32)  # voxels that share a list of candidates
 MARGIN = np.float32(1.0001)  # of the rounding of squares
@@ -21,7 +18,7 @@ def assign(
     y: Floats,
     x: Floats,
     shrink: Floats,
-    inside: NDArray[np.bool_],
+    inside: Bools,
     labels: NDArray[np.uint16],
 ) -> None:
     """Write the number + 1 of the nearest centre (µm) in each voxel inside; 0 stays outside."""
@@ -56,7 +53,7 @@ def _candidates(
     x: Floats,
     shrink: Floats,
     floors: Floats,
-    near: Numbers,
+    near: Ints,
 ) -> int:
     """List the centres that may be the nearest of a voxel of a box."""
     most = np.float32(np.inf)
@@ -89,11 +86,11 @@ def _candidates(
 def _row(
     centres: Floats,
     weights: Floats,
-    near: Numbers,
+    near: Ints,
     place: tuple[float, float, float],
     x: Floats,
     best: Floats,
-    owner: Numbers,
+    owner: Ints,
 ) -> None:
     """Write the nearest centre of each voxel of a row, of equals the first."""
     z, y, shrink = place

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
@@ -21,6 +21,7 @@ from cytosuite.datasets.scene import generator, stacked
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Bools, Bytes, Doubles
 
 __all__ = ["Parameters", "generate"]
 
@@ -107,7 +108,7 @@ def rounded(labels: Volume, depth_um: Image, radius_um: float) -> Labels:
     return np.where(reached | (depth_um > KEPT * radius_um), labels.array, np.uint16(0))
 
 
-def _sketch(boundary: Volume, anatomy: Anatomy, parameters: Parameters) -> NDArray[np.uint8]:
+def _sketch(boundary: Volume, anatomy: Anatomy, parameters: Parameters) -> Bytes:
     """Return the membranes (Z, Y, X) as uint8, dimmed with the depth below the surface."""
     if parameters.falloff_um == 0:
         return np.asarray(boundary.array * np.uint8(255))
@@ -129,8 +130,8 @@ def describe(labels: Volume) -> dict[str, Scalar]:
 
 def expose(
     rng: np.random.Generator,
-    sketch: NDArray[np.uint8],
-    inside: NDArray[np.bool_],
+    sketch: Bytes,
+    inside: Bools,
     parameters: Parameters,
     drawn: Drawn,
 ) -> NDArray[np.unsignedinteger[Any]]:
@@ -161,7 +162,7 @@ def nuclei(rng: np.random.Generator, cells: Volume, boundary: Volume, drawn: Dra
     return np.asarray(np.append(0, numbers).astype(np.uint16)[whole])
 
 
-def ellipsoids(cells: Labels, grid: Grid) -> tuple[Array, Array, Array]:
+def ellipsoids(cells: Labels, grid: Grid) -> tuple[Doubles, Doubles, Doubles]:
     """Return centroids, semi-axes (N, 3) in µm , rotations (N, 3, 3) of cells by second moments."""
     count = int(cells.max(initial=0)) + 1
     sums = np.zeros((10, count))  # 1, z, y, x, zz, yy, xx, zy, zx, yx

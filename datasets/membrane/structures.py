@@ -6,16 +6,16 @@ Eschweiler et al., PLOS Comput. Biol. 20 (2024), doi:10.1371/journal.pcbi.101189
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.bodies.grid import Array, Image
+from cytosuite.bodies.grid import Image
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
 from cytosuite.datasets.physics.harmonics import Globe
 from cytosuite.datasets.physics.packing import count_for, pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Bools, Doubles, Indices, Reals
 
 FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time
 CROWD = 12  # candidates drawn per cell
@@ -39,25 +39,25 @@ def cells_in(region: Region, cell_um: float) -> int:
     return count
 
 
-def scattered(rng: np.random.Generator, region: Region, cell_um: float) -> Array:
+def scattered(rng: np.random.Generator, region: Region, cell_um: float) -> Doubles:
     """Return centres (N, 3) in µm, evenly spread in a region; InputError without room for them."""
     count = cells_in(region, cell_um)
     radius = cell_um / 2 * FILLED ** (1 / 3)
     return pack(rng, np.full((count, 3), radius), np.tile(np.eye(3), (count, 1, 1)), region)
 
 
-def candidates(rng: np.random.Generator, region: Region, cell_um: float) -> Array:
+def candidates(rng: np.random.Generator, region: Region, cell_um: float) -> Doubles:
     """Return points (M, 3) in µm, uniform in a region, `CROWD` for each cell of a diameter."""
     return region.draw(rng, CROWD * cells_in(region, cell_um))
 
 
-def moved(points_um: Array, region: Region, depth_um: Array | float) -> Array:
+def moved(points_um: Doubles, region: Region, depth_um: Doubles | float) -> Doubles:
     """Return points (n, 3) along the normals of a surface, at depths (n,) in µm below it."""
     shift = region.distance_at(points_um) + depth_um
     return points_um - shift[:, None] * region.normals_at(points_um)
 
 
-def thinned(points_um: Array, apart_um: float) -> NDArray[np.intp]:
+def thinned(points_um: Doubles, apart_um: float) -> Indices:
     """Return the numbers of points without an earlier one of the result nearer than a distance."""
     first, second = cKDTree(points_um).query_pairs(apart_um, output_type="ndarray").T
     open_, chosen = np.ones(len(points_um), bool), np.zeros(len(points_um), bool)
@@ -74,12 +74,12 @@ def thinned(points_um: Array, apart_um: float) -> NDArray[np.intp]:
 
 def layer(
     rng: np.random.Generator,
-    points_um: Array,
+    points_um: Doubles,
     region: Region,
-    depth_um: Array | float,
+    depth_um: Doubles | float,
     area_um2: float,
     jitter_um: float,
-) -> Array:
+) -> Doubles:
     """Return centres (N, 3) in µm of a layer at a depth, of many uniform candidates (M, 3)."""
     if not len(points_um):
         return points_um
@@ -93,9 +93,9 @@ def layer(
 class Anatomy:
     """A tissue before it is shared out among cells."""
 
-    centres_um: Array  # of the cells, z, y, x; some may lie beyond the image
+    centres_um: Doubles  # of the cells, z, y, x; some may lie beyond the image
     depth_um: Image  # of each voxel below the surface, positive inside the body
-    inside: NDArray[np.bool_]  # voxels that are tissue
+    inside: Bools  # voxels that are tissue
     shrink: Image | None = None  # factor of lengths along x in each row, see `voronoi.cells`
 
 
@@ -142,7 +142,7 @@ def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Ana
         )
     region = ellipsoid(tuple(length / 2 for length in size), axes)
 
-    def thickness(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def thickness(x: Reals) -> Reals:
         """Return the thickness in µm at places along x."""
         along = np.abs(x - size[2] / 2) / axes[2]
         return np.asarray(drawn.thickness_um * (1 - drawn.thinning * along.clip(0, 1)))

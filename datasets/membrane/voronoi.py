@@ -5,16 +5,16 @@ Edelsbrunner (1984), doi:10.1016/0031-3203(84)90064-5.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.membrane.structures import MOST
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Bools, Doubles
 
 
-def weights(centres_um: Array, strength: float) -> Array:
+def weights(centres_um: Doubles, strength: float) -> Doubles:
     """Return factors ``1 + strength d / max(d)``, d: distance to the nearest other centre."""
     if len(centres_um) < 2:
         return np.ones(len(centres_um))
@@ -23,10 +23,10 @@ def weights(centres_um: Array, strength: float) -> Array:
 
 
 def cells(
-    centres_um: Array,
-    factors: Array,
+    centres_um: Doubles,
+    factors: Doubles,
     grid: Grid,
-    inside: NDArray[np.bool_],
+    inside: Bools,
     shrink: Image | None = None,
 ) -> Labels:
     """Return index + 1 of each voxel's nearest weighted centre; `shrink` (Y,) shortens x."""
@@ -45,7 +45,7 @@ def cells(
     return labels
 
 
-def whole(labels: Labels, inside: NDArray[np.bool_], min_voxels: int) -> Labels:
+def whole(labels: Labels, inside: Bools, min_voxels: int) -> Labels:
     """Return cells in one piece each, without gaps; stray voxels go to a neighbouring cell."""
     tidied, _ = tidy(labels, min_voxels)
     places = np.argwhere(inside & (tidied == 0))

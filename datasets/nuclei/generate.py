@@ -21,6 +21,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.files import Scalar
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
+from cytosuite.volume.arrays import Bytes
 
 __all__ = ["Parameters", "generate"]
 
@@ -140,7 +141,7 @@ def draw_light(
     return parameters.seen_by(for_optics, light)
 
 
-def _overlap(annotation: Annotation) -> NDArray[np.uint8]:
+def _overlap(annotation: Annotation) -> Bytes:
     """Return how many nuclei (Z, Y, X) lie in each voxel."""
     count = large.room(annotation.labels.shape, np.uint8)
     for start, stop in slabs(count.shape):

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Grid, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.bodies.stars import Bodies, Stars, label
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.physics import tissue
@@ -19,6 +18,7 @@ from cytosuite.datasets.physics.shapes import about_axis, random_rotations
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Doubles, Longs
 
 DEEP = 10.0  # a region of a plane is this many times as deep as wide: its faces are out of reach
 SAMPLES = 160  # of a union of discs along its longer side
@@ -30,7 +30,7 @@ class Plane(Region):
 
     __slots__ = ()
 
-    def draw(self, rng: np.random.Generator, count: int) -> Array:
+    def draw(self, rng: np.random.Generator, count: int) -> Doubles:
         """Return points (count, 3) in µm, uniform in the middle plane of the region."""
         (low, high), middle = self.box_um[:, 1:], self.grid.size_um[0] / 2 + self.origin[0]
         points = np.zeros((0, 3))
@@ -61,13 +61,13 @@ class SurfaceLayer(Region):
         """Radius in µm of the largest ball that fits inside, about."""
         return float(min(-self.distance.min(), self.thickness_um / 2))
 
-    def distance_at(self, points_um: Array) -> Array:
+    def distance_at(self, points_um: Doubles) -> Doubles:
         """Return the distance (n,) from the layer at points (n, 3) in µm."""
         half = self.thickness_um / 2
         return np.abs(Region.distance_at(self, points_um) + half) - half
 
 
-def upward(region: Region, points_um: Array) -> Array:
+def upward(region: Region, points_um: Doubles) -> Doubles:
     """Return unit vectors (n, 3) towards the outer surface of a region at points (n, 3) in µm."""
     return Region(region.distance, region.spacing, region.origin).normals_at(points_um)
 
@@ -92,7 +92,7 @@ def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
     return Plane(region.distance, region.spacing, origin)
 
 
-def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
+def _region(rng: np.random.Generator, parameters: Parameters, size: Doubles) -> Region:
     """Return the region of a box of a size (3,) in µm with a corner at 0."""
     if parameters.foreground == "image":
         return tissue.fill(tuple(size.tolist()), parameters.image.margin_um)
@@ -122,7 +122,7 @@ def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
     return SurfaceLayer(body.distance, body.spacing, body.origin, parameters.thickness_um)
 
 
-def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
+def _discs(rng: np.random.Generator, parameters: Parameters, size: Doubles) -> Region:
     """Return a union of discs (balls) with centres anywhere in the image and its margin."""
     low, high = parameters.discs
     count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
@@ -156,7 +156,7 @@ class Annotation:
 
     labels: Labels  # the nucleus in front: nearest to its centre relative to its surface
     layers: tuple[Labels, ...]  # whole nuclei, each in one layer; the labels without overlap
-    numbers: NDArray[np.int64]  # number in the population, from 0: ``numbers[label - 1]``
+    numbers: Longs  # number in the population, from 0: ``numbers[label - 1]``
 
 
 def draw_population(rng: np.random.Generator, count: int, parameters: Parameters) -> Stars:
@@ -183,8 +183,8 @@ def place(
     stars: Stars,
     room: Region,
     parameters: Parameters,
-    start_um: Array | None = None,
-) -> tuple[Stars, Array]:
+    start_um: Doubles | None = None,
+) -> tuple[Stars, Doubles]:
     """Return nuclei and centres (N, 3) in µm, moved apart from random places or `start_um`."""
     if not parameters.outward:
         return stars, _packed(rng, stars, room, parameters, start_um)
@@ -195,7 +195,7 @@ def place(
     return stars, centres
 
 
-def lifted(rotations: Array, normals: Array) -> Array:
+def lifted(rotations: Doubles, normals: Doubles) -> Doubles:
     """Return rotations (N, 3, 3) turned as little as needed to have directions as last axes."""
     long = rotations[:, :, 2]
     cosine = (long * normals).sum(axis=1)
@@ -212,8 +212,8 @@ def _packed(
     stars: Stars,
     room: Region,
     parameters: Parameters,
-    start_um: Array | None,
-) -> Array:
+    start_um: Doubles | None,
+) -> Doubles:
     """Return centres (N, 3) in µm of nuclei that keep their rotations."""
     gap, overlap = parameters.gap_um, parameters.packed_overlap
     bodies = stars.semi_axes_um, stars.rotations
@@ -230,14 +230,14 @@ def _packed(
 
 def populate(
     for_place: np.random.Generator, for_shape: np.random.Generator, parameters: Parameters
-) -> tuple[Stars, Array, Region]:
+) -> tuple[Stars, Doubles, Region]:
     """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground."""
     stars = draw_population(for_shape, draw_whole(for_shape, parameters.n_nuclei), parameters)
     room = foreground(for_place, parameters)
     return *place(for_place, stars, room, parameters), room
 
 
-def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotation:
+def annotate(stars: Stars, centres_um: Doubles, parameters: Parameters) -> Annotation:
     """Return labels and layers of nuclei at places (N, 3) in µm, without those that are hidden."""
     grid = parameters.image.detector
     if parameters.foreground == "map":
@@ -250,7 +250,7 @@ def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotat
     return Annotation(labels, layers(stars, centres_um, grid, new), numbers - 1)
 
 
-def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tuple[Labels, ...]:
+def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> tuple[Labels, ...]:
     """Return label images that hold every whole nucleus with a number, in the first free one."""
     images = [large.room(grid.shape, np.uint16)]
     for patch in stars.patches(centres_um, grid):
@@ -269,7 +269,7 @@ def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tup
     return tuple(images)
 
 
-def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array:
+def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Doubles:
     """Return semi-axes (N, 3) in µm of a wanted mean, the longest last."""
     radius = draw(rng, parameters.radius_um, count)
     long = rng.random(count) < parameters.long_fraction
@@ -281,7 +281,7 @@ def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array
     return np.stack([short, short, short * ratio], axis=1)
 
 
-def _rotations(rng: np.random.Generator, count: int, parameters: Parameters) -> Array:
+def _rotations(rng: np.random.Generator, count: int, parameters: Parameters) -> Doubles:
     """Return rotations (N, 3, 3): any, or about z alone."""
     if not (parameters.image.plane or parameters.upright):
         return random_rotations(rng, count)

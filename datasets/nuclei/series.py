@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Labels
+from cytosuite.bodies.grid import Labels
 from cytosuite.bodies.stars import Stars
 from cytosuite.contract.tracks import Track
 from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
@@ -19,8 +18,9 @@ from cytosuite.files import need_folder
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, seed_of
+from cytosuite.volume.arrays import Doubles, Longs
 
-Names = NDArray[np.int64]
+Names = Longs
 
 GROWTH = 8.0  # frames after which a daughter is as large as its mother
 APART = 0.6  # of the mother's longest semi-axis: how far daughters start from its centre
@@ -31,8 +31,8 @@ class Colony:
     """The nuclei of one frame."""
 
     stars: Stars  # full-grown
-    centres_um: Array
-    size: Array  # present radius relative to the full-grown one
+    centres_um: Doubles
+    size: Doubles  # present radius relative to the full-grown one
     names: Names  # cells, from 1 on, each with one name from division to division; 0: no mother
     mothers: Names
 

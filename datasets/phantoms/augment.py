@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Image, Lengths
 from cytosuite.datasets.phantoms.library import (
     MARGIN,
     Phantom,
@@ -19,6 +18,7 @@ from cytosuite.datasets.phantoms.library import (
 )
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Bools, Doubles
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
@@ -92,7 +92,7 @@ def augment(
     )
 
 
-def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phantom) -> Array:
+def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phantom) -> Doubles:
     """Return the map (3, 3) from the phantom to the copy: rotation times mirror times scale."""
     tilt = limits.tilt
     if tilt is None:
@@ -103,7 +103,7 @@ def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phant
     return np.asarray(rotation * signs * rng.uniform(*limits.scale, 3))
 
 
-def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
+def _positions(phantom: Phantom, transform: Doubles, pad_um: float) -> Doubles:
     """Return voxel centres (3, z, y, x) in µm of the copy, on the raster of the phantom."""
     spacing = np.asarray(phantom.spacing)
     points = phantom.surface_um @ transform.T
@@ -117,7 +117,7 @@ def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Array:
+def _shift(rng: np.random.Generator, position: Doubles, limits: Alteration) -> Doubles:
     """Return a smooth displacement (3, z, y, x) in µm: a sum of plane waves."""
     waves = rng.normal(0.0, 1 / limits.warp_length_um, (WAVES, 3))
     phases = rng.uniform(0, 2 * np.pi, WAVES)
@@ -134,7 +134,7 @@ def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Arr
 def _altered(
     rng: np.random.Generator,
     light: Image,
-    inside: NDArray[np.bool_],
+    inside: Bools,
     limits: Alteration,
     spacing: Lengths,
 ) -> Image:

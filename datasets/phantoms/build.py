@@ -28,10 +28,11 @@ from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Bools, Integers
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
-Cut = tuple[int, Image, NDArray[np.bool_]]  # label, light above the background, mask
+Cut = tuple[int, Image, Bools]  # label, light above the background, mask
 EDGE = 3  # voxels of background around the box of a nucleus
 CHROMATIN_UM = 0.6
 RECORD = "library.json"
@@ -112,7 +113,7 @@ def _relative(cuts: list[Cut], spacing: Lengths) -> tuple[Phantom, ...]:
     )
 
 
-def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Lengths, smooth_um: float) -> Image:
+def _smoothed(above: Image, mask: Bools, spacing: Lengths, smooth_um: float) -> Image:
     """Return an image averaged with Gaussian weights over the voxels of a mask alone."""
     if smooth_um <= 0:
         return above
@@ -130,7 +131,7 @@ def _unfit(box: Box, shape: tuple[int, ...], voxels: int, min_voxels: int) -> st
 
 
 def _surroundings(
-    grey: NDArray[np.generic], marked: NDArray[np.integer], box: Box, margin: list[int]
+    grey: NDArray[np.generic], marked: Integers, box: Box, margin: list[int]
 ) -> float | None:
     """Return the median of the unlabelled voxels around a box, None where these are few."""
     wide = tuple(
@@ -152,7 +153,7 @@ def _most_frequent(values: NDArray[np.generic]) -> float:
 
 def _checked(
     image: Volume, labels: Volume, cutting: Cutting
-) -> tuple[NDArray[np.generic], NDArray[np.integer], Lengths]:
+) -> tuple[NDArray[np.generic], Integers, Lengths]:
     """Return the arrays of image and labels and the voxel size, or refuse them."""
     if image.axes != "ZYX" or labels.shape != image.shape:
         raise InputError(

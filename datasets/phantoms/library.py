@@ -13,13 +13,14 @@ from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from cytosuite.bodies.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Image, Lengths
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Bools, Doubles, Reals
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured
@@ -29,9 +30,7 @@ MARGIN = 2  # voxels kept around a nucleus
 MOST_CHANGE = 2.0  # of a volume by parts of voxels
 
 
-def signed_distance(
-    mask: NDArray[np.bool_], spacing: Lengths, volume_um3: float | None = None
-) -> Image:
+def signed_distance(mask: Bools, spacing: Lengths, volume_um3: float | None = None) -> Image:
     """Return the distance (z, y, x), µm, of voxel centres to the surface of a mask; inside < 0.
 
     Where a Gaussian has the value `b` the surface is ``-sigma * probit(b)`` away; one constant
@@ -54,7 +53,7 @@ def signed_distance(
     return np.asarray(distance - moved, np.float32)
 
 
-def spread(field: Image, mask: NDArray[np.bool_], spacing: Lengths) -> Image:
+def spread(field: Image, mask: Bools, spacing: Lengths) -> Image:
     """Return a field (z, y, x) that goes on outside of a mask as the nearest value inside."""
     nearest = ndimage.distance_transform_edt(
         ~mask, spacing, return_distances=False, return_indices=True
@@ -69,7 +68,7 @@ def enclosed_um3(distance: Image, spacing: Lengths) -> float:
     return _covered(values, voxel ** (1 / 3) / PARTS) * voxel / PARTS**3
 
 
-def _samples(field: NDArray[np.floating], spacing: Lengths) -> NDArray[np.floating]:
+def _samples(field: Reals, spacing: Lengths) -> Reals:
     """Return a signed distance (n,) at `PARTS` points per voxel and axis of the body's box."""
     inside = (field < 2 * max(spacing)).astype(np.uint8)
     values = field[ndimage.find_objects(inside)[0]][..., None]
@@ -86,7 +85,7 @@ def _samples(field: NDArray[np.floating], spacing: Lengths) -> NDArray[np.floati
     return np.asarray(values.ravel())
 
 
-def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple[Array, Array]:
+def moments(inside: Bools, spacing: Lengths, volume: float) -> tuple[Doubles, Doubles]:
     """Return centroid (3,) in µm and covariance (3, 3) of a mask, scaled to a volume."""
     points = np.argwhere(inside) * np.asarray(spacing)
     centroid = points.mean(axis=0)
@@ -97,7 +96,7 @@ def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple
     return centroid, np.asarray(covariance * (volume / ellipsoid) ** (2 / 3))
 
 
-def crossings_um(distance: Image, spacing: Lengths) -> Array:
+def crossings_um(distance: Image, spacing: Lengths) -> Doubles:
     """Return points (n, 3), µm, where the surface cuts the lines between neighbouring voxels."""
     crossings = []
     for axis in range(3):
@@ -112,7 +111,9 @@ def crossings_um(distance: Image, spacing: Lengths) -> Array:
     return np.concatenate(crossings)
 
 
-def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: float = 180.0) -> Array:
+def draw_rotations(
+    rng: np.random.Generator, count: int, tilt: float, turn: float = 180.0
+) -> Doubles:
     """Return rotations (N, 3, 3): a `turn` about z, after a `tilt` of z, in degrees at most."""
     around = rng.uniform(-1.0, 1.0, count) * np.deg2rad(turn)
     side = rng.uniform(0, 2 * np.pi, count)
@@ -121,13 +122,13 @@ def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: floa
     return about_axis(around) @ tilted
 
 
-def _covered(distance: NDArray[np.floating], width: float) -> float:
+def _covered(distance: Reals, width: float) -> float:
     """Return the sum of the shares inside of the surface of cells of a width at distances (n,)."""
     shares = np.clip(0.5 - distance / width, 0, 1)
     return float(shares.sum(dtype=np.float64))
 
 
-def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
+def _level(values: Reals, cells: float, width: float) -> float:
     """Return the distance that has a number of cells of a width below it, to parts of a cell."""
     rank = min(int(cells), values.size - 1)
     about = float(np.partition(values, rank)[rank])
@@ -137,7 +138,7 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
     return float(brentq(lambda d: _covered(near - d, width) - missing, low, high, xtol=1e-5))
 
 
-def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Lengths) -> Array:
+def _carried(mask: Bools, height: Doubles, normal: Doubles, spacing: Lengths) -> Doubles:
     """Return the distance of the voxels of a mask to a surface that is known next to it."""
     distance, nearest = ndimage.distance_transform_edt(mask, spacing, return_indices=True)
     steps = np.reshape(spacing, (3, 1, 1, 1))
@@ -161,7 +162,7 @@ class Phantom:
     volume_ratio: float = 1.0  # to the nucleus it was made from
 
     @cached_property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> Bools:
         """Voxels (z, y, x) with their centres in the nucleus."""
         return self.distance < 0
 
@@ -176,23 +177,23 @@ class Phantom:
         return float(self.intensity[self.inside].mean(dtype=np.float64))
 
     @cached_property
-    def centre_um(self) -> Array:
+    def centre_um(self) -> Doubles:
         """Centroid (3,) in µm from the centre of the first voxel."""
         return moments(self.inside, self.spacing, self.volume_um3)[0]
 
     @cached_property
-    def _axes(self) -> tuple[Array, Array]:
+    def _axes(self) -> tuple[Doubles, Doubles]:
         covariance = moments(self.inside, self.spacing, self.volume_um3)[1]
         values, vectors = np.linalg.eigh(covariance)
         return values, vectors * np.sign(np.linalg.det(vectors))
 
     @property
-    def semi_axes_um(self) -> Array:
+    def semi_axes_um(self) -> Doubles:
         """Semi-axes (3,) in µm of the ellipsoid with the same second moments and volume."""
         return np.sqrt(5 * self._axes[0])
 
     @property
-    def rotation(self) -> Array:
+    def rotation(self) -> Doubles:
         """Directions (3, 3) of these axes, z y x, in columns."""
         return self._axes[1]
 
@@ -202,7 +203,7 @@ class Phantom:
         return spread(self.intensity, self.inside, self.spacing)
 
     @cached_property
-    def surface_um(self) -> Array:
+    def surface_um(self) -> Doubles:
         """Points (n, 3) of the surface in µm from the centroid."""
         return crossings_um(self.distance, self.spacing) - self.centre_um
 
@@ -228,7 +229,7 @@ def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phant
 def from_mask(
     name: str,
     intensity: Image,
-    mask: NDArray[np.bool_],
+    mask: Bools,
     spacing: Lengths,
     volume_um3: float | None = None,
 ) -> Phantom:
@@ -317,9 +318,7 @@ def _positive(path: Path, image: Volume, key: str, default: float = 0.0) -> floa
     return float(value)
 
 
-def _relative(
-    values: Image, labels: NDArray[np.generic], mask: NDArray[np.bool_], path: Path
-) -> Image:
+def _relative(values: Image, labels: NDArray[np.generic], mask: Bools, path: Path) -> Image:
     """Return grey values above the background of the box, with a mean of 1 inside."""
     around = values[labels == 0]
     above = values - np.float32(np.median(around) if around.size else 0)
@@ -329,12 +328,12 @@ def _relative(
     return np.asarray(np.maximum(above / mean, np.float32(0)), np.float32)
 
 
-def pull(field: Image, index: Array) -> Image:
+def pull(field: Image, index: Doubles) -> Image:
     """Return a field (z, y, x) at positions (3, ...) in voxels; its border goes on outside."""
     return np.asarray(ndimage.map_coordinates(field, index, np.float32, order=1, mode="nearest"))
 
 
-def pull_distance(phantom: Phantom, index: Array) -> Image:
+def pull_distance(phantom: Phantom, index: Doubles) -> Image:
     """Return the distance to the surface at positions, also beyond the stored box."""
     last = np.reshape(phantom.distance.shape, (3, 1, 1, 1)) - 1
     away = (index - np.clip(index, 0, last)) * np.reshape(phantom.spacing, (3, 1, 1, 1))

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
@@ -19,17 +19,17 @@ class StoredNuclei:
     """A population of stored nuclei, see `cytosuite.bodies.stars.Bodies`."""
 
     library: tuple[Phantom, ...]
-    which: NDArray[np.int64]  # (N,), number in the library
-    transforms: Array  # (N, 3, 3), rotation times mirror times scale
-    semi_axes_um: Array  # (N, 3), of the ellipsoid with the same second moments and volume
-    rotations: Array  # (N, 3, 3), directions (z, y, x) of the axes, in columns
-    brightness: Array  # (N,), mean density inside, relative to the median nucleus
+    which: Longs  # (N,), number in the library
+    transforms: Doubles  # (N, 3, 3), rotation times mirror times scale
+    semi_axes_um: Doubles  # (N, 3), of the ellipsoid with the same second moments and volume
+    rotations: Doubles  # (N, 3, 3), directions (z, y, x) of the axes, in columns
+    brightness: Doubles  # (N,), mean density inside, relative to the median nucleus
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
         return len(self.which)
 
-    def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "StoredNuclei":
+    def take(self, chosen: Integers | Bools) -> "StoredNuclei":
         """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
         columns = fields(self)[1:]  # one value per nucleus; the library stays
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in columns})
@@ -40,14 +40,14 @@ class StoredNuclei:
         axes = self.semi_axes_um * factor[:, None]
         return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
 
-    def posed(self, semi_axes_um: Array, rotations: Array) -> "StoredNuclei":
+    def posed(self, semi_axes_um: Doubles, rotations: Doubles) -> "StoredNuclei":
         """Return nuclei stretched to semi-axes (N, 3) and turned to rotations (N, 3, 3)."""
         sizes = (semi_axes_um / self.semi_axes_um)[:, None]
         turns = (rotations * sizes) @ self.rotations.transpose(0, 2, 1)
         placed = replace(self, semi_axes_um=semi_axes_um, rotations=rotations)
         return replace(placed, transforms=turns @ self.transforms)
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):
             phantom, scale = self._phantom(i), self._scale(i)
@@ -91,7 +91,7 @@ class StoredNuclei:
     def _phantom(self, i: int) -> Phantom:
         return self.library[int(self.which[i])]
 
-    def _to_index(self, i: int) -> Array:
+    def _to_index(self, i: int) -> Doubles:
         """Return the map (3, 3) from µm of the scene to voxels of the stored nucleus."""
         spacing = np.reshape(self._phantom(i).spacing, (3, 1))
         return np.asarray(np.linalg.inv(self.transforms[i]) / spacing)
@@ -142,14 +142,14 @@ def draw_stored(
     )
 
 
-def _turned(matrix: Array, points: Sequence[Array] | Image) -> Array:
+def _turned(matrix: Doubles, points: Sequence[Doubles] | Image) -> Doubles:
     """Return a map (3, 3) of points by axis; no matrix product: alike in any box."""
     return np.asarray(
         [sum(factor * ticks for factor, ticks in zip(row, points, strict=True)) for row in matrix]
     )
 
 
-def _parts(steps: Array) -> Array:
+def _parts(steps: Doubles) -> Doubles:
     """Return points (k, 3) in a voxel of edges `steps` (3, 3), one per voxel that it spans."""
     counts = np.clip(np.round(np.linalg.norm(steps, axis=0)), 1, MOST_PARTS).astype(int)
     shifts = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]

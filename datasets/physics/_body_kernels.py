@@ -3,14 +3,10 @@
 Cosine and exponential are short polynomials, of which the compiler makes vector instructions.
 """
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import Floats, Indices, bounds, compiled, fill
-
-Reals: TypeAlias = NDArray[np.float64]
+from cytosuite.bodies._kernels import bounds, compiled, fill
+from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 TINY = np.float32(1e-6)
@@ -99,7 +95,7 @@ def cut(
     roughness: np.float32,
     surface: tuple[float, float, float],
     rim: float,
-) -> tuple[Indices, Floats, Floats]:
+) -> tuple[Longs, Floats, Floats]:
     """Return `inside`, unbent `position` and `distance` (`Patch`) of a nucleus up to `rim`."""
     mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
     inside, position = fill(z, y, x, to_axes, bounds(largest * rim, np.float64(bend)))
@@ -123,7 +119,7 @@ def cut(
 
 
 @compiled
-def press(z: Floats, y: Floats, x: Floats, inside: Indices, near: Reals, distance: Floats) -> None:
+def press(z: Floats, y: Floats, x: Floats, inside: Longs, near: Doubles, distance: Floats) -> None:
     """Raise distances to 1 and more nearer to others; `near` (K, 9), own first: centre, form."""
     for i in range(inside.size):
         row = inside[i] // x.size
@@ -141,7 +137,7 @@ def press(z: Floats, y: Floats, x: Floats, inside: Indices, near: Reals, distanc
 
 
 @compiled
-def _gather(tile: Floats, shape: Indices, start: Indices, inside: Indices, out: Floats) -> None:
+def _gather(tile: Floats, shape: Longs, start: Longs, inside: Longs, out: Floats) -> None:
     """Write the periodic noise at the voxels `inside` of a box that begins at `start`."""
     x = np.empty(shape[2], np.int64)
     for i in range(x.size):
@@ -192,12 +188,12 @@ def _structures(
 
 @compiled
 def dye(
-    shape: Indices,
-    inside: Indices,
+    shape: Longs,
+    inside: Longs,
     position: Floats,
     distance: Floats,
     tile: Floats,
-    starts: Indices,
+    starts: Longs,
     semi_axes: Floats,
     nucleoli: Floats,
     ball: Floats,

@@ -1,14 +1,13 @@
 """Compiled loops of `cells`; float32 sums in one order: the same bits in any block or slab."""
 
 from math import cos, exp, sin, sqrt
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import Floats, compiled
-
-Numbers: TypeAlias = NDArray[np.int32]
+from cytosuite.bodies._kernels import compiled
+from cytosuite.volume.arrays import Floats, Ints
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
@@ -63,7 +62,7 @@ def steepest(value: float, inverse: float) -> float:
 
 
 @compiled
-def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int:
+def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
     """List the cells that may own a point of a ball, or come second with a border near it."""
     lightest, heaviest, softness, inverse = table.scale
     upper = INFINITE
@@ -257,7 +256,7 @@ def _dyes(
     outside: Floats,
     waves: Floats,
     work: Floats,
-    owner: Numbers,
+    owner: Ints,
     out: Floats,
 ) -> None:
     """Add the dye of membranes in a plane (Y, X) of voxels."""
@@ -284,7 +283,7 @@ def _any_below(values: Floats, limit: float) -> bool:
 
 
 @compiled
-def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
+def _two(i: int, size: int, work: Floats, owner: Ints) -> None:
     """Enter the keys of a cell, ``work[0]``, into the two smallest so far and their owners."""
     for j in range(size):
         v, best, second = work[0, j], work[1, j], work[2, j]
@@ -301,10 +300,10 @@ def _plane(
     y: Floats,
     x: Floats,
     ripples: Floats,
-    near: Numbers,
+    near: Ints,
     waves: Floats,
     work: Floats,
-    owner: Numbers,
+    owner: Ints,
 ) -> None:
     """Write the waves of a plane of voxels, the two smallest keys there, and their owners."""
     wide, size = len(x), len(y) * len(x)

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import Floats, Indices, compiled
+from cytosuite.bodies._kernels import compiled
+from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 Labelled: TypeAlias = NDArray[np.unsignedinteger[Any]]
-Doubles: TypeAlias = NDArray[np.float64]
 
 LINES = 16  # read together: one line of the cache holds so many values
 
@@ -64,7 +64,7 @@ def across(labels: Labelled, step: float, out: Floats) -> None:
 
 @compiled
 def _envelope(
-    squares: Doubles, start: int, stop: int, place: Indices, value: Doubles, border: Doubles
+    squares: Doubles, start: int, stop: int, place: Longs, value: Doubles, border: Doubles
 ) -> None:
     """Lower the squares of a part of a line, in voxels², by the parabolas of its sites."""
     top, size = -1, len(squares)
@@ -101,7 +101,7 @@ def middles(
     spacing: Doubles,
     centroids: Doubles,
     nearest: Doubles,
-    places: Indices,
+    places: Longs,
 ) -> None:
     """Note the voxel (N + 1, 3) of each object that is nearest to its centroid (N + 1, 3)."""
     planes, height, width = labels.shape

@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
+from cytosuite.volume.arrays import Doubles
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
 
 
-def volumes_um3(bodies: Bodies) -> Array:
+def volumes_um3(bodies: Bodies) -> Doubles:
     """Return the volume of each body (N,) in µm³."""
     return np.asarray(4 / 3 * np.pi * bodies.semi_axes_um.prod(axis=1))
 
 
-def extents_um(bodies: Bodies) -> Array:
+def extents_um(bodies: Bodies) -> Doubles:
     """Return half the height, depth and width (N, 3) of the boxes around the ellipsoids, in µm."""
     squares = (bodies.rotations * bodies.semi_axes_um[:, None, :]) ** 2
     return np.asarray(np.sqrt(squares.sum(axis=2)))
@@ -31,17 +32,17 @@ class Mixture:
     parts: tuple[Bodies, ...]
 
     @property
-    def semi_axes_um(self) -> Array:
+    def semi_axes_um(self) -> Doubles:
         """Semi-axes (N, 3) of the ellipsoids of the same volume, µm."""
         return np.concatenate([part.semi_axes_um for part in self.parts])
 
     @property
-    def rotations(self) -> Array:
+    def rotations(self) -> Doubles:
         """Directions (N, 3, 3) of the axes, z y x, in columns."""
         return np.concatenate([part.rotations for part in self.parts])
 
     @property
-    def brightness(self) -> Array:
+    def brightness(self) -> Doubles:
         """Mean density (N,) of the dye relative to the median nucleus."""
         return np.concatenate([part.brightness for part in self.parts])
 
@@ -52,7 +53,7 @@ class Mixture:
     def _starts(self) -> list[int]:
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
         for part, start in zip(self.parts, self._starts(), strict=False):
             centres = centres_um[start : start + len(part)]
@@ -76,20 +77,20 @@ class Pressed:
     """
 
     bodies: Bodies
-    near: tuple[Array, ...]  # of each body (K, 9): centre and form, its own and its neighbours'
+    near: tuple[Doubles, ...]  # of each body (K, 9): centre and form, its own and its neighbours'
 
     @property
-    def semi_axes_um(self) -> Array:
+    def semi_axes_um(self) -> Doubles:
         """Semi-axes (N, 3) of the ellipsoids before they flatten, µm."""
         return self.bodies.semi_axes_um
 
     @property
-    def rotations(self) -> Array:
+    def rotations(self) -> Doubles:
         """Directions (N, 3, 3) of the axes, z y x, in columns."""
         return self.bodies.rotations
 
     @property
-    def brightness(self) -> Array:
+    def brightness(self) -> Doubles:
         """Mean density (N,) of the dye relative to the median nucleus."""
         return self.bodies.brightness
 
@@ -97,7 +98,7 @@ class Pressed:
         """Return the number of bodies."""
         return len(self.bodies)
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, cut where a neighbour is nearer."""
         from cytosuite.datasets.physics import _body_kernels  # compiled on first use
 
@@ -112,7 +113,7 @@ class Pressed:
         return self.bodies.density(patch, grid, tile)
 
 
-def pressed(parts: Sequence[tuple[Bodies, Array]]) -> tuple[tuple[Bodies, Array], ...]:
+def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doubles], ...]:
     """Return bodies with centres (N, 3) that flatten where they overlap any of the others."""
     everyone, centres = Mixture(tuple(part for part, _ in parts)), [points for _, points in parts]
     places, axes = np.concatenate(centres), everyone.semi_axes_um
@@ -131,7 +132,7 @@ def pressed(parts: Sequence[tuple[Bodies, Array]]) -> tuple[tuple[Bodies, Array]
     )
 
 
-def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image) -> Image:
+def paint(bodies: Bodies, centres_um: Doubles, grid: Grid, tile: Image, out: Image) -> Image:
     """Paint the dye of bodies on an image (Z, Y, X) in place; the larger value stays."""
     for patch in bodies.patches(centres_um, grid, grid.voxel_um / 2):
         painted = patch.on_box(bodies.density(patch, grid, tile))

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Doubles
 
 if TYPE_CHECKING:
     from cytosuite.datasets.physics._cell_kernels import Table
@@ -36,14 +37,14 @@ NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.flo
 class Tessellation:
     """Cells, each around one nucleus: a weighted Laguerre diagram."""
 
-    centres_um: Array  # (N, 3)
-    semi_axes_um: Array  # (N, 3), of the nuclei
-    rotations: Array  # (N, 3, 3), columns are the directions of the axes
-    weights_um: Array  # (N,), how much farther than its equals a cell reaches
+    centres_um: Doubles  # (N, 3)
+    semi_axes_um: Doubles  # (N, 3), of the nuclei
+    rotations: Doubles  # (N, 3, 3), columns are the directions of the axes
+    weights_um: Doubles  # (N,), how much farther than its equals a cell reaches
     softness_um: float  # from a nucleus, where half of a weight counts
-    waves: Array  # (K, 3), radians per µm
-    wrinkles: Array  # (N, K, 2), µm by which cosine and sine of each wave change the weight
-    stain: Array  # (N, K, 2), the same for the stain of the membrane; standard deviation 1
+    waves: Doubles  # (K, 3), radians per µm
+    wrinkles: Doubles  # (N, K, 2), µm by which cosine and sine of each wave change the weight
+    stain: Doubles  # (N, K, 2), the same for the stain of the membrane; standard deviation 1
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -52,9 +53,9 @@ class Tessellation:
 
 def grow_cells(
     rng: np.random.Generator,
-    semi_axes_um: Array,
-    rotations: Array,
-    centres_um: Array,
+    semi_axes_um: Doubles,
+    rotations: Doubles,
+    centres_um: Doubles,
     outside: Outside,
     bounds: Grid,
     *,
@@ -87,7 +88,7 @@ def grow_cells(
 
 
 def _relax(
-    cells: Tessellation, outside: Outside, bounds: Grid, volumes: Array, rounds: int
+    cells: Tessellation, outside: Outside, bounds: Grid, volumes: Doubles, rounds: int
 ) -> Tessellation:
     """Return the cells with weights that bring them near `volumes` (any unit)."""
     nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
@@ -117,7 +118,7 @@ def _relax(
     return replace(cells, weights_um=smooth.weights_um)
 
 
-def _table(cells: Tessellation, brightness: float | Array, look: tuple[float, ...]) -> "Table":
+def _table(cells: Tessellation, brightness: float | Doubles, look: tuple[float, ...]) -> "Table":
     """Return the cells as the compiled loops need them."""
     from cytosuite.datasets.physics._cell_kernels import CELL, Table
 
@@ -146,7 +147,7 @@ def _fill(
     outside: Outside,
     labels: Labels = NO_LABELS,
     image: Image = NO_IMAGE,
-    brightness: float | Array = 0.0,
+    brightness: float | Doubles = 0.0,
     look: tuple[float, ...] = (0.0,) * 6,
 ) -> None:
     """Write labels or dye, see `cytosuite.datasets.physics._cell_kernels.fill`."""
@@ -179,7 +180,7 @@ def paint_membranes(
     outside: Outside,
     *,
     thickness_um: float,
-    brightness: float | Array,
+    brightness: float | Doubles,
     unevenness: float = 0.2,
     out: Image,
 ) -> Image:

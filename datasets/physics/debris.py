@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
+from cytosuite.volume.arrays import Doubles
 
 Range = tuple[float, float]
 
@@ -18,12 +19,12 @@ REACH = 3.0  # standard deviations of a blob that are painted
 def fragments(
     rng: np.random.Generator,
     nuclei: Nuclei,
-    centres_um: Array,
+    centres_um: Doubles,
     *,
     count: tuple[int, int] = (5, 15),
     share: float = 0.05,
     factor: Range = (3.0, 10.0),
-) -> tuple[Nuclei, Array]:
+) -> tuple[Nuclei, Doubles]:
     """Return the round, bright pieces of dying nuclei, in order, and centres (P, 3); P may be 0."""
     radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
     for axes, turn, centre, light in zip(
@@ -51,14 +52,14 @@ def bodies(
 class Blobs:
     """Diffuse glow out of focus: Gaussian clouds."""
 
-    centres_um: Array  # (N, 3)
-    sigmas_um: Array  # (N, 3), along z, y, x
-    brightness: Array  # (N,), at the centre, relative to the median nucleus
+    centres_um: Doubles  # (N, 3)
+    sigmas_um: Doubles  # (N, 3), along z, y, x
+    brightness: Doubles  # (N,), at the centre, relative to the median nucleus
 
 
 def draw_blobs(
     rng: np.random.Generator,
-    centres_um: Array,
+    centres_um: Doubles,
     *,
     sigma_z_um: Range,
     sigma_xy_um: Range,
@@ -90,14 +91,14 @@ def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
     return out
 
 
-def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Array:
+def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Doubles:
     """Return values (N,) between two limits above 0."""
     low, high = limits
     return low * (high / low) ** rng.random(count)
 
 
 def _compact(
-    rng: np.random.Generator, radii: Array, brightness: Array, axis_spread: float
+    rng: np.random.Generator, radii: Doubles, brightness: Doubles, axis_spread: float
 ) -> Nuclei:
     """Return round, smooth bodies of radii (N,) in µm and brightness (N,)."""
     drawn = shapes.draw_nuclei(
@@ -117,7 +118,7 @@ def _compact(
     )
 
 
-def _places(rng: np.random.Generator, radii: Array, semi_axes_um: Array) -> Array:
+def _places(rng: np.random.Generator, radii: Doubles, semi_axes_um: Doubles) -> Doubles:
     """Return places (P, 3) of spheres in an ellipsoid, of some tries those with most room."""
     places = np.zeros((len(radii), 3))
     for i, radius in enumerate(radii):

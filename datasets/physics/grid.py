@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Image
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import slabs
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
@@ -19,7 +18,7 @@ def some_planes(shape: Sequence[int]) -> slice:
     return slice(None, None, max(1, -(-prod(shape) // ENOUGH)))
 
 
-def copied(array: NDArray[Any]) -> NDArray[Any]:
+def copied(array: Array) -> Array:
     """Return a contiguous copy of an image, made in slabs, on disk where it does not fit."""
     copy = large.room(array.shape, array.dtype)
     for part in slabs(array, copy):

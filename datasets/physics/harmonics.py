@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cytosuite.bodies.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Image, Lengths
 from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Doubles
 
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre
 
 
 def draw_stars(
     rng: np.random.Generator,
-    axes_um: Array,
-    rotations: Array,
+    axes_um: Doubles,
+    rotations: Doubles,
     *,
     order: int = 20,
     circularity: float = 5.0,
@@ -41,7 +42,7 @@ def draw_stars(
     return stars_of(axes_um, rotations, drawn)
 
 
-def stars_of(axes_um: Array, rotations: Array, displaced: Array) -> Stars:
+def stars_of(axes_um: Doubles, rotations: Doubles, displaced: Doubles) -> Stars:
     """Return bodies with a radius of 1 plus harmonics, in place scaled down to `LEAST` at least."""
     plane = displaced.ndim == 3
     volumes = np.ones(len(axes_um))
@@ -86,11 +87,11 @@ class Globe:
         """Distance from the centre of the ball to the middle plane of the map."""
         return float(self.size_um[1] / 2 / np.deg2rad(self.latitude_deg))
 
-    def latitude(self, y_um: Array | Image) -> Array:
+    def latitude(self, y_um: Doubles | Image) -> Doubles:
         """Return the latitudes (n,) in radians of rows (n,) in µm."""
         return np.asarray((y_um - self.size_um[1] / 2) / self.radius_um)
 
-    def shown(self, points_um: Array) -> Array:
+    def shown(self, points_um: Doubles) -> Doubles:
         """Return the places (n, 3) on the map of points (n, 3) of the ball, in µm."""
         z, y, x = points_um.T
         away = np.maximum(np.linalg.norm(points_um, axis=1), 1e-9)
@@ -99,7 +100,7 @@ class Globe:
         middle = np.array(self.size_um) / 2
         return np.asarray(middle + np.column_stack([radius - away, radius * angles]))
 
-    def spread(self, stars: Stars, centres_um: Array) -> tuple[Stars, Array]:
+    def spread(self, stars: Stars, centres_um: Doubles) -> tuple[Stars, Doubles]:
         """Return bodies at points (N, 3) of the ball as the map shows them, and their places."""
         z, y, x = centres_um.T
         ring, away = np.hypot(z, x), np.maximum(np.linalg.norm(centres_um, axis=1), 1e-9)

@@ -8,15 +8,14 @@ modes are principal components (Cootes et al. 1995, doi:10.1006/cviu.1995.1004).
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.bodies.fitting import DIRECTIONS, radii
-from cytosuite.bodies.grid import Array, Lengths
+from cytosuite.bodies.grid import Lengths
 from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
 from cytosuite.bodies.stars import Stars
 from cytosuite.contract.manifest import Described, parse
@@ -24,6 +23,7 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats
 
 LEAST_SHAPES = 3
 SHARE = 0.98  # of the variance, which the modes kept explain
@@ -61,7 +61,7 @@ class ShapeModel(Described):
             raise ValueError(f"{len(self.modes)} modes have {len(self.deviations)} deviations")
         return self
 
-    def draw(self, rng: np.random.Generator, axes_um: Array, rotations: Array) -> Stars:
+    def draw(self, rng: np.random.Generator, axes_um: Doubles, rotations: Doubles) -> Stars:
         """Return bodies drawn from the model, normal along each mode, longest axis last."""
         plane = self.axes == "YX"
         higher = entries(self.order, plane)
@@ -78,7 +78,7 @@ class ShapeModel(Described):
         write_json(path, self.model_dump(mode="json"))
 
 
-def entries(order: int, plane: bool) -> NDArray[np.bool_]:
+def entries(order: int, plane: bool) -> Bools:
     """Return a mask (2, L + 1, L + 1) or (2, L + 1) of the coefficients of degree 1 and up."""
     if plane:
         return np.arange(order + 1) * np.ones((2, 1)) >= 1
@@ -137,7 +137,7 @@ def fit(
     )
 
 
-def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array:
+def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
     """Return the vector (K,) of an object (Z, Y, X) or (Y, X), see `entries`."""
     plane = mask.ndim == 2
     points = np.argwhere(mask) * spacing
@@ -159,7 +159,7 @@ def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
 
 
-def _objects(labels: NDArray[Any], min_voxels: int) -> Iterator[NDArray[np.bool_]]:
+def _objects(labels: Array, min_voxels: int) -> Iterator[Bools]:
     """Yield the mask of each object that is large enough and touches no face, with a margin."""
     numbers, compact = np.unique(labels, return_inverse=True)
     compact = compact.reshape(labels.shape) + (numbers[0] != 0)
@@ -174,7 +174,7 @@ def _objects(labels: NDArray[Any], min_voxels: int) -> Iterator[NDArray[np.bool_
             yield np.pad(mask, 1)
 
 
-def _ratios(table: NDArray[np.float32], plane: bool) -> Array:
+def _ratios(table: Floats, plane: bool) -> Doubles:
     """Return the semi-axes (3,) relative to their geometric mean, by means of u_i² r^(d + 2)."""
     radius = table[:, :-1].astype(np.float64)
     about = np.arange(radius.shape[1]) * (2 * np.pi / radius.shape[1])

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, Lengths, slabs
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Longs
 from cytosuite.volume.pieces import extremes
 
-Numbers = NDArray[np.int64]
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
 Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
 
@@ -31,7 +31,7 @@ SOME = 50  # objects between two releases of memory-mapped arrays
 SHELL = 3  # voxels around a nucleus in which its local background is measured
 
 
-def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_piece(mask: Bools) -> Bools:
     """Return the largest piece of a mask (z, y, x) that is connected through faces."""
     pieces, count = ndimage.label(mask)
     if count < 2:
@@ -39,7 +39,7 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
 
 
-def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
+def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:
     """Return the largest piece of each label, without gaps, and old numbers; disk in place."""
     result = labels if large.is_mapped(labels) else labels.copy()
     boxes = {number: box for number, box in enumerate(_find(result), start=1) if box is not None}
@@ -83,7 +83,7 @@ def _find(labels: Labels) -> list[Box | None]:
 
 def visible(
     bodies: Bodies,
-    centres_um: Array,
+    centres_um: Doubles,
     grid: Grid,
     blur: Blur,
     *,
@@ -143,7 +143,7 @@ def _cut(
     blur: Blur,
     limits: tuple[float, float],
     margin_um: Lengths,
-    beyond: Numbers | int = 0,
+    beyond: Longs | int = 0,
 ) -> tuple[Labels, Image]:
     """Return labels above a share of blurred peaks, and the claim (share x strength) per voxel."""
     level, plane_level = limits
@@ -179,9 +179,7 @@ def _to_peak(image: Image) -> Image:
     return np.minimum(image / np.float32(peak), np.float32(1)) if peak > 0 else image
 
 
-def visibility(
-    labels: Labels, photons: Image, *, read_noise: float, level: float
-) -> NDArray[np.bool_]:
+def visibility(labels: Labels, photons: Image, *, read_noise: float, level: float) -> Bools:
     """Return a mask (M,) of objects above ``level * (read noise + 0.5 + 0.3 sqrt(background))``."""
 
     @cache
@@ -206,19 +204,19 @@ def visibility(
     return seen
 
 
-def drop(labels: Labels, keep: NDArray[np.bool_]) -> Labels:
+def drop(labels: Labels, keep: Bools) -> Labels:
     """Return labels with the objects 1 to M of a mask (M,), without gaps; InputError for more."""
     return _lookup(labels, np.where(keep, np.cumsum(keep), 0), np.uint16)
 
 
-def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
+def type_map(labels: Labels, kinds: Integers) -> Bytes:
     """Return kind (0 to 254) + 1 of the object in every voxel, 0 in the background."""
     if len(kinds) and not 0 <= kinds.min() <= kinds.max() <= 254:
         raise InputError(f"kinds must be 0 to 254, found {kinds.min()} to {kinds.max()}")
     return _lookup(labels, kinds + 1, np.uint8)
 
 
-def _lookup(labels: Labels, values: NDArray[np.integer], dtype: type[T]) -> NDArray[T]:
+def _lookup(labels: Labels, values: Integers, dtype: type[T]) -> NDArray[T]:
     """Return the value of every voxel's object, 0 in the background."""
     largest = int(extremes(labels)[1])
     if largest > len(values):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Image, slabs
+from cytosuite.bodies.grid import Image, slabs
 from cytosuite.networks.tiling import Box
+from cytosuite.volume.arrays import Bools, Doubles, Reals
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
@@ -27,7 +27,7 @@ class Attenuation:
     delay_um: float = 0.0  # tissue that does not dim; negative: tissue above the first
     floor: float = 0.0  # added to the law at any depth, in [0, 1]
 
-    def factor(self, depth_um: NDArray[np.floating] | float) -> Image:
+    def factor(self, depth_um: Reals | float) -> Image:
         """Return the share of the light left under depths of tissue; 1 within the delay."""
         beyond = np.asarray(depth_um, np.float32) - np.float32(self.delay_um)
         if self.law == "none":
@@ -48,10 +48,10 @@ class Attenuation:
 
 def attenuate(
     image: Image,
-    share: NDArray[np.floating] | NDArray[np.bool_],
+    share: Reals | Bools,
     step_um: float,
     law: Attenuation,
-    above_um: NDArray[np.floating] | float = 0.0,
+    above_um: Reals | float = 0.0,
 ) -> Image:
     """Dim an image (Z, Y, X), in place, by the tissue above; return `above_um` of the next."""
     depth = np.zeros(image.shape[1:], np.float32)
@@ -64,7 +64,7 @@ def attenuate(
     return depth
 
 
-def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
+def convolve(image: Image, kernel: Reals) -> Image:
     """Return the convolution of an image, dark outside, with a kernel centred in ``size // 2``."""
     shape = padded_shape(image.shape, kernel.shape)
     spread = np.zeros(shape, np.float32)
@@ -143,7 +143,7 @@ def _reach(sigma: float) -> int:
     return int(TRUNCATE * sigma + 0.5) if sigma > SHARP else 0
 
 
-def _weights(sigma: float) -> Array:
+def _weights(sigma: float) -> Doubles:
     """Return the weights (r + 1,) of scipy's Gaussian from the middle on."""
     reach = _reach(sigma)
     point = np.zeros(2 * reach + 1)

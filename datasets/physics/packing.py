@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.bodies.grid import Array
-from cytosuite.bodies.harmonics import Indices, fibonacci_sphere
+from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Bools, Doubles, Indices
 
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
@@ -42,16 +41,16 @@ PATIENCE = 2000  # positions tried for a ball
 class Hulls:
     """Ellipsoids as relaxation and random placement use them."""
 
-    inner: Array  # (N,), shortest semi-axis in µm
-    reach: Array  # (N,), longest semi-axis in µm
-    radii: Array  # (N,), of the ball of the same volume, µm
-    matrices: Array  # (N, 3, 3), R diag(a²) Rᵀ of semi-axes a and rotation R
+    inner: Doubles  # (N,), shortest semi-axis in µm
+    reach: Doubles  # (N,), longest semi-axis in µm
+    radii: Doubles  # (N,), of the ball of the same volume, µm
+    matrices: Doubles  # (N, 3, 3), R diag(a²) Rᵀ of semi-axes a and rotation R
 
-    def closeness(self, first: Indices, second: Indices, apart_um: Array) -> Array:
+    def closeness(self, first: Indices, second: Indices, apart_um: Doubles) -> Doubles:
         """Return ``sqrt(F)`` (P,) of pairs at distance vectors (P, 3); below 1 they overlap."""
         return closeness(apart_um.T, self.forms(first, second))
 
-    def forms(self, first: Indices, second: Indices) -> Array:
+    def forms(self, first: Indices, second: Indices) -> Doubles:
         """Return the six different entries (6, P) of the matrices of the forms F of pairs."""
         s = self.radii[first] / (self.radii[first] + self.radii[second])
         rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
@@ -62,7 +61,7 @@ class Hulls:
         determinant = a * cofactors[0] + d * cofactors[3] + e * cofactors[4]
         return np.asarray(s * (1 - s) / determinant * cofactors)
 
-    def outside_um(self, centres_um: Array, region: Region) -> tuple[Array, Array]:
+    def outside_um(self, centres_um: Doubles, region: Region) -> tuple[Doubles, Doubles]:
         """Return depths (N,) across the surface, normals (N, 3); half width: sqrt(nᵀ A n)."""
         depth = -region.distance_at(centres_um)
         excess = np.full(len(depth), -np.inf)
@@ -83,7 +82,7 @@ class Hulls:
         )
 
 
-def hulls(semi_axes_um: Array, rotations: Array) -> Hulls:
+def hulls(semi_axes_um: Doubles, rotations: Doubles) -> Hulls:
     """Return ellipsoids of semi-axes (N, 3) in µm and rotations (N, 3, 3), axes in columns."""
     scaled = rotations * semi_axes_um[:, None, :]
     radii = semi_axes_um.prod(axis=1) ** (1 / 3)
@@ -101,7 +100,7 @@ def shrinkage(max_overlap: float) -> float:
     return float(2 * np.cos((2 * np.pi - np.arccos(max_overlap - 1)) / 3))
 
 
-def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
+def too_large(bodies: Hulls, region: Region) -> Bools:
     """Return a mask (N,) of the bodies that, with their gaps, fit nowhere in a region."""
     low, high = region.box_um
     extents = np.sqrt(np.einsum("nii->ni", bodies.matrices))
@@ -123,7 +122,7 @@ def check_room(bodies: Hulls, region: Region) -> None:
         )
 
 
-def closeness(apart: Array, forms: Array) -> Array:
+def closeness(apart: Doubles, forms: Doubles) -> Doubles:
     """Return ``sqrt(F)`` (P,) of distance vectors (3, P) and the forms (6, P) of their pairs."""
     z, y, x = apart
     zz, yy, xx, zy, zx, yx = forms
@@ -133,16 +132,16 @@ def closeness(apart: Array, forms: Array) -> Array:
 
 def pack(
     rng: np.random.Generator,
-    semi_axes_um: Array,
-    rotations: Array,
+    semi_axes_um: Doubles,
+    rotations: Doubles,
     region: Region,
     *,
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
     groups: Sequence[tuple[Indices, Region]] = (),
     rounds: int = ROUNDS,
-    start_um: Array | None = None,
-) -> Array:
+    start_um: Doubles | None = None,
+) -> Doubles:
     """Return centres (N, 3), µm, without overlap in a region (`groups`: own), or InputError."""
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
@@ -159,7 +158,7 @@ def pack(
 
 def _relax(
     rng: np.random.Generator,
-    centres: Array,
+    centres: Doubles,
     shrunk: Hulls,
     whole: Hulls,
     homes: list[tuple[Indices, Region]],
@@ -190,14 +189,14 @@ def _relax(
 
 
 def press(
-    centres_um: Array,
-    semi_axes_um: Array,
-    rotations: Array,
+    centres_um: Doubles,
+    semi_axes_um: Doubles,
+    rotations: Doubles,
     region: Region,
     *,
     contact: float,
     max_overlap: float,
-) -> tuple[Array, float]:
+) -> tuple[Doubles, float]:
     """Return centres (N, 3) of bodies moved until a share of surface is in contact, and the share.
 
     They are drawn together across a gap that grows by the round: near ones become clusters, others
@@ -229,7 +228,7 @@ def press(
     return middle, share
 
 
-def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> float:
+def contact_share(centres_um: Doubles, semi_axes_um: Doubles, rotations: Doubles) -> float:
     """Return the share of the surface of all ellipsoids that lies inside of others."""
     bodies = hulls(semi_axes_um, rotations)
     left, right = _neighbours(centres_um, bodies, 0.0)
@@ -248,7 +247,9 @@ def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> f
     return float(areas[covered].sum() / areas.sum())
 
 
-def _neighbours(centres: Array, bodies: Hulls, skin_um: float = SKIN_UM) -> tuple[Indices, Indices]:
+def _neighbours(
+    centres: Doubles, bodies: Hulls, skin_um: float = SKIN_UM
+) -> tuple[Indices, Indices]:
     """Return pairs that could soon touch."""
     if len(centres) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -261,7 +262,7 @@ def _neighbours(centres: Array, bodies: Hulls, skin_um: float = SKIN_UM) -> tupl
 
 
 def _separate(
-    centres: Array, pairs: tuple[Indices, Indices], forms: Array, attract_um: float = 0.0
+    centres: Doubles, pairs: tuple[Indices, Indices], forms: Doubles, attract_um: float = 0.0
 ) -> float:
     """Move overlapping pairs apart, others up to a gap together; return the deepest overlap."""
     first, second = pairs
@@ -283,7 +284,7 @@ def _separate(
     return float(1.0 - near.min())
 
 
-def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> float:
+def _draw_back(centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> float:
     """Move bodies into their regions in place; return the largest excess, in radii."""
     worst = 0.0
     for chosen, home in homes:
@@ -295,7 +296,7 @@ def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]
 
 
 def _free(
-    rng: np.random.Generator, centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]]
+    rng: np.random.Generator, centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]
 ) -> bool:
     """Move bodies out of too thin tissue; return whether any was moved."""
     moved = False
@@ -315,7 +316,7 @@ def _free(
 
 
 def _explain(
-    centres: Array, shrunk: Hulls, whole: Hulls, homes: list[tuple[Indices, Region]], rounds: int
+    centres: Doubles, shrunk: Hulls, whole: Hulls, homes: list[tuple[Indices, Region]], rounds: int
 ) -> str:
     first, second = _neighbours(centres, shrunk)
     near = shrunk.closeness(first, second, centres[first] - centres[second])
@@ -345,14 +346,14 @@ def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) ->
 
 def scatter(
     rng: np.random.Generator,
-    semi_axes_um: Array,
-    rotations: Array,
+    semi_axes_um: Doubles,
+    rotations: Doubles,
     region: Region,
     *,
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
     break_criterion: int = 1000,
-) -> tuple[Array, Indices]:
+) -> tuple[Doubles, Indices]:
     """Return centres (K, 3), numbers: < N after `break_criterion` failures; or InputError."""
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
@@ -381,8 +382,8 @@ def scatter(
 
 
 def _hit(
-    bodies: Hulls, candidates: Indices, points: Array, placed: Indices, tree: cKDTree | None
-) -> NDArray[np.bool_]:
+    bodies: Hulls, candidates: Indices, points: Doubles, placed: Indices, tree: cKDTree | None
+) -> Bools:
     """Return a mask of the candidates at points (n, 3) that overlap placed bodies (`tree`)."""
     if tree is None or not len(candidates):
         return np.zeros(len(candidates), bool)
@@ -399,7 +400,7 @@ def _hit(
     return np.asarray(hit)
 
 
-def _conflicts(bodies: Hulls, candidates: Indices, points: Array) -> list[list[int]]:
+def _conflicts(bodies: Hulls, candidates: Indices, points: Doubles) -> list[list[int]]:
     """Return for each candidate the earlier ones it overlaps."""
     earlier: list[list[int]] = [[] for _ in candidates]
     if len(candidates) > 1:

@@ -6,15 +6,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import j0
 
 from cytosuite import formats
-from cytosuite.bodies.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Image, Lengths
 from cytosuite.datasets.physics.optics import REACH
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Reals
 
 KEPT = 0.999  # of the light is inside the box that is used
 ROUNDS = 20  # of moving the borders until the centroid is kept
@@ -39,7 +39,7 @@ class Kernel:
     spacing: Lengths  # µm per voxel
     centre: Lengths  # of the point in voxels: 0 is the middle of the first
 
-    def offsets_um(self, axis: int) -> Array:
+    def offsets_um(self, axis: int) -> Doubles:
         """Return the positions of the voxels' middles along an axis, µm from the point."""
         steps = np.arange(self.image.shape[axis]) - self.centre[axis]
         return np.asarray(steps * self.spacing[axis], np.float64)
@@ -69,7 +69,7 @@ class Kernel:
         return Kernel((image / image.sum()).astype(np.float32), spacing, centre)
 
 
-def _rebinned(image: Array, axis: int, offsets: Array, step: float, edges: Array) -> Array:
+def _rebinned(image: Doubles, axis: int, offsets: Doubles, step: float, edges: Doubles) -> Doubles:
     """Return the light along an axis between new edges, shifted so that the centroid is kept."""
     light = np.moveaxis(image, axis, 0)
     profile = light.sum(axis=(1, 2))
@@ -99,7 +99,7 @@ class Gaussian:
     haze_sigma_um: Lengths = (0.0, 0.0, 0.0)  # does not grow
     growth: float = 0.0  # of sigma_um per 100 µm of depth, relative
 
-    def sigma_at(self, axis: int, depth_um: NDArray[np.floating]) -> Array:
+    def sigma_at(self, axis: int, depth_um: Reals) -> Doubles:
         """Return the standard deviation along an axis, µm, at depths below the first plane."""
         depth = np.maximum(np.asarray(depth_um, np.float64), 0)
         return np.asarray(self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0))
@@ -129,7 +129,7 @@ class Sampled:
         """Return the same at another voxel size, see `Kernel.resampled`."""
         return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
-    def weights(self, depth_um: NDArray[np.floating], last_um: float) -> Image:
+    def weights(self, depth_um: Reals, last_um: float) -> Image:
         """Return the weights (K, n) of the kernels, of sum 1 at each depth (n,) in µm."""
         count = len(self.kernels)
         nodes = self.depths_um or np.linspace(0, max(last_um, 1e-9), count)
@@ -229,8 +229,8 @@ class Objective:
         return float(depth_um * (self.index_sample / self.index_immersion * np.sqrt(ratio) - 1))
 
     def intensity(
-        self, wavelength_um: float, radii_um: Array, focus_um: Array, depth_um: float
-    ) -> Array:
+        self, wavelength_um: float, radii_um: Doubles, focus_um: Doubles, depth_um: float
+    ) -> Doubles:
         """Return the light (z, r) of a point at a depth: 1 at the focus without aberration.
 
         ``|∫ J0(k NA d r) exp(iW) 2r dr|²`` over the pupil, with ``W = k (p sqrt(ns² - NA² r²) -
@@ -255,7 +255,7 @@ class Objective:
         )
         return np.asarray(even**2 + odd**2, np.float64)
 
-    def _paths(self, squared: Array, focus_um: Array, depth_um: float) -> Array:
+    def _paths(self, squared: Doubles, focus_um: Doubles, depth_um: float) -> Doubles:
         """Return the optical path (rays, z) of rays of squared aperture, from the axial ray's."""
         sample, glass = self.index_sample, self.index_immersion
         below = np.sqrt(sample**2 - squared) - sample

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Grid, Image, Lengths
+from cytosuite.bodies.grid import Grid, Image, Lengths
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Doubles, Indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Region:
         return float(-self.distance.min())
 
     @property
-    def box_um(self) -> Array:
+    def box_um(self) -> Doubles:
         """Lower and upper corner (2, 3) in µm of the box around the region."""
         inside = np.nonzero(self.distance < 0)
         depth = -self.distance[inside]  # a ball of this radius lies inside as well
@@ -53,7 +53,7 @@ class Region:
         low, high = [(t - depth).min() for t in ticks], [(t + depth).max() for t in ticks]
         return np.array([low, high], np.float64)
 
-    def distance_at(self, points_um: Array) -> Array:
+    def distance_at(self, points_um: Doubles) -> Doubles:
         """Return the distance (n,) at points (n, 3) in µm, beyond the samples to their box."""
         index = (points_um - np.asarray(self.origin)) / np.asarray(self.spacing) - 0.5
         held = index.clip(0, np.asarray(self.distance.shape) - 1)
@@ -61,7 +61,7 @@ class Region:
         beyond = (index - held) * np.asarray(self.spacing)
         return np.asarray(values + np.sqrt((beyond**2).sum(axis=1)))
 
-    def normals_at(self, points_um: Array) -> Array:
+    def normals_at(self, points_um: Doubles) -> Doubles:
         """Return unit vectors (n, 3) away from the inside at points (n, 3) in µm."""
         shifts = np.diag(self.spacing)[:, None] / 2  # (3, 1, 3)
         moved = np.concatenate([points_um + shifts, points_um - shifts])
@@ -70,7 +70,7 @@ class Region:
         length = np.linalg.norm(slopes, axis=1, keepdims=True)
         return np.asarray(slopes / np.maximum(length, 1e-9))
 
-    def draw(self, rng: np.random.Generator, count: int) -> Array:
+    def draw(self, rng: np.random.Generator, count: int) -> Doubles:
         """Return points (count, 3) in µm, uniform in the region."""
         spacing = np.asarray(self.spacing)
         cells = np.flatnonzero(self.distance < np.linalg.norm(spacing) / 2)
@@ -147,7 +147,7 @@ class Region:
                 result += np.sqrt(squares + beyond**2)
             yield result
 
-    def _steps(self, axis: int, ticks: Image) -> tuple[NDArray[np.intp], Image, Image]:
+    def _steps(self, axis: int, ticks: Image) -> tuple[Indices, Image, Image]:
         """Return sample, share of the way to the next, and µm beyond the samples, per tick."""
         index = (ticks.astype(np.float64) - self.origin[axis]) / self.spacing[axis] - 0.5
         held = index.clip(0, self.distance.shape[axis] - 1)

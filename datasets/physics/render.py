@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
-from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Doubles, Reals
 from cytosuite.volume.pieces import slabs_of
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
@@ -25,7 +26,7 @@ STEPS = ("dye", "attenuated", "light")  # that can be watched
 
 
 def means(
-    source: tuple[Array, float], target: tuple[Array, float], sigma: Array | float
+    source: tuple[Doubles, float], target: tuple[Doubles, float], sigma: Doubles | float
 ) -> csr_array:
     """Return the matrix of exact means of blurred light over intervals, µm, up to `REACH` sigma."""
     (sources, length), (targets, size) = source, target
@@ -47,14 +48,14 @@ def means(
     return csr_array(entries, shape=(len(targets), len(sources)))
 
 
-def _ramp(position: Array, sigma: Array) -> Array:
+def _ramp(position: Doubles, sigma: Doubles) -> Doubles:
     """Return ``max(position, 0)`` convolved with a Gaussian: its second derivative is that."""
     scaled = position / np.maximum(sigma, 1e-9)
     bell = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
     return np.asarray(sigma * bell + position * (1 + erf(scaled / np.sqrt(2))) / 2)
 
 
-def axis_um(grid: Grid, axis: int) -> tuple[Array, float]:
+def axis_um(grid: Grid, axis: int) -> tuple[Doubles, float]:
     """Return the middles (n,) of the voxels along an axis and their length, in µm."""
     step = grid.spacing[axis]
     middles = grid.origin[axis] + (np.arange(grid.shape[axis]) + 0.5) * step
@@ -268,7 +269,7 @@ def render(
     detector: Grid,
     psf: Psf,
     attenuation: Attenuation,
-    above_um: NDArray[np.floating] | float = 0.0,
+    above_um: Reals | float = 0.0,
     *,
     watch: Watch | None = None,
     max_bytes: int = MAX_BYTES,

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
@@ -40,27 +40,27 @@ MARGIN = 0.95  # of the way to the surface of the nucleus before division
 class Nuclei:
     """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces."""
 
-    semi_axes_um: Array  # (N, 3), of the ellipsoid of the same volume, drawn shortest first
-    rotations: Array  # (N, 3, 3), columns are the directions (z, y, x) of the axes
-    waves: Array  # (N, 3 + 1, K), wave vector and phase of the surface displacement
-    roughness: Array  # (N,), root mean square of the relative displacement
-    bend: Array  # (N,), shift of the edge against the first axis, in units of it
-    brightness: Array  # (N,), mean density of the dye relative to the median nucleus
-    contrast: Array  # (N,), standard deviation of ln(chromatin density) in interphase
-    nucleoli: Array  # (N, M, 4), centre and radius in units of the semi-axes; 0: none
-    phase: NDArray[np.int64]  # (N,); LATE: a pair to come, see `divide`
-    offsets: NDArray[np.int64]  # (N, 3), where in the chromatin tile each is cut from
+    semi_axes_um: Doubles  # (N, 3), of the ellipsoid of the same volume, drawn shortest first
+    rotations: Doubles  # (N, 3, 3), columns are the directions (z, y, x) of the axes
+    waves: Doubles  # (N, 3 + 1, K), wave vector and phase of the surface displacement
+    roughness: Doubles  # (N,), root mean square of the relative displacement
+    bend: Doubles  # (N,), shift of the edge against the first axis, in units of it
+    brightness: Doubles  # (N,), mean density of the dye relative to the median nucleus
+    contrast: Doubles  # (N,), standard deviation of ln(chromatin density) in interphase
+    nucleoli: Doubles  # (N, M, 4), centre and radius in units of the semi-axes; 0: none
+    phase: Longs  # (N,); LATE: a pair to come, see `divide`
+    offsets: Longs  # (N, 3), where in the chromatin tile each is cut from
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
         return len(self.semi_axes_um)
 
     @property
-    def mitotic(self) -> NDArray[np.bool_]:
+    def mitotic(self) -> Bools:
         """Mask (N,) of the nuclei in any phase of mitosis."""
         return (self.phase >= PROPHASE) & (self.phase <= LATE)
 
-    def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "Nuclei":
+    def take(self, chosen: Integers | Bools) -> "Nuclei":
         """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
         return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
@@ -69,11 +69,11 @@ class Nuclei:
         axes = self.semi_axes_um
         return replace(self, semi_axes_um=np.maximum(axes + um, axes * LEAST))
 
-    def posed(self, semi_axes_um: Array, rotations: Array) -> "Nuclei":
+    def posed(self, semi_axes_um: Doubles, rotations: Doubles) -> "Nuclei":
         """Return nuclei of other semi-axes (N, 3) and rotations (N, 3, 3)."""
         return replace(self, semi_axes_um=semi_axes_um, rotations=rotations)
 
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; 0.05 ms for 5,000 voxels."""
         from cytosuite.bodies._kernels import bounds  # compiled on first use
         from cytosuite.datasets.physics import _body_kernels
@@ -170,7 +170,7 @@ def draw_nuclei(
     )
 
 
-def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuclei:
+def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     """Return the nuclei with the shortest axes of chosen ones (n,) along vectors (n, 3).
 
     An axis `a` that points away from `n` turns over, then the smallest rotation ``R = c I + [v]x +
@@ -195,7 +195,7 @@ def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuc
     return replace(nuclei, rotations=rotations)
 
 
-def random_rotations(rng: np.random.Generator, count: int) -> Array:
+def random_rotations(rng: np.random.Generator, count: int) -> Doubles:
     """Return uniformly distributed rotation matrices (N, 3, 3): normalised Gaussian quaternions."""
     q = rng.normal(size=(4, count))
     w, x, y, z = q / np.linalg.norm(q, axis=0)
@@ -207,7 +207,7 @@ def random_rotations(rng: np.random.Generator, count: int) -> Array:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def about_axis(angles: Array, axis: int = 0) -> Array:
+def about_axis(angles: Doubles, axis: int = 0) -> Doubles:
     """Return rotations (N, 3, 3) about z, or another axis, by angles (N,) in radians."""
     a, b = [number for number in range(3) if number != axis]
     turns = np.tile(np.eye(3), (len(angles), 1, 1))
@@ -217,7 +217,7 @@ def about_axis(angles: Array, axis: int = 0) -> Array:
     return turns
 
 
-def random_waves(rng: np.random.Generator, count: int) -> Array:
+def random_waves(rng: np.random.Generator, count: int) -> Doubles:
     """Return wave vectors of random direction and length, and phases (N, 4, K)."""
     directions = rng.normal(size=(count, 3, WAVES))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -227,8 +227,8 @@ def random_waves(rng: np.random.Generator, count: int) -> Array:
 
 
 def _elongations(
-    rng: np.random.Generator, phase: NDArray[np.int64], flat: NDArray[np.bool_], axis_spread: float
-) -> Array:
+    rng: np.random.Generator, phase: Longs, flat: Bools, axis_spread: float
+) -> Doubles:
     """Return logarithms (N, 3) of the axes, ascending and of mean 0."""
     count = len(phase)
     logs = np.sort(rng.normal(0.0, axis_spread, (count, 3)), axis=1)
@@ -240,7 +240,7 @@ def _elongations(
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Array:
+def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Doubles:
     """Return centres and radii in units of the semi-axes (N, most, 4)."""
     directions = rng.normal(size=(count, most, 3))
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
@@ -251,8 +251,8 @@ def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Array:
 
 
 def divide(
-    rng: np.random.Generator, nuclei: Nuclei, centres_um: Array
-) -> tuple[Nuclei, Array, NDArray[np.int64]]:
+    rng: np.random.Generator, nuclei: Nuclei, centres_um: Doubles
+) -> tuple[Nuclei, Doubles, Longs]:
     """Replace late nuclei by plates of two daughters; return (M), centres (M, 3), old numbers.
 
     They fill `CONDENSED` of the ellipsoid; a plate with points ``(x, r)`` along and across, in

@@ -7,13 +7,13 @@ Each is a signed distance in µm on a coarse grid, < 0 inside; linear interpolat
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from cytosuite.bodies.grid import Array, Grid, Image, Lengths
+from cytosuite.bodies.grid import Grid, Image, Lengths
 from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Longs
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge
@@ -48,7 +48,7 @@ def distance_to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Im
     return np.asarray(distance)
 
 
-def distance_to_box(positions: Sequence[Array], low: Lengths, high: Lengths) -> Image:
+def distance_to_box(positions: Sequence[Doubles], low: Lengths, high: Lengths) -> Image:
     """Return the distance (Z, Y, X) at positions (n,) along z, y, x to a box with two corners."""
     z, y, x = (
         np.maximum(start - ticks, ticks - stop).astype(np.float32)
@@ -98,7 +98,7 @@ def distance_everywhere(near: Image, spacing: Lengths) -> Image:
     return np.where(band, near, np.copysign(distance, near)).astype(np.float32)
 
 
-def _squares(place: Image, surface: Image, number: NDArray[np.int64]) -> Image:
+def _squares(place: Image, surface: Image, number: Longs) -> Image:
     """Return the squared distance (Z, Y, X) of each sample to its surface point."""
     squares = np.zeros(number.shape, np.float32)
     for axis in range(3):
@@ -149,7 +149,7 @@ def shell(
 
 
 def blastocyst(
-    centre_um: Lengths, semi_axes_um: Lengths, core: float, pole: Array, mass_um3: float
+    centre_um: Lengths, semi_axes_um: Lengths, core: float, pole: Doubles, mass_um3: float
 ) -> tuple[Region, Region, Region, Region | None]:
     """Return an ellipsoid, its layer, a mass of a volume at a pole (unit vector), its cavity.
 
@@ -223,7 +223,7 @@ def _sphere(count: int) -> Image:
     return np.stack([height, ring * np.sin(turns), ring * np.cos(turns)]).astype(np.float32)
 
 
-def _harmonics(directions: Image, axes: Array, weights: Array) -> Image:
+def _harmonics(directions: Image, axes: Doubles, weights: Doubles) -> Image:
     """Return the weighted sum (n,) of Legendre polynomials of the angles to axes (K, 3)."""
     total = np.zeros(directions.shape[1], np.float32)
     degrees = np.repeat(DEGREES, WAVES)

@@ -24,6 +24,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_value
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume, large
+from cytosuite.volume.arrays import Doubles, Longs
 from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built
@@ -38,7 +39,7 @@ class Truth:
 
     nuclei: Labels  # (Z, Y, X)
     cells: Labels | None  # (Z, Y, X)
-    kinds: NDArray[np.int64]  # (N,), of each labelled nucleus, from 0
+    kinds: Longs  # (N,), of each labelled nucleus, from 0
     levels: Image | None = None  # (Z, Y, X), of visible labels: share of the nucleus' peak
 
 
@@ -106,7 +107,7 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     return _sampled
 
 
-def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
+def _means(objects: Labels, photons: Image) -> Doubles:
     """Return the mean of the background and of each object (N + 1,), plane by plane."""
     count = int(extremes(objects)[1]) + 1
     sizes, sums = np.zeros(count), np.zeros(count)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.bodies.grid import Grid, Image, Labels, Lengths
 from cytosuite.datasets.cells.given import centred, nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class GivenCells:
         """Return the labels (Z, Y, X) on a grid."""
         return nearest(self.labels, self.grid, grid)
 
-    def membranes(self, grid: Grid, thickness_um: float, brightness: Array) -> Image:
+    def membranes(self, grid: Grid, thickness_um: float, brightness: Doubles) -> Image:
         """Return the dye (Z, Y, X) of membranes; across one ``thickness_um * brightness / 2``."""
         more = [int(np.ceil(thickness_um / step)) + 1 for step in grid.spacing]
         labels = self.label(grid.wider(more))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.bodies.grid import Array
 from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.placement import depth_um, poses
 from cytosuite.datasets.phantoms.library import Phantom, read_library
@@ -25,7 +24,6 @@ from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.datasets.spheroid.spheroid import (
     LEAST_INSIDE,
     Labelled,
-    Numbers,
     Outline,
     Placed,
     Population,
@@ -35,6 +33,7 @@ from cytosuite.datasets.spheroid.spheroid import (
 )
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles, Longs
 
 # Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
 SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
@@ -297,7 +296,7 @@ def _place(
 
 def _innermost(
     populations: Populations, share: float, most_um3: float, thickest_um: float
-) -> Numbers:
+) -> Longs:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
     bodies, _ = mixed(part for population in populations for part in population.parts)
     thin = bodies.semi_axes_um.min(axis=1)
@@ -308,8 +307,8 @@ def _innermost(
 
 
 def _starts(
-    rng: np.random.Generator, count: int, inner: tuple[Numbers, Region], layer: Region
-) -> Array:
+    rng: np.random.Generator, count: int, inner: tuple[Longs, Region], layer: Region
+) -> Doubles:
     """Return first places (N, 3), µm: any for inner nuclei, far apart in the layer for others."""
     members, mass = inner
     points = np.zeros((count, 3))
@@ -355,7 +354,7 @@ def _aligned(population: Population, parameters: Parameters, room: Outline) -> P
     return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
 
 
-def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Labelled, ...], Numbers]:
+def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Labelled, ...], Longs]:
     """Return living nuclei after division, and the numbers of those they come from."""
     parts: list[Labelled] = []
     owners = []

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.physics import bodies, debris, psf
@@ -22,6 +20,7 @@ from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Doubles
 from cytosuite.volume.pieces import slabs_of
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
@@ -36,12 +35,12 @@ class Specimen:
     parameters: Parameters
     drawn: Drawn
     cells: Tessellation | GivenCells | None = None  # around the nuclei
-    stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (N,), of membranes
+    stain: Doubles = field(default_factory=lambda: np.zeros(0))  # (N,), of membranes
     _tiles: dict[float, Image] = field(default_factory=dict)
     _uneven: Image | None = None
     _share: tuple[Grid, Image] | None = None
 
-    def volume(self, array: NDArray[Any], **facts: Scalar) -> Volume:
+    def volume(self, array: Array, **facts: Scalar) -> Volume:
         """Return an image (Z, Y, X) as it is written: where the objective says so turned over."""
         last = self.parameters.optics.objective == "last"
         return self.parameters.image.volume(copied(array[::-1]) if last else array, **facts)

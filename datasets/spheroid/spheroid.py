@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Array, Lengths
+from cytosuite.bodies.grid import Lengths
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.phantoms.stored import StoredNuclei
 from cytosuite.datasets.physics import tissue
@@ -20,12 +19,12 @@ from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_s
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
+from cytosuite.volume.arrays import Doubles, Integers, Longs
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 LEAST_INSIDE = 0.4  # of the width of a blastocyst
-Numbers = NDArray[np.int64]
-Labelled = tuple[Nuclei | StoredNuclei, Array]  # nuclei that have labels, and their centres
-Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
+Labelled = tuple[Nuclei | StoredNuclei, Doubles]  # nuclei that have labels, and their centres
+Placed = tuple[Bodies, Doubles]  # bodies and their centres (N, 3), µm from the corner of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Population:
     kind: int  # number in the recipe, from 0
     living: Nuclei | StoredNuclei
     dying: Nuclei  # take room like others and become fragments
-    centres_um: Array = field(default_factory=lambda: np.zeros((0, 3)))  # living, dying
+    centres_um: Doubles = field(default_factory=lambda: np.zeros((0, 3)))  # living, dying
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
@@ -126,7 +125,7 @@ class Population:
         """Volume of all of them in µm³."""
         return float(sum(volumes_um3(part).sum() for part, _ in self.parts))
 
-    def take(self, chosen: NDArray[np.integer], centres_um: Array) -> "Population":
+    def take(self, chosen: Integers, centres_um: Doubles) -> "Population":
         """Return some nuclei, counted from the first of the living, at places."""
         living = len(self.living)
         return replace(
@@ -137,7 +136,7 @@ class Population:
         )
 
 
-def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Array]:
+def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
     """Return all bodies as one population, and their centres (N, 3) in µm."""
     bodies, centres = zip(*parts, strict=True)
     return Mixture(bodies), np.concatenate(centres)
@@ -149,7 +148,7 @@ class Spheroid:
 
     packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each
     parts: tuple[Labelled, ...]  # labelled nuclei, by kind
-    owners: Numbers  # (N,), of labelled nuclei: number of the packed one
+    owners: Longs  # (N,), of labelled nuclei: number of the packed one
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
     outline: Outline
@@ -169,7 +168,7 @@ class Spheroid:
         return parts if self.contact_share is None else pressed(parts)
 
     @property
-    def kinds(self) -> Numbers:
+    def kinds(self) -> Longs:
         """Number of the kind of each labelled nucleus, from 0."""
         packed = np.repeat([p.kind for p in self.packed], [len(p) for p in self.packed])
         return np.asarray(packed[self.owners])

@@ -1,10 +1,7 @@
 """Training of Cellpose3D: the parts that `cytosuite.training.loop` puts together."""
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +12,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.training.nuclei.cases import Targets
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
 from cytosuite.training.parts import Tensors
+from cytosuite.volume.arrays import Array, Bools, Floats
 
 _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of logit
 
@@ -73,18 +71,16 @@ def draw_thresholds(weights: LossWeights) -> Tensor:
     return torch.exp(low + (high - low) * share)
 
 
-Floats = NDArray[np.float32]
-
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 
 
-def targets_of(labels: NDArray[Any]) -> Targets:
+def targets_of(labels: Array) -> Targets:
     """Return the flow (3, Z, Y, X) of labels (Z, Y, X), and the heat (1, Z, Y, X) of centres."""
     flow = flow_targets(labels)
     return Targets(flow, centre_heat(flow, labels > 0)[None])
 
 
-def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
+def centre_heat(flow: Floats, inside: Bools) -> Floats:
     """Return ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` by flow ``tanh(2 (c - p) / h)``, 0 outside."""
     heat = np.zeros(inside.shape, np.float32)
     away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,11 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats, Ints
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
-Image = NDArray[np.float32]
-Labels = NDArray[np.int32]
+Image = Floats
+Labels = Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def load_item(
 
 
 def in_grey_values_of(
-    item: DomainVolume, image: NDArray[Any], target: Target, crop: Sequence[int], scale: Scale
+    item: DomainVolume, image: Array, target: Target, crop: Sequence[int], scale: Scale
 ) -> DomainVolume:
     """Return a one-channel volume with another image, in units of a target's background."""
     image = deep(image)
@@ -103,7 +103,7 @@ def in_grey_values_of(
     )
 
 
-def _counts(channels: NDArray[Any], units: Sequence[Scaling], scale: Scale) -> tuple[float, ...]:
+def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> tuple[float, ...]:
     """Return a grey count of each channel of integers, see `DomainVolume`; none for floats."""
     if channels.dtype.kind not in "ui":
         return ()

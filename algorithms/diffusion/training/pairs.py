@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats
 
 PLAIN = Augmentations()
 Drawn = Literal["file", "threshold", "labels"]  # source of a sketch
@@ -66,14 +67,14 @@ def _position(item: SketchedImage, channels: Sequence[Channel]) -> tuple[CoarseM
     return tuple(positions(np.asarray(item.sketch, np.float32), spacing, channels))
 
 
-def _units(image: NDArray[Any], units: Units | CameraModel) -> NDArray[np.float32]:
+def _units(image: Array, units: Units | CameraModel) -> Floats:
     """Return an image in its own units, or its light in its camera's."""
     if isinstance(units, CameraModel):
         return normalise(light_of(image, units), units.units)
     return image_units(image, units)
 
 
-def threshold_sketch(image: NDArray[Any]) -> NDArray[np.float32]:
+def threshold_sketch(image: Array) -> Floats:
     """Return a sketch of an image alone: 1 above a threshold."""
     smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
     levels = contrast_of(smooth)
@@ -113,7 +114,7 @@ def load_pair(
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
-    sketch: NDArray[np.float32] | None = None
+    sketch: Floats | None = None
     kind: Given | None = None
     if drawn == "threshold":
         sketch = each_channel(threshold_sketch, volume)
@@ -121,7 +122,7 @@ def load_pair(
         itself = path if drawn == "labels" and twin is None else None
         sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
-    def stored(array: NDArray[np.float32]) -> NDArray[np.float16]:
+    def stored(array: Floats) -> NDArray[np.float16]:
         """Return an array as float16, mapped from a file."""
         parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
@@ -141,7 +142,7 @@ def load_pair(
 
 def _sketch(
     sketch: Path | None, twin: Source | None, image: Volume, files: FileSettings
-) -> tuple[NDArray[np.float32], Given]:
+) -> tuple[Floats, Given]:
     """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
     file = sketch or twin
     if file is None:
@@ -170,9 +171,9 @@ def draw_crops(
     noise_channel: NoiseKind | None = None,
     *,
     light: bool = False,
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, Floats]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
-    arrays: dict[str, list[NDArray[np.float32]]] = {}
+    arrays: dict[str, list[Floats]] = {}
     for number, rng in enumerate(streams(seed, step, count)):
         item = chosen(rng, items)
         channels, *whole = item.image.shape

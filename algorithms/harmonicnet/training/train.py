@@ -30,8 +30,8 @@ from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxe
 from cytosuite.training.nuclei.patches import DrawnPatch, Turn, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
+from cytosuite.volume.arrays import Floats
 
-Floats = NDArray[np.float32]
 Labels = NDArray[np.uint16]
 
 HEAT_WIDTH = 0.5  # standard deviation of the centre's heat, in mean radii

@@ -37,6 +37,7 @@ from cytosuite.training.images import (
 from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume.arrays import Bytes
 
 NUCLEI = "nucleus-labels"
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
@@ -176,9 +177,7 @@ class MaskTraining(Training[Settings, LabelPair]):
         sides = {"real:scenes": real, "synthetic:scenes": drawn}
         yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
 
-    def picture(
-        self, state: State, cases: Cases[LabelPair], settings: Settings
-    ) -> NDArray[np.uint8]:
+    def picture(self, state: State, cases: Cases[LabelPair], settings: Settings) -> Bytes:
         """Return held-out labels above sampled ones, the nuclei white."""
         real = [item.read() for item in cases["images"][:SHOWN]]
         drawn = [

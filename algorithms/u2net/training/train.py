@@ -4,7 +4,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
@@ -16,6 +15,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
 from cytosuite.training.parts import Arrays, Cases, Tensors
+from cytosuite.volume.arrays import Ints, Longs
 
 
 class LossWeights(Described):
@@ -44,7 +44,7 @@ class Settings(NucleiSettings):
         return self
 
 
-def classes(labels: NDArray[np.int32], width: int) -> NDArray[np.int64]:
+def classes(labels: Ints, width: int) -> Longs:
     """Return the class of each pixel (Y, X): border is an object's within `width` of another."""
     size = 2 * width + 1
     least, most = (

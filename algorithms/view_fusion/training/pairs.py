@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Floats
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
@@ -64,7 +65,7 @@ class ViewPair:
     read: Callable[[], tuple[Volume, Volume]]  # the view and the fused image
     warnings: tuple[str, ...] = ()  # of the view's file
 
-    def channels(self, box: Box) -> NDArray[np.float32]:
+    def channels(self, box: Box) -> Floats:
         """Return a part of the network's input, (C, Z, Y, X): the view, then its maps."""
         return np.stack([self.view[box].astype(np.float32), *(m.read(box) for m in self.maps)])
 
@@ -135,7 +136,7 @@ def _volume(path: Path, files: FileSettings) -> Volume:
     return volume
 
 
-def _in_units(array: NDArray[Any], crop: Sequence[int]) -> NDArray[np.float16]:
+def _in_units(array: Array, crop: Sequence[int]) -> NDArray[np.float16]:
     """Return an image in units of its percentiles, extended to a crop, converted plane by plane."""
     units = units_of(array)
     shape = tuple(max(n, least) for n, least in zip(array.shape, crop, strict=True))
@@ -156,9 +157,9 @@ def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
 
 def draw_crops(
     items: Sequence[ViewPair], crops: ViewCrops, seed: int, step: int
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, Floats]:
     """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
-    drawn: dict[str, list[NDArray[np.float32]]] = {"image": [], "target": []}
+    drawn: dict[str, list[Floats]] = {"image": [], "target": []}
     for rng in streams(seed, step, crops.batch):
         item = chosen(rng, items)
         box = draw_box(rng, item, crops)

@@ -7,18 +7,15 @@ of the Royal Society of London 58 (1895), doi:10.1098/rspl.1895.0041.
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf, log10, nan, sqrt
-from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.metric import metric
+from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.pieces import chunks
-
-Floats: TypeAlias = NDArray[np.float64]
 
 SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
 
@@ -183,7 +180,7 @@ def mae(images: ImagePair) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
-def tally(t: Floats, p: Floats, out: Floats) -> None:
+def tally(t: Doubles, p: Doubles, out: Doubles) -> None:
     """Write sums over the same voxels, (N,), of truth and prediction, all finite, to (12,) `out`.
 
     The sums of the squared and absolute differences and of the squared truth, the two means, the

@@ -10,8 +10,9 @@ import numpy as np
 from cytosuite.contract.words import SEGMENTER
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.n_ssim import SAME, restored
-from cytosuite.metrics.images.pair import Real, checked
+from cytosuite.metrics.images.pair import checked
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 
 class ObjectOverlaps(NamedTuple):
@@ -22,9 +23,9 @@ class ObjectOverlaps(NamedTuple):
 
 
 def masks(
-    truth: Real,
-    prediction: Real,
-    image: Real,
+    truth: Array,
+    prediction: Array,
+    image: Array,
     spacing: Sequence[float],
     segmenter: str = SEGMENTER,
 ) -> ObjectOverlaps:

@@ -5,9 +5,10 @@ from functools import partial
 from math import nan
 
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.images.pair import Real, checked
+from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.images.ssim_compare import AS_IT_IS, RADIUS, Scale, compare, gaussian_window
 from cytosuite.metrics.metric import metric
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.percentiles import percentiles
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
@@ -18,14 +19,14 @@ SAME = 1e-12  # similarities closer to 1 than this are those of equal volumes
 class ImageTriple:
     """Truth, prediction and input, each with its own normalisation."""
 
-    truth: Real  # (Z, Y, X) or (Y, X), as they were given, not normalised
-    prediction: Real
-    image: Real
+    truth: Array  # (Z, Y, X) or (Y, X), as they were given, not normalised
+    prediction: Array
+    image: Array
     # ``gain * value + offset`` is the normalised value; (1, 0) where the percentiles are equal
     scales: list[Scale]
 
 
-def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
+def triple(truth: Array, prediction: Array, image: Array) -> ImageTriple:
     """Check three volumes, (Z, Y, X) or (Y, X), and find ``(I - p2) / (p99.8 - p2)`` of each.
 
     The percentiles are of all voxels, nothing is clipped or copied. InputError if a volume is
@@ -36,13 +37,13 @@ def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
     return ImageTriple(truth, prediction, image, scales)
 
 
-def _scale(volume: Real) -> Scale:
+def _scale(volume: Array) -> Scale:
     """Return gain and offset that normalise a volume."""
     low, high = percentiles(volume, (LOW, HIGH))
     return AS_IT_IS if low == high else (1 / (high - low), -low / (high - low))
 
 
-def central(truth: Real, prediction: Real, image: Real) -> ImageTriple:
+def central(truth: Array, prediction: Array, image: Array) -> ImageTriple:
     """Return `triple` of the middle halves along each axis, each with percentiles of its own."""
     volumes = checked({"truth": truth, "prediction": prediction, "image": image})
     half = tuple(slice(n // 4, 3 * (n // 4) or n) for n in volumes[0].shape)

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes
-
-Real = NDArray[Any]  # of an integer or floating dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -20,12 +17,12 @@ class ImagePair:
 
     # (Z, Y, X) or (Y, X), as they were given: no copies, of any memory
     # layout
-    truth: Real
-    prediction: Real
+    truth: Array
+    prediction: Array
     data_range: float  # L, the range of grey values that counts as 1: above 0
 
 
-def pair(truth: Real, prediction: Real, *, data_range: float) -> ImagePair:
+def pair(truth: Array, prediction: Array, *, data_range: float) -> ImagePair:
     """Check two images once, so that every score of them can rely on it.
 
     Parameters
@@ -66,7 +63,7 @@ def pair(truth: Real, prediction: Real, *, data_range: float) -> ImagePair:
 PAIR = Evidence(pair, ("truth", "prediction", "data_range"))
 
 
-def checked(images: dict[str, Real]) -> tuple[Real, ...]:
+def checked(images: dict[str, Array]) -> tuple[Array, ...]:
     """Return images by name, not copied; InputError if not real, finite and of one shape."""
     arrays = {name: np.asarray(image) for name, image in images.items()}
     first = next(iter(arrays))

@@ -4,13 +4,12 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_kernel as kernel
+from cytosuite.volume.arrays import Array, Doubles
 from cytosuite.volume.cores import cores
 from cytosuite.volume.large import is_mapped, release
 
@@ -20,10 +19,8 @@ K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et
 PIECE = 32  # planes copied together where the loops cannot read the dtype or layout, or from disk
 COLUMNS = 64  # worked on together, at most, where a thread takes more than one
 
-Real = NDArray[Any]
-Floats = NDArray[np.float64]
-Quartet = tuple[Real, Real, Real, Real]
-Buffers = tuple[Floats, Floats, Floats, Floats, Floats]
+Quartet = tuple[Array, Array, Array, Array]
+Buffers = tuple[Doubles, Doubles, Doubles, Doubles, Doubles]
 Scale = tuple[float, float]  # gain, offset
 AS_IT_IS: Scale = (1.0, 0.0)
 
@@ -33,7 +30,7 @@ class Window:
     """A product of symmetric weights along Z, Y and X."""
 
     # from the centre outwards; the centre and twice the others sum to 1
-    weights: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+    weights: tuple[Doubles, Doubles, Doubles]
 
     @property
     def radii(self) -> tuple[int, int, int]:
@@ -73,15 +70,15 @@ def gaussian_window(shape: tuple[int, ...], *, shrink: bool = False) -> Window:
 class _Work:
     """Volumes, window and scales that the columns of one comparison share."""
 
-    volumes: tuple[Real, Real]
+    volumes: tuple[Array, Array]
     window: Window
     scales: tuple[Scale, Scale]
     constants: tuple[float, float, float]
 
 
 def compare(
-    truth: Real,
-    prediction: Real,
+    truth: Array,
+    prediction: Array,
     data_range: float,
     window: Window,
     scales: tuple[Scale, Scale] = (AS_IT_IS, AS_IT_IS),
@@ -184,7 +181,7 @@ def _band(
     return [float(buffer[-1].sum()) for buffer in buffers]
 
 
-def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
+def _source(volume: Array, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
     """Return the place of a dtype (float64 but for four), and a volume or part at that place."""
     kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
     array = volume
@@ -200,14 +197,14 @@ def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[
     return kind or 0, (arrays[0], arrays[1], arrays[2], arrays[3])
 
 
-def _kind(volume: Real) -> int | None:
+def _kind(volume: Array) -> int | None:
     """Return the place of a volume's dtype among those read as they are; None to convert it."""
     name = volume.dtype.name
     readable = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
     return kernel.DTYPES.index(name) if readable else None
 
 
-def _middle(volume: Real) -> float:
+def _middle(volume: Array) -> float:
     """Return the median of a few voxels."""
     few = volume[tuple(slice(n // 16, None, max(n // 8, 1)) for n in volume.shape)]
     middle = float(np.median(few.astype(np.float64)))

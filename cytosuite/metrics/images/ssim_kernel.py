@@ -16,7 +16,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from cytosuite.volume.arrays import Array, Doubles
 
 WIDTH = 144  # columns of the working buffers, with those of the window's halo
 ROWS = 16  # rows of values computed together
@@ -27,8 +28,7 @@ PLANE = LINE * ROWS + 40  # no multiple of 4096 bytes: 12 planes would share one
 TAPS = 6  # distinct weights of the usual window of 11 voxels, which has loops of its own
 DTYPES = ("uint8", "uint16", "float32", "float64")  # read as they are
 
-Floats: TypeAlias = NDArray[np.float64]
-Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+Volumes: TypeAlias = tuple[Array, Array, Array, Array]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
@@ -38,10 +38,10 @@ def _compiled(loop: Loop) -> Loop:
     return cast(Loop, fast(loop))
 
 
-def _four_lines(step: int) -> Callable[[Floats, Floats, Floats], None]:
+def _four_lines(step: int) -> Callable[[Doubles, Doubles, Doubles], None]:
     """Return a loop that smooths four lines across, 11 weights, a constant `step` apart."""
 
-    def smooth(source: Floats, weights: Floats, out: Floats) -> None:
+    def smooth(source: Doubles, weights: Doubles, out: Doubles) -> None:
         """Write the smoothed line of `source` and the next three; 14 reads serve all."""
         w0, w1, w2 = weights[0], weights[1], weights[2]
         w3, w4, w5 = weights[3], weights[4], weights[5]
@@ -70,7 +70,7 @@ _four_planes = _four_lines(PLANE)
 
 
 @_compiled
-def _along_x(source: Floats, w: Floats, out: Floats) -> None:
+def _along_x(source: Doubles, w: Doubles, out: Doubles) -> None:
     """Smooth four lines along X with 11 weights."""
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
     for i in range(TOGETHER * LINE):
@@ -80,7 +80,7 @@ def _along_x(source: Floats, w: Floats, out: Floats) -> None:
 
 
 @_compiled
-def _any_window(source: Floats, step: int, weights: Floats, out: Floats, second: int) -> None:
+def _any_window(source: Doubles, step: int, weights: Doubles, out: Doubles, second: int) -> None:
     """Smooth the lines at `source` and `second` further, with a window of any size."""
     centre = (weights.size - 1) * step
     for row in range(TOGETHER):
@@ -96,7 +96,7 @@ def _any_window(source: Floats, step: int, weights: Floats, out: Floats, second:
 
 
 @_compiled
-def _scale(values: NDArray[Any], scale: tuple[float, float], out: Floats, length: int) -> None:
+def _scale(values: Array, scale: tuple[float, float], out: Doubles, length: int) -> None:
     """Write ``gain * value + offset``."""
     gain, offset = scale
     for i in range(length):
@@ -109,7 +109,7 @@ def _load(
     kind: int,
     at: tuple[int, int, int],
     scale: tuple[float, float],
-    out: Floats,
+    out: Doubles,
     length: int,
 ) -> None:
     """Write part of a row of the volume of a kind."""
@@ -125,7 +125,7 @@ def _load(
 
 
 @_compiled
-def _maps(x: Floats, y: Floats, out: Floats, length: int) -> None:
+def _maps(x: Doubles, y: Doubles, out: Doubles, length: int) -> None:
     """Write sum, difference and their squares side by side."""
     for i in range(length):
         total, difference = x[i] + y[i], x[i] - y[i]
@@ -137,7 +137,7 @@ def _maps(x: Floats, y: Floats, out: Floats, length: int) -> None:
 
 @_compiled
 def _similarity(
-    means: Floats, constants: tuple[float, float, float], out: Floats, length: int
+    means: Doubles, constants: tuple[float, float, float], out: Doubles, length: int
 ) -> None:
     """Write the similarity from the window means of the four maps."""
     c1, c2, shift = constants
@@ -150,7 +150,11 @@ def _similarity(
 
 @_compiled
 def _smooth_plane(
-    maps: Floats, rows: int, weights: tuple[Floats, Floats, Floats], lines: Floats, out: Floats
+    maps: Doubles,
+    rows: int,
+    weights: tuple[Doubles, Doubles, Doubles],
+    lines: Doubles,
+    out: Doubles,
 ) -> None:
     """Smooth the maps of one plane along Y and X."""
     for r in range(0, rows, TOGETHER):
@@ -167,12 +171,12 @@ def _smooth_plane(
 
 @_compiled
 def _values(
-    stack: Floats,
+    stack: Doubles,
     ready: int,
     size: tuple[int, int],
-    weights: Floats,
+    weights: Doubles,
     constants: tuple[float, float, float],
-    sums: Floats,
+    sums: Doubles,
 ) -> None:
     """Smooth the stack along Z; add the similarities to `sums`."""
     rows, columns = size
@@ -190,7 +194,7 @@ def _values(
                     sums[i] += values[i]
 
 
-def workspace(radii: tuple[int, int, int]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def workspace(radii: tuple[int, int, int]) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """Return the buffers of `advance` (rows, plane, lines, stack, sums) for radii z, y, x."""
     rz, ry, rx = radii
     return (
@@ -211,8 +215,8 @@ def advance(
     size: tuple[int, int, int],
     scales: tuple[tuple[float, float], tuple[float, float]],
     constants: tuple[float, float, float],
-    weights: tuple[Floats, Floats, Floats],
-    work: tuple[Floats, Floats, Floats, Floats, Floats],
+    weights: tuple[Doubles, Doubles, Doubles],
+    work: tuple[Doubles, Doubles, Doubles, Doubles, Doubles],
     held: int,
     ends: bool,
 ) -> int:

@@ -17,8 +17,9 @@ from math import nan
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Overlap
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric
+from cytosuite.volume.arrays import Longs
 
 MASKA = "10.1093/bioinformatics/btu080"
 MATULA = "10.1371/journal.pone.0144959"
@@ -41,7 +42,7 @@ class CtcErrors:
         return SPLIT * self.splits + MISSED * self.missed + SPURIOUS * self.spurious
 
 
-def matches(table: Overlap) -> Counts:
+def matches(table: Overlap) -> Longs:
     """Return the positions (M,) of the pairs that match in the sense of the challenge.
 
     In these the predicted object covers more than half of the object of the truth.

@@ -6,16 +6,15 @@ doi:10.1007/s11263-009-0275-4 (overlap criterion of VOC).
 
 from functools import partial
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import NO_OBJECT
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
 from cytosuite.metrics.metric import metric
+from cytosuite.volume.arrays import Array
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
 NOTHING = "when neither the truth nor the prediction holds an object"
@@ -69,7 +68,7 @@ def f1_at(table: Overlap, percent: int) -> float:
     return 2 * true_positives(table, percent) / objects if objects else nan
 
 
-def object_count(prediction: NDArray[Any]) -> int:
+def object_count(prediction: Array) -> int:
     """Count the objects of a label volume, an integer array with 0 = background."""
     return overlap(prediction, prediction).prediction_sizes.size
 

@@ -28,18 +28,19 @@ Images, Cytometry A 95 (2019), doi:10.1002/cyto.a.23863 (missed, merged and spli
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.metrics.labels.ctc import matches
-from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap
+from cytosuite.metrics.labels.overlap import Labels, Overlap
+from cytosuite.volume.arrays import Doubles, Integers, Longs
 
 MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", "false"
 CAUSES = ("found", MERGED, SPLIT, "outline", MISSED)  # see `causes`
 
-Values = NDArray[np.float64]
+Values = Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +120,7 @@ def causes(table: Overlap) -> NDArray[np.str_]:
     return np.select(kinds, CAUSES[:-1], MISSED)
 
 
-def touching(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+def touching(labels: Integers) -> Integers:
     """Return the objects that share a voxel's face with another, ascending.
 
     Examples
@@ -139,12 +140,12 @@ class _Side(NamedTuple):
     """Labels and sizes of the objects of one side, and their positions in the pairs."""
 
     labels: Labels
-    sizes: Counts
-    positions: Counts
+    sizes: Longs
+    positions: Longs
 
 
 def _judged(
-    own: _Side, other: _Side, shared: Counts, iou: Values, pairs: Counts, classes: NDArray[np.str_]
+    own: _Side, other: _Side, shared: Longs, iou: Values, pairs: Longs, classes: NDArray[np.str_]
 ) -> ObjectErrors:
     """Return how the objects of one side were judged, given the positions of the matches."""
     best, most = np.zeros(own.sizes.size), np.zeros(own.sizes.size, np.int64)

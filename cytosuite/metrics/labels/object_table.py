@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -11,11 +10,10 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.volume.arrays import Array, Doubles, Longs
 from cytosuite.volume.pieces import distinct, extremes, slabs
 
-Columns = dict[str, NDArray[Any]]
-Counts: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
+Columns = dict[str, Array]
 SIZES = {2: "area_um2", 3: "volume_um3"}  # by number of axes
 OBJECTS, VOXELS = 200_000, 4096  # objects at most, of large volumes one per so many voxels
 MOST = 32  # boxes around the objects hold at most so many times the voxels of the volume
@@ -25,12 +23,12 @@ MOST = 32  # boxes around the objects hold at most so many times the voxels of t
 class ObjectSums:
     """Sums over the voxels of objects 1 to N, row 0 stays empty."""
 
-    voxels: Counts  # (N + 1,), sizes
-    places: Counts  # (N + 1, 3), sums of the positions z, y, x
-    first: Counts  # (N + 1, 3), the lowest and highest position along each axis
-    last: Counts
-    light: Floats  # (N + 1,), sum and largest of the grey values
-    brightest: Floats
+    voxels: Longs  # (N + 1,), sizes
+    places: Longs  # (N + 1, 3), sums of the positions z, y, x
+    first: Longs  # (N + 1, 3), the lowest and highest position along each axis
+    last: Longs
+    light: Doubles  # (N + 1,), sum and largest of the grey values
+    brightest: Doubles
 
     @classmethod
     def of(cls, objects: int) -> "ObjectSums":
@@ -41,7 +39,7 @@ class ObjectSums:
         voxels, places = np.zeros(objects + 1, np.int64), np.zeros(three, np.int64)
         return cls(voxels, places, first, last, np.zeros(objects + 1), brightest)
 
-    def add(self, plane: NDArray[Any], image: NDArray[Any] | None, z: int) -> None:
+    def add(self, plane: Array, image: Array | None, z: int) -> None:
         """Add the plane at z, (Y, X) numbers of objects, and its grey values."""
         grey = np.zeros((0, 0)) if image is None else np.ascontiguousarray(image, np.float64)
         numbers = np.ascontiguousarray(plane, np.uint32)
@@ -52,14 +50,14 @@ class ObjectSums:
 @njit(cache=True, nogil=True)
 def _add(
     plane: NDArray[np.uint32],
-    image: Floats,
+    image: Doubles,
     z: int,
-    voxels: Counts,
-    places: Counts,
-    first: Counts,
-    last: Counts,
-    light: Floats,
-    brightest: Floats,
+    voxels: Longs,
+    places: Longs,
+    first: Longs,
+    last: Longs,
+    light: Doubles,
+    brightest: Doubles,
 ) -> None:
     """Add the runs of equal numbers in a plane to the sums."""
     rows, columns = plane.shape
@@ -94,10 +92,10 @@ def _add(
 
 
 def object_table(
-    labels: NDArray[Any],
+    labels: Array,
     spacing: Sequence[float],
-    image: NDArray[Any] | None = None,
-    truth: NDArray[Any] | None = None,
+    image: Array | None = None,
+    truth: Array | None = None,
 ) -> Columns:
     """Measure every object of a label volume in physical units.
 
@@ -155,9 +153,7 @@ def object_table(
     return table if truth is None else table | _partners(truth, labels)
 
 
-def _checked(
-    labels: NDArray[Any], spacing: Sequence[float], image: NDArray[Any] | None
-) -> NDArray[Any]:
+def _checked(labels: Array, spacing: Sequence[float], image: Array | None) -> Array:
     """Return labels that can be measured."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
@@ -178,10 +174,10 @@ def _checked(
     return labels
 
 
-def _summed(labels: NDArray[Any], image: NDArray[Any] | None) -> tuple[NDArray[Any], ObjectSums]:
+def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
     """Return labels by number, as large ones would cost memory, and sums of these objects."""
     most = _most(labels)
-    names: NDArray[Any] | None = None
+    names: Array | None = None
     top = int(extremes(labels)[1])
     if top > most:
         names = distinct(labels, most + 1)
@@ -199,12 +195,12 @@ def _summed(labels: NDArray[Any], image: NDArray[Any] | None) -> tuple[NDArray[A
     return np.arange(1, top + 1) if names is None else names, sums
 
 
-def _most(labels: NDArray[Any]) -> int:
+def _most(labels: Array) -> int:
     """Return the largest number of objects that are measured."""
     return max(OBJECTS, labels.size // VOXELS)
 
 
-def _refuse_noise(objects: int, sums: ObjectSums, labels: NDArray[Any]) -> None:
+def _refuse_noise(objects: int, sums: ObjectSums, labels: Array) -> None:
     """Refuse labels that are no objects: a table of them serves nobody."""
     sides = np.where(sums.voxels[:, None] > 0, sums.last - sums.first + 1, 0)
     within, most = int(sides.prod(axis=1).sum()), _most(labels)
@@ -217,7 +213,7 @@ def _refuse_noise(objects: int, sums: ObjectSums, labels: NDArray[Any]) -> None:
 
 
 def _measured(
-    names: NDArray[Any], sums: ObjectSums, shape: tuple[int, ...], spacing: tuple[float, ...]
+    names: Array, sums: ObjectSums, shape: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Columns:
     """Return the columns of place, size and brightness, in ascending order of the label."""
     there, axes = np.flatnonzero(sums.voxels), slice(-len(shape), None)
@@ -237,7 +233,7 @@ def _measured(
     return table | {"touches_border": faces.any(axis=1).astype(np.int64)}
 
 
-def _partners(truth: NDArray[Any], labels: NDArray[Any]) -> Columns:
+def _partners(truth: Array, labels: Array) -> Columns:
     """Return the true object with the highest IoU of each object, and this IoU."""
     table = overlap(labels, truth)
     best = table.best

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap_count import count
+from cytosuite.volume.arrays import Array, Doubles, Longs
 
 BLOCK = 1 << 20  # pairs looked at together: bounds the memory on noise
 EVERY = slice(None)  # pair
 
 Labels = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Overlap:
 
     # (T,), label of each object of the truth, ascending within one volume; background is left out
     truth_labels: Labels
-    truth_sizes: Counts  # (T,), its size in voxels
+    truth_sizes: Longs  # (T,), its size in voxels
     prediction_labels: Labels  # (P,), label of each predicted object, ascending within one volume
-    prediction_sizes: Counts  # (P,), its size in voxels
+    prediction_sizes: Longs  # (P,), its size in voxels
     # (N,), positions, in the arrays above, of the two objects of each pair that overlaps;
     # ascending, by the first, then by the second
-    truth_index: Counts
-    prediction_index: Counts
-    shared: Counts  # (N,), voxels which the two objects of that pair share, at least 1
+    truth_index: Longs
+    prediction_index: Longs
+    shared: Longs  # (N,), voxels which the two objects of that pair share, at least 1
     voxels: int  # voxels of the volume, background included
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,18 +60,18 @@ class Overlap:
         columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
         vars(self).update(columns, voxels=voxels)
 
-    def unions(self, pairs: Counts | slice = EVERY) -> Counts:
+    def unions(self, pairs: Longs | slice = EVERY) -> Longs:
         """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
         prediction = self.prediction_sizes[self.prediction_index[pairs]]
         return truth + prediction - self.shared[pairs]
 
-    def iou(self, pairs: Counts | slice = EVERY) -> NDArray[np.float64]:
+    def iou(self, pairs: Longs | slice = EVERY) -> Doubles:
         """Return the intersection over union of the pairs at some positions."""
         return self.shared[pairs] / self.unions(pairs)
 
     @property
-    def best(self) -> Counts:
+    def best(self) -> Longs:
         """Position of the pair of the highest IoU, of equal ones the first, of each true object.
 
         Of those that overlap with any predicted object, ascending.
@@ -94,7 +94,7 @@ class Overlap:
         return np.concatenate(best)
 
     @cached_property
-    def halves(self) -> Counts:
+    def halves(self) -> Longs:
         """Positions of the pairs that share at least half of the object of the truth, ascending.
 
         At most two per object of the truth. Every pair with an IoU of 1/2 or more is among them,
@@ -103,11 +103,11 @@ class Overlap:
         return self._covering(self.truth_sizes, self.truth_index, 0)
 
     @property
-    def contained(self) -> Counts:
+    def contained(self) -> Longs:
         """Positions of the pairs with over half of the predicted object (one each), rising."""
         return self._covering(self.prediction_sizes, self.prediction_index, 1)
 
-    def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:
+    def _covering(self, sizes: Longs, index: Longs, more: int) -> Longs:
         """Return the positions of the pairs where twice the shared voxels exceed a size."""
         positions = [np.zeros(0, np.int64)]
         for begin in range(0, self.shared.size, BLOCK):
@@ -117,7 +117,7 @@ class Overlap:
         return np.concatenate(positions)
 
     @property
-    def above_half(self) -> Counts:
+    def above_half(self) -> Longs:
         """Positions of the pairs with an IoU of strictly more than 1/2, one to one."""
         near = self.halves
         return near[2 * self.shared[near] > self.unions(near)]
@@ -126,7 +126,7 @@ class Overlap:
 _COLUMNS = tuple(column.name for column in fields(Overlap) if column.name != "voxels")
 
 
-def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
+def overlap(truth: Array, prediction: Array) -> Overlap:
     """Count in one pass the voxels which each object shares with each object of the other volume.
 
     Parameters

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.arrays import Array, Bools, Longs
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import chunks
 
@@ -29,12 +30,10 @@ NARROW = 1 << 24  # voxels of a pair below which 32 bits leave room for products
 BLOCK = 4096  # voxels compared with the one before at a time: their flags stay in the cache
 ONES = np.uint64(0x0101010101010101)  # a word of eight flags that are all set
 
-Array: TypeAlias = NDArray[Any]
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 Labels: TypeAlias = NDArray[np.uint64]
-Counts: TypeAlias = NDArray[np.int64]
-Pairs: TypeAlias = tuple[Array, Array, Counts]  # label of the truth, of the prediction, voxels
-Columns: TypeAlias = tuple[Labels, Counts, Labels, Counts, Counts, Counts, Counts]
+Pairs: TypeAlias = tuple[Array, Array, Longs]  # label of the truth, of the prediction, voxels
+Columns: TypeAlias = tuple[Labels, Longs, Labels, Longs, Longs, Longs, Longs]
 
 
 def count(truth: Array, prediction: Array) -> Columns:
@@ -146,7 +145,7 @@ def _refuse_negative(name: str, labels: Array, signed: bool) -> None:
         )
 
 
-def _columns(truth: Array, prediction: Array, voxels: Counts) -> Columns:
+def _columns(truth: Array, prediction: Array, voxels: Longs) -> Columns:
     """Return the columns of the table of distinct pairs of labels, 0 for background."""
     truth_labels, truth_index, truth_sizes = _objects(truth, voxels)
     prediction_labels, prediction_index, prediction_sizes = _objects(prediction, voxels)
@@ -157,7 +156,7 @@ def _columns(truth: Array, prediction: Array, voxels: Counts) -> Columns:
     return (*objects, truth_index[both], prediction_index[both], voxels[both])
 
 
-def _objects(labels: Array, voxels: Counts) -> tuple[Labels, Counts, Counts]:
+def _objects(labels: Array, voxels: Longs) -> tuple[Labels, Longs, Longs]:
     """Return the objects among labels, the position of each label there (-1: none), sizes."""
     if labels.size and int(labels.max()) < 4 * labels.size + (1 << 16):
         sizes = np.bincount(labels, weights=voxels)  # float64 is exact up to 2**53 voxels
@@ -245,7 +244,7 @@ def _numbering(labels: Labels, dtype: np.dtype[Any]) -> Callable[[Array], Array]
 
 
 @njit(cache=True, nogil=True)
-def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Counts) -> Any:  # noqa: ANN401
+def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Longs) -> Any:  # noqa: ANN401
     """Return the slot of a pair of labels, or the free slot where it belongs."""
     mask = np.uint64(voxels.size - 1)
     mixed = np.uint64(t) * np.uint64(0x9E3779B97F4A7C15)
@@ -259,7 +258,7 @@ def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Counts) ->
 
 @njit(cache=True, nogil=True)
 def _mark_changes(
-    t: Unsigned, t_before: Unsigned, p: Unsigned, p_before: Unsigned, changed: NDArray[np.bool_]
+    t: Unsigned, t_before: Unsigned, p: Unsigned, p_before: Unsigned, changed: Bools
 ) -> None:
     """Flag the voxels at which a run begins; the compiler makes vector instructions of it."""
     for k in range(t.size):
@@ -273,7 +272,7 @@ def count_runs(
     begin: int,
     keys_t: Unsigned,
     keys_p: Unsigned,
-    voxels: Counts,
+    voxels: Longs,
     used: int,
 ) -> tuple[int, int]:
     """Add the runs of equal pairs of labels to the hash table, until it is half full.
@@ -318,10 +317,10 @@ def count_runs(
 def add_table(
     from_t: Unsigned,
     from_p: Unsigned,
-    from_voxels: Counts,
+    from_voxels: Longs,
     keys_t: Unsigned,
     keys_p: Unsigned,
-    voxels: Counts,
+    voxels: Longs,
 ) -> None:
     """Add one hash table to another, which must have room."""
     for i in range(from_voxels.size):
@@ -357,8 +356,8 @@ def squeeze_sorted(
     low: np.unsignedinteger[Any],
     truth_index: NDArray[np.signedinteger[Any]],
     shared: NDArray[np.signedinteger[Any]],
-    truth_sizes: Counts,
-    prediction_sizes: Counts,
+    truth_sizes: Longs,
+    prediction_sizes: Longs,
 ) -> None:
     """Write each pair of objects once, its voxels, and the sizes of all objects.
 

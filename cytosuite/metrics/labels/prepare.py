@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.volume.arrays import Bools, Integers
 from cytosuite.volume.large import room
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -73,7 +74,7 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
     return _cleared(labels, pixels, border)
 
 
-def _cleared(labels: NDArray[Label], pixels: int, border: NDArray[np.bool_]) -> NDArray[Label]:
+def _cleared(labels: NDArray[Label], pixels: int, border: Bools) -> NDArray[Label]:
     """Return labels without objects of the border that do not reach inside."""
     height, width = border.shape
     cleared = room(labels.shape, labels.dtype)
@@ -152,7 +153,7 @@ LEAST = 100  # neighbours below which no warning is given
 PLANES = 16  # at most, evenly over the image
 
 
-def grey_doubt(labels: NDArray[np.integer]) -> str:
+def grey_doubt(labels: Integers) -> str:
     """Return why (..., Y, X) integers look like grey values, not labels; empty where they do not.
 
     Sixteen planes are looked at: of neighbours along y or x that are both no background, three in

@@ -7,17 +7,16 @@ there the mean of both directions, here, as in MONAI and MedPy, over both surfac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import dist, isfinite, prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
-from cytosuite.metrics.labels.overlap import Counts, Labels, overlap
+from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -25,8 +24,7 @@ QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
 FEW = 2**26  # bytes of surface voxels kept in any case
 
-Floats = NDArray[np.float64]
-Side = tuple[Floats, Counts]  # distances, and the first one of each object
+Side = tuple[Doubles, Longs]  # distances, and the first one of each object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +32,14 @@ class SurfaceTable:
     """Distances between the surfaces of each matched object and its partner, in µm."""
 
     # (M,), average symmetric surface distance: the mean over the voxels of both surfaces together
-    assd: Floats
+    assd: Doubles
     # (M,), the largest distance and the 95 % quantile, linearly interpolated: the larger value of
     # the two directions
-    hausdorff: Floats
-    hd95: Floats
+    hausdorff: Doubles
+    hd95: Doubles
 
 
-def surface_table(
-    truth: NDArray[Any], prediction: NDArray[Any], spacing: Sequence[float]
-) -> SurfaceTable:
+def surface_table(truth: Array, prediction: Array, spacing: Sequence[float]) -> SurfaceTable:
     """Return the distances between the surfaces of all matched objects of two label volumes.
 
     Of (Z, Y, X) or (Y, X) labels with `spacing` in µm: a row per pair with an IoU of strictly more
@@ -127,8 +123,8 @@ assd, hausdorff, hd95 = family(
 
 
 def _distances(
-    volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Counts]], step: Floats
-) -> Iterator[tuple[Counts, Side, Side]]:
+    volumes: Sequence[Array], objects: Sequence[tuple[Labels, Longs]], step: Doubles
+) -> Iterator[tuple[Longs, Side, Side]]:
     """Yield the distances of pairs once a slab holds the last voxel of both, slab by slab."""
     shape, last = volumes[0].shape, _last(volumes, objects)
     sides = [_Kept(names, wanted) for names, wanted in objects]
@@ -144,7 +140,7 @@ def _distances(
             yield ready, (distances[0], start), (distances[1], begin)
 
 
-def _last(volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Counts]]) -> Counts:
+def _last(volumes: Sequence[Array], objects: Sequence[tuple[Labels, Longs]]) -> Longs:
     """Return a position along the first axis at which both objects of each pair have ended."""
     ends = [np.zeros(names.size, np.int64) for names, _ in objects]
     for part in slabs(*volumes):
@@ -161,13 +157,13 @@ def _last(volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Count
 class _Kept:
     """Surface voxels of the wanted objects of a volume that have not been taken yet."""
 
-    def __init__(self, names: Labels, objects: Counts) -> None:
+    def __init__(self, names: Labels, objects: Longs) -> None:
         self.names, self.objects = names, objects
         self.wanted = _flags(names.size, objects)
         self.places = np.zeros(0, np.int64)
         self.owner = np.zeros(0, np.int32)
 
-    def add(self, labels: NDArray[Any], part: slice) -> None:
+    def add(self, labels: Array, part: slice) -> None:
         """Add those in a slab, by their flat positions in the volume."""
         around = slice(max(part.start - 1, 0), part.stop + 1)  # with the neighbours of its faces
         inner = slice(part.start - around.start, part.stop - around.start)
@@ -185,7 +181,7 @@ class _Kept:
                 f"{size / 2**30:.3g} GiB, more than a quarter of the free memory; give more"
             )
 
-    def take(self, ready: Counts, done: NDArray[np.bool_], size: int) -> tuple[Counts, Counts]:
+    def take(self, ready: Longs, done: Bools, size: int) -> tuple[Longs, Longs]:
         """Return the surface voxels of some pairs, ascending, and where each pair begins.
 
         A voxel is its flat position plus the size of the volume for each pair before its own.
@@ -206,14 +202,14 @@ class _Kept:
         return pair * size + place, start
 
 
-def _flags(size: int, places: Counts) -> NDArray[np.bool_]:
+def _flags(size: int, places: Longs) -> Bools:
     """Return flags that are set at some places."""
     flags = np.zeros(size, bool)
     flags[places] = True
     return flags
 
 
-def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:
+def _surface(labels: Array) -> Bools:
     """Return the voxels with a neighbour across a face that is not of the same object."""
     edge = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
@@ -226,7 +222,7 @@ def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return edge
 
 
-def _nearest(voxels: Counts, others: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
+def _nearest(voxels: Longs, others: Longs, shape: tuple[int, ...], step: Doubles) -> Doubles:
     """Return the distance of each voxel from the nearest other of its pair, sorted by pair."""
     distance = np.zeros(voxels.size)
     near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
@@ -237,14 +233,14 @@ def _nearest(voxels: Counts, others: Counts, shape: tuple[int, ...], step: Float
     return distance[np.lexsort((distance, voxels // prod(shape)))]
 
 
-def _points(voxels: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
+def _points(voxels: Longs, shape: tuple[int, ...], step: Doubles) -> Doubles:
     """Return voxels as points in µm, the pair along a first axis with wide gaps."""
     pair, place = np.divmod(voxels, prod(shape))
     apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1
     return np.column_stack([pair * apart, *(np.stack(np.unravel_index(place, shape)).T * step).T])
 
 
-def _quantiles(distances: Floats, start: Counts, quantile: float) -> Floats:
+def _quantiles(distances: Doubles, start: Longs, quantile: float) -> Doubles:
     """Return a quantile of each pair's sorted distances, linearly interpolated."""
     place = start[:-1] + (np.diff(start) - 1) * quantile
     below = np.floor(place).astype(np.int64)

@@ -12,16 +12,15 @@ Petukhov et al., Cell segmentation in imaging-based spatial transcriptomics, Nat
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.points.matching import Floats, matched_points
+from cytosuite.metrics.points.matching import matched_points
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
 from cytosuite.volume.pieces import distinct
 
 
@@ -29,15 +28,15 @@ from cytosuite.volume.pieces import distinct
 class CellPoints:
     """Numbers of points in each cell, and the cells of pairs."""
 
-    truth: NDArray[np.int64]  # (C,), points in each cell of the label image
-    prediction: NDArray[np.int64]  # (C,)
-    right: NDArray[np.bool_]  # (K,), of the pairs with a true point in a cell: in the same one
+    truth: Longs  # (C,), points in each cell of the label image
+    prediction: Longs  # (C,)
+    right: Bools  # (K,), of the pairs with a true point in a cell: in the same one
 
 
 def cell_points(
-    truth: Floats,
-    prediction: Floats,
-    labels: NDArray[Any],
+    truth: Doubles,
+    prediction: Doubles,
+    labels: Array,
     spacing: Sequence[float],
     radius_um: float | None = None,
 ) -> CellPoints:
@@ -64,7 +63,7 @@ def cell_points(
     return CellPoints(counts[0], counts[1], (one == other)[one > 0])
 
 
-def cell_at(places: Floats, labels: NDArray[Any]) -> NDArray[Any]:
+def cell_at(places: Doubles, labels: Array) -> Array:
     """Return the label at the nearest pixel of each place (N, D), 0 outside of the image."""
     nearest = np.floor(np.asarray(places, np.float64).reshape(-1, labels.ndim) + 0.5)
     inside = ((nearest >= 0) & (nearest < labels.shape)).all(axis=1)

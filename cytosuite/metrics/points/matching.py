@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import (
     connected_components,
@@ -23,6 +22,7 @@ from scipy.spatial import KDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.volume.arrays import Doubles, Longs
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
@@ -34,9 +34,6 @@ MOST_PAIRS = 4 * 10**6  # within the radius: half a GiB
 MOST_STEPS = 5 * 10**9  # pairs times points of the smaller side, of all groups: some seconds
 LARGEST_UM = 1e6  # of a radius
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class MatchedPoints:
@@ -44,20 +41,20 @@ class MatchedPoints:
 
     truths: int  # number of points
     predictions: int
-    truth_index: Indices  # (K,), ascending: positions of the pairs' points
-    prediction_index: Indices  # (K,)
-    offsets: Floats  # (K, 3), prediction minus truth, z y x [µm]; z is NaN in a plane
-    pairs: Indices  # (`STEPS`,), number of pairs within each tenth of the radius
+    truth_index: Longs  # (K,), ascending: positions of the pairs' points
+    prediction_index: Longs  # (K,)
+    offsets: Doubles  # (K, 3), prediction minus truth, z y x [µm]; z is NaN in a plane
+    pairs: Longs  # (`STEPS`,), number of pairs within each tenth of the radius
 
     @property
-    def distances(self) -> Floats:
+    def distances(self) -> Doubles:
         """Distance of each pair [µm], (K,)."""
-        lengths: Floats = np.sqrt(np.nansum(self.offsets**2, axis=1))
+        lengths: Doubles = np.sqrt(np.nansum(self.offsets**2, axis=1))
         return lengths
 
 
 def matched_points(
-    truth: Floats, prediction: Floats, spacing: Sequence[float], radius_um: float | None = None
+    truth: Doubles, prediction: Doubles, spacing: Sequence[float], radius_um: float | None = None
 ) -> MatchedPoints:
     """Pair the points of a truth and of a prediction within a radius.
 
@@ -116,7 +113,7 @@ def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
     )
 
 
-def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Floats:  # noqa: ANN401 - any array
+def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Doubles:  # noqa: ANN401 - any array
     """Return places in µm."""
     array = np.asarray(places, np.float64)
     array = array.reshape(0, len(spacing)) if array.size == 0 else array
@@ -128,7 +125,7 @@ def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Floats:  # noqa:
     return array * np.asarray(spacing, np.float64)
 
 
-def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, Indices, Floats]:
+def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Longs, Doubles]:
     """Return positions and distances of all pairs within a radius [µm]."""
     if not (len(truth) and len(prediction)):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
@@ -142,7 +139,7 @@ def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, In
     return near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"]
 
 
-def _most(rows: Indices, columns: Indices, shape: tuple[int, int]) -> int:
+def _most(rows: Longs, columns: Longs, shape: tuple[int, int]) -> int:
     """Return the largest number of pairs, one to one: the flow through points that hold one."""
     # scipy's maximum_bipartite_matching does not end for 2,000 points with 20 neighbours each.
     truths, size = shape[0], sum(shape)
@@ -154,8 +151,8 @@ def _most(rows: Indices, columns: Indices, shape: tuple[int, int]) -> int:
 
 
 def _nearest(
-    rows: Indices, columns: Indices, distances: Floats, shape: tuple[int, int], radius: float
-) -> tuple[Indices, Indices]:
+    rows: Longs, columns: Longs, distances: Doubles, shape: tuple[int, int], radius: float
+) -> tuple[Longs, Longs]:
     """Return the positions of the largest number of pairs with the smallest sum of distances."""
     size = sum(shape)
     graph = coo_array((np.ones(rows.size, bool), (rows, shape[0] + columns)), shape=(size, size))
@@ -183,8 +180,8 @@ def _nearest(
 
 
 def _paired(
-    rows: Indices, columns: Indices, distances: Floats, shape: tuple[int, int], radius: float
-) -> tuple[Indices, Indices]:
+    rows: Longs, columns: Longs, distances: Doubles, shape: tuple[int, int], radius: float
+) -> tuple[Longs, Longs]:
     """Return the pairs of a group, see `_nearest`."""
     truths, predictions = shape
     # Each true point may take a partner of its own, at the price of more than all true distances

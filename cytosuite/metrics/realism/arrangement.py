@@ -7,10 +7,9 @@ touch, on how much of their surface, and how dark the border between them is.
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from math import gamma, nan, pi
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
@@ -21,6 +20,7 @@ from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_dis
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
+from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs
 from cytosuite.volume.pieces import from_lowest
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
@@ -42,13 +42,12 @@ PROPERTIES = {
 }
 MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 
-Floats = NDArray[np.float64]
-Properties = Mapping[str, NDArray[Any]]
+Properties = Mapping[str, Array]
 
 
 def arrangement(
-    labels: NDArray[Any], spacing: Sequence[float], image: NDArray[Any] | None = None
-) -> dict[str, NDArray[Any]]:
+    labels: Array, spacing: Sequence[float], image: Array | None = None
+) -> dict[str, Array]:
     """Return how the objects of a volume (Z, Y, X) or plane (Y, X) lie, by name.
 
     Of every object, (N,) by ascending label:
@@ -182,8 +181,8 @@ def arrangement_distance(by_property: dict[str, float]) -> float:
 
 
 def _checked(
-    labels: NDArray[Any], spacing: Sequence[float], image: NDArray[Any] | None
-) -> tuple[NDArray[Any], Floats, NDArray[Any] | None]:
+    labels: Array, spacing: Sequence[float], image: Array | None
+) -> tuple[Array, Doubles, Array | None]:
     """Return labels, voxel size and image, a stack of one plane as a plane."""
     step = np.asarray(spacing, np.float64)
     shape = labels.shape if image is None else image.shape
@@ -206,9 +205,7 @@ def _checked(
     return labels, step, image
 
 
-def _without_scraps(
-    names: NDArray[np.int64], dense: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _without_scraps(names: Longs, dense: Ints) -> tuple[Longs, Ints]:
     """Return labels and numbered volume without objects that are small for the image."""
     size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
     large = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
@@ -217,8 +214,8 @@ def _without_scraps(
 
 
 def _moments(
-    places: tuple[NDArray[np.intp], ...], owner: NDArray[np.int32], count: int, step: Floats
-) -> tuple[Floats, Floats, Floats]:
+    places: tuple[Indices, ...], owner: Ints, count: int, step: Doubles
+) -> tuple[Doubles, Doubles, Doubles]:
     """Return sizes and centres in voxels, and covariances in µm², of objects by their voxels.
 
     To the covariance of the voxels' centres that of one voxel is added.
@@ -234,8 +231,8 @@ def _moments(
 
 
 def _contacts(
-    dense: NDArray[np.int32], count: int, step: Floats, image: NDArray[Any] | None
-) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
+    dense: Ints, count: int, step: Doubles, image: Array | None
+) -> tuple[Doubles, Doubles, Longs, Doubles]:
     """Return surface and contact of objects (N,), pairs in contact (P, 2), grey values there (P,).
 
     Faces of the image are no surface.
@@ -265,8 +262,8 @@ def _contacts(
 
 
 def _sizes(
-    size: Floats, centre: Floats, covariance: Floats, cut: NDArray[np.bool_], step: Floats
-) -> dict[str, Floats]:
+    size: Doubles, centre: Doubles, covariance: Doubles, cut: Bools, step: Doubles
+) -> dict[str, Doubles]:
     """Return relative volumes, distances and axes of objects."""
     axes, ways = np.linalg.eigh(covariance)
     ball = size * step.prod() * gamma(step.size / 2 + 1) / pi ** (step.size / 2)
@@ -285,8 +282,8 @@ def _sizes(
 
 
 def _in_specimen(
-    places: tuple[NDArray[np.intp], ...], centre: Floats, covariance: Floats, step: Floats
-) -> dict[str, Floats]:
+    places: tuple[Indices, ...], centre: Doubles, covariance: Doubles, step: Doubles
+) -> dict[str, Doubles]:
     """Return place and direction of objects in the ellipsoid that spans all of them."""
     radius, tangential = np.full((2, len(centre)), nan)
     if len(centre) >= FEWEST:
@@ -303,12 +300,12 @@ def _in_specimen(
 
 
 def _light(
-    image: NDArray[Any],
-    places: tuple[NDArray[np.intp], ...],
-    owner: NDArray[np.int32],
-    pairs: NDArray[np.int64],
-    border: Floats,
-) -> dict[str, Floats]:
+    image: Array,
+    places: tuple[Indices, ...],
+    owner: Ints,
+    pairs: Longs,
+    border: Doubles,
+) -> dict[str, Doubles]:
     """Return relative brightness of objects, and the valleys between those that touch."""
     dark = background_and_noise(np.asarray(image, np.float32))[0]
     grey = image[places].astype(np.float64) - dark
@@ -324,8 +321,8 @@ def _light(
     }
 
 
-def _over(part: ArrayLike, whole: ArrayLike) -> Floats:
+def _over(part: ArrayLike, whole: ArrayLike) -> Doubles:
     """Return a quotient, NaN where the denominator is 0."""
     whole = np.asarray(whole, np.float64)
-    quotient: Floats = np.divide(part, whole, out=np.full(whole.shape, nan), where=whole != 0)
+    quotient: Doubles = np.divide(part, whole, out=np.full(whole.shape, nan), where=whole != 0)
     return quotient

@@ -8,10 +8,8 @@ it has an area of 0.60, which the control ``real`` measures for the images at ha
 from collections.abc import Sequence
 from itertools import combinations
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
@@ -19,6 +17,7 @@ from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.metrics.realism.structure import brighter
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Bools, Doubles
 
 PATCH = (11, 25, 25)  # voxels z, y, x; noise is of voxels
 PATCHES = 40  # of a stack
@@ -31,8 +30,7 @@ FOLDS, DRAWS = 5, 4
 SHRINKAGE = 0.05  # of the covariance towards a ball
 TINY = 1e-6
 
-Floats = NDArray[np.float64]
-Sides = tuple[list[Floats], list[Floats]]
+Sides = tuple[list[Doubles], list[Doubles]]
 
 
 def textures(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]) -> Sides:
@@ -99,13 +97,13 @@ def patch_auc(sides: Sides) -> float:
     return max(float(np.mean(areas)), 0.5)
 
 
-def _rows(sides: Sides, chosen: list[NDArray[np.bool_]]) -> list[Floats]:
+def _rows(sides: Sides, chosen: list[Bools]) -> list[Doubles]:
     """Return the patches of the chosen stacks of each side."""
     pairs = zip(sides, chosen, strict=True)
     return [np.concatenate([rows for rows, on in zip(*pair, strict=True) if on]) for pair in pairs]
 
 
-def _direction(first: Floats, second: Floats) -> Floats:
+def _direction(first: Doubles, second: Doubles) -> Doubles:
     """Return the discriminant of two samples of rows, in units of the rows."""
     spread = np.concatenate([first, second]).std(axis=0) + TINY
     sides = first / spread, second / spread
@@ -116,7 +114,7 @@ def _direction(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.linalg.solve(shrunk, gap) / spread)
 
 
-def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
+def _textures(counts: Doubles, size: tuple[int, ...], seed: int) -> Doubles:
     """Return the features of patches of a stack; filters see all of it."""
     scaled = np.arcsinh(counts).astype(np.float32)
     smooth = {width: ndimage.gaussian_filter(scaled, (width / 2, width, width)) for width in WIDTHS}
@@ -129,7 +127,7 @@ def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
     rng = np.random.default_rng(seed)
     places = places[rng.choice(len(places), min(PATCHES, len(places)), replace=False)]
 
-    def cut(array: NDArray[Any]) -> Floats:
+    def cut(array: Array) -> Doubles:
         """Return the patches of an array."""
         windows = np.lib.stride_tricks.sliding_window_view(array, size)
         return windows[tuple(places.T)].astype(np.float64)
@@ -137,7 +135,7 @@ def _textures(counts: Floats, size: tuple[int, ...], seed: int) -> Floats:
     return _features(cut(scaled), [cut(smooth[width]) for width in WIDTHS], cut(fine))
 
 
-def _features(patches: Floats, smoothed: Sequence[Floats], fine: Floats) -> Floats:
+def _features(patches: Doubles, smoothed: Sequence[Doubles], fine: Doubles) -> Doubles:
     """Return brightness, steps, correlations, contrast by scale and skewness of patches."""
     space = (1, 2, 3)
     axes = [axis for axis in space if patches.shape[axis] > 2]
@@ -160,7 +158,7 @@ def _features(patches: Floats, smoothed: Sequence[Floats], fine: Floats) -> Floa
     return np.stack(columns, axis=1)
 
 
-def _correlation(first: Floats, second: Floats) -> Floats:
+def _correlation(first: Doubles, second: Doubles) -> Doubles:
     """Return the correlation of the voxels of each patch, 0 of constant ones."""
     space = (1, 2, 3)
     a, b = (side - side.mean(axis=space, keepdims=True) for side in (first, second))

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
@@ -25,11 +24,10 @@ from cytosuite.metrics.metric import family
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.pieces import planes_of, thinned
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,12 @@ class EdgeCurves:
 
     # (D,), depth below the plane of the strongest edges, common to both; empty if a side has no
     # curve
-    depth_um: Floats
-    real: Floats  # (D,), edge strength there, grey value (0 to 1) per `PIXEL_UM`
-    synthetic: Floats
+    depth_um: Doubles
+    real: Doubles  # (D,), edge strength there, grey value (0 to 1) per `PIXEL_UM`
+    synthetic: Doubles
     longest: int = 0  # number of depths to take thirds of; 0: D
 
-    def difference(self, third: int | None = None) -> Floats:
+    def difference(self, third: int | None = None) -> Doubles:
         """Return the absolute difference at each depth, or in one third (0, 1, 2) of them."""
         gap = np.abs(self.real - self.synthetic)
         limit = round((self.longest or gap.size) / 3)
@@ -100,7 +98,7 @@ def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
     )
 
 
-def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Floats:
+def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Doubles:
     """Return the strength of edges in every tile of every plane of a finite ZYX stack, (T, Z).
 
     One row per tile, rows of tiles from the first pixel on. The last ones may be shorter, but by
@@ -135,7 +133,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Floats:
 
 def edge_curve(
     images: Volume | Sequence[Volume], settings: EdgeSettings = WHOLE
-) -> tuple[Floats, Floats]:
+) -> tuple[Doubles, Doubles]:
     """Return the strength of edges at each depth below the plane where they are strongest.
 
     The tiles of several images are one set. Depths (D,) in µm, from 0 on, in steps of the finest

@@ -5,10 +5,8 @@ Per object eight numbers in physical units, per number the distance of the two d
 
 from collections.abc import Sequence
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, cKDTree
 
@@ -18,15 +16,14 @@ from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
+from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
 FEATURES = SHAPE + OTHER
 
-Floats = NDArray[np.float64]
 
-
-def object_features(scene: Scene) -> dict[str, NDArray[Any]]:
+def object_features(scene: Scene) -> dict[str, Array]:
     """Return size, shape, brightness and place of every object, (N,) by name, by ascending label.
 
     - ``label`` (int64), ``cut`` (bool): touches a face of the stack
@@ -103,14 +100,14 @@ def feature_distance(distances: dict[str, float]) -> float:
     return known([*distances.values()])
 
 
-def scaled_distance(real: Floats, synthetic: Floats) -> float:
+def scaled_distance(real: Doubles, synthetic: Doubles) -> float:
     """Return the distance of two samples of a feature, (N,) and (M,); values of NaN are none."""
     a, b = (np.sort(side[~np.isnan(side)].astype(np.float64)) for side in (real, synthetic))
     scale = float(a.std()) if a.size else 0.0
     return sorted_distance(a, b) / scale if a.size and b.size and scale > 0 else nan
 
 
-def numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def numbered(labels: Array) -> tuple[Longs, Ints]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
     if labels.dtype.kind == "b":
         labels = labels.astype(np.uint8)
@@ -126,7 +123,7 @@ def numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]
     return names[names != 0].astype(np.int64), rank[place.reshape(labels.shape)]
 
 
-def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) -> list[float]:
+def _shape(mask: Bools, voxels: Longs, spacing: Doubles) -> list[float]:
     """Return the features of shape of one object."""
     volume = len(voxels) * float(spacing.prod())
     centred = (voxels - voxels.mean(axis=0)) * spacing
@@ -135,7 +132,7 @@ def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) 
     return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / hull_voxels(mask)]
 
 
-def hull_voxels(mask: NDArray[np.bool_]) -> float:
+def hull_voxels(mask: Bools) -> float:
     """Return the volume of the convex hull of all corners of voxels, in voxels; some must be set.
 
     Of every line of corners along the last axis the two ends matter, and of these the convex ones.
@@ -156,9 +153,7 @@ def hull_voxels(mask: NDArray[np.bool_]) -> float:
     return float(ConvexHull(np.concatenate(points)).volume)  # in voxels: a ratio needs no µm
 
 
-def _measured(
-    scene: Scene, dense: NDArray[np.int32], count: int
-) -> tuple[NDArray[np.bool_], Floats]:
+def _measured(scene: Scene, dense: Ints, count: int) -> tuple[Bools, Doubles]:
     """Return the objects that touch a face, and the features of all, in the order of `FEATURES`."""
     spacing = np.asarray(scene.image.spacing)
     rows = np.full((count, len(FEATURES)), nan)

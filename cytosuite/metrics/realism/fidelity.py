@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan, pi
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
@@ -32,6 +30,7 @@ from cytosuite.segmentation.kept import (
     stays,
     surroundings,
 )
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints
 
 MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
 WIDE = 3.0  # radii of the typical object: radius from which structure counts as background
@@ -39,9 +38,6 @@ DIM = 0.25  # quantile of the objects' brightness: half of it is enough for a bo
 APART = 0.5  # of that brightness, in the input, below which a body is new
 LEAST_VOLUME = 0.25  # of the median object's, of a body
 VOXEL_BYTES = 80  # of smoothed images, zones, edges and signal
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +53,9 @@ class Kept:
 
 
 def kept(
-    prediction: NDArray[Any],
-    image: NDArray[Any],
-    labels: NDArray[Any],
+    prediction: Array,
+    image: Array,
+    labels: Array,
     spacing: Sequence[float],
 ) -> Kept:
     """Return the fate of the objects of an input in a prediction.
@@ -85,8 +81,8 @@ def kept(
 def _fate(
     before: Floats,
     after: Floats,
-    objects: NDArray[np.int32],
-    around: NDArray[Any],
+    objects: Ints,
+    around: Array,
     step: tuple[float, ...],
 ) -> Kept:
     """Return the fate of numbered objects in smoothed volumes, `around` them as `surroundings`."""
@@ -171,7 +167,7 @@ def contrast_kept(fate: Kept) -> float:
     return known(fate.contrast, np.median)
 
 
-def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int32]) -> Doubles:
+def _contrast(volume: Floats, objects: Ints, around: Ints) -> Doubles:
     """Return the contrast of each object with its surroundings, -1 to 1, by number."""
     dark = background_and_noise(volume)[0]
     inside, outside = (
@@ -184,8 +180,8 @@ def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int
 def _invented(
     before: Floats,
     after: Floats,
-    objects: NDArray[np.int32],
-    visible: NDArray[np.bool_],
+    objects: Ints,
+    visible: Bools,
     step: tuple[float, ...],
 ) -> int:
     """Return the number of bodies in a smoothed prediction that are not in the smoothed input."""
@@ -211,7 +207,7 @@ def _invented(
     return int(np.count_nonzero(np.bincount(pieces.ravel())[1:] >= LEAST_VOLUME * typical))
 
 
-def _means(volume: Floats, groups: NDArray[np.int32], count: int) -> Doubles:
+def _means(volume: Floats, groups: Ints, count: int) -> Doubles:
     """Return the mean grey value of each group, 0 of an empty one."""
     total = np.bincount(groups.ravel(), volume.ravel(), count)
     return total / np.maximum(np.bincount(groups.ravel(), minlength=count), 1)

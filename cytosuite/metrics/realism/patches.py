@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
@@ -21,6 +19,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.spectrum import hann
+from cytosuite.volume.arrays import Array, Doubles, Longs
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
 BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm
@@ -33,8 +32,6 @@ NAMES = (
 LEAST = 1e-6  # added to shares before their logarithm, so that nothing counts as minus infinity
 PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchFeatures:
@@ -42,10 +39,10 @@ class PatchFeatures:
 
     # (N, D), one row per patch, standardised: less the mean of the real patches, over their
     # standard deviation (over 1 where that is 0). No rows where a side cannot be drawn from
-    real: Floats
-    synthetic: Floats
-    real_volume: NDArray[np.int64]  # (N,), place, in its set, of the stack a patch is from
-    synthetic_volume: NDArray[np.int64]
+    real: Doubles
+    synthetic: Doubles
+    real_volume: Longs  # (N,), place, in its set, of the stack a patch is from
+    synthetic_volume: Longs
 
 
 def patch_features(
@@ -146,7 +143,7 @@ def patch_fid(features: PatchFeatures) -> float:
     return frechet_distance(features.real, features.synthetic)
 
 
-def frechet_distance(first: Floats, second: Floats) -> float:
+def frechet_distance(first: Doubles, second: Doubles) -> float:
     """Return the squared Fréchet distance of two samples, taken as normally distributed.
 
     ``|m1 - m2|**2 + Tr(S1 + S2 - 2 (S1 S2)**(1/2))`` with means m and sample covariances S of two
@@ -168,20 +165,20 @@ def frechet_distance(first: Floats, second: Floats) -> float:
     return max(float(gap @ gap + spread - 2 * shared), 0.0)
 
 
-def _mean(sums: Floats, pairs: int) -> float:
+def _mean(sums: Doubles, pairs: int) -> float:
     """Return the mean of a kernel from its sums by pair of stacks, NaN of no pairs."""
     return float(np.einsum("ab->", sums)) / pairs if pairs > 0 else nan
 
 
-def _polynomial(x: Floats, y: Floats) -> Floats:
+def _polynomial(x: Doubles, y: Doubles) -> Doubles:
     """Return the cubic kernel of all pairs of rows."""
-    kernel: Floats = (x @ y.T / max(x.shape[1], 1) + 1.0) ** 3
+    kernel: Doubles = (x @ y.T / max(x.shape[1], 1) + 1.0) ** 3
     return kernel
 
 
 def _described(
     scenes: list[Scene], patches: int, foreground: float, generator: np.random.Generator
-) -> tuple[Floats, NDArray[np.int64]]:
+) -> tuple[Doubles, Longs]:
     """Return the numbers of the patches drawn from a set, and the place of the stack of each."""
     on = round(patches * foreground)
     counts = np.zeros((2, len(scenes)), np.int64)  # off and on objects, per stack
@@ -198,7 +195,7 @@ def _described(
     return np.concatenate(rows), np.repeat(np.arange(len(scenes)), counts.sum(axis=0))
 
 
-def _cut(scene: Scene, wanted: NDArray[np.int64], generator: np.random.Generator) -> NDArray[Any]:
+def _cut(scene: Scene, wanted: Longs, generator: np.random.Generator) -> Array:
     """Return patches with their centres off and on objects."""
     steps = zip(PATCH_UM, scene.image.spacing, strict=True)
     shape = tuple(max(round(size / step), 2) for size, step in steps)
@@ -220,7 +217,7 @@ def _cut(scene: Scene, wanted: NDArray[np.int64], generator: np.random.Generator
     return np.stack([scene.image.array[box] for box in boxes])
 
 
-def statistics(patches: NDArray[Any], spacing: Sequence[float]) -> Floats:
+def statistics(patches: Array, spacing: Sequence[float]) -> Doubles:
     """Return the numbers of `NAMES` of each patch of one stack, (N, Z, Y, X) to float64 (N, D).
 
     Finite also for constant patches.
@@ -255,7 +252,7 @@ def statistics(patches: NDArray[Any], spacing: Sequence[float]) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def _bands(centred: Floats, steps: Floats, variance: Floats) -> list[Floats]:
+def _bands(centred: Doubles, steps: Doubles, variance: Doubles) -> list[Doubles]:
     """Return the logarithm of the share of the variance in each band of frequency."""
     shape = centred.shape[1:]
     window = reduce(np.multiply.outer, map(hann, shape))
@@ -270,7 +267,7 @@ def _bands(centred: Floats, steps: Floats, variance: Floats) -> list[Floats]:
     return shares
 
 
-def _grains(grey: Floats, steps: Floats) -> list[Floats]:
+def _grains(grey: Doubles, steps: Doubles) -> list[Doubles]:
     """Return the share of the light above the minimum that each opening takes away."""
     floor = grey.min(axis=(1, 2, 3), keepdims=True)
     light = (grey - floor).mean(axis=(1, 2, 3))

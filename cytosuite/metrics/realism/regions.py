@@ -7,10 +7,8 @@ region, with lengths in µm and without its losses at the borders of the image.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
@@ -18,6 +16,7 @@ from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import w1
+from cytosuite.volume.arrays import Array, Bools, Doubles
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")
@@ -25,28 +24,25 @@ PIXEL_UM = 0.488759  # lateral size of the voxels the published numbers of steps
 CLOSING_UM = 15 * PIXEL_UM  # 15 steps
 MARGIN_UM = 2 * PIXEL_UM  # 2 steps
 
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionScores:
     """The score of each plane of the real stacks in each region."""
 
-    depth: Floats  # (P,), relative depth of the plane in its stack, in (0, 1), 0 = first plane
-    scores: dict[str, Floats]  # per region of `REGIONS`; NaN where undefined
+    depth: Doubles  # (P,), relative depth of the plane in its stack, in (0, 1), 0 = first plane
+    scores: dict[str, Doubles]  # per region of `REGIONS`; NaN where undefined
 
     def mean(self, region: str) -> float:
         """Return the mean of the defined planes of a region of `REGIONS`; NaN if there is none."""
         return known(self.scores[region])
 
-    def third(self, region: str, third: int) -> Floats:
+    def third(self, region: str, third: int) -> Doubles:
         """Return the defined planes of a region in a third (0, 1, 2) of the depth."""
         scores = self.scores[region][np.floor(3 * self.depth) == third]
-        defined: Floats = scores[~np.isnan(scores)]
+        defined: Doubles = scores[~np.isnan(scores)]
         return defined
 
-    def profile(self, region: str, bins: int) -> tuple[Floats, Floats]:
+    def profile(self, region: str, bins: int) -> tuple[Doubles, Doubles]:
         """Return depths, the middles of ranges with a defined plane, and the means in them."""
         defined = ~np.isnan(self.scores[region])
         place = np.floor(bins * self.depth[defined]).astype(int)
@@ -57,12 +53,12 @@ class RegionScores:
 
 
 def regions(
-    labels: NDArray[Any],
+    labels: Array,
     spacing: Sequence[float],
     *,
     closing_um: float = CLOSING_UM,
     margin_um: float = MARGIN_UM,
-) -> dict[str, Mask]:
+) -> dict[str, Bools]:
     """Return the masks of the objects, the gaps between them, and the outside of their cluster.
 
     Of (Z, Y, X) labels and their voxel size in µm: ``fg_inner``: the objects; ``bg_inner``: their
@@ -180,7 +176,7 @@ object_similarity, gap_similarity, outside_similarity = family(
 )
 
 
-def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
+def _score(real: Array, synthetic: list[Array]) -> float:
     """Return the score of one plane in one region."""
     weight = np.abs(real.astype(np.float64)).mean() if real.size else 0.0
     if weight == 0 or not any(values.size for values in synthetic):
@@ -188,14 +184,14 @@ def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
     return 1.0 - w1(real, synthetic) / float(weight)
 
 
-def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
+def dilated(mask: Bools, spacing: Sequence[float], radius_um: float) -> Bools:
     """Return the voxels at most a radius from a voxel of the mask, by their centres.
 
     A (Z, Y, X) or (Y, X) mask is dilated by a ball, in µm as the voxel size along each axis; an
     empty one stays empty.
     """
     if mask.ndim == 2:
-        flat: Mask = dilated(mask[np.newaxis], (1.0, *spacing), radius_um)[0]
+        flat: Bools = dilated(mask[np.newaxis], (1.0, *spacing), radius_um)[0]
         return flat
     near, limit = np.zeros_like(mask), radius_um * (1 + 1e-9)
     reach = int(limit / spacing[0])

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes, planes_of
 
 Image = TypeVar("Image")
@@ -19,7 +19,7 @@ class Scene:
     """A ZYX stack and labels of its objects; InputError for other axes, shapes, dtypes, NaN."""
 
     image: Volume  # axes ``ZYX``, integers or floats, spacing in µm
-    labels: NDArray[Any]  # (Z, Y, X); 0 = background
+    labels: Array  # (Z, Y, X); 0 = background
 
     def __post_init__(self) -> None:
         """Refuse images and labels without a score."""
@@ -38,7 +38,7 @@ class Scene:
             )
 
 
-def stack(image: Volume) -> NDArray[Any]:
+def stack(image: Volume) -> Array:
     """Return the (Z, Y, X) array of an image, an `InputError` unless it is of finite numbers."""
     array = image.array
     if image.axes != "ZYX" or array.dtype.kind not in "biuf":

@@ -11,19 +11,17 @@ from functools import partial
 from math import nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import planes_of
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
 COLUMNS, BLOCK = 1 << 14, 1 << 22  # columns along z looked at together, and voxels, at most
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,9 +29,9 @@ class Spectra:
     """Power by spatial frequency on both sides, each with a mean of 1 over the bands."""
 
     # (F,), centre of each band in cycles per µm, equally spaced, zero excluded; empty if undefined
-    frequency: Floats
-    real: Floats  # (F,), power density there, relative to its mean over the bands
-    synthetic: Floats
+    frequency: Doubles
+    real: Doubles  # (F,), power density there, relative to its mean over the bands
+    synthetic: Doubles
 
     @property
     def distance(self) -> float:
@@ -44,7 +42,7 @@ class Spectra:
         return float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
 
 
-def power_lateral(image: Volume, edges: Floats) -> Floats:
+def power_lateral(image: Volume, edges: Doubles) -> Doubles:
     """Return the power density of the planes of a finite ZYX stack in rings of frequency, (F,).
 
     Rings between `edges`, (F + 1,) in cycles per µm, ascending and equally spaced. Mean of the
@@ -70,7 +68,7 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
     return _by_band(radius, power, twice, edges)
 
 
-def power_axial(image: Volume, edges: Floats) -> Floats:
+def power_axial(image: Volume, edges: Doubles) -> Doubles:
     """Return the power density along the axis of a stack in bands of frequency.
 
     As `power_lateral`: the mean of the squared Fourier amplitudes along z over all columns, in
@@ -145,7 +143,7 @@ def axial_spectrum_distance(spectra: Spectra) -> float:
     return spectra.distance
 
 
-def hann(size: int) -> Floats:
+def hann(size: int) -> Doubles:
     """Return a Hann window without zeros at its ends."""
     return np.sin(np.pi * (np.arange(size) + 0.5) / max(size, 1)) ** 2
 
@@ -154,7 +152,7 @@ def _spectra(
     real: Volume | Sequence[Volume],
     synthetic: Volume | Sequence[Volume],
     axes: tuple[int, ...],
-    power: Callable[[Volume, Floats], Floats],
+    power: Callable[[Volume, Doubles], Doubles],
 ) -> Spectra:
     """Return the spectra of both sides in the bands that all images resolve along some axes."""
     sides = members(real), members(synthetic)
@@ -168,7 +166,7 @@ def _spectra(
     return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
+def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Doubles:
     """Return the limits of the bands that all images resolve; empty if there is none."""
     images = [image for side in sides for image in side]
     for image in images:
@@ -183,7 +181,7 @@ def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
     return edges if bands else np.zeros(0)
 
 
-def _by_band(frequency: Floats, power: Floats, weight: Floats, edges: Floats) -> Floats:
+def _by_band(frequency: Doubles, power: Doubles, weight: Doubles, edges: Doubles) -> Doubles:
     """Return the weighted mean power in each band."""
     band = np.floor((frequency - edges[0]) / (edges[1] - edges[0]) + 1e-9).astype(np.intp).ravel()
     inside = (band >= 0) & (band < edges.size - 1)

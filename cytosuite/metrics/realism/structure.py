@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
@@ -20,6 +18,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
+from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.pieces import from_lowest
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
@@ -41,9 +40,9 @@ class Structure:
 
 
 def structure(
-    prediction: NDArray[Any],
-    image: NDArray[Any],
-    labels: NDArray[Any],
+    prediction: Array,
+    image: Array,
+    labels: Array,
     spacing: Sequence[float],
     *,
     surround_um: float = SURROUND_UM,
@@ -127,11 +126,11 @@ def structure_correlation(measured: Structure) -> float:
 
 
 def checked_labels(
-    labels: NDArray[Any],
+    labels: Array,
     shape: tuple[int, ...],
     spacing: Sequence[float],
     surround_um: float = SURROUND_UM,
-) -> tuple[NDArray[Any], tuple[float, ...]]:
+) -> tuple[Array, tuple[float, ...]]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
     labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
     if labels.dtype.kind not in "iu" or labels.shape != shape:
@@ -147,7 +146,7 @@ def checked_labels(
     return labels, step
 
 
-def brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
+def brighter(inside: Array, around: Array) -> float:
     """Return the probability that one value exceeds another, equal ones counting half."""
     if not (inside.size and around.size):
         return nan
@@ -157,15 +156,15 @@ def brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
     return (int(below) + int(not_above)) / (2 * inside.size * around.size)
 
 
-def smooth(volume: NDArray[Any], sigma_um: float, step: Sequence[float]) -> NDArray[np.float32]:
+def smooth(volume: Array, sigma_um: float, step: Sequence[float]) -> Floats:
     """Return a volume, but for its offset, after a Gaussian of some width in µm."""
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
+    smoothed: Floats = ndimage.gaussian_filter(
         from_lowest(volume), [sigma_um / size for size in step], output=np.float32, mode="nearest"
     )
     return smoothed
 
 
-def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+def _correlation(first: Array, second: Array) -> float:
     """Return the correlation of two samples, NaN if one is empty or constant."""
     if not first.size or first.min() == first.max() or second.min() == second.max():
         return nan

@@ -11,16 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, nan, sqrt
-from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.pieces import chunks
 
@@ -29,8 +28,6 @@ SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
@@ -49,16 +46,14 @@ class Transport:
 class _Sample:
     """Arrays taken together as one sample, with its extent and moments."""
 
-    arrays: list[NDArray[Any]]
+    arrays: list[Array]
     size: int
     low: float
     high: float
     mean: float
 
 
-def transport(
-    real: NDArray[Any] | Sequence[NDArray[Any]], synthetic: NDArray[Any] | Sequence[NDArray[Any]]
-) -> Transport:
+def transport(real: Array | Sequence[Array], synthetic: Array | Sequence[Array]) -> Transport:
     """Return the exact first Wasserstein distance of all grey values of two sets, in one unit.
 
     InputError if a value is NaN or infinite or a dtype is no real number.
@@ -143,7 +138,7 @@ def w1_by_range(moved: Transport) -> float:
     return moved.distance / moved.real_range if moved.real_range > 0 else nan
 
 
-def sorted_distance(first: Floats, second: Floats) -> float:
+def sorted_distance(first: Doubles, second: Doubles) -> float:
     """Return the first Wasserstein distance of two ascending float64 samples, none empty."""
     if first.size == second.size:
         return float(np.abs(first - second).mean())
@@ -153,7 +148,7 @@ def sorted_distance(first: Floats, second: Floats) -> float:
     return float(np.abs(share) @ np.diff(merged))
 
 
-def _sample(side: str, images: NDArray[Any] | Sequence[NDArray[Any]]) -> _Sample:
+def _sample(side: str, images: Array | Sequence[Array]) -> _Sample:
     """Return the checked arrays of one side; NaN is found by the minimum, which passes it on."""
     arrays = [np.asanyarray(image) for image in members(images)]
     low, high, total, size = np.inf, -np.inf, 0.0, 0
@@ -176,7 +171,7 @@ def _sample(side: str, images: NDArray[Any] | Sequence[NDArray[Any]]) -> _Sample
     return _Sample(arrays, size, low, high, total / size if size else nan)
 
 
-def _chunks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _chunks(array: Array) -> Iterator[Array]:
     """Yield all voxels in contiguous pieces, as native numbers that the kernels know."""
     read_as = {"b1": "u1", "f2": "f4", "i8": "f8", "u8": "f8"}
     dtype = read_as.get(f"{array.dtype.kind}{array.dtype.itemsize}")
@@ -198,7 +193,7 @@ def _by_size(first: _Sample, second: _Sample) -> tuple[float, float]:
     return distance, sqrt(squares / first.size)
 
 
-def _values(sample: _Sample) -> Floats:
+def _values(sample: _Sample) -> Doubles:
     """Return all values of a sample."""
     return np.concatenate([np.ravel(array).astype(np.float64) for array in sample.arrays])
 
@@ -213,7 +208,7 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
     """Return the same as `_by_sorting` from one count per grey value."""
     counts = np.zeros((2, high - low + 1), np.int64)
 
-    def fill(side: _Sample, row: NDArray[np.int64]) -> None:
+    def fill(side: _Sample, row: Longs) -> None:
         """Count one side."""
         for array in side.arrays:
             for chunk in _chunks(array):
@@ -231,7 +226,7 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     scale = (BINS - 1) / (high - low)
     counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
 
-    def fill(side: _Sample, count: NDArray[Any], total: NDArray[Any]) -> float:
+    def fill(side: _Sample, count: Array, total: Array) -> float:
         """Count one side into its bins; return its sum of squares."""
         centre = side.mean - low
         chunks = (chunk for array in side.arrays for chunk in _chunks(array))
@@ -262,9 +257,7 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     return float(whole + rest), squares
 
 
-def _gathered(
-    side: _Sample, size: int, low: float, scale: float, crossing: NDArray[np.bool_]
-) -> NDArray[Any]:
+def _gathered(side: _Sample, size: int, low: float, scale: float, crossing: Bools) -> Array:
     """Return all values of some bins in ascending order."""
     single = all(array.dtype == np.float32 for array in side.arrays)
     values = np.empty(size, np.float32 if single else np.float64)
@@ -277,7 +270,7 @@ def _gathered(
 
 
 @njit(cache=True, nogil=True)
-def count(values: NDArray[Any], low: int, counts: Counts) -> None:
+def count(values: Array, low: int, counts: Longs) -> None:
     """Add (N,) integer grey values to their counts, (V,); the first is the count of `low`."""
     for i in range(values.size):
         counts[np.int64(values[i]) - low] += 1
@@ -285,7 +278,7 @@ def count(values: NDArray[Any], low: int, counts: Counts) -> None:
 
 @njit(cache=True, nogil=True)
 def tally(
-    values: NDArray[Any], low: float, scale: float, centre: float, counts: Counts, sums: Floats
+    values: Array, low: float, scale: float, centre: float, counts: Longs, sums: Doubles
 ) -> float:
     """Add the (N,) values in each bin to its count and sum, (B,), and return the sum of squares.
 
@@ -304,11 +297,11 @@ def tally(
 
 @njit(cache=True, nogil=True)
 def gather(
-    values: NDArray[Any],
+    values: Array,
     low: float,
     scale: float,
-    chosen: NDArray[np.bool_],
-    collected: NDArray[Any],
+    chosen: Bools,
+    collected: Array,
     done: int,
 ) -> int:
     """Collect values of the (B,) wanted bins, see `tally`, from `done` on; return the end."""
@@ -320,9 +313,7 @@ def gather(
 
 
 @njit(cache=True, nogil=True)
-def merge(
-    a: NDArray[Any], b: NDArray[Any], low: float, counts: Counts, edges: Floats, bins: Counts
-) -> float:
+def merge(a: Array, b: Array, low: float, counts: Longs, edges: Doubles, bins: Longs) -> float:
     """Return the integral of ``|F_a - F_b|``, the difference of cumulative shares, over some bins.
 
     `a` and `b` are all values of both samples in these bins, ascending, `low` the begin of the

@@ -14,9 +14,10 @@ import numpy as np
 from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.ctc import MASKA_2023
 from cytosuite.metrics.metric import family, metric
-from cytosuite.metrics.tracks.lineage import Indices, Lineage
+from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
 from cytosuite.metrics.tracks.tracking import lnk
+from cytosuite.volume.arrays import Longs
 
 ULMAN = "10.1038/nmeth.4473"
 NO_TRACK = "when the truth holds no track"
@@ -104,7 +105,7 @@ def cca(tracks: MatchedTracks) -> float:
     return float(1.0 - np.abs(difference).max())
 
 
-def _cycles(graph: Lineage) -> Indices:
+def _cycles(graph: Lineage) -> Longs:
     """Return the lengths in frames of the tracks that begin and end with a division."""
     divisions = graph.divisions()
     whole = [m for m in divisions if int(graph.parents[m]) in divisions]
@@ -162,7 +163,7 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
 
 
 def _same_division(
-    tracks: MatchedTracks, within: int, true: tuple[int, Indices], predicted: tuple[int, Indices]
+    tracks: MatchedTracks, within: int, true: tuple[int, Longs], predicted: tuple[int, Longs]
 ) -> bool:
     """Return whether a predicted mother and her daughters are the truth's."""
     (mother, daughters), (other, others) = true, predicted

@@ -8,18 +8,18 @@ most one link that leads to it, and only these links are kept.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Array, Bools, Longs
 
 LISTED = 20  # problems shown in one message
 
 Labels = NDArray[np.uint64]
-Indices = NDArray[np.int64]
 
 
 class Frames(Protocol):
@@ -28,7 +28,7 @@ class Frames(Protocol):
     def __len__(self) -> int:
         """Return the number of frames."""
 
-    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+    def __getitem__(self, frame: int, /) -> Array:
         """Return the labels of a frame, 0 = background."""
 
 
@@ -36,13 +36,13 @@ class Frames(Protocol):
 class ReadFrames:
     """Label frames by their readers."""
 
-    readers: Sequence[Callable[[], NDArray[Any]]]
+    readers: Sequence[Callable[[], Array]]
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.readers)
 
-    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+    def __getitem__(self, frame: int, /) -> Array:
         """Read the labels of a frame."""
         return self.readers[frame]()
 
@@ -52,7 +52,7 @@ class Mask:
     """Whole cells drawn in one frame, or in one plane of it."""
 
     frame: int  # the frame, counted from 0
-    read: Callable[[], NDArray[Any]]  # returns the labels; of a single plane (Y, X)
+    read: Callable[[], Array]  # returns the labels; of a single plane (Y, X)
     plane: int | None = None  # the only one of the frame that was drawn; None for the whole frame
     name: str = "mask"  # name in messages, for instance its file
     same: bool = False  # whether the frame has the same labels, which need not be read again
@@ -90,9 +90,9 @@ class Lineage:
     """Tracks as a graph with vertices numbered track by track, frame by frame."""
 
     labels: Labels  # (K,), label of each track, ascending
-    begins: Indices  # (K,), its first and last frame
-    ends: Indices
-    parents: Indices  # (K,), position of its parent in these arrays, -1 for none
+    begins: Longs  # (K,), its first and last frame
+    ends: Longs
+    parents: Longs  # (K,), position of its parent in these arrays, -1 for none
 
     @classmethod
     def of(cls, tracks: Sequence[Track]) -> "Lineage":
@@ -109,12 +109,12 @@ class Lineage:
         )
 
     @property
-    def lengths(self) -> Indices:
+    def lengths(self) -> Longs:
         """Frames of each track, (K,)."""
         return self.ends - self.begins + 1
 
     @cached_property
-    def first(self) -> Indices:
+    def first(self) -> Longs:
         """Number of the first vertex of each track, then the number of all vertices, (K + 1,)."""
         return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
 
@@ -124,19 +124,19 @@ class Lineage:
         return int(self.first[-1])
 
     @cached_property
-    def track_of(self) -> Indices:
+    def track_of(self) -> Longs:
         """Position of the track of each vertex, (V,)."""
         return np.repeat(np.arange(self.labels.size), self.lengths)
 
     @cached_property
-    def starts(self) -> NDArray[np.bool_]:
+    def starts(self) -> Bools:
         """Whether a vertex is the first of its track, (V,)."""
         starts = np.zeros(self.vertices, bool)
         starts[self.first[:-1][self.lengths > 0]] = True
         return starts
 
     @cached_property
-    def sources(self) -> Indices:
+    def sources(self) -> Longs:
         """Vertex that each vertex's link (of a parent at a begin) comes from, -1 for none, (V,)."""
         sources = np.arange(-1, self.vertices - 1)
         last = np.append(self.first[1:] - 1, -1)  # position -1, no parent, gives vertex -1
@@ -144,7 +144,7 @@ class Lineage:
         sources[self.first[:-1][some]] = last[self.parents[some]]
         return sources
 
-    def frame_of(self, vertices: Indices) -> Indices:
+    def frame_of(self, vertices: Longs) -> Longs:
         """Return the frames of vertices, (N,)."""
         track = self.track_of[vertices]
         return self.begins[track] + vertices - self.first[track]
@@ -154,7 +154,7 @@ class Lineage:
         """Number of links E of both kinds."""
         return int(np.count_nonzero(self.sources >= 0))
 
-    def divisions(self) -> dict[int, Indices]:
+    def divisions(self) -> dict[int, Longs]:
         """Return the positions of the daughters of each track that has at least two."""
         order = np.argsort(self.parents, kind="stable")
         mothers, begin, counts = np.unique(

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.tracks.lineage import Indices, Lineage
+from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
 from cytosuite.metrics.tracks.tracking import edits
+from cytosuite.volume.arrays import Bools, Longs
 
 DIVISION, GAP, SWAP, BREAK = "missed division", "gap", "swap", "break"
 FALSE_DIVISION, FALSE_LINK, CUT = "false division", "false link", "other kind"
@@ -68,7 +69,7 @@ def _errors(tracks: MatchedTracks) -> Iterator[LinkError]:
     yield from _named(prediction, "prediction", wrong, np.full(wrong.size, CUT))
 
 
-def _daughters(graph: Lineage) -> NDArray[np.bool_]:
+def _daughters(graph: Lineage) -> Bools:
     """Return whether each vertex is the first of a daughter, (V,)."""
     daughters = np.zeros(graph.vertices, bool)
     for tracks in graph.divisions().values():
@@ -77,7 +78,7 @@ def _daughters(graph: Lineage) -> NDArray[np.bool_]:
 
 
 def _named(
-    graph: Lineage, side: str, vertices: Indices, kinds: NDArray[np.str_]
+    graph: Lineage, side: str, vertices: Longs, kinds: NDArray[np.str_]
 ) -> Iterator[LinkError]:
     """Yield the errors at some vertices, but those without a kind."""
     labels = graph.labels[graph.track_of[vertices]]

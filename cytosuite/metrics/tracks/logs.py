@@ -8,9 +8,10 @@ import numpy as np
 
 from cytosuite.files import atomic
 from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
-from cytosuite.metrics.tracks.lineage import Indices, Lineage
+from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
 from cytosuite.metrics.tracks.tracking import ABSENT, EXTRA, WRONG, det, edits, seg, tra
+from cytosuite.volume.arrays import Longs
 
 RULE = "=" * 81
 # Title and cost of each operation, a field of `Edits`; DET counts the first three.
@@ -69,7 +70,7 @@ def _operations(tracks: MatchedTracks) -> Iterator[list[str]]:
         yield [_head(f"{title} (Penalty={cost:g})"), *lines]
 
 
-def _places(graph: Lineage, vertices: Indices, word: str) -> list[str]:
+def _places(graph: Lineage, vertices: Longs, word: str) -> list[str]:
     """Return frame and label of each cell."""
     labels = graph.labels[graph.track_of[vertices]].tolist()
     rows = zip(graph.frame_of(vertices).tolist(), labels, strict=True)

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,8 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Overlap, overlap
-from cytosuite.metrics.tracks.lineage import (
-    Indices,
-    Lineage,
-    Mask,
-    TrackedSequence,
-    refuse,
-    row_problems,
-)
+from cytosuite.metrics.tracks.lineage import Lineage, Mask, TrackedSequence, refuse, row_problems
+from cytosuite.volume.arrays import Array, Doubles, Longs
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,20 +24,20 @@ class MatchedTracks:
     prediction: Lineage
     # (V,), vertex of the prediction which covers more than half of each vertex of the truth, -1
     # where there is none. One vertex of the prediction may cover several
-    match: Indices
+    match: Longs
     # (N,), of each of the N cells drawn as a whole: the Jaccard index with the predicted object
     # that covers more than half of it, 0 where there is none
-    jaccard: NDArray[np.float64]
+    jaccard: Doubles
     # (N, 3), of each of these cells: its frame, plane (0 where it is drawn in all) and label
-    drawn: Indices
+    drawn: Longs
 
     @cached_property
-    def covered(self) -> Indices:
+    def covered(self) -> Longs:
         """Number of vertices of the truth which each vertex of the prediction matches, (P,)."""
         return np.bincount(self.match[self.match >= 0], minlength=self.prediction.vertices)
 
     @cached_property
-    def counterpart(self) -> Indices:
+    def counterpart(self) -> Longs:
         """Vertex of the truth that one of the prediction matches, -1 for none or several, (P,)."""
         partner = np.full(self.prediction.vertices, -1, np.int64)
         matched = np.flatnonzero(self.match >= 0)
@@ -101,7 +94,7 @@ def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read")
     refuse(side.problems(), outcome)
 
 
-def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
+def longest_runs(tracks: MatchedTracks) -> tuple[Longs, Longs, Longs]:
     """Return the longest runs in which predicted tracks follow true ones, 3 x (N,) int64.
 
     Positions of the predicted and the true track of each pair that matches uniquely anywhere,
@@ -140,7 +133,7 @@ class _Side:
         self.strays: dict[int, list[int]] = defaultdict(list)
         self.shape: tuple[int, ...] | None = None
 
-    def read(self, frame: int, *, alone: bool = False) -> NDArray[Any] | None:
+    def read(self, frame: int, *, alone: bool = False) -> Array | None:
         """Return the labels of a frame, None if they cannot be used; place them if `alone`."""
         if frame >= len(self.sequence.frames):
             return None
@@ -159,7 +152,7 @@ class _Side:
             self.place(_values(labels), frame)
         return labels
 
-    def _unfit(self, labels: NDArray[Any]) -> str:
+    def _unfit(self, labels: Array) -> str:
         """Return why labels cannot be used, empty if they can."""
         if labels.dtype.kind not in "iu":
             return f"labels of dtype {labels.dtype}, expected integers"
@@ -171,7 +164,7 @@ class _Side:
             return f"shape {labels.shape}, the first frame has {self.shape}"
         return ""
 
-    def place(self, labels: NDArray[np.uint64], frame: int) -> Indices | None:
+    def place(self, labels: NDArray[np.uint64], frame: int) -> Longs | None:
         """Return the vertices of the labels in a frame, None if one has no row there."""
         tracks, vertices = self._present(frame)
         tracked = np.isin(labels, self.graph.labels[tracks])
@@ -181,7 +174,7 @@ class _Side:
         self.seen[matched] = True
         return matched if tracked.all() else None
 
-    def _present(self, frame: int) -> tuple[Indices, Indices]:
+    def _present(self, frame: int) -> tuple[Longs, Longs]:
         """Return the tracks that have a row in a frame, by label, and their vertices there."""
         graph = self.graph
         tracks = np.flatnonzero((graph.begins <= frame) & (frame <= graph.ends))
@@ -221,8 +214,8 @@ def _match_frame(
     sides: tuple[_Side, _Side],
     frame: int,
     masks: list[Mask] | None,
-    match: Indices,
-    cells: list[NDArray[np.float64]],
+    match: Longs,
+    cells: list[Doubles],
 ) -> list[str]:
     """Enter the matches of one frame into `match` and `cells`, return the problems."""
     truth, prediction = (side.read(frame) for side in sides)
@@ -250,7 +243,7 @@ def _match_frame(
     return problems
 
 
-def _cut(mask: Mask, prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _cut(mask: Mask, prediction: Array) -> tuple[Array, Array]:
     """Return the labels of a mask, and of the prediction in the same plane."""
     if mask.plane is None:
         return mask.read(), prediction
@@ -259,12 +252,12 @@ def _cut(mask: Mask, prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
     return mask.read(), prediction[mask.plane]
 
 
-def _values(labels: NDArray[Any]) -> NDArray[np.uint64]:
+def _values(labels: Array) -> NDArray[np.uint64]:
     """Return each label but 0 once, ascending."""
     return np.unique(labels[labels != 0]).astype(np.uint64)
 
 
-def _jaccard(table: Overlap, frame: int, plane: int = 0) -> NDArray[np.float64]:
+def _jaccard(table: Overlap, frame: int, plane: int = 0) -> Doubles:
     """Return (N, 4) of the true objects: Jaccard index with the match or 0, frame, plane, label."""
     values = np.zeros(table.truth_sizes.size)
     matched = matches(table)

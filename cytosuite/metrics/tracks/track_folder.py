@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from filecmp import cmp
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, plain
@@ -25,6 +23,7 @@ from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSe
 from cytosuite.metrics.tracks.logs import write_logs
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 
 MOST_FRAMES = 100_000
 MARKERS, RESULT = "TRA/man_track", "mask"
@@ -138,7 +137,7 @@ def score_tracks(
     return {name: metrics[name].of(tracks) for name in names or metrics}
 
 
-def _labels(path: Path) -> NDArray[Any]:
+def _labels(path: Path) -> Array:
     """Return the labels in a file."""
     from cytosuite.formats import read  # SimpleITK takes a while, and metrics rarely need files
 

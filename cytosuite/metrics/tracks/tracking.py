@@ -21,8 +21,8 @@ from cytosuite.metrics.labels.ctc import (
     saved,
 )
 from cytosuite.metrics.metric import family, metric
-from cytosuite.metrics.tracks.lineage import Indices
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
+from cytosuite.volume.arrays import Longs
 
 NO_CELL = "when the truth holds no cell"
 
@@ -195,12 +195,12 @@ class TrackingErrors(CtcErrors):
 class Edits:
     """The cells and links that these operations change; a link is named by the cell it leads to."""
 
-    splits: Indices  # vertices of the prediction, each as often as it is to be cut
-    missed: Indices  # of the truth
-    spurious: Indices  # of the prediction
-    extra_links: Indices  # of the prediction
-    absent_links: Indices  # of the truth
-    wrong_links: Indices  # of the prediction
+    splits: Longs  # vertices of the prediction, each as often as it is to be cut
+    missed: Longs  # of the truth
+    spurious: Longs  # of the prediction
+    extra_links: Longs  # of the prediction
+    absent_links: Longs  # of the truth
+    wrong_links: Longs  # of the prediction
 
 
 def edits(tracks: MatchedTracks) -> Edits:

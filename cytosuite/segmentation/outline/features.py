@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import pi, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
+from cytosuite.volume.arrays import Array, Floats, Integers, Longs
 from cytosuite.volume.large import taken
 from cytosuite.volume.pieces import slabs_of
 
-Floats = NDArray[np.float32]
-Labels = NDArray[np.integer[Any]]
+Labels = Integers
 
 SCALES = (0.08, 0.2, 0.4)  # standard deviations of the smoothing, in typical radii
 REACH = 0.45  # typical radii around an object within which its outline may lie
@@ -37,12 +36,12 @@ class Common(NamedTuple):
 class Near(NamedTuple):
     """The voxels near objects."""
 
-    voxels: NDArray[np.int64]  # (N,) flat indices
+    voxels: Longs  # (N,) flat indices
     owner: Labels  # (N,) nearest object
     columns: Floats  # (COLUMNS, N)
 
 
-def measure(labels: Labels, image: NDArray[Any], spacing: Sequence[float]) -> Common:
+def measure(labels: Labels, image: Array, spacing: Sequence[float]) -> Common:
     """Return the quantities of an image and its objects; a threshold of 0 if nothing stands out."""
     most = max((int(slab.max(initial=0)) for slab in slabs_of(labels)), default=0)
     counts = np.zeros(most + 1, np.int64)
@@ -62,7 +61,7 @@ def measure(labels: Labels, image: NDArray[Any], spacing: Sequence[float]) -> Co
     return Common(background, li_threshold(signal), radius)
 
 
-def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: Common) -> Near:
+def look(labels: Labels, image: Array, spacing: Sequence[float], common: Common) -> Near:
     """Return the voxels in and around the objects of an image, or of a part of it."""
     distance, nearest = _from_faces(labels, spacing)
     distance /= np.float32(common.radius)
@@ -107,7 +106,7 @@ def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: 
     return Near(voxels, owner, np.stack(columns).astype(np.float32, copy=False))
 
 
-def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, NDArray[np.int64]]:
+def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, Longs]:
     """Return the distance [µm] to the nearest face voxel of an object, < 0 inside; its index."""
     face = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
@@ -130,14 +129,14 @@ def smoothed(image: Floats, sigma: Sequence[float]) -> Floats:
     return np.ascontiguousarray(gaussian(padded, sigma, _TRUNCATE, padded)[inner])
 
 
-def _radii(voxels: NDArray[np.int64], spacing: Sequence[float]) -> Floats:
+def _radii(voxels: Longs, spacing: Sequence[float]) -> Floats:
     """Return the radii [µm] of balls, or discs, of so many voxels."""
     size = voxels * prod(spacing)
     ball = (size * 3 / (4 * pi)) ** (1 / 3) if len(spacing) == 3 else np.sqrt(size / pi)
     return np.asarray(ball, np.float32)
 
 
-def _slope(values: Floats, axis: int, voxels: NDArray[np.int64]) -> Floats:
+def _slope(values: Floats, axis: int, voxels: Longs) -> Floats:
     """Return the central difference per voxel along an axis at flat indices, edges repeated."""
     if values.shape[axis] < 2:
         return np.zeros(voxels.size, np.float32)

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.contract.spacing import warned
@@ -25,11 +23,12 @@ from cytosuite.segmentation.outline.features import (
 )
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array, Ints
 from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import slabs_of
 
-Labels = NDArray[Any]
+Labels = Array
 
 SMOOTHING = 0.1  # standard deviation of the smoothing of probabilities, in typical radii
 _MARGIN = 4.0  # typical radii that a block sees around its core: a nucleus twice as large
@@ -37,7 +36,7 @@ _VOXEL_BYTES = 200  # per voxel of a block
 
 
 def redraw(
-    labels: Labels, image: NDArray[Any], spacing: Sequence[float], trees: Trees, looseness: float
+    labels: Labels, image: Array, spacing: Sequence[float], trees: Trees, looseness: float
 ) -> Labels:
     """Return labels (axes as the image) with outlines where the trees are surer than 1 - looseness.
 
@@ -73,13 +72,13 @@ def redraw(
 
 
 def _drawn(
-    labels: NDArray[np.int32],
-    image: NDArray[Any],
+    labels: Ints,
+    image: Array,
     spacing: Sequence[float],
     trees: Trees,
     looseness: float,
     common: Common,
-) -> NDArray[np.int32]:
+) -> Ints:
     """Return the objects of a part of an image, drawn anew."""
     near = look(labels, image, spacing, common)
     sure = np.zeros(labels.shape, np.float32)
@@ -121,7 +120,7 @@ def _without_gaps(labels: Labels) -> Labels:
 
 
 def with_outline(
-    found: Volume, image: NDArray[Any], spacing: Sequence[float], model: Model, own: float | None
+    found: Volume, image: Array, spacing: Sequence[float], model: Model, own: float | None
 ) -> Volume:
     """Return labels with outlines of the looseness that user or card want; as found without."""
     given = found.metadata.get(KEY)

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 
 from cytosuite.errors import InputError
 from cytosuite.segmentation.outline import PREFIX
-
-Floats = NDArray[np.float32]
+from cytosuite.volume.arrays import Floats, Ints
 
 
 class Trees(NamedTuple):
@@ -21,7 +19,7 @@ class Trees(NamedTuple):
     Prokhorenkova et al., NeurIPS (2018), doi:10.48550/arXiv.1706.09516 (oblivious trees).
     """
 
-    feature: NDArray[np.int32]  # (T, D) number of the column that is asked
+    feature: Ints  # (T, D) number of the column that is asked
     threshold: Floats  # (T, D); the bit is 1 above it
     value: Floats  # (T, 2^D), added to the log odds
     start: Floats  # (1,) log odds before the first tree
@@ -38,14 +36,14 @@ class Trees(NamedTuple):
             result += value[leaf]
         return result
 
-    def tensors(self) -> dict[str, NDArray[np.int32] | Floats]:
+    def tensors(self) -> dict[str, Ints | Floats]:
         """Return the arrays by name, as a file of weights holds them."""
         return {PREFIX + name: array for name, array in self._asdict().items()}
 
     @classmethod
     def read(cls, path: Path | None, columns: int) -> Self:
         """Return the trees in a file of weights; InputError without, or for other columns."""
-        found: Mapping[str, NDArray[np.float32]] = {}
+        found: Mapping[str, Floats] = {}
         if path is not None:
             with safe_open(path, "numpy") as file:
                 names = [name for name in file.keys() if name.startswith(PREFIX)]  # noqa: SIM118

@@ -9,8 +9,9 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
+from cytosuite.volume.arrays import Bools, Floats, Reals
 
-Image = NDArray[np.float32]
+Image = Floats
 Range = tuple[float, float]
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
 _LEAST = 0.02  # share of the light at a nucleus that counts as its own
@@ -71,9 +72,7 @@ def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image
     return image
 
 
-def visible(
-    own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges
-) -> NDArray[np.bool_]:
+def visible(own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges) -> Bools:
     """Return which labels (N + 1,) an annotator could see, from the mean light at each label."""
     around = camera.haze + np.maximum(rest, 0) * np.float32(camera.photons)
     faintest = np.asarray(camera.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)  # photons
@@ -127,9 +126,7 @@ def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
     return weights.astype(np.float32)
 
 
-def own_light(
-    light: Image, labels: NDArray[np.uint16], level: NDArray[np.floating], means: Image
-) -> Image:
+def own_light(light: Image, labels: NDArray[np.uint16], level: Reals, means: Image) -> Image:
     """Return each nucleus' own light (N + 1,): a fit by level, the share of the own peak."""
     inside = np.flatnonzero(labels)
     number = labels.ravel()[inside]

@@ -25,8 +25,7 @@ from cytosuite.training.images import deep, padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-
-Floats = NDArray[np.float32]
+from cytosuite.volume.arrays import Array, Bytes, Doubles, Floats, Integers, Longs
 
 VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -75,21 +74,21 @@ class TrainingCase:
     unpadded: tuple[int, ...]  # voxels z y x, without the extension to a patch
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
-    level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
+    level: Bytes  # (Z, Y, X), in units of 1/255
     make_targets: MakeTargets
     # Patches of planes are scaled and make their own targets: here they are empty.
     vectors: NDArray[np.int8]  # (3 or 0, Z, Y, X), in units of 1/127
-    shares: NDArray[np.uint8]  # (S, Z, Y, X), in units of 1/255
+    shares: Bytes  # (S, Z, Y, X), in units of 1/255
     tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
     own: Floats  # (N + 1,) of the label itself
     rest: Floats  # (N + 1,) of all others
     wide: Floats  # (2, N + 1) of the tails
-    centres: NDArray[np.int64]  # (N, 3) voxel near the middle of each label
+    centres: Longs  # (N, 3) voxel near the middle of each label
     simulated: bool  # a camera must still be applied
     spacing: tuple[float, ...]  # µm per voxel, z y x
-    diameters_um: NDArray[np.float64]  # (N,) of a circle as large as the label's largest slice
+    diameters_um: Doubles  # (N,) of a circle as large as the label's largest slice
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -227,9 +226,7 @@ def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     return replace(case, labels=labels, vectors=vectors, shares=shares)
 
 
-def _kept(
-    make: MakeTargets, labels: NDArray[np.uint16]
-) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+def _kept(make: MakeTargets, labels: NDArray[np.uint16]) -> tuple[NDArray[np.int8], Bytes]:
     """Return vectors and shares of labels as whole numbers; empty ones of a plane."""
     vectors, shares = make(labels[:0] if len(labels) == 1 else labels)
     return np.rint(vectors * VECTOR_UNIT).astype(np.int8), np.rint(shares * SHARE_UNIT).astype(
@@ -237,9 +234,7 @@ def _kept(
     )
 
 
-def _arrays(
-    files: Files, quietest: float, *, plane: bool
-) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
+def _arrays(files: Files, quietest: float, *, plane: bool) -> tuple[Volume, Floats, Array, Array]:
     """Return the volume of a case, its light (or normalised image), labels and level."""
     volume = read_grey(files.image, files.group)
     image = volume.array.astype(np.float32)
@@ -265,7 +260,7 @@ def _arrays(
     return volume, deep(image), deep(labels), deep(level)
 
 
-def _level_within_cells(labels: NDArray[np.integer]) -> Floats:
+def _level_within_cells(labels: Integers) -> Floats:
     """Return 1 within cells, lower towards membranes: the blurred share without another label."""
     touching = ndimage.generate_binary_structure(labels.ndim, 1)
     least, most = (
@@ -277,9 +272,7 @@ def _level_within_cells(labels: NDArray[np.integer]) -> Floats:
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
-def _means(
-    fields: Iterable[NDArray[Any] | int], labels: NDArray[np.uint16], weight: NDArray[Any]
-) -> NDArray[np.float64]:
+def _means(fields: Iterable[Array | int], labels: NDArray[np.uint16], weight: Array) -> Doubles:
     """Return the weighted means (F, N + 1) of fields over labels, 0 where nothing weighs."""
     inside = labels > 0
     names, shares = labels[inside], weight[inside].astype(np.float64)
@@ -289,7 +282,7 @@ def _means(
     return np.stack([np.bincount(names, v, total.size) / total_or_1 for v in values])
 
 
-def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:
+def _diameters(labels: NDArray[np.uint16], level: Array) -> Doubles:
     """Return the lateral diameter of each label in voxels, where its level is high enough."""
     count = int(labels.max(initial=0)) + 1
     areas = np.zeros(count, np.int64)

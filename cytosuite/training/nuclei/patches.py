@@ -24,8 +24,9 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
+from cytosuite.volume.arrays import Array, Bools, Floats, Integers
 
-Image = NDArray[np.float32]
+Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
 Size = Annotated[int, Field(ge=1)]
 
@@ -144,7 +145,7 @@ def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> 
     return image, target
 
 
-def _stacked(level: NDArray[Any], targets: Targets, labels: NDArray[np.uint16]) -> Image:
+def _stacked(level: Array, targets: Targets, labels: NDArray[np.uint16]) -> Image:
     """Return a target (C, Z, Y, X) float32, in which labels up to 65535 are exact."""
     return np.concatenate([level[None], *targets, labels[None]], dtype=np.float32)
 
@@ -207,7 +208,7 @@ def draw_image(
 
 def _view(
     rng: np.random.Generator, case: TrainingCase, settings: Patches
-) -> tuple[DrawnCamera, Image, NDArray[np.bool_]]:
+) -> tuple[DrawnCamera, Image, Bools]:
     """Return a camera, the weights of stray light, and a mask of the labels visible with both."""
     camera = draw_camera(rng, settings.camera)
     weights = draw_weights(rng, settings.stray)
@@ -215,7 +216,7 @@ def _view(
     return camera, weights, visible(case.own, rest, camera, settings.camera)
 
 
-def _light(case: TrainingCase, where: Box | NDArray[np.integer], weights: Image) -> Image:
+def _light(case: TrainingCase, where: Box | Integers, weights: Image) -> Image:
     light = case.image[where].astype(np.float32)
     for weight, tail in zip(weights, case.tails, strict=True):
         if weight > 0:

@@ -1,0 +1,17 @@
+"""Types of arrays, one name for each type of number."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Indices = NDArray[np.intp]
+Integers = NDArray[np.integer]  # any of them
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Reals = NDArray[np.floating]  # any of them
