@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.networks.kernels import FOLDER, compiled, use
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
@@ -41,7 +40,7 @@ _TOP = "int64(float32[:, :, ::1], int64, int64[::1], float64[::1], float64)"
 _CLIMB = "int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float64, uint32[::1])"
 
 
-@njit("boolean[:, ::1](boolean[:, ::1], int64, int64)", cache=True, nogil=True)
+@compiled("boolean[:, ::1](boolean[:, ::1], int64, int64)")
 def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
     """Return the rows (Z, Y) within a distance of those that hold something."""
     reached = np.zeros_like(rows)
@@ -54,28 +53,28 @@ def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
     return reached
 
 
-@njit("void(float32[::1], float32[::1], float32)", cache=True, nogil=True)
+@compiled("void(float32[::1], float32[::1], float32)")
 def _add(total: Floats, row: Floats, weight: float) -> None:
     """Add a weighted row: on whole rows the compiler uses vectors."""
     for x in range(len(total)):
         total[x] += weight * row[x]
 
 
-@njit("void(float32[::1], float32[::1], boolean[::1], float32)", cache=True, nogil=True)
+@compiled("void(float32[::1], float32[::1], boolean[::1], float32)")
 def _add_within(total: Floats, row: Floats, mask: Bools, weight: float) -> None:
     """Add a weighted row where a mask holds."""
     for x in range(len(total)):
         total[x] += weight * row[x] if mask[x] else ZERO
 
 
-@njit("void(float32[::1], boolean[::1], float32)", cache=True, nogil=True)
+@compiled("void(float32[::1], boolean[::1], float32)")
 def _add_mask(total: Floats, mask: Bools, weight: float) -> None:
     """Add a weight where a mask holds."""
     for x in range(len(total)):
         total[x] += weight if mask[x] else ZERO
 
 
-@njit(_PLANE, cache=True, nogil=True)
+@compiled(_PLANE)
 def _plane(
     values: Floats,
     mask: Bools,
@@ -115,7 +114,7 @@ def _plane(
                     _add(out[y, low:high], spare[y, low + k : high + k], kx[k + rx])
 
 
-@njit(_BLUR, cache=True, nogil=True)
+@compiled(_BLUR)
 def blur(
     values: Floats,
     mask: Bools,
@@ -138,7 +137,7 @@ def blur(
         _plane(values, mask, False, along_z, reached, z, spare, out[z], kz, ky, kx)
 
 
-@njit(_SMOOTH, cache=True, nogil=True)
+@compiled(_SMOOTH)
 def smooth(
     flow: Floats,
     mask: Bools,
@@ -168,7 +167,7 @@ def smooth(
                         mean[y, x] = mean[y, x] / weight if weight >= least else ZERO
 
 
-@njit("float32[:, ::1](boolean[:, :, ::1])", cache=True, nogil=True)
+@compiled("float32[:, ::1](boolean[:, :, ::1])")
 def voxels(mask: Bools) -> Floats:
     """Return the places (N, 3) of the voxels of a mask, in the order of the memory."""
     places = np.empty((np.count_nonzero(mask), 3), np.float32)
@@ -182,7 +181,7 @@ def voxels(mask: Bools) -> Floats:
     return places
 
 
-@njit(_BETWEEN, cache=True, nogil=True)
+@compiled(_BETWEEN)
 def _between(
     values: Floats, at: np.uint64, right: np.uint64, down: np.uint64, wy: float, wx: float
 ) -> float:
@@ -194,7 +193,7 @@ def _between(
     return result
 
 
-@njit(_TRACK, cache=True, nogil=True)
+@compiled(_TRACK)
 def track(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
@@ -235,7 +234,7 @@ def track(
         points[n, 0], points[n, 1], points[n, 2] = pz, py, px
 
 
-@njit(_SETTLE, cache=True, nogil=True)
+@compiled(_SETTLE)
 def settle(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
@@ -284,7 +283,7 @@ def settle(
         points[n, 1], points[n, 2], ways[n] = py, px, taken
 
 
-@njit("int64[::1](float32[:, ::1], float32[:, :, ::1])", cache=True, nogil=True)
+@compiled("int64[::1](float32[:, ::1], float32[:, :, ::1])")
 def land(ends: Floats, density: Floats) -> Longs:
     """Count the ends (N, 3) in their nearest voxels of `density`; return these, in memory."""
     flat = np.empty(len(ends), np.int64)
@@ -297,7 +296,7 @@ def land(ends: Floats, density: Floats) -> Longs:
     return flat
 
 
-@njit(_EXTENTS, cache=True, nogil=True)
+@compiled(_EXTENTS)
 def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Longs]:
     """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
     sums, high = np.zeros((3, count)), np.zeros((3, count), np.int64)
@@ -315,7 +314,7 @@ def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Lon
     return sums, low, high
 
 
-@njit(_REACHES, cache=True, nogil=True)
+@compiled(_REACHES)
 def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: int) -> Floats:
     """Return the way along an axis of each voxel (N,) in a mask to its object's centre, scaled."""
     result, n = np.empty(len(number), np.float32), 0
@@ -329,7 +328,7 @@ def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: in
     return result
 
 
-@njit(_TOP, cache=True, nogil=True)
+@compiled(_TOP)
 def _top(
     density: Floats,
     at: int,
@@ -357,7 +356,7 @@ def _top(
     return best
 
 
-@njit(_CLIMB, cache=True, nogil=True)
+@compiled(_CLIMB)
 def climb(
     density: Floats,
     starts: Longs,

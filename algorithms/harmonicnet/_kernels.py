@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numba import njit
 
-from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.networks.kernels import FOLDER, compiled, use
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
@@ -22,7 +21,7 @@ _CUT = "(float32[::1], float32[::1], float32[::1], float32[:, ::1], float32[:, :
 cast(Any, cut_star).compile(_CUT)
 
 
-@njit(_SUPPRESS, cache=True, nogil=True)
+@compiled(_SUPPRESS)
 def suppress(
     first: Longs,
     second: Longs,

@@ -1,26 +1,16 @@
 """Compiled loops over the voxels of one star; float32 in one order, whatever the slab."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
+from cytosuite.networks import kernels
 from cytosuite.volume.arrays import Floats, Longs
-
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 ONE = np.float32(1.0)
 TINY = 1e-6
 WIDER = np.float32(1.05)  # an ellipsoid this much wider holds a bent one, see `bounds`
 
 
-def compiled(loop: Loop) -> Loop:
-    """Return a loop in machine code, compiled per process where no cache can be written."""
-    try:
-        return cast(Loop, njit(cache=True, nogil=True, error_model="numpy")(loop))
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return cast(Loop, njit(nogil=True, error_model="numpy")(loop))
+compiled = kernels.compiled(error_model="numpy")
 
 
 @compiled

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,17 +17,18 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 _made: list[str] = []  # folder of this process that holds copies of all kept loops
 
 
-def compiled(*signature: str) -> Callable[[Loop], Loop]:
+def compiled(*signature: str, **options: object) -> Callable[[Loop], Loop]:
     """Return numba's decorator; each process compiles the loop where no cache can be written."""
 
     def decorate(loop: Loop) -> Loop:
         """Return a loop that its first call compiles."""
         from numba import njit  # takes half a second
 
+        fast = partial(njit, [*signature] or None, nogil=True, **options)
         try:
-            return cast(Loop, njit([*signature], cache=True, nogil=True)(loop))
+            return cast(Loop, fast(cache=True)(loop))
         except RuntimeError:  # neither the module's folder nor the user's cache can be written
-            return cast(Loop, njit([*signature], nogil=True)(loop))
+            return cast(Loop, fast()(loop))
 
     return decorate
 

@@ -10,10 +10,10 @@ from math import inf, log10, nan, sqrt
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import njit
 
 from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.metric import metric
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.pieces import chunks
 
@@ -179,7 +179,7 @@ def mae(images: ImagePair) -> float:
     return sums.absolute / sums.voxels / images.data_range
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
 def tally(t: Doubles, p: Doubles, out: Doubles) -> None:
     """Write sums over the same voxels, (N,), of truth and prediction, all finite, to (12,) `out`.
 

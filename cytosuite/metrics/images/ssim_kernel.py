@@ -12,14 +12,14 @@ line.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias
 
 import numpy as np
-from numba import njit
 
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Doubles
 
-WIDTH = 144  # columns of the working buffers, with those of the window's halo
+WIDTH = 144  # columns of a working buffer, the window's halo included
 ROWS = 16  # rows of values computed together
 CHUNK = 32  # planes of values computed together
 TOGETHER = 4  # lines smoothed across together
@@ -29,13 +29,10 @@ TAPS = 6  # distinct weights of the usual window of 11 voxels, which has loops o
 DTYPES = ("uint8", "uint16", "float32", "float64")  # read as they are
 
 Volumes: TypeAlias = tuple[Array, Array, Array, Array]
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
-def _compiled(loop: Loop) -> Loop:
-    """Return a loop in machine code that may fuse a product and a sum, and nothing bolder."""
-    fast = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
-    return cast(Loop, fast(loop))
+# A product and a sum may be fused, and nothing bolder.
+_compiled = compiled(fastmath={"contract"}, error_model="numpy")
 
 
 def _four_lines(step: int) -> Callable[[Doubles, Doubles, Doubles], None]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Doubles, Longs
 from cytosuite.volume.pieces import distinct, extremes, slabs
 
@@ -47,7 +47,7 @@ class ObjectSums:
         _add(numbers, grey, z, *sums)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add(
     plane: NDArray[np.uint32],
     image: Doubles,

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Bools, Longs
 from cytosuite.volume.memory import free_gib
@@ -243,7 +243,7 @@ def _numbering(labels: Labels, dtype: np.dtype[Any]) -> Callable[[Array], Array]
     return lambda part: np.searchsorted(labels, part, side="right").astype(dtype)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Longs) -> Any:  # noqa: ANN401
     """Return the slot of a pair of labels, or the free slot where it belongs."""
     mask = np.uint64(voxels.size - 1)
@@ -256,7 +256,7 @@ def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Longs) -> 
     return slot
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _mark_changes(
     t: Unsigned, t_before: Unsigned, p: Unsigned, p_before: Unsigned, changed: Bools
 ) -> None:
@@ -265,7 +265,7 @@ def _mark_changes(
         changed[k] = (t[k] != t_before[k]) | (p[k] != p_before[k])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def count_runs(
     truth: Unsigned,
     prediction: Unsigned,
@@ -313,7 +313,7 @@ def count_runs(
     return size, used
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def add_table(
     from_t: Unsigned,
     from_p: Unsigned,
@@ -330,7 +330,7 @@ def add_table(
             voxels[slot] += from_voxels[i]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def count_sorted(keys: Unsigned, low: np.unsignedinteger[Any]) -> tuple[int, int]:
     """Return the number of distinct keys of two objects, and the count of the most frequent one.
 
@@ -349,7 +349,7 @@ def count_sorted(keys: Unsigned, low: np.unsignedinteger[Any]) -> tuple[int, int
     return pairs, most
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def squeeze_sorted(
     keys: Unsigned,
     bits: np.unsignedinteger[Any],

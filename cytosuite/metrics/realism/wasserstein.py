@@ -13,12 +13,12 @@ from functools import partial
 from math import isfinite, nan, sqrt
 
 import numpy as np
-from numba import njit
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.pieces import chunks
@@ -269,14 +269,14 @@ def _gathered(side: _Sample, size: int, low: float, scale: float, crossing: Bool
     return values
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def count(values: Array, low: int, counts: Longs) -> None:
     """Add (N,) integer grey values to their counts, (V,); the first is the count of `low`."""
     for i in range(values.size):
         counts[np.int64(values[i]) - low] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def tally(
     values: Array, low: float, scale: float, centre: float, counts: Longs, sums: Doubles
 ) -> float:
@@ -295,7 +295,7 @@ def tally(
     return squares
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def gather(
     values: Array,
     low: float,
@@ -312,7 +312,7 @@ def gather(
     return done
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def merge(a: Array, b: Array, low: float, counts: Longs, edges: Doubles, bins: Longs) -> float:
     """Return the integral of ``|F_a - F_b|``, the difference of cumulative shares, over some bins.
 

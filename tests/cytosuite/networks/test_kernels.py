@@ -82,3 +82,21 @@ def test_no_two_loops_of_a_module_share_the_name_that_links_their_code(module):
         if hasattr(loop, "py_func")
     }
     assert len(loops) == len(set(loops.values())) > 0
+
+
+def test_loops_run_where_no_code_can_be_kept(monkeypatch):
+    asked = []
+
+    def njit(_, **options):
+        asked.append("cache" in options)
+
+        def keep(loop):
+            if "cache" in options:
+                raise RuntimeError("cannot cache function: no locator available")
+            return loop
+
+        return keep
+
+    monkeypatch.setattr("numba.njit", njit)
+    assert kernels.compiled()(abs)(-3) == 3
+    assert asked == [True, False]
