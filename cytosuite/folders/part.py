@@ -24,7 +24,7 @@ from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
-SMALL = 2**24  # bytes of a file that is read whole, whatever part of it is wanted
+SMALL = 2**24  # bytes: smaller files are read whole
 EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
@@ -63,7 +63,7 @@ class Part:
 def _chosen(
     path: Path, noun: str, option: str, names: Sequence[str], choice: int | str | None
 ) -> tuple[int, str]:
-    """Return a wanted number, or 0 where there is no choice, and a warning if it is another."""
+    """Return the number of a choice, 0 of one name alone, and a warning if the choice is unlike."""
     if len(names) == 1:
         only = f"the file has one {noun} {names[0]}".strip()
         return 0, "" if choice in {None, 0, "0", EVERY} else f"{option} {choice} not used: {only}"
@@ -85,16 +85,10 @@ def read_part(
     Colours are channels, or their mean with a warning.
     """
     whole: Volume | None = None
-    small = path.is_file() and path.stat().st_size < SMALL
-    if small and part.channel is None:
-        with suppress(InputError):  # colours, and what is read again below
-            whole = read(path, None, part.scene, stack=stack, group=part.group or "")
-    single = whole is not None and "C" not in whole.axes
-    names = [] if single else channels(path, part.scene)
+    names, form = channels(path, part.scene), format_of(path)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
-    form = format_of(path)
-    if not coloured and small:
-        whole = whole or read(path, None, part.scene, stack=stack, group=part.group or "")
+    if not coloured and path.is_file() and path.stat().st_size < SMALL:
+        whole = read(path, None, part.scene, stack=stack, group=part.group or "")
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
     elif form is not None and form.has_header:
         head = header(path, part.scene, stack=stack, colours=coloured)
