@@ -7,13 +7,13 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.networks.scale import Sizing
-from cytosuite.networks.tiling import Sides, check_tile
+from cytosuite.networks.tiling import Tiled
 
 Positive = Annotated[float, Field(gt=0)]
 Halo = Annotated[int, Field(ge=0)]
 
 
-class Parameters(Sizing):
+class Parameters(Sizing, Tiled):
     """``parameters`` of a model card; lengths in µm are at the scale of the training.
 
     For an image with nuclei half as large as those of the training, voxels of the working grid are
@@ -21,10 +21,6 @@ class Parameters(Sizing):
     """
 
     network: Network = Field(description="Arguments of the network.")
-    tile: Sides = Field(
-        (96, 320, 320),
-        description="Voxels z, y, x; its volume bounds the memory, see `tiling.fit`.",
-    )
     halo: tuple[Halo, Halo, Halo] = Field(
         (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
     )
@@ -97,8 +93,7 @@ class Parameters(Sizing):
 
     @model_validator(mode="after")
     def _nothing_is_impossible(self) -> Self:
-        """Refuse tiles that are all halo, and limits that no nucleus keeps to."""
-        check_tile(self.tile, self.halo, self.network.multiple)
+        """Refuse limits that no nucleus keeps to."""
         if self.min_volume_um3 > self.max_volume_um3:
             raise ValueError(
                 f"min_volume_um3 must not exceed max_volume_um3, found {self.min_volume_um3:g} and "

@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
 from cytosuite.algorithms.cyclegan3d.style import Style, transfer
-from cytosuite.algorithms.cyclegan3d.translate import TILE, Scale, translate
+from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
@@ -21,12 +21,12 @@ from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target, in_dtype
-from cytosuite.networks.tiling import Sides, check_tile
+from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, seed_of
 from cytosuite.volume.arrays import Array
 
 
-class Parameters(Described):
+class Parameters(Tiled):
     """``parameters`` of a card: with `network` a generator, without it the classical transfer."""
 
     network: Architecture | None = Field(None, description="Arguments of the generator.")
@@ -41,7 +41,6 @@ class Parameters(Described):
     style: Style | None = Field(
         None, description="Reference of the classical transfer, which stands in for a refusal."
     )
-    tile: Sides = Field(TILE, description="Voxels z, y, x; its volume bounds the memory.")
     guard: Literal["replace", "refuse", "off"] = Field(
         "replace",
         description="A translation that moves structure is replaced by the classical transfer, "
@@ -53,7 +52,7 @@ class Parameters(Described):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        """Refuse a card that cannot translate, and tiles that are all halo."""
+        """Refuse a card that cannot translate."""
         if self.network is None and self.style is None:
             raise ValueError("expected network (with target), style, or both")
         if self.network is not None and self.target is None:
@@ -62,8 +61,6 @@ class Parameters(Described):
             raise ValueError("expected style and target for scale style")
         if (self.scale == "light") != (self.camera is not None):
             raise ValueError("expected camera for scale light, and for no other")
-        if self.network is not None and self.network.norm == "voxel":
-            check_tile(self.tile, self.network.halo, self.network.multiple)
         return self
 
 

@@ -24,7 +24,6 @@ from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes, slabs
 
 Scale = Literal["style", "light", "background", "dtype"]
-TILE = (96, 320, 320)  # voxels z, y, x
 OF_TARGET = ("style", "light")  # scales in units of the target
 Scaling = Callable[[Array], Image]
 _COPIES = 6  # of the widest activation that are in memory at once, float32

@@ -16,7 +16,7 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
@@ -35,7 +35,7 @@ from cytosuite.errors import InputError, RoomError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
-from cytosuite.networks.tiling import Sides, check_tile
+from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, seed_of
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import free_gib
@@ -52,7 +52,7 @@ _COPIES = 9  # of the image that are in memory at once, float32
 Given = Literal["sketch", "labels"]
 
 
-class Parameters(Described):
+class Parameters(Tiled):
     """``parameters`` of a card: with `network` a diffusion model, without it the plain sketch."""
 
     network: DenoiserArguments | None = Field(None, description="Arguments of the denoiser.")
@@ -71,7 +71,6 @@ class Parameters(Described):
     dropped: float = Field(
         0, ge=0, lt=1, description="Share of the training's crops whose sketch was hidden."
     )
-    tile: Sides = Field((96, 320, 320), description="Voxels z, y, x; its volume bounds the memory.")
     seed: int | None = Field(
         None,
         ge=0,
@@ -81,9 +80,8 @@ class Parameters(Described):
 
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:
-        """Refuse tiles that are all halo, and guidance by a network that always had a sketch."""
+        """Refuse targets that are not one per channel, and guidance by a network without it."""
         if self.network is not None:
-            check_tile(self.tile, self.network.halo, self.network.multiple)
             for name, value in (("target", self.target), ("contrast", self.process.contrast)):
                 several, count = len(of_channels(value, 1)), self.network.channels
                 if several not in (1, count):

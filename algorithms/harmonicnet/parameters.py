@@ -1,17 +1,17 @@
 """Parameters of a model card: the network, its grid, and the way from maps to stars."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from cytosuite.algorithms.harmonicnet.network import Network
 from cytosuite.networks.scale import Positive, Sizing
-from cytosuite.networks.tiling import Sides, check_tile
+from cytosuite.networks.tiling import Sides, Tiled
 
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 
 
-class Parameters(Sizing):
+class Parameters(Sizing, Tiled):
     """``parameters`` of a model card; lengths in µm are at the scale of the training."""
 
     network: Network = Field(description="Arguments of the network.")
@@ -39,9 +39,3 @@ class Parameters(Sizing):
     halo: tuple[Even, Even, Even] = Field(
         (16, 32, 32), description="Voxels at the inner faces of a tile that are thrown away."
     )
-
-    @model_validator(mode="after")
-    def _has_an_answer(self) -> Self:
-        """Refuse tiles that are all halo."""
-        check_tile(self.tile, self.halo, self.network.multiple)
-        return self

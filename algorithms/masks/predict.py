@@ -19,7 +19,7 @@ from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthes
 from cytosuite.errors import InputError, RoomError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
-from cytosuite.networks.tiling import Sides
+from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.arrays import Floats
 from cytosuite.volume.memory import free_gib
@@ -39,7 +39,7 @@ class Gates(Described):
     nucleus_solidity: Range = Field(description="of a nucleus")
 
 
-class Parameters(Described):
+class Parameters(Tiled):
     """``parameters`` of a card."""
 
     network: DenoiserArguments = Field(description="Arguments of the denoiser.")

@@ -1,12 +1,12 @@
 """Entry point of U2-Net: one plane in, its instance labels out."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
@@ -29,7 +29,7 @@ from cytosuite.networks.scale import (
     sizes_of,
     trained_of,
 )
-from cytosuite.networks.tiling import Side, check_tile
+from cytosuite.networks.tiling import Side, Tiled
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Floats, Ints
@@ -39,7 +39,7 @@ Labels = Ints
 GROUND, INSIDE, BORDER = range(CLASSES)
 
 
-class Parameters(Sizing):
+class Parameters(Sizing, Tiled):
     """``parameters`` of a model card; lengths are pixels at the scale of the training."""
 
     network: Network = Field(description="Arguments of the network.")
@@ -54,11 +54,6 @@ class Parameters(Sizing):
     halo: tuple[Literal[0], Side, Side] = Field(
         (0, 64, 64), description="Pixels at the inner faces of a tile that are thrown away."
     )
-
-    @model_validator(mode="after")
-    def _has_an_answer(self) -> Self:
-        check_tile(self.tile, self.halo, self.network.multiple)
-        return self
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:

@@ -11,7 +11,7 @@ from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_netw
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, load
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import report
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
@@ -19,7 +19,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
-from cytosuite.networks.tiling import Sides, check_tile, fit, plan, tile_within
+from cytosuite.networks.tiling import Sides, Tiled, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
@@ -31,7 +31,7 @@ TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measur
 Method = Literal["identity", "gaussian", "classical", "network"]
 
 
-class Parameters(Described):
+class Parameters(Tiled):
     """``parameters`` of a card: a method with the parts that it takes, and no others."""
 
     method: Method = Field(
@@ -67,8 +67,6 @@ class Parameters(Described):
                 raise ValueError(f"{part} is for method {part}, found method {self.method}")
             if not present and self.method == part:
                 raise ValueError(f"method {part} needs {part}, found none")
-        if self.network is not None:
-            check_tile(self.tile, self.network.halo, self.network.multiple)
         return self
 
 

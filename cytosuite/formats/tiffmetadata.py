@@ -191,7 +191,7 @@ def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
 
 
 def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> dict[str, Scalar]:
-    """Return what the OME-XML of a file says of a channel's microscope, see `microscope`."""
+    """Return the facts of a channel's microscope in OME-XML, by `microscope`; none without it."""
     return microscope(_ome(file), scene, channel) if file.is_ome else {}
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Floats
 from cytosuite.volume.memory import free_gib
@@ -16,6 +17,7 @@ from cytosuite.volume.memory import free_gib
 Box = tuple[slice, ...]
 Side = Annotated[int, Field(ge=1)]
 Sides = tuple[Side, Side, Side]  # z, y, x
+TILE: Sides = (96, 320, 320)  # of networks of volumes
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
@@ -141,13 +143,24 @@ def tile_within(
     return tuple(max(min(side, few), least) for side, few, least in sides)
 
 
-def check_tile(tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> None:
-    """Refuse a tile that is all halo: `ValueError` with the smallest one, see `smallest_tile`."""
-    least = smallest_tile(halo, multiple)
-    if any(size < needed for size, needed in zip(tile, least, strict=True)):
-        raise ValueError(
-            f"tile must be at least {list(least)} for this network, found {list(tile)}"
-        )
+class Tiled(Described):
+    """Parameters of an algorithm whose network answers tile by tile."""
+
+    tile: Sides = Field(TILE, description="Voxels z, y, x; its volume bounds the memory.")
+
+    @model_validator(mode="after")
+    def _has_an_answer(self) -> Self:
+        """Refuse a tile that is all halo; a norm over the whole image knows no tiles."""
+        network: Any = getattr(self, "network", None)
+        if network is None or getattr(network, "norm", "") == "instance":
+            return self
+        halo = getattr(self, "halo", None) or network.halo
+        least = smallest_tile(halo, network.multiple)
+        if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
+            raise ValueError(
+                f"tile must be at least {list(least)} for this network, found {list(self.tile)}"
+            )
+        return self
 
 
 def are_multiples(shape: Sequence[int], multiple: Sequence[int]) -> bool:

@@ -140,12 +140,12 @@ def wide_mean(
 
 
 def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
-    """Return the voxels per axis of which `remove_background` takes means."""
+    """Return the sides, in voxels, of the blocks that `remove_background` averages."""
     return [max(1, round(radius_um / 4 / step)) for step in spacing]
 
 
 def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
-    """Return the voxels per axis of which `wide_mean` takes means: a part begins at multiples."""
+    """Return the sides, in voxels, of the blocks that `wide_mean` averages; parts begin with one."""
     return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
 
 

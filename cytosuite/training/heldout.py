@@ -50,11 +50,9 @@ class HeldOut(NamedTuple):
             yield Facts({name: partial(arrays.__getitem__, name) for name in arrays})
 
 
-def predictor(algorithm: str) -> Callable[[Mapping[str, Volume], Model], Mapping[str, Volume]]:
-    """Return `predict` of an algorithm."""
-    predict: Callable[[Mapping[str, Volume], Model], Mapping[str, Volume]]
-    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
-    return predict
+def program(algorithm: str) -> Any:  # noqa: ANN401 - a module
+    """Return the module of an algorithm with `predict` and `Parameters`."""
+    return import_module(f"cytosuite.algorithms.{algorithm}.predict")
 
 
 def outputs_of(
@@ -66,7 +64,8 @@ def outputs_of(
     """Return the outputs of an algorithm with the parameters of a card."""
     facts: Any = {"describes": dict(describes), "parameters": dict(parameters)}
     card = ModelCard.model_construct(name="trained", algorithm=algorithm, **facts)
-    return predictor(algorithm)(inputs, Model(card))
+    outputs: Mapping[str, Volume] = program(algorithm).predict(inputs, Model(card))
+    return outputs
 
 
 def facts_of_sets(real: Sequence[Volume], made: Sequence[Volume]) -> Iterator[Facts]:

@@ -90,6 +90,7 @@ def train(
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
     cases, held = _load(training, known, data, say, work)
     settings = complete(training, settings, cases, parent, say)
+    training.parameters(settings)  # refused ones are known before the first step
     cases = training.prepare_cases(cases, settings)
     settings = with_steps(training, settings, cases, say)
     course = _Course(training, training.described(cases, settings), state, held, work, say)

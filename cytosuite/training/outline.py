@@ -21,7 +21,7 @@ from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
-from cytosuite.training.heldout import HeldOut, predictor
+from cytosuite.training.heldout import HeldOut, program
 from cytosuite.training.publish import rounded, title, write_weights
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
@@ -283,7 +283,8 @@ def _scored(facts: Iterable[Iterable[Facts]]) -> dict[str, float]:
 
 def segmented(algorithm: str, volume: Volume, model: Model) -> Labels:
     """Return the labels of an image by a model of an algorithm."""
-    return predictor(algorithm)({IMAGE.slug: volume}, model)[LABELS.slug].array
+    labels: Labels = program(algorithm).predict({IMAGE.slug: volume}, model)[LABELS.slug].array
+    return labels
 
 
 def _cases(

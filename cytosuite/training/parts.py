@@ -13,11 +13,12 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
 from cytosuite.files import read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
-from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of
+from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
 from cytosuite.training.images import joined, views
 from cytosuite.training.settings import Schedule, Settings
 from cytosuite.volume import Volume
@@ -229,9 +230,7 @@ class Training(Generic[Settings, Case]):
         self, state: State, inputs: Mapping[str, Volume], settings: Settings
     ) -> Mapping[str, Volume]:
         """Return the outputs of the algorithm for a case, as the card would give them."""
-        parameters = {**settings.card.parameters, **self.judged_with}
-        if settings.schedule.steps:
-            parameters["network"] = settings.network.model_dump(mode="json")
+        parameters = {**self.card_parameters(settings), **self.judged_with}
         with using(state.average):
             return outputs_of(self.algorithm, inputs, parameters, settings.card.describes)
 
@@ -282,6 +281,18 @@ class Training(Generic[Settings, Case]):
     def notes(self, cases: Cases[Case], settings: Settings) -> Iterable[str]:
         """Return lines for the user on the cases to train on."""
         return ()
+
+    def card_parameters(self, settings: Settings) -> dict[str, Any]:
+        """Return the parameters of the card, with the network where one is trained."""
+        if not (settings.schedule.steps or settings.schedule.epochs):
+            return settings.card.parameters
+        network = settings.network.model_dump(mode="json")
+        return {"network": network, **settings.card.parameters}
+
+    def parameters(self, settings: Settings) -> Any:  # noqa: ANN401 - of the algorithm
+        """Return the parameters of the inference; refuse what `predict` would refuse."""
+        model = program(self.algorithm).Parameters
+        return parse("card.parameters", self.card_parameters(settings), model)
 
     def tune(self, state: State, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
         """Return entries of the card's ``parameters`` chosen on the held-out cases.

@@ -32,7 +32,8 @@ def publish(
     data: Data,
 ) -> Path:
     """Write the card of a model and its best or average weights; return the card's path."""
-    card_facts = training.described(cases, settings).card.model_dump(mode="json")
+    described = training.described(cases, settings)
+    card_facts = described.card.model_dump(mode="json")
     best = state.best
     steps = best.step if best else state.step
     parent = facts.get("parent", {})
@@ -64,6 +65,7 @@ def publish(
         purpose += " used only by name."
     card = {
         **card_facts,
+        "parameters": training.card_parameters(described),
         "name": path.stem,
         "description": purpose,
         "authors": card_facts["authors"] or user(),
@@ -85,10 +87,6 @@ def publish(
         },
     }
     if settings.schedule.steps:
-        card["parameters"] = {
-            "network": settings.network.model_dump(mode="json"),
-            **card_facts["parameters"],
-        }
         card |= write_weights(path.with_suffix(SAFE), _halved(state))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path

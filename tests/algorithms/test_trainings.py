@@ -15,7 +15,7 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import Model, open_model
 from cytosuite.errors import InputError
 from cytosuite.formats import write
-from cytosuite.training.heldout import facts_of_sets, predictor
+from cytosuite.training.heldout import facts_of_sets, program
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.training.validate import score, wanted_metrics
 from cytosuite.volume import Volume
@@ -110,6 +110,17 @@ def _cases(training, settings, data):
     return {role: training.load(folder, role, settings) for role, (folder,) in data.items()}
 
 
+def test_tiles_that_are_all_halo_are_refused_before_a_training(tiny, tmp_path):
+    training, settings, data = tiny
+    parameters = {"halo": [0, 16, 16]} if training.algorithm == "u2net" else {}
+    small = settings.with_card(parameters={"tile": [1, 2, 2], **parameters})
+    with pytest.raises(
+        InputError, match=r"card\.parameters: .*tile must be at least .* \[1, 2, 2\]"
+    ):
+        train(training, small, data, tmp_path / "tiny.json", work=tmp_path / "work")
+    assert not (tmp_path / "work" / "checkpoint.pt").exists()
+
+
 def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_path):
     training, settings, data = tiny
     path = train(training, settings, data, tmp_path / "tiny.json", work=tmp_path / "work")
@@ -124,7 +135,7 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     scene = training.held_out(
         *held[training.roles[0]], 0, settings.with_card(describes=card.describes)
     )
-    outputs = predictor(training.algorithm)(
+    outputs = program(training.algorithm).predict(
         scene.inputs, Model(own, open_model(tmp_path, card).weights)
     )
     answer = next(iter(outputs.values()))

@@ -26,7 +26,7 @@ def test_half_of_the_stacks_are_judged_by_trees_of_the_other_half(tmp_path, monk
             write(tmp_path / "images" / name, Volume(image, (1.0,) * 3, "ZYX"))
             write(tmp_path / "labels" / name, Volume(truth, (1.0,) * 3, "ZYX"))
     found = (away < RADIUS).astype(np.int32)
-    monkeypatch.setattr(outlines, "predictor", lambda algorithm: lambda volume, model: found)
+    monkeypatch.setattr(outlines, "segmented", lambda algorithm, volume, model: found)
     words = ["watershed/embryo-nuclei-3d", "--data", tmp_path, "--out", tmp_path / "out"]
     words += ["--same", 1, "--others", 1, "--seeds", 0]
     monkeypatch.setattr(sys, "argv", ["outlines.py", *map(str, words)])

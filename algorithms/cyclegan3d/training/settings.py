@@ -5,10 +5,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, TILE, Scale
+from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale
 from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import CameraModel
-from cytosuite.networks.tiling import Sides, check_crop, check_tile
+from cytosuite.networks.tiling import Sides, check_crop
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
@@ -97,7 +97,4 @@ class Settings(TrainingSettings):
             raise ValueError(
                 f"card.parameters.scale must be images.scale, {scale}, found {of_card}"
             )
-        if self.network.norm == "voxel":  # the card would be refused after the training
-            tile = self.card.parameters.get("tile", TILE)
-            check_tile(tile, self.network.halo, self.network.multiple)
         return self

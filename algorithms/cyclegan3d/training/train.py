@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cytosuite.algorithms.cyclegan3d.network import build as build_generator
-from cytosuite.algorithms.cyclegan3d.predict import Parameters, prepared
+from cytosuite.algorithms.cyclegan3d.predict import prepared
 from cytosuite.algorithms.cyclegan3d.style import measure_style
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
@@ -23,7 +23,6 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
     load_item,
 )
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
-from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
@@ -253,8 +252,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return volumes in units of the target with the scales of it, else as they are."""
         if settings.images.scale not in OF_TARGET:
             return cases
-        parameters = parse("card.parameters", settings.card.parameters, Parameters)
-        assert parameters.target is not None  # see Parameters
+        parameters = self.parameters(settings)
         scaled: dict[str, list[DomainVolume]] = {role: [] for role in cases}
         for role, items in cases.items():
             for item in items:

@@ -270,7 +270,7 @@ class ShapeTraining(NucleiTraining[Settings]):
         return best[1], best[2] or facts
 
     def quietest(self, settings: Settings) -> float:
-        """Return that of networks of nuclei: it is known before the rest is measured."""
+        """Return the noise that networks of nuclei assume: cases are read before it is measured."""
         return QUIETEST
 
     def tau(self, settings: Settings) -> float:

@@ -1,7 +1,6 @@
 """Settings and parts of a training that all networks of nuclei share."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from math import nan
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -9,7 +8,6 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.tiling import check_crop
@@ -125,12 +123,6 @@ class NucleiTraining(Training[Given, TrainingCase]):
         shape = image.shape[-len(axes) :]
         volume = Volume(image.reshape(shape), spacing, axes, facts)
         return HeldOut({IMAGE.slug: volume}, volume.like(labels.reshape(shape)))
-
-    def parameters(self, settings: Given) -> Any:  # noqa: ANN401 - of the algorithm
-        """Return the parameters of the inference by the network of a training."""
-        entries = {**settings.card.parameters, "network": settings.network.model_dump()}
-        model = import_module(f"cytosuite.algorithms.{self.algorithm}.predict").Parameters
-        return parse("card.parameters", entries, model)
 
     def quietest(self, settings: Given) -> float:
         """Return the least noise of a background, relative to the contrast."""

@@ -95,6 +95,7 @@ TOY = Training(
     validate=validate,
     roles=("simulated", "real"),
     published="generator",
+    parameters=lambda settings: None,  # it has no `predict`
 )
 
 # ----------------------------------------------------------------------------------------------

@@ -232,7 +232,6 @@ SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
         ),
         ({"images": {"scale": "light"}}, "images.scale light needs a table camera"),
         ({"camera": CAMERA}, "no other scale has one"),
-        ({"card": {"parameters": {"tile": [4, 16, 16]}}}, r"tile must be at least .*\[4, 16, 16\]"),
     ],
 )
 def test_impossible_settings_are_refused(given, message):
