@@ -1,14 +1,14 @@
 """An algorithm of this library on arrays: models are chosen as in its container."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from cytosuite.container import MODELS, Algorithm
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import ModelError
 from cytosuite.errors.packages import needed_by
+from cytosuite.files import Entries
 from cytosuite.volume import Volume
 
 WEIGHTS = Path(__file__).parent / "weights"  # a link in a checkout, a folder in a wheel
@@ -18,9 +18,7 @@ class DoubtfulModelWarning(UserWarning):
     """The model may not be made for the image: a voxel size is assumed, or nothing fits."""
 
 
-def apply(
-    algorithm: str, inputs: Volume | Mapping[str, Any], *, model: str | None = None
-) -> Mapping[str, Any]:
+def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None) -> Entries:
     """Return the outputs of an algorithm for one case, in this process.
 
     Parameters

@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from cytosuite import __version__
 from cytosuite.contract.call import Abandoned, Call, attended, delivered
@@ -35,7 +35,7 @@ from cytosuite.contract.select import FOLDER, Selection, describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
-from cytosuite.files import remove, write_json
+from cytosuite.files import Entries, Json, remove, write_json
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
@@ -47,7 +47,7 @@ TERMINATED = 128 + signal.SIGTERM
 class Program(Protocol):
     """Work that is loaded once and done case by case."""
 
-    def run_case(self) -> Mapping[str, Any]:
+    def run_case(self) -> Entries:
         """Do the case in the input folder; return the record, with its ``warnings``."""
 
 
@@ -67,7 +67,7 @@ class Algorithm:
         self.folder = find_folder(models)
         self.cards = read_cards(self.folder, name)
 
-    def run_case(self) -> dict[str, Any]:
+    def run_case(self) -> Json:
         """Predict the case in the input folder, write its outputs, and return the record."""
         start, used = time.perf_counter(), cpu_seconds()
         task = TASKS[self.manifest.task]
@@ -97,9 +97,7 @@ class Algorithm:
                 write_json(folder / place.name if place.parent == self.outputs else place, record)
         return record
 
-    def answer(
-        self, inputs: Mapping[str, Any]
-    ) -> tuple[Mapping[str, Any], Selection, Sequence[str]]:
+    def answer(self, inputs: Entries) -> tuple[Entries, Selection, Sequence[str]]:
         """Return the outputs for one case, the choice of the model, and the warnings on it."""
         if absent := set(self.manifest.needs) - set(inputs):
             raise InputError(
@@ -123,7 +121,7 @@ class Algorithm:
         return outputs, selection, [line for line in lines if line not in stated]
 
 
-def _output_warnings(task: str, outputs: Mapping[str, Any]) -> list[str]:
+def _output_warnings(task: str, outputs: Entries) -> list[str]:
     labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
     lines: dict[str, None] = {}
     for slug, output in outputs.items():

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from cytosuite.datasets.physics.grid import some_planes
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Integers
 from cytosuite.volume.pieces import distinct
@@ -13,7 +13,7 @@ from cytosuite.volume.pieces import distinct
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to one voxel's
 
 
-def measured(image: Array, labels: Integers) -> dict[str, Scalar]:
+def measured(image: Array, labels: Integers) -> Scalars:
     """Return ``objects`` and ``signal / noise`` of an image (Z, Y, X) or (Y, X) and its labels.
 
     The latter is (mean inside objects - mean of the background) / noise of the background, left out
@@ -35,7 +35,7 @@ def measured(image: Array, labels: Integers) -> dict[str, Scalar]:
         second = light[:, :-2] - 2 * light[:, 1:-1] + light[:, 2:]
         second = second[free[:, :-2] & free[:, 1:-1] & free[:, 2:]] / SECOND_DIFFERENCE
         roughness += np.square(second).sum(), second.size
-    conditions: dict[str, Scalar] = {}
+    conditions: Scalars = {}
     if inside[1] and roughness[0] > 0:
         signal = inside[0] / inside[1] - outside[0] / outside[1]
         conditions["signal / noise"] = float(signal / np.sqrt(roughness[0] / roughness[1]))

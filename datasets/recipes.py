@@ -2,9 +2,9 @@
 
 import importlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import (
     read_recipe,
 )
 from cytosuite.errors import InputError, at, pick
-from cytosuite.files import digest
+from cytosuite.files import Entries, Json, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,9 +187,9 @@ def files(parameters: BaseModel) -> dict[str, str]:
     return {str(path): digest([path], path.parent) for path in paths}
 
 
-def _settings(settings: Sequence[str]) -> dict[str, Any]:
+def _settings(settings: Sequence[str]) -> Json:
     """Return settings like ``camera.photons=5`` as nested parameters."""
-    values: dict[str, Any] = {}
+    values: Json = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -207,7 +207,7 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
 
 def _with_settings(
     place: Path | str,
-    values: Mapping[str, Any],
+    values: Entries,
     name: str,
     folder: Path | None,
     settings: Sequence[str],

@@ -1,7 +1,6 @@
 """Tables of the parameters of datasets for their READMEs; as a program it prints all of them."""
 
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from inspect import get_annotations
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from cytosuite.datasets import scene
 from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import Section
+from cytosuite.files import Entries
 
 SHARED: dict[str, tuple[type[Section], ...]] = {
     "image": (scene.Image, scene.Frame),
@@ -45,8 +45,8 @@ def tables(form: type[BaseModel]) -> str:
 
 def _rows(
     section: type[BaseModel],
-    own: Mapping[str, Any],
-    other: Mapping[str, Any] = MappingProxyType({}),
+    own: Entries,
+    other: Entries = MappingProxyType({}),
 ) -> str:
     """Return the keys of a section that it has alone, and those of other defaults."""
     return "\n".join(

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cytosuite.contract.tracks import Track
-from cytosuite.files import Scalar
-from cytosuite.volume import Volume
+from cytosuite.files import Entries, Scalar
+from cytosuite.volume import Volume, Volumes
 
-Value = Mapping[str, Any]  # the object of a JSON socket
+Value = Entries  # the object of a JSON socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +17,13 @@ class Sample:
 
     sockets: Mapping[str, Volume | Value | list[Track]]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)  # flat, drawn and measured
-    extras: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
+    extras: Volumes = field(default_factory=dict)  # neither seen nor scored
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
     radius_um: float | None = None  # between paired points, at most; None: the metrics' own
     dataset: str = ""  # in a run over several
     files: Mapping[str, Path] = field(default_factory=dict)  # a user's large images: linked
-    masks: Mapping[str, Any] = field(default_factory=dict)  # how they were combined, for case.json
+    masks: Entries = field(default_factory=dict)  # how they were combined, for case.json
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket; KeyError where there is none."""

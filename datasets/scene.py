@@ -27,7 +27,7 @@ from cytosuite.datasets.ranges import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Entries, Scalar, Scalars
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats
 
@@ -115,7 +115,7 @@ class Optics(Section):
         """The standard deviations along z, y, x, of optics with single values (`settled`)."""
         return self.psf_sigma_z_um[0], self.psf_sigma_xy_um[0], self.psf_sigma_xy_um[0]
 
-    def facts(self) -> dict[str, Scalar]:
+    def facts(self) -> Scalars:
         """Return what files say of optics with single values: the widths, and what is stated."""
         widths = {"psf_sigma_z_um": self.psf_sigma_z_um[0]}
         widths |= {"psf_sigma_xy_um": self.psf_sigma_xy_um[0]}
@@ -246,7 +246,7 @@ class SceneParameters(Section):
         single = {name: settled(getattr(self, name), drawn, rng) for name in sections}
         return self.model_copy(update=single)
 
-    def channel(self, name: str, **facts: Scalar) -> dict[str, Scalar]:
+    def channel(self, name: str, **facts: Scalar) -> Scalars:
         """Return what the file of a channel says, see `cytosuite.formats.instrument`."""
         camera = self.camera
         return {
@@ -286,10 +286,10 @@ def generator(
     form: type[Parameters],
     draw: Callable[[np.random.Generator, Parameters], Sample],
     check: Callable[[Parameters], Parameters] = lambda parameters: parameters,
-) -> Callable[[np.random.Generator, Parameters | Mapping[str, Any]], Sample]:
+) -> Callable[[np.random.Generator, Parameters | Entries], Sample]:
     """Return the function `generate` of a dataset, which draws a case: a seed gives its bytes."""
 
-    def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
+    def generate(rng: np.random.Generator, parameters: Parameters | Entries) -> Sample:
         """Return a case, drawn from a generator of random numbers."""
         if not isinstance(parameters, form):
             parameters = check(parse(f"{name} parameters", dict(parameters), form))

@@ -1,6 +1,6 @@
 """Training of Cellpose by its own code, and models that it wrote."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,12 +18,13 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 
 OURS = ("diam_mean", "planes", "seed")  # settings that `train_seg` does not know
 SIZES = ("diam_mean", "diam_labels")  # among the weights; models of Cellpose 1 lack them
 
 
-def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> Learned:
+def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     """Return a model trained from random weights; InputError without labelled objects."""
     state(tool=TOOL)
     torch.manual_seed(settings["seed"])
@@ -76,7 +77,7 @@ def convert(file: Path, scratch: Path) -> Learned:
     return _learned({**dict.fromkeys(SIZES, torch.tensor([float(mean)])), **weights}, None)
 
 
-def _learned(weights: Mapping[str, Any], diameter_um: float | None) -> Learned:
+def _learned(weights: Entries, diameter_um: float | None) -> Learned:
     """Return weights of a network without counts of batches, which no prediction needs."""
     tensors = {
         key: value.cpu().numpy() for key, value in weights.items() if "num_batches" not in key

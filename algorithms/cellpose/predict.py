@@ -1,6 +1,5 @@
 """Entry point of Cellpose: one image in, its instance labels out."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +17,8 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume
+from cytosuite.files import Json
+from cytosuite.volume import Volume, Volumes
 
 TOOL = f"cellpose {version}"
 
@@ -28,10 +28,10 @@ class Parameters(Described):
 
     tool: str  # that made the weights
     diameter_um: float | None = None  # of the training's objects; None: by pixels, in the weights
-    evaluation: dict[str, Any] = Field({})  # keywords of `CellposeModel.eval`
+    evaluation: Json = Field({})  # keywords of `CellposeModel.eval`
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image, as `CellposeModel.eval` gives them."""
     image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), str(model.card.sha256))

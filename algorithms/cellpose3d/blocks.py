@@ -18,7 +18,7 @@ from cytosuite.networks.grid import (
 )
 from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Shape
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes
@@ -34,9 +34,7 @@ _AXIAL = 1.5  # factor by which nuclei look longer along z
 _REACH = 3.0  # standard deviations of a Gaussian
 
 
-def margin_of(
-    spacing: Sequence[float], diameter_um: float, parameters: Parameters
-) -> tuple[int, ...]:
+def margin_of(spacing: Sequence[float], diameter_um: float, parameters: Parameters) -> Shape:
     """Return the voxels z, y, x around a core: nucleus, seeds or surroundings, smoothing, halo."""
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Array, Doubles, Floats, Longs
+from cytosuite.volume.arrays import Array, Doubles, Floats, Longs, Shape
 
 _LEAST_HALF_EXTENT = 2.0  # voxels; below, the flow of a single voxel would be a step
 
@@ -59,7 +59,7 @@ def numbered(values: Array) -> tuple[Array, Longs]:
 
 
 def _centres(
-    shape: tuple[int, ...],
+    shape: Shape,
     inside: Longs,
     number: Longs,
     centres: Doubles,

@@ -1,9 +1,8 @@
 """The network: a U-Net on folded planes that predicts level, flow and, in training, centres."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cytosuite.contract.manifest import parse
+from cytosuite.files import Entries
 from cytosuite.networks.levels import LevelArguments, unet
 from cytosuite.networks.network import (
     Forward,
@@ -70,7 +70,7 @@ def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
     return channels_last(FlowNet(arguments, auxiliary=auxiliary), arguments.dimensions)
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
+def load(arguments: Entries, path: Path) -> FlowNet:
     """Return a trained network for inference, without auxiliary channel; InputError if unfit."""
     network = build(parse("network", arguments, Network), auxiliary=False)
     stored = {name: value for name, value in load_file(path).items() if not name.startswith(PREFIX)}

@@ -1,9 +1,9 @@
 """Entry point of Cellpose3D: one image in, its instance labels out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Json, Scalars
 from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
@@ -34,8 +34,8 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
-from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume import Volumes
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 from cytosuite.volume.large import put, room
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
@@ -46,9 +46,9 @@ ROWS = 200  # of the table of removed objects that travel with the labels
 class _Job(NamedTuple):
     """Facts and parameters that hold for all blocks of an image."""
 
-    image_shape: tuple[int, ...]
-    shape: tuple[int, ...]  # of the working grid
-    spacing: tuple[float, ...]  # µm per working voxel at the scale of the training
+    image_shape: Shape
+    shape: Shape  # of the working grid
+    spacing: Lengths  # µm per working voxel at the scale of the training
     scale: Scale
     parameters: Parameters
     network: Forward
@@ -71,10 +71,10 @@ class _Notes(NamedTuple):
     tiles: int
     skipped: int
     li: float | None
-    removed: list[dict[str, Any]]
+    removed: list[Json]
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs, offset=False)
     parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
@@ -102,7 +102,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         parameters.outline,
     )
     drawn = parameters.outline is not None
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         **sizes,
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
@@ -220,7 +220,7 @@ def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Flo
     return segmented.labels, segmented.margin, notes
 
 
-def _removed(segmented: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
+def _removed(segmented: Found, block: Tile, job: _Job) -> list[Json]:
     """Return reason, value, limit and place of the objects removed in the core of a block."""
     steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
     corner = [span.start for span in block.input]
@@ -235,10 +235,10 @@ def _removed(segmented: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
     return table
 
 
-def _together(notes: list[_Notes]) -> dict[str, Scalar]:
+def _together(notes: list[_Notes]) -> Scalars:
     """Return the notes of all blocks as metadata."""
     removed = [row for block in notes for row in block.removed]
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         "blocks": len(notes),
         "tiles": sum(block.tiles for block in notes),
         "tiles_skipped": sum(block.skipped for block in notes),

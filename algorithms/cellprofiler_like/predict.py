@@ -1,6 +1,5 @@
 """Entry point of the CellProfiler-like chain: one plane in, its instance labels out."""
 
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.segmentation.objects import fill_holes, keep_by
-from cytosuite.volume import Volume
+from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Bools, Floats, Ints
 
 Labels = Ints
@@ -50,7 +49,7 @@ class Parameters(Described):
     secondary: Secondary | None = Field(None, description="Whole cells; None: primary objects.")
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one plane; InputError of a volume."""
     image = image_of(inputs, axes="YX", offset=False)
     parameters = parameters_of(model.card, Parameters)

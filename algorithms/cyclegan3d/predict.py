@@ -18,11 +18,11 @@ from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalar, Scalars
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Tiled
-from cytosuite.volume import Volume, seed_of
+from cytosuite.volume import Volume, Volumes, seed_of
 from cytosuite.volume.arrays import Array
 
 
@@ -64,7 +64,7 @@ class Parameters(Tiled):
         return self
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``enhanced-image`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)
@@ -76,7 +76,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     translation, prediction = by_network(volume, network, parameters, device())
-    facts: dict[str, Scalar] = {"tiles": prediction.tiles}
+    facts: Scalars = {"tiles": prediction.tiles}
     if parameters.guard == "off":
         return {"enhanced-image": _result(volume, translation, "network", facts)}
     fidelity = compare(volume.array, translation, volume.spacing)

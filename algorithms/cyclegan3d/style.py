@@ -23,7 +23,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles, Floats
+from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths
 from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import extremes, slabs
 
@@ -45,7 +45,7 @@ class Style(Described):
     )
     objects: Quantiles = Field(description="Quantiles of levels of objects at `SHARES`.")
     noise: CameraNoise = Field(description="CameraNoise of a pixel.")
-    blur_um: tuple[float, ...] = Field(
+    blur_um: Lengths = Field(
         min_length=1,
         max_length=2,
         description="Standard deviation in µm: axial (of volumes alone), lateral.",
@@ -117,7 +117,7 @@ def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
     return result
 
 
-def _unit(image: Array, spacing: Sequence[float]) -> tuple[Floats, tuple[float, ...]]:
+def _unit(image: Array, spacing: Sequence[float]) -> tuple[Floats, Lengths]:
     """Return the image from 0 to 1, so that its unit does not matter, and the spacing."""
     steps = tuple(float(step) for step in spacing)
     if image.ndim not in (2, 3) or image.dtype.kind not in "buif":

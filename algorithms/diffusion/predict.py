@@ -1,6 +1,5 @@
 """Entry point of the diffusion model: one sketch in, an image of a microscope out."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, Self
 
@@ -32,11 +31,11 @@ from cytosuite.denoising.sampling import (
     synthesise,
 )
 from cytosuite.errors import InputError, RoomError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import Tiled
-from cytosuite.volume import Volume, seed_of
+from cytosuite.volume import Volume, Volumes, seed_of
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import free_gib
 
@@ -94,7 +93,7 @@ class Parameters(Tiled):
         return self
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return a ``synthetic-image`` of a sketch or of labels, in the grey values of real images."""
     parameters = parameters_of(model.card, Parameters)
     volume, sketch = _sketch(inputs, parameters.given)
@@ -186,7 +185,7 @@ def from_sketch(
     deep = sketch if "Z" in volume.axes else np.expand_dims(sketch, -3)
     source = "by image" if moving is None else "by series"
     origin = source if parameters.seed is None else parameters.seed
-    facts: dict[str, Scalar] = {"method": "plain", "seed": origin}
+    facts: Scalars = {"method": "plain", "seed": origin}
     process = parameters.process
     if network is None or parameters.network is None:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
@@ -210,7 +209,7 @@ def from_sketch(
             keep=keep,
         )
         values = synthesis.values
-        guided: dict[str, Scalar] = {"guidance": process.guidance} if process.guidance > 1 else {}
+        guided: Scalars = {"guidance": process.guidance} if process.guidance > 1 else {}
         facts |= guided | {
             "method": "network",
             "solver": process.solver,
@@ -236,7 +235,7 @@ def _grey(values: Image, volume: Volume, parameters: Parameters) -> Array:
     return in_dtype(parameters.camera.expose(level, seed), next(targets).dtype)
 
 
-def _sketch(inputs: Mapping[str, Volume], kind: Given) -> tuple[Volume, Image]:
+def _sketch(inputs: Volumes, kind: Given) -> tuple[Volume, Image]:
     """Return the input that counts, and the sketch that it holds or that is made of its labels."""
     if kind == "labels" and LABELS not in inputs and SKETCH in inputs:
         raise InputError(

@@ -1,15 +1,15 @@
 """The network: a U-Net at half resolution that predicts centres and the shapes about them."""
 
-from collections.abc import Mapping
 from math import pi, sqrt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
+from cytosuite.files import Entries
 from cytosuite.networks.levels import unet
 from cytosuite.networks.network import channels_last, folded, trained
 
@@ -69,6 +69,6 @@ def build(arguments: Network) -> HarmonicNet:
     return HarmonicNet(arguments.order, arguments.features)
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> HarmonicNet:
+def load(arguments: Entries, path: Path) -> HarmonicNet:
     """Return a trained network for inference; InputError if its weights do not fit."""
     return trained(build, Network, arguments, path)

@@ -1,6 +1,5 @@
 """Entry point of HarmonicNet: one volume in, its instance labels out."""
 
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -19,18 +18,18 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.scale import Scale, Trained, choose_scale, sizes_of
 from cytosuite.networks.tiling import Box, sample
 from cytosuite.segmentation.assembly import in_order
-from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Floats
+from cytosuite.volume import Volume, Volumes
+from cytosuite.volume.arrays import Floats, Shape
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one volume; InputError or ModelError if unfit."""
     volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     if volume.axes != "ZYX":
@@ -44,7 +43,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
     stars, grid = stars_from(proposed.coefficients[chosen]), Grid(volume.shape, volume.spacing)
     labels, final = in_order(label(stars, proposed.centres_um[chosen], grid))
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         "candidates": len(proposed.certainty),
         "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
@@ -94,7 +93,7 @@ def candidates(
     return proposed._replace(coefficients=proposed.coefficients * unit)
 
 
-def _half(sizes: tuple[int, ...]) -> tuple[int, ...]:
+def _half(sizes: tuple[int, ...]) -> Shape:
     return tuple(size // 2 for size in sizes)
 
 

@@ -20,8 +20,8 @@ from cytosuite.errors import InputError, RoomError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides, Tiled
-from cytosuite.volume import SPATIAL, Volume
-from cytosuite.volume.arrays import Floats
+from cytosuite.volume import SPATIAL, Volume, Volumes
+from cytosuite.volume.arrays import Floats, Lengths
 from cytosuite.volume.memory import free_gib
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
@@ -44,7 +44,7 @@ class Parameters(Tiled):
 
     network: DenoiserArguments = Field(description="Arguments of the denoiser.")
     process: Process = Field(FROM_NOISE, description="The way from noise to distances.")
-    spacing: tuple[float, ...] = Field(description="µm per voxel of the training's labels.")
+    spacing: Lengths = Field(description="µm per voxel of the training's labels.")
     scale_um: float = Field(3.0, gt=0, description="Distances are tanh(distance / this).")
     margin_um: float = Field(
         20.0, ge=0, description="Beyond the faces, where cells that they cut have their nuclei."
@@ -53,7 +53,7 @@ class Parameters(Tiled):
     tile: Sides = Field((1, 512, 512), description="Voxels z, y, x; its volume bounds the memory.")
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return ``sampled-cells``, and ``sampled-nuclei`` with the numbers of their cells."""
     parameters, canvas = parameters_of(model.card, Parameters), inputs[REQUEST.slug]
     axes = parameters.network.dimensions

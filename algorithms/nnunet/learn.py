@@ -20,7 +20,7 @@ from cytosuite.contract import facts
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import read_json, write_json
+from cytosuite.files import Entries, read_json, write_json
 from cytosuite.files.archive import opened_zip
 from cytosuite.networks.network import device
 
@@ -33,7 +33,7 @@ SAFE: list[Any] = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype]
 SAFE += [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Str")]
 
 
-def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> Learned:
+def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     """Return a model that nnU-Net planned and trained; InputError for pairs it cannot learn of."""
     axes = sorted({pair.image.axes for pair in pairs})
     if axes not in (["YX"], ["ZYX"]) or len(pairs) < 2:
@@ -85,7 +85,7 @@ def write_dataset(pairs: Sequence[Pair], raw: Path, border_px: float) -> dict[st
 
 
 def _trainer(
-    configuration: str, split: Mapping[str, list[str]], folder: Path, settings: Mapping[str, Any]
+    configuration: str, split: Mapping[str, list[str]], folder: Path, settings: Entries
 ) -> Any:  # noqa: ANN401 - nnU-Net's
     """Return nnU-Net's trainer after its planning and preprocessing, of another length."""
     nnunet()
@@ -138,8 +138,8 @@ def convert(file: Path, _: Path) -> Learned:
 
 def _learned(
     configuration: str,
-    plans: Mapping[str, Any],
-    described: Mapping[str, Any],
+    plans: Entries,
+    described: Entries,
     mirroring: Sequence[int] | None,
     state: Mapping[str, Tensor],
 ) -> Learned:

@@ -1,6 +1,5 @@
 """Entry point of nnU-Net: one image in, its instance labels out."""
 
-from collections.abc import Mapping
 from importlib.metadata import version
 from os import environ
 from pathlib import Path
@@ -16,13 +15,15 @@ from cytosuite.contract import facts
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 from cytosuite.networks.network import device, load_once
-from cytosuite.volume import Volume
+from cytosuite.volume import Volumes
+from cytosuite.volume.arrays import Lengths
 
 PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel has the size 1
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
     image, parameters = image_of(inputs, offset=False), model.card.parameters
     weights_of(model)
@@ -48,7 +49,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {"instance-labels": image.like(labels)}
 
 
-def planned(parameters: Mapping[str, Any]) -> tuple[float, ...]:
+def planned(parameters: Entries) -> Lengths:
     """Return the voxel size [µm] of a model's plans, at which nnU-Net resamples nothing."""
     size = parameters["plans"]["configurations"][parameters["configuration"]][
         "spacing"
@@ -62,7 +63,7 @@ def tool() -> str:
     return f"nnunetv2 {version('nnunetv2')}"
 
 
-def predictor(network: nn.Module, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nnU-Net's
+def predictor(network: nn.Module, parameters: Entries) -> Any:  # noqa: ANN401 - nnU-Net's
     """Return nnU-Net's predictor with a network, by the parameters of its card."""
     nnunet()
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -95,7 +96,7 @@ def nnunet() -> None:
     environ.setdefault("nnUNet_def_n_proc", str(torch.get_num_threads()))
 
 
-def build(parameters: Mapping[str, Any]) -> nn.Module:
+def build(parameters: Entries) -> nn.Module:
     """Return the untrained network of a card's parameters."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -113,7 +114,7 @@ def build(parameters: Mapping[str, Any]) -> nn.Module:
     return network
 
 
-def load(parameters: Mapping[str, Any], weights: Path) -> nn.Module:
+def load(parameters: Entries, weights: Path) -> nn.Module:
     """Return the network of a card with its weights."""
     network, tensors = build(parameters), load_file(weights)
     network.load_state_dict({name: tensors[first] for name, first in names(network).items()})

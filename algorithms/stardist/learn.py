@@ -1,6 +1,6 @@
 """Training of StarDist by its own code, and models that it wrote."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import Entries, Json, read_json
 from cytosuite.files.archive import opened_zip
+from cytosuite.volume.arrays import Lengths
 
 CONFIG, THRESHOLDS, WEIGHTS = "config.json", "thresholds.json", "weights_best.h5"
 
 
-def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> Learned:
+def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     """Return a model trained from random weights; InputError of images that do not fit."""
     state(tool=TOOL)
     keras.utils.set_random_seed(settings["seed"])
@@ -77,7 +78,7 @@ def convert(file: Path, scratch: Path) -> Learned:
         raise InputError(f"{expected}: {str(error).splitlines()[0][:100]}") from None
 
 
-def _learned(tool: Any, spacing: tuple[float, ...] | None) -> Learned:  # noqa: ANN401
+def _learned(tool: Any, spacing: Lengths | None) -> Learned:  # noqa: ANN401
     """Return configuration, thresholds and weights of the tool, these in their order."""
     weights = tool.keras_model.weights
     thresholds = {key: float(value) for key, value in tool.thresholds._asdict().items()}
@@ -89,7 +90,7 @@ def _learned(tool: Any, spacing: tuple[float, ...] | None) -> Learned:  # noqa: 
     return Learned(parameters, tensors, describes)
 
 
-def _scaled(pair: Pair, spacing: tuple[float, ...] | None) -> tuple[Any, Any]:
+def _scaled(pair: Pair, spacing: Lengths | None) -> tuple[Any, Any]:
     """Return a normalised image and its labels with voxels of the training's size."""
     image, labels = np.asarray(pair.image.array), pair.labels.array.astype(np.int32)
     if factors := scale_to(pair.image, spacing):
@@ -97,7 +98,7 @@ def _scaled(pair: Pair, spacing: tuple[float, ...] | None) -> tuple[Any, Any]:
     return normalize(image, *PERCENTILES), labels
 
 
-def _config(labels: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _config(labels: Sequence[Any], settings: Entries) -> Json:
     """Return a configuration by the sizes of images and objects; InputError without these."""
     full = [image for image in labels if image.any()]
     if not full:

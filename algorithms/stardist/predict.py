@@ -1,6 +1,5 @@
 """Entry point of StarDist: one image in, its instance labels out."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil, prod
 from pathlib import Path
@@ -19,7 +18,9 @@ from cytosuite.contract.manifest import Described, ModelCard, parameters_of
 from cytosuite.contract.spacing import text
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume
+from cytosuite.files import Json
+from cytosuite.volume import Volume, Volumes
+from cytosuite.volume.arrays import Lengths
 
 TOOL = f"stardist {__version__}, Keras {keras}"
 KINDS = {"YXC": (StarDist2D, Config2D), "ZYXC": (StarDist3D, Config3D)}
@@ -32,12 +33,12 @@ class Parameters(Described):
     """Parameters of a card."""
 
     tool: str  # that made the weights
-    config: dict[str, Any]  # its config.json
+    config: Json  # its config.json
     thresholds: dict[str, float]  # its thresholds.json
-    spacing: tuple[float, ...] | None = None  # µm per voxel of the training, if known
+    spacing: Lengths | None = None  # µm per voxel of the training, if known
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image, as `predict_instances` gives them."""
     image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), model.card.model_dump_json())
@@ -57,7 +58,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {"instance-labels": image.like(shown.astype(np.uint32))}
 
 
-def scale_to(image: Volume, spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
+def scale_to(image: Volume, spacing: Lengths | None) -> Lengths | None:
     """Return factors to a voxel size, None where it is the same or unknown; else InputError."""
     if spacing is None or image.spacing_is_assumed:
         return None

@@ -3,11 +3,10 @@
 Qin et al., Pattern Recognition 106 (2020) 107404, doi:10.1016/j.patcog.2020.107404: the small one.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cytosuite.contract.manifest import Described
+from cytosuite.files import Entries
 from cytosuite.networks.network import PlaneByPlane, channels_last, trained
 
 CLASSES = 3  # background, inside, border
@@ -123,6 +123,6 @@ def build(arguments: Network) -> PlaneByPlane:
     return PlaneByPlane(NestedU(arguments.channels, arguments.middle))
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> PlaneByPlane:
+def load(arguments: Entries, path: Path) -> PlaneByPlane:
     """Return a trained network for inference; InputError if its weights do not fit."""
     return channels_last(trained(build, Network, arguments, path), 2)

@@ -1,6 +1,5 @@
 """Entry point of U2-Net: one plane in, its instance labels out."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
@@ -31,7 +30,7 @@ from cytosuite.networks.scale import (
 )
 from cytosuite.networks.tiling import Side, Tiled
 from cytosuite.segmentation.assembly import in_order
-from cytosuite.volume import Volume
+from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Floats, Ints
 
 Labels = Ints
@@ -56,7 +55,7 @@ class Parameters(Sizing, Tiled):
     )
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
     volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     trained = trained_of(model.card)
@@ -76,7 +75,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         if refined is not scale:
             scale, labels = refined, segment(image, refined, parameters, network)
     ordered, final = in_order(labels.astype(np.uint32))
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         **sizes_of(scale, trained.diameter_um, "px"),
         "objects": int(final.max(initial=0)),
     }

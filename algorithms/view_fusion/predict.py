@@ -1,6 +1,6 @@
 """Entry point of view fusion: one light-sheet view in, an estimate of the fused views out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -17,11 +17,11 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalar, Scalars
 from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
 from cytosuite.networks.tiling import Sides, Tiled, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import put, room, taken
 from cytosuite.volume.pieces import from_lowest
@@ -118,7 +118,7 @@ def agreement(view: Array, restored: Array, spacing: Sequence[float]) -> float:
     return float(np.vdot(first, second) / norms[0] / norms[1])
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the fused image of a view; with a warning the view, smoothed, where none is found."""
     volume = image_of(inputs, VIEW)
     parameters = parameters_of(model.card, Parameters)
@@ -134,7 +134,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 
 def fused(
     volume: Volume, parameters: Parameters, network: Forward | None
-) -> tuple[Array, dict[str, Scalar], str]:
+) -> tuple[Array, Scalars, str]:
     """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
     view = volume.array if volume.axes == "ZYX" else volume.array[None]
     spacing = volume.spacing if volume.axes == "ZYX" else (volume.spacing[0], *volume.spacing)

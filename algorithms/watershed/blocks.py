@@ -30,7 +30,7 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     wide_steps,
 )
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Shape
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import free_gib
 
@@ -46,7 +46,7 @@ _MEANS = 2.0  # largest radii over which means and blobs reach
 _SMOOTHING = 3.0  # standard deviations of a Gaussian
 
 
-def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+def margin_of(spacing: Sequence[float], p: Parameters) -> Shape:
     """Return the margin in voxels per axis that a block sees around its core."""
     radius = _NUCLEUS * max(p.radii_um)
     surroundings = _SURROUNDINGS * p.local_um if p.local_weight > 0 else 0.0
@@ -55,7 +55,7 @@ def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
     return _voxels(length + 2 * p.opening_um, spacing, p)
 
 
-def steps_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+def steps_of(spacing: Sequence[float], p: Parameters) -> Shape:
     """Return steps in voxels per axis: blocks begin at multiples, so that their means agree."""
     if p.local_um <= 0 or p.local_weight <= 0:
         return (1,) * len(spacing)
@@ -156,7 +156,7 @@ def _typical_radii(
     return radii_of((image.ndim + 1) * total / count, p) if count else p.radii_um
 
 
-def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> Shape:
     """Return a length in whole voxels per axis, longer along z as nuclei are."""
     return tuple(ceil(width) for width in sigmas(length_um, spacing, max(1.0, p.axial_elongation)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +13,13 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
+from cytosuite.volume import Volumes
 
 if TYPE_CHECKING:
     from cytosuite.contract.weights import Model
-    from cytosuite.volume import Volume
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of the nuclei of one image; InputError if they do not fit."""
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)

@@ -34,7 +34,7 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
-from cytosuite.volume.arrays import Array, Bools, Floats, Ints
+from cytosuite.volume.arrays import Array, Bools, Floats, Ints, Lengths, Shape
 from cytosuite.volume.cores import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
@@ -45,8 +45,8 @@ class Uneven(NamedTuple):
     """Uneven background of a whole image, of means of blocks of voxels."""
 
     means: Floats  # see `lower_envelope`
-    block: tuple[int, ...]  # voxels, per axis
-    shape: tuple[int, ...]  # of the image
+    block: Shape  # voxels, per axis
+    shape: Shape  # of the image
 
     def read(self, box: Box) -> Floats:
         """Return the background in a part of the image."""
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     background: float  # level of the smoothed image without uneven background
     noise: float  # standard deviation
     threshold: float  # minimum cross entropy, above the background
-    radii: tuple[float, ...]  # to look for, µm
+    radii: Lengths  # to look for, µm
     peak: float  # largest blob response
     uneven: Uneven | None  # background to subtract before its level, where it is uneven
 
@@ -232,7 +232,7 @@ def _scattered(values: Ints, mask: Bools) -> Ints:
     return result
 
 
-def radii_of(typical: float, p: Parameters) -> tuple[float, ...]:
+def radii_of(typical: float, p: Parameters) -> Lengths:
     """Return the radii to look for where nuclei have a typical one [µm], see `relative_radii`."""
     low, high = min(p.radii_um), max(p.radii_um)
     return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)

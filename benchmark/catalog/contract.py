@@ -1,7 +1,7 @@
 """The contract of an algorithm: what every one must obey, check by check."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,10 +17,11 @@ from cytosuite.contract.select import left_out, partakers, select
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import Entries
 from cytosuite.formats.request import canvas_of
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, Volumes
 
-Run: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # inputs to outputs, by slug
+Run: TypeAlias = Callable[[Entries], Entries]  # inputs to outputs, by slug
 GEOMETRY = {"ZYX": ((24, 48, 48), (1.0, 0.5, 0.5)), "YX": ((48, 48), (0.5, 0.5))}
 NEEDED_SEG = 0.6
 NOT_IN_IMAGE = {"algorithms", "benchmark", "datasets", "metrics", "training"}  # of the library
@@ -239,9 +240,7 @@ def _outputs(
             yield Check(f"{words}: one nucleus", "skip", "no model card is for nuclei")
 
 
-def _geometry(
-    manifest: AlgorithmManifest, inputs: Mapping[str, Volume], outputs: Mapping[str, Any]
-) -> None:
+def _geometry(manifest: AlgorithmManifest, inputs: Volumes, outputs: Entries) -> None:
     """Refuse missing outputs, another shape, spacing or axes, and numbers of the wrong kind."""
     task, main = TASKS[manifest.task], next(iter(inputs.values()))
     required = {socket.slug for socket in task.outputs if not socket.optional}
@@ -260,7 +259,7 @@ def _geometry(
             raise InputError(f"{socket.slug}: found the dtype {output.array.dtype}")
 
 
-def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run) -> None:
+def _repeats(inputs: Volumes, outputs: Entries, run: Run) -> None:
     """Refuse an algorithm that gives something else the second time."""
     for slug, again in run(inputs).items():
         first = outputs[slug]
@@ -271,7 +270,7 @@ def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run)
             raise InputError(f"{slug} differs between two runs; draw from a fixed seed")
 
 
-def _finds_one(axes: str, outputs: Mapping[str, Any]) -> None:
+def _finds_one(axes: str, outputs: Entries) -> None:
     """Refuse a segmenter that misses, splits or misjudges one bright nucleus."""
     from cytosuite.metrics import det, seg  # numba
 
@@ -284,7 +283,7 @@ def _finds_one(axes: str, outputs: Mapping[str, Any]) -> None:
         )
 
 
-def _finds_none(inputs: Mapping[str, Volume], run: Run) -> None:
+def _finds_none(inputs: Volumes, run: Run) -> None:
     """Name the objects that a segmenter finds in noise or in a constant image."""
     slug, image = next(iter(inputs.items()))
     noise = np.random.default_rng(1).normal(100, 4, image.shape).astype(np.uint16)

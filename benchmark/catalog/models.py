@@ -14,7 +14,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_
 from cytosuite.contract.select import FOLDER, Value, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import digest
+from cytosuite.files import Entries, digest
 
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
@@ -86,7 +86,7 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
     return sentences
 
 
-def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(parameters: Entries, above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the parameters of a model; names of groups are joined by dots."""
     for key, value in parameters.items():
         if isinstance(value, Mapping):

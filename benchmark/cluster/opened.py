@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from cytosuite.benchmark.cluster.site import KINDS
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Entries, Json
 
 RESOURCES = {"cpu": "case", "cuda": "GPU"}  # one of a worker: it does one piece at a time
 JOBS = 2  # workers where the site names no number
@@ -28,7 +29,7 @@ LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 
 @contextmanager
-def open_pool(settings: Mapping[str, Any], home: Path, device: Device) -> Iterator[DaskPool]:
+def open_pool(settings: Entries, home: Path, device: Device) -> Iterator[DaskPool]:
     """Start a cluster with its logs in a folder, or find one that runs; yield its workers."""
     resource, address = RESOURCES[device], settings.get("address")
     for name in LOGGERS:
@@ -51,12 +52,12 @@ def open_pool(settings: Mapping[str, Any], home: Path, device: Device) -> Iterat
 
 
 @contextmanager
-def _started(settings: dict[str, Any], home: Path, resource: str) -> Iterator[Any]:
+def _started(settings: Json, home: Path, resource: str) -> Iterator[Any]:
     """Start the scheduler here and its workers, encrypted by a key that Dask makes for the run."""
     kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
     if kind == "local":
         number = number or (len(slots()) if resource == RESOURCES["cuda"] else os.cpu_count())
-        usual: dict[str, Any] = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
+        usual: Json = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
         settings["resources"] = {resource: 1}
     else:
         if shlex.quote(folder := str(home)) != folder:

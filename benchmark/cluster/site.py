@@ -1,10 +1,9 @@
 """Settings of a cluster: a kind with keyword arguments of Dask, or the address of a scheduler."""
 
 from pathlib import Path
-from typing import Any
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
+from cytosuite.files import Json, read_toml
 
 KINDS = {
     "local": "LocalCluster",
@@ -29,7 +28,7 @@ GONE = {
 }
 
 
-def read_cluster(text: str | None) -> dict[str, Any] | None:
+def read_cluster(text: str | None) -> Json | None:
     """Return the settings in a site file, or of a kind or an address; None without a text."""
     if not text:
         return None

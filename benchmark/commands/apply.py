@@ -1,11 +1,10 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -46,10 +45,10 @@ from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.select import FOLDER, describe
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.words import ASSUME
+from cytosuite.contract.words import ASSUME, Say
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import value_digest, work_folder, write_json
+from cytosuite.files import Entries, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
@@ -132,7 +131,7 @@ class _Application:
             self.say(line)
         return results
 
-    def _leave(self, before: Mapping[str, Mapping[str, Any]]) -> None:
+    def _leave(self, before: Mapping[str, Entries]) -> None:
         """Take over the results of earlier runs that are current, or must not be replaced."""
         names = {candidate.name for candidate in self.candidates}
         for item in self.items:
@@ -271,7 +270,7 @@ class _Application:
 
 
 @contextmanager
-def _workspace(out: Path, say: Callable[[str], None]) -> Iterator[Path]:
+def _workspace(out: Path, say: Say) -> Iterator[Path]:
     """Create a hidden, locked work folder inside the folder of the results; join their tables."""
     with alone(out):
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from rich.console import Console
 
@@ -32,6 +32,7 @@ from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
+from cytosuite.files import Json
 from cytosuite.folders.entries import is_folder, is_picture
 from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, key_of
@@ -174,7 +175,7 @@ class Decision:
         rows[0][-1] = "; ".join(["chosen", *tie, *([str(rows[0][-1])] if rows[0][-1] else [])])
         return ValueTable(("model", "cost", *keys, "remarks"), rows)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return all of it as JSON, with the keys of a record."""
         return {
             "image": printable(str(self.image)),
@@ -200,7 +201,7 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     check = need_packages if plain else lambda _: None  # images have all packages
     unable = cache(partial(refusal, check))
     decisions: list[Decision] = []
-    entries: list[dict[str, Any]] = []
+    entries: list[Json] = []
     for item in items:
         try:
             decision = decide(item, candidates, models, options, unable)

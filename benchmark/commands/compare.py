@@ -1,7 +1,6 @@
 """Commands ``compare`` and ``rank``: runs against each other, algorithms in any table of scores."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Console
@@ -13,7 +12,7 @@ from cytosuite.benchmark.comparison.scored import read_scored, read_scores
 from cytosuite.benchmark.options.compare import CompareOptions, RankOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give, keep, show
-from cytosuite.files import atomic
+from cytosuite.files import Entries, atomic
 from cytosuite.ranking import RankingRules, rank
 from cytosuite.ranking.ranking import ranking_json
 
@@ -45,7 +44,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     return 1 if comparison.regressions else 0
 
 
-def _table(rows: Sequence[Mapping[str, Any]], keys: int, main: int | None = MAIN) -> ValueTable:
+def _table(rows: Sequence[Entries], keys: int, main: int | None = MAIN) -> ValueTable:
     """Return rows as a table."""
     heads = list(rows[0]) if rows else []
     return ValueTable(heads, [list(row.values()) for row in rows], keys=keys, main=main)

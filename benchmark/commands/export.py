@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from rich.console import Console
 
@@ -21,7 +21,7 @@ from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.terminal.console import lines_to, names, new_folder, progress
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
-from cytosuite.files import need_folder
+from cytosuite.files import Json, need_folder
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name
 
@@ -69,7 +69,7 @@ def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console
     return Builder(client, root, *more)
 
 
-def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
+def show(record: Json, folder: Path, screen: Console) -> None:
     """Print the files of an export with their sizes, and the step that comes next."""
     image, models = record["image"], record["models"]
     sizes = f"{image['bytes'] / 1e6:.0f} MB, {image['unpacked_bytes'] / 1e6:.0f} MB unpacked"
@@ -186,7 +186,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
     every = [finding.severity for findings in findings_of.values() for finding in findings]
     verdict = "refused" if "error" in every else "accepted"
     summary: dict[str, int] = {severity: every.count(severity) for severity in SEVERITIES}
-    value: dict[str, Any] = {"verdict": verdict, **summary} | {
+    value: Json = {"verdict": verdict, **summary} | {
         "files": [
             {"file": str(path), "kind": kinds[path], "findings": [f.as_json() for f in rows]}
             for path, rows in findings_of.items()

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 
@@ -42,11 +41,11 @@ from cytosuite.contract.select import FOLDER, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
 from cytosuite.errors import InputError, ModelError, last_line, pick
 from cytosuite.errors.ending import REFUSED
-from cytosuite.files import atomic, file_digest, need_file, read_json, remove, write_json
+from cytosuite.files import Json, atomic, file_digest, need_file, read_json, remove, write_json
 from cytosuite.files.working import alone
 
 CONVERTER = "cytosuite.training.convert"
-FRESH: dict[str, Any] = {  # entries of a card that are never copied from another model
+FRESH: Json = {  # entries of a card that are never copied from another model
     "version": "0.1.0",
     "authors": "unknown",
     "license": "NOASSERTION",

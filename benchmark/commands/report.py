@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -22,7 +22,7 @@ from cytosuite.benchmark.runs.run import locked
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import ASSUME
 from cytosuite.errors import InputError
-from cytosuite.files import need_folder
+from cytosuite.files import Json, need_folder
 from cytosuite.folders.splits import Placed
 
 REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
@@ -35,7 +35,7 @@ class _Basis(NamedTuple):
     task: Task
     jobs: list[plan.Job]
     notes: list[str]
-    words: dict[str, Any]
+    words: Json
     parts: Mapping[str, Sequence[Placed]]
 
 
@@ -55,7 +55,7 @@ def report_command(options: ReportOptions, console: Console) -> int:
         engine = FilesEngine(folders=taken)
         manifests = [source.manifest for source in taken.values()]
         jobs = [*basis.jobs, *plan.plan(basis.dataset, manifests, engine, out)]
-        tables: dict[str, Any] = {key: getattr(options, key) for key in ("wide", "csv", "json")}
+        tables: Json = {key: getattr(options, key) for key in ("wide", "csv", "json")}
         run_options = BenchmarkOptions(
             keep_going=True, blind=options.blind, **tables, **basis.words
         )
@@ -102,7 +102,7 @@ def _of_runs(runs: Sequence[finished.FinishedRun], out: Path) -> _Basis:
 
 def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     """Return the data of a user's folder."""
-    words: dict[str, Any] = {
+    words: Json = {
         "dataset": str(sources.annotated(options, out)),
         "spacing": options.spacing,
     }

@@ -21,6 +21,7 @@ from cytosuite.benchmark.store.pool import Lost
 from cytosuite.benchmark.terminal import console as terminal
 from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick
+from cytosuite.files import Json
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
@@ -190,7 +191,7 @@ def _measured(case: str, metrics: cases.Metrics, judged: evidence.Facts) -> answ
     return answer
 
 
-def layout(scores: Scores) -> dict[str, Any]:
+def layout(scores: Scores) -> Json:
     """Return scores as ``metrics.json`` has them, with the counts of each metric and the doubts."""
     entry = _standing(scores)
     parts = platform_layout(entry, scores.metrics, scores.table)

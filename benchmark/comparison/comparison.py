@@ -13,6 +13,7 @@ from cytosuite.benchmark.comparison.scored import ScoredRun, some
 from cytosuite.benchmark.report.section import escape, table
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
@@ -149,7 +150,7 @@ class Comparison:
         )
 
     @property
-    def tables(self) -> dict[str, list[dict[str, Any]]]:
+    def tables(self) -> dict[str, list[Json]]:
         """Rows by the title of their table: changes first, with both means and their difference."""
         changed = self.changes.assign(difference=self.changes["after"] - self.changes["before"])
         return {
@@ -171,7 +172,7 @@ class Comparison:
                 lines += ["", f"### {title}", "", *table(values[0], cells)]
         return "\n".join(lines) + "\n"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return a value of JSON; undefined numbers are null."""
         _, cases, spent = self.tables.values()
         value = {
@@ -189,7 +190,7 @@ class Comparison:
         return {key: _finite(part) for key, part in value.items()}
 
 
-def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def rows(frame: pd.DataFrame) -> list[Json]:
     """Return the rows of a table, with texts of one printable line."""
     return [
         {str(k): plain(v) if isinstance(v, str) else v for k, v in row.items()}

@@ -1,11 +1,9 @@
 """The origin of scores in ``run.json``: digests that change when the scores may, and only then."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
@@ -14,14 +12,14 @@ from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.benchmark.store.integrity import SUMS
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
-from cytosuite.files import value_digest
+from cytosuite.files import Entries, Json, value_digest
 
 SOCKETS = "sockets/"  # files of a case that algorithms and metrics read
 SHORT = 16  # digits of a digest: they tell runs apart, they protect nothing
 WORDS = ("dataset", "size", "seed", "cases", "settings", "through", "spacing", "min_object_voxels")
 
 
-def request_facts(request: DataRequest) -> dict[str, Any]:
+def request_facts(request: DataRequest) -> Json:
     """Return the words that make a dataset again; of a folder its name alone, never its path."""
     facts = {key: value for key, value in asdict(request).items() if key in WORDS and value}
     names = named_datasets(request.dataset)
@@ -52,14 +50,14 @@ def models_today(algorithm: str) -> dict[str, str]:
     return {card.name: model_digest(card) for card in cards}
 
 
-def simulation_today(words: Mapping[str, Any]) -> str:
+def simulation_today(words: Entries) -> str:
     """Return the digest of a simulation's parameters and sources; empty for images."""
     simulation = recipe(DataRequest(**words))
     facts = {key: value for key, value in simulation.record.items() if key != "numpy"}
     return value_digest([facts, [name for name, _ in simulation.makers]]) if facts else ""
 
 
-def cases_today(words: Mapping[str, Any]) -> dict[str, str]:
+def cases_today(words: Entries) -> dict[str, str]:
     """Return the digests of the first and last case of a simulation, made now.
 
     Cases that pass algorithms first have none: `models_today` tells what these are.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.store.csvfile import original
 from cytosuite.errors import InputError, plain
-from cytosuite.files import read_json, read_table
+from cytosuite.files import Entries, Json, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED
 
@@ -35,7 +35,7 @@ class ScoredRun:
 
     place: Path  # where they were read
     scores: pd.DataFrame  # columns `standings.COLUMNS`; texts of any origin, numbers or NaN
-    facts: Mapping[str, Any] = field(default_factory=dict)  # of ``run.json``
+    facts: Entries = field(default_factory=dict)  # of ``run.json``
 
     @property
     def algorithms(self) -> list[str]:
@@ -47,7 +47,7 @@ class ScoredRun:
         """Names of the cases."""
         return set(self.scores["case"]) - {""}
 
-    def table(self, name: str) -> dict[str, Any]:
+    def table(self, name: str) -> Json:
         """Return an object of ``run.json``; empty where it has none of this name."""
         part = self.facts.get(name)
         return part if isinstance(part, dict) else {}

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ from cytosuite.benchmark.containers.images import (
     foreign_images,
 )
 from cytosuite.benchmark.containers.locks import Base, Device
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import read_text, remove, value_digest
+from cytosuite.files import Entries, read_text, remove, value_digest
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -51,7 +52,7 @@ class Builder:
     root: Path  # the checkout; the builder's whole output is written to ``runs/build`` in it
     device: Device = "cpu"
     base_image: str | None = None
-    say: Callable[[str], None] = print  # gets short lines of progress
+    say: Say = print  # gets short lines of progress
     engine: str = "docker"  # ``docker`` or ``podman``, for messages
     anew: bool = False
 
@@ -230,7 +231,7 @@ class Builder:
         return image
 
 
-def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator[str]:
+def _lines(answer: Iterable[Entries], tag: str, log: Path) -> Iterator[str]:
     """Yield the builder's output; raise its error as an `InputError`."""
     last = ""
     for message in answer:
@@ -291,7 +292,7 @@ def dry_run(
     algorithms: Iterable[str],
     device: Device,
     base_image: str | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Say tags, bases, files and digests; InputError if the builder finds fault with a Dockerfile.
 

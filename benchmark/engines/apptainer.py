@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
@@ -24,7 +24,7 @@ from cytosuite.benchmark.engines.hardening import Host, container_user, enforcea
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
 from cytosuite.benchmark.engines.process import Launch, ProcessSession
-from cytosuite.contract.words import Api
+from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
 from cytosuite.volume.large import SCRATCH
@@ -143,7 +143,7 @@ class ApptainerEngine(Engine):
             yield session
 
 
-def start(_name: str, device: Device, say: Callable[[str], None]) -> ApptainerEngine:
+def start(_name: str, device: Device, say: Say) -> ApptainerEngine:
     """Return this machine's engine, with images in ``SIF`` or ``runs/sif``; else InputError."""
     for name, package in (("apptainer", "Apptainer 1.2 or later"), ("prlimit", "util-linux")):
         if shutil.which(name) is None:

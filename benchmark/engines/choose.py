@@ -1,21 +1,19 @@
 """Choose the engine: containers of Docker, podman or Apptainer, or plain processes."""
 
-from collections.abc import Callable
 from importlib import import_module
 
 from cytosuite.benchmark.catalog.places import CHECKOUT, need_checkout
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.outcome import Engine, say
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 
 # Modules with a function `start`, by engine; only the chosen one is loaded.
 ENGINES = {"docker": "docker", "podman": "docker", "apptainer": "apptainer", "process": "process"}
 
 
-def choose(
-    word: str, device: Device = "cpu", say: Callable[[str], None] = say
-) -> tuple[Engine, str]:
+def choose(word: str, device: Device = "cpu", say: Say = say) -> tuple[Engine, str]:
     """Return an engine of `ENGINES`, see `engine_name`, and a sentence on it."""
     name, reason = engine_name(word)
     module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")

@@ -29,8 +29,9 @@ from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, m
 from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
-from cytosuite.contract.words import Api
+from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Json
 from cytosuite.files.tarball import unpack
 from cytosuite.files.working import owner_label
 
@@ -120,9 +121,7 @@ class DockerEngine(Engine):
                         session.start()
             yield ExternalSession(session, external, workspace / "case") if external else session
 
-    def container(
-        self, algorithm: str, limits: Limits, gpu: Gpu | None
-    ) -> tuple[str, dict[str, Any]]:
+    def container(self, algorithm: str, limits: Limits, gpu: Gpu | None) -> tuple[str, Json]:
         """Return the image of an algorithm, and the flags of a container with or without a GPU."""
         image = self._image(algorithm)
         chosen = self._flags(limits, user_of(image.attrs))
@@ -135,12 +134,12 @@ class DockerEngine(Engine):
             ]
         return str(image.id), chosen
 
-    def _flags(self, limits: Limits, user: str) -> dict[str, Any]:
+    def _flags(self, limits: Limits, user: str) -> Json:
         """Return the flags of a container that this process owns; see `hardening.flags`."""
         return flags(limits, Host.of(self.client.info()), owner_label(), user)
 
 
-def start(name: str, device: Device, say: Callable[[str], None]) -> DockerEngine:
+def start(name: str, device: Device, say: Say) -> DockerEngine:
     """Return the engine of Docker or podman, after removal of containers of killed runners."""
     client = need_docker(name)
     with daemon_errors("removal of containers that a killed run left"):

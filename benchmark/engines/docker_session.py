@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from docker.errors import APIError, DockerException
 from requests import RequestException
@@ -30,6 +29,7 @@ from cytosuite.contract.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
 from cytosuite.contract.progress import latest
 from cytosuite.contract.words import Api
 from cytosuite.errors import plain
+from cytosuite.files import Json
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
 DEATH_S = 0.5  # longest time between the end of a server and its detection
@@ -56,10 +56,10 @@ class DockerSession:
     exchange: Path
     limits: Limits
     api: Api
-    chosen: dict[str, Any]
+    chosen: Json
     model: Path | None = None
     external: bool = False  # others built the image: it gets no arguments
-    voice: tuple[str, dict[str, Any]] | None = None  # image and flags of the `speaker` it needs
+    voice: tuple[str, Json] | None = None  # image and flags of the `speaker` it needs
     meter: GpuMeter | None = None
     startup_seconds: float = 0.0
     _box: Sandbox | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, Field
@@ -21,7 +21,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, Described, Resources
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api, Format
 from cytosuite.errors import InputError, plain
-from cytosuite.files import file_digest, link, read_json, value_digest, write_json
+from cytosuite.files import Entries, Json, file_digest, link, read_json, value_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Volume
@@ -185,7 +185,7 @@ def place_of(socket: Socket, place: Place | None) -> tuple[str, str]:
     return place.slug, place.path or default
 
 
-def user_of(attributes: Mapping[str, Any]) -> str:
+def user_of(attributes: Entries) -> str:
     """Return ``USER`` of an image, empty without, from the daemon's description of it."""
     return str((attributes.get("Config") or {}).get("User") or "")
 
@@ -266,9 +266,7 @@ def write_external_case(folder: Path, case_input: Path, external: ExternalImage)
     write_json(folder / "inputs.json", sorted(entries, key=lambda e: str(e["interface"]["slug"])))
 
 
-def _entry(
-    number: int, entry: Mapping[str, Any], place: Mapping[str, str], image: object
-) -> dict[str, Any]:
+def _entry(number: int, entry: Entries, place: Mapping[str, str], image: object) -> Json:
     """Return an entry of ``inputs.json`` with all keys that the platform writes."""
     socket = {
         "title": entry["interface"]["title"],

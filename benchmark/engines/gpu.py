@@ -15,6 +15,7 @@ from typing import Any
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
@@ -104,7 +105,7 @@ def slots() -> list[dict[str, str]]:
 
 
 @contextmanager
-def held(say: Callable[[str], None] = say) -> Iterator[Gpu]:
+def held(say: Say = say) -> Iterator[Gpu]:
     """Lock a GPU against all processes of cytosuite on this machine; wait for a free one."""
     usable, begin, said = gpus(), time.monotonic(), False
     while (taken := _take(usable, LOCKS)) is None:
@@ -268,7 +269,7 @@ class GpuMeter:
 
 
 @contextmanager
-def metered(say: Callable[[str], None] = say) -> Iterator[GpuMeter]:
+def metered(say: Say = say) -> Iterator[GpuMeter]:
     """Hold a GPU as `held` does, and give its meter."""
     with held(say) as gpu, nvml() as library:
         yield GpuMeter(library, gpu)

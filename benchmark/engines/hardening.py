@@ -5,10 +5,10 @@ import os
 import resource
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
+from cytosuite.files import Entries, Json
 from cytosuite.volume.large import SCRATCH
 
 RUN_LABEL = "org.cytosuite.run"
@@ -37,7 +37,7 @@ class Host:
     sudo: tuple[int, int] | None = None  # user and group behind ``sudo``
 
     @classmethod
-    def of(cls, info: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> "Host":
+    def of(cls, info: Entries, environment: Mapping[str, str] = os.environ) -> "Host":
         """Return the host, from the daemon's ``info`` and this process."""
         security = [str(option) for option in info.get("SecurityOptions") or ()]
         # Podman's service has a key for it in place of an option.
@@ -76,13 +76,13 @@ def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
     return ",".join(map(str, sorted((ordered * 2)[first : first + count])))
 
 
-def flags(limits: Limits, host: Host, owner: str, image_user: str) -> dict[str, Any]:
+def flags(limits: Limits, host: Host, owner: str, image_user: str) -> Json:
     """Return the flags of a container; InputError if a limit is not a positive number."""
     for name in ("memory_gib", "timeout_s", "cpus", "pids", "output_gib"):
         if not getattr(limits, name) > 0:
             raise InputError(f"limit {name} must be positive, found {getattr(limits, name)!r}")
     memory = int(limits.memory_gib * 2**30)
-    chosen: dict[str, Any] = {
+    chosen: Json = {
         "network_mode": "none",
         "read_only": True,
         "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={memory}"},

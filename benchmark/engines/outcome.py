@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from cytosuite.benchmark.containers.locks import Device
-from cytosuite.contract.words import Api
+from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
@@ -177,7 +177,7 @@ class Engine(ABC):
     )  # images of others, by name
     voice: str = ""  # image with Python that makes requests to their servers
     files: bool = False  # whether outputs are files that people have; see `validate.check`
-    say: Callable[[str], None] = say  # gets a line while a session waits for a GPU
+    say: Say = say  # gets a line while a session waits for a GPU
 
     @property
     def notes(self) -> tuple[str, ...]:

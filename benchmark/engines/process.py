@@ -35,7 +35,7 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.contract.client import HEALTH, INVOKE, request
 from cytosuite.contract.progress import LINE, latest
-from cytosuite.contract.words import Api
+from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError
 from cytosuite.files import link, remove
 from cytosuite.volume.large import SCRATCH
@@ -123,7 +123,7 @@ class ProcessEngine(Engine):
             yield session
 
 
-def start(_name: str, device: Device, say: Callable[[str], None]) -> ProcessEngine:
+def start(_name: str, device: Device, say: Say) -> ProcessEngine:
     """Return the engine of plain processes."""
     return ProcessEngine(device=device, say=say)
 

@@ -19,6 +19,7 @@ from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, ulimits
 from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http
+from cytosuite.files import Entries, Json
 from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
@@ -123,7 +124,7 @@ class Sandbox:
         except KeyError:
             return None
 
-    def _statistics(self) -> dict[str, Any]:
+    def _statistics(self) -> Json:
         """Return the daemon's statistics, nothing where it gives none."""
         try:
             return dict(self.client.api.stats(self.container.id, stream=False, one_shot=True))
@@ -179,7 +180,7 @@ def sandbox(
     command: Sequence[str],
     folders: Mapping[str, Path],
     limits: Limits,
-    chosen: Mapping[str, Any],
+    chosen: Entries,
     writable: str = "/output",
 ) -> Iterator[Sandbox]:
     """Run a container with `hardening.flags` and folders, one of them writable."""
@@ -209,9 +210,7 @@ def sandbox(
 
 
 @contextmanager
-def speaker(
-    client: Client, image: str, box: Sandbox, chosen: Mapping[str, Any]
-) -> Iterator[Sandbox]:
+def speaker(client: Client, image: str, box: Sandbox, chosen: Entries) -> Iterator[Sandbox]:
     """Start a container of ours that makes requests to a server by its loopback device alone."""
     flags = {key: value for key, value in chosen.items() if key != "hostname"}
     flags |= {"network_mode": f"container:{box.container.id}", "entrypoint": [*PYTHON, PAUSE]}

@@ -12,6 +12,7 @@ from cytosuite.benchmark.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
+from cytosuite.files import Entries, Json
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 CASES = 50  # in the viewer at most
@@ -30,7 +31,7 @@ class CaseView:
     """A case of the viewer."""
 
     case: str  # its name
-    data: dict[str, Any]  # plain values for the script, see `slices.js`
+    data: Json  # plain values for the script, see `slices.js`
     counts: Mapping[str, str]  # a sentence on the output of each algorithm, by its name
     size: int  # bytes of its volumes on the page
     still: Still | None = None  # its planes as a picture
@@ -132,7 +133,7 @@ def _links(scene: CaseVolumes, name: str) -> list[tuple[str, int, str, int]] | N
 
 
 def _notes(
-    every: Sequence[ShownVolume], outlines: Sequence[Mapping[str, Any]], pixels: Sequence[Any]
+    every: Sequence[ShownVolume], outlines: Sequence[Entries], pixels: Sequence[Any]
 ) -> list[str]:
     """Return sentences on the grids that are shown."""
     sentences = []
@@ -150,9 +151,7 @@ def _notes(
     return sentences
 
 
-def _fitted(
-    volumes: Sequence[ShownVolume], allowed: int, quality: int
-) -> list[dict[str, Any]] | None:
+def _fitted(volumes: Sequence[ShownVolume], allowed: int, quality: int) -> list[Json] | None:
     """Return volumes encoded in at most so many bytes, None where no grid is coarse enough."""
     if not volumes:
         return []
@@ -169,7 +168,7 @@ def _fitted(
         voxels = max(SMALLEST, int(voxels * max(0.1, min(0.95, (allowed / size) ** power))))
 
 
-def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
+def _encoded(volume: ShownVolume, voxels: int, quality: int) -> Json:
     """Return a volume as plain values on a grid of at most so many voxels."""
     array = shrunk(volume, voxels)
     entry = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
@@ -182,7 +181,7 @@ def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
     return entry | {"columns": columns(array.shape), "low": low, "high": high, "source": source}
 
 
-def _bytes(entries: Sequence[Mapping[str, Any]]) -> int:
+def _bytes(entries: Sequence[Entries]) -> int:
     """Return the size of encoded volumes, labels of six digits each."""
     return sum(
         len(entry.get("source", entry.get("data", ""))) + 8 * len(entry.get("ids", ()))

@@ -20,7 +20,7 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.link_errors import LinkError
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 
 LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
@@ -33,8 +33,8 @@ class ShownVolume:
     title: str  # its name for readers
     kind: Kind  # whether it is shown as grey values or as outlines
     array: Floats | stacks.Indices  # grey values, or numbers of objects from 1
-    full: stacks.Shape  # voxels of the file, z y x
-    spacing: tuple[float, ...]  # extent of a voxel of the file, z y x, in `unit`
+    full: Shape  # voxels of the file, z y x
+    spacing: Lengths  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
     limits: tuple[float, float]  # values shown as black and white; an output has the truth's
     ids: list[int] = field(default_factory=list)  # label of each object by its number, less 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.benchmark.data.planes import Grey, Pixels
-from cytosuite.volume.arrays import Floats, Longs
+from cytosuite.volume.arrays import Floats, Lengths, Longs, Shape
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -19,11 +19,10 @@ BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the 
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
 LONG = 2**16 - 1  # voxels of a run at most
 
-Shape = tuple[int, ...]  # z y x
 Indices = NDArray[np.uint32]  # (Z, Y, X), 0 = background, n = the n-th object
 
 
-def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
+def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
     """Return the largest shape of a volume with at most so many voxels."""
     extents = [size * um for size, um in zip(shape, spacing, strict=True)]
 

@@ -18,11 +18,11 @@ from cytosuite.benchmark.data.planes import (
     stretch,
 )
 from cytosuite.benchmark.pictures.scenes import CaseVolumes, ShownVolume
-from cytosuite.benchmark.pictures.stacks import Shape, jpeg
+from cytosuite.benchmark.pictures.stacks import jpeg
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb
-from cytosuite.volume.arrays import Bytes
+from cytosuite.volume.arrays import Bytes, Shape
 
 SIDE = 420  # px of the longest side of a volume
 QUALITY = 85  # of JPEG

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
@@ -19,7 +19,15 @@ from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import USES, open_model, read_cards
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, read_json, visible_files, work_folder, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    file_digest,
+    read_json,
+    visible_files,
+    work_folder,
+    write_json,
+)
 from cytosuite.files.working import alone, full_disk
 
 RECORD = "export.json"
@@ -43,7 +51,7 @@ class Submission:
 
 def export(
     client: Client, submission: Submission, root: Path, folder: Path, step: Step = lambda *_: None
-) -> dict[str, Any]:
+) -> Json:
     """Write the files to upload for an algorithm, and return their record; or InputError."""
     manifest, weights = submission.manifest, root / "weights" / submission.manifest.name
     task = TASKS[manifest.task]
@@ -85,7 +93,7 @@ def export_image(
     client: Client,
     tag: str,
     folder: Path,
-    changes: Mapping[str, Any],
+    changes: Entries,
     without: Sequence[str] = (),
     step: Step = lambda *_: None,
 ) -> tuple[Path, Repacked, Mapping[str, str]]:
@@ -138,7 +146,7 @@ def _stage(step: Step, number: int) -> Callable[[int, int], None]:
 
 def _pack_models(
     name: str, cards: Sequence[ModelCard], weights: Path, folder: Path, place: str
-) -> dict[str, Any]:
+) -> Json:
     """Write the tarball of the models, and return its record with the cards; empty without any."""
     if not cards:
         return {}
@@ -150,17 +158,17 @@ def _pack_models(
     return _about(path) | {"place": place, "cards": named}
 
 
-def _socket(socket: Socket) -> dict[str, Any]:
+def _socket(socket: Socket) -> Json:
     place = {"slug": socket.slug, "kind": socket.platform_kind}
     place["relative_path"] = socket.relative_path
     return place | ({"optional": True} if socket.optional else {})
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _about(path: Path) -> Json:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
-def _record(path: Path, record: Mapping[str, Any]) -> None:
+def _record(path: Path, record: Entries) -> None:
     """Add the record of an export to the file, with the ids of earlier exports."""
     records = read_json(path) if path.is_file() else {}
     if not isinstance(records, dict):

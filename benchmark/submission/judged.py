@@ -16,6 +16,7 @@ from cytosuite.benchmark.submission.judging.submission import (
     own_scores,
     write_submission,
 )
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, work_folder
 from cytosuite.files.tarball import unpack
@@ -33,7 +34,7 @@ SHUT = {  # as the steps for organisers say
 
 
 def rehearse_evaluation(
-    run: Path, tarball: Path, folder: Path, built: Built | None, say: Callable[[str], None]
+    run: Path, tarball: Path, folder: Path, built: Built | None, say: Say
 ) -> bool:
     """Judge a run by the evaluation, contained where possible; whether the scores agree."""
     scored, equal = read_scored(run), True

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -31,7 +30,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError, plain
-from cytosuite.files import file_digest, read_json, write_json
+from cytosuite.files import Entries, Json, file_digest, read_json, write_json
 from cytosuite.formats import header, read
 
 SHIM = "sagemaker-shim"  # the platform's own launcher
@@ -203,14 +202,14 @@ class Rehearsal:
         return Rehearsed(case.name, outcome, raw, outputs, finding, lines)
 
 
-def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> Path:
+def write_record(folder: Path, name: str, record: Entries) -> Path:
     """Write the record of a rehearsal, one per algorithm and interface, and return its path."""
     path = folder / "rehearsals" / f"{name}-{record['api']}.json"
     write_json(path, record)
     return path
 
 
-def rehearsed(folder: Path, name: str, identity: str, api: str) -> dict[str, Any] | None:
+def rehearsed(folder: Path, name: str, identity: str, api: str) -> Json | None:
     """Return the record of a rehearsal that was passed, None where there is none."""
     try:
         record = read_json(folder / "rehearsals" / f"{name}-{api}.json")
@@ -273,7 +272,7 @@ def launch(
     seconds: Mapping[str, float],
     folder: Path,
     api: Api = "invoke",
-) -> dict[str, Any]:
+) -> Json:
     """Run cases within their seconds, in one start; return code and message of each by its name.
 
     `folder` may hold ``in/model.tar.gz`` and ``in/ground_truth.tar.gz``; ``out`` gets the outputs.

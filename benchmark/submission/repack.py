@@ -4,7 +4,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from cytosuite.benchmark.containers.context import FILE_MODE, entry_of, gzipped
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, parse_json
+from cytosuite.files import Entries, file_digest, parse_json
 
 ABOUT = ("architecture", "os", "variant")  # keys of the image's configuration that stay
 INSIDE = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "User", "Volumes", "WorkingDir")
@@ -42,7 +42,7 @@ class Repacked:
 def repack(
     saved: Path,
     folder: Path,
-    changes: Mapping[str, Any],
+    changes: Entries,
     newest_s: int,
     without: Sequence[str] = (),
     step: Step = lambda *_: None,

@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from cytosuite.contract.words import ASSUME, Size
+from cytosuite.contract.words import ASSUME, Say, Size
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic
 
@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE, emoji=False)
 
 
-def lines_to(console: Console) -> Callable[[str], None]:
+def lines_to(console: Console) -> Say:
     """Return a function that prints a line as it is: no colours, no markup, no folding."""
     return partial(console.print, highlight=False, markup=False, soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform, get_type_hints
@@ -24,7 +24,7 @@ from cytosuite.benchmark.terminal.console import (
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Api, Format, Size, SplitName
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Scalar, json_text, need_file, write_json
+from cytosuite.files import Entries, Json, Scalars, json_text, need_file, write_json
 from cytosuite.segmentation.outline import looseness_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def option(
     **bounds: float,
 ) -> Any:  # noqa: ANN401 - a field of any type
     """Return a field that is an option, ``...`` where it must be given; `parse` reads a text."""
-    shown: dict[str, Any] = {"help": help, "metavar": metavar, **bounds}
+    shown: Json = {"help": help, "metavar": metavar, **bounds}
     if env:
         shown["envvar"] = env
     mark = typer.Argument(**shown) if argument else typer.Option(*([flag] if flag else []), **shown)
@@ -278,7 +278,7 @@ class OwnOptions(ImageOptions):
             )
 
     @property
-    def metadata(self) -> dict[str, Scalar]:
+    def metadata(self) -> Scalars:
         """The facts that the user gives about the images."""
         facts = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
         facts |= {"stricter": self.stricter, "expected": self.expected}
@@ -319,7 +319,7 @@ class RunOptions(BuildingOptions, ImageOptions):
 class ClusterOptions:
     """Cluster of workers."""
 
-    cluster: Mapping[str, Any] | None = option(
+    cluster: Entries | None = option(
         "local, slurm or another kind, address of a Dask scheduler, or site file (.toml).",
         parse=read_cluster,
     )

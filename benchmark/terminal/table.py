@@ -7,7 +7,7 @@ from io import StringIO
 from math import floor, isfinite, isnan, log10
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, Literal
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cytosuite.benchmark.store.csvfile import as_text
 from cytosuite.benchmark.terminal.options import STDOUT, TableOptions
-from cytosuite.files import atomic, json_text
+from cytosuite.files import Json, atomic, json_text
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -41,7 +41,7 @@ class ValueTable:
         """Return all columns as CSV; numbers in full, undefined ones empty."""
         return as_text([self.names, *([_known(cell) for cell in row] for row in self.rows)])
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Json]:
         """Return a mapping per row as JSON can hold it; undefined values are left out."""
         pairs = (zip(self.names, map(_known, row), strict=True) for row in self.rows)
         return [{name: cell for name, cell in row if cell is not None} for row in pairs]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy  # ndimage is loaded where it is used
 
-from cytosuite.bodies.grid import Image, Lengths
+from cytosuite.bodies.grid import Image
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Lengths, Longs
 
 DIRECTIONS = 1000  # in which a radius is measured, at least
 PER_COEFFICIENT = 4  # directions

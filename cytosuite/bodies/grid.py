@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Floats
+from cytosuite.volume.arrays import Doubles, Floats, Shape
+from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.pieces import slab_bounds
 
 Array = Doubles
 Image = Floats
 Labels = NDArray[np.uint16]
-Lengths = tuple[float, ...]  # µm along z, y, x
 
 SLAB = 2**25  # voxels that are worked on at a time
 
@@ -22,10 +22,10 @@ SLAB = 2**25  # voxels that are worked on at a time
 class Grid:
     """A regular grid of voxels in space."""
 
-    shape: tuple[int, ...]  # voxels along z, y, x
+    shape: Shape  # voxels along z, y, x
     spacing: Lengths  # µm per voxel
     origin: Lengths = (0.0, 0.0, 0.0)  # µm, outer corner of the first voxel
-    first: tuple[int, ...] = (0, 0, 0)  # its index in the whole: noise continues from slab to slab
+    first: Shape = (0, 0, 0)  # its index in the whole: noise continues from slab to slab
 
     @property
     def voxel_um(self) -> float:

@@ -14,7 +14,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Indices, Longs
+from cytosuite.volume.arrays import Doubles, Indices, Longs, Shape
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
@@ -30,7 +30,7 @@ class Patch:
     distance: Image  # (n,), from the centre relative to the surface: below 1 is inside
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """Size of the box in voxels."""
         return tuple(span.stop - span.start for span in self.box)
 

@@ -12,7 +12,7 @@ from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
-from cytosuite.files import link, read_json, write_json
+from cytosuite.files import Entries, Json, link, read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import (
     FOLDER_SUFFIX,
@@ -22,7 +22,7 @@ from cytosuite.formats.imagefiles import (
     image_name,
 )
 from cytosuite.formats.request import request_of
-from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import from_lowest, slabs
 
@@ -34,15 +34,15 @@ TABLE = ".csv"
 class Inputs:
     """The inputs of one case."""
 
-    volumes: Mapping[str, Volume]  # images and labels by slug, the main one first
-    values: Mapping[str, Mapping[str, Any]]  # objects of the JSON sockets by slug
+    volumes: Volumes  # images and labels by slug, the main one first
+    values: Mapping[str, Entries]  # objects of the JSON sockets by slug
     name: str  # stem of the main image's file and of image outputs; empty without an image
     suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
     sources: Mapping[str, str]  # of voxel size and metadata of the main input, see `volume.Origin`
     warnings: Sequence[str] = ()  # on the metadata, one short line each
 
     @property
-    def sockets(self) -> dict[str, Any]:
+    def sockets(self) -> Json:
         """All inputs by slug: the argument of an algorithm."""
         return {**self.volumes, **self.values}
 
@@ -51,7 +51,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
     listed = _listed(folder)
     files = {}
-    values: dict[str, Mapping[str, Any]] = {}
+    values: dict[str, Entries] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
         if socket.kind == "canvas":
@@ -82,9 +82,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
     )
 
 
-def input_image(
-    file: Path, socket: Socket, metadata: Mapping[str, Any], original: str = ""
-) -> Volume:
+def input_image(file: Path, socket: Socket, metadata: Entries, original: str = "") -> Volume:
     """Return the image of a socket with the metadata of all sources; see `read_case`."""
     volume = read(file, stack=socket.stack)
     with at(file):
@@ -96,7 +94,7 @@ def input_image(
         return described(volume, metadata, original or file.name)
 
 
-def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
+def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Entries) -> None:
     """Write the outputs of a case, each under its final name only once it is whole."""
     sockets = {socket.slug: socket for socket in task.outputs}
     needed = {socket.slug for socket in task.outputs if not socket.optional}
@@ -125,21 +123,21 @@ def read_value(path: Path) -> Any:  # noqa: ANN401 - of any socket
     return read_tracks(path) if path.suffix == TABLE else read_json(path)
 
 
-def in_files(sockets: Mapping[str, Any]) -> dict[str, Any]:
+def in_files(sockets: Entries) -> Json:
     """Return sockets as files hold them: an empty image that is asked for is its request."""
     canvas = sockets.get(REQUEST.slug)
     request = {REQUEST.slug: request_of(canvas)} if isinstance(canvas, Volume) else {}
     return {**sockets, **request}
 
 
-def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:
+def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
     """Write a case so that `read_case` gives it back; files are linked, volumes written."""
     values = dict(sockets)
     volumes = [value for value in sockets.values() if isinstance(value, Volume)]
     if volumes:
         values.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
     values = in_files(values)
-    listed: list[dict[str, Any]] = []
+    listed: list[Json] = []
     for socket in (socket for socket in task.inputs if socket.slug in values):
         value, path = values[socket.slug], folder / socket.relative_path
         json_kind = socket.is_file
@@ -150,7 +148,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             "super_kind": "Value" if json_kind else "Image",
             "relative_path": socket.relative_path,
         }
-        entry: dict[str, Any] = {"interface": place, "socket": place}
+        entry: Json = {"interface": place, "socket": place}
         entry |= dict.fromkeys(("value", "file", "image"))
         if json_kind:
             entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
@@ -167,7 +165,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
 
 
 def image_of(
-    inputs: Mapping[str, Volume],
+    inputs: Volumes,
     slug: str = IMAGE.slug,
     axes: str = SPATIAL,
     *,
@@ -223,7 +221,7 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     return sockets
 
 
-def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
+def socket_place(where: str, entry: Entries) -> dict[str, str]:
     """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry."""
     kinds = [kind for kind in ("interface", "socket") if kind in entry]  # before and since 2026
     fields: dict[str, str] = {}
@@ -276,7 +274,7 @@ def _is_there(path: Path) -> bool:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
 
 
-def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
+def _value(path: Path, socket: Socket) -> Json | None:
     if not _is_there(path):
         if socket.optional:
             return None

@@ -24,7 +24,7 @@ from cytosuite.contract.facts import gathered
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import describe
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, read_json, write_json
+from cytosuite.files import Entries, atomic, read_json, write_json
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 class Learned(NamedTuple):
     """A model: parameters and purpose of its card, and its weights."""
 
-    parameters: Mapping[str, Any]
+    parameters: Entries
     tensors: Mapping[str, Array]
     describes: Mapping[str, Any] = {}
 
@@ -63,7 +63,7 @@ class Learning:
                 raise
             raise InputError(f"algorithms/{name}: no tool of others is trained here") from None
 
-    def run_case(self) -> Mapping[str, Any]:
+    def run_case(self) -> Entries:
         """Write the learned model, and return a record without warnings."""
         start = time.perf_counter()
         with delivered(self.outputs) as folder:

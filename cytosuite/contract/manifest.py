@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import read_json, read_toml
+from cytosuite.files import Entries, Json, read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -121,7 +121,7 @@ class DatasetSize(Described):
     """One size of a simulated dataset."""
 
     cases: int = Field(gt=0, le=MOST_CASES, description="How many cases.")
-    parameters: dict[str, Any] = Field({}, description="Parameters that differ in this size.")
+    parameters: Json = Field({}, description="Parameters that differ in this size.")
 
 
 class DatasetManifest(Described):
@@ -141,7 +141,7 @@ class DatasetManifest(Described):
         (), description="Other datasets of which it takes the simulators."
     )
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
+    parameters: Json = Field({}, description="Parameters of every size.")
     sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
 
 
@@ -162,7 +162,7 @@ class DatasetRecipe(Described):
     reference: str = Field(
         "", description="Folder of real images that unpaired outputs are compared with."
     )
-    parameters: dict[str, Any] = Field({}, description="Parameters that differ from the dataset's.")
+    parameters: Json = Field({}, description="Parameters that differ from the dataset's.")
 
 
 class ModelCard(Described):
@@ -185,13 +185,13 @@ class ModelCard(Described):
         description="Facts that an image must give with these values, while none of `describes` "
         "may differ: the card is chosen for these images alone, before others of the same cost.",
     )
-    parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
+    parameters: Json = Field({}, description="Tuned parameters of the algorithm.")
     weights: FileName | None = Field(
         None, description="Name of the weights file in the folder of the card."
     )
     sha256: str | None = Field(None, description="SHA-256 of the weights file.")
     bytes: int | None = Field(None, ge=0, description="Size of the weights file.")
-    trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
+    trained: Json = Field({}, description="Data, steps, seed, seconds, device.")
     adopted: bool = Field(
         True,
         description="Whether it takes part in the choice; a training says no unless it is above "
@@ -279,7 +279,7 @@ def parse(
         raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Entries, over: Entries) -> Json:
     """Return nested mappings as one; where both have a value, `over` wins."""
     result = dict(base)
     for key, value in over.items():

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isclose
-from typing import Any
 
 from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Scalar
+from cytosuite.files import Entries, Json, Scalar
 from cytosuite.volume import Origin, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
@@ -50,9 +49,9 @@ def study_of(name: str) -> int | None:
     return int(studies[-1]) if studies else None
 
 
-def acquisition(volume: Volume) -> dict[str, Any]:
+def acquisition(volume: Volume) -> Json:
     """Return the metadata of an image for its JSON socket."""
-    metadata: dict[str, Any] = dict(volume.metadata)
+    metadata: Json = dict(volume.metadata)
     if not volume.spacing_is_assumed:
         metadata["spacing"] = list(volume.spacing)
     if volume.origin.sources:
@@ -62,7 +61,7 @@ def acquisition(volume: Volume) -> dict[str, Any]:
     return metadata
 
 
-def described(volume: Volume, values: Mapping[str, Any], name: str = "") -> Volume:
+def described(volume: Volume, values: Entries, name: str = "") -> Volume:
     """Return an image with the metadata of JSON socket, file and name, in this order."""
     stated, refused = scalars(values)
     stored, origin = scalars(volume.metadata)[0], volume.origin
@@ -87,7 +86,7 @@ def described(volume: Volume, values: Mapping[str, Any], name: str = "") -> Volu
     return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), values))
 
 
-def _scaled(volume: Volume, values: Mapping[str, Any]) -> Volume:
+def _scaled(volume: Volume, values: Entries) -> Volume:
     size = values.get("spacing")
     if size is None:
         return volume
@@ -139,7 +138,7 @@ def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
     return [f"channel contradictory: {listed}; the first was used"]
 
 
-def _source(values: Mapping[str, Any], key: str) -> str:
+def _source(values: Entries, key: str) -> str:
     sources = values.get("sources")
     source = sources.get(key) if isinstance(sources, Mapping) else None
     return plain(source) if isinstance(source, str) else "json"

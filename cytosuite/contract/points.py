@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import read_json
-from cytosuite.volume.arrays import Array, Doubles, Longs
+from cytosuite.files import Json, read_json
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 KIND = "Multiple points"  # of the platform
 MOST = 100_000  # points of an image: 18 MiB of JSON
@@ -63,7 +63,7 @@ class Points:
     """
 
     array: Doubles
-    spacing: tuple[float, ...]
+    spacing: Lengths
     names: Sequence[str] = ()
     cells: Longs = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Doubles = field(default_factory=lambda: np.zeros(0))
@@ -116,7 +116,7 @@ class Points:
         places: Doubles = self.array * np.asarray(self.spacing)
         return places
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Json:
         """Return the platform's object: places as x, y, z in mm, z 0 of a plane's points."""
         flat = np.zeros((len(self), 3 - len(self.spacing)))
         places = np.round(np.hstack([self.um[:, ::-1] / UM_PER_MM, flat]), DIGITS).tolist()
@@ -128,14 +128,14 @@ class Points:
         }
 
 
-def read_points(path: Path, spacing: tuple[float, ...]) -> Points:
+def read_points(path: Path, spacing: Lengths) -> Points:
     """Return the points of a JSON file for an image of a voxel size [µm]; see `points_of`."""
     value = read_json(path)
     with at(path):
         return points_of(value, spacing)
 
 
-def points_of(value: object, spacing: tuple[float, ...]) -> Points:
+def points_of(value: object, spacing: Lengths) -> Points:
     """Return the points of the platform's object; InputError for any other value."""
     if not isinstance(value, Mapping) or value.get("type") != KIND:
         raise InputError(f'expected an object with "type": "{KIND}"')

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, isfinite, log
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
+from cytosuite.files import Json
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -59,7 +60,7 @@ class Selection:
         return tuple(key for key in self.terms if key not in self.card.describes)
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Json:
         """Model, cost, terms, broken keys, reason of being left out; as JSON can hold them."""
         return {
             "model": self.card.name,

@@ -6,6 +6,7 @@ from math import log
 
 from cytosuite.errors import InputError
 from cytosuite.volume import UM_PER, Volume
+from cytosuite.volume.arrays import Lengths
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
 # Narrower than a factor of 1000, so that at most one metric unit fits.
@@ -61,7 +62,7 @@ def _corrected(volume: Volume) -> Volume:
     )
 
 
-def _in_another_unit(volume: Volume) -> list[tuple[tuple[float, ...], str]]:
+def _in_another_unit(volume: Volume) -> list[tuple[Lengths, str]]:
     """Return the usual voxel sizes that the given numbers make in other units, with these."""
     spacing, stated = volume.spacing, volume.origin.unit
     readings = []

@@ -1,7 +1,9 @@
 """Words of options and files, apart from what they load: a help shows them."""
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+Say = Callable[[str], None]  # gets a line for the user
 ASSUME = "assume"  # in place of a voxel size: cubic voxels of 1 µm, or as wide as a pixel
 Size: TypeAlias = tuple[float, ...] | str  # µm of a voxel's edges, as a user says
 SPLITS = "splits.toml"  # file with the parts of a folder

@@ -12,7 +12,7 @@ import stat
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -26,6 +26,9 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files.working import LEFTOVER, full_disk, is_abandoned, working_name
 
 Scalar = str | int | float  # in a cell of a table, or of metadata
+Scalars = dict[str, Scalar]
+Json = dict[str, Any]  # an object in JSON or TOML, to be written
+Entries = Mapping[str, Any]  # of one, to be read
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -305,7 +308,7 @@ def _bounded(text: str) -> int:
     return number
 
 
-def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def named_once(pairs: list[tuple[str, Any]]) -> Json:
     """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
@@ -315,7 +318,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Json:
     """Return the content of a TOML file; see `read_json`."""
     return dict(_load(path, "TOML", _toml))
 

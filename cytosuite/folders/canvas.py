@@ -6,9 +6,8 @@ from typing import TypeAlias
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Indices
+from cytosuite.volume.arrays import Indices, Shape
 
-Shape: TypeAlias = tuple[int, ...]
 Pixels: TypeAlias = Indices  # places in the flat image
 COVERED = 8  # times that the objects of an image cover it
 CORNERS = 2**19  # of an object

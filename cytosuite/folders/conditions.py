@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import NUMBER, Scalar, read_table
+from cytosuite.files import NUMBER, Scalar, Scalars, read_table
 
 FILE = "conditions.csv"
 NAME = "name"
@@ -15,7 +15,7 @@ LONGEST_CELL = 200  # characters of a condition
 ID = re.compile(r"[+-]?(0\d.*|\d{13,})", re.ASCII)  # 001, 20231124093010: digits, no quantity
 
 
-def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, dict[str, Scalar]]:
+def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]:
     """Return conditions by case, from a CSV table with the column ``name`` of case or image.
 
     `cases` are names by image.

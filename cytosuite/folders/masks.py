@@ -19,14 +19,14 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
 from cytosuite.files import read_toml
-from cytosuite.folders.canvas import Canvas, Pixels, Shape
+from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import header, read
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Indices
+from cytosuite.volume.arrays import Array, Indices, Shape
 
 RULES = "masks.toml"
 LONGEST_NAME = 255  # characters of an object's name in tables, as of files

@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.folders.canvas import Canvas, Pixels
-from cytosuite.volume.arrays import Array, Indices
+from cytosuite.volume.arrays import Array, Indices, Shape
 
 Path: TypeAlias = Array  # corners (n, 2) as x, y; the last one leads to the first
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
@@ -89,7 +89,7 @@ def box_of(paths: Sequence[Path]) -> Box:
     return int(top), int(left), int(bottom), int(right)
 
 
-def fill(paths: Sequence[Path], shape: tuple[int, ...], canvas: Canvas | None = None) -> Pixels:
+def fill(paths: Sequence[Path], shape: Shape, canvas: Canvas | None = None) -> Pixels:
     """Return the places in a flat plane of pixels with their centres in outlines (even-odd).
 
     ImageJ fills the same pixels, but where a horizontal edge goes through centres. They count on

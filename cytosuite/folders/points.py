@@ -12,9 +12,10 @@ from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
-from cytosuite.files import NUMBER, read_table
+from cytosuite.files import NUMBER, Json, read_table
 from cytosuite.folders.names import key_of, one_per_name
 from cytosuite.formats.imagefiles import READABLE
+from cytosuite.volume.arrays import Lengths
 
 SUFFIXES = (".json", ".csv")
 PLACES = ("{}_px", "{}", "{}_um", "centroid_{}_um")  # columns of an axis, the first one counts
@@ -26,7 +27,7 @@ END = f"-{POINTS.slug}"  # of the names that `apply` writes
 Rows = Sequence[Mapping[str, str]]
 
 
-def read_annotated(path: Path, spacing: tuple[float, ...]) -> Points:
+def read_annotated(path: Path, spacing: Lengths) -> Points:
     """Return the points of a JSON file or a table for an image of a voxel size [µm].
 
     The columns of a table are ``z, y, x`` (pixels, also ``z_px``) or ``z_um, y_um, x_um``, of
@@ -72,7 +73,7 @@ def _delimiter(text: str) -> str:
     return ";" if head.count(";") > head.count(",") else ","
 
 
-def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
+def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:
     """Return the points of a table."""
     columns = [name.strip().lower() for name in next(table, [])]
     filled = (row for row in table if any(map(str.strip, row)))
@@ -97,7 +98,7 @@ def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
         places.append(_column(rows, fitting[0], A_NUMBER))
         scales.append(step if fitting[0].endswith("_um") else 1.0)
     array = np.array(places).T.reshape(-1, len(spacing)) / np.array(scales)
-    fields: dict[str, Any] = {}
+    fields: Json = {}
     for key, choices, kind in (
         ("cells", ("cell",), A_WHOLE),
         ("photons", ("photons",), A_NUMBER),

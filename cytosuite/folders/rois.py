@@ -22,7 +22,7 @@ from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
 from cytosuite.folders.outlines import box_of, fill, trace
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Shape
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
@@ -122,9 +122,7 @@ def _drawn(paths: Sequence[Array], name: str, position: int) -> bytes:
     return roi.tobytes()
 
 
-def read_rois(
-    path: Path, shape: tuple[int, ...], channels: int = 1
-) -> tuple[list[RoiObject], Counter[str]]:
+def read_rois(path: Path, shape: Shape, channels: int = 1) -> tuple[list[RoiObject], Counter[str]]:
     """Return the regions in a file for an image (y, x or z, y, x), and counts of other ROIs.
 
     ImageJ counts flat positions through the `channels` of each plane.
@@ -226,7 +224,7 @@ def _named(name: str) -> tuple[int, int]:
     return label, int(match["plane"] or 0)
 
 
-def _checked(z: int, shape: tuple[int, ...]) -> int:
+def _checked(z: int, shape: Shape) -> int:
     """Return a plane from 0 by its position from 1, 0 of planes; InputError for no plane."""
     planes = 1 if len(shape) == 2 else shape[0]
     if z == 0 and planes > 1:

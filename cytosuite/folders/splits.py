@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, read_table, read_toml
+from cytosuite.files import Scalar, Scalars, read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
@@ -127,7 +127,7 @@ def _grouped(
     splits: Splits, conditions: Conditions, place: object
 ) -> tuple[Conditions, dict[str, str]]:
     """Return conditions, also from names, and the group of each image; else InputError."""
-    by_image: dict[str, dict[str, Scalar]] = {}
+    by_image: dict[str, Scalars] = {}
     with at(place):
         parts = groups_of(splits.names, [*conditions])
     for (name, stated), facts in zip(conditions.items(), parts, strict=True):

@@ -1,16 +1,17 @@
 """HDF5 files of one image, by h5py; no other file that one of them names is opened."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, large, scalars
+from cytosuite.files import Json
+from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, Volumes, large, scalars
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.memory import check_declared, check_room
@@ -74,7 +75,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     write_named(path, {"image": volume}, compress)
 
 
-def write_named(path: Path, volumes: Mapping[str, Volume], compress: bool) -> None:
+def write_named(path: Path, volumes: Volumes, compress: bool) -> None:
     """Write volumes as datasets by their names, like ``data/instances``, as `write` does."""
     import h5py
 
@@ -197,7 +198,7 @@ def _header(dataset: "h5py.Dataset") -> Header:
     return Header(dataset.shape, dataset.dtype.newbyteorder("="), ones, axes)
 
 
-def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
+def _attributes(dataset: "h5py.Dataset") -> Json:
     attributes = {}
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type

@@ -5,12 +5,11 @@ What OME has no place for, read noise and the point spread function, is a map an
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
-from typing import Any
 
 import tifffile
 
 from cytosuite.errors import plain
-from cytosuite.files import Scalar
+from cytosuite.files import Entries, Json, Scalars
 from cytosuite.volume import KEY_LETTERS, UM_PER
 
 NAMESPACE = "cytosuite"
@@ -28,7 +27,7 @@ MAPPED = ("read_noise", "psf", "psf_sigma_z_um", "psf_sigma_xy_um")
 TYPES = {"CCD", "EMCCD", "CMOS", "PMT", "APD"}  # cameras that OME names
 NM = 1000.0  # per µm; OME's unit of wavelengths
 
-Element = dict[str, Any]
+Element = Json
 
 
 def ome_xml(
@@ -77,7 +76,7 @@ def _element(name: str, kind: str, parts: Mapping[str, Element]) -> str:
     return f'<{name} ID="{kind}:0"{attributes}/>'
 
 
-def microscope(ome: Element, scene: int, channel: int) -> dict[str, Scalar]:
+def microscope(ome: Element, scene: int, channel: int) -> Scalars:
     """Return what OME-XML (`tifffile.xml2dict`) says of the microscope of a channel."""
     image = dict(enumerate(elements(ome, "Image"))).get(scene, {})
     lit = dict(enumerate(_below([image], "Pixels", "Channel"))).get(channel, {})
@@ -87,7 +86,7 @@ def microscope(ome: Element, scene: int, channel: int) -> dict[str, Scalar]:
         held = _below([ome], "Instrument", kind)
         chosen = next((one for one in held if one.get("ID") == settings.get("ID")), {})
         parts |= {kind: chosen | settings, f"{kind}Settings": settings}
-    facts: dict[str, Scalar] = {}
+    facts: Scalars = {}
     for key, (name, attribute) in PLACES.items():
         value = parts[name].get(attribute)
         if key == "camera" and isinstance(value, str):
@@ -109,7 +108,7 @@ def _below(parents: Iterable[Element], *names: str) -> list[Element]:
     return [*parents]
 
 
-def elements(parent: Mapping[str, Any], name: str) -> list[Element]:
+def elements(parent: Entries, name: str) -> list[Element]:
     """Return the elements of a name below another one; those without any content are empty."""
     found = parent.get(name, [])
     listed = found if isinstance(found, list) else [found]

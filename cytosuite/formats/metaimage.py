@@ -15,7 +15,7 @@ import numpy as np
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, open_regular
 from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import copies, gathered, planes_in, planes_of
 
@@ -67,7 +67,7 @@ class _Fields:
             raise self.broken(f"expected {count} finite numbers as {key}, {self._found(key)}")
         return values
 
-    def sizes(self, key: str, count: int, default: str = "") -> tuple[int, ...]:
+    def sizes(self, key: str, count: int, default: str = "") -> Shape:
         """Return the positive integers of a key; InputError where they are not `count`."""
         words = self.texts.get(key, default).split()
         values = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Entries, Json
 from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size
@@ -29,7 +29,7 @@ class NgffImage:
     sizes: dict[str, float]  # µm per voxel by axis; empty where nothing is known
     unit: str = "um"  # as of `cytosuite.volume.Origin`
     channels: list[str] = field(default_factory=list)  # names, empty for a channel without one
-    metadata: dict[str, Any] = field(default_factory=dict)  # that we wrote
+    metadata: Json = field(default_factory=dict)  # that we wrote
     warnings: list[str] = field(default_factory=list)  # for the user
 
 
@@ -46,7 +46,7 @@ def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
     return image
 
 
-def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
+def _images(home: ZarrEntries) -> list[tuple[str, int, Json]]:
     root = _attributes_of(home, "")
     if root is None:
         raise InputError("expected OME-Zarr, found neither zarr.json nor .zattrs in it")
@@ -54,7 +54,7 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
         raise InputError("expected an image, found a plate; give one of its wells, as in A/1/0")
     if scales := _multiscales(root):
         return [("", index, root) for index in range(len(scales))]
-    images: list[tuple[str, int, dict[str, Any]]] = []
+    images: list[tuple[str, int, Json]] = []
     while len(images) < SCENES and (below := _attributes_of(home, f"{len(images)}/")) is not None:
         if not _multiscales(below):
             break
@@ -64,7 +64,7 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
     return images
 
 
-def _attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
+def _attributes_of(home: ZarrEntries, folder: str) -> Json | None:
     """Return the attributes of a group: OME's at the top, ours under `NAMESPACE`."""
     group = json_of(home, f"{folder}zarr.json")
     if group is None:
@@ -84,14 +84,14 @@ def _attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
     return {**ome, NAMESPACE: attributes.get(NAMESPACE, {})}
 
 
-def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _multiscales(attributes: Entries) -> list[Json]:
     scales = attributes.get("multiscales", [])
     if not isinstance(scales, list) or not all(isinstance(scale, dict) for scale in scales):
         raise InputError(f"expected a list of objects as multiscales, found {short(scales)}")
     return scales[:SCENES]
 
 
-def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -> NgffImage:
+def _described(folder: str, scale: Json, attributes: Json) -> NgffImage:
     datasets = scale.get("datasets")
     first = datasets[0] if isinstance(datasets, list) and datasets else None
     first = first if isinstance(first, dict) else {}
@@ -142,7 +142,7 @@ def _axes(axes: object) -> tuple[str, dict[str, float]]:
     return "".join(names), units
 
 
-def _scale(entry: Mapping[str, Any], count: int) -> list[float]:
+def _scale(entry: Entries, count: int) -> list[float]:
     listed = entry.get("coordinateTransformations", [])
     for step in listed if isinstance(listed, list) else ():
         if isinstance(step, dict) and step.get("type") == "scale":

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Json, Scalars
 from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
 from cytosuite.formats.zarrarray import (
     ZarrArray,
@@ -53,7 +53,7 @@ class _Opened:
     stored: ZarrArray
     header: Header
     held: Mapping[str, int]
-    metadata: dict[str, Scalar]
+    metadata: Scalars
     origin: Origin
 
     def part(self, source: "zarr.Array[Any]", *region: slice) -> Array:
@@ -165,7 +165,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
                 put(f"{LEVEL}/{name}", held.pop(name).to_bytes())
 
 
-def _group(volume: Volume) -> dict[str, Any]:
+def _group(volume: Volume) -> Json:
     steps = dict(zip((a for a in volume.axes if a in SPATIAL), volume.spacing, strict=True))
     measured = not volume.spacing_is_assumed
     axes: list[dict[str, str]] = []
@@ -175,7 +175,7 @@ def _group(volume: Volume) -> dict[str, Any]:
     scale = {"type": "scale", "scale": [steps.get(axis, 1.0) for axis in volume.axes]}
     image = {"axes": axes, "datasets": [{"path": LEVEL, "coordinateTransformations": [scale]}]}
     metadata, _ = scalars(volume.metadata)
-    ome: dict[str, Any] = {"version": VERSION, "multiscales": [image]}
+    ome: Json = {"version": VERSION, "multiscales": [image]}
     if "C" not in volume.axes and "channel" in metadata:
         plane = volume.array[tuple(size // 2 for size in volume.shape[:-2])]
         finite = plane[np.isfinite(plane)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import Json, read_json
 from cytosuite.volume import SPATIAL, Header, Origin, Volume, is_size
 
 VOXELS = 2**31  # of an image that is asked for
@@ -86,7 +86,7 @@ def canvas_of(request: object) -> Volume:
     return Volume(empty, tuple(spacing), SPATIAL[-len(shape) :], metadata, origin)
 
 
-def request_of(canvas: Volume) -> dict[str, Any]:
+def request_of(canvas: Volume) -> Json:
     """Return the request for an empty image."""
     metadata = {key: value for key, value in canvas.metadata.items() if key in KEYS}
     return {**metadata, "shape": list(canvas.shape), "spacing": list(canvas.spacing)}

@@ -10,13 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isclose, prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Scalar, open_regular
+from cytosuite.files import Entries, Json, Scalars, open_regular
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
@@ -35,7 +34,7 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Lengths, Shape
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies, gathered, planes_in
@@ -111,10 +110,10 @@ class _Series:
     """Geometry and metadata of a series, its shape as stored, the part to read, order of axes."""
 
     header: Header
-    stored: tuple[int, ...]
+    stored: Shape
     index: tuple[slice, ...]
     order: tuple[int, ...]
-    metadata: dict[str, Scalar]
+    metadata: Scalars
     origin: Origin
 
 
@@ -252,7 +251,7 @@ def _describe(
     )
 
 
-def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -> tuple[float, ...]:
+def _spacing(axes: str, stated: Sequence[Stated], metadata: Scalars) -> Lengths:
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     spatial = [axis for axis in axes if axis in SPATIAL]
     if not all(axis in sizes for axis in "YX"):
@@ -264,7 +263,7 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -
 
 
 def _layout(
-    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any], stack: bool, colours: bool
+    path: Path, series: tifffile.TiffPageSeries, ours: Entries, stack: bool, colours: bool
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
@@ -291,9 +290,7 @@ def _longer(axes: str, shape: Sequence[int]) -> str:
     return "".join(axis for axis, size in zip(axes, shape, strict=True) if size > 1)
 
 
-def _reconciled(
-    ours: Mapping[str, Any], stated: list[Stated]
-) -> tuple[dict[str, Any], list[Stated]]:
+def _reconciled(ours: Entries, stated: list[Stated]) -> tuple[Json, list[Stated]]:
     """Return metadata and voxel sizes: our JSON's, unless another program changed them."""
     spatial = [axis for axis in ours["axes"] if axis in SPATIAL]
     steps = dict(zip(spatial, ours["spacing"], strict=True))

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, log
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tifffile
 
 from cytosuite.errors import plain
-from cytosuite.files import Scalar, parse_json
+from cytosuite.files import Entries, Json, Scalar, Scalars, parse_json
 from cytosuite.formats.instrument import elements, microscope
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
@@ -37,7 +37,7 @@ def kind(file: tifffile.TiffFile) -> str:
     return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
 
 
-def statements(file: tifffile.TiffFile, entries: Mapping[str, Any], scene: int) -> list[Stated]:
+def statements(file: tifffile.TiffFile, entries: Entries, scene: int) -> list[Stated]:
     """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede."""
     return [_by_resolution(file, entries), _by_ome(file, scene), *_by_description(file, entries)]
 
@@ -76,7 +76,7 @@ def _text(sizes: Mapping[str, float]) -> str:
     return f"{', '.join(parts)} µm"
 
 
-def _by_resolution(file: tifffile.TiffFile, entries: Mapping[str, Any]) -> Stated:
+def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
     """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
     tags, imagej = file.pages[0].tags, file.imagej_metadata
     ratios = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
@@ -121,7 +121,7 @@ def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     return Stated("ome", sizes, um, tuple(unusable))
 
 
-def _by_description(file: tifffile.TiffFile, entries: Mapping[str, Any]) -> list[Stated]:
+def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
     """Return the voxel sizes in a description: as a list or the step alone, and by axis."""
     lower = {key.lower().replace("_", ""): value for key, value in entries.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
@@ -163,7 +163,7 @@ def _positive(value: object) -> float | None:
     return number if isfinite(number) and number > 0 else None
 
 
-def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
     notes = elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
@@ -174,7 +174,7 @@ def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]
     return first[0] or imagej, next((info for info, _ in infos if _is_ours(info)), {}), warnings
 
 
-def _ome_image(file: tifffile.TiffFile, scene: int) -> dict[str, Any]:
+def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
     if not file.is_ome:
         return {}
@@ -190,17 +190,17 @@ def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
     return ["" if UNNAMED.fullmatch(name) else name for name in names]
 
 
-def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> dict[str, Scalar]:
+def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> Scalars:
     """Return the facts of a channel's microscope in OME-XML, by `microscope`; none without it."""
     return microscope(_ome(file), scene, channel) if file.is_ome else {}
 
 
-def _ome(file: tifffile.TiffFile) -> dict[str, Any]:
+def _ome(file: tifffile.TiffFile) -> Json:
     root = tifffile.xml2dict(file.ome_metadata or "").get("OME")
     return root if isinstance(root, dict) else {}
 
 
-def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[str, Any], str]:
+def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[Json, str]:
     """Return the JSON object that begins a text, of `allowed` words; a warning on a broken one."""
     if not isinstance(text, str) or not text.startswith("{"):
         return {}, ""
@@ -216,7 +216,7 @@ def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[st
     return {}, f"the description of the file is no JSON and does not count: {plain(reason, 200)}"
 
 
-def _is_ours(entries: Mapping[str, Any]) -> bool:
+def _is_ours(entries: Entries) -> bool:
     """Return whether a JSON object has the axes, shape and spacing of `tiffwriter`."""
     axes, shape, spacing = (entries.get(key) for key in ("axes", "shape", "spacing"))
     if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):

@@ -5,12 +5,12 @@ import struct
 import zlib
 from os import SEEK_END
 from pathlib import Path
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import tifffile
 
 from cytosuite.errors import InputError
+from cytosuite.files import Json
 from cytosuite.formats.instrument import NAMESPACE, ome_xml
 from cytosuite.volume import SPATIAL, Volume, scalars
 from cytosuite.volume.large import is_mapped
@@ -78,7 +78,7 @@ def _describe_first(path: Path, text: bytes) -> None:
         file.write(struct.pack(f"{order}I", start))
 
 
-def _flavour(volume: Volume) -> dict[str, Any]:
+def _flavour(volume: Volume) -> Json:
     """Return the arguments of `tifffile.imwrite` that depend on the kind of TIFF."""
     array, axes = volume.array, volume.axes
     held = array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES
@@ -94,7 +94,7 @@ def _flavour(volume: Volume) -> dict[str, Any]:
         "unit": "um",
     }
     text = json.dumps({**ours, "shape": shape})
-    physical: dict[str, Any] = {}
+    physical: Json = {}
     if not volume.spacing_is_assumed:
         steps = zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True)
         for axis, size in steps:
@@ -118,13 +118,13 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     if array.dtype.name not in OME_TYPES:
         return _json(volume)
     physical["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
-    options: dict[str, Any] = {"bigtiff": array.nbytes > BIG}
+    options: Json = {"bigtiff": array.nbytes > BIG}
     if xml := ome_xml(ours, array.dtype.name, shape, axes, name, **physical):
         return options | {"description": xml, "metadata": None}
     return options | {"ome": True, "metadata": {"axes": axes, "UUID": name(), **physical}}
 
 
-def _json(volume: Volume) -> dict[str, Any]:
+def _json(volume: Volume) -> Json:
     axes = [axis for axis in volume.axes if axis in SPATIAL]
     sizes = {f"PhysicalSize{a}": size for a, size in zip(axes, volume.spacing, strict=True)}
     step = {"spacing": sizes["PhysicalSizeZ"]} if "Z" in axes else {}

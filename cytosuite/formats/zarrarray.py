@@ -14,8 +14,9 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TEXT_BYTES, open_regular, parse_json
+from cytosuite.files import TEXT_BYTES, Json, open_regular, parse_json
 from cytosuite.files.archive import zip_of
+from cytosuite.volume.arrays import Shape
 from cytosuite.volume.memory import check_room
 
 ENTRIES = 2**21  # chunks of an image
@@ -81,7 +82,7 @@ def sizes_of(path: Path) -> Iterator[int]:
             yield file.stat().st_size
 
 
-def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:
+def json_of(home: ZarrEntries, name: str) -> Json | None:
     """Return the JSON object in an entry, None without the entry."""
     stored = content(home, name, TEXT_BYTES)
     if stored is None:
@@ -128,11 +129,11 @@ def stored(file: ZipFile, name: str, data: bytes) -> None:
 class ZarrArray:
     """Description of an array."""
 
-    shape: tuple[int, ...]  # as stored
-    chunks: tuple[int, ...]  # of the pieces that can be decoded alone
+    shape: Shape  # as stored
+    chunks: Shape  # of the pieces that can be decoded alone
     dtype: np.dtype[Any]  # in the order of bytes of this machine
     limit: int  # bytes that a chunk, or a shard of chunks, may have in the file
-    metadata: dict[str, Any]  # content of ``zarr.json``
+    metadata: Json  # content of ``zarr.json``
 
 
 def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
@@ -150,7 +151,7 @@ def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
     return array
 
 
-def _v3(fields: dict[str, Any]) -> ZarrArray:
+def _v3(fields: Json) -> ZarrArray:
     shape = _sizes(fields.get("shape"), "shape")
     grid, keys = fields.get("chunk_grid"), fields.get("chunk_key_encoding", {"name": "default"})
     if _name(grid) != "regular" or _name(keys) not in {"default", "v2"}:
@@ -170,7 +171,7 @@ def _v3(fields: dict[str, Any]) -> ZarrArray:
     return _array(shape, outer, chunks, kind, str(_name(keys)), separator, fields, codecs)
 
 
-def _v2(fields: dict[str, Any]) -> ZarrArray:
+def _v2(fields: Json) -> ZarrArray:
     """Return the description of an array of zarr v2 in the words of v3."""
     shape = _sizes(fields.get("shape"), "shape")
     chunks = _sizes(fields.get("chunks"), "chunks", len(shape))
@@ -182,7 +183,7 @@ def _v2(fields: dict[str, Any]) -> ZarrArray:
         raise InputError(f"filters are not read, found {short(fields['filters'])}")
     if (order := fields.get("order", "C")) not in {"C", "F"}:
         raise InputError(f"expected the order C or F, found {short(order)}")
-    codecs: list[dict[str, Any]] = []
+    codecs: list[Json] = []
     if order == "F":
         turned = list(reversed(range(len(shape))))
         codecs.append({"name": "transpose", "configuration": {"order": turned}})
@@ -196,14 +197,14 @@ def _v2(fields: dict[str, Any]) -> ZarrArray:
 
 
 def _array(
-    shape: tuple[int, ...],
-    outer: tuple[int, ...],
-    chunks: tuple[int, ...],
+    shape: Shape,
+    outer: Shape,
+    chunks: Shape,
     kind: str,
     keys: str,
     separator: object,
-    fields: dict[str, Any],
-    codecs: list[dict[str, Any]],
+    fields: Json,
+    codecs: list[Json],
 ) -> ZarrArray:
     if separator not in {"/", "."}:
         raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
@@ -224,9 +225,9 @@ def _array(
     return ZarrArray(shape, chunks, dtype, limit, metadata)
 
 
-def _codecs(listed: object, count: int) -> tuple[list[dict[str, Any]], tuple[int, ...] | None]:
+def _codecs(listed: object, count: int) -> tuple[list[Json], tuple[int, ...] | None]:
     """Return the codecs of an array, and the shape of the chunks in its shards."""
-    codecs: list[dict[str, Any]] = []
+    codecs: list[Json] = []
     inner = None
     for codec in listed if isinstance(listed, list) else [listed]:
         name, options = _name(codec), _configuration(codec)
@@ -249,7 +250,7 @@ def _codecs(listed: object, count: int) -> tuple[list[dict[str, Any]], tuple[int
     return codecs, inner
 
 
-def _shard(options: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
+def _shard(options: Json, inner: Shape) -> Json:
     codecs, nested = _codecs(options.get("codecs"), len(inner))
     index, _ = _codecs(options.get("index_codecs"), 0)
     place = options.get("index_location", "end")
@@ -265,7 +266,7 @@ def _shard(options: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _bounded(name: object) -> dict[str, Any]:
+def _bounded(name: object) -> Json:
     """Return our decoder of a codec, or refuse one that is not known."""
     codec = str(name).removeprefix("numcodecs.")
     if codec not in BOUNDED:
@@ -302,7 +303,7 @@ def _name(entry: object) -> object:
     return entry.get("name") if isinstance(entry, dict) else entry
 
 
-def _configuration(entry: object) -> dict[str, Any]:
+def _configuration(entry: object) -> Json:
     configuration = entry.get("configuration", {}) if isinstance(entry, dict) else {}
     return configuration if isinstance(configuration, dict) else {}
 

@@ -18,6 +18,7 @@ from zarr.registry import register_codec
 from zarr.storage import MemoryStore
 
 from cytosuite.errors import InputError
+from cytosuite.files import Json
 from cytosuite.formats.zarrarray import CODEC, ZarrEntries, content
 from cytosuite.volume.arrays import Bytes
 
@@ -72,7 +73,7 @@ register_codec(CODEC, _BoundedCodec)
 class _ChunkStore(MemoryStore):
     """One array of an image, read only, under a description that was checked."""
 
-    def __init__(self, home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> None:
+    def __init__(self, home: ZarrEntries, path: str, metadata: Json, limit: int) -> None:
         super().__init__(read_only=True)
         self.home, self.path, self.limit = home, path, limit
         self.metadata = json.dumps(metadata).encode()
@@ -116,6 +117,6 @@ def _range(request: ByteRequest | None) -> tuple[int, int | None]:
     return (0 if request is None else -request.suffix), None
 
 
-def opened(home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> zarr.Array[Any]:
+def opened(home: ZarrEntries, path: str, metadata: Json, limit: int) -> zarr.Array[Any]:
     """Return an array of an image; its chunks are read on access."""
     return zarr.open_array(store=_ChunkStore(home, path, metadata, limit), mode="r", zarr_format=3)

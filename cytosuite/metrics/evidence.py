@@ -8,6 +8,7 @@ from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
 from cytosuite.errors import InputError
+from cytosuite.files import Json
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -119,7 +120,7 @@ class Facts:
 
     def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
         self._sources = dict(sources)
-        self._known: dict[str, Any] = {}
+        self._known: Json = {}
 
     def has(self, name: str, form: Form = "arrays") -> bool:
         """Return whether a fact can be read."""

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import need_folder
+from cytosuite.files import Json, need_folder
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.networks.normalise import background_of, normalise, sketch_of_labels
@@ -47,12 +47,12 @@ class VolumeReader(ImageReader):
         (path,) = ensure_tuple(data)
         return read(Path(path), stack=self.stack)
 
-    def get_data(self, img: Volume) -> tuple[Floats, dict[str, Any]]:
+    def get_data(self, img: Volume) -> tuple[Floats, Json]:
         """Return pixels as float32, and affine, shape, channel axis and the image's metadata."""
         return img.array.astype(np.float32), _meta(img)
 
 
-def _meta(volume: Volume) -> dict[str, Any]:
+def _meta(volume: Volume) -> Json:
     """Return the metadata of an image as MONAI's readers give them."""
     channels = volume.axes.removesuffix(SPATIAL[-len(volume.spacing) :])
     if channels not in ("", "C"):

@@ -18,15 +18,16 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import Json, read_json
 from cytosuite.folders.colours import read_colours
 from cytosuite.folders.index import PLAIN, SOCKETS
 from cytosuite.folders.layouts import MASKS
 from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume
+from cytosuite.volume.arrays import Lengths
 
-LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+LayerData: TypeAlias = tuple[Any, Json, str]
 OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
 # Folders of label images: of sockets, of users, and of the Cell Tracking Challenge.
 LABEL_FOLDERS = {
@@ -71,7 +72,7 @@ def is_labels(path: Path) -> bool:
     return {"objects", "key"} <= set(_record(path))
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path) -> Json:
     """Return the record that ``cytosuite segment`` has written next to labels, empty without."""
     try:
         record = read_json(path.with_name(f"{image_name(path)}.json"))
@@ -87,7 +88,7 @@ def made_by(layer: Any) -> str:  # noqa: ANN401 - napari's own have no common cl
     return f"{record.get('algorithm', '')}:{record.get('model', '')}"
 
 
-def geometry(volume: Volume) -> dict[str, Any]:
+def geometry(volume: Volume) -> Json:
     """Return scale in µm, units and axes of a volume; pixels where the voxel size is not known."""
     extra = len(volume.axes) - len(volume.spacing)
     unit = "pixel" if volume.spacing_is_assumed and set(volume.spacing) == {1.0} else "um"
@@ -145,7 +146,7 @@ def layer_of(
     return make(read(path).channels[0], name, **more)
 
 
-def results(out: Path, name: str) -> tuple[dict[str, Any], list[LayerData]]:
+def results(out: Path, name: str) -> tuple[Json, list[LayerData]]:
     """Return the record of an image that ``cytosuite apply`` has written, and its outputs."""
     record = read_json(out / f"{name}.json")
     title = f"{name}: {record['algorithm']} {record['model']}"
@@ -167,7 +168,7 @@ def simulated_spheroid() -> list[LayerData]:
     return [image_layer(image, "spheroid"), labels_layer(labels, "spheroid labels")]
 
 
-def spacing_of(layer: Any) -> tuple[float, ...] | None:  # noqa: ANN401 - a layer of napari
+def spacing_of(layer: Any) -> Lengths | None:  # noqa: ANN401 - a layer of napari
     """Return the voxel size of a layer in µm (z, y, x); None if it is not known."""
     axes = axes_of(layer)
     units = [str(unit).lower() for unit in layer.units][-len(axes) :]

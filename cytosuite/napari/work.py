@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
-from typing import Any
 
 from cytosuite.errors import printable
+from cytosuite.files import Entries
 
 GRACE_S = 10.0  # from the request to end to the end by force
 # Progress in the lines of a command: a share of a case, and steps of a training.
@@ -103,7 +103,7 @@ def train_words(folder: str, parent: str, name: str, steps: str = "") -> list[st
     return ["train", algorithm, place, "--from", model, "--name", name, *more]
 
 
-def outcome(record: Mapping[str, Any]) -> str:
+def outcome(record: Entries) -> str:
     """Return objects, diameter and time of a result in a line."""
     parts = [f"{record['objects']} objects"] if "objects" in record else []
     notes = record.get("notes", {})
@@ -113,7 +113,7 @@ def outcome(record: Mapping[str, Any]) -> str:
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 
-def why(record: Mapping[str, Any]) -> str:
+def why(record: Entries) -> str:
     """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
     chosen = {**record, **record.get("selection", {})}
     words = {"user": "named by you", "use": "in use (cytosuite model use)"}
@@ -129,14 +129,14 @@ def why(record: Mapping[str, Any]) -> str:
     return "<br>".join(lines)
 
 
-def _fact(key: str, fact: Mapping[str, Any]) -> str:
+def _fact(key: str, fact: Entries) -> str:
     """Return a fact about an image with its source."""
     sizes = fact["value"] if isinstance(fact["value"], list) else [fact["value"]]
     text = " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
     return f"{key} {text} ({fact['source']})"
 
 
-def _card(card: Mapping[str, Any]) -> str:
+def _card(card: Entries) -> str:
     """Return a model with its cost, its terms, and the reasons against it."""
     terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
     reasons = [f"not made for this {key}" for key in card.get("broken", [])]

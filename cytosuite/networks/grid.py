@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints
+from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints, Shape
 from cytosuite.volume.large import taken
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
@@ -37,7 +37,7 @@ class Stencil(NamedTuple):
         return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
 
 
-def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, ...]:
+def working_shape(shape: Sequence[int], factor: Sequence[float]) -> Shape:
     """Return the size of the working grid; `factor`: working voxels per voxel of the image."""
     return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
 

@@ -23,15 +23,16 @@ from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 from cytosuite.networks.tiling import Box, fit, paste, plan
-from cytosuite.volume.arrays import Floats
+from cytosuite.volume.arrays import Floats, Shape
 from cytosuite.volume.large import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 Image = Floats
-Load = Callable[[Mapping[str, Any], Path], nn.Module]
+Load = Callable[[Entries, Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
 Arguments = TypeVar("Arguments", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
@@ -46,7 +47,7 @@ _FREED, _REUSED = {_TRIM: 2**26, _MAP: 2**25, _MAPS: 2**16}, {_TRIM: -1, _MAPS: 
 class Lazy(NamedTuple):
     """Input channels that are made tile by tile."""
 
-    shape: tuple[int, ...]  # (C, Z, Y, X)
+    shape: Shape  # (C, Z, Y, X)
     read: Callable[[Box], Image]  # returns those (C, z, y, x) in a box of z, y, x
 
 
@@ -102,7 +103,7 @@ def reused_memory() -> Iterator[None]:
         library.malloc_trim(0)
 
 
-def load_once(model: Model, arguments: Mapping[str, Any], load: Load) -> nn.Module:
+def load_once(model: Model, arguments: Entries, load: Load) -> nn.Module:
     """Return the network of a model on `device`, kept in memory; `ModelError` if untrained."""
     if (network := _IN_USE.get()) is not None:
         return network
@@ -225,7 +226,7 @@ class _SmallToo(TorchFunctionMode):
         func: Callable[..., Any],
         types: Sequence[type],
         args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Entries | None = None,
     ) -> Any:  # noqa: ANN401
         """Return the result of a function of torch."""
         del types
@@ -279,7 +280,7 @@ def _sides(tensor: Tensor | None) -> str:
 def trained(
     build: Callable[[Arguments], Network],
     model: type[Arguments],
-    arguments: Mapping[str, Any],
+    arguments: Entries,
     path: Path,
 ) -> Network:
     """Return a network in evaluation mode with the arguments of a card and verified weights."""

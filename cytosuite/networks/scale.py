@@ -12,11 +12,11 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.manifest import Described, ModelCard, parse
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Lengths
 from cytosuite.volume.cores import side_by_side
 from cytosuite.volume.large import release
 
@@ -75,7 +75,7 @@ class Scale(NamedTuple):
     """The working grid of an image, and its reason."""
 
     factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
-    spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
+    spacing: Lengths  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by the training's
     # of the ratio: "given" by the user, "shared" by several images, "estimated", by the "network",
     # or "trained"
@@ -128,14 +128,12 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
     return Scale(factor, scaled, ratio, source, (warning,) if odd else ())
 
 
-def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> dict[str, Scalar]:
+def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scalars:
     """Return the notes on the size of objects, see `size_in`, and state it for the record."""
     name = "µm" if unit == "um" else unit
     state(size=f"{scale.source}: {scale.ratio * trained_um:.3g} {name}")
     sizes = {"diameter": scale.ratio, **({"blobs": scale.blobs} if scale.blobs else {})}
-    notes: dict[str, Scalar] = {
-        f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()
-    }
+    notes: Scalars = {f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()}
     return {**notes, "diameter_source": scale.source}
 
 

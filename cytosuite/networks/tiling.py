@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Floats
+from cytosuite.volume.arrays import Floats, Shape
 from cytosuite.volume.memory import free_gib
 
 Box = tuple[slice, ...]
@@ -64,7 +64,7 @@ def plan(
 
 def fit(
     shape: Sequence[int], tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]
-) -> tuple[int, ...]:
+) -> Shape:
     """Return the tile of no more voxels than `tile` that computes the fewest, or `tile`."""
     budget = prod(tile)
     choices = []  # per axis: lengths, each with the voxels that tiles of this length read
@@ -80,7 +80,7 @@ def fit(
     return min(candidates)[2] if candidates else tuple(tile)
 
 
-def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> Shape:
     """Return the smallest tile that is still worth its halo: `fit` returns none smaller."""
     return tuple(
         min(_lengths(size, margin, step))
@@ -124,7 +124,7 @@ def tiles(
     )
 
 
-def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> Shape:
     """Return the smallest tile with an answer to keep, for images of any size."""
     # Halos at both faces, up to whole multiples, and a multiple that is kept.
     return tuple(
@@ -134,7 +134,7 @@ def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ..
 
 def tile_within(
     tile: Sequence[int], voxel_bytes: int, halo: Sequence[int], multiple: Sequence[int]
-) -> tuple[int, ...]:
+) -> Shape:
     """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
     free = free_gib()
     if free is None or prod(tile) * voxel_bytes * _SHARE <= free * 2**30:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Longs
 from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
@@ -17,7 +17,7 @@ _DARKEST = 0.1  # the surroundings count as at least this part of the global thr
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
 
-def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tuple[float, ...]:
+def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> Lengths:
     """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`."""
     factors = (elongation, 1.0, 1.0) if len(spacing) == 3 else (1.0, 1.0)
     return tuple(length_um * factor / step for factor, step in zip(factors, spacing, strict=True))
@@ -145,7 +145,7 @@ def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
 
 
 def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
-    """Return the sides, in voxels, of the blocks that `wide_mean` averages; parts begin with one."""
+    """Return the sides, in voxels, of the blocks that `wide_mean` averages; parts begin so."""
     return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
-from cytosuite.volume.arrays import Array, Bools, Floats
+from cytosuite.volume.arrays import Array, Bools, Floats, Shape
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import from_lowest
 
@@ -30,8 +30,8 @@ class CoarseMap(NamedTuple):
     """A smooth map of an image, on a coarse grid."""
 
     values: Grid  # (z, y, x), means of blocks
-    stride: tuple[int, ...]  # voxels of a block
-    shape: tuple[int, ...]  # of the image
+    stride: Shape  # voxels of a block
+    shape: Shape  # of the image
 
     def read(self, box: Box) -> Grid:
         """Return a part of the map, interpolated linearly to the voxels of the image."""
@@ -62,9 +62,7 @@ def maps_of(image: Array, spacing: Sequence[float], inputs: Sequence[Channel]) -
     return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
 
 
-def coarse_image(
-    image: Array, spacing: Sequence[float]
-) -> tuple[Grid, tuple[int, ...], list[float]]:
+def coarse_image(image: Array, spacing: Sequence[float]) -> tuple[Grid, Shape, list[float]]:
     """Return means of blocks up to the percentile 99.8, voxels per block, and edges in µm."""
     stride = coarse_stride(image.shape, spacing)
     coarse = block_means(image, stride)
@@ -72,7 +70,7 @@ def coarse_image(
     return np.minimum(coarse, np.percentile(coarse, HIGH)), stride, step
 
 
-def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
+def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> Shape:
     """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6."""
     edge = max(spacing)
     while True:

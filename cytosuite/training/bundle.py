@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -20,6 +19,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import end
+from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
 from cytosuite.training.publish import ALGORITHMS
 
@@ -51,8 +51,8 @@ class NetworkFormat:
     input_range: Range | None = None  # bounds of their values; None where there are none
     output_range: Range | None = None
     patches: bool = True  # the answer for a part of an image is that for the whole, inside
-    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of ``build``
-    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # further inputs
+    options: Entries = field(default_factory=dict)  # further arguments of ``build``
+    others: Mapping[str, Entries] = field(default_factory=dict)  # further inputs
     socket: str | None = None  # slug of the model's input, where it is not the task's main one
 
     @property
@@ -61,7 +61,7 @@ class NetworkFormat:
         return self.halo if self.patches else None
 
     @property
-    def data_format(self) -> dict[str, Any]:
+    def data_format(self) -> Json:
         """``network_data_format`` of a bundle."""
         shape = [side(step) for step in self.multiple]
         image = tensor(self.inputs, shape, self.input_range, patches=self.patches)
@@ -77,7 +77,7 @@ class NetworkFormat:
         """The module of the arguments, which has ``build`` and ``load``, too."""
         return type(self.arguments).__module__
 
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> Json:
         """Return a call of ``build`` as MONAI's ``ConfigParser`` takes it."""
         kind = type(self.arguments)
         arguments = self.arguments.model_dump(mode="json")
@@ -96,7 +96,7 @@ def tensor(
     kind: str = "image",
     content: str = "magnitude",
     patches: bool = True,
-) -> dict[str, Any]:
+) -> Json:
     """Return the format of a float32 tensor; a side is a number or a text, see `side`."""
     return {
         "type": kind,
@@ -174,9 +174,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
 
 
-def metadata(
-    card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat
-) -> dict[str, Any]:
+def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat) -> Json:
     """Return ``configs/metadata.json``, see docs.monai.io/en/stable/mb_specification.html."""
     sides = f"Sides z, y, x are multiples of {' x '.join(map(str, network.multiple))}"
     return {
@@ -207,7 +205,7 @@ def metadata(
     }
 
 
-def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
+def inference(card: ModelCard, network: NetworkFormat) -> Json:
     """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
     folder, package = "Path(@dataset_dir)", "cytosuite.monai"
     reader = _call(f"{package}.VolumeReader", stack=any(s.stack for s in TASKS[card.task].inputs))
@@ -251,7 +249,7 @@ def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
     }
 
 
-def training(card: ModelCard) -> dict[str, Any]:
+def training(card: ModelCard) -> Json:
     """Return ``configs/train.json``: this library's training, from the weights of the bundle on."""
     words = f"'{card.algorithm}', '--data', @dataset_dir, '--name', @name, '--out', @output_dir"
     run = f"$main([{words}, '--from', @card, *map(str, @options)])"
@@ -263,7 +261,7 @@ def _call(target: str, **arguments: object) -> dict[str, object]:
     return {"_target_": target, **arguments}
 
 
-def _head(card: ModelCard, output: str) -> dict[str, Any]:
+def _head(card: ModelCard, output: str) -> Json:
     """Return the items of all configurations; MONAI puts a bundle on the path without its name."""
     look = f"next((p for p in sys.path if Path(p, 'models', '{card.name}.json').is_file()), '.')"
     return {
@@ -324,7 +322,7 @@ def purpose(card: ModelCard) -> str:
     return f"Research on images with {_listed(card.describes)}; not for diagnosis."
 
 
-def data_source(trained: Mapping[str, Any]) -> str:
+def data_source(trained: Entries) -> str:
     """Return a sentence about the data and the course of a training, without its settings."""
     data = trained.get("data") or {
         key: trained[key] for key in ("dataset", "datasets") if key in trained
@@ -333,7 +331,7 @@ def data_source(trained: Mapping[str, Any]) -> str:
     return f"SHA-256 of the data: {_listed(data) or 'unknown'}. Training: {_listed(course)}."
 
 
-def _listed(values: Mapping[str, Any]) -> str:
+def _listed(values: Entries) -> str:
     """Return names and values as a text: lists with spaces, mappings in brackets."""
 
     def text(value: object) -> str:

@@ -1,21 +1,21 @@
 """The state of a training on disk: whole or absent, bound to all that its steps read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import atomic, digest, read_json, value_digest
+from cytosuite.files import Json, atomic, digest, read_json, value_digest
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.parts import Best, State
 from cytosuite.training.settings import TrainingSettings
 
-Origin = dict[str, Any]
+Origin = Json
 Data = Mapping[str, Sequence[Path]]
 
 # Another version of the code may finish a training.
@@ -65,7 +65,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         temporary.write_bytes(stream.getbuffer())  # torch would not tell why a disk refuses it
 
 
-def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], None]) -> None:
+def restore(state: State, path: Path, made_from: Origin, say: Say) -> None:
     """Read a checkpoint into a state; InputError for other files and another `origin`."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)

@@ -19,9 +19,10 @@ import torch
 from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.weights import new_card
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
-from cytosuite.files import need_folder, read_toml
+from cytosuite.files import Json, need_folder, read_toml
 from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
@@ -101,7 +102,7 @@ def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
     return finetune if parent is not None and finetune.is_file() else home / training.default
 
 
-def inherited(parent: ModelCard, model: type[TrainingSettings]) -> dict[str, Any]:
+def inherited(parent: ModelCard, model: type[TrainingSettings]) -> Json:
     """Return the network of a parent, and the settings of its images, crops and losses."""
     shared, trained = TrainingSettings.model_fields, parent.trained.get("settings", {})
     stated = {
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _files(options: argparse.Namespace) -> dict[str, Any]:
+def _files(options: argparse.Namespace) -> Json:
     """Return the settings of files that the command line gives."""
     return {
         "root": options.data_root,
@@ -240,7 +241,7 @@ def _awaited() -> list[str]:
     return list(json.loads(words)) if words else []
 
 
-def _outline(options: argparse.Namespace, path: Path, say: Callable[[str], None]) -> int:
+def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
     """Fit the outlines of a model in place of a network, and return the exit code."""
     settings = parse(path, read_toml(path), OutlineSettings)
     growth = {"trees": options.steps, "rate": options.learning_rate}

@@ -4,15 +4,16 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from safetensors.torch import save
 from torch import Tensor
 
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm, read_card
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import file_digest, read_json, write_json
+from cytosuite.files import Entries, file_digest, read_json, write_json
 from cytosuite.training.publish import ALGORITHMS, write_weights
 from cytosuite.training.published_weights import opened, state
 
@@ -23,11 +24,11 @@ WRAPPERS = ("module.", "_orig_mod.")  # of networks on several GPUs, and of comp
 class PublishedModel(NamedTuple):
     """A model in a published file; ``training/weights.py`` of an algorithm has ``published``."""
 
-    entries: Mapping[str, Any]  # of the card: description, describes, parameters
+    entries: Entries  # of the card: description, describes, parameters
     tensors: Mapping[str, Tensor]  # under the names of our network
 
 
-def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
+def convert(file: Path, card: Path, say: Say = print) -> Path:
     """Write weights of a torch file next to their card, of a published file with new cards."""
     if not card.exists() and (find := _published(card.parent.name)) is not None:
         models = {
@@ -62,9 +63,7 @@ def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]]
     return cast(Callable[[Path], Mapping[str, PublishedModel]], module.published)
 
 
-def _write(
-    card: Path, content: Mapping[str, Any], packed: bytes, say: Callable[[str], None]
-) -> Path:
+def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
     """Write packed weights and the card that names them, and return the weights' path."""
     path = card.with_suffix(".safetensors")
     write_json(card, {**content, **write_weights(path, packed)})

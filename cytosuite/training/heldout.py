@@ -1,6 +1,6 @@
 """Held-out cases as users bring them, the algorithm's own answers, and the facts of both."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -9,17 +9,18 @@ import numpy as np
 
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
+from cytosuite.files import Entries, Json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.training.images import objects_of, stacked
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.pieces import extremes
 
 
 class HeldOut(NamedTuple):
     """A held-out case: what the algorithm gets, and what is known about it."""
 
-    inputs: Mapping[str, Volume]  # by slug, the main one first
+    inputs: Volumes  # by slug, the main one first
     truth: Volume | None = None  # that the answer should be
     labels: Volume | None = None  # of the objects in it
 
@@ -40,9 +41,7 @@ class HeldOut(NamedTuple):
         named = {"prediction": answer, "image": image, "truth": self.truth, "labels": self.labels}
         volumes = {name: volume for name, volume in named.items() if volume is not None}
         for channels in zip(*(volume.channels for volume in volumes.values()), strict=False):
-            arrays: dict[str, Any] = {
-                name: part.array for name, part in zip(volumes, channels, strict=True)
-            }
+            arrays: Json = {name: part.array for name, part in zip(volumes, channels, strict=True)}
             arrays |= {"spacing": image.spacing}
             if "truth" in arrays:
                 low, high = extremes(arrays["truth"])
@@ -57,14 +56,14 @@ def program(algorithm: str) -> Any:  # noqa: ANN401 - a module
 
 def outputs_of(
     algorithm: str,
-    inputs: Mapping[str, Volume],
-    parameters: Mapping[str, Any],
-    describes: Mapping[str, Any],
-) -> Mapping[str, Volume]:
+    inputs: Volumes,
+    parameters: Entries,
+    describes: Entries,
+) -> Volumes:
     """Return the outputs of an algorithm with the parameters of a card."""
     facts: Any = {"describes": dict(describes), "parameters": dict(parameters)}
     card = ModelCard.model_construct(name="trained", algorithm=algorithm, **facts)
-    outputs: Mapping[str, Volume] = program(algorithm).predict(inputs, Model(card))
+    outputs: Volumes = program(algorithm).predict(inputs, Model(card))
     return outputs
 
 

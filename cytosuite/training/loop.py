@@ -1,7 +1,7 @@
 """The training loop, from the data to the published model."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import Json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics import Metric
@@ -48,7 +50,6 @@ from cytosuite.training.validate import (
     wanted_metrics,
 )
 
-Say = Callable[[str], None]
 CHECKPOINT = "checkpoint.pt"
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
@@ -121,7 +122,7 @@ def train(
 
 def _compared(
     training: Training[Settings, Case], both: Sequence[tuple[State, Settings]], held: Cases[Case]
-) -> dict[str, Any]:
+) -> Json:
     """Return scores of the second, a parent, number of cases, and the first's `least_gain`."""
     metrics, cases = wanted_metrics(both[0][1].validation), (list[float](), list[float]())
     for (state, settings), facts in zip(both, cases, strict=True):
@@ -229,7 +230,7 @@ def with_parameters(settings: Settings, parent: Path | None) -> Settings:
     return settings.with_card(parameters=theirs | settings.card.parameters)
 
 
-def _parameters(card: Path) -> dict[str, Any]:
+def _parameters(card: Path) -> Json:
     """Return the parameters of a model but for its network."""
     return {key: value for key, value in read_card(card).parameters.items() if key != "network"}
 
@@ -483,10 +484,10 @@ def _gradients(
     }
 
 
-def _curves(settings: Settings, state: State, work: Path, say: Say) -> dict[str, Any]:
+def _curves(settings: Settings, state: State, work: Path, say: Say) -> Json:
     """Return a few points of every curve for the card, and whether the training ended early."""
     curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    course: dict[str, Any] = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
+    course: Json = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
     if settings.schedule.steps:
         say(f"curves: {work / 'curves.svg'}")
     if state.step < settings.schedule.steps:

@@ -1,10 +1,10 @@
 """Fit of a model's outlines, trees or their looseness alone, to annotated images."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -14,8 +14,9 @@ from safetensors.numpy import save as packed
 from cytosuite.contract.manifest import Described, ModelCard, parse, read_card
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
+from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import Entries, Json, write_json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
@@ -107,7 +108,6 @@ def _best(
     return chosen
 
 
-Say = Callable[[str], None]
 Labels = Array
 
 _GRID = np.arange(0.2, 0.86, 0.05).round(2)  # looseness that is tried
@@ -122,7 +122,7 @@ class OutlineSettings(Described):
     looseness: float = Field(0.55, gt=0, lt=1, description="with which the new trees draw")
     voxels: int = Field(8000, ge=1, description="drawn near the objects of an image")
     enough: int = Field(150, ge=0, description="objects; with fewer, a parent's trees stay")
-    parameters: dict[str, Any] = Field(
+    parameters: Json = Field(
         {}, description="of the inference that differ from the parent's, as trees do their work"
     )
     cases: float = Field(0.2, ge=0, description="held out: a share, or a number from 1")
@@ -326,7 +326,7 @@ def _segmented(
         yield Example(path, volume, truth, labels)
 
 
-def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Mapping[str, Any]:
+def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Entries:
     """Write a parent's weights with other trees, and return the entries of the card."""
     theirs = load_file(parent) if parent is not None else {}
     kept = {name: value for name, value in theirs.items() if not name.startswith(PREFIX)}

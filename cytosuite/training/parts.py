@@ -15,20 +15,20 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import read_toml
+from cytosuite.files import Entries, Json, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
 from cytosuite.training.images import joined, views
 from cytosuite.training.settings import Schedule, Settings
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Bytes
 
 Case = TypeVar("Case")
 Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
 Arrays: TypeAlias = Mapping[str, Array]
 Tensors: TypeAlias = Mapping[str, Tensor]
-Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
+Source: TypeAlias = Path | Entries | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
 LOGGER = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Training(Generic[Settings, Case]):
     default: str = "train.toml"
     fused: bool = False  # optimiser; it rounds otherwise
     also: Mapping[str, Callable[..., tuple[State, Settings] | None]] = MappingProxyType({})
-    judged_with: Mapping[str, Any] = MappingProxyType({})
+    judged_with: Entries = MappingProxyType({})
 
     def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as they are
         vars(self).update(parts)
@@ -189,7 +189,7 @@ class Training(Generic[Settings, Case]):
         state.update("network", terms["total"])
         return terms
 
-    def describe(self, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+    def describe(self, cases: Cases[Case], settings: Settings) -> Entries:
         """Return measured entries of the card's ``describes``."""
         raise NotImplementedError
 
@@ -222,13 +222,11 @@ class Training(Generic[Settings, Case]):
                 answers.append(answer)
         yield from facts_of_sets(real, answers)
 
-    def answer(self, state: State, inputs: Mapping[str, Volume], settings: Settings) -> Volume:
+    def answer(self, state: State, inputs: Volumes, settings: Settings) -> Volume:
         """Return the first output of the algorithm for a case."""
         return next(iter(self.outputs(state, inputs, settings).values()))
 
-    def outputs(
-        self, state: State, inputs: Mapping[str, Volume], settings: Settings
-    ) -> Mapping[str, Volume]:
+    def outputs(self, state: State, inputs: Volumes, settings: Settings) -> Volumes:
         """Return the outputs of the algorithm for a case, as the card would give them."""
         parameters = {**self.card_parameters(settings), **self.judged_with}
         with using(state.average):
@@ -258,7 +256,7 @@ class Training(Generic[Settings, Case]):
         """Yield the name of each simpler method, and facts as of `validate` by it, for the card."""
         return ()
 
-    def check(self, source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
+    def check(self, source: Path | Entries, role: str, settings: Settings) -> None:
         """Refuse a folder, or parameters of a simulation, from which nothing can be learned.
 
         It is asked before anything is made or read.
@@ -266,7 +264,7 @@ class Training(Generic[Settings, Case]):
         if isinstance(source, Path):
             self.find(source, role, settings)
 
-    def measure(self, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[Case], settings: Settings) -> Entries:
         """Return measured entries of the card's ``parameters`` from the cases to train on.
 
         They win over a parent's, the settings over both; all later calls find them in
@@ -282,7 +280,7 @@ class Training(Generic[Settings, Case]):
         """Return lines for the user on the cases to train on."""
         return ()
 
-    def card_parameters(self, settings: Settings) -> dict[str, Any]:
+    def card_parameters(self, settings: Settings) -> Json:
         """Return the parameters of the card, with the network where one is trained."""
         if not (settings.schedule.steps or settings.schedule.epochs):
             return settings.card.parameters
@@ -294,7 +292,7 @@ class Training(Generic[Settings, Case]):
         model = program(self.algorithm).Parameters
         return parse("card.parameters", self.card_parameters(settings), model)
 
-    def tune(self, state: State, cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:
+    def tune(self, state: State, cases: Cases[Case], settings: Settings) -> Entries:
         """Return entries of the card's ``parameters`` chosen on the held-out cases.
 
         The published weights are those of ``state.average``; the settings' and a parent's win.
@@ -305,9 +303,7 @@ class Training(Generic[Settings, Case]):
         """Return the parts of one folder that holds several roles, by role; empty for another."""
         return {}
 
-    def translate(
-        self, path: Path, data: Mapping[str, Sequence[Path]]
-    ) -> tuple[dict[str, Any], list[str]]:
+    def translate(self, path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
         """Return the settings in a file, and notes for the user; folders of the data by role."""
         return read_toml(path), []
 
@@ -317,7 +313,7 @@ class Training(Generic[Settings, Case]):
         return any(part is not getattr(Training, name) for name, part in bound.items())
 
 
-def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]:
+def decaying(modules: Iterable[nn.Module], decay: float) -> list[Json]:
     """Return the parameter groups of an optimiser: gains, shifts and biases do not decay."""
     weights = [weight for module in modules for weight in module.parameters()]
     if not decay:

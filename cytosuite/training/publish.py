@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save as packed
 
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
 from cytosuite.contract.weights import SAFE, user
-from cytosuite.files import atomic, read_json, write_json
+from cytosuite.files import Entries, Json, atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Case, Cases, State, Training
@@ -28,7 +27,7 @@ def publish(
     cases: Cases[Case],
     held: Cases[Case],
     path: Path,
-    facts: Mapping[str, Any],
+    facts: Entries,
     data: Data,
 ) -> Path:
     """Write the card of a model and its best or average weights; return the card's path."""
@@ -104,7 +103,7 @@ def _halved(state: State) -> bytes:
     )
 
 
-def write_weights(path: Path, content: bytes) -> dict[str, Any]:
+def write_weights(path: Path, content: bytes) -> Json:
     """Write weights, whole or not at all, and return the entries of their card."""
     with atomic(path) as temporary:
         temporary.write_bytes(content)

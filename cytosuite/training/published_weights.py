@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from cytosuite.contract.weights import SAFE
 from cytosuite.errors import InputError, last_line
+from cytosuite.files import Entries
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
 WRAPPERS = ("module.", "network.", "model.")  # prefixes of all names, by the class around a network
@@ -40,7 +40,7 @@ def state(
     return tensors
 
 
-def opened(path: Path) -> Mapping[str, Any]:
+def opened(path: Path) -> Entries:
     """Return the mapping that a file of weights holds; InputError for code or anything else."""
     try:
         if path.suffix == SAFE:

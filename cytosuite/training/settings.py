@@ -1,6 +1,5 @@
 """Settings that all trainings share, read from a TOML file."""
 
-from collections.abc import Mapping
 from math import cos, pi
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
+from cytosuite.files import Entries, Json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
@@ -23,7 +23,7 @@ _RISE, _HALVED, _LONG = 10, 90, 250  # epochs of `halved`
 Section = TypeVar("Section", bound=Described)
 
 
-def altered(section: Section, changes: Mapping[str, Any]) -> Section:
+def altered(section: Section, changes: Entries) -> Section:
     """Return settings with other entries; those that are None stay."""
     return section.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
@@ -111,7 +111,7 @@ class Card(Described):
     describes: dict[str, str | float | tuple[float, ...]] = Field(
         {}, description="its images; missing entries come from the data"
     )
-    parameters: dict[str, Any] = Field(
+    parameters: Json = Field(
         {}, description="of the inference; those that are missing are the parent's"
     )
 

@@ -1,7 +1,7 @@
 """Validation: held-out cases, and their score by any metric."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, inf, isnan, nan
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from cytosuite.contract.progress import shown
-from cytosuite.contract.words import SPLITS
+from cytosuite.contract.words import SPLITS, Say
 from cytosuite.errors import InputError
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
@@ -26,7 +26,7 @@ _SILENT_S = 5.0  # between two lines about one validation
 
 
 def divided(
-    folder: Path, cases: Sequence[Case], files: FileSettings, say: Callable[[str], None]
+    folder: Path, cases: Sequence[Case], files: FileSettings, say: Say
 ) -> tuple[dict[str, list[Case]], Division | None]:
     """Return cases by part, and the division of their folder; without rules or files all train."""
     if not all(hasattr(case, "path") for case in cases):
@@ -95,7 +95,7 @@ def bounded(affordable: float, count: int, due: int) -> tuple[int, int]:
     return cases, ceil(due / max(1, int(affordable / cases)))
 
 
-def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> Iterator[Facts]:
+def in_sight(facts: Iterable[Facts], count: int, say: Say) -> Iterator[Facts]:
     """Yield facts about `count` cases; say that they are scored, and at times how long it lasts."""
     say(f"validation of {count} held-out cases")
     began = spoken = time.perf_counter()

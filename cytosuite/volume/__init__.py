@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import LINE, InputError, plain
-from cytosuite.files import Scalar
-from cytosuite.volume.arrays import Array
+from cytosuite.files import Scalar, Scalars
+from cytosuite.volume.arrays import Array, Lengths, Shape
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
@@ -32,9 +32,9 @@ KINDS, LARGEST_ITEM = "buif", 8  # of numpy's dtypes; bytes of a number
 class Header:
     """Geometry and number type of an image file, read without its pixels."""
 
-    shape: tuple[int, ...]  # size of each axis in voxels
+    shape: Shape  # size of each axis in voxels
     dtype: np.dtype[Any]  # of the pixels
-    spacing: tuple[float, ...]  # µm per voxel along z, y, x; 1 where the file gives none
+    spacing: Lengths  # µm per voxel along z, y, x; 1 where the file gives none
     axes: str  # as of `Volume`
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Volume:
     """
 
     array: Array
-    spacing: tuple[float, ...]
+    spacing: Lengths
     axes: str = "ZYX"
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     origin: Origin = field(default=Origin(), compare=False)
@@ -95,7 +95,7 @@ class Volume:
         object.__setattr__(self, "spacing", values)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """Size of each axis in voxels."""
         return tuple(self.array.shape)
 
@@ -120,9 +120,12 @@ class Volume:
         return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
 
 
-def scalars(entries: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+Volumes = Mapping[str, Volume]  # by the slugs of their sockets
+
+
+def scalars(entries: Mapping[str, object]) -> tuple[Scalars, tuple[str, ...]]:
     """Return the texts and numbers among a file's metadata that every program can hold."""
-    metadata: dict[str, Scalar] = {}
+    metadata: Scalars = {}
     refused, absent = [], WORDS - set(entries)
     for name, value in entries.items():
         if not isinstance(value, str | int | float):
@@ -143,7 +146,7 @@ def scalars(entries: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str
 
 def with_channel(
     entries: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
-) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+) -> tuple[Scalars, tuple[str, ...]]:
     """Return the `scalars` of an image with the name of its channel, if it has one channel."""
     metadata, warnings = scalars(entries)
     if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):

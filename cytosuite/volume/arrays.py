@@ -1,10 +1,12 @@
-"""Types of arrays, one name for each type of number."""
+"""Types of arrays, one name for each type of number, and of what is counted along their axes."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Shape = tuple[int, ...]  # voxels along the axes
+Lengths = tuple[float, ...]  # µm along them
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.large import is_mapped, release, room
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def chunk_regions(
 
 
 def chunk_rows(
-    header: "Header", chunks: tuple[int, ...], part: Callable[[slice, slice], Array]
+    header: "Header", chunks: Shape, part: Callable[[slice, slice], Array]
 ) -> Iterator[Array]:
     """Yield whole rows of chunks along the first axis; `part` decodes each chunk once."""
     shape = header.shape
@@ -163,7 +163,7 @@ def chunk_rows(
             yield row
 
 
-def gathered(shape: tuple[int, ...], dtype: DTypeLike, parts: Iterable[Array]) -> Array:
+def gathered(shape: Shape, dtype: DTypeLike, parts: Iterable[Array]) -> Array:
     """Return an array in `room` made of consecutive slabs, or the slab that is all of it."""
     # Before the first is decoded: a broken file may name any size.
     large_one = not large.fits(prod(shape) * np.dtype(dtype).itemsize)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tomlkit
 
-from cytosuite.contract.words import Size
+from cytosuite.contract.words import Say, Size
 from cytosuite.datasets.calibration.compare import (
     Compared,
     as_text,
@@ -38,7 +38,7 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, need_file, write_json
+from cytosuite.files import Entries, Json, atomic, digest, need_file, write_json
 from cytosuite.folders.index import index
 from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
@@ -47,7 +47,7 @@ LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
 AT_LIMIT = "the parameter {} is at its limit"
 # Of the simulator's defaults, until one finds room in the real image.
-TISSUES: tuple[dict[str, Any], ...] = (
+TISSUES: tuple[Json, ...] = (
     {},
     {"n_nuclei": [10, 40]},
     {"outline": "fill", "n_nuclei": "auto"},
@@ -56,7 +56,7 @@ HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that 
 
 
 def to_toml(
-    recipe: Mapping[str, Any], comments: Mapping[str, str] | None = None, head: Sequence[str] = ()
+    recipe: Entries, comments: Mapping[str, str] | None = None, head: Sequence[str] = ()
 ) -> str:
     """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
     lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
@@ -108,7 +108,7 @@ def calibrate(
     part: Part | None = None,
     recursive: bool = False,
     data_root: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
     step: Step = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
     each: Each = in_turn,
@@ -181,7 +181,7 @@ def simulator(dataset: str) -> Simulate:
     return _spheroid
 
 
-def _spheroid(parameters: Mapping[str, Any], seed: int) -> Stack:
+def _spheroid(parameters: Entries, seed: int) -> Stack:
     """Return a simulated stack; a function of the module, as processes need it."""
     from cytosuite.datasets.spheroid.generate import generate  # slow to import
 
@@ -271,8 +271,8 @@ def _write(
 
 def write_recipe(
     out: Path,
-    recipe: Mapping[str, Any],
-    record: Mapping[str, Any],
+    recipe: Entries,
+    record: Entries,
     head: Sequence[str],
     tables: str,
     comments: Mapping[str, str] | None = None,

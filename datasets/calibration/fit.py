@@ -12,11 +12,12 @@ from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import optimize
 
+from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     Labels,
@@ -28,7 +29,7 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
+from cytosuite.files import Entries, Json, read_toml
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles
 
@@ -36,7 +37,7 @@ Scale = Literal["log", "plain", "inverse"]
 
 LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
 Stack = tuple[Volume, Labels]  # image and labels
-Simulate = Callable[[Mapping[str, Any], int], Stack]
+Simulate = Callable[[Entries, int], Stack]
 Values = dict[str, float]
 DAMPING = 0.7
 WIDEST = 1.6  # of the first estimate of the diameter: labels are never smaller than nuclei
@@ -92,9 +93,9 @@ def on_scale(scale: Scale, value: float) -> float:
     return log(value) if scale == "log" else 1 / value
 
 
-def nested(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+def nested(values: Mapping[str, object]) -> dict[str, Json]:
     """Return dotted names as sections: camera.gain as {camera: {gain: ...}}."""
-    sections: dict[str, dict[str, Any]] = {}
+    sections: dict[str, Json] = {}
     for name, value in values.items():
         section, _, key = name.partition(".")
         sections.setdefault(section, {})[key] = value
@@ -112,7 +113,7 @@ class Moments(NamedTuple):
 class Fit(NamedTuple):
     """Result of a fit."""
 
-    parameters: dict[str, dict[str, Any]]  # sections; those that differ between stacks are ranges
+    parameters: dict[str, Json]  # sections; those that differ between stacks are ranges
     comments: dict[str, str]  # source of each value, by dotted name
     misfits: tuple[Values, ...]  # by round and parameter: real minus simulated level, on its scale
     limits: tuple[str, ...] = ()  # parameters left at a limit
@@ -126,7 +127,7 @@ def fit(
     rounds: int = 12,
     cases: int = 12,
     seed: int = 0,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
     each: Each = in_turn,
 ) -> Fit:
     """Return parameters that measure like real images; later rounds make smaller turns."""
@@ -182,7 +183,7 @@ def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> 
 
 def draw(
     simulate: Simulate,
-    recipes: Iterable[Mapping[str, Any]],
+    recipes: Iterable[Entries],
     seeds: Sequence[int],
     each: Each = in_turn,
 ) -> tuple[list[Stack], int]:
@@ -197,7 +198,7 @@ def draw(
 
 def drawn_first(
     simulate: Simulate,
-    recipes: Iterable[Mapping[str, Any]],
+    recipes: Iterable[Entries],
     seeds: Sequence[int],
     each: Each = in_turn,
 ) -> list[Stack]:
@@ -210,7 +211,7 @@ def drawn_first(
     return []
 
 
-def _attempt(simulate: Simulate, pair: tuple[Mapping[str, Any], int]) -> Stack | InputError:
+def _attempt(simulate: Simulate, pair: tuple[Entries, int]) -> Stack | InputError:
     try:
         return simulate(*pair)
     except InputError as error:

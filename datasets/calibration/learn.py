@@ -1,7 +1,7 @@
 """Learn masks from masks: a recipe of nuclei or cells with labels like real label images."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.contract.tasks import LABELS
+from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
 from cytosuite.datasets.calibration.compare import Compared, as_text, poor
 from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw, drawn_first
@@ -32,9 +33,9 @@ from cytosuite.datasets.calibration.start import short
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
-from cytosuite.files import digest
+from cytosuite.files import Entries, Json, digest
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Lengths, Shape
 
 CLOSEST, APART = -0.7, 1.0  # limits of `close`
 ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `close`, number
@@ -48,8 +49,8 @@ class Draft:
     """Where the parameters of a recipe stand; the first ones stay as they are measured."""
 
     dataset: str
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
+    shape: Shape
+    spacing: Lengths
     shapes: str  # path
     stretch: float
     turn_deg: float
@@ -70,15 +71,15 @@ class Draft:
         lengths = np.multiply(self.shape, self.spacing) + 2 * self.margin_um
         return np.asarray((self.density * lengths.prod()).round().clip(1))
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Json:
         """Return the parameters of the recipe, with 4 digits."""
         return dict(rounded(self._parameters()))
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> Json:
         middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
         image = {"shape": self.shape, "spacing_um": self.spacing, "margin_um": self.margin_um}
         counts = self.counts.astype(int).tolist()
-        objects: dict[str, Any] = {
+        objects: Json = {
             "radius_um": self.radii_um,
             "case_spread": self.case_spread,
             "shrinkage": self.shrinkage,
@@ -94,7 +95,7 @@ class Draft:
             cells = {"n_cells": counts} | objects | (colonies if self.foreground == "discs" else {})
             core = [CORE * way * middle for way in SPREAD_CORE]
             return {"image": image, "cells": cells, "nuclei": {"radius_um": core}}
-        places: dict[str, dict[str, Any]] = {
+        places: dict[str, Json] = {
             "image": {},
             "discs": {"discs": discs, "disc_radius_um": self.disc_um},
             "ellipsoid": {"width": self.width},
@@ -103,7 +104,7 @@ class Draft:
         nuclei = {"image": image, "n_nuclei": counts, "foreground": self.foreground}
         return nuclei | places[self.foreground] | objects
 
-    def cases(self, rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
+    def cases(self, rng: np.random.Generator, number: int) -> list[Json]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""
         even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
         counts, recipes = self.counts, []
@@ -194,7 +195,7 @@ class Fitting:
         radii = (draft.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
         contact = log((real.contact + SLACK) / (simulated.contact + SLACK))
         close = draft.close - STEP * damping * float(np.clip(contact, -1, 1))
-        changed: dict[str, Any] = {}
+        changed: Json = {}
         if draft.foreground == "discs":
             hidden = [-log(1 - min(side.cover, FULL)) for side in (real, simulated)]
             longest = max(np.multiply(draft.shape, draft.spacing))
@@ -232,7 +233,7 @@ def simulator(dataset: str) -> Simulate:
     return partial(_simulated, dataset)
 
 
-def _simulated(dataset: str, parameters: Mapping[str, Any], seed: int) -> Stack:
+def _simulated(dataset: str, parameters: Entries, seed: int) -> Stack:
     module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
     rng = np.random.default_rng(seed)
     if dataset == "nuclei":
@@ -250,7 +251,7 @@ def learn(
     rounds: int = 12,
     cases: int = 12,
     seed: int = 0,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
     step: Step = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
     each: Each = in_turn,
@@ -288,7 +289,7 @@ def learn(
         model.write(path)
         draft = _best(fitting, [replace(start, shapes=str(path)) for start in drafts], few, say)
         draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
-        image: dict[str, Any] = {"shape": [*draft.shape], "spacing_um": [*draft.spacing]}
+        image: Json = {"shape": [*draft.shape], "spacing_um": [*draft.spacing]}
         plain = {"image": image} if dataset == "cells" else image
         before = drawn_first(fitting.simulate, [plain], range(held, held + count), each)
     rows = compare(real, fitting.look(after), fitting.look(before) if before else None)
@@ -357,9 +358,7 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
     return drafts
 
 
-def _best(
-    fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Callable[[str], None]
-) -> Draft:
+def _best(fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Say) -> Draft:
     """Return the draft, after a few rounds, of the foreground most like the real labels."""
     trials: list[tuple[float, Draft]] = []
     for start in drafts:
@@ -388,7 +387,7 @@ def _shown(images: Sequence[Volume]) -> list[Stack]:
 def _write(
     out: Path,
     draft: Draft,
-    facts: Mapping[str, Any],
+    facts: Entries,
     rows: Sequence[Compared],
 ) -> None:
     """Write the recipe, its record and its table."""

@@ -21,7 +21,7 @@ from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbe
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Integers
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Lengths
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
@@ -276,7 +276,7 @@ def _objects(
     return table, features["depth_um"]
 
 
-def _texture(above: Doubles, mask: Bools, spacing: tuple[float, ...]) -> tuple[float, float]:
+def _texture(above: Doubles, mask: Bools, spacing: Lengths) -> tuple[float, float]:
     """Return the structure in the core of an object, without noise, and its grain."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
@@ -349,7 +349,7 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]
     }
 
 
-def _between(objects: Bools, spacing: tuple[float, ...], reach_um: float) -> Bools:
+def _between(objects: Bools, spacing: Lengths, reach_um: float) -> Bools:
     """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
     grids = np.ogrid[tuple(map(slice, objects.shape))]
     distance = sum(

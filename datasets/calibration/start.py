@@ -1,12 +1,12 @@
 """First estimates of the spheroid's parameters from the measured statistics."""
 
-from collections.abc import Mapping
 from math import isfinite, pi
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
+from cytosuite.files import Entries, Json
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -36,7 +36,7 @@ SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxe
 class Start(NamedTuple):
     """First values of a fit, by dotted name."""
 
-    fixed: dict[str, Any]  # parameters that are measured directly
+    fixed: Json  # parameters that are measured directly
     centres: dict[str, float]  # fitted parameters, at their first value
     sources: dict[str, str]  # of the fixed ones
     notes: tuple[str, ...]  # values that could not be measured
@@ -83,7 +83,7 @@ def start(real: StackStatistics) -> Start:
 
 def _tissue(
     real: StackStatistics, diameter_um: float, objective: str
-) -> tuple[dict[str, Any], dict[str, float]]:
+) -> tuple[Json, dict[str, float]]:
     """Return the fixed parameters and first estimates of tissue that lies within the image."""
     width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
     middle = finite_or(real.median("middle"), 0.5)
@@ -109,7 +109,7 @@ def _tissue(
     return fixed, free
 
 
-def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]:
+def _light(real: StackStatistics, camera: Entries) -> dict[str, float]:
     """Return first estimates of the parameters that do not depend on lengths."""
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     return {
@@ -148,12 +148,12 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 
 def _detector(
     real: StackStatistics,
-) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+) -> tuple[Json, dict[str, str], list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
     correlation = finite_or(real.median("noise_correlation"))
-    fixed: dict[str, Any] = {"camera.bits": 8 if real.images[0].array.dtype == np.uint8 else 16}
+    fixed: Json = {"camera.bits": 8 if real.images[0].array.dtype == np.uint8 else 16}
     source = "photon transfer"
     if correlation > CORRELATED:
         sigma, left = sensor_blur(correlation)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, read_json
+from cytosuite.files import Json, Scalar, read_json
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
@@ -73,7 +72,7 @@ def load(
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value | list[Track]] = {socket: main, **values}
     paths: dict[str, Source] = {socket: item.image, **item.files}
-    masks: dict[str, Any] = {}
+    masks: Json = {}
     for slug, path in item.files.items():
         if isinstance(path, Masks):
             labels = path.read()

@@ -19,7 +19,7 @@ from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator, stacked
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Bytes, Doubles
 
@@ -46,7 +46,7 @@ def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
     if drawn.nucleus > 0:
         annotation |= second_channel(for_nuclei, labels, annotation["boundary"], parameters, drawn)
     sockets = {"structure-sketch": volume(sketch, **channel), "instance-labels": labels}
-    conditions: dict[str, Scalar] = {"structure": parameters.structure}
+    conditions: Scalars = {"structure": parameters.structure}
     if parameters.microscope:
         counts = expose(for_camera, sketch, labels.array > 0, parameters, drawn)
         sockets["microscopy-image"] = volume(counts, **parameters.channel("membrane", study=STUDY))
@@ -116,7 +116,7 @@ def _sketch(boundary: Volume, anatomy: Anatomy, parameters: Parameters) -> Bytes
     return np.asarray(np.rint(255 * share * boundary.array), np.uint8)
 
 
-def describe(labels: Volume) -> dict[str, Scalar]:
+def describe(labels: Volume) -> Scalars:
     """Return the number of cells, their mean volume in µm³ and the share of tissue."""
     count = int(labels.array.max(initial=0))
     voxels = int(np.count_nonzero(labels.array))

@@ -18,10 +18,10 @@ from cytosuite.datasets.physics.sketch import extras
 from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
-from cytosuite.files import Scalar
+from cytosuite.files import Entries, Scalar, Scalars
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Bytes
+from cytosuite.volume.arrays import Bytes, Lengths
 
 __all__ = ["Parameters", "generate"]
 
@@ -38,7 +38,7 @@ def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
     parameters = draw_light(for_light, for_optics, parameters)
     radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
-    measures: dict[str, Scalar] = {"n_nuclei": len(radii), "mean_radius_um": mean}
+    measures: Scalars = {"n_nuclei": len(radii), "mean_radius_um": mean}
     measures["n_layers"] = len(annotation.layers)
     return show(for_camera, annotation, values, parameters, measures)
 
@@ -46,7 +46,7 @@ def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
 generate = generator("nuclei", Parameters, _draw)
 
 
-def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
+def labels_of(rng: np.random.Generator, values: Entries) -> Volume:
     """Return the labels that `generate` makes, without an image: a third of its time."""
     parameters = parse("nuclei parameters", dict(values), Parameters)
     for_place, for_shape, *_ = rng.spawn(5)
@@ -108,7 +108,7 @@ def grey(annotation: Annotation, values: Image, box: Box = ()) -> Image:
 
 
 def soften(
-    annotation: Annotation, values: Image, widths_um: tuple[float, ...], parameters: Parameters
+    annotation: Annotation, values: Image, widths_um: Lengths, parameters: Parameters
 ) -> Iterator[tuple[slice, Image]]:
     """Yield the sketch by slabs after a Gaussian, z y x in µm; a plane is not blurred along z."""
     spacing = parameters.image.spacing_um

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Image, Lengths
+from cytosuite.bodies.grid import Image
 from cytosuite.datasets.phantoms.library import (
     MARGIN,
     Phantom,
@@ -18,7 +18,7 @@ from cytosuite.datasets.phantoms.library import (
 )
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.arrays import Bools, Doubles, Lengths
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square

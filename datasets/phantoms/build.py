@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Lengths
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.phantoms.augment import Alteration, augment
@@ -28,7 +28,7 @@ from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Integers
+from cytosuite.volume.arrays import Bools, Integers, Lengths, Shape
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
@@ -123,7 +123,7 @@ def _smoothed(above: Image, mask: Bools, spacing: Lengths, smooth_um: float) -> 
     return np.asarray(total / np.maximum(weight, np.float32(1e-6)), np.float32)
 
 
-def _unfit(box: Box, shape: tuple[int, ...], voxels: int, min_voxels: int) -> str:
+def _unfit(box: Box, shape: Shape, voxels: int, min_voxels: int) -> str:
     """Return why an object is not cut out, empty if it can be."""
     if any(span.start == 0 or span.stop == n for span, n in zip(box, shape, strict=True)):
         return "touches the border"

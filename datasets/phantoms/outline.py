@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder
@@ -13,6 +12,7 @@ from cytosuite.folders.entries import entries
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Lengths
 
 SMOOTH_UM = 6.0  # closes the gaps between nuclei
 

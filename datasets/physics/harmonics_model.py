@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.bodies.fitting import DIRECTIONS, radii
-from cytosuite.bodies.grid import Lengths
 from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
 from cytosuite.bodies.stars import Stars
 from cytosuite.contract.manifest import Described, parse
@@ -23,7 +22,7 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths
 
 LEAST_SHAPES = 3
 SHARE = 0.98  # of the variance, which the modes kept explain

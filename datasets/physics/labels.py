@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, Lengths, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Longs
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Lengths, Longs
 from cytosuite.volume.pieces import extremes
 
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm

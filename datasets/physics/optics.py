@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Bools, Doubles, Reals
+from cytosuite.volume.arrays import Bools, Doubles, Reals, Shape
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
@@ -76,7 +76,7 @@ def convolve(image: Image, kernel: Reals) -> Image:
     return np.asarray(result[tuple(slice(size) for size in image.shape)], np.float32)  # a view
 
 
-def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
+def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> Shape:
     """Return a shape, fast to transform, with at least `reach` more samples along each axis."""
     return tuple(
         scipy.fft.next_fast_len(size + extra, real=True)

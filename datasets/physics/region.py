@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Lengths
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Indices
+from cytosuite.volume.arrays import Doubles, Indices, Lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, pad
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Reals
+from cytosuite.volume.arrays import Doubles, Reals, Shape
 from cytosuite.volume.pieces import slabs_of
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
@@ -220,7 +220,7 @@ class SampledSpread:
     def finish(self, out: Image) -> None:
         """All light is added already."""
 
-    def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
+    def _transfer(self, index: int, shape: Shape) -> Spectrum:
         """Return the transform of a kernel that begins `reach` before the point."""
         kernel = self._kernels[index]
         sizes = zip(self._reach, kernel.shape, shape, strict=True)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage, special
 
-from cytosuite.bodies.grid import Grid, Image, Lengths
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Lengths, Longs
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, Lengths, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
@@ -22,9 +22,9 @@ from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values
 from cytosuite.datasets.spheroid.spheroid import mixed
-from cytosuite.files import Scalar
-from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.files import Scalar, Scalars
+from cytosuite.volume import Volume, Volumes, large
+from cytosuite.volume.arrays import Doubles, Lengths, Longs
 from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built
@@ -118,7 +118,7 @@ def _means(objects: Labels, photons: Image) -> Doubles:
     return sums / np.maximum(sizes, 1)
 
 
-def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scalar]:
+def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
     """Return measured facts of a case; `snr` is (mean - background) / sqrt(mean + read noise²)."""
     spheroid, living = specimen.spheroid, specimen.spheroid.outline.living
     means = _means(truth.nuclei, photons)
@@ -126,7 +126,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
     snr = (means[1:] - means[0]) / noise
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
     volumes = volumes_um3(spheroid.nuclei[0])
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         "n_nuclei": len(means) - 1,
         "n_simulated": len(volumes),
         "n_mitotic": sum(
@@ -145,11 +145,11 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
     return facts | (_packing(specimen) if spheroid.cells is None else dict(spheroid.cells.facts))
 
 
-def _packing(specimen: Specimen) -> dict[str, Scalar]:
+def _packing(specimen: Specimen) -> Scalars:
     """Return how dense the nuclei are, and in `missed`, one line, values that were not reached."""
     spheroid, drawn = specimen.spheroid, specimen.drawn
     room, asked = spheroid.outline, list[tuple[str, float, float]]()
-    facts: dict[str, Scalar] = {"nuclear_volume_fraction": spheroid.volume_fraction}
+    facts: Scalars = {"nuclear_volume_fraction": spheroid.volume_fraction}
     if spheroid.contact_share is not None:
         facts["contact_share"] = spheroid.contact_share
         asked.append(("contact", spheroid.contact_share, NEAR))
@@ -225,7 +225,7 @@ def _exposed(
 def _sample(
     specimen: Specimen,
     truth: Truth,
-    seen: Mapping[str, Volume],
+    seen: Volumes,
     steps: Mapping[str, Image],
     metadata: Mapping[str, Scalar],
 ) -> Sample:

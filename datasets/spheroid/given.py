@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, Lengths
+from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.cells.given import centred, nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Lengths
 
 
 @dataclass(frozen=True, slots=True)

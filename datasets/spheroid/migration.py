@@ -7,19 +7,19 @@ Communications Biology (2025), doi:10.1038/s42003-025-07469-2.
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.ranges import NotNegative, Positive, Share, Triple
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import Json, read_json
 from cytosuite.formats import header
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Law = Literal["fOld", "f1", "f2", "f2p", "f3", "f3p", "None"]
-Recipe = dict[str, Any]
+Recipe = Json
 Version = Literal["first version", "second version", "second version with simulated cells"]
 SECOND = (
     *("input_phantom_folders", "input_phantom_folders_prop", "exposure_percentage"),

@@ -19,7 +19,7 @@ from cytosuite.datasets.ranges import (
     Triple,
     Wide,
 )
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -266,7 +266,7 @@ class TissueOptics(scene.Dimming, scene.Hazy):
             raise ValueError(f"na must be below index_immersion = {self.index_immersion:g}")
         return self
 
-    def facts(self) -> dict[str, Scalar]:
+    def facts(self) -> Scalars:
         """Return what files say: of a computed point spread function all that it comes from."""
         if self.psf == "gaussian":
             return super().facts()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.bodies.grid import Lengths
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.phantoms.stored import StoredNuclei
 from cytosuite.datasets.physics import tissue
@@ -19,7 +18,7 @@ from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_s
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
-from cytosuite.volume.arrays import Doubles, Integers, Longs
+from cytosuite.volume.arrays import Doubles, Integers, Lengths, Longs
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 LEAST_INSIDE = 0.4  # of the width of a blastocyst

@@ -13,7 +13,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.datasets.views.light import draw_shadows, view
 from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
-from cytosuite.files import Scalar
+from cytosuite.files import Scalars
 from cytosuite.volume import Volume
 
 __all__ = ["Parameters", "generate"]
@@ -90,7 +90,7 @@ def _number(rng: np.random.Generator) -> int:
     return int(key[-1]) if key else 0
 
 
-def _facts(drawn: Acquisition) -> dict[str, Scalar]:
+def _facts(drawn: Acquisition) -> Scalars:
     """Return the drawn values as flat scalars."""
     plain = drawn.model_dump(exclude={"illumination", "far"})
     plain |= {f"illumination_{'zyx'[axis]}": share for axis, share in drawn.illumination.items()}

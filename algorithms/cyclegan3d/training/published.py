@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import hjson
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, plain
-from cytosuite.files import named_once, read_text, read_toml
+from cytosuite.files import Json, named_once, read_text, read_toml
 from cytosuite.training.images import find_images
 from cytosuite.training.judges import Judge
 
@@ -116,13 +116,13 @@ def divide(folder: Path) -> dict[str, Path]:
     return {"simulated": halves["B"], "real": halves["A"]}
 
 
-def generator(dimensions: int) -> dict[str, Any]:
+def generator(dimensions: int) -> Json:
     """Return the generators' arguments; planes are mirrored at their borders."""
     planes = {"dimensions": 2, "padding": "reflect"} if dimensions == 2 else {}
     return {**TEMPLATE["network"], **planes}
 
 
-def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str, Any], list[str]]:
+def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
     """Return the settings (as in TOML) of a published program's file, and notes; or InputError."""
     entries = _read(path)
     model = SecondSettings if entries.keys() & _OF_SECOND else FirstSettings
@@ -172,7 +172,7 @@ def _inference(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> str:
     return f"cytosuite apply {images} --algorithm cyclegan3d --model {model}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         text = read_text(path)
         # The parser takes the square of the length.
@@ -190,7 +190,7 @@ def _read(path: Path) -> dict[str, Any]:
     return entries
 
 
-def _left(path: Path, entries: dict[str, Any], model: type[FirstSettings]) -> list[str]:
+def _left(path: Path, entries: Json, model: type[FirstSettings]) -> list[str]:
     """Return notes about keys that are not translated or not given; refuse one that is misspelt."""
     fields, notes = model.model_fields, []
     for key, value in entries.items():
@@ -233,7 +233,7 @@ def _mended(asked: FirstSettings) -> list[str]:
     return notes
 
 
-def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
+def _loss(asked: FirstSettings, notes: list[str]) -> Json:
     cycle = (asked.lambda_cycle_A + asked.lambda_cycle_B) / 2
     if asked.lambda_cycle_A != asked.lambda_cycle_B:
         notes.append(f"lambda_cycle_A, lambda_cycle_B: their mean, {cycle:g}, serves both domains")
@@ -249,9 +249,7 @@ def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _schedule(
-    asked: FirstSettings, data: Mapping[str, Sequence[Path]], notes: list[str]
-) -> dict[str, Any]:
+def _schedule(asked: FirstSettings, data: Mapping[str, Sequence[Path]], notes: list[str]) -> Json:
     """Return the schedule in steps; an epoch passes the images that `direction` starts from."""
     fixed, falling = asked.learning_rate_fix, asked.learning_rate_decay
     epochs, role = fixed + falling, "simulated" if asked.direction == "BtoA" else "real"

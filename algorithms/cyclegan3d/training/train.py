@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.errors import InputError
+from cytosuite.files import Entries, Json
 from cytosuite.folders.index import Item
 from cytosuite.networks.normalise import target_of
 from cytosuite.training.heldout import HeldOut
@@ -124,7 +125,7 @@ def _step_judges(
     return lost.detach()
 
 
-def _grid(items: Sequence[DomainVolume], settings: Settings) -> dict[str, Any]:
+def _grid(items: Sequence[DomainVolume], settings: Settings) -> Json:
     """Return axes and the voxel size, µm, of the median volume."""
     axes = settings.network.axes
     spacing = np.median([item.spacing[-len(axes) :] for item in items], 0)
@@ -268,7 +269,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
                 )
         return scaled
 
-    def describe(self, cases: Cases[DomainVolume], settings: Settings) -> dict[str, Any]:
+    def describe(self, cases: Cases[DomainVolume], settings: Settings) -> Json:
         """Return axes and the voxel size, µm, of the median simulated volume."""
         return _grid(cases["simulated"], settings)
 
@@ -276,11 +277,11 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return a line on volumes smaller than a crop."""
         return filled([item.shape for role in ROLES for item in cases[role]], settings.crops.shape)
 
-    def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Entries:
         """Return units, grey values of the target domain, and its look for the transfer."""
         real = [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
         camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
-        parameters: dict[str, Any] = {"scale": settings.images.scale, "target": target}
+        parameters: Json = {"scale": settings.images.scale, "target": target}
         if camera is not None:
             parameters["target"] = target | camera.units._asdict()
             parameters["camera"] = camera.model_dump()
@@ -302,9 +303,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return the domains of a published data set."""
         return divide(folder)
 
-    def translate(
-        self, path: Path, data: Mapping[str, Sequence[Path]]
-    ) -> tuple[dict[str, Any], list[str]]:
+    def translate(self, path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
         """Return the settings in a file of TOML, or of a published program."""
         return super().translate(path, data) if path.suffix == ".toml" else translate(path, data)
 

@@ -18,7 +18,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Ints
+from cytosuite.volume.arrays import Array, Floats, Ints, Lengths, Shape
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 Image = Floats
@@ -33,8 +33,8 @@ class DomainVolume:
     twin: Source | None  # its labels; None of a real volume
     image: NDArray[np.float16]  # (C, Z, Y, X) float16 or float32, in network units, mapped
     labels: Labels | None  # (Z, Y, X), of a simulated volume
-    shape: tuple[int, ...]  # voxels z y x, without the padding up to a crop
-    spacing: tuple[float, ...]  # µm per voxel, z y x
+    shape: Shape  # voxels z y x, without the padding up to a crop
+    spacing: Lengths  # µm per voxel, z y x
     counts: tuple[float, ...] = ()  # a grey count of each channel in network units, to dither by
     scale: Scale = "background"
     files: FileSettings = BESIDE

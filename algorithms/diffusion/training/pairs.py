@@ -34,7 +34,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 
 PLAIN = Augmentations()
 Drawn = Literal["file", "threshold", "labels"]  # source of a sketch
@@ -50,9 +50,9 @@ class SketchedImage:
     # (C, Z, Y, X) in units of the network, at least as large as a crop; mapped
     image: NDArray[np.float16]
     sketch: NDArray[np.float16] | None  # ground at 0, objects at 1; None if unconditioned
-    spacing: tuple[float, ...] | None  # µm per voxel; None where the file gives none
+    spacing: Lengths | None  # µm per voxel; None where the file gives none
     kind: Given | None  # of the file that the sketch comes from
-    shape: tuple[int, ...] = ()  # voxels z y x, without the extension to a crop
+    shape: Shape = ()  # voxels z y x, without the extension to a crop
     files: FileSettings = BESIDE
     position: tuple[CoarseMap, ...] = ()  # further channels of the network
 

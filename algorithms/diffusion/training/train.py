@@ -1,10 +1,8 @@
 """Training of the diffusion model: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +24,7 @@ from cytosuite.algorithms.diffusion.training.pairs import (
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.steps import parts, step
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 from cytosuite.folders.index import Item
 from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.heldout import HeldOut
@@ -99,7 +98,7 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         """Take a step of the loss that the settings name, and return its parts."""
         return step(state, batch, settings)
 
-    def describe(self, cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
+    def describe(self, cases: Cases[SketchedImage], settings: Settings) -> Entries:
         """Return axes, the median voxel size, µm, of files that give one, and whether labels."""
         axes = settings.network.axes
         sizes = [item.spacing for item in cases["images"] if item.spacing is not None]
@@ -129,7 +128,7 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         size = f"{images}: they do not count in the card's (card.describes.spacing, µm, sets it)"
         return [*lines, size]
 
-    def measure(self, cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[SketchedImage], settings: Settings) -> Entries:
         """Return grey values of the real images, the way to them, and the input of the network."""
         items = cases["images"]
         source = given_of(cases.get(SKETCHES) or items)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import inf, isnan
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.normalise import QUIETEST
@@ -191,7 +192,7 @@ class ShapeTraining(NucleiTraining[Settings]):
     settings = Settings
     sized = False  # it is estimated, as for a user who gives none
 
-    def measure(self, cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[TrainingCase], settings: Settings) -> Entries:
         """Return the voxel size, µm, and the mean radius of the objects."""
         voxel, radii = voxel_of(cases), [np.empty(0)]
         for case in cases["images"]:
@@ -232,9 +233,7 @@ class ShapeTraining(NucleiTraining[Settings]):
         """Yield true and found labels of held-out cases, at the threshold that scores best."""
         yield from self._judged(state, cases, settings)[1]
 
-    def tune(
-        self, state: State, cases: Cases[TrainingCase], settings: Settings
-    ) -> Mapping[str, Any]:
+    def tune(self, state: State, cases: Cases[TrainingCase], settings: Settings) -> Entries:
         """Return the threshold that scores best on held-out cases."""
         return {"threshold": self._judged(state, cases, settings)[0]}
 

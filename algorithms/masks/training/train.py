@@ -1,10 +1,9 @@
 """Training of the masks: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
+from cytosuite.files import Entries
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
@@ -36,8 +36,8 @@ from cytosuite.training.images import (
 )
 from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
 from cytosuite.training.settings import TrainingSettings
-from cytosuite.volume import SPATIAL, Volume
-from cytosuite.volume.arrays import Bytes
+from cytosuite.volume import SPATIAL, Volume, Volumes
+from cytosuite.volume.arrays import Bytes, Lengths
 
 NUCLEI = "nucleus-labels"
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
@@ -68,7 +68,7 @@ class LabelPair:
 
     path: Path  # of the cells' file
     fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
-    spacing: tuple[float, ...]  # µm per voxel
+    spacing: Lengths  # µm per voxel
     read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 
 
@@ -133,12 +133,12 @@ class MaskTraining(Training[Settings, LabelPair]):
         """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
         return denoising_step(state, batch, settings.network.predicts)
 
-    def describe(self, cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    def describe(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return axes and voxel size, µm."""
         axes = SPATIAL[-settings.network.dimensions :]
         return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
 
-    def measure(self, cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return the gates of cells, the grid and the scale of the distances."""
         first, tables = cases["images"][0], []
         for item in cases["images"]:
@@ -159,7 +159,7 @@ class MaskTraining(Training[Settings, LabelPair]):
             "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
         }
 
-    def check(self, source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
+    def check(self, source: Path | Entries, role: str, settings: Settings) -> None:
         """Refuse a folder without labels, and a network that draws other than cells and nuclei."""
         if settings.network.channels != 2 or settings.network.conditioned:
             raise InputError("network: expected channels = 2 and conditioned = false")
@@ -193,9 +193,7 @@ class MaskTraining(Training[Settings, LabelPair]):
         ]
         return joined([joined(row, 1) for row in planes], 0)
 
-    def drawn(
-        self, state: State, like: Volume, seed: int, settings: Settings
-    ) -> Mapping[str, Volume]:
+    def drawn(self, state: State, like: Volume, seed: int, settings: Settings) -> Volumes:
         """Return cells and nuclei as large as others by the average network, always of one seed."""
         request = {REQUEST.slug: replace(like, metadata={"seed": seed})}
         return self.outputs(state, request, settings)

@@ -23,7 +23,7 @@ from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
@@ -58,8 +58,8 @@ class ViewPair:
     fused: NDArray[np.float16]  # likewise
     maps: list[CoarseMap]  # further input channels, of the whole view
     places: NDArray[np.uint16]  # voxels of the foreground: at or above the mean of `fused`
-    shape: tuple[int, ...]  # voxels z y x without the extension to a crop
-    spacing: tuple[float, ...] | None  # µm per voxel z y x; None where the file gives none
+    shape: Shape  # voxels z y x without the extension to a crop
+    spacing: Lengths | None  # µm per voxel z y x; None where the file gives none
     channel: Scalar | None  # of the metadata, else of the name
     study: Scalar | None  # likewise, or of the folder, like ``Study1``
     read: Callable[[], tuple[Volume, Volume]]  # the view and the fused image

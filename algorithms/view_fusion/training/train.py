@@ -1,10 +1,10 @@
 """Training of view fusion: the parts that `cytosuite.training.loop` puts together."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
 )
 from cytosuite.contract.manifest import Described
 from cytosuite.contract.tasks import VIEW
+from cytosuite.files import Entries
 from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
@@ -147,7 +148,7 @@ class FusionTraining(Training[Settings, ViewPair]):
         """Return the loss of a restored view, see `fusion_loss`."""
         return fusion_loss(prediction, batch["target"], batch["image"][:, :1], settings.loss)
 
-    def describe(self, cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:
+    def describe(self, cases: Cases[ViewPair], settings: Settings) -> Entries:
         """Return axes, median shape and voxel size [µm], and channel and study where all agree."""
         items = cases["pairs"]
         entries = {
@@ -162,7 +163,7 @@ class FusionTraining(Training[Settings, ViewPair]):
                 entries[name] = values.pop()
         return entries
 
-    def measure(self, cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:
+    def measure(self, cases: Cases[ViewPair], settings: Settings) -> Entries:
         """Return the method of the card."""
         return {"method": "network"}
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
-from cytosuite.files import parse_json
+from cytosuite.files import Entries, Json, parse_json
 from cytosuite.files.tarball import (
     CHUNK,
     ArchiveError,
@@ -68,8 +68,8 @@ class ImageLayer:
 class ImageArchive:
     """An image in an archive."""
 
-    manifest: list[dict[str, Any]]
-    config: Mapping[str, Any]
+    manifest: list[Json]
+    config: Entries
     text: bytes  # the bytes of the config
     id: str  # ``sha256:`` and 64 digits of these bytes
     layers: tuple[ImageLayer, ...]  # the lowest first

@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.errors import plain
-from cytosuite.files import read_json
+from cytosuite.files import Entries, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
 
 DEPTH = 3  # folders in each other that are looked at for WORKDIR
@@ -47,9 +46,7 @@ class Identity:
         return entry.mode & rights == rights
 
 
-def check_user(
-    file: str, config: Mapping[str, Any], view: Mapping[str, Entry]
-) -> Iterator[Finding]:
+def check_user(file: str, config: Entries, view: Mapping[str, Entry]) -> Iterator[Finding]:
     """Yield findings about the user, and WORKDIR as this user sees it."""
     user, where = config.get("User") or "", f"{file}: config.User"
     low = user.lower()
@@ -92,7 +89,7 @@ def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
 
 
 def _workdir(
-    file: str, config: Mapping[str, Any], view: Mapping[str, Entry], identity: Identity
+    file: str, config: Entries, view: Mapping[str, Entry], identity: Identity
 ) -> Iterator[Finding]:
     stated = posixpath.normpath(f"/{config.get('WorkingDir') or ''}".replace("//", "/"))
     where = f"{file}: config.WorkingDir"
@@ -223,7 +220,7 @@ def _earlier(path: Path) -> set[str]:
     return ids
 
 
-def _typed(config: Mapping[str, Any]) -> bool:
+def _typed(config: Entries) -> bool:
     """Return whether the settings of a container have the types that OCI gives them."""
 
     def _texts(key: str) -> bool:
@@ -239,7 +236,7 @@ def _typed(config: Mapping[str, Any]) -> bool:
     )
 
 
-def _settings(file: str, about: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Finding]:
+def _settings(file: str, about: Entries, config: Entries) -> Iterator[Finding]:
     for key, value in (("architecture", "amd64"), ("os", "linux")):
         if about.get(key) != value:
             yield finding(
@@ -263,7 +260,7 @@ def _settings(file: str, about: Mapping[str, Any], config: Mapping[str, Any]) ->
         yield finding("image.env-ld-library-path", f"{file}: config.Env", "LD_LIBRARY_PATH is set")
 
 
-def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
+def _label(file: str, config: Entries) -> Iterator[Finding]:
     labels = {key.lower().strip(): value for key, value in (config.get("Labels") or {}).items()}
     where = f"{file}: label {API_LABEL}"
     if API_LABEL not in labels:

@@ -6,7 +6,6 @@ https://docs.codabench.org/latest/Organizers/Benchmark_Creation/Yaml-Structure
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cytosuite.benchmark.catalog.places import need_checkout
 from cytosuite.benchmark.containers.images import evaluation_blueprint
@@ -15,7 +14,7 @@ from cytosuite.benchmark.data.preview import write_preview
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import json_text, read_json, work_folder
+from cytosuite.files import Json, json_text, read_json, work_folder
 from cytosuite.files.archive import write_zip
 from cytosuite.formats import read
 
@@ -47,7 +46,7 @@ def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> No
         write_zip(path, {**contents, **zips})
 
 
-def competition(evaluation: Evaluation, image: str) -> dict[str, Any]:
+def competition(evaluation: Evaluation, image: str) -> Json:
     """Return the description of a competition with one phase."""
     columns = [
         {"index": number, "title": ranked.metric, "key": ranked.key}

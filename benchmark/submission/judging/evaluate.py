@@ -13,7 +13,6 @@ from dataclasses import replace
 from math import inf, prod
 from pathlib import Path
 from shutil import copyfile, copytree
-from typing import Any
 from weakref import finalize
 
 from cytosuite import __version__
@@ -27,7 +26,7 @@ from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
 from cytosuite.contract.tasks import TASKS, Socket
-from cytosuite.files import remove, write_json
+from cytosuite.files import Json, remove, write_json
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
 
@@ -51,7 +50,7 @@ class Evaluator:
         self.task = TASKS[self.evaluation.task]
         board_metrics(self.task.name)  # loads the metrics
 
-    def run_case(self) -> dict[str, Any]:
+    def run_case(self) -> Json:
         """Score to metrics.json in 350 MiB + 20 B per voxel; RuntimeError if a control misses."""
         remove(self.outputs / METRICS)
         path = self.inputs / "predictions.json"
@@ -124,7 +123,7 @@ class Evaluator:
         ended = replace(missing, status="ok")
         return gate.collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
 
-    def _content(self, scores: score.Scores) -> dict[str, Any]:
+    def _content(self, scores: score.Scores) -> Json:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""
         table, metrics = (
             scores.table,

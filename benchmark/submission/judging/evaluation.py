@@ -11,6 +11,7 @@ from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.contract.manifest import Described, TaskName, parse
 from cytosuite.files import read_json
 from cytosuite.volume import Header
+from cytosuite.volume.arrays import Lengths, Shape
 
 FILE = "evaluation.json"
 
@@ -35,8 +36,8 @@ Inside = Annotated[str, AfterValidator(_inside)]
 class Geometry(Described):
     """Geometry of the main input of a case: outputs must have it."""
 
-    shape: tuple[int, ...] = Field(description="Along the axes.")
-    spacing: tuple[float, ...] = Field(description="µm per voxel along the spatial axes.")
+    shape: Shape = Field(description="Along the axes.")
+    spacing: Lengths = Field(description="µm per voxel along the spatial axes.")
     axes: str = Field(description="Like ZYX.")
     dtype: str = Field(description="Of its grey values.")
 

@@ -16,7 +16,7 @@ from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import read_json, write_json
+from cytosuite.files import Entries, Json, read_json, write_json
 from cytosuite.metrics.metric import board_metrics
 
 SUCCEEDED = "Succeeded"
@@ -97,7 +97,7 @@ def _job(where: str, job: object) -> SubmittedJob:
     return SubmittedJob(pk, outcome, tuple(dict.fromkeys(names)), places)
 
 
-def _entries(where: str, job: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+def _entries(where: str, job: Entries, key: str) -> Iterator[Json]:
     """Yield the socket values under a key of a job; none where it is absent or null."""
     entries = job.get(key)
     for entry in [] if entries is None else entries if isinstance(entries, list) else [entries]:
@@ -155,7 +155,7 @@ def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder:
     write_json(folder / "predictions.json", jobs)
 
 
-def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
+def own_scores(run: Path, algorithm: str, task: str) -> Json:
     """Return the scores in the report of a run that participants may read, as they read them."""
     path = run / "report" / "metrics.json"
     report = read_json(path)
@@ -172,13 +172,11 @@ def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
         raise InputError(f"{path}: expected the scores of {algorithm}, found none") from None
 
 
-def _without(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+def _without(row: Entries, hidden: Collection[str]) -> Json:
     return {name: value for name, value in row.items() if name not in hidden}
 
 
-def differences(
-    scores: Mapping[str, Any], judged: Mapping[str, Any], evaluation: Evaluation
-) -> tuple[int, list[str]]:
+def differences(scores: Entries, judged: Entries, evaluation: Evaluation) -> tuple[int, list[str]]:
     """Return the number of scores of a run and its evaluation, and a line for each that differs."""
     cases = {evaluation.images.get(case, case): row for case, row in scores["case"].items()}
     sides = [
@@ -207,7 +205,7 @@ def _leaves(node: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
         yield name, node
 
 
-def _entry(socket: Socket, name: str) -> dict[str, Any]:
+def _entry(socket: Socket, name: str) -> Json:
     place = {"slug": socket.slug, "relative_path": socket.relative_path}
     place["kind"] = socket.platform_kind
     return {"interface": place, "image": None if socket.is_file else {"name": name}}

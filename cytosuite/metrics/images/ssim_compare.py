@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_kernel as kernel
-from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.arrays import Array, Doubles, Shape
 from cytosuite.volume.cores import cores
 from cytosuite.volume.large import is_mapped, release
 
@@ -39,7 +39,7 @@ class Window:
         return z, y, x
 
 
-def gaussian_window(shape: tuple[int, ...], *, shrink: bool = False) -> Window:
+def gaussian_window(shape: Shape, *, shrink: bool = False) -> Window:
     """Return the Gaussian window of 11 voxels for images of a shape (Z, Y, X) or (Y, X).
 
     With `shrink` it is narrower along shorter axes, which gives another number; else they are an
@@ -105,9 +105,7 @@ def compare(
         (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
         (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
     )
-    shape: tuple[int, ...] = tuple(
-        n - 2 * r for n, r in zip(volumes[0].shape, window.radii, strict=True)
-    )
+    shape: Shape = tuple(n - 2 * r for n, r in zip(volumes[0].shape, window.radii, strict=True))
     mean = math.fsum(_all_columns(work, shape)) / math.prod(shape)
     if not math.isfinite(mean):
         raise InputError(
@@ -121,7 +119,7 @@ def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
     return scale[0] / data_range, (scale[1] - centre) / data_range
 
 
-def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
+def _all_columns(work: _Work, shape: Shape) -> list[float]:
     """Return the sum of the values of each column; threads take the next until none is left."""
     width = kernel.WIDTH - 2 * work.window.radii[2]
     rows, widths = _parts(shape[1], kernel.ROWS), _parts(shape[2], width)

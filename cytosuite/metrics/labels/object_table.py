@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Array, Doubles, Longs
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs, Shape
 from cytosuite.volume.pieces import distinct, extremes, slabs
 
 Columns = dict[str, Array]
@@ -212,9 +212,7 @@ def _refuse_noise(objects: int, sums: ObjectSums, labels: Array) -> None:
         )
 
 
-def _measured(
-    names: Array, sums: ObjectSums, shape: tuple[int, ...], spacing: tuple[float, ...]
-) -> Columns:
+def _measured(names: Array, sums: ObjectSums, shape: Shape, spacing: Lengths) -> Columns:
     """Return the columns of place, size and brightness, in ascending order of the label."""
     there, axes = np.flatnonzero(sums.voxels), slice(-len(shape), None)
     voxels, voxel = sums.voxels[there], prod(spacing)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import add
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.files import Json
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap_count import count
 from cytosuite.volume.arrays import Array, Doubles, Longs
@@ -46,7 +46,7 @@ class Overlap:
     shared: Longs  # (N,), voxels which the two objects of that pair share, at least 1
     voxels: int  # voxels of the volume, background included
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         """Return the pickled columns: each in the fewest bytes per number, and its dtype."""
         columns = {name: value for name, value in vars(self).items() if name in _COLUMNS}
         return {
@@ -54,7 +54,7 @@ class Overlap:
             for name, column in columns.items()
         } | {"voxels": self.voxels}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         """Take the columns in their own dtypes again."""
         voxels = state.pop("voxels")
         columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}

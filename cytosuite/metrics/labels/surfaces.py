@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
-from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -222,7 +222,7 @@ def _surface(labels: Array) -> Bools:
     return edge
 
 
-def _nearest(voxels: Longs, others: Longs, shape: tuple[int, ...], step: Doubles) -> Doubles:
+def _nearest(voxels: Longs, others: Longs, shape: Shape, step: Doubles) -> Doubles:
     """Return the distance of each voxel from the nearest other of its pair, sorted by pair."""
     distance = np.zeros(voxels.size)
     near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
@@ -233,7 +233,7 @@ def _nearest(voxels: Longs, others: Longs, shape: tuple[int, ...], step: Doubles
     return distance[np.lexsort((distance, voxels // prod(shape)))]
 
 
-def _points(voxels: Longs, shape: tuple[int, ...], step: Doubles) -> Doubles:
+def _points(voxels: Longs, shape: Shape, step: Doubles) -> Doubles:
     """Return voxels as points in µm, the pair along a first axis with wide gaps."""
     pair, place = np.divmod(voxels, prod(shape))
     apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1

@@ -30,7 +30,7 @@ from cytosuite.segmentation.kept import (
     stays,
     surroundings,
 )
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Lengths
 
 MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
 WIDE = 3.0  # radii of the typical object: radius from which structure counts as background
@@ -83,7 +83,7 @@ def _fate(
     after: Floats,
     objects: Ints,
     around: Array,
-    step: tuple[float, ...],
+    step: Lengths,
 ) -> Kept:
     """Return the fate of numbered objects in smoothed volumes, `around` them as `surroundings`."""
     clear, now = (standing_out(volume, objects, around) for volume in (before, after))
@@ -182,7 +182,7 @@ def _invented(
     after: Floats,
     objects: Ints,
     visible: Bools,
-    step: tuple[float, ...],
+    step: Lengths,
 ) -> int:
     """Return the number of bodies in a smoothed prediction that are not in the smoothed input."""
     count = np.bincount(objects.ravel())

@@ -18,7 +18,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Shape
 from cytosuite.volume.pieces import from_lowest
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
@@ -127,7 +127,7 @@ def structure_correlation(measured: Structure) -> float:
 
 def checked_labels(
     labels: Array,
-    shape: tuple[int, ...],
+    shape: Shape,
     spacing: Sequence[float],
     surround_um: float = SURROUND_UM,
 ) -> tuple[Array, tuple[float, ...]]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Bools, Floats, Reals
+from cytosuite.volume.arrays import Bools, Floats, Lengths, Reals
 
 Image = Floats
 Range = tuple[float, float]
@@ -99,7 +99,7 @@ USUAL = StrayRanges()
 
 
 def tails(
-    light: Image, spacing: tuple[float, ...], diameter_um: float, ranges: StrayRanges, name: str
+    light: Image, spacing: Lengths, diameter_um: float, ranges: StrayRanges, name: str
 ) -> Image:
     """Return the near and far tail (2, Z, Y, X) of the light of a volume, random by its name."""
     rng = np.random.default_rng(crc32(name.encode()))

@@ -1,7 +1,7 @@
 """Training cases in memory: 9 bytes per simulated voxel and 5 per real one, and its targets."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import Entries, read_json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source, read_labels
@@ -25,7 +25,7 @@ from cytosuite.training.images import deep, padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bytes, Doubles, Floats, Integers, Longs
+from cytosuite.volume.arrays import Array, Bytes, Doubles, Floats, Integers, Lengths, Longs, Shape
 
 VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -71,7 +71,7 @@ class TrainingCase:
 
     name: str
     path: Path  # of the image, or of the light
-    unpadded: tuple[int, ...]  # voxels z y x, without the extension to a patch
+    unpadded: Shape  # voxels z y x, without the extension to a patch
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
     level: Bytes  # (Z, Y, X), in units of 1/255
@@ -87,7 +87,7 @@ class TrainingCase:
     wide: Floats  # (2, N + 1) of the tails
     centres: Longs  # (N, 3) voxel near the middle of each label
     simulated: bool  # a camera must still be applied
-    spacing: tuple[float, ...]  # µm per voxel, z y x
+    spacing: Lengths  # µm per voxel, z y x
     diameters_um: Doubles  # (N,) of a circle as large as the label's largest slice
 
     @property
@@ -120,7 +120,7 @@ def find_cases(
     return cases
 
 
-def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
+def check_recipe(parameters: Entries, channel: Channel) -> None:
     """Refuse (InputError) a simulation that keeps nothing to learn from, with the remedy."""
     if channel == "cytoplasm":
         return

@@ -1,14 +1,14 @@
 """Settings and parts of a training that all networks of nuclei share."""
 
-from collections.abc import Mapping
 from math import nan
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from cytosuite.contract.tasks import IMAGE
+from cytosuite.files import Entries
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.tiling import check_crop
 from cytosuite.training.heldout import HeldOut
@@ -72,7 +72,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
         patches, quietest = settings.patches, self.quietest(settings)
         return load_case(item, patches.shape, self.make_targets, patches.stray, quietest)
 
-    def check(self, source: Path | Mapping[str, Any], role: str, settings: Given) -> None:
+    def check(self, source: Path | Entries, role: str, settings: Given) -> None:
         """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
         super().check(source, role, settings)
         if self.light and not isinstance(source, Path):
@@ -97,7 +97,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
             return cases
         return {role: [corrupted(case, share) for case in items] for role, items in cases.items()}
 
-    def describe(self, cases: Cases[TrainingCase], settings: Given) -> Mapping[str, Any]:
+    def describe(self, cases: Cases[TrainingCase], settings: Given) -> Entries:
         """Return axes, channel, typical lateral diameter and, of volumes, voxel size, all in µm."""
         diameters = np.concatenate([case.diameters_um for case in cases["images"]])
         # A card with a stain is not taken for images that do not say their channel.
