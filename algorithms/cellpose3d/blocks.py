@@ -20,7 +20,7 @@ from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.arrays import Array, Floats, Shape
 from cytosuite.volume.large import fits, put, room, taken
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import extremes
 
 Read = Callable[[Box], Floats]
@@ -61,7 +61,7 @@ def plan_blocks(
 ) -> list[Tile]:
     """Return blocks, as tiles begin, with margin and core, within the memory, or InputError."""
     free = free_gib()
-    if free is None or memory_gib(shape, shape, image_shape, tile) <= free:
+    if memory_gib(shape, shape, image_shape, tile) <= free:
         whole = [-(-n // step) * step for n, step in zip(shape, multiple, strict=True)]
         return plan(shape, whole, (0,) * len(whole), multiple=multiple)
     smallest = least(shape, margin, multiple)
@@ -72,7 +72,7 @@ def plan_blocks(
             f"of {' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
         )
-    spare = (free - memory_gib((0,), shape, image_shape, tile)) * 2**30
+    spare = (free - memory_gib((0,), shape, image_shape, tile)) * GIB
     passed = prod(tile)
     # A block no larger than a tile is passed through the network as a whole.
     small = min(passed, spare / (_VOXEL_BYTES + TILE_BYTES))
@@ -91,7 +91,7 @@ def memory_gib(
         held += min(prod(image_shape), _PIECE) * _PIECE_BYTES
         if prod(block) < prod(shape):  # heights and intensities, too
             arrays += [prod(shape) * _LABEL_BYTES] * 3
-    return float((held + sum(size for size in arrays if fits(size / 2))) / 2**30)
+    return float((held + sum(size for size in arrays if fits(size / 2))) / GIB)
 
 
 def reader(image: Array, factor: Sequence[float], shape: Sequence[int]) -> Read:

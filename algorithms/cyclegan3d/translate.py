@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.errors import InputError, RoomError
+from cytosuite.errors import InputError
 from cytosuite.networks.network import Forward, Image, Lazy, Prediction, predict_tiles
 from cytosuite.networks.normalise import (
     Background,
@@ -20,7 +20,7 @@ from cytosuite.networks.normalise import (
 from cytosuite.networks.tiling import Box
 from cytosuite.volume.arrays import Array, Floats
 from cytosuite.volume.large import release, room, taken
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import need_memory
 from cytosuite.volume.pieces import extremes, slabs
 
 Scale = Literal["style", "light", "background", "dtype"]
@@ -137,11 +137,7 @@ def _large_enough(shape: Sequence[int], arguments: Architecture) -> None:
 def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
     """Return the sides of an image in one piece, or refuse one that is too large."""
     sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
-    size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES / 2**30
-    free = free_gib()
-    if free is not None and size > free:
-        raise RoomError(
-            f"the norm of this network is over the whole image, which takes {size:.3g} GiB, "
-            f"{free:.3g} GiB are free; crop it, or train with norm voxel"
-        )
+    size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES
+    what = "the norm of this network is over the whole image, which takes"
+    need_memory(size, what, "crop it, or train with norm voxel")
     return sides

@@ -30,14 +30,14 @@ from cytosuite.denoising.sampling import (
     of_channels,
     synthesise,
 )
-from cytosuite.errors import InputError, RoomError
+from cytosuite.errors import InputError
 from cytosuite.files import Scalars
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, Volumes, seed_of
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import need_memory
 
 SKETCH, LABELS, MADE = "structure-sketch", "instance-labels", "synthetic-image"
 LAYERS = "layered-labels"
@@ -190,12 +190,8 @@ def from_sketch(
     if network is None or parameters.network is None:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
     else:
-        size, free = deep.size * 4 * _COPIES / 2**30, free_gib()
-        if free is not None and size > free:
-            raise RoomError(
-                f"an image of {' x '.join(map(str, deep.shape))} voxels takes {size:.3g} GiB, "
-                f"{free:.3g} GiB are free; make it in parts, or give more memory"
-            )
+        image = f"an image of {' x '.join(map(str, deep.shape))} voxels takes"
+        need_memory(deep.size * 4 * _COPIES, image, "make it in parts, or give more memory")
         synthesis = synthesise(
             deep,
             network,

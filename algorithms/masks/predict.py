@@ -16,13 +16,13 @@ from cytosuite.contract.weights import Model
 from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthesise
-from cytosuite.errors import InputError, RoomError
+from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Floats, Lengths
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import need_memory
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
 _COPIES = 24  # float32 copies of an image's voxels that are in memory at once
@@ -104,12 +104,8 @@ def fields_from(
             f"found {list(canvas.spacing)}; take a voxel size near it"
         )
     grid = tuple(int(np.ceil(n * r)) for n, r in zip(shape, ratio, strict=True))
-    size, free = max(prod(grid), prod(shape)) * 4 * _COPIES / 2**30, free_gib()
-    if free is not None and size > free:
-        raise RoomError(
-            f"masks of {' x '.join(map(str, shape))} voxels take {size:.3g} GiB, {free:.3g} GiB "
-            "are free; ask for smaller ones"
-        )
+    masks = f"masks of {' x '.join(map(str, shape))} voxels take"
+    need_memory(max(prod(grid), prod(shape)) * 4 * _COPIES, masks, "ask for smaller ones")
     fields = synthesise(
         np.zeros((2, *(1,) * (3 - len(grid)), *grid), np.float32),
         network,

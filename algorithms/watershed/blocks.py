@@ -32,7 +32,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.volume.arrays import Array, Floats, Shape
 from cytosuite.volume.large import fits, release, taken
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei
 _LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects
@@ -64,18 +64,18 @@ def steps_of(spacing: Sequence[float], p: Parameters) -> Shape:
 
 def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[int]) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, or InputError."""
-    free = free_gib()
-    if free is None or prod(shape) * _VOXEL_BYTES <= free * 2**30:
+    free = free_gib() * GIB
+    if prod(shape) * _VOXEL_BYTES <= free:
         return tiles(shape, (0,) * len(shape), prod(shape))
     labels = prod(shape) * _LABEL_BYTES
-    spare = free * 2**30 - (labels if fits(labels / 2) else 0)
+    spare = free - (labels if fits(labels / 2) else 0)
     smallest = least(shape, margin, multiple)
     if prod(smallest) * _VOXEL_BYTES > spare:
-        needed = prod(smallest) * _VOXEL_BYTES / 2**30 + free - spare / 2**30
+        needed = prod(smallest) * _VOXEL_BYTES + free - spare
         raise RoomError(
             f"an image of {' x '.join(map(str, shape))} voxels, worked on in blocks of "
-            f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
-            f"{free:.1f} GiB are free; crop it, or give more memory"
+            f"{' x '.join(map(str, smallest))}, needs about {needed / GIB:.1f} GiB of memory, "
+            f"{free / GIB:.1f} GiB are free; crop it, or give more memory"
         )
     return tiles(shape, margin, spare / _VOXEL_BYTES, multiple=multiple)
 

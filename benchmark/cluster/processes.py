@@ -15,7 +15,7 @@ from cytosuite.benchmark.engines.outcome import say
 from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, travelling
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 
 FEWEST = 4  # images of a process: it loads compiled loops, for a second
 SCORED_BYTES = 64  # of memory per voxel of a pair
@@ -29,8 +29,7 @@ def processes(number: int) -> Pool:
 def beside(images: Sequence[Path]) -> Pool:
     """Return processes that score images: as many as cores, while `FEWEST` each and memory last."""
     voxels = max(map(_voxels, images), default=0)
-    free, needed = free_gib(), voxels * SCORED_BYTES / 2**30
-    room = len(images) if free is None or not needed else int(free / needed)
+    room = int(min(free_gib() * GIB / max(voxels * SCORED_BYTES, 1), len(images)))
     return processes(min(os.cpu_count() or 1, len(images) // FEWEST, room))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from subprocess import getstatusoutput
 from typing import Literal, NamedTuple
@@ -172,8 +173,8 @@ def _memory() -> Sign:
     )
     needs = max(algorithm.resources.memory_gib for algorithm in programs)
     free = free_gib()
-    text = f"{cores()} cores, {'?' if free is None else f'{free:.1f}'} GiB of memory free"
-    if free is not None and free < needs:
+    text = f"{cores()} cores, {'?' if free == inf else f'{free:.1f}'} GiB of memory free"
+    if free < needs:
         return Sign(
             "machine",
             "lacks",

@@ -28,6 +28,7 @@ from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
 from cytosuite.volume.large import SCRATCH
+from cytosuite.volume.memory import GIB
 
 CALL_S = 60.0  # longest answer of Apptainer about itself or an image
 LEAST = (1, 2)  # version of Apptainer: earlier ones lack flags
@@ -243,7 +244,7 @@ class Contained(Launch):
         """Return the peak memory [bytes] that two looks see: a fork first shows its parent's."""
         most = self.limits.pids
         usage = family(pid, most)
-        if usage and usage[0] > self.limits.memory_gib * 2**30:
+        if usage and usage[0] > self.limits.memory_gib * GIB:
             usage = family(pid, most, shares=True)
         if usage:
             self._peak = max(self._peak or 0, min(self._last, usage[0]))
@@ -257,7 +258,7 @@ class Contained(Launch):
         if seconds < self._next:
             return None
         self._next = seconds + EACH_S
-        most, room = (int(n * 2**30) for n in (self.limits.output_gib, self.limits.memory_gib))
+        most, room = (int(n * GIB) for n in (self.limits.output_gib, self.limits.memory_gib))
         try:
             if size(self.workspace / "output", most) > most:
                 return self.limits.output_exceeded
@@ -271,7 +272,7 @@ class Contained(Launch):
         """Return status and reason; a failure of Apptainer itself is an engine error."""
         if code == FAILED and line.startswith("FATAL"):
             return "engine error", plain(line, 300)
-        if code in KILLED and (peak or 0) > FULL_SHARE * self.limits.memory_gib * 2**30:
+        if code in KILLED and (peak or 0) > FULL_SHARE * self.limits.memory_gib * GIB:
             return self.limits.memory_exceeded
         return ending(code, line)
 

@@ -10,6 +10,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json
 from cytosuite.volume.large import SCRATCH
+from cytosuite.volume.memory import GIB
 
 RUN_LABEL = "org.cytosuite.run"
 FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes
@@ -81,7 +82,7 @@ def flags(limits: Limits, host: Host, owner: str, image_user: str) -> Json:
     for name in ("memory_gib", "timeout_s", "cpus", "pids", "output_gib"):
         if not getattr(limits, name) > 0:
             raise InputError(f"limit {name} must be positive, found {getattr(limits, name)!r}")
-    memory = int(limits.memory_gib * 2**30)
+    memory = int(limits.memory_gib * GIB)
     chosen: Json = {
         "network_mode": "none",
         "read_only": True,
@@ -118,7 +119,7 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
 
     return [
         ("core", 0),
-        ("fsize", int(limits.output_gib * 2**30)),
+        ("fsize", int(limits.output_gib * GIB)),
         ("nofile", _at_most(FILES, resource.RLIMIT_NOFILE)),
         ("nproc", _at_most(PROCESSES, resource.RLIMIT_NPROC)),
     ]
@@ -126,7 +127,7 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
 
 def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
     """Return the limits that control groups enforce, by the name of the host's ability."""
-    memory = int(limits.memory_gib * 2**30)
+    memory = int(limits.memory_gib * GIB)
     values: dict[str, int | float | str] = {
         "MemoryLimit": memory,
         "SwapLimit": memory,

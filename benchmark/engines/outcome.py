@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.contract.words import Api, Say
@@ -17,6 +17,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Header
+from cytosuite.volume.memory import GIB
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.containers.daemon import Client
@@ -32,8 +33,8 @@ Status = Literal[
     "killed",
     "engine error",
 ]
-Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is done
-Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
+Shown = Callable[[float], None]  # takes the share of a case that is done
+Ending = tuple[Status, str]  # a status, and its reason in one line
 
 # The algorithm may not be the cause: the next run repeats these cases.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
@@ -65,13 +66,13 @@ class Limits:
     def grown(self, case_input: Path, place: Path) -> "Limits":
         """Return the limits with room for 32-bit outputs of a large image, if the disk has it."""
         pixels = sum(prod(header.shape) * header.dtype.itemsize for header in _headers(case_input))
-        room = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
+        room = min(4 * pixels, shutil.disk_usage(place).free) / GIB
         enough = room <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
         return self if enough else replace(self, output_gib=room)
 
     def within(self, voxels: int) -> "Limits":
         """Return the limits with no more output than an image of so many voxels needs, if any."""
-        needed = (SMALL_BYTES + BYTES_PER_VOXEL * voxels) / 2**30
+        needed = (SMALL_BYTES + BYTES_PER_VOXEL * voxels) / GIB
         return replace(self, output_gib=min(self.output_gib, needed)) if voxels else self
 
     @property

@@ -32,6 +32,7 @@ from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.files import Entries, Json, file_digest, read_json, write_json
 from cytosuite.formats import header, read
+from cytosuite.volume.memory import GIB
 
 SHIM = "sagemaker-shim"  # the platform's own launcher
 INSTALL = f"pip install httpx; pip install --no-deps --ignore-requires-python {SHIM}"
@@ -111,7 +112,7 @@ class Rehearsal:
 
     def figures(self) -> dict[str, float | None]:
         """Return the longest case [s], the largest peak of memory [GiB], and the shares of both."""
-        peak = max((a.outcome.peak_memory or 0 for a in self.answers), default=0) / 2**30
+        peak = max((a.outcome.peak_memory or 0 for a in self.answers), default=0) / GIB
         seconds = max((answer.outcome.seconds for answer in self.answers), default=0.0)
         return {
             "seconds": round(seconds, 3),
@@ -314,7 +315,7 @@ def all_checks(
         yield Check(
             f"GPU: {profile.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's"
         )
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     if total < limits.memory_gib:
         yield Check(
             f"memory up to {limits.memory_gib:g} GiB", "skip", f"this machine has {total:.0f} GiB"

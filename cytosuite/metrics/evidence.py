@@ -7,7 +7,6 @@ from importlib import import_module
 from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
-from cytosuite.errors import InputError
 from cytosuite.files import Json
 
 T = TypeVar("T")
@@ -94,15 +93,11 @@ class Evidence(Generic[T]):
         names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
         arguments = {name: facts.get(name, self.form) for name in names}
         if self.voxel_bytes:
-            from cytosuite.volume.memory import free_gib  # NumPy
+            from cytosuite.volume.memory import need_memory  # NumPy
 
             voxels = max(map(_voxels, arguments.values()))
-            free, needed = free_gib(), voxels * self.voxel_bytes / 2**30
-            if free is not None and needed > free:
-                raise InputError(
-                    f"an image of {voxels} voxels is too large: {needed:.3g} GiB of memory are "
-                    f"needed, {free:.3g} GiB are free; give more memory, or crop it"
-                )
+            image = f"an image of {voxels} voxels is too large: it needs"
+            need_memory(voxels * self.voxel_bytes, image, "give more memory, or crop it")
         return self.gather(**arguments)
 
 

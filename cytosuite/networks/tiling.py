@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Floats, Shape
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 
 Box = tuple[slice, ...]
 Side = Annotated[int, Field(ge=1)]
 Sides = tuple[Side, Side, Side]  # z, y, x
+Widths = tuple[Side, ...]  # channels of the levels of a network
 TILE: Sides = (96, 320, 320)  # of networks of volumes
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
@@ -136,8 +137,7 @@ def tile_within(
     tile: Sequence[int], voxel_bytes: int, halo: Sequence[int], multiple: Sequence[int]
 ) -> Shape:
     """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
-    free = free_gib()
-    if free is None or prod(tile) * voxel_bytes * _SHARE <= free * 2**30:
+    if prod(tile) * voxel_bytes * _SHARE <= free_gib() * GIB:
         return tuple(tile)
     sides = zip(tile, _SMALL, smallest_tile(halo, multiple), strict=True)
     return tuple(max(min(side, few), least) for side, few, least in sides)

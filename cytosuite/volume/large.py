@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.memory import NO_MATTER, free_gib
+from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SPARED = 8  # of the free disk an eighth stays free
@@ -24,8 +24,7 @@ SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
 def fits(size: float) -> bool:
     """Return whether an array of a size in bytes is held in memory."""
-    free = None if size <= NO_MATTER else free_gib()
-    return free is None or size * SHARE <= free * 2**30
+    return size <= NO_MATTER or size * SHARE <= free_gib() * GIB
 
 
 def room(shape: Sequence[int], dtype: DTypeLike) -> Array:
@@ -44,9 +43,9 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> Array:
                 return np.memmap(stream, kind, "r+", shape=tuple(shape))
     except OSError as error:
         reason = error.strerror or str(error)
-    free = shutil.disk_usage(folder).free / 2**30
+    free = shutil.disk_usage(folder).free / GIB
     raise InputError(
-        f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+        f"{folder}: an array of {size / GIB:.3g} GiB that is too large for the memory needs "
         f"as much disk, {free:.3g} GiB are free, of which an eighth stays so ({reason}); make "
         f"room, or name another folder in {SCRATCH}"
     )

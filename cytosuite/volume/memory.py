@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from math import inf
 from pathlib import Path
 
 from cytosuite.errors import InputError, RoomError
@@ -10,17 +11,18 @@ from cytosuite.errors import InputError, RoomError
 # zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
 # 1,200, zlib 1,030 times), so that no whole image is refused.
 DECLARED, TIMES = 2**29, 2**15
+GIB = 2**30  # bytes
 NO_MATTER = 2**24  # bytes that any program can have
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 
-def free_gib() -> float | None:
-    """Return the GiB that machine, container and ``CYTOSUITE_MEMORY_GIB`` leave, or None."""
-    free = []
+def free_gib() -> float:
+    """Return the GiB that machine, container and ``CYTOSUITE_MEMORY_GIB`` leave, inf if unknown."""
+    free = [inf]
     try:
         if gib := os.environ.get("CYTOSUITE_MEMORY_GIB"):
             used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            free.append(int(float(gib) * 2**30) - used - _LATER)
+            free.append(int(float(gib) * GIB) - used - _LATER)
         lines = Path("/proc/meminfo").read_text().splitlines()
         free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
         group = Path("/sys/fs/cgroup")
@@ -32,17 +34,20 @@ def free_gib() -> float | None:
             free.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
     except (OSError, ValueError):
         pass  # not this kind of system: the limits read so far count
-    return min(free) / 2**30 if free else None
+    return min(free) / GIB
 
 
 def check_room(path: Path, size: float) -> None:
     """Refuse a file if its pixels would not fit into memory, before any is read."""
-    free = None if size <= NO_MATTER else free_gib()
-    if free is not None and size > free * 2**30:
-        raise RoomError(
-            f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, or "
-            "give more memory"
-        )
+    if size > NO_MATTER:
+        need_memory(size, f"{path}: needs", "crop it, or give more memory")
+
+
+def need_memory(size: float, what: str, remedy: str) -> None:
+    """Refuse `what`, like ``an image takes``, where so many bytes of memory are not free."""
+    if size > (free := free_gib()) * GIB:
+        needed = f"{what} {size / GIB:.3g} GiB of memory"
+        raise RoomError(f"{needed}, {free:.3g} GiB are free; {remedy}")
 
 
 def check_declared(size: float, stored: Iterable[int]) -> None:
@@ -55,6 +60,6 @@ def check_declared(size: float, stored: Iterable[int]) -> None:
         if size <= TIMES * held:
             return
     raise InputError(
-        f"claims {size / 2**30:.3g} GiB of pixels in {held} bytes, more than {TIMES} times as "
+        f"claims {size / GIB:.3g} GiB of pixels in {held} bytes, more than {TIMES} times as "
         "many; write all parts of the image, also empty ones, or crop it"
     )

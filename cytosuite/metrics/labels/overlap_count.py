@@ -6,7 +6,7 @@ prediction, voxels. A slot is free where voxels is 0; a collision goes to the ne
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from cytosuite.errors import InputError
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Bools, Longs
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import chunks
 
 CHUNK = 1 << 17  # voxels converted together where a volume must be
@@ -30,10 +30,10 @@ NARROW = 1 << 24  # voxels of a pair below which 32 bits leave room for products
 BLOCK = 4096  # voxels compared with the one before at a time: their flags stay in the cache
 ONES = np.uint64(0x0101010101010101)  # a word of eight flags that are all set
 
-Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
-Labels: TypeAlias = NDArray[np.uint64]
-Pairs: TypeAlias = tuple[Array, Array, Longs]  # label of the truth, of the prediction, voxels
-Columns: TypeAlias = tuple[Labels, Longs, Labels, Longs, Longs, Longs, Longs]
+Unsigned = NDArray[np.unsignedinteger[Any]]
+Labels = NDArray[np.uint64]
+Pairs = tuple[Array, Array, Longs]  # label of the truth, of the prediction, voxels
+Columns = tuple[Labels, Longs, Labels, Longs, Longs, Longs, Longs]
 
 
 def count(truth: Array, prediction: Array) -> Columns:
@@ -56,8 +56,8 @@ def count(truth: Array, prediction: Array) -> Columns:
 def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool) -> Pairs | None:
     """Return each pair of labels once, None where there are too many."""
     allowed = (truth.nbytes + prediction.nbytes) // SHARE
-    if on_disk and (free := free_gib()) is not None:
-        allowed = min(allowed, int(free * 2**30) // LARGE_SHARE)
+    if on_disk:
+        allowed = int(min(allowed, free_gib() * GIB // LARGE_SHARE))
     most = max(allowed // (2 * dtype.itemsize + 8), 4 * SLOTS)
     if truth.size < THREADED:
         table = _count_slab(truth, prediction, dtype, most)

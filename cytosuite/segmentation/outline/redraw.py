@@ -25,7 +25,7 @@ from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Ints
 from cytosuite.volume.large import put, release, room, taken
-from cytosuite.volume.memory import free_gib
+from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import slabs_of
 
 Labels = Array
@@ -98,10 +98,10 @@ def _reaches(common: Common, spacing: Sequence[float]) -> list[int]:
 
 def _blocks(shape: Sequence[int], margin: Sequence[int]) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, at least the smallest ones."""
-    free = free_gib()
-    if free is None or prod(shape) * _VOXEL_BYTES <= free * 2**30:
+    free = free_gib() * GIB / _VOXEL_BYTES
+    if prod(shape) <= free:
         return plan(shape, shape, (0,) * len(shape))
-    voxels = max(free * 2**30 / _VOXEL_BYTES, prod(least(shape, margin, (1,) * len(shape))))
+    voxels = max(free, prod(least(shape, margin, (1,) * len(shape))))
     return tiles(shape, margin, voxels)
 
 

@@ -1,3 +1,5 @@
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -106,7 +108,7 @@ def test_a_margin_holds_the_surroundings_that_count():
 
 
 def test_a_volume_that_fits_is_one_block(monkeypatch):
-    for free in (None, 1.0):
+    for free in (inf, 1.0):
         monkeypatch.setattr(module, "free_gib", lambda free=free: free)
         (only,) = plan_blocks(SHAPE, SHAPE, MARGIN, multiple=MULTIPLE, tile=TILE)
         assert only.input == only.output == tuple(slice(0, n) for n in SHAPE)

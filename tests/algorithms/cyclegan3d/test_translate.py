@@ -1,10 +1,11 @@
+from math import inf
+
 import numpy as np
 import pytest
 from mistakes import refused
 from reach import roomy
 from unpaired import TINY, random_network
 
-from cytosuite.algorithms.cyclegan3d import translate as module
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import (
     from_network,
@@ -73,13 +74,13 @@ def test_a_norm_over_the_image_sees_it_in_one_piece():
 
 
 def test_an_image_too_large_for_one_piece_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "free_gib", lambda: 1e-5)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 1e-5)
     image = _noise((32, 64, 64))
     network = random_network(INSTANCE)
-    message = r"norm of this network is over the whole image, which takes 0.00293 GiB, 1e-05 GiB"
+    message = r"norm of this network is over the whole image, which takes 0.00293 GiB of memory, 1e-05 GiB"
     refused(message, translate, image, network, INSTANCE, "background", TARGET, tile=WHOLE)
     translate(image, random_network(TINY), TINY, "background", TARGET, tile=WHOLE)
-    monkeypatch.setattr(module, "free_gib", lambda: None)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: inf)
     translate(image, network, INSTANCE, "background", TARGET, tile=WHOLE)
 
 

@@ -1,3 +1,5 @@
+from math import inf
+
 import numpy as np
 import pytest
 import torch
@@ -191,7 +193,7 @@ def test_little_memory_makes_smaller_tiles(monkeypatch):
         module, "fit", lambda shape, tile, *rest: sizes.append(tile) or fit(shape, tile, *rest)
     )
     tile = Parameters(method="network", network=DEFAULT).tile
-    for free in (None, 64.0, 3.0, 0.1):
+    for free in (inf, 64.0, 3.0, 0.1):
         monkeypatch.setattr(tiling, "free_gib", lambda free=free: free)
         _made(noise((4, 16, 16)), DEFAULT, tile, build(DEFAULT).eval())
     assert sizes == [tile, tile, (64, 192, 192), (64, 192, 192)]

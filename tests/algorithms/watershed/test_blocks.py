@@ -1,3 +1,5 @@
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -108,7 +110,7 @@ def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):
 
 
 def test_an_image_that_fits_is_one_block(monkeypatch):
-    for free in (None, 1.0):
+    for free in (inf, 1.0):
         monkeypatch.setattr(module, "free_gib", lambda free=free: free)
         (only,) = plan_blocks((40, 60, 70), (9, 9, 9), (2, 3, 3))
         assert only.input == only.output == (slice(0, 40), slice(0, 60), slice(0, 70))

@@ -89,7 +89,10 @@ def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, m
     sources = {f"real:{form}": lambda: [known, known], f"synthetic:{form}": list}
     monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 40.0)
     refused(
-        r"44950 voxels is too large: 43.9 GiB .*, 40 GiB are free", gather, [needs], Facts(sources)
+        r"44950 voxels is too large: it needs 43.9 GiB .*, 40 GiB are free",
+        gather,
+        [needs],
+        Facts(sources),
     )
     monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 44.0)
     assert gather([needs], Facts(sources)) == {needs: 1}
