@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
@@ -23,6 +22,7 @@ from cytosuite.networks.network import (
     tensors_of,
     unfolded,
 )
+from cytosuite.networks.tiling import Widths
 from cytosuite.segmentation.outline import PREFIX
 
 FIELDS = 4  # level, flow along z, y, x
@@ -32,9 +32,7 @@ AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
 class Network(LevelArguments):
     """Arguments of the network, as a model card holds them."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=3, description="channels of each level"
-    )
+    widths: Widths = Field(min_length=3, description="channels of each level")
 
 
 class FlowNet(nn.Module):

@@ -1,7 +1,7 @@
 """The generator: a residual network between two strided ends, on folded planes."""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -20,6 +20,7 @@ from cytosuite.networks.network import (
     unfolded,
     zero,
 )
+from cytosuite.networks.tiling import Widths
 
 Norm = Literal["voxel", "instance"]
 BORDERS = {"replicate": nn.ReplicationPad3d, "reflect": nn.ReflectionPad3d}
@@ -28,7 +29,7 @@ BORDERS = {"replicate": nn.ReplicationPad3d, "reflect": nn.ReflectionPad3d}
 class Architecture(LevelArguments):
     """Arguments of a generator, as a model card holds them."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: Widths = Field(
         (16, 32, 64), min_length=1, description="channels of each level; each halves all axes"
     )
     blocks: int = Field(3, ge=0, description="residual blocks at the coarsest level")

@@ -21,6 +21,7 @@ from cytosuite.networks.network import (
     unfolded,
     zero,
 )
+from cytosuite.networks.tiling import Widths
 from cytosuite.segmentation.specimen import Channel
 
 Triple = tuple[int, int, int]
@@ -31,7 +32,7 @@ _convolution = partial(get_conv_layer, 3, act=None, norm=None, bias=True)
 class RestorerArguments(Described):
     """Arguments of a restorer, as a model card holds them."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: Widths = Field(
         (16, 32, 64), min_length=1, description="channels of each level; each halves y and x"
     )
     blocks: tuple[Annotated[int, Field(ge=0)], ...] = Field(

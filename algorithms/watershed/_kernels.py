@@ -1,7 +1,7 @@
 """Compiled loops over the voxels of a relief: steepest ascents and passes between basins."""
 
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cytosuite.volume.arrays import Floats, Ints, Longs
 use(Path(__file__).with_name(FOLDER))
 
 
-Places: TypeAlias = Longs
+Places = Longs
 Values = TypeVar("Values", Ints, Floats)
 
 

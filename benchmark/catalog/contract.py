@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from cytosuite.files import Entries
 from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume, Volumes
 
-Run: TypeAlias = Callable[[Entries], Entries]  # inputs to outputs, by slug
+Run = Callable[[Entries], Entries]  # inputs to outputs, by slug
 GEOMETRY = {"ZYX": ((24, 48, 48), (1.0, 0.5, 0.5)), "YX": ((48, 48), (0.5, 0.5))}
 NEEDED_SEG = 0.6
 NOT_IN_IMAGE = {"algorithms", "benchmark", "datasets", "metrics", "training"}  # of the library

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
@@ -41,7 +40,7 @@ from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume
 
 UNSAID = "not given"
-Unable: TypeAlias = Callable[[str], str]  # the reason why an algorithm cannot run here, or ""
+Unable = Callable[[str], str]  # the reason why an algorithm cannot run here, or ""
 SECOND = "second choice: "  # before the reason why the first one cannot run
 INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
 

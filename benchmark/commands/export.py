@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
@@ -137,7 +136,7 @@ def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> st
     return name
 
 
-Exported: TypeAlias = tuple[str, str, list[ctc.Segmentation], list[ctc.Segmentation] | None]
+Exported = tuple[str, str, list[ctc.Segmentation], list[ctc.Segmentation] | None]
 
 
 def _of_run(run: Path, options: ExportOptions) -> Exported:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from rich.console import Console
 
@@ -30,7 +30,7 @@ from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
 
 ANSWERER = "prediction"  # in the table
-Scored: TypeAlias = tuple[answers.Answer, dict[str, list[str]]]  # with doubts by file
+Scored = tuple[answers.Answer, dict[str, list[str]]]  # with doubts by file
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 OF_TRACKS = {
     "min_object_voxels": "objects of tracks cannot be ignored; leave it out",

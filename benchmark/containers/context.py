@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IXUSR
-from typing import IO, TypeAlias
+from typing import IO
 
 from zlib_ng.gzip_ng import GzipNGFile
 
 from cytosuite.files import atomic
 
-Files: TypeAlias = Mapping[str, Path | bytes | None]
+Files = Mapping[str, Path | bytes | None]
 
 # Fixed, independent of the host's umask: a container reads the files as another user. Programs
 # have the mode of folders.

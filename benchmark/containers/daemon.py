@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from cytosuite.errors import InputError
 
@@ -24,7 +24,7 @@ GPU_REMEDIES = {
     "driver that fits: look at `nvidia-smi` on the machine of the daemon",
 }
 
-Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
+Client = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
 
 
 def find_docker(host: str | None = None) -> Client | str:

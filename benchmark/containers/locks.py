@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from cytosuite.benchmark.containers.sources import follow, runtime_files
 from cytosuite.files import read_text
 
-Device: TypeAlias = Literal["cpu", "cuda"]
-Base: TypeAlias = Literal["slim", "cpu", "cuda"]
+Device = Literal["cpu", "cuda"]
+Base = Literal["slim", "cpu", "cuda"]
 PINNED = re.compile(r"(?m)^([A-Za-z0-9._-]+)==")
 
 

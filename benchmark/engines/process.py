@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Protocol
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import need_packages, uses_gpu
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 POLL_S = 0.02
 ASK_S = 1.0  # between two looks at the progress of a case
 END_BYTES = 4096  # of a log that are read for it
-Process: TypeAlias = subprocess.Popen[bytes]
+Process = subprocess.Popen[bytes]
 
 
 class Launch(Protocol):

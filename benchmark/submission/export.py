@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
@@ -36,7 +36,7 @@ MODELS = "/opt/app/model"  # in our images
 CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "revision"))
 CHUNK = 2**21
 STAGES = ("saving", "normalising", "packing")
-Step: TypeAlias = Callable[[int, int, str], None]  # percent done, in all, stage
+Step = Callable[[int, int, str], None]  # percent done, in all, stage
 
 
 @dataclass(frozen=True, slots=True)

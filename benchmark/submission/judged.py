@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
@@ -21,7 +20,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, work_folder
 from cytosuite.files.tarball import unpack
 
-Built: TypeAlias = Callable[[], tuple[Builder, str]]  # the image of the evaluation, and its tag
+Built = Callable[[], tuple[Builder, str]]  # the image of the evaluation, and its tag
 SHOWN = 5  # scores that differ
 METRICS, TRUTH = "metrics.json", "/opt/ml/input/data/ground_truth"
 SHUT = {  # as the steps for organisers say

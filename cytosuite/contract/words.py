@@ -1,14 +1,14 @@
 """Words of options and files, apart from what they load: a help shows them."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal
 
 Say = Callable[[str], None]  # gets a line for the user
 ASSUME = "assume"  # in place of a voxel size: cubic voxels of 1 µm, or as wide as a pixel
-Size: TypeAlias = tuple[float, ...] | str  # µm of a voxel's edges, as a user says
+Size = tuple[float, ...] | str  # µm of a voxel's edges, as a user says
 SPLITS = "splits.toml"  # file with the parts of a folder
 SplitName = Literal["train", "validate", "test"]
 Overlap = Literal["smallest", "last", "first", "error"]  # the mask on top
 Api = Literal["invoke", "exec"]  # a container is started once, or a process per case
-Format: TypeAlias = Literal["tif", "mha"]  # of images for images of others
+Format = Literal["tif", "mha"]  # of images for images of others
 SEGMENTER = "watershed:spheroid-nuclei-3d"  # whose masks N_IOU compares, where nobody names others

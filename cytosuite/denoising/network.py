@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import pairwise
 from math import pi
-from typing import Annotated, Literal, Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
@@ -21,6 +21,7 @@ from cytosuite.networks.network import (
     unfolded,
     zero,
 )
+from cytosuite.networks.tiling import Widths
 
 _TURN = 1000 / (pi / 2)  # time as the embedding sees it: 0 for an image, 1000 for noise
 
@@ -30,7 +31,7 @@ Position = Literal["distance", "depth"]
 class DenoiserArguments(LevelArguments):
     """Arguments of a denoiser, as a model card holds them."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: Widths = Field(
         (32, 48, 64), min_length=1, description="channels of each level; each halves all axes"
     )
     blocks: int = Field(1, ge=0, le=8, description="residual blocks of each level, down and up")

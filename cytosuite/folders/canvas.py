@@ -1,14 +1,13 @@
 """The image on which objects are drawn, with the limits of all sources of objects."""
 
 from math import prod
-from typing import TypeAlias
 
 import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Indices, Shape
 
-Pixels: TypeAlias = Indices  # places in the flat image
+Pixels = Indices  # places in the flat image
 COVERED = 8  # times that the objects of an image cover it
 CORNERS = 2**19  # of an object
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -23,8 +23,8 @@ from cytosuite.volume.arrays import Shape
 BYTES, HEAD = 2**30, 2**16  # limit of a file; its first part, which names a key
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _FIRST = Field(fail_fast=True)  # a wrong item ends a list: a message for each fills the memory
-Numbers: TypeAlias = Annotated[list[float], _FIRST]
-Polygons: TypeAlias = Annotated[list[Numbers], _FIRST]  # x and y in turn, of each part
+Numbers = Annotated[list[float], _FIRST]
+Polygons = Annotated[list[Numbers], _FIRST]  # x and y in turn, of each part
 
 
 class Runs(BaseModel):

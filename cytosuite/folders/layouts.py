@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeVar
 
 from cytosuite.contract.words import SplitName
 from cytosuite.errors import InputError
@@ -31,7 +31,7 @@ PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": 
 ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
 Place = TypeVar("Place", Path, Masks)
 # Images and labels by the names by which they pair.
-Pairs: TypeAlias = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Masks]]]
+Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Masks]]]
 
 
 class Annotated(NamedTuple):

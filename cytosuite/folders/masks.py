@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ class Masks:
         return Combined(volume, objects, {**counts, **self.left, **others})
 
 
-Source: TypeAlias = Path | Masks  # of the labels of an image
+Source = Path | Masks  # of the labels of an image
 
 
 def files_of(source: Source) -> tuple[Path, ...]:

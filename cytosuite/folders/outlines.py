@@ -5,7 +5,6 @@ Pixel 0 lies from 0 to 1, as in ImageJ: an outline of labels has whole numbers, 
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, product
-from typing import TypeAlias
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from cytosuite.errors import InputError
 from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.volume.arrays import Array, Indices, Shape
 
-Path: TypeAlias = Array  # corners (n, 2) as x, y; the last one leads to the first
-Box: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
+Path = Array  # corners (n, 2) as x, y; the last one leads to the first
+Box = tuple[int, int, int, int]  # top, left, bottom, right
 FARTHEST = 2.0**24  # pixels from the origin: float32 holds whole numbers up to there
 CROSSINGS = 2**22  # of a region's outline with the middles of rows
 EDGE = 1e-8  # pixels by which ImageJ shifts outlines: centres on a left edge are outside

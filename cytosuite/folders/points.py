@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -136,6 +136,6 @@ def _whole(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-Kind: TypeAlias = tuple[Callable[[str], float | None], str, str]  # parser, an empty cell, words
+Kind = tuple[Callable[[str], float | None], str, str]  # parser, an empty cell, words
 A_NUMBER: Kind = (_number, "nan", f"a number up to {LARGEST:g}")
 A_WHOLE: Kind = (_whole, "0", "a whole number")

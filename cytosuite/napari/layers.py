@@ -6,7 +6,7 @@ A layer is array, arguments and type, as napari's plugins exchange it; nothing h
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from skimage.measure import regionprops_table
@@ -27,7 +27,7 @@ from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 from cytosuite.volume.arrays import Lengths
 
-LayerData: TypeAlias = tuple[Any, Json, str]
+LayerData = tuple[Any, Json, str]
 OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
 # Folders of label images: of sockets, of users, and of the Cell Tracking Challenge.
 LABEL_FOLDERS = {

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
@@ -30,7 +30,7 @@ LOOK_MS = 100  # between two looks at a running command
 ENGINES = ("process", "auto", "docker", "podman", "apptainer")
 BY_IMAGE = "by the image"
 RED = "#ff6b6b"
-Layer: TypeAlias = Any  # of napari
+Layer = Any  # of napari
 Button = Qw.QPushButton
 
 

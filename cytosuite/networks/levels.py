@@ -1,7 +1,7 @@
 """Networks of several levels on folded planes: their common arguments, convolutions and U-Net."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.dynunet import DynUNet
@@ -10,6 +10,7 @@ from torch import nn
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.network import PlaneByPlane
+from cytosuite.networks.tiling import Widths
 
 Triple = tuple[int, int, int]
 
@@ -18,9 +19,7 @@ class LevelArguments(Described):
     """Arguments of a network, as a model card holds them."""
 
     dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=1, description="channels of each level; each halves all axes"
-    )
+    widths: Widths = Field(min_length=1, description="channels of each level; each halves all axes")
     fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
 
     @property

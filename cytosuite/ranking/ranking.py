@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-Scheme: TypeAlias = Literal["mean", "cases", "tests"]
-Failures: TypeAlias = Literal["worst", "left out"]
-Pair: TypeAlias = tuple[str, str]
+Scheme = Literal["mean", "cases", "tests"]
+Failures = Literal["worst", "left out"]
+Pair = tuple[str, str]
 MANY = 50  # algorithms: of more, chosen pairs are tested, and shares are of the first places
 SCHEMES: Mapping[Scheme, str] = {
     "mean": "aggregate, then rank: by the mean over the cases",

@@ -13,7 +13,6 @@ Kerby, Comprehensive Psychology 3 (2014), doi:10.2466/11.IT.3.1 (rank-biserial c
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import TypeAlias
 
 import numpy as np
 from scipy.special import ndtr
@@ -24,7 +23,7 @@ from cytosuite.ranking.scores import Counts, without_rounding
 from cytosuite.volume.arrays import Bools, Doubles
 
 EXACT = 50  # cases
-Places: TypeAlias = Indices
+Places = Indices
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
 
 

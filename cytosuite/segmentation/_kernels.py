@@ -6,7 +6,6 @@ value by value: numba takes a second to compile each other way.
 """
 
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from cytosuite.volume.arrays import Bools, Doubles, Floats, Ints, Longs
 
 use(Path(__file__).with_name(FOLDER))
 
-Labels: TypeAlias = Ints
+Labels = Ints
 
 _WIDE = 1 << 17  # values of the columns that are worked on together
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.contract.manifest import Described
+from cytosuite.networks.tiling import Sides
 from cytosuite.volume.arrays import Array, Bools, Floats
 
 Image = Floats
 Labels = NDArray[np.unsignedinteger[Any]]
 Truth = TypeVar("Truth", Image, "Image | None")
-Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Axes = Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)]
 Factor = Annotated[int, Field(ge=1, le=16)]
 
@@ -35,9 +35,9 @@ class Augmentations(Described):
     scale_max: float = Field(1.2, ge=0, description="and largest")
     noise_mean: float = Field(0, description="noise: its mean, units of the network")
     noise_std: float = Field(0.1, ge=0, description="and standard deviation")
-    shuffle_size: Size = Field((25, 25, 25), description="shuffle: window of mixed planes")
+    shuffle_size: Sides = Field((25, 25, 25), description="shuffle: window of mixed planes")
     shuffle_count: int = Field(3, ge=0, description="windows")
-    inpaint_size: Size = Field((15, 15, 15), description="inpaint: window of a random grey value")
+    inpaint_size: Sides = Field((15, 15, 15), description="inpaint: window of a random grey value")
     inpaint_count: int = Field(3, ge=0, description="windows")
     decline_axes: Axes = Field((0, 1, 2), description="decline: the intensity rises from 0 along")
     stretch_factor: Factor = Field(2, description="stretch: voxels are repeated")
@@ -143,7 +143,7 @@ def _repainted(
     return image
 
 
-def _window(rng: np.random.Generator, image: Image, size: Size) -> Image:
+def _window(rng: np.random.Generator, image: Image, size: Sides) -> Image:
     """Return a view of a random window of an image, of all its channels."""
     sides = zip(image.shape[-3:], size, strict=True)
     corners = [(int(rng.integers(max(1, n - window + 1))), window) for n, window in sides]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
@@ -20,9 +20,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.network import PlaneByPlane, channels_last
+from cytosuite.networks.tiling import Sides, Widths
 
-Stride = Annotated[int, Field(ge=1)]
-Strides = tuple[Stride, Stride, Stride]
 KERNEL = 4
 _SLOPE = 0.2  # of rectifiers below 0
 _FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
@@ -34,18 +33,18 @@ _LOST = 0.01  # of the larger variance of a window: below it structure is lost a
 class Judge(Described):
     """Arguments of a judge."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: Widths = Field(
         (16, 32, 64), min_length=1, description="channels of each layer; the last keeps the sides"
     )
-    first: Strides = Field((1, 2, 2), description="strides of the first layer, z y x")
-    later: Strides = Field((2, 2, 2), description="strides of the layers between")
+    first: Sides = Field((1, 2, 2), description="strides of the first layer, z y x")
+    later: Sides = Field((2, 2, 2), description="strides of the layers between")
     norm: Literal["none", "spectral", "instance"] = Field(
         "instance", description="none, of the weights, or over a crop (published)"
     )
 
     @property
-    def strides(self) -> list[Strides]:
-        """Strides of each layer but the last, which gives the answer."""
+    def strides(self) -> list[Sides]:
+        """Sides of each layer but the last, which gives the answer."""
         count = len(self.widths)
         return [self.first, *[self.later] * (count - 2), (1, 1, 1)][:count]
 
@@ -99,9 +98,7 @@ class PatchJudge(nn.Module):
         return [*layers, values.float()]
 
 
-def _convolution(
-    inputs: int, outputs: int, stride: Strides, norm: str, dimensions: int
-) -> nn.Module:
+def _convolution(inputs: int, outputs: int, stride: Sides, norm: str, dimensions: int) -> nn.Module:
     layer = Convolution(
         dimensions,
         inputs,

@@ -8,7 +8,7 @@ from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Bytes
 
 Case = TypeVar("Case")
-Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
-Arrays: TypeAlias = Mapping[str, Array]
-Tensors: TypeAlias = Mapping[str, Tensor]
-Source: TypeAlias = Path | Entries | None  # a folder, or parameters of a simulation
-Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
+Cases = Mapping[str, Sequence[Case]]  # by role
+Arrays = Mapping[str, Array]
+Tensors = Mapping[str, Tensor]
+Source = Path | Entries | None  # a folder, or parameters of a simulation
+Parts = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
 LOGGER = logging.getLogger(__name__)
 SHOWN = 3  # cases in a picture

@@ -12,7 +12,6 @@ line.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
 
@@ -28,7 +27,7 @@ PLANE = LINE * ROWS + 40  # no multiple of 4096 bytes: 12 planes would share one
 TAPS = 6  # distinct weights of the usual window of 11 voxels, which has loops of its own
 DTYPES = ("uint8", "uint16", "float32", "float64")  # read as they are
 
-Volumes: TypeAlias = tuple[Array, Array, Array, Array]
+Volumes = tuple[Array, Array, Array, Array]
 
 
 # A product and a sum may be fused, and nothing bolder.

@@ -1,7 +1,7 @@
 """Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from scipy import ndimage
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.tiling import Box
+from cytosuite.networks.tiling import Box, Sides
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.nuclei.camera import (
@@ -28,7 +28,7 @@ from cytosuite.volume.arrays import Array, Bools, Floats, Integers
 
 Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
-Size = Annotated[int, Field(ge=1)]
+
 
 _GLOW = (2, 9)  # values of a glow along y and x, the last excluded
 _SOFT = 1.0  # pixels, standard deviation of the edge of a nucleus that is brighter or darker
@@ -57,7 +57,7 @@ class AugmentRanges(Augmentations):
 class Patches(Described):
     """Ranges from which patches are drawn."""
 
-    shape: tuple[Size, Size, Size] = Field((32, 64, 64), description="voxels along z, y, x")
+    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x")
     diameter: float = Field(
         0, ge=0, description="pixels to which the median nucleus of a plane is scaled; 0: as it is"
     )
