@@ -24,7 +24,6 @@ from cytosuite.errors import InputError
 from cytosuite.files.working import owner_label
 from cytosuite.volume import large
 
-ROOT = Path(__file__).parents[1]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

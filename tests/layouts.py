@@ -6,7 +6,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from house import ROOT
 from PIL import Image
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets.nuclei.parameters import Parameters
@@ -15,7 +17,6 @@ from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
-ROOT = Path(__file__).resolve().parents[1]
 VOLUME, PLANE = (16, 64, 64), (96, 96)
 VOLUMES, PLANES = (40, 96, 96), (160, 160)  # larger than the crops of trainings
 STEPS = {3: (2.0, 0.5, 0.5), 2: (0.5, 0.5)}
@@ -24,11 +25,10 @@ STEPS = {3: (2.0, 0.5, 0.5), 2: (0.5, 0.5)}
 def scene(shape, seed=0):
     """Return an image of round nuclei, and their labels."""
     rng, spacing = np.random.default_rng(seed), STEPS[len(shape)]
-    grid = np.stack(np.indices(shape), -1) * spacing
     labels = np.zeros(shape, np.uint16)
     for label in range(1, 7):
-        middle = [rng.uniform(0.2, 0.8) * n * step for n, step in zip(shape, spacing, strict=True)]
-        labels[(((grid - middle) ** 2).sum(-1) < 4.5**2) & (labels == 0)] = label
+        middle = [rng.uniform(0.2, 0.8) * n for n in shape]
+        labels[(away_from(middle, shape, spacing) < 4.5) & (labels == 0)] = label
     light = ndimage.gaussian_filter(100.0 + 400.0 * (labels > 0), [0.5 / s for s in spacing])
     return rng.poisson(light).astype(np.uint16), labels
 

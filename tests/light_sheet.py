@@ -1,6 +1,7 @@
 """Small views of a specimen that loses light along x."""
 
 import numpy as np
+from rasters import away_from
 from scipy import ndimage
 
 SPACING = (4.0, 1.5, 1.5)
@@ -14,12 +15,8 @@ def noise(shape=SHAPE, seed=0, dtype="uint16"):
 
 def specimen(shape=SHAPE, spacing=SPACING, share=0.7):
     """Return the voxels of an ellipsoid, of this share of each side."""
-    grid = np.indices(shape).astype(float)
-    middle = [(n - 1) / 2 for n in shape]
-    away = sum(
-        ((g - m) / (share * n / 2)) ** 2 for g, m, n in zip(grid, middle, shape, strict=True)
-    )
-    return away < 1
+    size = np.array(shape)
+    return away_from((size - 1) / 2, shape, 2 / (share * size)) < 1
 
 
 def view(seed=0, shape=SHAPE, loss_per_um=0.02, dtype="uint16", axis=2, spacing=SPACING):

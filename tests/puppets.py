@@ -1,14 +1,14 @@
 """Images of puppets, which run the program of a case or an attack by its name, and their limits."""
 
 from dataclasses import replace
-from pathlib import Path
+
+from house import ROOT
 
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 
-ROOT = Path(__file__).parents[1]
 HOME = ROOT / "tests" / "hostile"
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
 TINY = Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)

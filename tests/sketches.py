@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from rasters import away_from
 
 from cytosuite.denoising.network import DenoiserArguments, build
 from cytosuite.formats import write
@@ -28,11 +29,10 @@ def random_network(arguments=TINY, seed=0):
 def labels_of(number=0, shape=SHAPE):
     """Return labels of two round objects that touch."""
     rng = np.random.default_rng(number)
-    grid = np.indices(shape).astype(np.float32)
     spacing, found = SPACING[-len(shape) :], np.zeros(shape, np.uint16)
     for label, share in enumerate((0.35, 0.65), start=1):
         centre = [share * n + rng.uniform(-1, 1) for n in shape]
-        away = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, spacing, strict=True))
+        away = away_from(centre, shape, spacing) ** 2
         found[(away < 20) & (found == 0)] = label
     return found
 

@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from house import ROOT
 from hypothesis import HealthCheck, settings
 
-ROOT = Path(__file__).resolve().parents[1]
 # Every algorithm or dataset has one of its own.
 PER_FOLDER = {"LossWeights", "Network", "Parameters", "Settings"}
 PACKAGES = ("cytosuite", "algorithms", "datasets", "benchmark")

@@ -2,11 +2,12 @@
 
 import re
 import subprocess
-from pathlib import Path
+
+from house import ROOT
 
 from cytosuite.benchmark.cluster.site import read_cluster
 
-PAGE = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
+PAGE = (ROOT / "docs" / "cluster.md").read_text()
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE).findall(PAGE)
 
 

@@ -6,16 +6,15 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
 from cytosuite.benchmark.containers.sources import follow
 from cytosuite.files import visible_files
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Imports every module with the hidden packages away, as if they were not installed.
 PROGRAM = """

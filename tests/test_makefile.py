@@ -5,13 +5,12 @@ import re
 import shlex
 import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
 from cytosuite.benchmark.commands.maintain import GOALS, variables
 
-ROOT = Path(__file__).resolve().parents[1]
 OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 COMMANDS = {"bundle": "maintain bundle"}

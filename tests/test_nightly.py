@@ -3,13 +3,12 @@
 import os
 import re
 import shutil
-from pathlib import Path
 
 import house
 import pytest
+from house import ROOT
 
 yaml = pytest.importorskip("yaml")
-ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly-gpu.yml"
 DOCS = ROOT / ".github" / "workflows" / "docs.yml"

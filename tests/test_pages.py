@@ -6,10 +6,10 @@ from pathlib import Path
 import layouts
 import pages
 import pytest
+from house import ROOT
 from layouts import PLANE, PLANES, VOLUMES
 from pages import Row
 
-ROOT = Path(__file__).resolve().parents[1]
 CHAIN, TWO, MINI = "--cases 1 --algorithm watershed", "--cases 2", "--size mini --cases 1"
 TOOLS = "a container of another tool (pytest -m rivals)"
 THEIRS = f"""

@@ -40,7 +40,7 @@ def _follow(readme, place):
                 words = line.removeprefix(".venv/bin/cytosuite ").split()
                 done = house.command(place, *words)
                 assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
-        else:
+        elif path:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_text(content)
 

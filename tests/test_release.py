@@ -3,15 +3,14 @@
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import house
 import pytest
+from house import ROOT
 
 from cytosuite import __version__
 
 yaml = pytest.importorskip("yaml")
-ROOT = Path(__file__).resolve().parents[1]
 RELEASE = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
 STEPS = {step["name"]: step for step in RELEASE["jobs"]["build"]["steps"] if "name" in step}
 CHANGES = (

@@ -1,10 +1,10 @@
 """Tables of scores in the documents are those of the accepted scores, which are those of today."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from house import ROOT
 
 from cytosuite.benchmark.comparison.accepted import accepted
 from cytosuite.benchmark.comparison.documents import documents, outdated
@@ -44,7 +44,7 @@ def test_the_leaderboard_is_that_of_the_scores(name):
 
 
 def test_tables_of_methods_say_in_their_heads_how_long_the_models_were_trained():
-    page = (Path(__file__).parents[1] / "docs" / "methods.md").read_text()
+    page = (ROOT / "docs" / "methods.md").read_text()
     tables, _, costs = page.partition("## Cost of the trainings")
     rows = [line.split(" | ") for line in costs.splitlines() if " | " in line][1:]
     minutes = [float(row[-2]) / 60 for row in rows]

@@ -3,13 +3,12 @@
 import csv
 import re
 from math import isclose
-from pathlib import Path
 
 import house
 import pages
 import pytest
+from house import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCKER = "## With Docker"  # the rest of a page needs it
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?! s\b)")
 SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import house
 import pytest
+from house import ROOT
 
 from cytosuite.files import read_json, visible_files
 
 pytest.importorskip("setuptools")
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("algorithms", "benchmark", "datasets", "weights")
 ELSEWHERE = {"Dockerfile", "pyproject.toml"}  # of a checkout alone
 WEIGHTS = {path.relative_to(ROOT / "weights") for path in ROOT.glob("weights/*/*.safetensors")}

@@ -1,15 +1,14 @@
 """What tests of adapters of other tools share: a scene, and what a stub learns and predicts."""
 
-from pathlib import Path
-
 import numpy as np
+from house import ROOT
 
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.manifest import read_toml
 from cytosuite.volume import Volume
 
-ALGORITHMS = Path(__file__).parents[2] / "algorithms"
+ALGORITHMS = ROOT / "algorithms"
 ASSUMED = {"spacing_source": "assumed"}
 
 

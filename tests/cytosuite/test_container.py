@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from house import passing
+from house import ROOT, passing
 
 from cytosuite import container
 from cytosuite.container import attempt
@@ -26,7 +26,6 @@ from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
-ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = Path("images") / "instance-labels"
 SLOW = """
 import time

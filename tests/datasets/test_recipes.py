@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rasters import away_from
 
 import cytosuite.datasets
 from cytosuite.datasets.phantoms.build import draw_to
@@ -68,7 +69,7 @@ def test_the_recipe_with_files_of_ones_own_runs(tmp_path):
     (text,) = (text for text in _examples("spheroid") if "STACK_mask" in text)
     (tmp_path / "stored.toml").write_text(text)
     draw_to(tmp_path / "library", 2)
-    away = np.linalg.norm(np.indices((5, 9, 9)).T - [2, 4, 4], axis=-1).T
+    away = away_from((2, 4, 4), (5, 9, 9))
     bead, mask = np.exp(-away).astype(np.float32), np.full((10, 44, 44), 255, np.uint8)
     write(tmp_path / "bead.tif", Volume(bead, (0.5, 0.25, 0.25), "ZYX"))
     write(tmp_path / "masks" / "STACK_mask.tif", Volume(mask, (2.0, 0.5, 0.5), "ZYX"))

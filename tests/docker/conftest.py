@@ -2,11 +2,11 @@
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = ROOT / "docker"
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ import re
 import subprocess
 import sys
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.files import visible_files
 
-ROOT = Path(__file__).parents[2]
 BOTH = ["Dockerfile", "docker/base.Dockerfile"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from house import ROOT
 from rich.console import Console
 
 from cytosuite.benchmark.commands.external import take_in
@@ -24,7 +25,7 @@ from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
-EXTERNAL = Path(__file__).parents[2] / "docker" / "external"
+EXTERNAL = ROOT / "docker" / "external"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 SOCKETS = EXTERNAL / "sockets.toml"
 SEGMENT = TASKS["segment"]

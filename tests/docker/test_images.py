@@ -4,15 +4,14 @@ import json
 import re
 import tarfile
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.locks import lock
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
 # Runs inside: every compression of a format is written by its library and read by the core.
 FORMATS = """
 import h5py, numpy as np, tifffile

@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import pytest
+from house import ROOT
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = ROOT / "docker"
 SETUP = """
 from setuptools import Extension, setup
 setup(name="built", version="1.0", py_modules=["built"], has_ext_modules=lambda: {compiled})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import house
 import pytest
+from house import ROOT
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = ROOT / "docker"
 SCRIPTS = ["bootstrap_base.sh", "start_daemon.sh", "start_slurm.sh"]
 
 

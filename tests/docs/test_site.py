@@ -3,18 +3,17 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import house
 import pytest
 from chromium import Chromium
+from house import ROOT
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("material")
 pytest.importorskip("mkdocstrings")
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 FORGE = "https://forge.example/us/cytosuite"
 
 

@@ -1,19 +1,19 @@
 """The table of synthesisers, its floor and its rows, and brightness against depth."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import position
 import pytest
 import synthesisers
+from house import ROOT
 from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
-CARD = Path(__file__).parents[2] / "weights" / "diffusion" / "culture-nuclei-2d.json"
+CARD = ROOT / "weights" / "diffusion" / "culture-nuclei-2d.json"
 SIDE, DEPTHS, STEP = 64, (6, 14, 22, 34), 2.0  # pixels; planes; µm
 
 

@@ -2,6 +2,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.algorithms.cellpose3d import blocks as module
 from cytosuite.algorithms.cellpose3d.blocks import (
@@ -36,11 +37,10 @@ CARD = Parameters(
 def balls(seed=1, shape=SHAPE):
     """Return labels of touching balls and a margin that is positive in them."""
     rng = np.random.default_rng(seed)
-    labels, grid = np.zeros(shape, np.uint16), np.indices(shape)
+    labels = np.zeros(shape, np.uint16)
     for name in range(1, 41):
         centre = [rng.uniform(0, n) for n in shape]
-        away = sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, (2, 4, 5), strict=True))
-        labels[(away <= 1) & (labels == 0)] = name
+        labels[(away_from(centre, shape, (1 / 2, 1 / 4, 1 / 5)) <= 1) & (labels == 0)] = name
     margin = rng.uniform(0.1, 1, shape).astype(np.float32)
     return labels, np.where(labels > 0, margin, -margin)
 

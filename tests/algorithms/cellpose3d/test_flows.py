@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 
 
 def ellipsoids(shape=(20, 40, 40)):
-    grid = np.ogrid[tuple(slice(n) for n in shape)]
     labels = np.zeros(shape, np.int32)
     bodies = {
         3: ((8, 12, 11), (5, 8, 6)),
@@ -14,8 +14,7 @@ def ellipsoids(shape=(20, 40, 40)):
         7: ((3, 33, 8), (2, 3, 3)),
     }
     for name, (centre, axes) in bodies.items():
-        inside = sum(((g - c) / a) ** 2 for g, c, a in zip(grid, centre, axes, strict=True)) <= 1
-        labels[inside] = name
+        labels[away_from(centre, shape, np.divide(1, axes)) <= 1] = name
     return labels
 
 

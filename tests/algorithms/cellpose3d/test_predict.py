@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d import predict as module
@@ -28,10 +29,9 @@ BRIGHT = Trees(  # above the threshold, or not
 def image(spacing=SPACING, shape=(14, 56, 52), size=1.0):
     """Return nuclei of 11 µm brightest in their middle, in photons on a dark ground."""
     light = np.zeros(shape)
-    grid = [(g + 0.5) * s for g, s in zip(np.indices(shape), spacing, strict=True)]
-    for centre in CENTRES:
-        away = sum((g - c * size) ** 2 for g, c in zip(grid, centre, strict=True)) / size**2
-        light = np.maximum(light, 200 * np.exp(-away / 30))
+    for place in np.divide(CENTRES, spacing) * size - 0.5:
+        away = away_from(place, shape, spacing) / size
+        light = np.maximum(light, 200 * np.exp(-(away**2) / 30))
     return np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
 
 
@@ -137,10 +137,10 @@ def in_blocks(monkeypatch):
 def crowd(shape=(40, 100, 96), count=60):
     """Return small nuclei at random places, of which many touch."""
     rng = np.random.default_rng(5)
-    light, grid = np.zeros(shape), np.indices(shape, np.float32)
+    light = np.zeros(shape)
     for _ in range(count):
         near = [rng.uniform(0, n) for n in shape]
-        away = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, near, SPACING, strict=True))
+        away = away_from(near, shape, SPACING) ** 2
         light = np.maximum(light, rng.uniform(100, 300) * np.exp(-away / 15))
     return rng.poisson(20 + light).astype(np.uint16)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d import segment as extent
@@ -23,11 +24,9 @@ CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
 
 def truth(spacing=SPACING, shape=(12, 46, 44)):
     """Return labels of two touching balls and one alone, in µm."""
-    grid = [(g + 0.5) * s for g, s in zip(np.indices(shape), spacing, strict=True)]
-    away = np.stack(
-        [sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) for centre in CENTRES]
-    )
-    return np.where(away.min(0) < RADIUS**2, away.argmin(0) + 1, 0)
+    places = np.divide(CENTRES, spacing) - 0.5
+    away = np.stack([away_from(place, shape, spacing) for place in places])
+    return np.where(away.min(0) < RADIUS, away.argmin(0) + 1, 0)
 
 
 def perfect(labels):

@@ -2,6 +2,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.algorithms.cyclegan3d import fidelity as module
@@ -21,8 +22,7 @@ PLACES = [  # of 15 nuclei, µm: two rings around a cavity, and one in it
 @cache
 def ball(place, radius=5.5):
     """Return the voxels of a ball, in µm."""
-    at = np.stack(np.indices(SHAPE), -1) * SPACING
-    return np.linalg.norm(at - place, axis=-1) < radius
+    return away_from(np.divide(place, SPACING), SHAPE, SPACING) < radius
 
 
 def light(places=PLACES):

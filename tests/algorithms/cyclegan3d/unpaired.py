@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from rasters import away_from
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 from cytosuite.formats import write
@@ -25,11 +26,10 @@ def random_network(arguments, seed=0, outputs=None):
 def simulated(number=0, shape=SHAPE):
     """Return grey values and labels of two round objects on a flat ground."""
     rng = np.random.default_rng(number)
-    grid = np.indices(shape).astype(np.float32)
     image, labels = np.full(shape, 20, np.float32), np.zeros(shape, np.uint16)
     for label, share in enumerate((0.3, 0.7), start=1):
         centre = [share * n + rng.uniform(-1, 1) for n in shape]
-        away = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, SPACING, strict=True))
+        away = away_from(centre, shape, SPACING) ** 2
         own = (away < 12) & (labels == 0)
         image[own], labels[own] = 200, label
     return (image + rng.normal(0, 2, shape)).astype(np.uint16), labels

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.algorithms.harmonicnet.candidates import find
 
@@ -8,9 +9,7 @@ SHAPE, SPACING = (9, 10, 11), (2.0, 1.0, 0.5)
 
 def _hill(centre, width=1.5):
     """Return heat that falls as a Gaussian around a place in voxels."""
-    grid = np.indices(SHAPE).astype(float)
-    away = sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True))
-    return (0.9 * np.exp(-away / (2 * width**2))).astype(np.float32)
+    return (0.9 * np.exp(-(away_from(centre, SHAPE) ** 2) / (2 * width**2))).astype(np.float32)
 
 
 def test_centres_lie_between_voxels_in_um_from_the_outer_corner():

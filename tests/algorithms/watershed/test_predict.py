@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+from rasters import away_from
 from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.predict import predict
@@ -15,10 +16,7 @@ def model(**parameters):
 
 
 def image():
-    grid = np.indices((12, 40, 40)).astype(np.float32)
-    grid -= np.array([6, 20, 20], np.float32)[:, None, None, None]
-    grid[0] *= 2
-    ball = 1000 / (1 + np.exp(np.sqrt((grid**2).sum(0)) - 7))
+    ball = 1000 / (1 + np.exp(away_from((6, 20, 20), (12, 40, 40), (2, 1, 1)) - 7))
     return np.random.default_rng(0).poisson(50 + ball).astype(np.uint16)
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy import ndimage
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
@@ -16,12 +17,8 @@ from cytosuite.algorithms.watershed.seeds import (
 
 
 def gaussian_blob(sigma, shape=(41, 41, 41), spacing=(1.0, 1.0, 1.0)):
-    middle = [(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
-    grid = np.meshgrid(
-        *[np.arange(n) * s for n, s in zip(shape, spacing, strict=True)], indexing="ij"
-    )
-    squares = sum((axis - m) ** 2 for axis, m in zip(grid, middle, strict=True))
-    return np.exp(-squares / 2 / sigma**2).astype(np.float32)
+    away = away_from((np.array(shape) - 1) / 2, shape, spacing)
+    return np.exp(-(away**2) / 2 / sigma**2).astype(np.float32)
 
 
 def test_the_response_to_a_gaussian_is_that_of_theory():

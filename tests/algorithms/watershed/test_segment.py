@@ -1,14 +1,14 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
+from house import ROOT
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.files import read_json
 
-PLANES = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
+PLANES = ROOT / "weights" / "watershed" / "nuclei-2d.json"
 
 NUCLEI = Parameters(
     smoothing_um=0.6,
@@ -24,11 +24,9 @@ NUCLEI = Parameters(
 
 def balls(centres, brightness, *, shape=(24, 48, 48), spacing=(1.0, 1.0, 1.0), radius=5.0, seed=0):
     """Blurred balls (or discs) at centres in µm, 100 counts of background, camera noise."""
-    axes = [np.arange(n) * step for n, step in zip(shape, spacing, strict=True)]
-    grid = np.meshgrid(*axes, indexing="ij")
     image = np.full(shape, 100.0)
     for centre, height in zip(centres, brightness, strict=True):
-        distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)))
+        distance = away_from(np.divide(centre, spacing), shape, spacing)
         image += height / (1 + np.exp((distance - radius) / 0.4))
     return image + np.random.default_rng(seed).normal(0, 1, shape)
 

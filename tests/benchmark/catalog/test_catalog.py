@@ -1,9 +1,9 @@
 """Places of a checkout and of an installed package."""
 
 import json
-from pathlib import Path
 
 import pytest
+from house import ROOT
 from mistakes import refused
 
 from cytosuite.benchmark.catalog import catalog, places
@@ -12,8 +12,6 @@ from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.files import read_json
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """The packages of others that an algorithm needs, read from its imports."""
 
 import tomllib
-from pathlib import Path
 
 import pytest
+from house import ROOT
 from mistakes import refused
 
 from cytosuite.benchmark.catalog import packages
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.packages import imported, need_packages, uses_gpu
 from cytosuite.errors.packages import install
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch):

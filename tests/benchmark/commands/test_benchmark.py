@@ -251,7 +251,6 @@ def test_the_first_failures_are_named_with_a_log_and_the_others_counted():
         assert log == "net/case01/log.txt"
 
 
-ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {
     "size": "mini",
     "cases": 3,

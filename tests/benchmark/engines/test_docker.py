@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from house import ROOT
 from mistakes import refused
 
 from cytosuite.benchmark.containers.build import (
@@ -20,7 +20,6 @@ from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.files.working import owner_label
 
-ROOT = Path(__file__).parents[3]
 CARDS = ROOT / "weights" / "watershed"
 
 

@@ -3,7 +3,6 @@ import os
 import time
 from contextlib import contextmanager
 from itertools import chain, repeat
-from pathlib import Path
 from types import SimpleNamespace
 
 import pynvml
@@ -21,7 +20,6 @@ from cytosuite.benchmark.engines.outcome import GpuUse
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.errors import InputError
 
-ROOT = Path(__file__).parents[3]
 GIB = 2**30
 NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
 A, B, C = "GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3"

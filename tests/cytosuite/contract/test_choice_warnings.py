@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from rasters import away_from
 
 from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.manifest import SelectPolicy
@@ -105,11 +106,10 @@ def test_each_doubt_about_a_choice_is_one_line():
 
 
 def _labels(radii, shape=(24, 90, 90), spacing=(1.0, 1.0, 1.0)):
-    grid = np.stack(np.indices(shape), axis=-1)
     labels = np.zeros(shape, np.uint16)
     centres = ((shape[0] // 2, y, x) for y in (15, 45, 75) for x in (15, 45, 75))
     for number, centre in enumerate(centres, start=1):
-        labels[(((grid - np.array(centre)) / radii) ** 2).sum(-1) < 1] = 7 * number
+        labels[away_from(centre, shape, np.divide(1, radii)) < 1] = 7 * number
     return Volume(labels, spacing)
 
 

@@ -1,10 +1,10 @@
 from itertools import permutations
 from math import inf, isfinite, log, nan
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cards import card
+from house import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,6 @@ from cytosuite.contract.weights import read_cards
 from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
-ROOT = Path(__file__).parents[3]
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
 
 

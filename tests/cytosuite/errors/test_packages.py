@@ -3,9 +3,9 @@
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from house import ROOT
 
 from cytosuite.errors import InputError, packages
 from cytosuite.errors.packages import extras, install, lacking, needed_by
@@ -55,8 +55,7 @@ def test_in_the_environment_of_make_torch_is_that_of_the_containers(known, tmp_p
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     assert shlex.split(install(["torch"])) == ["make", "-C", str(tmp_path), "networks"]
     assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "-e", f"{tmp_path}[cluster]"]
-    root = Path(__file__).resolve().parents[3]
-    subprocess.run(["make", "-n", "-C", root, "networks"], check=True, timeout=30)
+    subprocess.run(["make", "-n", "-C", ROOT, "networks"], check=True, timeout=30)
 
 
 def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):

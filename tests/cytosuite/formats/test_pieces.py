@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from house import ROOT
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, slabs, write
@@ -15,7 +15,6 @@ from cytosuite.volume import Header, Volume, large
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import gathered, planes_in
 
-ROOT = Path(__file__).parents[3]
 SUFFIXES = (".tif", ".mha", ".h5", ".ome.zarr", ".ozx")
 RAMP = np.arange(7 * 40 * 30, dtype=np.uint16).reshape(7, 40, 30)
 GREY = {"photometric": "minisblack"}

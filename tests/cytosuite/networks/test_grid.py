@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.networks.grid import interpolate, labels_to_image, reach_of, stencils, to_working
 
@@ -54,9 +55,8 @@ def test_a_working_voxel_depends_on_no_voxel_beyond_its_reach(working):
 
 def ball(shape, spacing, centre, radius):
     """Return the distance to a sphere's surface in µm, positive inside."""
-    grid = np.indices(shape).astype(np.float32)
-    parts = [(g + 0.5) * s - c for g, s, c in zip(grid, spacing, centre, strict=True)]
-    return radius - np.sqrt(sum(part**2 for part in parts))
+    away = away_from(np.divide(centre, spacing) - 0.5, shape, spacing)
+    return (radius - away).astype(np.float32)
 
 
 def two_touching(spacing, shape):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.networks.scale import Sizing, Trained, choose_scale, estimate_diameter
 from cytosuite.volume import Volume
@@ -11,13 +12,10 @@ TRAINED = Trained(spacing=(2.0, 1.0, 1.0), diameter_um=10.0)
 def spots(diameter, spacing=(2.0, 1.0, 1.0), shape=(20, 120, 120)):
     """Return nine soft balls of a lateral diameter in µm, and a little noise, normalised."""
     image = np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32)
-    grid = np.indices(shape).astype(np.float32)
     for y in (0.2, 0.5, 0.8):
         for x in (0.2, 0.5, 0.8):
-            middle = [n * s * f for n, s, f in zip(shape, spacing, (0.5, y, x), strict=True)]
-            place = [(g + 0.5) * s - m for g, s, m in zip(grid, spacing, middle, strict=True)]
-            inside = diameter / 2 - np.sqrt(sum(part**2 for part in place))
-            image += 0.5 + 0.5 * np.tanh(inside / (0.2 * diameter))
+            away = away_from(np.multiply(shape, (0.5, y, x)) - 0.5, shape, spacing)
+            image += 0.5 + 0.5 * np.tanh((diameter / 2 - away) / (0.2 * diameter))
     return image
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 from situations import drawn
 
 from cytosuite.networks.tiling import plan
@@ -84,12 +85,10 @@ def cores(size=(20, 36, 36)):
 
 def nuclei(seed=0, count=70, shape=SHAPE):
     rng = np.random.default_rng(seed)
-    labels, grid = np.zeros(shape, np.uint32), np.indices(shape)
+    labels = np.zeros(shape, np.uint32)
     for name in range(1, count + 1):
         centre = [rng.uniform(0, n) for n in shape]
-        away = sum(
-            ((g - c) / r) ** 2 for g, c, r in zip(grid, centre, (2.5, 4.5, 4.5), strict=True)
-        )
+        away = away_from(centre, shape, (1 / 2.5, 1 / 4.5, 1 / 4.5)) ** 2
         labels[(away <= rng.uniform(0.5, 1)) & (labels == 0)] = name
     return in_order(labels)[0]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from safetensors.numpy import save_file
 from scipy import ndimage
 
@@ -33,11 +34,9 @@ AS_IT_IS = ROUND._replace(
 
 def scene(centres=((8, 16, 14), (8, 16, 28), (9, 36, 30)), shape=(18, 50, 46), radius=7.0):
     """Return light of soft balls (µm) and labels that are too small, numbered 1, 2, 3."""
-    grid = [g * s for g, s in zip(np.indices(shape), SPACING, strict=True)]
     light, labels, nearest = np.zeros(shape), np.zeros(shape, np.uint16), np.full(shape, np.inf)
     for number, centre in enumerate(centres, start=1):
-        place = (c * s for c, s in zip(centre, SPACING, strict=True))
-        away = np.sqrt(sum((g - p) ** 2 for g, p in zip(grid, place, strict=True)))
+        away = away_from(centre, shape, SPACING)
         light = np.maximum(light, 400 / (1 + np.exp(away - radius)))
         labels[(away < radius - 2) & (away < nearest)] = number
         nearest = np.minimum(nearest, away)

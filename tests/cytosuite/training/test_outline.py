@@ -1,10 +1,10 @@
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from house import ROOT
 from mistakes import refused
 from safetensors.numpy import load_file
 
@@ -13,7 +13,7 @@ from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.command import main
 from cytosuite.training.outline import Growth, grow, twins
 
-PARENT = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
+PARENT = ROOT / "weights" / "watershed" / "nuclei-2d.json"
 
 
 def test_trees_learn_what_depends_on_two_columns_together():

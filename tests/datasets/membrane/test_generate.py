@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets.membrane.generate import expose, generate, rounded
@@ -30,8 +31,7 @@ def test_membranes_fade_with_depth():
     )
     assert (_labels(plain) == _labels(faded)).all()
     assert set(np.unique(plain.volume("structure-sketch").array)) == {0, 255}
-    ticks = np.stack(np.indices((40, 80, 80)), -1) * 0.5 + 0.25 - (20, 20, 20)
-    depth = 19 - np.linalg.norm(ticks, axis=-1)  # of a ball
+    depth = 19 - away_from(39.5, (40, 80, 80), 0.5)  # of a ball
     sketch = faded.volume("structure-sketch").array
     shown = (sketch > 0) & (depth > 0)
     expected = 255 * np.exp(-depth[shown] / 5)

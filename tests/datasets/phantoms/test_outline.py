@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.datasets.phantoms.outline import outline_to
 from cytosuite.datasets.recipes import simulated
@@ -14,7 +15,7 @@ SPACING = (2.0, 1.0, 1.0)
 def stack(tmp_path):
     """Return a stack of a hollow ball of nuclei, 20 µm wide, and a spot beside it."""
     rng = np.random.default_rng(0)
-    away = np.linalg.norm((np.indices((30, 60, 60)).T * SPACING - [30, 30, 30]).T, axis=0)
+    away = away_from((15, 30, 30), (30, 60, 60), SPACING)
     image = rng.poisson(np.where((away < 20) & (away > 10), 60, 5))
     image[2:4, 50:55, 50:55] = 200
     write(tmp_path / "real.tif", Volume(image.astype(np.uint16), SPACING, "ZYX"))

@@ -2,9 +2,10 @@ import ast
 import re
 from pathlib import Path
 
+from house import ROOT
+
 from cytosuite.benchmark.submission.checks.rules import RULES, finding
 
-ROOT = Path(__file__).parents[4]
 ID = re.compile(r"(archive|image|layer|tarball|output)\.[a-z0-9-]+")
 # Composed where they are used: `image.{key}`.
 COMPOSED = {"image.architecture", "image.os"}

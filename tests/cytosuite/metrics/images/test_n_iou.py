@@ -3,6 +3,7 @@ from math import isnan
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from scipy import ndimage
 
 import cytosuite.apply as library
@@ -53,14 +54,13 @@ def test_is_undefined_where_nothing_can_be_restored(threshold):
 
 
 def test_ends_of_the_range_by_the_segmenter_that_is_named():
-    grid = np.indices((24, 64, 64))
     places = [(12, 16, 16), (12, 16, 44), (12, 46, 30)]
-    away = [sum((axis - at) ** 2 for axis, at in zip(grid, place, strict=True)) for place in places]
+    away = [away_from(place, (24, 64, 64)) for place in places]
     rng = np.random.default_rng(0)
-    light = 1000 * (np.min(away, axis=0) < 49)
+    light = 1000 * (np.min(away, axis=0) < 7)
     truth, image = (
         ndimage.gaussian_filter(light * fade, blur) + rng.normal(100, 3, light.shape)
-        for fade, blur in ((1.0, 1.0), (1 - 0.6 * grid[2] / 64, 3.0))
+        for fade, blur in ((1.0, 1.0), (1 - 0.6 * np.arange(64) / 64, 3.0))
     )
     assert n_iou(truth, truth, image, SPACING) == 1
     assert n_iou(truth, image, image, SPACING) == 0

@@ -3,6 +3,7 @@ from math import isnan
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Facts
@@ -24,8 +25,7 @@ PLACES = [(17, 10, 10), (17, 12, 30), (14, 34, 12), (20, 32, 33)]  # of nuclei, 
 
 def ball(place, radius=5.5):
     """Return the voxels of a ball, in µm."""
-    at = np.stack(np.indices(SHAPE), -1) * SPACING
-    return np.linalg.norm(at - place, axis=-1) < radius
+    return away_from(np.divide(place, SPACING), SHAPE, SPACING) < radius
 
 
 def scene(places=PLACES, noise=5.0, seed=0):
