@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Interval
 
 Number = TypeVar("Number", int, float)
 
@@ -60,7 +60,7 @@ def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> Dou
     return np.interp(rng.random(count), np.linspace(0, 1, len(values)), values)
 
 
-def log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+def log_uniform(rng: np.random.Generator, limits: Interval) -> float:
     """Return a number of a range, drawn log-uniformly."""
     return float(np.exp(rng.uniform(*np.log(limits))))
 

@@ -16,7 +16,7 @@ from cytosuite.contract.manifest import (
     read_dataset,
     read_recipe,
 )
-from cytosuite.errors import InputError, at, pick
+from cytosuite.errors import InputError, at, pick, reason_of
 from cytosuite.files import Entries, Json, digest
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _with_settings(
         return _checked(SET, values, name, folder)
     except InputError as error:
         # The parameters were right without the settings: one of these is wrong.
-        text = str(error).removeprefix(f"{SET}: ")
+        text = reason_of(error, SET)
         for setting in settings:
             key = setting.partition("=")[0].strip()
             if text.startswith((f"{key}: ", f"{key} ")):

@@ -23,7 +23,7 @@ import pandas as pd
 
 from cytosuite.benchmark.catalog.places import ROOT, workplace
 from cytosuite.benchmark.report.section import table
-from cytosuite.files import atomic, read_json, read_text, read_toml
+from cytosuite.files import read_json, read_text, read_toml, write_text
 
 PAGE, PLAN = ROOT / "docs" / "methods.md", Path(__file__).with_suffix(".toml")
 SEED, OTHER_SEED = 1, 100  # of the sets, of the trainings
@@ -187,8 +187,7 @@ def main() -> None:
     before, _, rest = read_text(PAGE).partition(START)
     _, _, after = rest.partition(END)
     text = "\n".join([START, "", *page(plan, folders), "", END])
-    with atomic(PAGE) as temporary:
-        temporary.write_text(f"{before}{text}{after}", encoding="utf-8")
+    write_text(PAGE, f"{before}{text}{after}")
 
 
 if __name__ == "__main__":

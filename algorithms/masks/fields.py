@@ -9,11 +9,10 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval
 
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
 Labels = Integers
-Range = tuple[float, float]
 MEASURES = ("area", "solidity", "nucleus_share", "nucleus_solidity")
 NO_NUCLEUS, OUTSIDE = "no_nucleus", "nucleus_outside"
 INSIDE = 0.9  # share of a nucleus that lies in its cell, at least
@@ -55,7 +54,7 @@ class DrawnCells(NamedTuple):
     proposed: int  # cells before the gates
 
 
-def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> DrawnCells:
+def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Interval]) -> DrawnCells:
     """Return the cells of fields, each around a nucleus; whole ones must pass the gates."""
     cell, nucleus = fields
     least = SCRAP * gates["area"][0] / prod(spacing)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.masks.fields import DrawnCells, Fields, Range, draw
+from cytosuite.algorithms.masks.fields import DrawnCells, Fields, draw
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.tasks import REQUEST, SAMPLED_CELLS, SAMPLED_NUCLEI
 from cytosuite.contract.weights import Model
@@ -21,7 +21,7 @@ from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume, Volumes
-from cytosuite.volume.arrays import Floats, Lengths
+from cytosuite.volume.arrays import Floats, Interval, Lengths
 from cytosuite.volume.memory import need_memory
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
@@ -33,10 +33,10 @@ FROM_NOISE = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-
 class Gates(Described):
     """Range of each measure of whole cells; those beyond are rejected."""
 
-    area: Range = Field(description="of a cell, µm² (µm³)")
-    solidity: Range = Field(description="of a cell: area over that of its convex hull")
-    nucleus_share: Range = Field(description="area of the nucleus over that of the cell")
-    nucleus_solidity: Range = Field(description="of a nucleus")
+    area: Interval = Field(description="of a cell, µm² (µm³)")
+    solidity: Interval = Field(description="of a cell: area over that of its convex hull")
+    nucleus_share: Interval = Field(description="area of the nucleus over that of the cell")
+    nucleus_solidity: Interval = Field(description="of a nucleus")
 
 
 class Parameters(Tiled):

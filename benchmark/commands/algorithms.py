@@ -28,7 +28,7 @@ from cytosuite.contract.select import left_out
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.recipes import dataset_manifests, recipes
 from cytosuite.errors import InputError, pick
-from cytosuite.files import atomic, remove
+from cytosuite.files import atomic, remove, write_text
 from cytosuite.metrics.boards import BOARDS
 
 KIND, ALGORITHM, NAME = range(3)  # columns
@@ -178,8 +178,7 @@ def _list(name: str, task: Task) -> None:
         return
     text = path.read_text("utf-8").rstrip("\n")
     row = f"| [{name}]({name}/README.md) | {task.name} | What it does, in a sentence. |"
-    with atomic(path) as temporary:
-        temporary.write_text(f"{text}\n{row}\n", "utf-8")
+    write_text(path, f"{text}\n{row}\n")
 
 
 def check_command(options: CheckOptions, console: Console) -> int:

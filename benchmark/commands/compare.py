@@ -12,9 +12,10 @@ from cytosuite.benchmark.comparison.scored import read_scored, read_scores
 from cytosuite.benchmark.options.compare import CompareOptions, RankOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give, keep, show
-from cytosuite.files import Entries, atomic
+from cytosuite.files import Entries, write_text
 from cytosuite.ranking import RankingRules, rank
 from cytosuite.ranking.ranking import ranking_json
+from cytosuite.volume.arrays import Interval
 
 MAIN = 7  # columns that are shown without --wide
 
@@ -39,8 +40,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
         lines_to(console)(line)
     keep(tables[0], options, comparison.as_json())
     if options.markdown is not None:
-        with atomic(options.markdown) as temporary:
-            temporary.write_text(comparison.markdown(), "utf-8")
+        write_text(options.markdown, comparison.markdown())
     return 1 if comparison.regressions else 0
 
 
@@ -76,6 +76,6 @@ def rank_command(options: RankOptions, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
-def _interval(ends: tuple[float, float] | None) -> str | None:
+def _interval(ends: Interval | None) -> str | None:
     """Return an interval of places as a text, one number where the ends are equal."""
     return None if ends is None else " to ".join(f"{end:g}" for end in dict.fromkeys(ends))

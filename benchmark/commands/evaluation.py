@@ -35,7 +35,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError, pick
-from cytosuite.files import atomic, need_file, need_folder
+from cytosuite.files import need_file, need_folder, write_text
 
 USUAL = "spheroid"  # of several datasets that serve a task
 
@@ -75,8 +75,7 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     truth = ground_truth(dataset, task)
     truth.write(tarball)
     write_inputs(dataset, task, inputs)
-    with atomic(text) as temporary:
-        temporary.write_text(steps(truth.evaluation, task, tarball.name, inputs.name), "utf-8")
+    write_text(text, steps(truth.evaluation, task, tarball.name, inputs.name))
     paths = [tarball, inputs, text]
     if options.codabench:
         paths.append(options.out / f"{name}-codabench.zip")

@@ -21,7 +21,7 @@ from cytosuite.benchmark.options.maintain import (
 )
 from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.errors import InputError, pick
-from cytosuite.files import atomic, need_folder
+from cytosuite.files import need_folder, write_text
 
 PART = "training.bundle"
 PAGE, PICTURE = ROOT / "docs/variables.md", ROOT / "docs/history.svg"
@@ -70,8 +70,7 @@ def tables_command(options: TablesOptions, console: Console) -> int:
     if not options.check:
         for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):
-                with atomic(path) as temporary:
-                    temporary.write_text(text, "utf-8")
+                write_text(path, text)
                 lines_to(console)(f"written: {path.relative_to(ROOT)}")
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
     lines = [*stale, *outdated(runs)]
@@ -186,8 +185,7 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
     migrated = migrate(options.parameters, options.out.parent)
     lines = [f"not translated: {line}" for line in migrated.untranslated]
     lines += [f"note: {line}" for line in migrated.notes]
-    with atomic(options.out) as temporary:
-        temporary.write_text(to_toml(migrated.recipe, None, lines), "utf-8")
+    write_text(options.out, to_toml(migrated.recipe, None, lines))
     for line in (*lines, f"written: {options.out}"):
         lines_to(console)(line)
 

@@ -20,7 +20,7 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.link_errors import LinkError
-from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
+from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape
 
 LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
@@ -36,7 +36,7 @@ class ShownVolume:
     full: Shape  # voxels of the file, z y x
     spacing: Lengths  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
-    limits: tuple[float, float]  # values shown as black and white; an output has the truth's
+    limits: Interval  # values shown as black and white; an output has the truth's
     ids: list[int] = field(default_factory=list)  # label of each object by its number, less 1
     movie: bool = False  # whether z counts frames
     parents: list[int] = field(default_factory=list)  # of tracks: number of each parent, 0 for none

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cytosuite.benchmark.store.csvfile import as_text
 from cytosuite.benchmark.terminal.options import STDOUT, TableOptions
-from cytosuite.files import Json, atomic, json_text
+from cytosuite.files import Json, json_text, write_text
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -110,8 +110,7 @@ def _write(path: Path, text: str) -> None:
     if path == STDOUT:
         sys.stdout.write(text)
         return
-    with atomic(path) as temporary:
-        temporary.write_text(text, "utf-8")
+    write_text(path, text)
 
 
 def decimals(values: Iterable[float]) -> int:

@@ -25,7 +25,7 @@ from cytosuite.denoising.noise import (
 from cytosuite.networks.network import predict_tiles, reused_memory
 from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
-from cytosuite.volume.arrays import Floats, Integers
+from cytosuite.volume.arrays import Floats, Integers, Interval
 
 Image = Floats
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Process(Described):
         Contrast(dark=0, bright=1.5),
         description="of images, or of each channel, in units of the network",
     )
-    range: tuple[float, float] = Field(
+    range: Interval = Field(
         (-1.5, 4.0), description="lowest and highest value that is expected, units of the network"
     )
 

@@ -36,7 +36,12 @@ def at(place: object) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise type(error)(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
+        raise type(error)(f"{place}: {reason_of(error, place)}") from None
+
+
+def reason_of(error: Exception, place: object) -> str:
+    """Return the message of an error without the place that it may begin with."""
+    return str(error).removeprefix(f"{place}: ")
 
 
 def plain(text: str, limit: int = LINE) -> str:

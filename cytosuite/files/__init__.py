@@ -233,10 +233,15 @@ def link(path: Path, target: Path) -> None:
         ) from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented UTF-8 JSON, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(json_text(value) + "\n", encoding="utf-8")
+    write_text(path, json_text(value) + "\n")
 
 
 def json_text(value: object, margin: str = "\n") -> str:

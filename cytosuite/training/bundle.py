@@ -22,6 +22,7 @@ from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
 from cytosuite.training.publish import ALGORITHMS
+from cytosuite.volume.arrays import Interval
 
 SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -34,7 +35,6 @@ ALONE = (
 )
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
-Range = tuple[float, float]
 MODALITY = "fluorescence microscopy"
 
 
@@ -48,8 +48,8 @@ class NetworkFormat:
     halo: Sequence[int]  # voxels at its inner faces that are thrown away
     inputs: Sequence[str]  # channels of the image and of the answer
     outputs: Sequence[str]
-    input_range: Range | None = None  # bounds of their values; None where there are none
-    output_range: Range | None = None
+    input_range: Interval | None = None  # bounds of their values; None where there are none
+    output_range: Interval | None = None
     patches: bool = True  # the answer for a part of an image is that for the whole, inside
     options: Entries = field(default_factory=dict)  # further arguments of ``build``
     others: Mapping[str, Entries] = field(default_factory=dict)  # further inputs
@@ -91,7 +91,7 @@ class NetworkFormat:
 def tensor(
     channels: Sequence[str],
     shape: Sequence[str | int],
-    bounds: Range | None = None,
+    bounds: Interval | None = None,
     *,
     kind: str = "image",
     content: str = "magnitude",

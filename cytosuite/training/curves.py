@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.figures.curves import Curve, plots
-from cytosuite.files import atomic
+from cytosuite.files import atomic, write_text
 from cytosuite.volume.arrays import Bytes
 
 POINTS = 8  # of a curve in a card
@@ -42,8 +42,7 @@ def thinned(curve: Curve) -> dict[str, float]:
 
 def draw_curves(parts: Sequence[Mapping[str, Curve]], path: Path) -> None:
     """Write plots of named curves below each other as SVG."""
-    with atomic(path) as temporary:
-        temporary.write_text(plots([("", curves) for curves in parts], "step"), encoding="utf-8")
+    write_text(path, plots([("", curves) for curves in parts], "step"))
 
 
 def draw_picture(picture: Bytes, path: Path) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Shape = tuple[int, ...]  # voxels along the axes
 Lengths = tuple[float, ...]  # µm along them
+Interval = tuple[float, float]  # of values, from the least to the greatest
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]

@@ -38,7 +38,7 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, atomic, digest, need_file, write_json
+from cytosuite.files import Entries, Json, digest, need_file, write_json, write_text
 from cytosuite.folders.index import index
 from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
@@ -280,8 +280,7 @@ def write_recipe(
     """Write a recipe with a comment above it and on parameters, its record and its tables."""
     above = [*head, *(f"Poor fit: {line}" for line in record["poor"])]
     said = {f"parameters.{key}": text for key, text in (comments or {}).items()}
-    with atomic(out) as temporary:  # the first, as the others may be replaced where it is there
-        temporary.write_text(to_toml(recipe, said, above), encoding="utf-8")
+    # The first, as the others may be replaced where it is there.
+    write_text(out, to_toml(recipe, said, above))
     write_json(out.with_suffix(".json"), for_json(record))
-    with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text(f"{tables}\n", encoding="utf-8")
+    write_text(out.with_suffix(".md"), f"{tables}\n")

@@ -31,7 +31,7 @@ from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, read_toml
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Interval
 
 Scale = Literal["log", "plain", "inverse"]
 
@@ -249,7 +249,7 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     return Moments(float(np.median(values) + values.mean()) / 2, spread)
 
 
-def nearest_range(values: Doubles) -> tuple[float, float]:
+def nearest_range(values: Doubles) -> Interval:
     """Return the ends of the log-uniform distribution nearest (W1) to positive values."""
     ordered = np.sort(values)
     shares = (np.arange(ordered.size) + 0.5) / ordered.size
@@ -298,7 +298,7 @@ class Search:
                 steep = max(-finite_or(real.trend) / knob.response, 0.0)
                 self.crowds[knob.crowd] = min(steep, STEEPEST[knob.crowd])
 
-    def ends(self, knob: Knob) -> tuple[float, float]:
+    def ends(self, knob: Knob) -> Interval:
         """Return the range of a parameter; of one that is no range, its value twice."""
         place, half = self.places[knob.parameter], self.halves.get(knob.parameter, 0.0)
         low, high = sorted(knob.value(place + way * half) for way in (-1, 1))

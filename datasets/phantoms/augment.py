@@ -18,14 +18,12 @@ from cytosuite.datasets.phantoms.library import (
 )
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Lengths
+from cytosuite.volume.arrays import Bools, Doubles, Interval, Lengths
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
 NEARLY_CUBIC = 1.2  # axial against lateral step up to which voxels may be tilted freely
 STEEPEST = 0.35  # of a warp, root mean square: beyond it space begins to fold
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,12 @@ class Alteration:
     turn: float = 180.0  # largest angle about z, degrees
     tilt: float | None = None  # largest angle of z, degrees; None: 180, or within a slice
     mirror: bool = True  # each axis with probability one half
-    scale: Range = (0.8, 1.3)  # factors, drawn for each axis
+    scale: Interval = (0.8, 1.3)  # factors, drawn for each axis
     warp_um: float = 0.3  # root mean square shift of an elastic warp
     warp_length_um: float = 3.0  # over which it changes
     blur_um: float = 0.5  # largest sigma; half of the nuclei are sharpened instead
-    contrast: Range = (0.65, 1.1)  # factors on differences from the mean
-    gamma: Range = (0.5, 1.5)  # exponents
+    contrast: Interval = (0.65, 1.1)  # factors on differences from the mean
+    gamma: Interval = (0.5, 1.5)  # exponents
 
     def __post_init__(self) -> None:
         """Refuse limits that cannot be drawn or would tear a nucleus."""

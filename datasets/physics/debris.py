@@ -7,9 +7,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
-from cytosuite.volume.arrays import Doubles
-
-Range = tuple[float, float]
+from cytosuite.volume.arrays import Doubles, Interval
 
 UNEVEN = 0.7  # standard deviation of the logarithm of the volumes of pieces
 TRIES = 24  # places tried for each piece; the one with most room is taken
@@ -23,7 +21,7 @@ def fragments(
     *,
     count: tuple[int, int] = (5, 15),
     share: float = 0.05,
-    factor: Range = (3.0, 10.0),
+    factor: Interval = (3.0, 10.0),
 ) -> tuple[Nuclei, Doubles]:
     """Return the round, bright pieces of dying nuclei, in order, and centres (P, 3); P may be 0."""
     radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
@@ -41,7 +39,7 @@ def fragments(
 
 
 def bodies(
-    rng: np.random.Generator, count: int, *, diameter_um: Range, brightness: Range
+    rng: np.random.Generator, count: int, *, diameter_um: Interval, brightness: Interval
 ) -> Nuclei:
     """Return compact bodies like polar bodies; diameter and brightness are log-uniform."""
     radii = _log_uniform(rng, diameter_um, count) / 2
@@ -61,9 +59,9 @@ def draw_blobs(
     rng: np.random.Generator,
     centres_um: Doubles,
     *,
-    sigma_z_um: Range,
-    sigma_xy_um: Range,
-    brightness: Range,
+    sigma_z_um: Interval,
+    sigma_xy_um: Interval,
+    brightness: Interval,
 ) -> Blobs:
     """Return blobs at places (N, 3): deviations uniform in ranges, brightness log-uniform."""
     count = len(centres_um)
@@ -91,7 +89,7 @@ def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
     return out
 
 
-def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Doubles:
+def _log_uniform(rng: np.random.Generator, limits: Interval, count: int) -> Doubles:
     """Return values (N,) between two limits above 0."""
     low, high = limits
     return low * (high / low) ** rng.random(count)

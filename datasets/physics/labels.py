@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Lengths, Longs
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Interval, Lengths, Longs
 from cytosuite.volume.pieces import extremes
 
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
@@ -141,7 +141,7 @@ def _cut(
     drawn: Iterable[Object],
     grid: Grid,
     blur: Blur,
-    limits: tuple[float, float],
+    limits: Interval,
     margin_um: Lengths,
     beyond: Longs | int = 0,
 ) -> tuple[Labels, Image]:

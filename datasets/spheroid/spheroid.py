@@ -18,7 +18,7 @@ from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_s
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
-from cytosuite.volume.arrays import Doubles, Integers, Lengths, Longs
+from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 LEAST_INSIDE = 0.4  # of the width of a blastocyst
@@ -178,7 +178,7 @@ class Spheroid:
         return sum(p.volume_um3 for p in self.packed) / self.outline.living.volume_um3
 
     @property
-    def inner(self) -> tuple[float, float]:
+    def inner(self) -> Interval:
         """Share of nuclei in the mass of a blastocyst, and share of the mass that is nucleus."""
         mass = self.outline.homes[2]
         nuclei, points = mixed(part for kind in self.packed for part in kind.parts)

@@ -12,7 +12,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.training.nuclei.cases import Targets
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
 from cytosuite.training.parts import Tensors
-from cytosuite.volume.arrays import Array, Bools, Floats
+from cytosuite.volume.arrays import Array, Bools, Floats, Interval
 
 _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of logit
 
@@ -22,7 +22,7 @@ class LossWeights(Described):
 
     flow: float = Field(2.0, ge=0, description="weight of the flow; the level has weight 1")
     heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
-    thresholds: tuple[float, float] = Field(
+    thresholds: Interval = Field(
         (0.06, 0.9), description="thresholds of the level are drawn log-uniformly from this range"
     )
     per_step: int = Field(2, ge=1, description="thresholds per step")

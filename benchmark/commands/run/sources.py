@@ -13,7 +13,7 @@ from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import link, remove, value_digest
 from cytosuite.folders import index, names, points, sides
 from cytosuite.formats.imagefiles import LABEL
@@ -108,7 +108,7 @@ def _predictions(
             key = names.case_name(sides.bare_name(path))
             groups.setdefault(key if key in cases else key.removesuffix(LABEL), []).append(path)
     except (InputError, OSError) as error:
-        reason = str(error).removeprefix(f"{folder}: ")
+        reason = reason_of(error, folder)
     files = {key: groups.pop(key) for key in cases if key in groups}
     if not files:
         end = ".csv" if listed else ".tif"

@@ -9,7 +9,7 @@ from pathlib import Path
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
-from cytosuite.errors import plain
+from cytosuite.errors import plain, reason_of
 from cytosuite.files import Entries, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
 
@@ -131,7 +131,7 @@ def check_image(path: Path) -> Iterator[Finding]:
     try:
         image = read_archive(path, _kept, _noted, SMALL)
     except ArchiveError as error:
-        yield finding(error.rule, path.name, str(error).removeprefix(f"{path}: "))
+        yield finding(error.rule, path.name, reason_of(error, path))
         return
     yield from _archive(path, image)
     yield from _identity(path, image)

@@ -17,7 +17,7 @@ import tifffile
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.contract.tasks import Task
 from cytosuite.contract.tracks import read_tracks
-from cytosuite.errors import CytosuiteError, InputError, last_line
+from cytosuite.errors import CytosuiteError, InputError, last_line, reason_of
 from cytosuite.files import open_regular, parse_json, read_text
 from cytosuite.formats import read
 from cytosuite.formats.tiffcheck import check_directories
@@ -210,7 +210,7 @@ def _pixels(path: Path, where: str) -> Iterator[Finding]:
     try:
         array = read(path).array if suffixed else np.zeros(1)
     except InputError as error:
-        yield finding("output.pixels", where, str(error).removeprefix(f"{path}: "))
+        yield finding("output.pixels", where, reason_of(error, path))
         return
     planes = array.reshape(-1, *array.shape[-2:]) if array.dtype.kind == "f" else ()
     if not all(np.isfinite(plane).all() for plane in planes):
@@ -259,7 +259,7 @@ def _tracks(path: Path, place: str) -> Iterator[Finding]:
     try:
         read_tracks(path)
     except InputError as error:
-        yield finding("output.broken", place, str(error).removeprefix(f"{path}: "))
+        yield finding("output.broken", place, reason_of(error, path))
 
 
 def _json(path: Path, place: str) -> Iterator[Finding]:
@@ -268,7 +268,7 @@ def _json(path: Path, place: str) -> Iterator[Finding]:
         text = read_text(path)
         parse_json(text)
     except InputError as error:
-        yield finding("output.json", place, str(error).removeprefix(f"{path}: "))
+        yield finding("output.json", place, reason_of(error, path))
     except (ValueError, RecursionError) as strict:
         try:
             json.loads(text, parse_constant=lambda _: None)
@@ -304,7 +304,7 @@ def _imported(folder: Path, where: str, files: list[Path]) -> Iterator[Finding]:
         try:
             findings, companion = import_image(path, name)
         except CytosuiteError as error:
-            reason = str(error).removeprefix(f"{path}: ")
+            reason = reason_of(error, path)
             findings, companion = [finding("output.broken", name, reason)], None
         if any(remark.severity == "error" for remark in findings):
             refused[path] = findings

@@ -12,7 +12,7 @@ from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
-from cytosuite.errors import InputError, ModelError, plain
+from cytosuite.errors import InputError, ModelError, plain, reason_of
 from cytosuite.files import parse_json
 from cytosuite.files.tarball import (
     ArchiveError,
@@ -152,7 +152,7 @@ class _Content:
         try:
             card = parse(Path(name), value, ModelCard)
         except InputError as error:
-            yield finding("tarball.card", where, str(error).removeprefix(f"{name}: "))
+            yield finding("tarball.card", where, reason_of(error, name))
             return
         self.cards += [] if "/" in name else [card]
         if card.weights is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.files import atomic
+from cytosuite.files import write_text
 from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
 from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
@@ -38,8 +38,7 @@ def write_logs(folder: Path, tracks: MatchedTracks) -> None:
     }
     for name, (lines, value) in bodies.items():
         text = "\n".join([*lines, RULE, f"{name} measure: {value:.6f}", ""])
-        with atomic(folder / f"{name}_log.txt") as temporary:
-            temporary.write_text(text, encoding="ascii")
+        write_text(folder / f"{name}_log.txt", text)
 
 
 def _head(title: str) -> str:

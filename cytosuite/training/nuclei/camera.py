@@ -9,10 +9,9 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Bools, Floats, Lengths, Reals
+from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals
 
 Image = Floats
-Range = tuple[float, float]
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
 _LEAST = 0.02  # share of the light at a nucleus that counts as its own
 
@@ -20,12 +19,12 @@ _LEAST = 0.02  # share of the light at a nucleus that counts as its own
 class CameraRanges(Described):
     """Ranges from which cameras are drawn; wide ones train better than measured ones."""
 
-    photons: Range = Field((2.5, 45.0), description="per voxel of a median nucleus, log-uniform")
-    haze: Range = Field((0.05, 2.0), description="photons per voxel everywhere, uniform")
-    read_noise: Range = Field((0.25, 1.5), description="standard deviation, photons, uniform")
+    photons: Interval = Field((2.5, 45.0), description="per voxel of a median nucleus, log-uniform")
+    haze: Interval = Field((0.05, 2.0), description="photons per voxel everywhere, uniform")
+    read_noise: Interval = Field((0.25, 1.5), description="standard deviation, photons, uniform")
     multiplying: float = Field(0.3, ge=0, le=1, description="share of cameras with EM gain")
     resampled: float = Field(0.35, ge=0, le=1, description="share with noise blurred afterwards")
-    blur: Range = Field((0.4, 0.8), description="standard deviation of that blur, pixels")
+    blur: Interval = Field((0.4, 0.8), description="standard deviation of that blur, pixels")
     visibility: float = Field(
         1.0, ge=0, description="a nucleus fainter than this many times the noise is no target"
     )
@@ -85,14 +84,14 @@ def visible(own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges) 
 class StrayRanges(Described):
     """Ranges of stray light; widths are in lateral diameters of a typical nucleus."""
 
-    weight: Range = Field(
+    weight: Interval = Field(
         (0.0, 0.7), description="light of each tail, relative to the light of the sharp image"
     )
     share: float = Field(0.7, ge=0, le=1, description="of patches that get each of the two tails")
-    near_z: Range = Field((0.6, 1.3), description="standard deviation along z of the first tail")
-    near_xy: Range = Field((0.2, 0.6), description="and across")
-    far_z: Range = Field((1.0, 3.0), description="standard deviation along z of the second tail")
-    far_xy: Range = Field((0.4, 1.2), description="and across")
+    near_z: Interval = Field((0.6, 1.3), description="standard deviation along z of the first tail")
+    near_xy: Interval = Field((0.2, 0.6), description="and across")
+    far_z: Interval = Field((1.0, 3.0), description="standard deviation along z of the second tail")
+    far_xy: Interval = Field((0.4, 1.2), description="and across")
 
 
 USUAL = StrayRanges()

@@ -24,7 +24,7 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
-from cytosuite.volume.arrays import Array, Bools, Floats, Integers
+from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval
 
 Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
@@ -38,7 +38,7 @@ _SLICES = 4  # slices of a volume that stand for its background
 class AugmentRanges(Augmentations):
     """Ranges of the changes to a normalised image, further ones as published."""
 
-    brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
+    brightness: Interval = Field((0.8, 1.25), description="factor, uniform")
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
     grain: float = Field(0, ge=0, description="largest standard deviation of further noise")
     grain_width: float = Field(
@@ -61,7 +61,7 @@ class Patches(Described):
     diameter: float = Field(
         0, ge=0, description="pixels to which the median nucleus of a plane is scaled; 0: as it is"
     )
-    sizes: tuple[float, float] = Field((1, 1), description="factor on that, log-uniform")
+    sizes: Interval = Field((1, 1), description="factor on that, log-uniform")
     stretch: float = Field(1, ge=1, description="largest factor between y and x, log-uniform")
     batch: int = Field(2, ge=1, description="patches per step")
     near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
