@@ -22,9 +22,9 @@ from cytosuite.ranking.intervals import ENDS, mean_interval
 from cytosuite.ranking.scores import (
     FAILED,
     VALID,
-    Floats,
     score_arrays,
 )
+from cytosuite.volume.arrays import Doubles
 
 CASE = ["dataset", "case"]
 COLUMNS = (*CASE, "algorithm", "model", "metric", "value", "status", "seconds", "peak_memory")
@@ -122,7 +122,7 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, flo
 
 def _summary(
     metric: Metric[Any],
-    values: Floats,
+    values: Doubles,
     states: NDArray[np.int8],
     pooled: float,
     strata: Sequence[str],

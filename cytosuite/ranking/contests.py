@@ -122,9 +122,8 @@ class Field:
     def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Doubles:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""
         once = np.ones((1, scores.used.size), np.uint16)
-        ranks: Doubles = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[
-            0
-        ]
+        rules = self.rules
+        ranks: Doubles = scheme_ranks(scores, once, scheme or rules.scheme, rules.alpha)[0]
         return ranks
 
     def drawn(self, scores: MetricScores) -> Doubles:

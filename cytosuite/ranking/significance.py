@@ -20,7 +20,7 @@ from scipy.special import ndtr
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
-from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.arrays import Bools, Doubles, Indices
 
 EXACT = 50  # cases
 Places = Indices
