@@ -179,7 +179,9 @@ def _read(path: Path) -> Json:
         entries = hjson.loads(text, object_pairs_hook=named_once) if len(text) <= LARGEST else None
     except RecursionError:
         raise InputError(f"{path}: expected HJSON, found too many levels") from None
-    except (ValueError, IndexError, OverflowError) as error:  # its parser lets the last two out
+    except IndexError:
+        raise InputError(f"{path}: expected HJSON, found a comment or text without end") from None
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: expected HJSON, found {error}") from None
     if len(text) > LARGEST:
         long = f"{len(text)} characters; settings have at most {LARGEST}"

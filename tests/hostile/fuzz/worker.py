@@ -25,7 +25,7 @@ SECONDS = 5.0  # of the processor, for one input
 MEMORY = 3 * 2**29  # bytes more than at rest
 # Words of an interpreter: a message with one of them tells a user nothing.
 INTERNAL = re.compile(
-    r"NoneType|has no attribute|(?<!string )index out of range|unsupported operand|Reason: Success|"
+    r"NoneType|has no attribute|index out of range|unsupported operand|Reason: Success|"
     r"not subscriptable|to unpack|positional argument|could not convert|object is not|"
     r"not supported between|indices must be|unhashable|recursion|bytes-like|requires a buffer|"
     r"<class |<function|object at 0x|object of type|Traceback|cannot reshape|(?<!other, )\b(?!Memory)\w+Error\b(?! in )|broadcast|"

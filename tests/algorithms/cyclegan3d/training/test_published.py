@@ -182,6 +182,7 @@ def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message)
         ("", "expected keys of the published CycleGAN.*found none"),
         ("{one: 1, two: 2}", "expected keys of the published.*found one, two;"),
         ("ngf: 64\nngf: 32", "expected HJSON, found the name 'ngf' twice in one object"),
+        ("ngf: 64 /* filters", "expected HJSON, found a comment or text without end"),
         ("[1, 2]", "expected keys and values in HJSON, found a single list"),
         ("ngf: " + "[" * 10000, "expected HJSON, found too many levels"),
         ("ngf: 64\n" + "#" * LARGEST, "settings have at most"),
