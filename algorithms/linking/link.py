@@ -66,7 +66,7 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Indices, Indices]:
     for _ in range(2):
         cost = _costs(cells, motion, parameters.overlap)
         rows, columns = assign(motion.pairs, cost, parameters.limit)
-        # The nearest are nearer than the same: links tell what steps are usual.
+        # The nearest cell is nearer than the same cell: links show the usual steps.
         motion = _measured(cells, motion, np.stack([rows, columns], axis=1))
     after[rows] = columns
     _divide_ended(cells, motion, after, source, parameters.division)
@@ -92,7 +92,7 @@ def measure(cells: CellTable) -> Motion:
         drift[number] = np.median(steps[some], axis=0)
     places = cells.centres - np.cumsum(drift, axis=0)[frame]
     motion = Motion(places, frame, pairs, 0.0, 0.0)
-    for _ in range(2):  # what is measured near shows how far to look
+    for _ in range(2):  # steps of near pairs show how far to look
         motion = _measured(cells, motion, _steps(places, motion.pairs)[1])
     return motion
 
@@ -286,7 +286,7 @@ def _division(cells: CellTable, motion: Motion, mother: Indices, a: Indices, b: 
 def _later(
     cells: CellTable, motion: Motion, after: Indices, source: Indices, parameters: Parameters
 ) -> tuple[Indices, Floats]:
-    """Return what begins may come from, with costs: ends before gaps, or N + cells that divide."""
+    """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
     begins, count = _begins(after, source, int(cells.first[1])), len(after)
     ends = after < 0
     ends[source[source >= 0]] = False

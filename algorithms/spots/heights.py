@@ -15,13 +15,13 @@ _MOST = 4  # normals of a mixture
 _ROUNDS = 60  # of its fit
 _BETTER = 6.0  # BIC of a mixture, than of one normal: strong evidence (Kass and Raftery 1995)
 _NARROWEST = 0.05  # sd of a normal, in ln height
-_VALLEY = 0.7  # density of a valley, of the lower peak beside it
+_VALLEY = 0.7  # density of a valley relative to the lower of its peaks
 _FAINT = 10.0  # median signal-to-noise of spots that may be none
 _BROADER = 1.3  # times the spread of clear spots
 _SURE = 2.0  # standard errors of the ratio of both spreads
 _USUAL = 0.2, 0.2  # median deviation of ln height of spots of one kind, and the sd of its ln
 _PLAIN = 6.0  # median signal-to-noise of spots that noise alone spreads
-_LIGHT = 3.0  # light of clear spots, of that of dim ones: transcription sites hold less
+_LIGHT = 3.0  # light of clear spots relative to dim ones: transcription sites hold less
 _APART = 3.0  # times as high as dim ones
 
 

@@ -28,7 +28,7 @@ _IN_PIXELS = {
     "measure_width": True,
     "axial_elongation": 1.0,
 }
-_NARROWEST_PX = 0.5  # standard deviation of a spot that can be told from a hot pixel
+_NARROWEST_PX = 0.5  # standard deviation of a spot that is wider than a hot pixel
 FWHM = (8 * np.log(2)) ** 0.5  # standard deviations of a Gaussian: its width at half its height
 _FEW = 0.1  # of the spots: a pass that finds fewer is the last
 

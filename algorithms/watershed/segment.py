@@ -91,7 +91,7 @@ def segment(
 
 
 def widened(image: Array, spacing: Sequence[float], p: Parameters) -> Parameters:
-    """Return parameters of which the smoothing leaves nuclei as clear as `clearness` wants.
+    """Return parameters with a smoothing that leaves nuclei as clear as `clearness` wants.
 
     White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
     """
@@ -115,7 +115,7 @@ def widened(image: Array, spacing: Sequence[float], p: Parameters) -> Parameters
 def flattened(
     image: Array, spacing: Sequence[float], p: Parameters
 ) -> tuple[Floats, Floats, float]:
-    """Return smoothed intensities without background, what smoothing took, background's spread."""
+    """Return smoothed intensities without background, the removed part, the background's spread."""
     signal, residual = smoothed(image, spacing, p, float(image.min()))
     if p.background_um > 0:
         signal = remove_background(signal, spacing, p.background_um)

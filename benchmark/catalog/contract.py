@@ -94,7 +94,7 @@ def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
         "canvas": canvas_of({"seed": 1, "shape": [*shape], "spacing": [*spacing]}),
     }
     sockets = [socket for socket in _needed(manifest) if socket.is_volume]
-    if not sockets:  # all are optional: the algorithm takes what there is
+    if not sockets:  # all are optional: the algorithm takes those that are there
         sockets = [s for s in TASKS[manifest.task].inputs if s.is_volume]
     films = {
         kind: replace(volume, array=np.stack([volume.array] * 3), axes=f"T{axes}")

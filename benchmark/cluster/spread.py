@@ -40,7 +40,7 @@ from cytosuite.files.working import private_session
 
 SETTLE_S = 2.0
 ENDINGS = ("killed", "non-zero exit", "missing output", "engine error")  # of a job that is ended
-SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
+SEEN_S = 60.0  # until a file of another node is in sight: network file systems cache listings
 
 
 @dataclass(eq=False)

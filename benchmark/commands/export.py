@@ -127,7 +127,7 @@ def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, consol
 
 
 def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> str:
-    """Return the algorithm of a run, whose results are whole."""
+    """Return the algorithm of a run with whole results."""
     name, *others = pick("algorithm in this run", names(options.algorithm), whole.facts.jobs)
     if others:
         many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"

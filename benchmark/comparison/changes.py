@@ -132,7 +132,7 @@ def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:
-    """Yield a sentence for each algorithm of which a ratio is above its threshold."""
+    """Yield a sentence for each algorithm with a ratio above its threshold."""
     for row in spent.to_dict("records"):
         words = []
         if row["time_ratio"] > thresholds.time:

@@ -44,7 +44,7 @@ def history_table(folder: Path) -> list[str]:
 
 
 def history_picture(folder: Path) -> str:
-    """Return a plot as SVG of the first metric of each set whose scores changed, by commit."""
+    """Return an SVG plot by commit: the first metric of each set with changed scores."""
     rows = [*_rows(folder)]
     commits = {commit: n for n, commit in enumerate(dict.fromkeys(row[3] for row in rows), start=1)}
     sets: dict[str, dict[str, dict[int, float]]] = {}

@@ -41,7 +41,7 @@ class Values(Mapping[str, float]):
         return len(self.numbers)
 
     def __reduce__(self) -> tuple[type["Values"], tuple[Any, ...]]:
-        """Return what another process makes the same of."""
+        """Return class and arguments for another process."""
         return Values, (tuple(self.places), self.numbers)
 
 

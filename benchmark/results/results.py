@@ -143,7 +143,7 @@ class Results:
 
     @cached_property
     def first(self) -> "Results":
-        """What the sections of a report show: of many algorithms the first, and the controls."""
+        """The results in the sections of a report: the first of many algorithms, and controls."""
         if len(self.ranked) <= MANY:
             return self
         standings = [*self.ranked[:SHOWN], *self.controls]

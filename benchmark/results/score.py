@@ -168,7 +168,7 @@ def _of_cases(
 
 
 def _sharing(answer: Answer, choices: dict[str, ModelChoice]) -> Answer:
-    """Return an answer whose choice of a model is one object with equal ones: it takes 10 KB."""
+    """Return an answer that shares its choice of a model with equal answers: it takes 10 KB."""
     if answer.record is None:
         return answer
     choice = answer.record.selection

@@ -44,7 +44,7 @@ from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.volume import Header, Volume
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
-SHARDS = ".shards"  # folder in that of a run, with a lock for each shard at work
+SHARDS = ".shards"  # folder in a run, with a lock for each shard at work
 ALIKE = 3  # first cases that fail alike before an algorithm is given up
 REFUSALS = (2, 3)  # exit codes of our algorithms: the case is no fit input, no model fits it
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for one of others

@@ -8,7 +8,7 @@ from cytosuite.contract.sizes import Size, consent, probes
 from cytosuite.folders.index import FRAME, Item
 
 SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
-SAME = 1e-3  # of a size: what rounding moves
+SAME = 1e-3  # of a size: rounding moves it less
 
 
 class Sharing(NamedTuple):
@@ -20,14 +20,14 @@ class Sharing(NamedTuple):
 
 
 def sequence_of(item: Item) -> Path | None:
-    """Return the file or folder of which an image is a frame, None of a lone image."""
+    """Return the file or folder that an image is a frame of, None for a lone image."""
     if item.part.frame is not None:
         return item.image
     return item.image.parent if FRAME.fullmatch(item.image.name) else None
 
 
 def asked_first(items: Sequence[Item]) -> set[str]:
-    """Return the names of images whose own sizes are wanted: lone ones, and some of a sequence."""
+    """Return the names of images to measure: lone ones, and some of each sequence."""
     groups: dict[Hashable, list[str]] = {}
     for item in items:
         groups.setdefault(sequence_of(item) or item.name, []).append(item.name)

@@ -149,7 +149,7 @@ def _check_json(
 
 
 def _check_tracks(path: Path, socket: Socket, geometry: Header | None) -> Path:
-    """Return a table of tracks whose rows do not contradict each other."""
+    """Return a table of tracks, or BadOutput where rows contradict each other."""
     if not path.is_file():
         raise BadOutput("missing output", f"{socket.relative_path}: expected a table of tracks")
     if path.stat().st_size > JSON_BYTES:

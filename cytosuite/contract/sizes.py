@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
 K = TypeVar("K")
-PROBES = 5  # images of a sequence, evenly apart, whose own sizes give that of all
+PROBES = 5  # images of a sequence, evenly apart, that give the size of all
 APART = log(1.4)  # sizes within this factor agree
 LEAST, MOST = 4, 0.75  # lone images, and the share that agrees, where another is doubted
 GUESSED = ("trained", "estimated", "network")  # sources of sizes that nobody has stated
@@ -31,7 +31,7 @@ def size_in(notes: Mapping[str, Any], pixel_um: float, prefix: str = "") -> Size
 
 
 def probes(count: int) -> set[int]:
-    """Return the places of the images of a sequence whose sizes are asked for, evenly apart."""
+    """Return the places of the images that give a sequence its size, evenly apart."""
     return {round(n * (count - 1) / (PROBES - 1)) for n in range(PROBES)}
 
 

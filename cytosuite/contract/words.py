@@ -11,4 +11,4 @@ SplitName = Literal["train", "validate", "test"]
 Overlap = Literal["smallest", "last", "first", "error"]  # the mask on top
 Api = Literal["invoke", "exec"]  # a container is started once, or a process per case
 Format = Literal["tif", "mha"]  # of images for images of others
-SEGMENTER = "watershed:spheroid-nuclei-3d"  # whose masks N_IOU compares, where nobody names others
+SEGMENTER = "watershed:spheroid-nuclei-3d"  # its masks are compared by N_IOU by default

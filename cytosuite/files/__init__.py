@@ -170,7 +170,7 @@ def read_head(path: Path, most: int) -> bytes:
 
 
 def settled(path: Path) -> tuple[int, ...]:
-    """Return what changes with the content of a regular file: place, size and times.
+    """Return place, size and times of a regular file: they change with its content.
 
     Empty where there is none, or where it has changed so lately that it could again without a sign.
     """
@@ -265,7 +265,7 @@ def json_text(value: object, margin: str = "\n") -> str:
 
 @lru_cache(maxsize=DEPTH)
 def _encoder(margin: str) -> json.JSONEncoder:
-    """Return an encoder of values whose parts stand on lines of their own."""
+    """Return an encoder of values with each part on its own line."""
     signs = (f",{margin}", ": ")
     return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=signs)
 

@@ -77,7 +77,7 @@ def _element(name: str, kind: str, parts: Mapping[str, Element]) -> str:
 
 
 def microscope(ome: Element, scene: int, channel: int) -> Scalars:
-    """Return what OME-XML (`tifffile.xml2dict`) says of the microscope of a channel."""
+    """Return the microscope of a channel from OME-XML (`tifffile.xml2dict`)."""
     image = dict(enumerate(elements(ome, "Image"))).get(scene, {})
     lit = dict(enumerate(_below([image], "Pixels", "Channel"))).get(channel, {})
     parts: dict[str, Element] = {"Channel": lit}

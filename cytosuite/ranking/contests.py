@@ -182,7 +182,7 @@ def standoff(field: Field, measure: Measure) -> Standoff:
 def wins(
     differences: Mapping[Pair, Difference], scores: MetricScores, field: Field
 ) -> frozenset[Pair]:
-    """Return the pairs of which the first is significantly better, or alone has results."""
+    """Return pairs (better, worse): the first wins significantly, or alone has results."""
     present = dict(zip(field.names, scores.present.tolist(), strict=True))
     return frozenset(
         (first, second)

@@ -149,7 +149,7 @@ def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
 
 
 def our_metrics(stated: Collection[str]) -> dict[str, Metric[Any]]:
-    """Return our metrics by name, but for names whose better end the user states."""
+    """Return our metrics by name, without the names that the user gives a better end."""
     return {name: metric for name, metric in known_metrics("").items() if name not in stated}
 
 

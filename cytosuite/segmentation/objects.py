@@ -100,7 +100,7 @@ def open_objects(labels: Ints, spacing: Sequence[float], radius_um: float) -> In
         inside[:-1] &= ~differ
     around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
     padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
-    del labels, inner, inside, value  # room for what follows
+    del labels, inner, inside, value  # room for later steps
     strides = [stride // padded.itemsize for stride in padded.strides]
     result = padded.ravel()
     voxels = np.flatnonzero(result)

@@ -194,7 +194,7 @@ class Training(Generic[Settings, Case]):
         raise NotImplementedError
 
     def described(self, cases: Cases[Case], settings: Settings) -> Settings:
-        """Return settings whose card describes the images of the cases, unless it does already."""
+        """Return settings with `describes` of the cases, where the card has none."""
         measured = self.describe(cases, settings).items()
         facts = {name: tuple(v) if isinstance(v, list) else v for name, v in measured}
         return settings.with_card(describes={**facts, **settings.card.describes})
@@ -288,7 +288,7 @@ class Training(Generic[Settings, Case]):
         return {"network": network, **settings.card.parameters}
 
     def parameters(self, settings: Settings) -> Any:  # noqa: ANN401 - of the algorithm
-        """Return the parameters of the inference; refuse what `predict` would refuse."""
+        """Return the parameters of the inference; refuse them as `predict` would."""
         model = program(self.algorithm).Parameters
         return parse("card.parameters", self.card_parameters(settings), model)
 

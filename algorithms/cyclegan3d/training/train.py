@@ -158,7 +158,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
     roles = ROLES
     published = "forward"
     also = MappingProxyType({"back": way_back})
-    judged_with = MappingProxyType({"guard": "off"})  # what the network does counts
+    judged_with = MappingProxyType({"guard": "off"})  # the network counts, not the camera
 
     def find(self, folder: Path, role: str, settings: Settings) -> list[Item]:
         """Return the images of a domain."""

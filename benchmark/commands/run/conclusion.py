@@ -70,7 +70,7 @@ def _table(results: "Results") -> ValueTable:
 
 
 def keep(conclusion: Conclusion, run: Path, options: BenchmarkOptions) -> Conclusion:
-    """Keep the conclusion of a run whose reports are written."""
+    """Keep the conclusion of a run with written reports."""
     places = [run / "report", *([run / "blind"] if options.blind else [])]
     files = [
         file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)

@@ -21,7 +21,7 @@ LARGEST = 255  # times that a case is drawn
 
 
 def view(results: Results) -> dict[str, Any] | None:
-    """Return scores, samples and groups for `weigh.js`; None where ranks are not those of means."""
+    """Return scores, samples and groups for `weigh.js`; None where ranks are not by means."""
     ranking = results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2 or ranking.scheme != "mean":
         return None

@@ -25,7 +25,7 @@ TERMS = "To be written by the organisers.\n"
 
 
 def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> None:
-    """Write a bundle whose submissions a container of the image scores; needs a checkout."""
+    """Write a bundle: a container of the image scores its submissions; needs a checkout."""
     evaluation = truth.evaluation
     with work_folder(path.parent) as folder:
         first = inputs / next(iter(read_json(inputs / LIST)[0].values()))
@@ -72,7 +72,7 @@ def competition(evaluation: Evaluation, image: str) -> Json:
 
 
 def overview(evaluation: Evaluation) -> str:
-    """Return the page that says what participants hand in."""
+    """Return the page for participants: files to hand in."""
     task, case = TASKS[evaluation.task], evaluation.cases[0].name
     files = [f"    {socket.slug}/{case}{socket.suffix or '.tif'}" for socket in task.outputs]
     metrics = ", ".join(ranked.metric for ranked in evaluation.ranked)

@@ -94,7 +94,7 @@ def _write(client: Any, value: Any, folder: Path, case: str) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the words ask for, and return the exit code."""
+    """Run the command of the words, and return the exit code."""
     match words:
         case ["upload", archive]:
             import gcapi

@@ -145,7 +145,7 @@ def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder:
             source, place = answer.files[socket.slug], Path(socket.relative_path)
             target = folder / pk / "output" / (place if socket.is_file else place / source.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():  # an OME-Zarr, whose links stay links, which are refused
+            if source.is_dir():  # an OME-Zarr: its links stay links and are refused
                 shutil.copytree(source, target, symlinks=True)
             else:
                 shutil.copyfile(source, target)

@@ -58,7 +58,7 @@ def matches(table: Overlap) -> Longs:
 
 
 def ctc_errors(table: Overlap) -> CtcErrors:
-    """Count the operations that turn the detected objects into those of the truth.
+    """Count the operations that turn detected objects into true ones.
 
     NS, FN and FP of Matula et al.
 

@@ -149,7 +149,7 @@ def aji(table: Overlap) -> float:
 
 @shared_area("Dice", "Dice coefficient of the foreground", reference="10.2307/1932409")
 def dice(table: Overlap) -> float:
-    """Return the agreement of the foregrounds, ``2 |A n B| / (|A| + |B|)``, whatever the objects.
+    """Return the agreement of the foregrounds, ``2 |A n B| / (|A| + |B|)``.
 
     Other programs give 1 where both are empty, or NaN whenever the truth is empty.
 

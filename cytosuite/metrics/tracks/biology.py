@@ -114,7 +114,7 @@ def _cycles(graph: Lineage) -> Longs:
 
 @overall("BIO", "Biological performance", undefined=NO_TRACK)
 def bio(tracks: MatchedTracks) -> float:
-    """Return the mean of those of CT, TF, BC(2) and CCA that are defined.
+    """Return the mean of CT, TF, BC(2) and CCA; undefined ones are left out.
 
     The number of frames of BC is chosen per data set in the publications; 2 is the default of
     the Java program of the challenge.

@@ -29,7 +29,7 @@ class LinkError(NamedTuple):
 
     kind: str  # of `LINK_ERRORS`
     frame: int
-    side: str  # truth or prediction: whose link it is, and whose label
+    side: str  # side of the link and of its label: truth or prediction
     label: int
 
 
@@ -45,7 +45,7 @@ def link_errors(tracks: MatchedTracks) -> list[LinkError]:
 
 
 def _errors(tracks: MatchedTracks) -> Iterator[LinkError]:
-    """Yield the wrong links, those of the truth first."""
+    """Yield the wrong links: missed true links, then false predicted ones."""
     truth, prediction, partner = tracks.truth, tracks.prediction, tracks.counterpart
     changes = edits(tracks)
     # The unique cell of the prediction for each of the truth; the last place stands for none.

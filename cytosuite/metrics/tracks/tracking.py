@@ -229,7 +229,7 @@ def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
 
 @metric("AOGM", "Cost of mending the tracks", evidence=MATCHED, best=0.0, reference=MATULA)
 def aogm(tracks: MatchedTracks) -> float:
-    """Return the cost of turning the predicted graph of cells into that of the truth.
+    """Return the cost of turning the predicted graph of cells into the true graph.
 
     ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, without an upper end; see `TrackingErrors`.
 
