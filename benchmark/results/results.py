@@ -79,7 +79,6 @@ class CaseValues(dict[tuple[str, str], dict[str, float]]):
     """Defined values of cases by algorithm and metric, infinite ones too; taken when asked for."""
 
     def __init__(self, scores: "pd.DataFrame") -> None:
-        super().__init__()
         self._rows = scores[(scores["case"] != "") & scores["value"].notna()]
         self._places = self._rows.groupby(["algorithm", "metric"]).indices
 

@@ -104,8 +104,7 @@ def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; return False where system or file system cannot."""
     names = os.fsencode(one), os.fsencode(other)
     rename = getattr(_system(), "renameat2", None)  # absent in other systems
-    call = _AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE
-    return bool(rename and rename(*call) == 0)
+    return bool(rename and rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
 
 
 @cache
