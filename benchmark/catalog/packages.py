@@ -1,12 +1,12 @@
 """Packages that an algorithm imports, those that are not installed, and torch among them."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.containers.sources import follow
-from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.packages import needs
 
@@ -40,7 +40,7 @@ def uses_gpu(algorithm: str) -> bool:
     )
 
 
-def refusal(check: Say, algorithm: str) -> str:
+def refusal(check: Callable[[str], None], algorithm: str) -> str:
     """Return the error by which a check refuses an algorithm, or an empty text."""
     try:
         check(algorithm)

@@ -22,7 +22,7 @@ from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
 from cytosuite.benchmark.runs.plan import Job, job_key
-from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.runs.record import RECORD, Record, read_record
 from cytosuite.benchmark.runs.run import (
     REFUSALS,
     Report,
@@ -155,7 +155,7 @@ def spread(
         with suppress(OSError):  # of a scheduler that has ended
             pool.client.unregister_worker_plugin(session.name)
     for job, case in begun:
-        wait_for(job.folder / case.name / "record.json")
+        wait_for(job.folder / case.name / RECORD)
 
 
 def wait_for(path: Path) -> None:

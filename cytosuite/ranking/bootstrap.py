@@ -26,21 +26,21 @@ def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Cou
     for number in range(names.size):
         (columns,) = np.nonzero(at == number)
         shares = np.full(columns.size, 1 / columns.size)
-        for rows in _blocks(counts):
+        for rows in blocks(*counts.shape):
             counts[rows, columns] = rng.multinomial(columns.size, shares, size=len(counts[rows]))
     return counts
 
 
 def sums(counts: Counts, values: Doubles | Bools) -> Doubles:
     """Return the sums of values (cases, columns) over the cases of samples, (draws, columns)."""
-    parts = [counts[rows].astype(np.float64) @ values for rows in _blocks(counts)]
+    parts = [counts[rows].astype(np.float64) @ values for rows in blocks(*counts.shape)]
     return np.concatenate([*parts, np.zeros((0, values.shape[1]))])
 
 
-def _blocks(counts: Counts) -> list[slice]:
-    """Return the rows of counts in parts of at most `BLOCK` numbers."""
-    step = max(1, BLOCK // max(1, counts.shape[1]))
-    return [slice(start, start + step) for start in range(0, len(counts), step)]
+def blocks(rows: int, width: int, most: int = BLOCK) -> list[slice]:
+    """Return rows in parts of at most so many numbers, or of one row."""
+    step = max(1, most // max(1, width))
+    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 def varied(strata: Sequence[str]) -> int:
@@ -51,8 +51,7 @@ def varied(strata: Sequence[str]) -> int:
 
 def in_blocks(ranked: Callable[[Rows], Doubles], rows: Rows, width: int) -> Doubles:
     """Return ranks (rows, width), some rows at a time, as float32: they are whole numbers."""
-    step = max(1, BLOCK // max(1, width))
-    parts = [ranked(rows[at : at + step]) for at in range(0, max(1, len(rows)), step)]
+    parts = [ranked(rows[part]) for part in blocks(max(1, len(rows)), width)]
     return np.concatenate(parts, dtype=np.float32, casting="same_kind")
 
 

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from cytosuite.ranking import bootstrap, significance
-from cytosuite.ranking.bootstrap import BLOCK, sums, weighted_means
+from cytosuite.ranking.bootstrap import blocks, sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
@@ -53,8 +53,7 @@ def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
     if len(counts) == 1 and (counts == 1).all():
         won = significant(pairs_p(filled)[None], alpha, scores.present).sum(axis=2)
     else:
-        step = max(1, BLOCK // len(filled) ** 2)
-        parts = [counts[start : start + step] for start in range(0, len(counts), step)]
+        parts = [counts[rows] for rows in blocks(len(counts), len(filled) ** 2)]
         tests = (significant(drawn_p(filled, part), alpha, scores.present) for part in parts)
         wins = [better.sum(axis=2) for better in tests]
         won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])

@@ -17,6 +17,7 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
+from cytosuite.ranking.bootstrap import blocks
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
@@ -68,10 +69,9 @@ def pairs_p(filled: Doubles) -> Doubles:
 def drawn_p(filled: Doubles, counts: Counts) -> Doubles:
     """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
     differences = paired_differences(filled)
-    step = max(1, BLOCK // max(1, len(counts)))
-    starts = range(0, len(differences), step)
-    blocks = [_drawn_z(differences[start : start + step], counts) for start in starts]
-    z = np.concatenate([*blocks, np.zeros((0, len(counts)))]).T
+    parts = blocks(len(differences), len(counts), BLOCK)
+    deviates = [_drawn_z(differences[part], counts) for part in parts]
+    z = np.concatenate([*deviates, np.zeros((0, len(counts)))]).T
     forward, backward = (np.where(np.isnan(z), 1.0, ndtr(sign * z)) for sign in (-1.0, 1.0))
     return _square(forward, backward, len(filled))
 

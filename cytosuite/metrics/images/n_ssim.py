@@ -12,7 +12,7 @@ from cytosuite.volume.arrays import Array
 from cytosuite.volume.percentiles import percentiles
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
-SAME = 1e-12  # volumes whose similarity is closer to 1 than this are equal
+SAME = 1e-12  # volumes with a similarity closer to 1 than this are equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
