@@ -190,6 +190,6 @@ ATTACKS = {
     "missing output | non-zero exit": {"leave_without_an_output": lambda: os._exit(0)},
     "time-out: time limit of 1 s exceeded": {
         "sleep_for_ever": lambda: time.sleep(600),
-        "stop_itself": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+        "stop_itself": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP),
     },
 }
