@@ -135,7 +135,7 @@ def spread(
                     give_up(job, [case], cause, report)
                 else:
                     begun.append((job, case))
-                    yield replace(job, missing=(case,))
+                    yield job._replace(missing=(case,))
 
     pool.client.register_plugin(session)
     try:

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
     masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in {m.evidence for m in by_case})
     notes = (*grouped(doubts, "file"), *masks)
-    return replace(scores_of(scored, [*by_case, *sets]), notes=notes)
+    return scores_of(scored, [*by_case, *sets])._replace(notes=notes)
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:

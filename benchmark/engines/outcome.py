@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.contract.words import Api, Say
@@ -97,8 +97,7 @@ class Limits:
         return "bad output", f"output limit of {self.output_gib:g} GiB exceeded"
 
 
-@dataclass(frozen=True, slots=True)
-class GpuUse:
+class GpuUse(NamedTuple):
     """Use of a GPU by one case; None where the driver does not know a number."""
 
     name: str  # of the product

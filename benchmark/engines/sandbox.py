@@ -5,10 +5,9 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from docker.errors import APIError, DockerException
 from docker.types import LogConfig, Mount, Ulimit
@@ -29,8 +28,7 @@ PAUSE = "import signal; signal.pause()"
 LAST_LINES, END_BYTES = 20, 4096  # of a log in which a progress is looked for
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerState:
+class ContainerState(NamedTuple):
     """State of a container, as the daemon reports it."""
 
     running: bool

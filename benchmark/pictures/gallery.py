@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cytosuite.benchmark.data.planes import cut_at
 from cytosuite.benchmark.pictures.scenes import VOXELS, CaseVolumes, ShownVolume, read_scene, shrunk
@@ -26,8 +25,7 @@ LINKS = dict(zip(LINK_ERRORS, "dgwbDlk", strict=True))  # letter of each kind of
 SMALLEST = 4096  # voxels of a volume at least
 
 
-@dataclass(frozen=True, slots=True)
-class CaseView:
+class CaseView(NamedTuple):
     """A case of the viewer."""
 
     case: str  # its name

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -36,8 +36,7 @@ TRUTH: Mapping[str, Colour] = {".": rgb(palette.TRUTH), **ERRORS}
 GUESS: Mapping[str, Colour] = {".": rgb(palette.PREDICTION), **ERRORS}
 
 
-@dataclass(frozen=True, slots=True)
-class StillPlane:
+class StillPlane(NamedTuple):
     """One plane: name, size in px, and JPEG as a data address."""
 
     plane: str
@@ -46,8 +45,7 @@ class StillPlane:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class StillRow:
+class StillRow(NamedTuple):
     """Planes of one volume: heading, position, length of the scale bar in % of the width."""
 
     title: str
@@ -57,8 +55,7 @@ class StillRow:
     bar_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Still:
+class Still(NamedTuple):
     """Rows of a case, and the algorithm of the output among them, none without one."""
 
     rows: list[StillRow]

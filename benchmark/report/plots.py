@@ -1,9 +1,8 @@
 """Figures with two axes, inline SVG: scores over the groups of a condition, points of any kind."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -36,8 +35,7 @@ SIDES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """A point of a figure."""
 
     x: float  # in units of the axes
@@ -48,8 +46,7 @@ class Spot:
     case: int | None = None  # number of its case on the page
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A straight line from one point to another, in units of the axes, with its CSS class."""
 
     start: tuple[float, float]
@@ -57,8 +54,7 @@ class Line:
     style: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Upwards:
+class _Upwards(NamedTuple):
     """The vertical axis of a figure."""
 
     axis: Axis

@@ -4,9 +4,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 Status = Literal["written", "there already", "kept", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """The result for one image."""
 
     image: Path  # the file

@@ -44,8 +44,8 @@ def blinded(results: Results) -> Results:
         metrics=metrics,
         primary=[name for name in results.primary if name in shown],
         standings=[
-            replace(
-                entry, summaries={n: _summary(s) for n, s in entry.summaries.items() if n in shown}
+            entry._replace(
+                summaries={n: _summary(s) for n, s in entry.summaries.items() if n in shown}
             )
             for entry in entries
         ],
@@ -97,9 +97,9 @@ def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str]
 
 
 def _summary(summary: Summary) -> Summary:
-    """Return a summary with rounded values."""
-    numbers = {name: rounded(getattr(summary, name)) for name in ("mean", "low", "high", "pooled")}
-    return replace(summary, **numbers)  # type: ignore[arg-type]  # numbers for numbers
+    """Return a summary with rounded values; counts stay."""
+    mean, low, high, pooled = map(rounded, summary[:4])
+    return summary._replace(mean=mean, low=low, high=high, pooled=pooled)
 
 
 def _ranking(ranking: Ranking, metrics: set[str]) -> Ranking:

@@ -1,11 +1,11 @@
 """Score the results of a run, case by case and as a set: a long table, and pooled values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -94,8 +94,7 @@ def _answers(control: Control, dataset: Dataset, task: Task) -> list[facts.Reade
     return [] if None in answers else [answer for answer in answers if answer]
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(NamedTuple):
     """Values of all metrics of a run."""
 
     table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
@@ -122,8 +121,7 @@ def score(
     origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
     scores = scores_of(answers, metrics, dataset.name, origins)
     primary = tuple(m.name for m in scores.metrics if m.name in BOARDS[task.name].primary)
-    return replace(
-        scores,
+    return scores._replace(
         primary=primary,
         pooled=scores.pooled if primary else {},
         notes=tuple(notes.of_scores(dataset, task, answers, scores.metrics)),

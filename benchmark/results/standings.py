@@ -8,9 +8,8 @@ Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import inf, isnan, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,8 +30,7 @@ COLUMNS = (*CASE, "algorithm", "model", "metric", "value", "status", "seconds", 
 FEWEST_LEFT_OUT = 3  # cases of a pooled value with an interval
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """One metric of one algorithm over all cases, or over those of a condition."""
 
     mean: float = nan  # over the cases with a value; of a set, and of pooled cases, its value
@@ -43,8 +41,7 @@ class Summary:
     failed: int = 0  # cases in the mean with the worst value, if there is one
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One line of the leaderboard."""
 
     algorithm: str  # name of the algorithm
@@ -63,7 +60,7 @@ class Standing:
     def shown(self, summary: Summary | None) -> Summary:
         """Return a summary as it is shown, NaN where there is none: a control has a mean alone."""
         summary = summary or Summary()
-        return replace(summary, low=nan, high=nan, pooled=nan) if self.control else summary
+        return summary._replace(low=nan, high=nan, pooled=nan) if self.control else summary
 
 
 def leaderboard(

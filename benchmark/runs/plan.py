@@ -3,8 +3,8 @@
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cytosuite.benchmark.catalog.places import PACKAGE, folder_of, program_of
 from cytosuite.benchmark.containers.sources import runtime_digest
@@ -18,8 +18,7 @@ from cytosuite.files import value_digest
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
-@dataclass(frozen=True, slots=True)
-class Answerer:
+class Answerer(NamedTuple):
     """An algorithm, a folder of files or a submission, by its results, which are scored."""
 
     name: str
@@ -29,8 +28,7 @@ class Answerer:
     named: bool = False  # whether the user names the model
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One algorithm on one dataset."""
 
     algorithm: AlgorithmManifest  # the algorithm

@@ -1,8 +1,7 @@
 """Pools: places where pieces of work are done side by side."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from cytosuite.errors import CytosuiteError
 
@@ -10,8 +9,7 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A piece of work without a result: the workers that had it ended too often."""
 
     reason: str  # one line

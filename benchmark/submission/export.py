@@ -1,10 +1,9 @@
 """Export an algorithm for a challenge platform: image, models, and their record."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
@@ -39,8 +38,7 @@ STAGES = ("saving", "normalising", "packing")
 Step = Callable[[int, int, str], None]  # percent done, in all, stage
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """An algorithm to hand in."""
 
     manifest: AlgorithmManifest

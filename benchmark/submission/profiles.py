@@ -1,8 +1,8 @@
 """Profiles of the places where submissions run: memory, processors, time of a case."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract.manifest import AlgorithmManifest
@@ -12,8 +12,7 @@ RESERVED_GIB = 1.0  # of the memory that is asked for: the platform keeps it for
 MARGIN = 0.8  # of the time limit: machines differ
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformProfile:
+class PlatformProfile(NamedTuple):
     """A kind of machine on a challenge platform."""
 
     name: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -48,8 +49,7 @@ REACHED = "port 4743 from outside (no bridge or published port is made: 127.0.0.
 UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
+class Rehearsed(NamedTuple):
     """The answer of an algorithm to one case: its ending, files, finding and lines of log."""
 
     case: str

@@ -5,11 +5,10 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from cytosuite.benchmark.containers.context import FILE_MODE, entry_of, gzipped
 from cytosuite.errors import InputError
@@ -21,8 +20,7 @@ TIMES = ("mtime", "atime", "ctime", "LIBARCHIVE.creationtime")  # PAX records
 Step = Callable[[int, int], None]  # bytes done, in all
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLayer:
+class WrittenLayer(NamedTuple):
     """A layer of an image as it is written: an uncompressed tar, its size and its digest."""
 
     path: Path
@@ -30,8 +28,7 @@ class WrittenLayer:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Repacked:
+class Repacked(NamedTuple):
     """An image, ready to be packed: its layers, configuration and id."""
 
     layers: tuple[WrittenLayer, ...]  # from the base upwards

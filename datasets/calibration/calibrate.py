@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import repeat
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,6 @@ from cytosuite.datasets.calibration.compare import (
     poor,
 )
 from cytosuite.datasets.calibration.fit import (
-    Fit,
     Simulate,
     Stack,
     draw,
@@ -45,6 +45,8 @@ from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
+HEAD = "Calibrated on {} stacks of {}; comments: statistics measured there,"
+BESIDE_IT = "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file."
 AT_LIMIT = "the parameter {} is at its limit"
 # Of the simulator's defaults, until one finds room in the real image.
 TISSUES: tuple[Json, ...] = (
@@ -131,16 +133,8 @@ def calibrate(
     duration = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
     say(f"{total} stacks to simulate and measure{duration if isfinite(pace_s) else ''}")
     each = counted(each, step, total, "simulating and measuring", turns=2)
-    fitted = fit(
-        measured.statistics,
-        measured.begin,
-        simulate,
-        rounds=rounds,
-        cases=cases,
-        seed=seed,
-        say=say,
-        each=each,
-    )
+    options: Json = {"cases": cases, "seed": seed, "say": say, "each": each}
+    fitted = fit(measured.statistics, measured.begin, simulate, rounds=rounds, **options)
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
     image = nested(measured.begin.fixed)["image"]
     before = drawn_first(simulate, [{"image": image, "tissue": t} for t in TISSUES], seeds, each)
@@ -152,7 +146,22 @@ def calibrate(
     rows = compare(measured.statistics, earlier, later)
     misses = [*poor(rows), *map(AT_LIMIT.format, fitted.limits)]
     step(total, total, "")  # refused draws were not measured
-    _write(dataset, out, measured, fitted, later, rows, misses, seed)
+    record = {
+        "folder": measured.folder,
+        "files": measured.names,
+        "sha256": measured.digest,
+        "seed": seed,
+        "rounds": len(fitted.misfits),
+        "misfits": fitted.misfits,
+        "notes": measured.notes,
+        "real": facts_of(measured.statistics),
+        "simulated": facts_of(later),
+        "poor": misses,
+    }
+    head = [HEAD.format(len(measured.names), measured.folder), BESIDE_IT]
+    head += [f"Note: {note}" for note in measured.notes]
+    made = "Fitted to {} real stacks"
+    write_recipe(out, dataset, fitted.parameters, record, made, head, rows, fitted.comments)
     if draw_strip:
         labelled = [(v, segment(v) if labels is None else labels) for v, labels in measured.stacks]
         draw_strip(out.with_suffix(".png"), labelled, after)
@@ -230,57 +239,28 @@ def _read(
     return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
 
 
-def _write(
-    dataset: str,
-    out: Path,
-    real: Real,
-    fitted: Fit,
-    later: StackStatistics,
-    rows: Sequence[Compared],
-    misses: Sequence[str],
-    seed: int,
-) -> None:
-    count = len(real.names)
-    recipe = {
-        "dataset": dataset,
-        "title": f"Like {real.folder}",
-        "description": f"Fitted to {count} real stacks ({real.names[0]}, ...).",
-        "cases": 8,
-        "parameters": fitted.parameters,
-    }
-    record = {
-        "folder": real.folder,
-        "files": real.names,
-        "sha256": real.digest,
-        "seed": seed,
-        "rounds": len(fitted.misfits),
-        "misfits": fitted.misfits,
-        "notes": real.notes,
-        "real": facts_of(real.statistics),
-        "simulated": facts_of(later),
-        "poor": misses,
-        "table": [row._asdict() for row in rows],
-    }
-    head = [
-        f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
-        "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file.",
-        *(f"Note: {note}" for note in real.notes),
-    ]
-    write_recipe(out, recipe, record, head, as_text(rows), fitted.comments)
-
-
 def write_recipe(
     out: Path,
-    recipe: Entries,
+    dataset: str,
+    parameters: Entries,
     record: Entries,
+    made: str,
     head: Sequence[str],
-    tables: str,
-    comments: Mapping[str, str] | None = None,
+    rows: Sequence[Compared],
+    comments: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write a recipe with a comment above it and on parameters, its record and its tables."""
+    """Write a recipe with a comment above it and on parameters, its record and its table."""
+    recipe = {
+        "dataset": dataset,
+        "title": f"Like {record['folder']}",
+        "description": f"{made.format(len(record['files']))} ({record['files'][0]}, ...).",
+        "cases": 8,
+        "parameters": parameters,
+    }
     above = [*head, *(f"Poor fit: {line}" for line in record["poor"])]
-    said = {f"parameters.{key}": text for key, text in (comments or {}).items()}
+    said = {f"parameters.{key}": text for key, text in comments.items()}
     # The first, as the others may be replaced where it is there.
     write_text(out, to_toml(recipe, said, above))
-    write_json(out.with_suffix(".json"), for_json(record))
-    write_text(out.with_suffix(".md"), f"{tables}\n")
+    table = [row._asdict() for row in rows]
+    write_json(out.with_suffix(".json"), for_json({**record, "table": table}))
+    write_text(out.with_suffix(".md"), f"{as_text(rows)}\n")

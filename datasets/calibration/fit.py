@@ -6,7 +6,7 @@ the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
@@ -49,8 +49,7 @@ TIGHTER = 0.7  # gap between nuclei where some draws found no room
 COUNTED = "tissue.n_nuclei"
 
 
-@dataclass(frozen=True, slots=True)
-class Knob:
+class Knob(NamedTuple):
     """A parameter and the statistic that it moves."""
 
     parameter: str  # section.name
@@ -159,8 +158,7 @@ def _knobs(begin: Start) -> tuple[Knob, ...]:
     limits = {"nucleus.diameter_um": WIDEST * begin.centres.get("nucleus.diameter_um", inf)}
     every = KNOBS if COUNTED in begin.centres else (*KNOBS, FILLED)
     return tuple(
-        replace(
-            knob,
+        knob._replace(
             response=responses.get(knob.parameter, knob.response),
             high=min(knob.high, limits.get(knob.parameter, inf)),
         )

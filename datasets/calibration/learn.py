@@ -16,7 +16,7 @@ import numpy as np
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
-from cytosuite.datasets.calibration.compare import Compared, as_text, poor
+from cytosuite.datasets.calibration.compare import poor
 from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw, drawn_first
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
@@ -42,6 +42,8 @@ ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `clos
 NUMBER = {"nuclei": "n_nuclei", "cells": "n_cells"}
 CORE = 0.5  # radius of a nucleus / radius of its cell, which cells alone do not tell
 SPREAD_CORE = (0.9, 1.1)
+HEAD = "Learned from {} label images of {}: numbers, sizes and closeness in"
+BESIDE_IT = "rounds of simulation; lists are quantiles. Record, table and picture lie beside."
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,18 +296,21 @@ def learn(
         before = drawn_first(fitting.simulate, [plain], range(held, held + count), each)
     rows = compare(real, fitting.look(after), fitting.look(before) if before else None)
     files = [item.image for item in items]
-    facts = {
+    facts: Json = {
         "folder": place.resolve().name,
         "files": [item.name for item in items],
         "seed": seed,
         "rounds": rounds,
         "sha256": digest(files, place if place.is_dir() else place.parent),
+        "poor": poor(rows),
     }
-    _write(out, replace(draft, shapes=beside.name), facts, rows)
+    head = [HEAD.format(len(files), facts["folder"]), BESIDE_IT]
+    parameters = replace(draft, shapes=beside.name).parameters()
+    write_recipe(out, dataset, parameters, facts, "Learned from {} label images", head, rows)
     model.write(beside)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), _shown(images), _shown([labels for labels, _ in after]))
-    for line in poor(rows):
+    for line in facts["poor"]:
         say(f"warning: poor fit: {line}")
     return out
 
@@ -382,26 +387,3 @@ def _shown(images: Sequence[Volume]) -> list[Stack]:
         (image.like((image.array * 67 % 191 + 64) * (image.array > 0)), image.array)
         for image in images
     ]
-
-
-def _write(
-    out: Path,
-    draft: Draft,
-    facts: Entries,
-    rows: Sequence[Compared],
-) -> None:
-    """Write the recipe, its record and its table."""
-    count = len(facts["files"])
-    recipe = {
-        "dataset": draft.dataset,
-        "title": f"Like {facts['folder']}",
-        "description": f"Learned from {count} label images ({facts['files'][0]}, ...).",
-        "cases": 8,
-        "parameters": draft.parameters(),
-    }
-    head = [
-        f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
-        "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
-    ]
-    record = {**facts, "poor": poor(rows), "table": [row._asdict() for row in rows]}
-    write_recipe(out, recipe, record, head, as_text(rows))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import copysign, inf, isfinite, nan, sqrt
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,7 @@ STATISTICS: Mapping[str, dict[str, str]] = read_toml(Path(__file__).with_name("s
 VOLUME_STATISTICS, OBJECT_STATISTICS = STATISTICS["volume"], STATISTICS["object"]
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(NamedTuple):
     """Properties of a detector estimated from noise; NaN where that is not possible."""
 
     correlation: float  # of lateral neighbours in the dark part; 0 for an untouched image

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,7 @@ CLEAR_UM = 0.3  # of the cell below and above its nucleus
 PIECES, BRIGHT = 0.3, (1.5, 4.0)  # volume and brightness of dying nuclei's pieces / the nucleus'
 
 
-@dataclass(frozen=True, slots=True)
-class Culture:
+class Culture(NamedTuple):
     """Cells 1 to N and their nuclei on a grid that is wider than the image."""
 
     grid: Grid
@@ -56,8 +56,7 @@ class Culture:
     shrunk: int  # nuclei that found no room otherwise
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
+class _Sheet(NamedTuple):
     """Outlines of cells in the plane; labels are the numbers of the rows + 1."""
 
     labels: Labels  # (Y, X)

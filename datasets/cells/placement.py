@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,8 +200,7 @@ def _rows(cells: Volume, nuclei: Volume) -> Array:
     return np.stack([columns[name] for name in COLUMNS], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Poses:
+class Poses(NamedTuple):
     """Ellipsoids of nuclei at their places."""
 
     centres_um: Array  # (N, 3)

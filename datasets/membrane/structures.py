@@ -3,7 +3,7 @@
 Eschweiler et al., PLOS Comput. Biol. 20 (2024), doi:10.1371/journal.pcbi.1011890.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -89,8 +89,7 @@ def layer(
     return moved(places[chosen], region, depths[chosen] + rng.normal(0, jitter_um, len(chosen)))
 
 
-@dataclass(frozen=True, slots=True)
-class Anatomy:
+class Anatomy(NamedTuple):
     """A tissue before it is shared out among cells."""
 
     centres_um: Doubles  # of the cells, z, y, x; some may lie beyond the image

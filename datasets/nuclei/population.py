@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -150,8 +151,7 @@ def _discs(rng: np.random.Generator, parameters: Parameters, size: Doubles) -> R
     return Region(distance, grid.spacing, grid.origin)
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(NamedTuple):
     """Labels of a case."""
 
     labels: Labels  # the nucleus in front: nearest to its centre relative to its surface

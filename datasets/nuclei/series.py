@@ -1,8 +1,9 @@
 """Time series: nuclei that move, divide and grow, in the layout of the Cell Tracking Challenge."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,7 @@ GROWTH = 8.0  # frames after which a daughter is as large as its mother
 APART = 0.6  # of the mother's longest semi-axis: how far daughters start from its centre
 
 
-@dataclass(frozen=True, slots=True)
-class Colony:
+class Colony(NamedTuple):
     """The nuclei of one frame."""
 
     stars: Stars  # full-grown
@@ -57,7 +57,7 @@ def colonies(rng: np.random.Generator, parameters: Parameters, frames: int) -> I
             last = max(last, int(colony.names.max(initial=0)))
             turned, moved = place(for_place, colony.present, room, parameters, colony.centres_um)
             stars = replace(colony.stars, rotations=turned.rotations)
-            colony = replace(colony, stars=stars, centres_um=moved)
+            colony = colony._replace(stars=stars, centres_um=moved)
         yield colony
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,7 @@ RECORD = "library.json"
 Entry = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Cutting:
+class Cutting(NamedTuple):
     """Options of cutting nuclei out."""
 
     spacing_um: Lengths | None = None  # in place of the image's
@@ -49,8 +49,7 @@ class Cutting:
     smooth_um: float = 0.0  # sigma within each nucleus, against noise
 
 
-@dataclass(frozen=True, slots=True)
-class CutObject:
+class CutObject(NamedTuple):
     """Outcome for one labelled object."""
 
     label: int  # in the label image
@@ -60,8 +59,7 @@ class CutObject:
     background_from: str = ""  # "surroundings" or "stack"
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """The phantoms of a stack, ``nucleus_<label>``, and the outcome for each of its objects."""
 
     phantoms: tuple[Phantom, ...]  # by rising label
@@ -89,12 +87,12 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
         if not entry.skipped:
             local = _surroundings(grey, marked, box, margin)
             level, source = (stack(), "stack") if local is None else (local, "surroundings")
-            entry = replace(entry, background=level, background_from=source)
+            entry = entry._replace(background=level, background_from=source)
             above = np.asarray(grey[box] - level, np.float32)
             if above[mask].mean() > 0:
                 cuts.append((label, _smoothed(above, mask, spacing, options.smooth_um), mask))
             else:
-                entry = replace(entry, skipped="not brighter than its background")
+                entry = entry._replace(skipped="not brighter than its background")
         objects.append(entry)
     return Extraction(_relative(cuts, spacing), tuple(objects))
 
@@ -203,8 +201,7 @@ def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
     return phantoms
 
 
-@dataclass(frozen=True, slots=True)
-class LibrarySummary:
+class LibrarySummary(NamedTuple):
     """Numbers of a new library."""
 
     folder: Path  # the library
@@ -236,7 +233,7 @@ def extract_to(
         for name, image, labels in _pairs(image_path, labels_path):
             with at(image):
                 extractions.append(extract(read(image), read_labels(labels), cutting))
-            objects = [asdict(item) for item in extractions[-1].objects]
+            objects = [item._asdict() for item in extractions[-1].objects]
             files = {
                 kind: {"file": plain(path.name), "sha256": digest(files_of(path), path.parent)}
                 for kind, path in (("image", image), ("labels", labels))
@@ -250,7 +247,7 @@ def extract_to(
                     entries.append(_written(temporary, copy, name))
         summary = _summary(folder, image_path, extractions, len(entries))
         settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
-        parameters = {"cutting": asdict(cutting), **settings}
+        parameters = {"cutting": cutting._asdict(), **settings}
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)
     return summary

@@ -1,6 +1,7 @@
 """Light that is not labelled: fragments of dying nuclei, small bodies, diffuse glow."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,8 +47,7 @@ def bodies(
     return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
 
 
-@dataclass(frozen=True, slots=True)
-class Blobs:
+class Blobs(NamedTuple):
     """Diffuse glow out of focus: Gaussian clouds."""
 
     centres_um: Doubles  # (N, 3)

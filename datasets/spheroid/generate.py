@@ -1,7 +1,8 @@
 """Simulate a spheroid: tissue, optics, camera, and the labels that belong to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,7 @@ __all__ = ["Parameters", "check", "generate"]
 STUDY = "simulated-spheroid"
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """The true labels of a case."""
 
     nuclei: Labels  # (Z, Y, X)

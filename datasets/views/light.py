@@ -1,7 +1,7 @@
 """A view: light of a specimen, dimmed and blurred, turned so that planes 0 see the camera."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ SOFT = 1.0  # µm over which a shadow begins
 REACH = 3.0  # standard deviations of a stripe that are shaded
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
+class Shadow(NamedTuple):
     """An absorbing spot in the specimen."""
 
     place_um: tuple[float, float, float]  # z, y, x
@@ -28,8 +27,7 @@ class Shadow:
     axis: int  # along which the sheet of light goes: 1 or 2
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A view before its camera."""
 
     photons: Image  # light of the dye, 1 for a bright structure without loss

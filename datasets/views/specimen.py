@@ -1,6 +1,6 @@
 """The specimen: dye and tissue on the grid of the simulation, by the other simulators."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ LEAST = 8  # voxels of a cell
 STAIN = 0.2  # standard deviation of ln(dye) between cells
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A specimen as it lies in the microscope."""
 
     dye: Image  # 1 in a bright structure

@@ -1,9 +1,8 @@
 """Realism by depth: strength of edges, and grey values of objects, of gaps and of the outside."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -26,8 +25,7 @@ Floats = NDArray[np.float64]
 EMPTY = np.zeros(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(NamedTuple):
     """A quantity by depth: a curve and the planes of each third per answer."""
 
     title: str

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -26,8 +25,7 @@ KINDS = ("class of the annotation", "algorithm", "true objects", "share with a m
 Share: TypeAlias = tuple[int, int]  # objects missed, and all
 
 
-@dataclass(frozen=True, slots=True)
-class MissedShares:
+class MissedShares(NamedTuple):
     """The share of missed objects by depth or by size."""
 
     name: str  # of the quantity
@@ -87,8 +85,7 @@ def missed_bars(place: MissedShares, algorithm: str) -> Markup:
     return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
+class Errors(NamedTuple):
     """Numbers of objects by algorithm and class, true objects by algorithm, and the places."""
 
     counts: Mapping[str, Mapping[str, int]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, SYMTYPE, TarInfo
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
@@ -34,8 +34,7 @@ CHANGED = "changed while it was read"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file, folder or link in a layer."""
 
     kind: EntryKind  # other: a device, a pipe, a second name of a file
@@ -47,8 +46,7 @@ class Entry:
     content: bytes | None = None  # of a file that was asked for and is not too large
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLayer:
+class ImageLayer(NamedTuple):
     """One layer of an image."""
 
     name: str  # member of the archive that holds it

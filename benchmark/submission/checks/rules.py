@@ -2,10 +2,9 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cytosuite.errors import plain
 
@@ -13,8 +12,7 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A rule of an upload."""
 
     severity: Severity
@@ -23,8 +21,7 @@ class Rule:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A broken rule."""
 
     rule: str
@@ -35,7 +32,7 @@ class Finding:
 
     def as_json(self) -> dict[str, str]:
         """Return it for machines."""
-        return asdict(self)
+        return self._asdict()
 
 
 _GROUPS = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))

@@ -4,7 +4,6 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +24,7 @@ SHOWN = 3  # names in a message
 EQUAL = 1e-9  # of a value: the container may hold other versions of packages
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedJob:
+class SubmittedJob(NamedTuple):
     """A job of an algorithm on one case."""
 
     pk: str  # its key, the folder of its outputs

@@ -96,7 +96,7 @@ def wide(named):
     """Return a summary with an interval, for which there are too few cases."""
     name, summary = named
     reach = 0.05 if name in BY_CASE else math.nan
-    return name, replace(summary, low=summary.mean - reach, high=summary.mean + reach)
+    return name, summary._replace(low=summary.mean - reach, high=summary.mean + reach)
 
 
 def records_of(cases, algorithms, failed):
@@ -146,7 +146,7 @@ def make(tmp_path):
         pooled = scores.groupby(["algorithm", "metric"])["value"].mean().to_dict()
         pooled = pooled if task.name == "segment" else {}
         standings = leaderboard(scores, pooled, metrics, ranks, controls)
-        standings = [replace(s, summaries=dict(map(wide, s.summaries.items()))) for s in standings]
+        standings = [s._replace(summaries=dict(map(wide, s.summaries.items()))) for s in standings]
         output = task.outputs[0]
         made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]

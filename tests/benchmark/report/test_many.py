@@ -29,7 +29,7 @@ def many(make):
         scores = scores.assign(value=values.clip(0, 1).where(scores["status"] == "ok", 0.0))
         ranking = rank_measures(scores, measures(run.metrics), run.primary, CONTROLS)
         ranks = ranking.overall.ranks["mean"]
-        entries = [replace(entry, rank=ranks.get(entry.algorithm)) for entry in run.standings]
+        entries = [entry._replace(rank=ranks.get(entry.algorithm)) for entry in run.standings]
         entries.sort(key=lambda entry: (entry.control, entry.rank or 0))
         return replace(run, scores=scores, ranking=ranking, standings=entries)
 

@@ -49,11 +49,10 @@ def test_the_platform_gets_the_best_on_top_and_scores_of_a_set_apart(make):
 def test_columns_without_a_value_are_left_out(make):
     timed, heads = make(), ("Time per case", "Peak memory", ">AP50<")
     bare = [
-        replace(
-            own,
+        own._replace(
             median_seconds=math.nan,
             peak_memory=None,
-            summaries={**own.summaries, "AP50": replace(own.summaries["AP50"], mean=math.nan)},
+            summaries={**own.summaries, "AP50": own.summaries["AP50"]._replace(mean=math.nan)},
         )
         for own in timed.standings
     ]

@@ -78,7 +78,7 @@ def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked
         "first in 80 % of 100 resamples of the cases, place 1 to 2 in 95 %"
     )
     first, second, *controls = results.standings
-    quick = replace(results, standings=[first, replace(second, median_seconds=0.25), *controls])
+    quick = replace(results, standings=[first, second._replace(median_seconds=0.25), *controls])
     assert facts(quick)["What it costs"].endswith("; the fastest, fair, takes 250 ms")
     few = facts(ranked(make(), draws=0, cases=3))
     assert few["How sure"] == "3 cases: too few to say how sure the places are"

@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ def test_a_sheet_loses_light_along_its_axis(scene, axis):
 def test_without_blur_a_view_is_dye_times_the_light_that_is_left(scene):
     parameters, drawn, body, grids = scene
     rng = np.random.default_rng(0)
-    spotted = replace(body, dye=rng.random(body.dye.shape, np.float32))
+    spotted = body._replace(dye=rng.random(body.dye.shape, np.float32))
     seen = view(spotted, [], parameters, drawn, grids, (True, False, False))
     assert np.allclose(seen.photons, spotted.dye * seen.passed, atol=1e-4)
 
@@ -46,7 +45,7 @@ def test_blur_grows_with_the_distance_from_the_camera(scene):
     parameters = Parameters(psf_sigma_um=(0.0, 0.6, 0.6), haze=0)
     dye = np.zeros_like(body.dye)
     dye[[1, -2], 10, 15] = 1
-    points = replace(body, dye=dye, tissue=np.zeros_like(dye))
+    points = body._replace(dye=dye, tissue=np.zeros_like(dye))
     given = drawn.model_copy(update={"growth": 2.0, "haze": 0.0})
     near = view(points, [], parameters, given, grids, NEAR).photons.max((1, 2))
     far = view(points, [], parameters, given, grids, FAR).photons.max((1, 2))
@@ -56,7 +55,7 @@ def test_blur_grows_with_the_distance_from_the_camera(scene):
 
 def test_a_shadow_lies_behind_its_spot_only(scene):
     _, drawn, body, (grid, _) = scene
-    empty = replace(body, tissue=np.zeros_like(body.tissue))
+    empty = body._replace(tissue=np.zeros_like(body.tissue))
     spot = Shadow((6.0, 5.0, 7.5), 0.5, 1.0, 2)
     left = passed(empty, [spot], _lit(drawn), grid, grid, NEAR)
     assert left[6, 10, 28] < 0.65
