@@ -80,7 +80,10 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     places = options.images
     if main.kind == "canvas":
         places = [
-            place for path in places for place in (_requests(path) if path.is_dir() else [path])
+            place
+            for path in places
+            for place in (sorted(path.glob("[!.]*")) if path.is_dir() else [path])
+            if place == path or format_of(place) is REQUEST
         ]
     for path in places:
         if is_folder(path) or is_list(path):
@@ -108,11 +111,6 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
         if taken.setdefault(item.name.casefold(), item) is not item:
             raise InputError(f"images need different names, found {first.image}, {item.image}")
     return list(by_part(taken.values(), options.part, task)), lines
-
-
-def _requests(folder: Path) -> list[Path]:
-    """Return the requests in a folder, by name."""
-    return sorted(path for path in folder.glob("[!.]*") if format_of(path) is REQUEST)
 
 
 @dataclass(frozen=True)

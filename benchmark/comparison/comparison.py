@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic_core import from_json, to_json
 
 from cytosuite.benchmark.comparison.changes import Thresholds, changes, costs, largest, slower
 from cytosuite.benchmark.comparison.scored import ScoredRun, some
@@ -85,10 +86,15 @@ def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
         yield "data: the same images and labels, made by other code"
 
 
+def _both(before: ScoredRun, after: ScoredRun) -> list[str]:
+    """Return the algorithms of both runs, in alphabetical order."""
+    return [name for name in before.algorithms if name in after.algorithms]
+
+
 def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     """Yield algorithms that came, went or changed."""
     yield from _sets("algorithm", set(before.algorithms), set(after.algorithms))
-    for name in sorted(set(before.algorithms) & set(after.algorithms)):
+    for name in _both(before, after):
         words = []
         old, new = (plain(str(run.table("versions").get(name, ""))) for run in (before, after))
         if old and new and old != new:
@@ -118,7 +124,7 @@ def _sets(noun: str, before: set[str], after: set[str]) -> Iterator[str]:
 
 def _failures(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     """Yield cases that fail no more."""
-    for name in sorted(set(before.algorithms) & set(after.algorithms)):
+    for name in _both(before, after):
         if mended := (failed(before, name) & after.cases) - failed(after, name):
             yield f"{plain(name, 100)}: {len(mended)} cases no longer fail ({some(mended)})"
 
@@ -176,8 +182,8 @@ class Comparison:
         """Return a value of JSON; undefined numbers are null."""
         _, cases, spent = self.tables.values()
         value = {
-            "before": str(self.before.place),
-            "after": str(self.after.place),
+            "before": plain(str(self.before.place)),
+            "after": plain(str(self.after.place)),
             "result": self.headline,
             "identical": bool(self.identical),
             "regressions": self.regressions,
@@ -187,7 +193,8 @@ class Comparison:
             "costs": spent,
             "cases": cases,
         }
-        return {key: _finite(part) for key, part in value.items()}
+        null: Json = from_json(to_json(value, inf_nan_mode="null"))
+        return null
 
 
 def rows(frame: pd.DataFrame) -> list[Json]:
@@ -203,17 +210,6 @@ def _short(cell: str | float) -> str:
     if cell == "" or (isinstance(cell, float) and not isfinite(cell)):
         return "-"
     return f"{cell:.{DIGITS}g}" if isinstance(cell, float) else str(cell)
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value with null in place of NaN and infinity."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    if isinstance(value, str):
-        return plain(value)
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def compare(
@@ -249,7 +245,7 @@ def compare(
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
-            for name in sorted(set(before.algorithms) & set(after.algorithms))
+            for name in _both(before, after)
             if (new := failed(after, name) - failed(before, name))
         ),
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
@@ -295,7 +291,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
             f"{before.place} and {after.place} have no case in common ({some(before.cases)} "
             f"against {some(after.cases)}); compare runs of one dataset"
         )
-    if not set(before.algorithms) & set(after.algorithms):
+    if not _both(before, after):
         raise InputError(
             f"{before.place} and {after.place} have no algorithm in common "
             f"({some(before.algorithms)} against {some(after.algorithms)})"

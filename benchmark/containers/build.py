@@ -108,7 +108,9 @@ class Builder:
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
         self._run(tag, files, arguments, labels)
-        self._remove_untagged(f"{IMAGE_LABEL}={image.name}")
+        lost = {"dangling": True, "label": f"{IMAGE_LABEL}={image.name}"}  # to this one
+        with daemon_errors("removal of the images before this one"):
+            self.client.images.prune(filters=lost)
         self.say(f"{tag} is built")
         return tag
 
@@ -209,11 +211,6 @@ class Builder:
                     if step := STEP.match(line):
                         self.say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
             remember(self.root, tag, self.client.images.get(tag).id)
-
-    def _remove_untagged(self, label: str) -> None:
-        """Remove the images with a label that lost their tag to a newer build."""
-        with daemon_errors("removal of the images before this one"):
-            self.client.images.prune(filters={"dangling": True, "label": label})
 
     def _need(self, tag: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return an image, which is pulled unless the daemon has it."""

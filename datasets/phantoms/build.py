@@ -219,13 +219,12 @@ def extract_to(
     *,
     cutting: Cutting | None = None,
     augment_copies: int = 0,
-    alteration: Alteration | None = None,
     seed: int = 0,
 ) -> LibrarySummary:
     """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
     if augment_copies < 0:
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
-    cutting, alteration = cutting or Cutting(), alteration or Alteration()
+    cutting = cutting or Cutting()
     rng = np.random.default_rng(seed)
     extractions = []
     sources, entries = list[Entry](), list[Entry]()
@@ -243,10 +242,10 @@ def extract_to(
                 nucleus = replace(phantom, name=f"{name}_{phantom.name}")
                 entries.append(_written(temporary, nucleus, name))
                 for number in range(1, augment_copies + 1):
-                    copy = augment(rng, nucleus, alteration, f"{nucleus.name}_copy_{number:02d}")
+                    copy = augment(rng, nucleus, name=f"{nucleus.name}_copy_{number:02d}")
                     entries.append(_written(temporary, copy, name))
         summary = _summary(folder, image_path, extractions, len(entries))
-        settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
+        settings = {"augment_copies": augment_copies, "alteration": asdict(Alteration())}
         parameters = {"cutting": cutting._asdict(), **settings}
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)

@@ -130,6 +130,15 @@ def closeness(apart: Doubles, forms: Doubles) -> Doubles:
     return np.asarray(np.sqrt(np.maximum(form, 1e-6)))
 
 
+def _fitting(
+    semi_axes_um: Doubles, rotations: Doubles, gap_um: float, max_overlap: float
+) -> tuple[Hulls, Hulls]:
+    """Return ellipsoids with half their gap: as they are, and shrunk until they only touch."""
+    around = semi_axes_um + gap_um / 2
+    within = semi_axes_um * shrinkage(max_overlap) + gap_um / 2
+    return hulls(around, rotations), hulls(within, rotations)
+
+
 def pack(
     rng: np.random.Generator,
     semi_axes_um: Doubles,
@@ -143,8 +152,7 @@ def pack(
     start_um: Doubles | None = None,
 ) -> Doubles:
     """Return centres (N, 3), µm, without overlap in a region (`groups`: own), or InputError."""
-    whole = hulls(semi_axes_um + gap_um / 2, rotations)
-    shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
+    whole, shrunk = _fitting(semi_axes_um, rotations, gap_um, max_overlap)
     rest = np.setdiff1d(np.arange(len(semi_axes_um)), [i for home, _ in groups for i in home])
     homes = [(np.asarray(home), room) for home, room in [(rest, region), *groups] if len(home)]
     centres = np.zeros(semi_axes_um.shape)
@@ -355,8 +363,7 @@ def scatter(
     break_criterion: int = 1000,
 ) -> tuple[Doubles, Indices]:
     """Return centres (K, 3), numbers: < N after `break_criterion` failures; or InputError."""
-    whole = hulls(semi_axes_um + gap_um / 2, rotations)
-    shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
+    whole, shrunk = _fitting(semi_axes_um, rotations, gap_um, max_overlap)
     large = too_large(whole, region)
     if large.all():
         check_room(whole, region)

@@ -214,10 +214,6 @@ class Objective:
         """Index of the sample times the cosine of the steepest ray's angle."""
         return float(np.sqrt(self.index_sample**2 - self.aperture**2))
 
-    def axial_zero_um(self, wavelength_um: float) -> float:
-        """Return the distance along z from the focus to the first dark point, low aperture."""
-        return 2 * self.index_sample * wavelength_um / self.aperture**2
-
     def airy_um(self, wavelength_um: float) -> float:
         """Return the radius of the first dark ring in the focus."""
         return 0.61 * wavelength_um / self.aperture
@@ -297,7 +293,9 @@ class _Planes:
 
     def __init__(self, objective: Objective, wavelength_um: float, depth_um: float) -> None:
         self._objective, self._depth_um = objective, depth_um
-        zero, airy = objective.axial_zero_um(wavelength_um), objective.airy_um(wavelength_um)
+        # Along z from the focus to the first dark point, low aperture.
+        zero = 2 * objective.index_sample * wavelength_um / objective.aperture**2
+        airy = objective.airy_um(wavelength_um)
         shift = float(np.clip(objective.shift_um(depth_um), -FARTHEST * zero, FARTHEST * zero))
         step = wavelength_um / (objective.index_sample - objective.cosine_index) / 8
         low = int(np.ceil((AXIAL * zero + max(-shift, 0)) / step))
