@@ -4,12 +4,11 @@ import importlib
 from functools import partial
 
 import pytest
+from toys import made_in
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
@@ -64,7 +63,7 @@ def test_every_simulated_dataset_offers_what_its_manifest_says(name, tmp_path):
     assert set(sample.sockets) == set(manifest.offers)
     volumes = [value for value in sample.sockets.values() if isinstance(value, Volume)]
     assert len({(volume.shape[-2:], volume.spacing[-2:]) for volume in volumes}) <= 1
-    dataset = prepare(made, tmp_path, processes(2), lambda done, total: None)
+    dataset = made_in(tmp_path, made, 2)
     assert len(dataset.cases) == manifest.sizes["mini"].cases
     assert dataset.serves(TASKS[manifest.task])
 

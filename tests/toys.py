@@ -32,6 +32,17 @@ def image(seed=0, noise=5.0):
     return (clean + rng.normal(0, noise, SHAPE)).astype(np.float32)
 
 
+def squares(image):
+    """Return the labels of bright squares that begin at each fourth row."""
+    rows = np.arange(image.shape[1])[None, :, None] // 4
+    return ((image.array > 0) * rows).astype(np.uint16)
+
+
+def made_in(folder, wanted, workers=1):
+    """Return a dataset made in a folder."""
+    return prepare(wanted, folder, processes(workers), lambda done, total: None)
+
+
 def _put(path, answer):
     """Write a document of JSON, or an array."""
     (write_json if isinstance(answer, dict) else write)(path, _value(answer))
@@ -66,7 +77,7 @@ def dataset_of(tmp_path):
             _put(drawn, labels(100 + n))
             paths[path] = drawn if labelled else None
         recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=paths)
-        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
+        return made_in(tmp_path / "datasets", recipe)
 
     return made
 

@@ -9,13 +9,11 @@ import numpy as np
 import nvidia
 import pytest
 from participants import one_reader
-from toys import answers, dataset_of
+from toys import answers, dataset_of, made_in, squares
 
 from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
 from cytosuite.datasets.sample import Sample
@@ -50,7 +48,7 @@ def make_dataset(tmp_path):
     def make(*numbers, annotated=True, fingerprint="f" * 64):
         makers = tuple((f"case_{n}", partial(_sample, n, annotated)) for n in numbers)
         recipe = Recipe("squares", "Squares", "tiny", "segment", 0, fingerprint, makers)
-        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
+        return made_in(tmp_path / "datasets", recipe)
 
     return make
 
@@ -121,8 +119,12 @@ def write_labels(image, output, labels):
 
 def perfect(image, output):
     """Segment the squares exactly."""
-    rows = np.arange(image.shape[1])[None, :, None] // 4
-    write_labels(image, output, ((image.array > 0) * rows).astype(np.uint16))
+    write_labels(image, output, squares(image))
+
+
+def bright(image, output):
+    """Take all that is bright as one object."""
+    write_labels(image, output, (image.array > 0).astype(np.uint16))
 
 
 @pytest.fixture
@@ -135,7 +137,11 @@ def engine():
 def fakes():
     """Return what tests need to make engines of their own."""
     return SimpleNamespace(
-        Engine=FakeEngine, perfect=perfect, write_labels=write_labels, limits=Limits()
+        Engine=FakeEngine,
+        perfect=perfect,
+        bright=bright,
+        write_labels=write_labels,
+        limits=Limits(),
     )
 
 

@@ -302,7 +302,7 @@ def honest(fakes, use):
     """Use an engine of which the algorithm reports its model and a warning, as a container does."""
 
     def behave(image, output):
-        fakes.write_labels(image, output, (image.array > 0).astype(np.uint16))
+        fakes.bright(image, output)
         doubts = [] if image.axes == "YX" else ["model does not fit: channel is 'x'"]
         report = {"model": "plain", "warnings": doubts, "broken": ["channel"] if doubts else []}
         (output / "record.json").write_text(json.dumps(report | {"fallback": bool(doubts)}))
@@ -345,15 +345,11 @@ def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
 @pytest.fixture
 def without_torch(monkeypatch, fakes, use):
     """Hide torch from plain processes."""
-
-    def behave(image, output):
-        fakes.write_labels(image, output, (image.array > 0).astype(np.uint16))
-
     real = packages.find_spec
     monkeypatch.setattr(
         packages, "find_spec", lambda name: (name != "torch" and real(name)) or None
     )
-    engine = use(fakes.Engine(behave))
+    engine = use(fakes.Engine(fakes.bright))
     engine.name = "process"
     return engine
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from toys import made_in
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
@@ -30,10 +31,6 @@ SEGMENT = TASKS["segment"]
 
 def recipe(dataset, size=None, seed=0, spacing=None, **more):
     return module.recipe(DataRequest(dataset, size, seed, spacing=spacing, **more))
-
-
-def made_in(folder, wanted, workers=1):
-    return prepare(wanted, folder, processes(workers), lambda done, total: None)
 
 
 def _bytes(folder):

@@ -4,10 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mistakes import refused
+from toys import made_in
 
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import several as module
-from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.errors import InputError
@@ -15,10 +14,6 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 BOTH = "spheroid,spheroid/mouse_embryo"
-
-
-def made_in(folder, wanted, workers=1):
-    return prepare(wanted, folder, processes(workers), lambda done, total: None)
 
 
 def images(folder, *names, labelled=True):

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toys import made_in
 
-from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
@@ -148,7 +147,7 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
     monkeypatch.setattr(pipeline, "algorithms", lambda: {"draws": manifest})
     wanted = recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"]))
-    asked = prepare(wanted, tmp_path, processes(1), lambda done, total: None)
+    asked = made_in(tmp_path, wanted)
     made = _through(asked, "draws", Engine(None))
     case = made.cases[0]
     assert read(case.socket("instance-labels")).array[0, 0] == 1

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from toys import squares
 
 from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
@@ -325,8 +326,7 @@ def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
     tmp_path, run, dataset, fakes
 ):
     def lossy(image, output):
-        rows = np.arange(image.shape[1])[None, :, None] // 4
-        labels = ((image.array > 0) * rows).astype(np.int64)
+        labels = squares(image).astype(np.int64)
         place = output / "images" / "instance-labels" / "output.mha"
         write(place, Volume(labels, (1000.0, 0.5, 0.5), "ZYX"))
 

@@ -49,6 +49,14 @@ def _with(folder, slug, array, socket="microscopy-image"):
     return replace(item, files={slug: path}, socket=socket)
 
 
+@pytest.fixture
+def described(tmp_path):
+    """Return the place of a JSON beside an image, and both as an item."""
+    path = tmp_path / "a.json"
+    item = _item(tmp_path, np.ones((4, 5), np.uint8))
+    return path, replace(item, files={"acquisition-metadata": path})
+
+
 def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
     sample = load(_with(tmp_path, "enhanced-image", np.full((4, 5), 0.5, np.float32)))
     truth = sample.volume("enhanced-image")
@@ -57,10 +65,9 @@ def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
     assert sample.conditions == {}
 
 
-def test_json_sockets_are_objects(tmp_path):
-    path = tmp_path / "a.json"
+def test_json_sockets_are_objects(described):
+    path, item = described
     path.write_text('{"channel": "nucleus"}')
-    item = replace(_item(tmp_path, np.ones((4, 5), np.uint8)), files={"acquisition-metadata": path})
     found = load(item).sockets["acquisition-metadata"]
     assert (found["channel"], found["sources"]["channel"]) == ("nucleus", "json")
     path.write_text("[1]")
@@ -101,10 +108,9 @@ def test_integers_given_as_a_sketch_are_labels(tmp_path):
         assert (said in sample.volume(slug).origin.warnings) == (slug == "instance-labels")
 
 
-def test_the_json_beside_an_image_describes_it(tmp_path):
-    path = tmp_path / "a.json"
+def test_the_json_beside_an_image_describes_it(described):
+    path, item = described
     path.write_text('{"channel": "nucleus", "spacing": [0.2, 0.2]}')
-    item = replace(_item(tmp_path, np.ones((4, 5), np.uint8)), files={"acquisition-metadata": path})
     image = load(item).volume("microscopy-image")
     assert (image.spacing, image.metadata["channel"]) == ((0.2, 0.2), "nucleus")
     assert "voxel size contradictory: 0.2 x 0.2 µm (json)" in image.origin.warnings[0]
