@@ -132,11 +132,6 @@ def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
     assert len(found) == 2  # the weights are named by their digest in the card
 
 
-def _misspelt(mine, network):
-    """no model called 'nucle-2d' of watershed; nearest: nuclei-2d"""
-    return named_models("nucle-2d", ["watershed"])
-
-
 def _nowhere(mine, network):
     """none.json: no such model card; expected <name>.json"""
     return named_models(str(mine.with_name("none.json")), BOTH)
@@ -153,7 +148,7 @@ def _without_weights(mine, network):
     return hand_over(network, network.parent / "model")
 
 
-@pytest.mark.parametrize("mistake", [_misspelt, _nowhere, _of_another, _without_weights])
+@pytest.mark.parametrize("mistake", [_nowhere, _of_another, _without_weights])
 def test_explains(mine, network, mistake):
     with pytest.raises(CytosuiteError, match=re.escape(mistake.__doc__)):
         mistake(mine, network)

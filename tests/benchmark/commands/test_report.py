@@ -224,11 +224,6 @@ def other_names(runs, mine, planes):
     return {"sources": [mine], "truth": planes}
 
 
-def same_run(runs, mine, planes):
-    """the run is named twice; name it once"""
-    return {"sources": [runs, runs]}
-
-
 def taken(runs, mine, planes):
     """the name watershed is taken; give NAME="""
     return {"sources": [runs, f"watershed={mine}"]}
@@ -263,8 +258,8 @@ def unlike(runs, mine, planes):
     return {"sources": [runs, other]}
 
 
-MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, around, twice]
-MISTAKES += [same_run, without_labels, unlike]
+MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, around]
+MISTAKES += [twice, without_labels, unlike]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

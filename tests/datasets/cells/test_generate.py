@@ -95,10 +95,6 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
     ("changes", "words"),
     [
         ({"spots": []}, "shown.image is spots, but there are none"),
-        (
-            {"image": {"shape": (8, 8), "spacing_um": (1.0, 1.0, 1.0)}},
-            "shape has 2 axes and spacing_um 3; give both",
-        ),
         ({"cells": {"two_nuclei": 0.6, "dying": 0.6}}, "shares of at most 1 in all"),
     ],
 )
