@@ -146,7 +146,6 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
         ({"profile": "gc-t4-16"}, "no profile called 'gc-t4-16'; did you mean 'gc-t4-16gb'?"),
         ({"algorithm": "team:v1"}, "team:v1: give the TASK of an image of others: segment, detec"),
         ({"engine": "process"}, "a rehearsal runs containers; start Docker, or use ENGINE=podman"),
-        ({"model": "m.tar.gz"}, "m.tar.gz: a tarball is for images of others; give a model card"),
     ],
 )
 def test_a_mistake_is_one_line(options, line, quiet):
