@@ -1,9 +1,10 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -113,8 +114,7 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     return list(by_part(taken.values(), options.part, task)), lines
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """The choice of algorithm and model for an image, with all that led to it."""
 
     image: Path  # the file

@@ -1,7 +1,7 @@
 """Data, algorithms and engine that the options of a benchmark name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -31,8 +31,7 @@ from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """The data, algorithms and engine that the options name, before any work."""
 
     recipe: recipes.Recipe

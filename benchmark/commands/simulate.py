@@ -15,7 +15,7 @@ from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.data.croissant import write_croissant
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.simulate import (
     CalibrateOptions,
@@ -25,7 +25,7 @@ from cytosuite.benchmark.options.simulate import (
 from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
-from cytosuite.datasets.recipes import Simulated, files, simulated, simulations, sources
+from cytosuite.datasets.recipes import Simulated, simulated, simulations
 from cytosuite.errors import InputError
 from cytosuite.files import need_folder, remove, write_json
 from cytosuite.folders.index import PLAIN
@@ -111,16 +111,9 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
     engine = start_engine(RunOptions(), simulation.through, console) if simulation.through else None
     streams = np.random.SeedSequence(options.seed).spawn(cases)
     record = {
-        "dataset": simulation.manifest.name,
-        "version": simulation.manifest.version,
-        "size": simulation.size,
-        "seed": options.seed,
+        **simulation_record(simulation, simulation.parameters, options.seed),
         "frames": frames,
         "sequences": cases,
-        "parameters": simulation.parameters.model_dump(mode="json"),
-        "files": files(simulation.parameters),
-        "source": sources(simulation.manifest.name),
-        "numpy": np.__version__,
         **({"through": list(simulation.through)} if simulation.through else {}),
     }
     title = f"simulating {simulation.manifest.name} ({simulation.size})"

@@ -1,9 +1,9 @@
 """Comparison of two scored runs: differences of data, changes of scores, regressions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -129,8 +129,7 @@ def _failures(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
             yield f"{plain(name, 100)}: {len(mended)} cases no longer fail ({some(mended)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """Comparison of two runs."""
 
     before: ScoredRun  # the runs

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from cytosuite import __version__
 from cytosuite.benchmark.containers.context import Files, by_name
@@ -25,8 +26,7 @@ def image_tag(algorithm: str, device: Device = "cpu") -> str:
     return f"cytosuite/{algorithm}:{__version__}" + ("" if device == "cpu" else f"-{device}")
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A base: the packages of a lock upon the layer below, or upon the first image."""
 
     kind: str  # ``slim``, ``cpu``, ``cuda``, or the name of an image with packages of its own

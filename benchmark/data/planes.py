@@ -79,7 +79,7 @@ def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
 
 def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
     """Return height and width [px] of each of the `planes`, with square µm, at most `side` px."""
-    extents = [size * um for size, um in zip(shape, spacing, strict=True)]
+    extents = np.multiply(shape, spacing).tolist()
     scale = side / max(extents[1:] if shape[0] == 1 else extents)
     depth, height, width = (max(8, round(extent * scale)) for extent in extents)
     sides = [(height, width), (depth, width), (height, depth)]

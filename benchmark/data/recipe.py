@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.store.integrity import foreign_digest
@@ -25,7 +26,7 @@ from cytosuite.datasets.recipes import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
-from cytosuite.files import digest, value_digest
+from cytosuite.files import Json, digest, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
@@ -140,6 +141,20 @@ def recipe(request: DataRequest) -> Recipe:
     return _folder_recipe(request)
 
 
+def simulation_record(simulation: Simulated, parameters: BaseModel, seed: int) -> Json:
+    """Return all that makes a simulation, for its files."""
+    return {
+        "dataset": simulation.manifest.name,
+        "version": simulation.manifest.version,
+        "size": simulation.size,
+        "seed": seed,
+        "parameters": parameters.model_dump(mode="json"),
+        "files": files(parameters),
+        "source": sources(simulation.manifest.name),
+        "numpy": np.__version__,
+    }
+
+
 def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
     name, parameters = simulation.manifest.name, simulation.parameters
@@ -153,16 +168,7 @@ def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
             f"frames first (cytosuite simulate {request.dataset} --frames {frames} "
             "--out series), then name that folder (cytosuite benchmark series --task track)"
         )
-    record = {
-        "dataset": name,
-        "version": simulation.manifest.version,
-        "size": simulation.size,
-        "seed": request.seed,
-        "parameters": parameters.model_dump(mode="json"),
-        "files": files(parameters),
-        "source": sources(name),
-        "numpy": np.__version__,
-    }
+    record = simulation_record(simulation, parameters, request.seed)
     content = record | {"cases": simulation.cases, "writers": digest(WRITERS, PACKAGE)}
     streams = np.random.SeedSequence(request.seed).spawn(simulation.cases)
     width = max(2, len(str(simulation.cases)))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 from cytosuite.benchmark.engines.external import ExternalImage, external_manifest
 from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, Outcome, Shown, voxels_of
@@ -69,8 +70,7 @@ class FilesEngine(Engine):
         yield TakingIn(self.folders[algorithm])
 
 
-@dataclass(frozen=True, slots=True)
-class TakingIn:
+class TakingIn(NamedTuple):
     """A session that puts the file of a case where a container would have written it."""
 
     predictions: Predictions

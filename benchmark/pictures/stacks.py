@@ -24,7 +24,7 @@ Indices = NDArray[np.uint32]  # (Z, Y, X), 0 = background, n = the n-th object
 
 def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
     """Return the largest shape of a volume with at most so many voxels."""
-    extents = [size * um for size, um in zip(shape, spacing, strict=True)]
+    extents = np.multiply(shape, spacing).tolist()
 
     def at(edge: float) -> Shape:
         """Return the shape with voxels of a length."""

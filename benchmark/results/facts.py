@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tracks import Track, read_tracks
@@ -85,8 +85,7 @@ def case_facts(
     return Facts(sources)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSet:
+class ImageSet(NamedTuple):
     """Images without an order, and the labels of the objects in each, empty where not known."""
 
     images: Sequence[Reader]

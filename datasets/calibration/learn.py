@@ -9,7 +9,7 @@ from itertools import repeat
 from math import exp, isfinite, log, sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -153,8 +153,7 @@ FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
 
 
-@dataclass(frozen=True, slots=True)
-class Fitting:
+class Fitting(NamedTuple):
     """A fit: the real look, and how to simulate one."""
 
     real: Look

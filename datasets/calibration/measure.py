@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import copysign, inf, isfinite, nan, sqrt
 from pathlib import Path
@@ -119,8 +118,7 @@ def _line(x: Doubles, y: Doubles, weights: Doubles) -> tuple[float, float, float
     return float(slope), float(middle - distance), sqrt(cov[0, 0]), error
 
 
-@dataclass(frozen=True, slots=True)
-class StackStatistics:
+class StackStatistics(NamedTuple):
     """A set of stacks and their statistics."""
 
     images: tuple[Volume, ...]

@@ -1,7 +1,7 @@
 """Cells on glass: outlines packed and cut in the plane, nuclei inside of them, heights above it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -346,8 +346,7 @@ def _middles(
     return places, depth.ravel()[chosen].astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Pools:
+class Pools(NamedTuple):
     """The voxels of each label, to draw from."""
 
     voxels: Numbers  # flat indices, label by label

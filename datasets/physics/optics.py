@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -18,8 +18,7 @@ SHARP = 1e-15  # voxels: less is no blur, as for scipy
 ROWS = 2**22  # voxels of the rows that are blurred along z together
 
 
-@dataclass(frozen=True, slots=True)
-class Attenuation:
+class Attenuation(NamedTuple):
     """Law of lost light (Bruch et al. 2023, doi:10.1371/journal.pone.0283828)."""
 
     law: str = "exponential"  # exp(-d / length), (d / length + 1)^-6, or none

@@ -8,7 +8,7 @@ Random places: Bruch et al. (2023), doi:10.1371/journal.pone.0283828; above 0.2 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -37,8 +37,7 @@ INSIDE = 0.9  # share of a subculture's ball that lies in the tissue
 PATIENCE = 2000  # positions tried for a ball
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hulls:
+class Hulls(NamedTuple):
     """Ellipsoids as relaxation and random placement use them."""
 
     inner: Doubles  # (N,), shortest semi-axis in µm
@@ -77,9 +76,7 @@ class Hulls:
 
     def part(self, chosen: Indices) -> "Hulls":
         """Return some of the ellipsoids."""
-        return Hulls(
-            self.inner[chosen], self.reach[chosen], self.radii[chosen], self.matrices[chosen]
-        )
+        return Hulls(*(each[chosen] for each in self))
 
 
 def hulls(semi_axes_um: Doubles, rotations: Doubles) -> Hulls:

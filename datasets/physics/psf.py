@@ -1,9 +1,9 @@
 """Point spread functions, at rising depths: Gaussian with haze, or stacks of measured light."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -31,8 +31,7 @@ MARGINAL = 0.75  # squared radius in the pupil of the rays in focus
 legendre = cache(np.polynomial.legendre.leggauss)  # nodes and weights of a quadrature: slow
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """The light of a point, as voxels."""
 
     image: Image  # (z, y, x), not negative, of sum 1
@@ -90,8 +89,7 @@ def _rebinned(image: Doubles, axis: int, offsets: Doubles, step: float, edges: D
     return np.moveaxis(np.diff(at_edges, axis=0), 0, axis)
 
 
-@dataclass(frozen=True, slots=True)
-class Gaussian:
+class Gaussian(NamedTuple):
     """A Gaussian with a wider one, the haze of scattered light."""
 
     sigma_um: Lengths  # standard deviations along z, y, x
@@ -114,8 +112,7 @@ class Gaussian:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(NamedTuple):
     """Point spread functions as voxels, one or several from front to back."""
 
     kernels: tuple[Kernel, ...]  # at least one
@@ -127,7 +124,7 @@ class Sampled:
 
     def resampled(self, spacing: Lengths) -> "Sampled":
         """Return the same at another voxel size, see `Kernel.resampled`."""
-        return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
+        return self._replace(kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
     def weights(self, depth_um: Reals, last_um: float) -> Image:
         """Return the weights (K, n) of the kernels, of sum 1 at each depth (n,) in µm."""
@@ -196,8 +193,7 @@ def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
     return Kernel(np.asarray(light / light.sum(dtype=np.float64), np.float32), spacing, centre)
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
+class Objective(NamedTuple):
     """An objective: aperture and refractive indices on the way of the light."""
 
     na: float  # numerical aperture

@@ -1,7 +1,6 @@
 """Simulate a spheroid: tissue, optics, camera, and the labels that belong to it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +73,7 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     if isinstance(spread, Gaussian) and specimen.parameters.labels.haze:
         wide = spread.haze_sigma_um
     elif isinstance(spread, Gaussian):
-        spread = replace(spread, haze=0.0)  # a haze has no visible border
+        spread = spread._replace(haze=0.0)  # a haze has no visible border
     reach = np.maximum(spread.reach_um(detector.size_um[0]), np.multiply(HAZE_REACH, wide))
     blur, margin = _blur(spread, detector), tuple(reach.tolist())
     if style == "visible":

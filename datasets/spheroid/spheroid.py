@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -141,8 +142,7 @@ def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
     return Mixture(bodies), np.concatenate(centres)
 
 
-@dataclass(frozen=True, slots=True)
-class Spheroid:
+class Spheroid(NamedTuple):
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
     packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each

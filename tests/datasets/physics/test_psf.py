@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,7 +80,7 @@ def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
 
 
 def test_weights_blend_linearly_and_have_the_sum_1():
-    several = replace(psf.measured([_bead()] * 3), depths_um=(0, 10, 30))
+    several = psf.measured([_bead()] * 3)._replace(depths_um=(0, 10, 30))
     weights = several.weights(np.array([-5.0, 0, 5, 10, 25, 99]), 50.0)
     assert weights.T.tolist() == [
         [1, 0, 0], [1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.25, 0.75], [0, 0, 1],
