@@ -17,6 +17,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
 from cytosuite.datasets.cells.parameters import Placing, Ratio
 from cytosuite.datasets.phantoms.library import moments
+from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError
@@ -284,7 +285,7 @@ def _turned(rng: np.random.Generator, frame: Array, angle_deg: float, plane: boo
     width = np.cross(frame[:, 0], long)
     flat = np.linalg.norm(width, axis=1) < 1e-6  # upright in its cell
     width[flat] = frame[:, 1]
-    width /= np.linalg.norm(width, axis=1, keepdims=True)
+    width = of_length_1(width)
     return np.stack([np.cross(width, long), width, long], axis=2)
 
 

@@ -17,6 +17,7 @@ from cytosuite.datasets.phantoms.library import (
     pull_distance,
 )
 from cytosuite.datasets.physics.labels import largest_piece
+from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles, Interval, Lengths
 
@@ -119,8 +120,7 @@ def _shift(rng: np.random.Generator, position: Doubles, limits: Alteration) -> D
     """Return a smooth displacement (3, z, y, x) in µm: a sum of plane waves."""
     waves = rng.normal(0.0, 1 / limits.warp_length_um, (WAVES, 3))
     phases = rng.uniform(0, 2 * np.pi, WAVES)
-    directions = rng.normal(size=(WAVES, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = of_length_1(rng.normal(size=(WAVES, 3)))
     shift = np.zeros_like(position)
     if limits.warp_um > 0:
         for wave, phase, direction in zip(waves, phases, directions, strict=True):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Image, Labels, slabs
+from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles
@@ -71,8 +72,7 @@ def grow_cells(
     volumes = semi_axes_um.prod(axis=1) * np.exp(volume_spread * rng.normal(size=count))
     phases = rng.uniform(0, 2 * np.pi, (2, count, WAVES))
     turns = np.stack([np.cos(phases), np.sin(phases)], axis=3) * (2 / WAVES) ** 0.5
-    directions = rng.normal(size=(WAVES, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = of_length_1(rng.normal(size=(WAVES, 3)))
     lengths = wavelength_um * rng.uniform(1, 2, (WAVES, 1))
     cells = Tessellation(
         centres_um=centres_um,

@@ -178,7 +178,7 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     """
     rotations, chosen = nuclei.rotations.copy(), np.asarray(chosen)
     shortest = nuclei.semi_axes_um[chosen].argmin(axis=1)
-    normals = normals_um / np.linalg.norm(normals_um, axis=1, keepdims=True)
+    normals = of_length_1(normals_um)
     axes = rotations[chosen, :, shortest]
     turned = (axes * normals).sum(axis=1) < 0
     second = (shortest + 1) % 3
@@ -193,6 +193,11 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     rotation = c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c)
     rotations[chosen] = rotation @ current
     return replace(nuclei, rotations=rotations)
+
+
+def of_length_1(vectors: Doubles, axis: int = 1) -> Doubles:
+    """Return the directions of vectors, whose coordinates lie along an axis."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=axis, keepdims=True))
 
 
 def random_rotations(rng: np.random.Generator, count: int) -> Doubles:
@@ -219,8 +224,7 @@ def about_axis(angles: Doubles, axis: int = 0) -> Doubles:
 
 def random_waves(rng: np.random.Generator, count: int) -> Doubles:
     """Return wave vectors of random direction and length, and phases (N, 4, K)."""
-    directions = rng.normal(size=(count, 3, WAVES))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = of_length_1(rng.normal(size=(count, 3, WAVES)))
     lengths = rng.uniform(*WAVE_NUMBERS, (count, 1, WAVES))
     phases = rng.uniform(0, 2 * np.pi, (count, 1, WAVES))
     return np.concatenate([directions * lengths, phases], axis=1)
@@ -242,8 +246,7 @@ def _elongations(
 
 def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Doubles:
     """Return centres and radii in units of the semi-axes (N, most, 4)."""
-    directions = rng.normal(size=(count, most, 3))
-    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    directions = of_length_1(rng.normal(size=(count, most, 3)), axis=2)
     centres = directions * rng.uniform(0.0, 0.55, (count, most, 1))
     present = np.arange(most) < rng.integers(0, most + 1, (count, 1))
     radii = rng.uniform(0.15, 0.3, (count, most)) * present

@@ -11,6 +11,7 @@ from scipy import ndimage, special
 
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Longs
@@ -119,8 +120,7 @@ def irregular(
     rng: np.random.Generator, centre_um: Lengths, semi_axes_um: Lengths, bumps: float
 ) -> Region:
     """Return an ellipsoid, radius times ``exp(bumps b(u))``; b: Legendre ``P_l(u·v)``, of rms 1."""
-    axes = rng.normal(size=(len(DEGREES) * WAVES, 3))
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    axes = of_length_1(rng.normal(size=(len(DEGREES) * WAVES, 3)))
     weights = rng.normal(size=len(axes))
     field = _harmonics(_sphere(4000), axes, weights)
     scale = bumps / float(np.sqrt((field**2).mean()))

@@ -28,8 +28,8 @@ from cytosuite.datasets.spheroid.spheroid import (
     Placed,
     Population,
     Spheroid,
-    mixed,
     outline,
+    together,
 )
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -259,7 +259,7 @@ def _place(
             _aligned(replace(population, centres_um=centres), parameters, room)
             for population, centres in ahead
         )
-    bodies, _ = mixed(part for population in populations for part in population.parts)
+    bodies, _ = together(populations)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
         first = starts[kind] + taken[kind]
@@ -298,7 +298,7 @@ def _innermost(
     populations: Populations, share: float, most_um3: float, thickest_um: float
 ) -> Longs:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
-    bodies, _ = mixed(part for population in populations for part in population.parts)
+    bodies, _ = together(populations)
     thin = bodies.semi_axes_um.min(axis=1)
     flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
     order = np.lexsort((flat, thin < thickest_um))
@@ -325,7 +325,7 @@ def _pressed(
     packed: Populations, parameters: Parameters, contact: float, living: Region
 ) -> tuple[Populations, float]:
     """Return nuclei drawn together until they touch as wanted, and the contact share they have."""
-    nuclei, points = mixed(part for population in packed for part in population.parts)
+    nuclei, points = together(packed)
     moved, share = press(
         *(points, nuclei.semi_axes_um, nuclei.rotations, living),
         contact=contact,

@@ -16,7 +16,7 @@ from cytosuite.datasets.physics.render import Watch, render, simulation_grid
 from cytosuite.datasets.scene import MICROSCOPE
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
-from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
+from cytosuite.datasets.spheroid.spheroid import Spheroid, together
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
@@ -57,7 +57,7 @@ class Specimen:
     def grow_cells(self, rng: np.random.Generator) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
         cells = self.parameters.cells
-        nuclei, centres = mixed(part for kind in self.spheroid.packed for part in kind.parts)
+        nuclei, centres = together(self.spheroid.packed)
         self.cells = self.spheroid.cells or grow_cells(
             rng,
             nuclei.semi_axes_um,

@@ -142,6 +142,11 @@ def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
     return Mixture(bodies), np.concatenate(centres)
 
 
+def together(populations: Iterable[Population]) -> tuple[Mixture, Doubles]:
+    """Return the bodies of populations as one, and their centres, see `mixed`."""
+    return mixed(part for population in populations for part in population.parts)
+
+
 class Spheroid(NamedTuple):
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
@@ -181,6 +186,6 @@ class Spheroid(NamedTuple):
     def inner(self) -> Interval:
         """Share of nuclei in the mass of a blastocyst, and share of the mass that is nucleus."""
         mass = self.outline.homes[2]
-        nuclei, points = mixed(part for kind in self.packed for part in kind.parts)
+        nuclei, points = together(self.packed)
         held = mass.distance_at(points) < 0
         return float(held.mean()), float(volumes_um3(nuclei)[held].sum() / mass.volume_um3)
