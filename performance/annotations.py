@@ -8,7 +8,7 @@ pooled. Rows that stand in ``OUT/scores.csv`` are not made again; the parent is 
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
 from statistics import fmean
@@ -82,29 +82,22 @@ def scores(card: Path, items: Sequence[Files]) -> tuple[float, float]:
     return seg.of(concatenate(tables)), f1.of(concatenate(tables))
 
 
-def figure(
-    rows: Sequence[Row],
-    starts: Iterable[str] = STARTS,
-    what: str = "annotated images",
-    value: str = "SEG",
-    *,
-    log: bool = True,
-) -> str:
+def figure(rows: Sequence[Row]) -> str:
     """Return SEG by the number of images: means as lines, seeds as dots, the parent dashed."""
     counts = sorted({row.images for row in rows if row.images})
-    across, up = Axis(counts[0], counts[-1], log=log), axis_around(row.SEG for row in rows)
+    across, up = Axis(counts[0], counts[-1], log=True), axis_around(row.SEG for row in rows)
 
     def place(images: float, value: float) -> tuple[str, str]:
         at = WIDTH * across.position(images), HEIGHT * (1 - up.position(value))
         return f"{at[0]:.1f}", f"{at[1]:.1f}"
 
-    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", what)]
-    parts += [label("", "-30", "-8", value, "start")]
+    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", "annotated images")]
+    parts += [label("", "-30", "-8", "SEG", "start")]
     parts += [label("", place(n, 0)[0], f"{HEIGHT + 20}", str(n)) for n in counts]
     for y, tick in ((place(1, tick)[1], tick) for tick in up.ticks()):
         parts += [line("grid", ("0", f"{WIDTH}"), (y, y)), label("", "-6", y, f"{tick:.3g}", "end")]
     ends: list[tuple[float, str]] = []  # places of the names, top first
-    for colour, start in zip(COLOURS, starts, strict=False):
+    for colour, start in zip(COLOURS, STARTS, strict=False):
         own = [row for row in rows if row.start == start]
         seen = sorted({row.images for row in own if row.images})
         means = [place(n, fmean(row.SEG for row in own if row.images == n)) for n in seen]

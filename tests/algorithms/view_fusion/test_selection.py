@@ -9,6 +9,7 @@ from cytosuite.algorithms.view_fusion.predict import Parameters
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
+from cytosuite.contract.metadata import described
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
 from cytosuite.volume import Volume
@@ -50,6 +51,41 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
             found = select(list(CARDS.values()), describe(view), POLICY)
             assert found.card.name == f"{channel}-study{number}"
             assert (found.fallback, choice_warnings(found, view)) == (False, [])
+
+
+def _permuted(shape, spacing, rng):
+    order = rng.permutation(3)
+    return shape[order], spacing[order]
+
+
+def _cut(shape, spacing, rng):
+    return np.where(np.arange(3) == rng.integers(3), shape // 4, shape), spacing
+
+
+CHANGES = {
+    "voxel size 5 % wrong": (
+        0.97,
+        lambda shape, size, rng: (shape, size * rng.uniform(0.95, 1.05)),
+    ),
+    "axes in another order": (0.97, _permuted),
+    "an axis cut to a quarter": (0.9, _cut),
+    "no voxel size": (0.9, lambda shape, size, rng: (shape, np.ones(3))),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(name):
+    (least, change), rng, right = CHANGES[name], np.random.default_rng(0), 0
+    words = {"spacing_source": "assumed"} if name == "no voxel size" else {}
+    for _ in range(300):
+        number, channel = int(rng.integers(1, 6)), ("nucleus", "membrane")[rng.integers(2)]
+        shape = (np.array(GEOMETRY[number][0]) * rng.uniform(0.5, 1.25, 3)).astype(int)
+        shape, spacing = change(shape, np.array(GEOMETRY[number][1]), rng)
+        array = np.broadcast_to(np.uint16(0), shape)
+        view = Volume(array, tuple(spacing.tolist()), "ZYX", {"channel": channel, **words})
+        found = select(list(CARDS.values()), describe(described(view, {})), POLICY)
+        right += found.card.name == f"{channel}-study{number}"
+    assert right >= 300 * least
 
 
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.weights])
