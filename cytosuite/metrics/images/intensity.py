@@ -11,13 +11,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from cytosuite.metrics.images.pair import PAIR, ImagePair
+from cytosuite.metrics.images.pair import PAIR, SIZE, ImagePair
 from cytosuite.metrics.metric import metric
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.pieces import chunks
-
-SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
 
 
 @dataclass(slots=True)
@@ -25,7 +23,6 @@ class _Sums:
     """Sums over the voxels seen so far; the first of two values is the truth's."""
 
     voxels: int = 0
-    squared: float = 0.0  # of the differences
     absolute: float = 0.0
     truth_squares: float = 0.0
     means: list[float] = field(default_factory=lambda: [0.0, 0.0])
@@ -36,29 +33,23 @@ class _Sums:
 
     def add(self, voxels: int, *part: float) -> None:
         """Add the sums of some more voxels, as `tally` gives them."""
-        self.squared += part[0]
-        self.absolute += part[1]
-        self.truth_squares += part[2]
+        self.absolute += part[0]
+        self.truth_squares += part[1]
         # Of the parts to the whole (Chan, Golub, LeVeque 1983): nothing large cancels.
-        steps = [part[3 + k] - self.means[k] for k in range(2)]
+        steps = [part[2 + k] - self.means[k] for k in range(2)]
         whole = self.voxels + voxels
         share = self.voxels * voxels / whole
-        self.product += part[7] + steps[0] * steps[1] * share
+        self.product += part[6] + steps[0] * steps[1] * share
         for k, step in enumerate(steps):
-            self.deviations[k] += part[5 + k] + step**2 * share
+            self.deviations[k] += part[4 + k] + step**2 * share
             self.means[k] += step * voxels / whole
-            self.lowest[k] = min(self.lowest[k], part[8 + 2 * k])
-            self.highest[k] = max(self.highest[k], part[9 + 2 * k])
+            self.lowest[k] = min(self.lowest[k], part[7 + 2 * k])
+            self.highest[k] = max(self.highest[k], part[8 + 2 * k])
         self.voxels = whole
 
     def is_constant(self, image: int) -> bool:
         """Return whether all voxels of an image are equal, or too small to be squared."""
         return self.lowest[image] == self.highest[image] or not self.deviations[image]
-
-    @property
-    def mean_squared(self) -> float:
-        """Mean squared difference."""
-        return self.squared / self.voxels
 
 
 _known: WeakKeyDictionary[ImagePair, _Sums] = WeakKeyDictionary()
@@ -67,10 +58,9 @@ _known: WeakKeyDictionary[ImagePair, _Sums] = WeakKeyDictionary()
 def _sums(images: ImagePair) -> _Sums:
     """Return the sums over all voxels, in one pass for all the metrics of a pair."""
     if images not in _known:
-        sums, part, both = _Sums(), np.empty(12), (images.truth, images.prediction)
-        for truth, prediction in chunks(*both, dtype=np.float64, size=SIZE):
-            tally(truth, prediction, part)
-            sums.add(truth.size, *part.tolist())
+        sums = _Sums()
+        for both in chunks(images.truth, images.prediction, dtype=np.float64, size=SIZE):
+            sums.add(both[0].size, *tally(*both))
         _known[images] = sums
     return _known[images]
 
@@ -88,7 +78,7 @@ def psnr(images: ImagePair) -> float:
     >>> psnr(np.zeros(4), np.full(4, 0.1), data_range=1.0)
     20.0
     """
-    error = _sums(images).mean_squared
+    error = images.squared / images.truth.size
     return 20 * log10(images.data_range) - 10 * log10(error) if error else inf
 
 
@@ -112,9 +102,8 @@ def nrmse(images: ImagePair) -> float:
     >>> nrmse(np.array([3.0, 4.0]), np.array([3.0, 3.0]), data_range=1.0)
     0.2
     """
-    sums = _sums(images)
-    scale = sqrt(sums.truth_squares / sums.voxels)
-    return sqrt(sums.mean_squared) / scale if scale else nan
+    scale = sqrt(_sums(images).truth_squares)
+    return sqrt(images.squared) / scale if scale else nan
 
 
 @error(
@@ -134,7 +123,7 @@ def nrmse_range(images: ImagePair) -> float:
     """
     sums = _sums(images)
     scale = sums.highest[0] - sums.lowest[0]
-    return sqrt(sums.mean_squared) / scale if scale else nan
+    return sqrt(images.squared / sums.voxels) / scale if scale else nan
 
 
 @metric(
@@ -180,20 +169,18 @@ def mae(images: ImagePair) -> float:
 
 
 @compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
-def tally(t: Doubles, p: Doubles, out: Doubles) -> None:
-    """Write sums over the same voxels, (N,), of truth and prediction, all finite, to (12,) `out`.
+def tally(t: Doubles, p: Doubles) -> tuple[float, ...]:
+    """Return eleven sums over the same voxels, (N,), of truth and prediction, all finite.
 
-    The sums of the squared and absolute differences and of the squared truth, the two means, the
+    Those of the absolute differences and of the squared truth, the two means, the
     two sums of squared deviations from them, that of their products, and the lowest and highest
     value of the truth and of the prediction.
     """
-    squared = absolute = squares = sum_t = sum_p = 0.0
+    absolute = squares = sum_t = sum_p = 0.0
     low_t = high_t = t[0]
     low_p = high_p = p[0]
     for i in range(t.size):
-        difference = t[i] - p[i]
-        squared += difference * difference
-        absolute += abs(difference)
+        absolute += abs(t[i] - p[i])
         squares += t[i] * t[i]
         sum_t += t[i]
         sum_p += p[i]
@@ -206,6 +193,5 @@ def tally(t: Doubles, p: Doubles, out: Doubles) -> None:
         var_t += a * a
         var_p += b * b
         product += a * b
-    out[0], out[1], out[2], out[3], out[4] = squared, absolute, squares, mean_t, mean_p
-    out[5], out[6], out[7] = var_t, var_p, product
-    out[8], out[9], out[10], out[11] = low_t, high_t, low_p, high_p
+    sums = (absolute, squares, mean_t, mean_p, var_t, var_p, product)
+    return (*sums, low_t, high_t, low_p, high_p)

@@ -1,4 +1,4 @@
-from math import inf, isnan
+from math import fsum, inf, isnan, log10
 
 import numpy as np
 import pytest
@@ -41,6 +41,14 @@ def test_undefined_cases(value):
     for metric in METRICS:
         assert not isnan(metric(other, other + 1, data_range=1))
         assert metric.undefined.startswith("when ") or metric in (psnr, mae)
+
+
+def test_psnr_of_float32_is_that_of_its_exact_sum():
+    truth, prediction = (image.astype(np.float32) for image in images((5, 90, 130)))
+    squared = fsum(((truth.astype(float) - prediction) ** 2).ravel().tolist())
+    expected = 20 * log10(255) - 10 * log10(squared / truth.size)
+    found = psnr(truth, prediction, data_range=255)
+    assert abs(found - expected) <= np.spacing(expected)
 
 
 def test_agrees_with_scikit_image():
