@@ -1,57 +1,56 @@
-"""Measure Cellpose3D around its network: targets, following the flow, instances; CPU and memory.
+"""Measure flow targets and post-processing of dense planes and stacks, beside Cellpose 3.
 
-Usage: python performance/cellpose3d.py
+Usage: python performance/cellpose3d.py [PYTHON]
 
-Every size runs in a process of its own: one small case to load the compiled loops, then the case
-three times; the median CPU seconds count. Peak memory is that beyond the memory before. Below, the
-same flows through Cellpose 3 (cellpose<4), where it is installed.
+PYTHON runs an environment of its own with Cellpose 3, whose numpy is older than ours: `python -m
+venv DIR`, `DIR/bin/pip install "cellpose<4"`; without one it is left out. Each program has a
+process and one thread: median CPU seconds of three runs after one, peak memory beyond that before.
+Each follows the exact flow of its own kind, which is what its network learns; ratio: theirs over
+ours. Of stacks both follow ours.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from side_by_side import peak_mib, start_peak
+from side_by_side import peak_mib, start_peak, timed
 
-from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.quality import control
-from cytosuite.volume.arrays import Bools, Floats, Ints
+if TYPE_CHECKING:  # an environment with Cellpose has none of our packages
+    from cytosuite.volume.arrays import Array, Floats, Ints
 
-VOXEL = (1.0, 1.0, 1.0)
-SMALL = ((32, 64, 64), 4)
-SIZES = {
-    "32x256x256, 50 cells": ((32, 256, 256), 50),
-    "64x256x256, 100 cells": ((64, 256, 256), 100),
-    "128x256x256, 200 cells": ((128, 256, 256), 200),
-    "64x512x512, 400 cells": ((64, 512, 512), 400),
-}
-PEER = ((64, 512, 512), 400)
-STAGES = ("flow", "smooth", "follow", "instances")
+REPEATS = 3
+RADII = (12.0, 15.0)  # pixels, semi-axes of an ellipse
+Works = dict[str, Callable[[], Any]]
 
 
-@dataclass
-class Clock:
-    """CPU seconds of every run, by name; and the system's part of them, for pages of memory."""
-
-    seconds: dict[str, list[float]]
-    system: float = 0.0
-
-    def run(self, name: str, function: Callable[[], NDArray]) -> NDArray:
-        """Call a function, and note its time."""
-        begin, system = time.process_time(), os.times().system
-        result = function()
-        self.system += os.times().system - system
-        self.seconds.setdefault(name, []).append(time.process_time() - begin)
-        return result
+def nuclei(size: int, count: int) -> Ints:
+    """Return labels (1, Y, X) of ellipses, every fourth placed at the edge of the one before."""
+    rng, labels, placed = np.random.default_rng(0), np.zeros((size, size), np.int32), 0
+    middle, reach = np.zeros(2), 0.0
+    while placed < count:
+        axes, way, centre = rng.uniform(*RADII, 2), rng.uniform(0, 7), rng.uniform(0, size, 2)
+        if placed % 4 == 1 and rng.random() < 0.9:  # around a nucleus there may be no room
+            centre = middle + (reach + axes.mean() - 1) * np.array([np.sin(way), np.cos(way)])
+        low, high = (np.clip(centre + d, 0, size).astype(int) for d in (-RADII[1], RADII[1] + 1))
+        y, x = np.ogrid[low[0] : high[0], low[1] : high[1]]
+        inside = ((y - centre[0]) / axes[0]) ** 2 + ((x - centre[1]) / axes[1]) ** 2 <= 1
+        part = labels[low[0] : high[0], low[1] : high[1]]
+        if inside.sum() > 50 and (part[inside] > 0).mean() <= 0.05:  # hidden
+            placed += 1
+            part[inside & (part == 0)] = placed
+            middle, reach = centre, axes.mean()
+    return labels[None]
 
 
 def cells(shape: tuple[int, int, int], count: int) -> Ints:
@@ -62,126 +61,117 @@ def cells(shape: tuple[int, int, int], count: int) -> Ints:
         centre = rng.uniform(axes, np.array(shape) - 1 - axes)
         box = tuple(slice(int(c - a), int(c + a) + 2) for c, a in zip(centre, axes, strict=True))
         part = labels[box]
-        grid = np.ogrid[
-            tuple(slice(s.start, s.start + n) for s, n in zip(box, part.shape, strict=True))
-        ]
-        inside = sum(((g - c) / a) ** 2 for g, c, a in zip(grid, centre, axes, strict=True)) <= 1
+        grid = np.moveaxis(np.indices(part.shape), 0, -1) + [side.start for side in box]
+        inside = np.square((grid - centre) / axes).sum(axis=-1) <= 1
         if not part[inside].any():
             placed += 1
             part[inside] = placed
     return labels
 
 
-def overlap(truth: NDArray, found: NDArray) -> float:
-    """Return the mean over true cells of the best IoU."""
-    columns = int(found.max()) + 1
-    pairs = truth.astype(np.int64).ravel() * columns + found.ravel()
-    table = np.bincount(pairs, minlength=(int(truth.max()) + 1) * columns).reshape(-1, columns)
-    union = table.sum(1)[:, None] + table.sum(0)[None] - table
-    return float((table / union)[1:, 1:].max(axis=1, initial=0).mean())
+CASES: dict[str, Callable[[], Ints]] = {
+    "plane of 1024 x 1024, 750 nuclei": partial(nuclei, 1024, 750),
+    "plane of 2048 x 2048, 3000 nuclei": partial(nuclei, 2048, 3000),
+    "stack of 32 x 256 x 256, 50 cells": partial(cells, (32, 256, 256), 50),
+    "stack of 64 x 512 x 512, 400 cells": partial(cells, (64, 512, 512), 400),
+}
 
 
-def process(flow: Floats, mask: Bools, clock: Clock) -> NDArray[np.uint32]:
-    """Return the cells of a flow, as the algorithm makes them."""
-    smooth = clock.run("smooth", lambda: smooth_flow(flow, mask, (1.0, 1.0, 1.0)))
-    ends = clock.run("follow", partial(follow, smooth, mask, steps=100, step_size=0.7))
-    del smooth  # room for the next step
-    return clock.run(
-        "instances", lambda: instances(ends, mask, VOXEL, sigma_um=1.6, distance_um=4.0)
-    )
+def ours(labels: Ints, level: Floats, flow: Floats) -> Works:
+    """Return our works."""
+    from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
+    from cytosuite.algorithms.cellpose3d.flows import flow_targets
+    from cytosuite.algorithms.cellpose3d.parameters import Parameters
+    from cytosuite.algorithms.cellpose3d.segment import Fields, segment
+
+    mask, voxel, fields = level > 0.5, (1.0, 1.0, 1.0), Fields(level, flow, 1, 0)
+    limits = {"min_volume_um3": 15, "max_flow_error": 0.4}
+    network = {"dimensions": 2 if len(labels) == 1 else 3, "widths": (4, 4, 4), "fold": 2}
+    card = Parameters(network=network, li=False, tau=0.5, seed_smoothing_um=1.5, **limits)
+
+    def dynamics() -> Array:
+        """Return the cells, small and doubtful ones too."""
+        smooth = smooth_flow(flow, mask, voxel)
+        ends = follow(smooth, mask, steps=card.steps, step_size=card.step_size)
+        return instances(ends, mask, voxel, sigma_um=1.5, distance_um=4.0)
+
+    return {
+        "targets": lambda: flow_targets(labels),
+        "dynamics": dynamics,
+        "post-processing": lambda: segment(fields, level, voxel, card).labels,
+    }
 
 
-def quality(labels: NDArray[np.uint32], flow: Floats) -> NDArray[np.uint32]:
-    """Return the cells that keep to limits on volume and flow."""
-    limits = {"min_volume_um3": 50, "max_volume_um3": 1e5, "max_flow_error": 0.8}
-    return control(labels, VOXEL, limits, flow=flow)[0]
+def theirs(labels: Ints, level: Floats, flow: Floats) -> Works:
+    """Return the works of Cellpose 3, of which networks predict five times the flow."""
+    import torch
+    from cellpose import dynamics
 
-
-def one_size(name: str, noise: float) -> dict[str, float]:
-    """Return CPU seconds of each stage, the peak memory and the IoU."""
-    labels = cells(*SMALL)
-    process(flow_targets(labels), labels > 0, Clock({}))
-    labels = cells(*SIZES[name])
-    mask, clock = labels > 0, Clock({})
-    for _ in range(3):
-        flow = clock.run("flow", lambda: flow_targets(labels))
-    rng = np.random.default_rng(1)
-    for channel in flow if noise else ():
-        channel += rng.normal(0, noise, channel.shape).astype(np.float32)
-    own = Clock(clock.seconds)
-    for _ in range(3):
-        found = process(flow, mask, own)
-        clock.run("quality", partial(quality, found, flow))
-    result = {key: statistics.median(values) for key, values in clock.seconds.items()}
-    result["IoU"], result["found"] = overlap(labels, found), float(found.max())
-    result["system"] = own.system / 3
-    flow = flow_targets(labels)  # perfect ones again
-    before = start_peak()
-    process(flow, mask, Clock({}))
-    return result | {"voxels": float(labels.size), "MiB": peak_mib() - before}
-
-
-def sizes() -> None:
-    """Print the table of all sizes, without and with noise."""
-    columns = [*STAGES, "post", "system", "ns/voxel", "quality", "MiB"]
-    print(f"{'CPU seconds':36}" + "".join(f"{c:>12}" for c in columns) + "   cells    IoU")
-    for noise in (0.0, 0.2):
-        for name in SIZES:
-            command = [sys.executable, __file__, name, str(noise)]
-            row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            row["post"] = row["smooth"] + row["follow"] + row["instances"]
-            row["ns/voxel"] = 1e9 * row["post"] / row["voxels"]
-            values = "".join(f"{row[c]:12.3f}" if c in row else " " * 12 for c in columns)
-            title = f"{name}, noise {noise:g}"
-            print(f"{title:36}{values}{row['found']:8.0f}{row['IoU']:7.3f}", flush=True)
-
-
-def peer() -> None:
-    """Print our time and that of Cellpose 3 for the same flows."""
-    try:
-        import torch
-        from cellpose import dynamics
-    except ImportError as error:
-        print(f"Cellpose 3 is absent and left out: {error}")
-        return
     torch.set_num_threads(1)
-    labels = cells(*PEER)
-    mask, flow, name = labels > 0, flow_targets(labels), "x".join(map(str, PEER[0]))
-    clock = Clock({})
-    process(flow, mask, Clock({}))
-    ours = process(flow, mask, clock)
-    spent = {key: values[0] for key, values in clock.seconds.items()}
-    inside, scaled = np.nonzero(mask), 5 * flow  # its networks predict five times the flow
-    clock.run("their follow", lambda: dynamics.follow_flows(flow, inside, niter=200))
-    theirs = clock.run(
-        "theirs",
-        lambda: dynamics.compute_masks(
-            scaled, np.where(mask, 1.0, -1.0), niter=200, do_3D=True, min_size=15
-        ),
-    )
-    print(f"\n{name}, {PEER[1]} cells, perfect flow, one thread; CPU seconds")
-    print(f"{'program':26}{'follow':>9}{'whole':>9}{'cells':>8}{'IoU':>8}")
-    for title, own, whole, found in (
-        ("ours", spent["follow"], sum(spent.values()), ours),
-        (
-            "Cellpose 3 (200 steps)",
-            clock.seconds["their follow"][0],
-            clock.seconds["theirs"][0],
-            theirs,
-        ),
-    ):
-        iou = overlap(labels, found)
-        print(f"{title:26}{own:9.2f}{whole:9.2f}{int(found.max()):8}{iou:8.3f}")
+    cpu = torch.device("cpu")
+    if len(labels) > 1:
+        masks = partial(dynamics.compute_masks, 5 * flow, level - 0.5, device=cpu, do_3D=True)
+        return {"dynamics": partial(masks, niter=200, min_size=15)}
+    own = 5 * dynamics.labels_to_flows([labels[0]], device=cpu)[0][2:4]
+    masks = partial(dynamics.compute_masks, own, level[0] - 0.5, device=cpu)
+    return {
+        "targets": lambda: dynamics.labels_to_flows([labels[0]], device=cpu),
+        "dynamics": partial(masks, flow_threshold=0),
+        "post-processing": partial(masks, flow_threshold=0.4, min_size=15),
+    }
+
+
+def measure(folder: Path, name: str) -> None:
+    """Print median CPU seconds and peak memory in MiB of each work, and keep the last's labels."""
+    arrays = (np.load(folder / f"{array}.npy") for array in ("labels", "level", "flow"))
+    found = {}
+    for title, work in {"ours": ours, "theirs": theirs}[name](*arrays).items():
+        np.save(folder / f"{name}.npy", work())
+        before = start_peak()
+        seconds = statistics.median(timed(work)[0] for _ in range(REPEATS))
+        found[title] = (seconds, peak_mib() - before)
+    print(json.dumps(found))
+
+
+def show(folder: Path, case: str, programs: dict[str, dict[str, tuple[float, float]]]) -> None:
+    """Print the rows of a case, and how far all labels agree."""
+    from cytosuite.metrics.labels.detection import f1_at
+    from cytosuite.metrics.labels.overlap import overlap
+
+    for work, (least, _) in programs["ours"].items():
+        for name, found in programs.items():
+            if work in found:
+                seconds, mib = found[work]
+                numbers = f"{seconds:.3f} | {seconds / least:.2g} | {mib:.0f}"
+                print(f"| {case} | {work} | {name} | {numbers} |")
+    for first, second in combinations(("labels", *programs), 2):
+        both = (np.load(folder / f"{name}.npy").squeeze() for name in (first, second))
+        f1 = f1_at(overlap(*both), 95)
+        print(f"\n{case}, {first} and {second}: F1 at an IoU of 0.95 {f1:.4f}\n")
 
 
 def main() -> None:
-    """Print all tables, or as JSON one size."""
+    """Print the table; called with a folder, measure one program there."""
     if len(sys.argv) == 3:
-        print(json.dumps(one_size(sys.argv[1], float(sys.argv[2]))))
+        measure(Path(sys.argv[1]), sys.argv[2])
         return
-    print(f"{os.cpu_count()} cores; published: 21.5 CPU s for 64x256x256, 100 cells")
-    sizes()
-    peer()
+    from cytosuite.algorithms.cellpose3d.flows import flow_targets
+
+    pythons = dict(zip(("ours", "theirs"), (sys.executable, *sys.argv[1:]), strict=False))
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    print("| case | work | program | CPU s | theirs / ours | peak MiB |\n|" + 6 * "---|")
+    for case, draw in CASES.items():
+        labels = draw()
+        noise = np.random.default_rng(1).normal(0, 0.05, labels.shape)
+        with tempfile.TemporaryDirectory() as folder:
+            np.save(f"{folder}/labels.npy", labels)
+            np.save(f"{folder}/level.npy", np.clip((labels > 0) + noise, 0, 1).astype(np.float32))
+            np.save(f"{folder}/flow.npy", flow_targets(labels))
+            programs = {}
+            for name, python in pythons.items():
+                command = [python, __file__, folder, name]
+                programs[name] = json.loads(subprocess.check_output(command, env=one_thread))
+            show(Path(folder), case, programs)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def rows(recipe: str, number: int) -> Iterator[str]:
     ):
         pairs = {p: [(m, frames_of(m)) for m in some] for p, some in parts.items()}
         cuts = tuned(pairs["tuned"])
-        named = {"linking": ours, "nearest": neighbours}
+        named: dict[str, Linker] = {"linking": ours, "nearest": neighbours}
         named[f"laptrack, {cuts[0]} and {cuts[1]} µm"] = laptrack(*cuts)
         for name, linker in named.items():
             begin = time.process_time()

@@ -99,7 +99,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
     """Return a row per method, best SEG first; times are medians per case."""
     board = pd.read_csv(folder / "leaderboard.csv").query("control == 0")
     cases = pd.read_csv(folder / "cases.csv")
-    found = []
+    found = list[tuple[object, ...]]()
     for line in board.sort_values("SEG", ascending=False).itertuples():
         own = cases[cases["algorithm"] == line.algorithm]
         ran = own[own["status"] == "ok"]
@@ -121,7 +121,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
                 words[2],
                 *spent,
                 f"{line.peak_MiB:.0f}",
-                int(line.failed),
+                f"{line.failed}",
             )
         )
     return found

@@ -1,21 +1,18 @@
-"""Measure metrics against their peers: the same inputs, one process, medians.
+"""Measure metrics beside their peers and beside the best that NumPy and SciPy do: same inputs.
 
-Usage: python performance/metrics.py [labels] [tracking] [images] [wasserstein]
+Usage: python performance/metrics.py [labels] [objects] [tracking] [points] [images] [wasserstein]
 
-Peers that are not installed are named and left out; `make peers` installs them. Compilation is
-left out. Peak memory of image pairs is the growth of the process, so that torch's is seen too
-(Linux only).
+CPU seconds of one thread, medians in one process, two sizes; ratio: theirs over ours, below 1 the
+peer is faster. Peers that are not installed are named and left out: `make peers`, and `pip install
+fastremap connected-components-3d` for two more.
 """
 
 import contextlib
-import importlib
 import io
 import os
 import platform
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -24,51 +21,54 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from side_by_side import Row, measure, peak_mib, start_peak, table
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+from scipy.stats import wasserstein_distance
+from side_by_side import OURS, Row, installed, measure, table
+from skimage import metrics as skimage
+from skimage.measure import regionprops_table
 
-from cytosuite.metrics import (
-    assd,
-    metrics_of,
-    ssim,
-    w1,
-)
+from cytosuite.contract.tracks import Track
+from cytosuite.metrics import metrics_of, psnr, ssim, w1
+from cytosuite.metrics.labels.object_table import object_table
 from cytosuite.metrics.labels.overlap import OVERLAP, overlap
-from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+from cytosuite.metrics.points.matching import matched_points
+from cytosuite.metrics.tracks.lineage import TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import score_tracks, write_sequence
 from cytosuite.metrics.tracks.tracking import det, lnk, seg, tra
-from cytosuite.volume.arrays import Integers
+from cytosuite.volume.arrays import Doubles, Floats, Integers
 
-OURS = "cytosuite"
-SHAPE = (64, 512, 512)
+SIZES = {(32, 256, 256): 100, (64, 512, 512): 2000}  # voxels of images and labels, objects
+FILMS = {(6, 512): 60, (10, 1024): 300}  # frames and sides, cells
+POINTS = (2_000, 32_000)
 FILLED = 0.35  # of a volume of labels, before overlaps
 SPACING = (1.0, 0.25, 0.25)
-FRAMES, SIDE, PITCH, RADIUS, CELLS = 10, 1024, 56, 18, 300
+PITCH, RADIUS = 56, 18  # of cells in a film
 NAMES = ["TRA", "DET", "LNK", "SEG"]
-TURNS = 5
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+COLUMNS = ("label", "centroid", "area", "extent", "bbox", "intensity_mean", "intensity_max")
 
-Labels = Integers
-Programs = dict[str, tuple[Callable[[], Any], int]]  # and how often to run
-
-
-def module(name: str) -> Any:  # noqa: ANN401
-    """Return a module, None where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
+Shape = tuple[int, ...]
+Calls = dict[str, Callable[[], object]]
 
 
-def cells(count: int, dtype: type[np.integer[Any]] = np.uint16) -> Labels:
+def size(shape: Shape) -> str:
+    """Return the sides of an image as text."""
+    return " x ".join(map(str, shape))
+
+
+def cells(shape: Shape, count: int) -> NDArray[np.uint16]:
     """Return a volume of that many balls at random places."""
     rng = np.random.default_rng(0)
-    labels = np.zeros(SHAPE, dtype)
+    labels = np.zeros(shape, np.uint16)
     radius = (FILLED * labels.size / count * 3 / 4 / np.pi) ** (1 / 3)
     reach = int(radius) + 1
     ball = (np.mgrid[(slice(-reach, reach + 1),) * 3] ** 2).sum(0) <= radius**2
-    for label, centre in enumerate((rng.random((count, 3)) * SHAPE).astype(int), 1):
-        low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, SHAPE)
+    for label, centre in enumerate((rng.random((count, 3)) * shape).astype(int), 1):
+        low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, shape)
         box = tuple(map(slice, low, high))
         inside = ball[tuple(map(slice, low - centre + reach, high - centre + reach))]
         part = labels[box]
@@ -76,22 +76,19 @@ def cells(count: int, dtype: type[np.integer[Any]] = np.uint16) -> Labels:
     return labels
 
 
-def scores(truth: Labels, prediction: Labels) -> str:
+def scores(truth: Integers, prediction: Integers) -> str:
     """Return all our scores of the overlap table, the first ones as text."""
     evidence = overlap(truth, prediction)
-    found = {m.name: m.of(evidence) for m in metrics_of("labels") if m.evidence is OVERLAP}
-    return ", ".join(f"{name} {found[name]:.6f}" for name in ("SEG", "DET", "AP50", "PQ"))
+    values = {m.name: m.of(evidence) for m in metrics_of("labels") if m.evidence is OVERLAP}
+    return rounded(values, ["SEG", "DET", "AP50", "PQ"])
 
 
-def distances(truth: Labels, prediction: Labels) -> str:
-    """Return the mean distance of the surfaces of all matched objects."""
-    return f"ASSD {assd(truth, prediction, SPACING):.6f} µm"
-
-
-def of_py_ctcmetrics(truth: Labels, prediction: Labels) -> str:
+def of_py_ctcmetrics(truth: Integers, prediction: Integers) -> str:
     """Return SEG and DET of py-ctcmetrics, with arrays in place of its files."""
-    module: Any = importlib.import_module("ctc_metrics.utils.representations")
-    technical = importlib.import_module("ctc_metrics.metrics")
+    module, technical = (
+        installed("ctc_metrics.utils.representations"),
+        installed("ctc_metrics.metrics"),
+    )
     files = {".": truth, "..": prediction.astype(np.int32)}  # uint16 labels wrap in its sum
     imread, module.tiff = module.tiff, SimpleNamespace(imread=lambda path: files[path].copy())
     try:
@@ -100,127 +97,156 @@ def of_py_ctcmetrics(truth: Labels, prediction: Labels) -> str:
         module.tiff = imread
     counts = module.count_acyclic_graph_correction_operations(None, None, *lists)
     counts["num_vertices"] = int(counts["num_vertices"])
-    return f"SEG {technical.seg(lists[0], iou):.6f}, DET {technical.det(**counts):.6f}"
+    values = {"SEG": technical.seg(lists[0], iou), "DET": technical.det(**counts)}
+    return rounded(values, ["SEG", "DET"])
 
 
-def of_stardist(truth: Labels, prediction: Labels) -> str:
-    """Return average precision and panoptic quality of StarDist at one threshold."""
-    matching = importlib.import_module("stardist.matching").matching
-    found = matching(truth, prediction, thresh=0.5)
-    return f"AP50 {found.accuracy:.6f}, PQ {found.panoptic_quality:.6f}"
-
-
-def of_skimage(truth: Labels, prediction: Labels) -> str:
-    """Return the sum of the sparse contingency table of scikit-image: a table, no score."""
-    found = importlib.import_module("skimage.metrics").contingency_table(truth, prediction)
-    return f"{found.nnz} pairs"
-
-
-PEERS = {
-    "py-ctcmetrics (SEG, DET)": ("ctc_metrics", of_py_ctcmetrics),
-    "StarDist (one threshold)": ("stardist", of_stardist),
-    "scikit-image (table only)": ("skimage", of_skimage),
-}
+def codes(truth: Integers, prediction: Integers) -> NDArray[np.int64]:
+    """Return a number for each pair of labels, of every voxel."""
+    return truth.ravel().astype(np.int64) * (int(prediction.max()) + 1) + prediction.ravel()
 
 
 def labels() -> list[Row]:
-    """Return the rows of label volumes, in two minutes and 4 GiB."""
-    found = []
-    for count in (500, 5000):
-        truth = cells(count)
-        prediction = np.roll(truth, (1, 1, 2), (0, 1, 2))
-        work = f"{count} objects, uint16"
-        found += measure(work, {OURS: partial(scores, truth, prediction)}, repeats=9)
-        for name, (package, run) in PEERS.items():
-            if module(package) is None:
-                found.append(Row(work, f"{package} is not installed", np.nan, np.nan, ""))
-            else:
-                found += measure(work, {name: partial(run, truth, prediction)}, repeats=1)
-        run = partial(distances, truth, prediction)
-        found += measure(f"ASSD, {count} objects", {OURS: run})
-    truth = cells(100_000, np.uint32)
-    prediction = np.roll(truth, (1, 1, 2), (0, 1, 2))
-    found += measure("100,000 objects, uint32", {OURS: partial(scores, truth, prediction)})
-    return found
+    """Return the rows of all scores of two label volumes; peers make a table or some scores."""
+    rows = []
+    for shape, count in SIZES.items():
+        truth = cells(shape, count)
+        programs = _tables(truth, np.roll(truth, (1, 1, 2), (0, 1, 2)))
+        rows += measure(f"scores of labels, {size(shape)}, {count} objects", programs)
+    return rows
 
 
-def films() -> tuple[TrackedSequence, TrackedSequence]:
+def _tables(truth: Integers, prediction: Integers) -> Calls:
+    """Return the programs for scores of labels."""
+    programs: Calls = {OURS: lambda: scores(truth, prediction)}
+    if installed("ctc_metrics"):
+        programs["py-ctcmetrics: SEG, DET"] = lambda: of_py_ctcmetrics(truth, prediction)
+    if stardist := installed("stardist.matching"):
+        programs["StarDist: one threshold"] = lambda: rounded(
+            stardist.matching(truth, prediction, thresh=0.5)._asdict(),
+            ["accuracy", "panoptic_quality"],
+        )
+    contingency = skimage.contingency_table
+    programs["scikit-image: table alone"] = lambda: contingency(truth, prediction).nnz
+    programs["np.bincount: table alone"] = lambda: np.count_nonzero(
+        np.bincount(codes(truth, prediction))
+    )
+    if remap := installed("fastremap"):
+        programs["fastremap: table alone"] = lambda: (
+            remap.unique(codes(truth, prediction), return_counts=True)[0].size
+        )
+    return programs
+
+
+def objects() -> list[Row]:
+    """Return the rows of a table of objects with their intensities; answers: mean volume."""
+    rows = []
+    for shape, count in SIZES.items():
+        image = np.random.default_rng(0).random(shape, np.float32)
+        programs = _columns(cells(shape, count), image)
+        rows += measure(f"table of objects, {size(shape)}, {count}", programs)
+    return rows
+
+
+def _columns(found: Integers, image: Floats) -> Calls:
+    """Return the programs for a table of objects."""
+
+    def sums() -> float:
+        """Return the mean volume; the mean intensities are computed, too."""
+        voxels = np.bincount(found.ravel())
+        assert np.all(np.bincount(found.ravel(), image.ravel())[1:] / voxels[1:] < 1)
+        return float(voxels[1:].mean() * np.prod(SPACING))
+
+    def of_skimage() -> float:
+        """Return the mean volume by scikit-image."""
+        return float(regionprops_table(found, image, COLUMNS, spacing=SPACING)["area"].mean())
+
+    programs: Calls = {
+        OURS: lambda: float(object_table(found, SPACING, image)["volume_um3"].mean()),
+        "scikit-image, same columns": of_skimage,
+        "np.bincount: volumes, means": sums,
+    }
+    if pieces := installed("cc3d"):
+        programs["cc3d.statistics: no intensity"] = lambda: float(
+            pieces.statistics(found)["voxel_counts"][1:].mean() * np.prod(SPACING)
+        )
+    return programs
+
+
+def films(frames: int, side: int, count: int) -> tuple[TrackedSequence, TrackedSequence]:
     """Return discs that wander, and the same moved by two voxels, some missed or exchanged."""
     rng = np.random.default_rng(0)
     offset = np.arange(-RADIUS, RADIUS + 1)
     disc = offset[:, None] ** 2 + offset**2 <= RADIUS**2
-    sites = np.stack(np.divmod(np.arange(CELLS), SIDE // PITCH), axis=1) * PITCH + PITCH // 2
-    truth = np.zeros((FRAMES, SIDE, SIDE), np.uint16)
+    sites = np.stack(np.divmod(np.arange(count), side // PITCH), axis=1) * PITCH + PITCH // 2
+    truth = np.zeros((frames, side, side), np.uint16)
     for frame in truth:
         for label, (y, x) in enumerate(sites + rng.integers(-6, 7, sites.shape), 1):
             frame[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1][disc] = label
     found = np.roll(truth, 2, axis=2)
-    names = np.arange(CELLS + 1)
+    names = np.arange(count + 1)
     names[[7, 8]] = 8, 7
-    found[5:] = names.astype(np.uint16)[found[5:]]
-    missed = found[FRAMES - 1]
+    found[frames // 2 :] = names.astype(np.uint16)[found[frames // 2 :]]
+    missed = found[frames - 1]
     missed[missed % 20 == 1] = 0
-    tracks = [Track(label, 0, FRAMES - 1) for label in range(1, CELLS + 1)]
-    ends = [Track(t.label, 0, FRAMES - 1 - (t.label % 20 == 1)) for t in tracks]
+    tracks = [Track(label, 0, frames - 1) for label in range(1, count + 1)]
+    ends = [Track(t.label, 0, frames - 1 - (t.label % 20 == 1)) for t in tracks]
     return TrackedSequence(tracks, truth), TrackedSequence(ends, found)
 
 
-def rounded(scores: dict[str, Any], names: list[str]) -> str:
+def rounded(values: dict[str, Any], names: list[str]) -> str:
     """Return scores as text."""
-    return " ".join(f"{name} {float(scores[name]):.6f}" for name in names)
+    return " ".join(f"{name} {float(values[name]):.6f}" for name in names)
 
 
-def from_files(folder: Path) -> list[Row]:
+def from_files(
+    title: str, both: tuple[TrackedSequence, TrackedSequence], folder: Path
+) -> list[Row]:
     """Measure the scores of two folders; py-ctcmetrics reads files only."""
-    truth, found = films()
-    write_sequence(folder / "01_GT", truth.frames, truth.tracks, truth=True)
-    write_sequence(folder / "01_RES", found.frames, found.tracks)
     places = folder / "01_GT", folder / "01_RES"
-    programs: dict[str, Callable[[], Any]] = {
-        OURS: lambda: rounded(score_tracks(*places, NAMES), NAMES)
-    }
-    if evaluate := module("ctc_metrics.scripts.evaluate"):
+    for place, film in zip(places, both, strict=True):
+        write_sequence(place, film.frames, film.tracks, truth=place.name.endswith("GT"))
+    programs: Calls = {OURS: lambda: rounded(score_tracks(*places, NAMES), NAMES)}
+    if evaluate := installed("ctc_metrics.scripts.evaluate"):
 
         def peer() -> str:
             """Return the scores of py-ctcmetrics."""
-            words = str(folder / "01_RES"), str(folder / "01_GT"), list(NAMES)
+            words = str(places[1]), str(places[0]), list(NAMES)
             with contextlib.redirect_stdout(io.StringIO()):
                 return rounded(evaluate.evaluate_sequence(*words, threads=1), NAMES)
 
         programs["py-ctcmetrics"] = peer
-    return measure("TRA DET LNK SEG, 10 x 1024^2, files", programs)
+    return measure(f"{title}, from files", programs)
 
 
-def in_memory() -> list[Row]:
+def in_memory(title: str, both: tuple[TrackedSequence, TrackedSequence]) -> list[Row]:
     """Measure the scores of sequences; traccuracy is given its graphs, without SEG."""
-    truth, found = films()
 
     def ours() -> str:
         """Return our scores."""
-        tracks = match_tracks(truth, found)
+        tracks = match_tracks(*both)
         return rounded({m.name: m.of(tracks) for m in (tra, det, lnk, seg)}, NAMES)
 
-    programs: dict[str, Callable[[], Any]] = {OURS: ours}
-    if peer := module("traccuracy"):
-        matchers, metrics = module("traccuracy.matchers"), module("traccuracy.metrics")
-        graphs = [traccuracy_graph(peer, film) for film in (truth, found)]
+    programs: Calls = {OURS: ours}
+    if peer := installed("traccuracy"):
+        matchers, metrics = installed("traccuracy.matchers"), installed("traccuracy.metrics")
+        graphs = [traccuracy_graph(peer, film) for film in both]
 
         def theirs() -> str:
             """Return the scores of traccuracy."""
             matched = matchers.CTCMatcher().compute_mapping(*graphs)
             return rounded(metrics.CTCMetrics().compute(matched).results, NAMES[:3])
 
-        programs["traccuracy (no SEG)"] = theirs
-    return measure("TRA DET LNK SEG, 10 x 1024^2, memory", programs)
+        programs["traccuracy: no SEG"] = theirs
+    return measure(f"{title}, in memory", programs)
 
 
 def traccuracy_graph(peer: Any, film: TrackedSequence) -> Any:  # noqa: ANN401
     """Return a film as a graph of traccuracy: vertex 1000 L + T for label L in frame T."""
-    import networkx
     from scipy.ndimage import find_objects
 
-    graph = networkx.DiGraph()
-    places = [find_objects(film.frames[t]) for t in range(FRAMES)]
+    graph = installed("networkx").DiGraph()
+    places = [find_objects(film.frames[t]) for t in range(len(film.frames))]
     for track in film.tracks:
         for t in range(track.begin, track.end + 1):
             y, x = places[t][track.label - 1]
@@ -238,93 +264,137 @@ def traccuracy_graph(peer: Any, film: TrackedSequence) -> Any:  # noqa: ANN401
 
 
 def tracking() -> list[Row]:
-    """Return the rows of a tracking of 300 cells through 10 frames of 1024 x 1024."""
-    with tempfile.TemporaryDirectory() as folder:
-        return from_files(Path(folder)) + in_memory()
+    """Return the rows of tracked cells."""
+    rows = []
+    for (frames, side), count in FILMS.items():
+        both = films(frames, side, count)
+        title = f"TRA DET LNK SEG, {size((frames, side, side))}, {count} cells"
+        with tempfile.TemporaryDirectory() as folder:
+            rows += from_files(title, both, Path(folder)) + in_memory(title, both)
+    return rows
 
 
-def images() -> list[Row]:
-    """Return the rows of a pair of float32 volumes."""
-    rng = np.random.default_rng(0)
-    truth = rng.random(SHAPE, np.float32)
-    truth += np.sin(np.arange(SHAPE[2], dtype=np.float32) / 20)
-    prediction = truth + np.float32(0.1) * rng.standard_normal(SHAPE, np.float32)
-    size = "x".join(map(str, SHAPE))
-    return in_turns(f"SSIM 3D {size} float32", _similarity(truth, prediction))
+def points() -> list[Row]:
+    """Return the rows of pairs of points, one to one: the most, then the nearest ones."""
+    rows = []
+    for count in POINTS:
+        rng = np.random.default_rng(0)
+        truth = rng.uniform(0, 12 * count**0.5, (count, 2))
+        programs = _pairs(truth, truth + rng.normal(0, 1, truth.shape))
+        rows += measure(f"pairs of {count:,} points", programs)
+    return rows
 
 
-def _similarity(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
-    """Return the programs for the similarity, checking included."""
-    programs: Programs = {OURS: (lambda: ssim(truth, prediction, data_range=1.0), TURNS)}
-    theirs = module("skimage.metrics")
-    programs["scikit-image float32"] = (
-        lambda: theirs.structural_similarity(truth, prediction, data_range=1.0, **GAUSSIAN),
-        TURNS,
-    )
-    torch = module("torch")
-    if torch is None:
-        return programs
-    torch.set_num_threads(2)
-    t, p = (torch.from_numpy(volume)[None, None] for volume in (truth, prediction))
-    if monai := module("monai.metrics"):
-        measure = monai.SSIMMetric(spatial_dims=3, data_range=1.0)
-        programs["MONAI"] = (lambda: float(measure(p, t)), 1)
-    if functional := module("torchmetrics.functional.image"):
-        index = functional.structural_similarity_index_measure
-        programs["torchmetrics (pads)"] = (lambda: float(index(p, t, data_range=1.0)), 1)
-    if separable := module("pytorch_msssim"):
-        programs["pytorch-msssim"] = (lambda: float(separable.ssim(p, t, data_range=1.0)), 2)
+def _pairs(truth: Doubles, found: Doubles) -> Calls:
+    """Return the programs for the number of pairs of points at most three apart."""
+
+    def dense() -> int:
+        """Return the pairs of an assignment of all points to all, where far ones cost alike."""
+        away = cdist(truth, found)
+        away[away > 3] = 1e6
+        return int((away[linear_sum_assignment(away)] <= 3).sum())
+
+    def nearest() -> int:
+        """Return how many have a point near them, which may be that of another."""
+        away, _ = KDTree(found).query(truth, distance_upper_bound=3)
+        return int(np.isfinite(away).sum())
+
+    programs: Calls = {
+        OURS: lambda: matched_points(truth, found, (1.0, 1.0)).truth_index.size,
+        "SciPy, KD tree: nearest, not one to one": nearest,
+    }
+    if len(truth) < 10_000:  # else 8 GB
+        programs["SciPy, dense assignment"] = dense
     return programs
 
 
-def in_turns(work: str, programs: Programs) -> list[Row]:
-    """Return a row per program."""
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    peaks, values = dict.fromkeys(programs, 0.0), {}
-    next(iter(programs.values()))[0]()  # compiles
-    for turn in range(TURNS):
-        for name, (run, turns) in programs.items():
-            if turn < turns:
-                held = start_peak()
-                begin = time.perf_counter()
-                values[name] = run()
-                seconds[name].append(time.perf_counter() - begin)
-                peaks[name] = max(peaks[name], peak_mib() - held)
-    return [
-        Row(work, name, statistics.median(seconds[name]), peaks[name], str(values[name]))
-        for name in programs
-    ]
+def images() -> list[Row]:
+    """Return the rows of a pair of float32 volumes, checking included."""
+    rows = []
+    for shape in SIZES:
+        rng = np.random.default_rng(0)
+        truth = rng.random(shape, np.float32)
+        truth += np.sin(np.arange(shape[2], dtype=np.float32) / 20)
+        prediction = truth + np.float32(0.1) * rng.standard_normal(shape, np.float32)
+        rows += measure(f"SSIM, {size(shape)} float32", _similarity(truth, prediction))
+        rows += measure(f"PSNR, {size(shape)} float32", _noise(truth, prediction))
+        whole = [(1000 * own + 2000).astype(np.uint16) for own in (truth, prediction)]
+        rows += measure(f"PSNR, {size(shape)} uint16", _noise(*whole))
+    return rows
 
 
-def wasserstein(shape: tuple[int, ...] = SHAPE) -> list[Row]:
-    """Return the rows of dark skies with a bright tail, as fluorescence is; SciPy sorts both."""
-    from scipy.stats import wasserstein_distance
-
-    rng = np.random.default_rng(0)
-    first, second, again = (rng.gamma(shape_of, 100.0, shape) for shape_of in (2.0, 2.2, 2.0))
-    volumes = {
-        "uint16": (first.astype(np.uint16), second.astype(np.uint16)),
-        "float32": (first.astype(np.float32), second.astype(np.float32)),
-        "float32, one distribution": (first.astype(np.float32), again.astype(np.float32)),
+def _noise(truth: NDArray[Any], prediction: NDArray[Any]) -> Calls:
+    """Return the programs for PSNR."""
+    return {
+        OURS: lambda: psnr(truth, prediction, data_range=1.0),
+        "scikit-image": lambda: skimage.peak_signal_noise_ratio(truth, prediction, data_range=1.0),
+        "NumPy": lambda: -10 * np.log10(np.mean((truth.astype(float) - prediction) ** 2)),
     }
-    found: list[Row] = []
-    for name, (real, synthetic) in volumes.items():
-        work = f"W1 of 2 x {real.size / 1e6:.1f} M voxels, {name}"
-        found += measure(work, {OURS: partial(w1, real, synthetic)}, repeats=5)
-        peer = partial(wasserstein_distance, real.ravel(), synthetic.ravel())
-        found += measure(work, {"scipy": peer}, repeats=1, warm_up=False)
-    return found
 
 
-PARTS = {"labels": labels, "tracking": tracking, "images": images, "wasserstein": wasserstein}
+def _similarity(truth: Floats, prediction: Floats) -> Calls:
+    """Return the programs for SSIM."""
+    both = truth, prediction
+    programs: Calls = {
+        OURS: lambda: ssim(truth, prediction, data_range=1.0),
+        "scikit-image": lambda: skimage.structural_similarity(*both, data_range=1.0, **GAUSSIAN),
+    }
+    if (torch := installed("torch")) is None:
+        return programs
+    torch.set_num_threads(1)
+    t, p = (torch.from_numpy(volume)[None, None] for volume in both)
+    if monai := installed("monai.metrics"):
+        index = monai.SSIMMetric(spatial_dims=3, data_range=1.0)
+        programs["MONAI"] = lambda: float(index(p, t))
+    if functional := installed("torchmetrics.functional.image"):
+        padded = functional.structural_similarity_index_measure
+        programs["torchmetrics, which pads"] = lambda: float(padded(p, t, data_range=1.0))
+    return programs
+
+
+def wasserstein(*shapes: Shape) -> list[Row]:
+    """Return the rows of dark skies with a bright tail, as fluorescence is."""
+
+    def of_counts(first: Integers, second: Integers) -> float:
+        """Return the distance of whole numbers by the sums of their histograms."""
+        top = int(max(first.max(), second.max())) + 1
+        shares = [np.bincount(own.ravel(), minlength=top) / own.size for own in (first, second)]
+        return float(np.abs(np.cumsum(shares[0] - shares[1])).sum())
+
+    def of_sorted(first: Floats, second: Floats) -> float:
+        """Return the distance of as many values by their order."""
+        apart = np.sort(first, axis=None) - np.sort(second, axis=None)
+        return float(np.mean(np.abs(apart), dtype=float))
+
+    rows = []
+    for shape in shapes or SIZES:
+        rng = np.random.default_rng(0)
+        first, second = (rng.gamma(form, 100.0, shape) for form in (2.0, 2.2))
+        whole = first.astype(np.uint16), second.astype(np.uint16)
+        float32 = first.astype(np.float32), second.astype(np.float32)
+        for name, both, peer, direct in (
+            ("uint16", whole, "np.bincount", partial(of_counts, *whole)),
+            ("float32", float32, "np.sort", partial(of_sorted, *float32)),
+        ):
+            theirs = partial(wasserstein_distance, *(own.ravel() for own in both))
+            programs: Calls = {OURS: partial(w1, *both), "SciPy": theirs, peer: direct}
+            rows += measure(f"W1, {size(shape)} {name}", programs)
+    return rows
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    **{"labels": labels, "objects": objects, "tracking": tracking},
+    **{"points": points, "images": images, "wasserstein": wasserstein},
+}
 
 
 def main() -> None:
     """Print one table."""
     warnings.simplefilter("ignore")  # traccuracy warns in the middle of its progress bars
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(table([row for part in sys.argv[1:] or PARTS for row in PARTS[part]()]))
+    print(table(row for part in sys.argv[1:] or PARTS for row in PARTS[part]()))
 
 
 if __name__ == "__main__":
+    os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     main()

@@ -28,7 +28,8 @@ from cytosuite.volume.arrays import Doubles
 SIZES = ("50", "200", "1000", "10000")
 CASES, METRICS = 100, ("SEG", "DET")
 FEW = (6, 8, 10, 20)  # cases of a benchmark
-SCORES: dict[str, Callable[[np.random.Generator, object], Doubles]] = {
+Draw = Callable[[np.random.Generator, int | tuple[int, int]], Doubles]
+SCORES: dict[str, Draw] = {
     "normal": lambda rng, size: rng.normal(0.7, 0.1, size),
     "beta(8, 2)": lambda rng, size: rng.beta(8, 2, size),
     "beta(20, 2)": lambda rng, size: rng.beta(20, 2, size),
@@ -47,8 +48,7 @@ def table(
 ) -> pd.DataFrame:
     """Return scores of algorithms with a mean each (algorithms,); cases are harder or easier."""
     count = len(levels)
-    codes = np.repeat(np.arange(count), cases)
-    names = pd.Categorical.from_codes(codes, [f"a{n:05}" for n in range(count)]).astype(str)
+    names = np.repeat([f"a{n:05}" for n in range(count)], cases)
     tables = []
     for metric in metrics:
         values = levels[:, None] + rng.normal(0, 0.1, cases) + rng.normal(0, 0.1, (count, cases))
@@ -84,7 +84,7 @@ def error(tables: int) -> None:
         for seed in range(tables):
             rng = np.random.default_rng(seed)
             group = np.arange(count) % groups
-            scores = table(0.3 * group, cases, rng, METRICS[:1])
+            scores = table(np.asarray(0.3 * group, np.float64), cases, rng, METRICS[:1])
             ranking = rank(scores, rules=RankingRules(draws=0))
             differences = ranking.metrics["SEG"].differences
             pairs = [(int(a[1:]), int(b[1:])) for a, b in differences if a < b]
@@ -98,9 +98,7 @@ def error(tables: int) -> None:
         print(f"{count:10} {cases:5} {groups:6} {ours:8.3f} {naive:8.3f}")
 
 
-def shares(
-    draw: Callable[[np.random.Generator, object], Doubles], cases: int, benchmarks: int
-) -> list[float]:
+def shares(draw: Draw, cases: int, benchmarks: int) -> list[float]:
     """Return the share of intervals that hold the truth: of means, by bootstrap, of medians."""
     population = draw(np.random.default_rng(1), 10**6)
     mean, median = population.mean(), np.median(population)

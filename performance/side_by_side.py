@@ -1,12 +1,16 @@
-"""Measure two or more functions side by side: median time and peak memory of each."""
+"""Measure programs side by side in one process: median CPU time and peak memory of each."""
 
 import statistics
 import time
-import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+OURS = "cytosuite"
+LONG_S = 4.0  # CPU seconds from which the first run counts, and is the only one
+Programs = Mapping[str, Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,48 +19,55 @@ class Row:
 
     work: str
     program: str
-    seconds: float
+    seconds: float  # of CPU, all threads together
     peak_mib: float
     value: str
 
 
-def measure(
-    work: str, programs: dict[str, Callable[[], Any]], repeats: int = 3, warm_up: bool = True
-) -> list[Row]:
-    """Return a row per program, the first is ours; they take turns, the median counts.
+def measure(work: str, programs: Programs, repeats: int = 7) -> list[Row]:
+    """Return a row per program, the first is ours; they take turns, the median CPU time counts.
 
-    Each runs once before to warm up, for compilation and caches, and once more for its peak memory
-    as Python counts it.
+    A first run of each warms up: compilation, caches, memory that the system has not handed out
+    yet. Peak memory is what the process grows by meanwhile (Linux only).
     """
-    values = {name: run() for name, run in programs.items()} if warm_up else {}
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    runs = {name: [_once(run)] for name, run in programs.items()}
     for _ in range(repeats):
         for name, run in programs.items():
-            begin = time.perf_counter()
-            values[name] = run()
-            seconds[name].append(time.perf_counter() - begin)
+            if runs[name][0][0] < LONG_S:
+                runs[name].append(_once(run))
     rows = []
-    for name, run in programs.items():
-        tracemalloc.start()
-        run()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        median = statistics.median(seconds[name])
-        rows.append(Row(work, name, median, peak / 2**20, str(values[name])))
+    for name, taken in runs.items():
+        seconds, peaks, values = zip(*(taken[1:] or taken), strict=True)
+        rows.append(Row(work, name, statistics.median(seconds), max(peaks), values[-1]))
     return rows
 
 
-def table(rows: list[Row]) -> str:
-    """Return the rows as text, each with its ratio to the first program of its work."""
-    lines = [f"{'work':44} {'program':28} {'s':>9} {'ratio':>8} {'peak MiB':>9}  value"]
+def _once(run: Callable[[], object]) -> tuple[float, float, str]:
+    """Return CPU seconds, growth of the process in MiB, and the answer as text."""
+    before, begin = start_peak(), time.process_time()
+    answer = run()
+    return time.process_time() - begin, peak_mib() - before, str(answer)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows as Markdown, each with its ratio to the first program of its work."""
+    lines = ["| work | program | CPU s | theirs / ours | peak MiB | answer |", "|" + 6 * "---|"]
     first: dict[str, float] = {}
     for row in rows:
-        ours = first.setdefault(row.work, row.seconds)
-        lines.append(
-            f"{row.work:44} {row.program:28} {row.seconds:9.4f} {row.seconds / ours:7.1f}x "
-            f"{row.peak_mib:9.1f}  {row.value}"
-        )
+        ratio = row.seconds / first.setdefault(row.work, row.seconds)
+        shown = "" if row.program == OURS else f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:.0f}"
+        numbers = f"{row.seconds:.4g} | {shown} | {row.peak_mib:.0f}"
+        lines.append(f"| {row.work} | {row.program} | {numbers} | {row.value} |")
     return "\n".join(lines)
+
+
+def installed(module: str) -> Any:  # noqa: ANN401
+    """Return a module; None, and a line that says so, where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        print(f"{module.partition('.')[0]} is not installed, and left out")
+        return None
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:

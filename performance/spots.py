@@ -1,6 +1,6 @@
 """Spots found by `algorithms/spots`, beside scikit-image's `blob_log`: F1, places and CPU time.
 
-Usage: python performance/spots.py [real FOLDER] [curves FIGURE] [pairs] [simulation]
+Usage: python performance/spots.py [real FOLDER] [curves] [pairs]
 
 real: images of a folder (images/*.tif, points/*.csv with columns y, x in pixels) by the defaults of
 `cytosuite apply`, beside `blob_log`, by its defaults and with the threshold that is best for each
@@ -8,16 +8,16 @@ image itself, and `trackpy.locate` where it is installed; pixels within three co
 
 curves: spots on an even background, F1 and lateral error by signal-to-noise (lone spots) and by
 density, with the least error that the light allows (Cramér-Rao: Ober et al. 2004,
-doi:10.1016/S0006-3495(04)74193-4; Mortensen et al. 2010, doi:10.1038/nmeth.1447), and a figure.
-pairs: images of cells; simulation: time of the simulator and of a sum. `blob_log` has the psf's
-sigma and the threshold that is best for images drawn alike; `algorithms/spots` its defaults.
+doi:10.1016/S0006-3495(04)74193-4; Mortensen et al. 2010, doi:10.1038/nmeth.1447).
+pairs: images of cells. `blob_log` has the psf's sigma and the threshold that is best for images
+drawn alike; `algorithms/spots` its defaults.
 """
 
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_laplace
 from scipy.special import ndtr
-from side_by_side import timed
+from side_by_side import installed, timed
 from skimage.feature import blob_log
 
 from cytosuite.algorithms.spots.parameters import Parameters
@@ -43,10 +43,8 @@ from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.datasets.cells.spots import Spots, light
 from cytosuite.datasets.physics.psf import Gaussian
-from cytosuite.figures.svg import COLOURS, Axis, axis_around, document, group, label, line
 from cytosuite.files import read_toml
-from cytosuite.folders.sums import weighted_sum
-from cytosuite.formats import read, write
+from cytosuite.formats import read
 from cytosuite.metrics.points.detection import (
     points_f1,
     points_precision,
@@ -59,7 +57,7 @@ from cytosuite.volume.arrays import Array, Doubles
 
 Finder = Callable[["Scene"], Doubles]
 
-SIDE, PIXEL_UM, PSF_UM, REPEATS = 1024, 0.11, 0.13, 5
+SIDE, PIXEL_UM, PSF_UM = 1024, 0.11, 0.13
 CAMERA = Camera(gain=2.0, offset=100.0, read_noise=1.6)
 BACKGROUND = 8.0  # photons per pixel
 DARK = BACKGROUND + CAMERA.read_noise[0] ** 2 + 1 / (12 * CAMERA.gain**2)  # variance, photons²
@@ -69,7 +67,6 @@ PITCH, JITTER = 20, 5.0  # px: lone spots are 10 px apart at least
 RATIOS, DENSITIES = (1.5, 2, 3, 4, 5, 7, 10, 15, 20), (0.5, 1, 2, 5, 10, 20)
 BRIGHT = 8.0  # signal-to-noise of the curve by density
 THRESHOLDS = np.arange(2.5, 9, 0.5)  # of blob_log, in the noise of its filter
-PANEL, GAP, STYLE = (280, 190), 110, "text { font: 13px sans-serif } .grid { stroke: #ddd }"
 
 
 class Scene(NamedTuple):
@@ -96,7 +93,8 @@ def peak_share(sigma: float) -> float:
 
 def photons(ratio: float) -> float:
     """Return the photons of a signal-to-noise ratio as in the tables of `datasets/cells`."""
-    return (ratio**2 + np.sqrt(ratio**4 + 4 * ratio**2 * DARK)) / 2 / peak_share(SIGMA)
+    peak = (ratio**2 + np.sqrt(ratio**4 + 4 * ratio**2 * DARK)) / 2
+    return float(peak) / peak_share(SIGMA)
 
 
 def bound_px(light: float, sigma: float, variance: float, at: Sequence[float] = (0, 0)) -> float:
@@ -125,7 +123,7 @@ def bound_um(ratio: float) -> float:
     """Return the least lateral error of lone spots anywhere in their pixels."""
     steps = np.linspace(-0.4, 0.4, 5)
     found = [bound_px(photons(ratio), SIGMA, DARK, (y, x)) ** 2 for y in steps for x in steps]
-    return PIXEL_UM * fmean(found) ** 0.5
+    return float(PIXEL_UM * fmean(found) ** 0.5)
 
 
 def drawn(seed: int, ratio: float, density: float = 0.0) -> Scene:
@@ -149,8 +147,9 @@ def cells(seed: int, recipe: str, more: dict[str, Any]) -> Scene:
     """Return spots in simulated cells."""
     own = merged(read_toml(ROOT / f"datasets/cells/recipes/{recipe}.toml")["parameters"], more)
     made = generate(np.random.default_rng(seed), own)
-    image = made.sockets[IMAGE.slug]
-    places = points_of(made.sockets[POINTS.slug], image.spacing).array
+    image, points = made.volume(IMAGE.slug), made.sockets[POINTS.slug]
+    assert isinstance(points, Mapping)
+    places = points_of(points, image.spacing).array
     z, across = (own["optics"][f"psf_sigma_{axis}_um"] for axis in ("z", "xy"))
     sigma = np.array([z, across, across])[-image.array.ndim :] / image.spacing
     return Scene(image.array, image.spacing, places, tuple(sigma))
@@ -175,9 +174,10 @@ def judged(finder: Finder, scenes: Sequence[Scene]) -> Score:
     """Return the scores of a program on images, their points pooled."""
     parts, seconds = [], []
     for scene in scenes:
-        found: list[Doubles] = []
-        seconds.append(timed(lambda found=found, scene=scene: found.append(finder(scene)))[0])
-        parts.append(matched_points(scene.places, found[0], scene.spacing))
+        begin = time.process_time()
+        found = finder(scene)
+        seconds.append(time.process_time() - begin)
+        parts.append(matched_points(scene.places, found, scene.spacing))
     together = pooled(parts)
     return Score(points_f1.of(together), rmse_lateral.of(together), median(seconds))
 
@@ -187,66 +187,21 @@ def tuned(peer: Callable[..., Doubles], scenes: Sequence[Scene]) -> float:
     return max(THRESHOLDS, key=lambda own: judged(partial(peer, threshold=own), scenes).f1)
 
 
-def curves(figure: Path) -> None:
-    """Print F1 and errors by signal-to-noise and by density, and draw them."""
+def curves() -> None:
+    """Print F1 and errors by signal-to-noise and by density."""
     row = "{:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}"
     names = ("F1", "blob_log", "RMSE nm", "blob_log", "bound nm", "ratio")
-    panels = []
-    for title, values, draw in (
-        ("signal-to-noise", RATIOS, lambda value, seed: drawn(seed, value)),
-        (
-            "spots per 100 areas of the psf",
-            DENSITIES,
-            lambda value, seed: drawn(seed, BRIGHT, value),
-        ),
-    ):
-        print(row.format(title.split()[0][:8], *names))
-        found = []
+    for title, values in (("ratio", RATIOS), ("density", DENSITIES)):
+        print(row.format(title, *names))
         for value in values:
-            scenes = [draw(value, seed) for seed in (0, 1)]
-            threshold = tuned(theirs, [draw(value, 1000)])
+            ratio, density = (BRIGHT, value) if title == "density" else (value, 0.0)
+            draw = partial(drawn, ratio=ratio, density=density)
+            scenes, least = [draw(seed) for seed in (0, 1)], bound_um(ratio)
+            threshold = tuned(theirs, [draw(1000)])
             own, other = judged(ours, scenes), judged(partial(theirs, threshold=threshold), scenes)
-            least = bound_um(value if values is RATIOS else BRIGHT)
-            found.append((own.f1, other.f1, 1000 * own.um, 1000 * other.um, 1000 * least))
-            shown = [f"{v:.3f}" for v in found[-1][:2]] + [f"{v:.1f}" for v in found[-1][2:]]
-            print(row.format(value, *shown, f"{own.um / least:.2f}"), flush=True)
-        f1, nm = np.array(found)[:, :2], np.array(found)[:, 2:]
-        panels += [panel(values, f1, title, "F1"), panel(values, nm, title, "lateral RMSE, nm")]
-    size = (2 * (PANEL[0] + GAP) + 30, 2 * (PANEL[1] + GAP - 20))
-    moved = [
-        group(f"{60 + (PANEL[0] + GAP) * (n // 2)}", f"{40 + (PANEL[1] + GAP - 20) * (n % 2)}", own)
-        for n, own in enumerate(panels)
-    ]
-    figure.write_text(document(moved, (f"{size[0]}", f"{size[1]}"), size, STYLE), encoding="utf-8")
-
-
-def panel(values: Sequence[float], found: Doubles, under: str, above: str) -> str:
-    """Return curves (N, programs) over values, the last of three dashed, around their origin."""
-    across, up = Axis(values[0], values[-1], log=True), axis_around([0.0, *found.ravel()])
-    parts = [
-        label("", f"{PANEL[0] / 2}", f"{PANEL[1] + 42}", under),
-        label("", "-30", "-12", above, "start"),
-    ]
-    for tick in up.ticks():
-        y = f"{PANEL[1] * (1 - up.position(tick)):.1f}"
-        parts.append(line("grid", ("0", f"{PANEL[0]}"), (y, y)))
-        parts.append(label("", "-6", y, f"{tick:.3g}", "end"))
-    for value in values:
-        x = f"{PANEL[0] * across.position(value):.1f}"
-        parts.append(label("", x, f"{PANEL[1] + 20}", f"{value:g}"))
-    names, lowest = ("spots", "blob_log", "bound"), -20.0
-    for n in np.argsort(-found[-1]):  # names from above, none over another
-        at = [
-            (PANEL[0] * across.position(value), PANEL[1] * (1 - up.position(own)))
-            for value, own in zip(values, found[:, n], strict=True)
-        ]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
-        dashed = ' stroke-dasharray="5 4"' if n == 2 else ""
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[n]}"{dashed}/>')
-        lowest = max(at[-1][1], lowest + 15)
-        x = f'x="{PANEL[0] + 6}" y="{lowest:.1f}"'
-        parts.append(f'<text {x} fill="{COLOURS[n]}">{names[n]}</text>')
-    return "".join(parts)
+            nm = (f"{1000 * um:.1f}" for um in (own.um, other.um, least))
+            f1 = f"{own.f1:.3f}", f"{other.f1:.3f}"
+            print(row.format(value, *f1, *nm, f"{own.um / least:.2f}"), flush=True)
 
 
 WORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -294,9 +249,7 @@ def peers(image: Array, truth: Doubles) -> dict[str, Doubles]:
         "blob_log, defaults": blob_log(light)[:, :2],
         "blob_log, tuned on the image": highest(every, levels, truth),
     }
-    try:
-        import trackpy  # not installed with the benchmark
-    except ImportError:
+    if (trackpy := installed("trackpy")) is None:
         return answers
     trackpy.quiet()
     table = trackpy.locate(image, 7)
@@ -325,7 +278,7 @@ def real(folder: Path) -> None:
         table = folder / "points" / f"{path.stem}.csv"
         truth = np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2)
         places, words = marked(image)  # compiles, too
-        seconds = timed(lambda image=image: marked(image))[0]
+        seconds = timed(partial(marked, image))[0]
         print(f"{path.stem}: {len(truth)} true, {words} marked, {seconds:.2f} s")
         ratio = re.search(r"_snr(\d+)_", path.stem)
         kind = f"known, ratio {ratio[1]}" if ratio else path.stem
@@ -335,37 +288,13 @@ def real(folder: Path) -> None:
         print(f"| {kind} | {' | '.join(f'{value:.3f}' for value in np.nanmean(rows, axis=0))} |")
 
 
-def simulation() -> None:
-    """Print CPU seconds of an image of 200 cells and 5,000 spots, and of a sum of two images."""
-    recipe = {
-        "image": {"shape": [SIDE, SIDE], "spacing_um": [0.2, 0.2], "margin_um": 0.0},
-        "cells": {"n_cells": [200, 200], "radius_um": [5.0, 7.0], "max_overlap": 0.3},
-        "nuclei": {"radius_um": [2.5, 3.5]},
-        "spots": [{"count": [25.0, 25.0]}],
-    }
-    made = [generate(np.random.default_rng(seed), recipe) for seed in range(2)]
-    seconds = timed(lambda: generate(np.random.default_rng(2), recipe))[0]
-    facts = made[0].metadata
-    print(f"{facts['n_cells']} cells, {facts['n_spots']} spots, {SIDE}²: {seconds:.2f} s")
-    with tempfile.TemporaryDirectory() as folder:
-        *pair, whole = (Path(folder, f"{n}.tif") for n in range(3))
-        for path, sample in zip(pair, made, strict=True):
-            write(path, sample.sockets[IMAGE.slug])
-        for work, run in (
-            ("read and added", lambda: weighted_sum(pair, (1.0, 1.0))),
-            ("written too", lambda: write(whole, weighted_sum(pair, (1.0, 1.0)))),
-        ):
-            print(f"a pair {work}: {1000 * median(timed(run)[0] for _ in range(REPEATS)):.0f} ms")
-
-
 def main() -> None:
     """Print what is asked for."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    words = sys.argv[1:] or ["pairs", "simulation"]
-    for name, draw in (("curves", curves), ("real", real)):
-        if words[0] == name:
-            draw(Path(words[1]))
-    for name, run in (("pairs", pairs), ("simulation", simulation)):
+    words = sys.argv[1:] or ["pairs"]
+    if words[0] == "real":
+        real(Path(words[1]))
+    for name, run in (("curves", curves), ("pairs", pairs)):
         if name in words:
             run()
 

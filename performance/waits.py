@@ -331,7 +331,11 @@ def limits(inputs: Inputs) -> str:
     wide = image.array.astype(np.float32)
     file = next((Path(inputs["stack"]) / "images").glob("*.tif"))
     lines = []
-    pieces = {"copy": wide.copy, "FFT": lambda: fft.rfftn(wide), "decode": lambda: read(file)}
+    pieces: dict[str, Callable[[], object]] = {
+        "copy": wide.copy,
+        "FFT": lambda: fft.rfftn(wide),
+        "decode": lambda: read(file),
+    }
     for name, work in pieces.items():
         spent = []
         for _ in range(3):
