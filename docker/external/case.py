@@ -12,24 +12,30 @@ from tempfile import TemporaryDirectory
 INPUT, OUTPUT = Path(os.environ.get("INPUT", "/input")), Path(os.environ.get("OUTPUT", "/output"))
 
 
-def given() -> tuple[Path, float]:
-    """Return the image of the case, TIFF, and its pixel size [µm], 1 where it is unknown."""
-    (image,) = sorted((INPUT / "images" / "microscopy-image").glob("*.tif"))
+def given(slug: str = "microscopy-image") -> Path:
+    """Return the file of an input of the case, TIFF."""
+    files = sorted((INPUT / "images" / slug).glob("*.tif"))
+    if len(files) != 1:
+        sys.exit(f"expected one file in images/{slug}, found {len(files)}")
+    return files[0]
+
+
+def spacing() -> list[float]:
+    """Return the voxel size [µm], x last; an empty list where it is unknown."""
     facts = INPUT / "acquisition-metadata.json"
-    spacing = json.loads(facts.read_text("utf-8")).get("spacing") if facts.is_file() else None
-    return image, spacing[-1] if spacing else 1.0
+    return (json.loads(facts.read_text("utf-8")).get("spacing") if facts.is_file() else None) or []
 
 
-def target() -> Path:
-    """Return the file of the labels, in the folder that sockets.toml names."""
-    folder = OUTPUT / "images" / "masks"
+def target(slug: str = "masks") -> Path:
+    """Return the file of the labels, in a folder of that name."""
+    folder = OUTPUT / "images" / slug
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / "masks.tif"
+    return folder / f"{slug}.tif"
 
 
 def run(command: Callable[[Path, Path, float], Sequence[object]], masks: str) -> None:
     """Run a tool's command of image, empty folder and pixel size; take its one file of masks."""
-    image, pixel_um = given()
+    image, pixel_um = given(), (spacing() or [1.0])[-1]
     with TemporaryDirectory() as work:
         words = [str(word) for word in command(image, Path(work), pixel_um)]
         if code := subprocess.run(words, cwd=work, check=False).returncode:

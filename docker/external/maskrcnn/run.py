@@ -10,7 +10,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 WEIGHTS = os.environ.get("WEIGHTS", "/opt/external/model.pt")
 SCORE, MASK, MOST = 0.5, 0.5, 1000  # least score and mask value; objects of an image
-image = tifffile.imread(given()[0]).astype(np.float32)
+image = tifffile.imread(given()).astype(np.float32)
 low, high = np.percentile(image, (1, 99.8))  # as in the training
 plane = torch.from_numpy(np.clip((image - low) / max(high - low, 1e-6), 0, 1))
 network = maskrcnn_resnet50_fpn(
