@@ -11,13 +11,13 @@ are the defaults. What laptrack writes becomes tracks without gaps, as the metri
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from itertools import product
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from side_by_side import installed
 from skimage.measure import regionprops_table
 
 from cytosuite.algorithms.linking.predict import predict
@@ -104,7 +104,7 @@ def centres(frames: Volume) -> pd.DataFrame:
 
 def laptrack(cut_um: float, split_um: float) -> Linker:
     """Return laptrack with a longest step and a longest distance of daughters."""
-    tracker = import_module("laptrack").LapTrack(
+    tracker = installed("laptrack").LapTrack(
         cutoff=cut_um**2, gap_closing_cutoff=cut_um**2, splitting_cutoff=split_um**2 or False
     )
 
@@ -177,9 +177,10 @@ def rows(recipe: str, number: int) -> Iterator[str]:
         ("watershed", lambda m: watershed(m.image)),
     ):
         pairs = {p: [(m, frames_of(m)) for m in some] for p, some in parts.items()}
-        cuts = tuned(pairs["tuned"])
         named: dict[str, Linker] = {"linking": ours, "nearest": neighbours}
-        named[f"laptrack, {cuts[0]} and {cuts[1]} µm"] = laptrack(*cuts)
+        if installed("laptrack"):
+            cuts = tuned(pairs["tuned"])
+            named[f"laptrack, {cuts[0]} and {cuts[1]} µm"] = laptrack(*cuts)
         for name, linker in named.items():
             begin = time.process_time()
             linked = [linker(frames) for _, frames in pairs["tested"]]
