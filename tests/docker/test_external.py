@@ -22,7 +22,6 @@ from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.volume import Header, Volume
@@ -89,7 +88,6 @@ def test_a_tool_that_fails_is_named(run, tmp_path):
 
 
 TRACKASTRA = {
-    "__init__": "",
     "model": """class Trackastra:
     @classmethod
     def from_folder(cls, folder, device):
@@ -116,36 +114,29 @@ def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):
     task, labels = TASKS["track"], np.zeros((3, *frame), np.uint16)
     for t, names in enumerate(((1, 2, 3), (1, 2, 0), (2, 1, 3))):
         for cell, name in enumerate(names):
-            labels[t, ..., 5:11, 5 + 30 * cell + t : 11 + 30 * cell + t] = name
+            labels[t, ..., 5:11, 5 + 30 * cell : 11 + 30 * cell] = name
     movie = Volume(labels * 9, (0.5,) * len(frame), "T" + "ZYX"[-len(frame) :])
-    sockets = {"microscopy-movie": movie, "frame-labels": movie.like(labels)}
-    write_case(tmp_path / "case", task, "a", sockets)
-    image = ExternalImage("a", "a", "a", "exec", task)
-    write_external_case(tmp_path / "in", tmp_path / "case", image)
-    paths = [str(EXTERNAL)]
+    case = tmp_path / "case"
+    write_case(case, task, "a", {"microscopy-movie": movie, "frame-labels": movie.like(labels)})
+    write_external_case(tmp_path / "in", case, ExternalImage(*"aaa", "exec", task))
+    (folder := tmp_path / "trackastra").mkdir()
     if external == "trackastra":
-        (folder := tmp_path / "stand_in" / "trackastra").mkdir(parents=True)
         for name, text in TRACKASTRA.items():
             (folder / f"{name}.py").write_text(text)
-        paths.append(str(folder.parent))
     else:
-        pytest.importorskip("laptrack", reason="laptrack is not installed")
-    own = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": str(tmp_path)}
-    words = [sys.executable, str(EXTERNAL / external / "run.py")]
-    subprocess.run(words, env={**os.environ, **own, "PYTHONPATH": ":".join(paths)}, check=True)
+        pytest.importorskip("laptrack")
+    own = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": f"{tmp_path}"}
+    own["PYTHONPATH"] = f"{EXTERNAL}:{tmp_path}"
+    words = [sys.executable, EXTERNAL / external / "run.py"]
+    subprocess.run(words, env=os.environ | own, check=True)
     geometry = Header(movie.shape, movie.array.dtype, movie.spacing, movie.axes)
     path, table = (check(tmp_path / "out", socket, geometry) for socket in task.outputs)
     tracked = read(path).array
     np.testing.assert_array_equal(tracked > 0, labels > 0)
-    first, second, third = (
-        tracked[..., 6, 8 + 30 * cell].reshape(3, -1)[:, 0] for cell in range(3)
-    )
-    rows = {track.label: track for track in read_tracks(table)}
-    assert len(rows) == 4
-    for names in (first, second):
-        assert rows[names[0]] == Track(names[0], 0, 2)
-        assert {*names} == {names[0]}
-    assert rows[third[2]] == Track(third[2], 2, 2, third[0])
+    (a, b, c), between, (*ends, late) = tracked[..., 6, 8::30].reshape(3, -1, 3)[:, 0].tolist()
+    assert (between, ends) == ([a, b, 0], [a, b])
+    rows = f"{a},0,2,0 {b},0,2,0 {c},0,0,0 {late},2,2,{c}"
+    assert {*table.read_text().split()[1:]} == {*rows.split()}
 
 
 @pytest.mark.parametrize("external", ALL)

@@ -11,7 +11,7 @@ from skimage.measure import regionprops_table
 
 STEP_UM, SPLIT_UM = (float(os.environ.get(name, "15")) for name in ("STEP_UM", "SPLIT_UM"))
 labels = frames()
-voxel = spacing() or [1.0] * (labels.ndim - 1)
+voxel = spacing() or None  # pixels
 tables = [
     pd.DataFrame(regionprops_table(frame, properties=("label", "centroid"), spacing=voxel))
     for frame in labels
@@ -22,16 +22,14 @@ tracker = LapTrack(
 )
 linked, splits, _ = tracker.predict_dataframe(
     cells,
-    [f"centroid-{axis}" for axis in range(len(voxel))],
+    [f"centroid-{axis}" for axis in range(labels.ndim - 1)],
     frame_col="frame",
     only_coordinate_cols=False,
 )
-linked = linked.reset_index(drop=True)
+linked = linked.reset_index(drop=True).sort_values("frame", kind="stable")
 mothers = {row.child_track_id: row.parent_track_id for row in splits.itertuples()}
 tracked, tracks, last = np.zeros_like(labels), [], {}  # label of the last piece of a track
-first = linked.groupby("track_id").frame.min().sort_values(kind="stable")
-for name in first.index:
-    cell = linked[linked.track_id == name].sort_values("frame")
+for name, cell in linked.groupby("track_id", sort=False):  # mothers first
     parent = last.get(mothers.get(name), 0)
     for _, piece in cell.groupby((cell.frame.diff() != 1).cumsum()):  # a track has no gap
         number = len(tracks) + 1
