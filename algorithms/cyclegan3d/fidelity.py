@@ -1,6 +1,5 @@
 """Guard of a translation: whether it moved, lost or invented structure, without known labels."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 from cytosuite.segmentation.objects import keep_by
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Spacing
 from cytosuite.volume.large import is_mapped, taken
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
@@ -59,7 +58,7 @@ class FidelityLimits(Described):
     invented: float = Field(0.04, ge=0, le=1, description="Greatest share of new bright bodies.")
 
 
-def compare(original: Array, translation: Array, spacing: Sequence[float]) -> Fidelity:
+def compare(original: Array, translation: Array, spacing: Spacing) -> Fidelity:
     """Return how well a translation kept the structure of the `original` image, all finite.
 
     Bodies lie above a local threshold and are split at its maxima. One is gone, or new, if it
@@ -85,7 +84,7 @@ def compare(original: Array, translation: Array, spacing: Sequence[float]) -> Fi
     )
 
 
-def _changes(original: Array, translation: Array, spacing: Sequence[float]) -> _Changes:
+def _changes(original: Array, translation: Array, spacing: Spacing) -> _Changes:
     sigma = [SMOOTHING_UM / step for step in spacing]
     before, after = (
         ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")
@@ -119,7 +118,7 @@ def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
     return ", ".join(faults).replace("%", " %") or None
 
 
-def _bodies(smooth: Floats, spacing: Sequence[float]) -> tuple[Labels, Labels]:
+def _bodies(smooth: Floats, spacing: Spacing) -> tuple[Labels, Labels]:
     """Return the bodies 1..n of a smoothed image that stand out, and their surroundings."""
     signal = remove_background(smooth, spacing, BACKGROUND_UM)
     background, spread = background_and_noise(signal)

@@ -1,6 +1,5 @@
 """Measurement of the look of an image: its levels, its noise and its blur."""
 
-from collections.abc import Sequence
 from math import nan, sqrt
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
-from cytosuite.volume.arrays import Doubles, Floats, Lengths
+from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
@@ -145,7 +144,7 @@ def noise_of(array: Floats) -> CameraNoise:
     )
 
 
-def blur_of(array: Floats, spacing: Sequence[float]) -> Lengths:
+def blur_of(array: Floats, spacing: Spacing) -> Lengths:
     """Return the blur of an image along each axis: standard deviation in µm, alike along y and x.
 
     Noise of neighbouring lines is independent: the mean product of their spectra is that of the

@@ -23,7 +23,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths
+from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import extremes, slabs
 
@@ -52,9 +52,7 @@ class Style(Described):
     )
 
 
-def transfer(
-    image: Array, spacing: Sequence[float], style: Style, rng: np.random.Generator
-) -> Array:
+def transfer(image: Array, spacing: Spacing, style: Style, rng: np.random.Generator) -> Array:
     """Return an image (Z, Y, X) or (Y, X) in the look of a microscope, or InputError.
 
     1. Gaussian blur by the difference of the squared standard deviations (`blur_of`), along axes
@@ -117,7 +115,7 @@ def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
     return result
 
 
-def _unit(image: Array, spacing: Sequence[float]) -> tuple[Floats, Lengths]:
+def _unit(image: Array, spacing: Spacing) -> tuple[Floats, Lengths]:
     """Return the image from 0 to 1, so that its unit does not matter, and the spacing."""
     steps = tuple(float(step) for step in spacing)
     if image.ndim not in (2, 3) or image.dtype.kind not in "buif":

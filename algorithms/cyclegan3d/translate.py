@@ -1,6 +1,6 @@
 """Translate a whole volume into the target domain, tile by tile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -18,7 +18,7 @@ from cytosuite.networks.normalise import (
     normalise,
 )
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Sizes
 from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import need_memory
 from cytosuite.volume.pieces import extremes, slabs
@@ -71,7 +71,7 @@ def translate(
     scale: Scale,
     target: Target,
     *,
-    tile: Sequence[int],
+    tile: Sizes,
     seed: int = 0,
     device: str = "cpu",
 ) -> tuple[Array, Prediction]:
@@ -121,7 +121,7 @@ def _input(image: Array, arguments: Architecture, scale: Scale, target: Target, 
     return Lazy((len(channels) + len(noise), *channels.shape[1:]), _read)
 
 
-def _large_enough(shape: Sequence[int], arguments: Architecture) -> None:
+def _large_enough(shape: Sizes, arguments: Architecture) -> None:
     """Refuse an image with one voxel for a norm over it, or none for borders to reflect."""
     limits = [max(step, arguments.kernel // 2 * arguments.fold) for step in arguments.multiple]
     within = [size <= most for size, most in zip(shape, limits, strict=True)]
@@ -134,7 +134,7 @@ def _large_enough(shape: Sequence[int], arguments: Architecture) -> None:
         )
 
 
-def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
+def _one_piece(shape: Sizes, arguments: Architecture) -> list[int]:
     """Return the sides of an image in one piece, or refuse one that is too large."""
     sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
     size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES

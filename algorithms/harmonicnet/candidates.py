@@ -1,13 +1,12 @@
 """Candidates for stars: maxima of the heat, and the coefficients around them."""
 
-from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.volume.arrays import Doubles, Floats
+from cytosuite.volume.arrays import Doubles, Floats, Spacing
 
 FAINT = np.float32(0.05)  # at least: heat ends with its nucleus, where a Gaussian goes on
 
@@ -20,9 +19,7 @@ class Candidates(NamedTuple):
     coefficients: Floats  # (n, K), in the unit of the maps
 
 
-def find(
-    heat: Floats, coefficients: Floats, spacing: Sequence[float], threshold: float
-) -> Candidates:
+def find(heat: Floats, coefficients: Floats, spacing: Spacing, threshold: float) -> Candidates:
     """Return the maxima of the heat (Z, Y, X) above a threshold, of maps (K, Z, Y, X).
 
     A centre lies where a Gaussian through its neighbours peaks; coefficients are the mean of 27

@@ -1,6 +1,6 @@
 """Signed distances to the borders of cells and nuclei, and the cells that such fields draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval, Spacing
 
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
 Labels = Integers
@@ -20,7 +20,7 @@ FAR_UM = 1e6  # to a border that does not lie in the image
 SCRAP = 0.5  # of the smallest area: less is no nucleus, and no cell
 
 
-def signed_distance(labels: Labels, spacing: Sequence[float]) -> Floats:
+def signed_distance(labels: Labels, spacing: Spacing) -> Floats:
     """Return µm to the border of the own object (> 0), or of the nearest (< 0); faces are none."""
     half = min(spacing) / 2  # borders lie between voxels, distances are from centre to centre
     distance = np.full(labels.shape, -FAR_UM, np.float32)
@@ -38,7 +38,7 @@ def signed_distance(labels: Labels, spacing: Sequence[float]) -> Floats:
     return distance
 
 
-def fields_of(cells: Labels, nuclei: Labels, spacing: Sequence[float], scale_um: float) -> Fields:
+def fields_of(cells: Labels, nuclei: Labels, spacing: Spacing, scale_um: float) -> Fields:
     """Return tanh(distance / scale) of cells and nuclei, (2, [Z,] Y, X)."""
     return np.stack(
         [np.tanh(signed_distance(labels, spacing) / scale_um) for labels in (cells, nuclei)]
@@ -54,7 +54,7 @@ class DrawnCells(NamedTuple):
     proposed: int  # cells before the gates
 
 
-def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Interval]) -> DrawnCells:
+def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> DrawnCells:
     """Return the cells of fields, each around a nucleus; whole ones must pass the gates."""
     cell, nucleus = fields
     least = SCRAP * gates["area"][0] / prod(spacing)
@@ -83,7 +83,7 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Interval]
     return DrawnCells(numbers[cells], nuclei, rejected, whole.size + sum(rejected.values()))
 
 
-def measured(cells: Labels, nuclei: Labels, spacing: Sequence[float]) -> dict[str, Doubles]:
+def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> dict[str, Doubles]:
     """Return ``label`` and `MEASURES` of cells with a nucleus that no face cuts, (N,)."""
     thick = [axis for axis, size in enumerate(cells.shape) if size > 1]
     cut = np.unique(np.concatenate([cells.take([0, -1], axis).ravel() for axis in thick]))

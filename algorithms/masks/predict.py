@@ -1,6 +1,6 @@
 """Entry point of the masks: a request with a seed in, labels of cells and of their nuclei out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from math import cos, pi, prod, sin
@@ -21,7 +21,7 @@ from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume, Volumes
-from cytosuite.volume.arrays import Floats, Interval, Lengths
+from cytosuite.volume.arrays import Floats, Interval, Lengths, Sizes
 from cytosuite.volume.memory import need_memory
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
@@ -124,7 +124,7 @@ def fields_from(
 
 
 def _noise(
-    request: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
+    request: Mapping[str, Scalar], shape: Sizes, seed: int, draw: int, labels: None
 ) -> Floats:
     """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
     del labels

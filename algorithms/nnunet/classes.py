@@ -1,19 +1,17 @@
 """Instances as the classes background, inside and border, and back."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from cytosuite.volume.arrays import Bools, Bytes, Integers
+from cytosuite.volume.arrays import Bools, Bytes, Integers, Spacing
 
 CLASSES = {"background": 0, "inside": 1, "border": 2}  # as in nnU-Net's dataset.json
 Labels = NDArray[np.uint32]
 
 
-def classes_of(labels: Integers, spacing: Sequence[float], border_px: float) -> Bytes:
+def classes_of(labels: Integers, spacing: Spacing, border_px: float) -> Bytes:
     """Return the classes of labels: within `border_px` of the finest voxels of others is border.
 
     An object that would be all border is all inside. Objects that touch have a border between them
@@ -34,7 +32,7 @@ def classes_of(labels: Integers, spacing: Sequence[float], border_px: float) -> 
     return (objects * np.where(border, CLASSES["border"], CLASSES["inside"])).astype(np.uint8)
 
 
-def instances_of(inside: Bools, border: Bools, spacing: Sequence[float]) -> Labels:
+def instances_of(inside: Bools, border: Bools, spacing: Spacing) -> Labels:
     """Return connected insides as labels 1..n, grown over the border that they touch."""
     seeds, count = ndimage.label(inside)
     if not count:

@@ -26,7 +26,7 @@ from cytosuite.segmentation.specimen import (
     smoothed,
     specimen_of,
 )
-from cytosuite.volume.arrays import Array, Bools, Doubles, Reals
+from cytosuite.volume.arrays import Array, Bools, Doubles, Reals, Sizes, Spacing
 from cytosuite.volume.large import put, room, taken
 
 _FEWEST = 8  # blocks that a loss is estimated from
@@ -64,7 +64,7 @@ class Loss(NamedTuple):
     background: float
 
 
-def loss_of(image: Array, spacing: Sequence[float], estimate: LossEstimate) -> Loss:
+def loss_of(image: Array, spacing: Spacing, estimate: LossEstimate) -> Loss:
     """Return the loss of light in a finite (Z, Y, X) image; `spacing` in µm.
 
     The logarithm of the brightness of a block (a high percentile) is a constant minus a loss per
@@ -95,7 +95,7 @@ def loss_of(image: Array, spacing: Sequence[float], estimate: LossEstimate) -> L
     return Loss(tuple(map(float, per_um)), gain, background)
 
 
-def paths_of(specimen: Bools, step: Sequence[float]) -> Doubles:
+def paths_of(specimen: Bools, step: Spacing) -> Doubles:
     """Return the specimen, (6, z, y, x) in µm, from the sides of `Loss.per_um` to each block."""
     paths = []
     for axis, edge in enumerate(step):
@@ -108,7 +108,7 @@ def _blocks(
     level: Grid,
     specimen: Bools,
     paths: Doubles,
-    step: Sequence[float],
+    step: Spacing,
     estimate: LossEstimate,
 ) -> tuple[Doubles, ...]:
     """Return paths (n, 6), log brightness and number of coarse voxels of blocks of specimen."""
@@ -145,7 +145,7 @@ class Restoration(Described):
     )
 
 
-def smooth(image: Array, sigma: float, *, tile: Sequence[int]) -> Array:
+def smooth(image: Array, sigma: float, *, tile: Sizes) -> Array:
     """Return a finite (Z, Y, X) image after a Gaussian, in voxels; a tile takes 12 B per voxel."""
     blurred = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
@@ -157,11 +157,11 @@ def smooth(image: Array, sigma: float, *, tile: Sequence[int]) -> Array:
 
 def correct(
     image: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     units: Units,
     restoration: Restoration,
     *,
-    tile: Sequence[int],
+    tile: Sizes,
 ) -> tuple[Array, Loss]:
     """Return an image with loss of light and blur corrected in part; tiles take 30 B per voxel."""
     loss = loss_of(image, spacing, restoration.loss)
@@ -195,7 +195,7 @@ def deconvolved(signal: Reals, sigma: Sequence[float], steps: int, pedestal: flo
     return sharp
 
 
-def _tiles(shape: Sequence[int], tile: Sequence[int], halo: Sequence[int]) -> list[Tile]:
+def _tiles(shape: Sizes, tile: Sizes, halo: Sizes) -> list[Tile]:
     """Return tiles of an image, at least as large as their halo needs."""
     single = (1,) * len(shape)
     size = [max(n, least) for n, least in zip(tile, smallest_tile(halo, single), strict=True)]

@@ -1,6 +1,5 @@
 """Entry point of view fusion: one light-sheet view in, an estimate of the fused views out."""
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from cytosuite.networks.network import Forward, answer, device, load_once, reuse
 from cytosuite.networks.tiling import Sides, Tiled, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Volume, Volumes
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Sizes, Spacing
 from cytosuite.volume.large import put, room, taken
 from cytosuite.volume.pieces import from_lowest
 
@@ -80,12 +79,12 @@ class Restored(NamedTuple):
 
 def restore(
     view: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     units: Units,
     network: Forward,
     arguments: RestorerArguments,
     *,
-    tile: Sequence[int],
+    tile: Sizes,
     device: str = "cpu",
 ) -> Restored:
     """Return a network's answer for a finite (Z, Y, X) view, by tiles of `TILE_BYTES` per voxel."""
@@ -106,7 +105,7 @@ def restore(
     return Restored(image, len(tiles), finite)
 
 
-def agreement(view: Array, restored: Array, spacing: Sequence[float]) -> float:
+def agreement(view: Array, restored: Array, spacing: Spacing) -> float:
     """Return the correlation of two images smoothed over 5 µm; 0 if one is constant, 1 if both."""
     coarse = (coarse_image(from_lowest(image), spacing) for image in (view, restored))
     first, second = (smoothed(c, step, TISSUE_UM).astype(np.float64) for c, _, step in coarse)

@@ -30,7 +30,7 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     wide_steps,
 )
-from cytosuite.volume.arrays import Array, Floats, Shape
+from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import GIB, free_gib
 
@@ -46,7 +46,7 @@ _MEANS = 2.0  # largest radii over which means and blobs reach
 _SMOOTHING = 3.0  # standard deviations of a Gaussian
 
 
-def margin_of(spacing: Sequence[float], p: Parameters) -> Shape:
+def margin_of(spacing: Spacing, p: Parameters) -> Shape:
     """Return the margin in voxels per axis that a block sees around its core."""
     radius = _NUCLEUS * max(p.radii_um)
     surroundings = _SURROUNDINGS * p.local_um if p.local_weight > 0 else 0.0
@@ -55,14 +55,14 @@ def margin_of(spacing: Sequence[float], p: Parameters) -> Shape:
     return _voxels(length + 2 * p.opening_um, spacing, p)
 
 
-def steps_of(spacing: Sequence[float], p: Parameters) -> Shape:
+def steps_of(spacing: Spacing, p: Parameters) -> Shape:
     """Return steps in voxels per axis: blocks begin at multiples, so that their means agree."""
     if p.local_um <= 0 or p.local_weight <= 0:
         return (1,) * len(spacing)
     return tuple(wide_steps(p.local_um, spacing, p.axial_elongation))
 
 
-def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[int]) -> list[Tile]:
+def plan_blocks(shape: Sizes, margin: Sizes, multiple: Sizes) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, or InputError."""
     free = free_gib() * GIB
     if prod(shape) * _VOXEL_BYTES <= free:
@@ -81,7 +81,7 @@ def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[
 
 
 def segment_blocks(
-    image: Array, spacing: Sequence[float], parameters: Parameters, planned: Sequence[Tile]
+    image: Array, spacing: Spacing, parameters: Parameters, planned: Sequence[Tile]
 ) -> Labels:
     """Return one label per nucleus, found in blocks; uint16, from 65536 nuclei on uint32."""
     whole = measure(image, spacing, parameters)
@@ -95,7 +95,7 @@ def segment_blocks(
     return assembly.finish()[0]
 
 
-def measure(image: Array, spacing: Sequence[float], p: Parameters) -> Measured:
+def measure(image: Array, spacing: Spacing, p: Parameters) -> Measured:
     """Return the quantities of a whole image that all of its blocks share."""
     lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
     release(image)
@@ -122,9 +122,7 @@ def measure(image: Array, spacing: Sequence[float], p: Parameters) -> Measured:
     return measured._replace(peak=peak)
 
 
-def uneven_background(
-    image: Array, spacing: Sequence[float], p: Parameters, lowest: float
-) -> Uneven:
+def uneven_background(image: Array, spacing: Spacing, p: Parameters, lowest: float) -> Uneven:
     """Return the uneven background of a whole image, see `remove_background`."""
     sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
     block = tuple(min(want, size) for want, size in sizes)
@@ -145,7 +143,7 @@ def uneven_background(
 
 
 def _typical_radii(
-    image: Array, spacing: Sequence[float], p: Parameters, measured: Measured
+    image: Array, spacing: Spacing, p: Parameters, measured: Measured
 ) -> tuple[float, ...]:
     """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
     total, count = 0.0, 0
@@ -156,13 +154,13 @@ def _typical_radii(
     return radii_of((image.ndim + 1) * total / count, p) if count else p.radii_um
 
 
-def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> Shape:
+def _voxels(length_um: float, spacing: Spacing, p: Parameters) -> Shape:
     """Return a length in whole voxels per axis, longer along z as nuclei are."""
     return tuple(ceil(width) for width in sigmas(length_um, spacing, max(1.0, p.axial_elongation)))
 
 
 def _parts(
-    image: Array, spacing: Sequence[float], p: Parameters, measured: Measured
+    image: Array, spacing: Spacing, p: Parameters, measured: Measured
 ) -> Iterator[tuple[Floats, Floats, Box]]:
     """Yield `smoothed` parts of an image less its background, and their cores, to measure in."""
     length = _TRUNCATE * p.smoothing_um + _MEANS * max(p.radii_um)
@@ -176,7 +174,7 @@ def _parts(
         yield signal, residual, inner
 
 
-def _grown(core: Box, margin: Sequence[int], shape: Sequence[int]) -> tuple[Box, Box]:
+def _grown(core: Box, margin: Sizes, shape: Sizes) -> tuple[Box, Box]:
     """Return a box with a margin within an image, and the voxels of the box in it."""
     grown = tuple(
         slice(max(0, side.start - n), min(side.stop + n, size))

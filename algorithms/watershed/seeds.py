@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.segmentation.foreground import along_lines, gaussian, sigmas
-from cytosuite.volume.arrays import Bools, Floats, Ints, Longs
+from cytosuite.volume.arrays import Bools, Floats, Ints, Longs, Spacing
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
 Places = Longs
@@ -16,13 +16,13 @@ Places = Longs
 _FLOOR = 1e-4  # where the response is not positive, this part of the largest keeps basins apart
 
 
-def typical_radius(mask: Bools, spacing: Sequence[float], elongation: float) -> float:
+def typical_radius(mask: Bools, spacing: Spacing, elongation: float) -> float:
     """Return the typical radius [µm] of balls or discs that make up a foreground."""
     distance = border_distance(mask, spacing, elongation)
     return (mask.ndim + 1) * float(distance[mask].mean())
 
 
-def border_distance(mask: Bools, spacing: Sequence[float], elongation: float) -> Floats:
+def border_distance(mask: Bools, spacing: Spacing, elongation: float) -> Floats:
     """Return the distance to the nearest voxel outside of the foreground in µm; 1 without any."""
     if mask.all():
         return np.ones(mask.shape, np.float32)
@@ -41,7 +41,7 @@ def border_distance(mask: Bools, spacing: Sequence[float], elongation: float) ->
 
 
 def blob_response(
-    image: Floats, spacing: Sequence[float], radii_um: Sequence[float], elongation: float
+    image: Floats, spacing: Spacing, radii_um: Sequence[float], elongation: float
 ) -> Floats:
     """Return the largest scale-normalised Laplacian of Gaussian over the radii (µm in y and x).
 
@@ -63,7 +63,7 @@ def blob_response(
 def seed_map(
     response: Floats,
     mask: Bools,
-    spacing: Sequence[float],
+    spacing: Spacing,
     distance_weight: float,
     elongation: float,
     peak: float,

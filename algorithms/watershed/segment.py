@@ -1,6 +1,5 @@
 """Nuclei of a 2D or 3D image by threshold, blob seeds and watershed."""
 
-from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
-from cytosuite.volume.arrays import Array, Bools, Floats, Ints, Lengths, Shape
+from cytosuite.volume.arrays import Array, Bools, Floats, Ints, Lengths, Shape, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
@@ -72,7 +71,7 @@ class Measured(NamedTuple):
 
 def segment(
     image: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     parameters: Parameters,
     whole: Measured | None = None,
     box: Box = (),
@@ -90,7 +89,7 @@ def segment(
     return _label(signal, noise, spacing, parameters)
 
 
-def widened(image: Array, spacing: Sequence[float], p: Parameters) -> Parameters:
+def widened(image: Array, spacing: Spacing, p: Parameters) -> Parameters:
     """Return parameters with a smoothing that leaves nuclei as clear as `clearness` wants.
 
     White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
@@ -112,9 +111,7 @@ def widened(image: Array, spacing: Sequence[float], p: Parameters) -> Parameters
     return p
 
 
-def flattened(
-    image: Array, spacing: Sequence[float], p: Parameters
-) -> tuple[Floats, Floats, float]:
+def flattened(image: Array, spacing: Spacing, p: Parameters) -> tuple[Floats, Floats, float]:
     """Return smoothed intensities without background, the removed part, the background's spread."""
     signal, residual = smoothed(image, spacing, p, float(image.min()))
     if p.background_um > 0:
@@ -124,9 +121,7 @@ def flattened(
     return signal, residual, spread
 
 
-def smoothed(
-    image: Array, spacing: Sequence[float], p: Parameters, lowest: float
-) -> tuple[Floats, Floats]:
+def smoothed(image: Array, spacing: Spacing, p: Parameters, lowest: float) -> tuple[Floats, Floats]:
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
 
@@ -140,7 +135,7 @@ def smoothed(
     return signal, values
 
 
-def coarse_of(signal: Floats, spacing: Sequence[float], p: Parameters) -> Floats:
+def coarse_of(signal: Floats, spacing: Spacing, p: Parameters) -> Floats:
     """Return the mean over a nucleus around each voxel, which tells dark parts of an image."""
     return wide_mean(signal, spacing, max(p.radii_um) / 2, p.axial_elongation)
 
@@ -150,7 +145,7 @@ def noise_of(
     residual: Floats,
     coarse: Floats,
     spread: float,
-    spacing: Sequence[float],
+    spacing: Spacing,
     p: Parameters,
 ) -> float:
     """Return the standard deviation of the noise left in a smoothed image, the background at 0."""
@@ -162,9 +157,7 @@ def noise_of(
     return noise
 
 
-def foreground(
-    signal: Floats, li: float, spacing: Sequence[float], p: Parameters
-) -> tuple[Bools, Floats]:
+def foreground(signal: Floats, li: float, spacing: Spacing, p: Parameters) -> tuple[Bools, Floats]:
     """Return the voxels above their thresholds, and these thresholds before `threshold_factor`."""
     level = threshold_map(
         signal,
@@ -180,7 +173,7 @@ def foreground(
 def _label(
     signal: Floats,
     noise: float,
-    spacing: Sequence[float],
+    spacing: Spacing,
     p: Parameters,
     whole: Measured | None = None,
 ) -> Ints:
@@ -249,7 +242,7 @@ def _select(
     signal: Floats,
     noise: float,
     threshold: float,
-    spacing: Sequence[float],
+    spacing: Spacing,
     p: Parameters,
 ) -> Ints:
     """Return the objects of likely size, contrast and signal, numbered from 1."""

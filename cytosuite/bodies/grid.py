@@ -1,13 +1,12 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Floats, Shape
+from cytosuite.volume.arrays import Doubles, Floats, Shape, Sizes
 from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.pieces import slab_bounds
 
@@ -52,7 +51,7 @@ class Grid:
             first=(self.first[0] + start, *self.first[1:]),
         )
 
-    def wider(self, voxels: Sequence[int]) -> "Grid":
+    def wider(self, voxels: Sizes) -> "Grid":
         """Return the grid with more voxels on both sides of each axis."""
         axes = zip(self.origin, self.spacing, voxels, strict=True)
         return Grid(
@@ -73,6 +72,6 @@ class Grid:
         return tuple(map(slice, start.tolist(), stop.tolist()))
 
 
-def slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
+def slabs(shape: Sizes) -> list[tuple[int, int]]:
     """Return first plane and end of slabs of at most `SLAB` voxels, by sizes alone."""
     return slab_bounds(shape, SLAB)

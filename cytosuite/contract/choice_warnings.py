@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.contract.select import Selection, Value, describe, distance, pairs
 from cytosuite.contract.spacing import OVERRIDE, text
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Integers
+from cytosuite.volume.arrays import Doubles, Integers, Spacing
 from cytosuite.volume.large import release
 
 ASSUMED = "voxel size assumed"
@@ -100,7 +100,7 @@ def _agrees(key: str, candidate: Selection, facts: Mapping[str, Value]) -> bool:
     return distance(key, facts[key], word) == 0
 
 
-def _logs(size: Sequence[float], card: Sequence[float]) -> list[float]:
+def _logs(size: Spacing, card: Sequence[float]) -> list[float]:
     """Return ``ln(image / card)`` of each edge, infinite where a card has an impossible one."""
     return [log(a / b) if b > 0 else inf for a, b in pairs(size, card)]
 
@@ -119,7 +119,7 @@ def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
             )
 
 
-def _text(size: Sequence[float]) -> str:
+def _text(size: Spacing) -> str:
     return " x ".join(f"{step:g}" for step in size)
 
 

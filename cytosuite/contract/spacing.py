@@ -1,12 +1,11 @@
 """Voxel sizes that make sense in light microscopy, and the mistakes that give others."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
 from cytosuite.volume import UM_PER, Volume
-from cytosuite.volume.arrays import Lengths
+from cytosuite.volume.arrays import Lengths, Spacing
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
 # Narrower than a factor of 1000, so that at most one metric unit fits.
@@ -32,7 +31,7 @@ def plausible(volume: Volume) -> Volume:
     return _in_depth(_in_order(volume))
 
 
-def text(spacing: Sequence[float]) -> str:
+def text(spacing: Spacing) -> str:
     """Return a voxel size for a message."""
     return " x ".join(f"{step:.5g}" if step < 1e4 else f"{step:.0f}" for step in spacing)
 
@@ -78,7 +77,7 @@ def _in_another_unit(volume: Volume) -> list[tuple[Lengths, str]]:
     return readings
 
 
-def _usual(spacing: Sequence[float]) -> bool:
+def _usual(spacing: Spacing) -> bool:
     """Return whether a voxel has a usual size: small, its pixel square, its step not far longer."""
     y, x = spacing[-2:]
     if not all(USUAL[0] <= edge <= USUAL[1] for edge in (y, x)) or abs(log(y / x)) > SQUARE:

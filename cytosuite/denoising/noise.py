@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs
+from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs, Sizes
 
 Levels = Doubles
 NoiseKind = Literal["gaussian", "rayleigh", "laplace"]
@@ -80,9 +80,7 @@ def phase(signal: float | Levels) -> float | Levels:
     return float(angle) if np.ndim(signal) == 0 else angle
 
 
-def noise_of(
-    rng: np.random.Generator, shape: Sequence[int], kind: NoiseKind = "gaussian"
-) -> Floats:
+def noise_of(rng: np.random.Generator, shape: Sizes, kind: NoiseKind = "gaussian") -> Floats:
     """Return noise of a distribution of scale 1, not centred: Rayleigh's has the mean 1.25."""
     if kind == "gaussian":
         return rng.standard_normal(tuple(shape), np.float32)
@@ -91,7 +89,7 @@ def noise_of(
 
 
 def noise_field(
-    shape: Sequence[int],
+    shape: Sizes,
     seed: int,
     draw: int,
     origin: Sequence[int] = (0, 0, 0),
@@ -122,7 +120,7 @@ def noise_field(
     return noise
 
 
-def object_noise(shape: Sequence[int], seed: int, draw: int, labels: Integers | None) -> Floats:
+def object_noise(shape: Sizes, seed: int, draw: int, labels: Integers | None) -> Floats:
     """Return `noise_field` with noise that moves with each object of labels (Z, Y, X), if given.
 
     An object of the same number in another frame has the same noise around its centre, whole

@@ -25,7 +25,7 @@ from cytosuite.denoising.noise import (
 from cytosuite.networks.network import predict_tiles, reused_memory
 from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
-from cytosuite.volume.arrays import Floats, Integers, Interval
+from cytosuite.volume.arrays import Floats, Integers, Interval, Sizes, Spacing
 
 Image = Floats
 T = TypeVar("T")
@@ -154,8 +154,8 @@ def synthesise(
     arguments: DenoiserArguments,
     process: Process,
     *,
-    tile: Sequence[int],
-    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    tile: Sizes,
+    spacing: Spacing = (1.0, 1.0, 1.0),
     seed: int = 0,
     moving: Integers | None = None,
     device: str = "cpu",
@@ -248,9 +248,7 @@ def _expected(
     return clean.clamp(*process.range)
 
 
-def positions(
-    sketch: Image, spacing: Sequence[float], channels: Sequence[Channel]
-) -> list[CoarseMap]:
+def positions(sketch: Image, spacing: Spacing, channels: Sequence[Channel]) -> list[CoarseMap]:
     """Return the maps of the whole of a sketch's (C, Z, Y, X) objects, voxels in µm."""
     return maps_of(sketch.max(axis=0), spacing, channels) if channels else []
 

@@ -34,7 +34,7 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
-from cytosuite.volume.arrays import Array, Lengths, Shape
+from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies, gathered, planes_in
@@ -286,7 +286,7 @@ def _misnamed(series: tifffile.TiffPageSeries) -> str:
     return ", ".join(names.lower()) if wrong else ""
 
 
-def _longer(axes: str, shape: Sequence[int]) -> str:
+def _longer(axes: str, shape: Sizes) -> str:
     return "".join(axis for axis, size in zip(axes, shape, strict=True) if size > 1)
 
 

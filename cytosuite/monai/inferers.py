@@ -1,6 +1,6 @@
 """Inferers of MONAI: networks in exact tiles, whole algorithms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.monai.images import tensor_of, volume_of
 from cytosuite.networks.network import predict_tiles, using
 from cytosuite.training.bundle import formatter
+from cytosuite.volume.arrays import Sizes
 
 _BLOCKS = (9, 33, 129)  # lengths of images, in multiples, in which a reach is looked for
 
@@ -45,9 +46,7 @@ class TileInferer(Inferer):
     True
     """
 
-    def __init__(
-        self, tile: Sequence[int], multiple: Sequence[int], halo: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, tile: Sizes, multiple: Sizes, halo: Sizes | None = None) -> None:
         super().__init__()
         self.tile, self.multiple, self.halo = tile, multiple, halo
 
@@ -99,7 +98,7 @@ class TileInferer(Inferer):
 def measured_halo(
     network: Callable[..., Any],
     channels: int,
-    multiple: Sequence[int],
+    multiple: Sizes,
     *args: Any,  # noqa: ANN401
     **kwargs: Any,  # noqa: ANN401
 ) -> tuple[int, ...]:

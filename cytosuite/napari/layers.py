@@ -25,7 +25,7 @@ from cytosuite.folders.layouts import MASKS
 from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume
-from cytosuite.volume.arrays import Lengths
+from cytosuite.volume.arrays import Lengths, Spacing
 
 LayerData = tuple[Any, Json, str]
 OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
@@ -136,9 +136,7 @@ def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str, **more: obj
     return data, {**geometry(labels), "name": name, "graph": graph, **more}, "tracks"
 
 
-def layer_of(
-    path: Path, kind: str, name: str, spacing: Sequence[float], **more: object
-) -> LayerData:
+def layer_of(path: Path, kind: str, name: str, spacing: Spacing, **more: object) -> LayerData:
     """Return a file of a known kind, ``labels``, ``points`` or ``image``, as a layer."""
     if kind == "points":
         return points_layer(read_points(path, tuple(spacing)), name, **more)

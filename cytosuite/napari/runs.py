@@ -31,6 +31,7 @@ from cytosuite.napari.layers import (
     tracks_layer,
 )
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Spacing
 
 # Colours of the report: errors are filled, outlines of truth and answer around them.
 LEGEND = {"truth": PALETTE[TRUTH], "prediction": PALETTE[PREDICTION]}
@@ -162,7 +163,7 @@ def _answer(
     case: Case,
     name: str,
     truth: Volume | None,
-    spacing: Sequence[float],
+    spacing: Spacing,
     shown: Mapping[str, object],
 ) -> list[LayerData]:
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
@@ -211,7 +212,7 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
 
 
 def _unjudged(
-    path: Path, kind: str, name: str, spacing: Sequence[float], side: str, **shown: object
+    path: Path, kind: str, name: str, spacing: Spacing, side: str, **shown: object
 ) -> LayerData:
     """Return an image, or points as rings in the colour of their side."""
     ring = {"border_color": [_colour(side)]} if kind == "points" else {}

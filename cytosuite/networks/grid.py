@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints, Shape
+from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints, Shape, Sizes
 from cytosuite.volume.large import taken
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
@@ -37,7 +37,7 @@ class Stencil(NamedTuple):
         return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
 
 
-def working_shape(shape: Sequence[int], factor: Sequence[float]) -> Shape:
+def working_shape(shape: Sizes, factor: Sequence[float]) -> Shape:
     """Return the size of the working grid; `factor`: working voxels per voxel of the image."""
     return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
 
@@ -61,12 +61,12 @@ def to_working(image: Array, factor: Sequence[float], box: Box | None = None) ->
     return interpolate(values, parts)
 
 
-def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
+def reach_of(shape: Sizes, working: Sizes) -> list[int]:
     """Return the reach of a working voxel beyond its neighbours, in voxels of the image."""
     return [int(_TRUNCATE * width + 0.5) for width in _widths(shape, working)]
 
 
-def _widths(shape: Sequence[int], working: Sequence[int]) -> list[float]:
+def _widths(shape: Sizes, working: Sizes) -> list[float]:
     """Return the standard deviation of the Gaussian against aliasing along each axis, in voxels."""
     return [max(0.0, (old / new - 1) / 2) for old, new in zip(shape, working, strict=True)]
 
@@ -85,7 +85,7 @@ def _between(values: Floats, place: Stencil, axis: int) -> Floats:
     return np.asarray(lower + weight * (upper - lower), np.float32)
 
 
-def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
+def stencils(old: Sizes, new: Sizes) -> list[Stencil]:
     """Return the places of the voxels of a new grid on an old one over the same box."""
     axes = []
     for before, after in zip(old, new, strict=True):

@@ -25,7 +25,7 @@ from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.networks.tiling import Box, fit, paste, plan
-from cytosuite.volume.arrays import Floats, Shape
+from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.large import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
@@ -122,9 +122,9 @@ def predict_tiles(
     network: Forward,
     *,
     channels: int,
-    multiple: Sequence[int],
-    tile: Sequence[int],
-    halo: Sequence[int],
+    multiple: Sizes,
+    tile: Sizes,
+    halo: Sizes,
     blend: int = 0,
     activate: Forward | None = None,
     skip: Callable[[Image], bool] | None = None,
@@ -179,7 +179,7 @@ def answer(
     part: Image,
     network: Forward,
     channels: int,
-    multiple: Sequence[int],
+    multiple: Sizes,
     activate: Forward | None = None,
     device: str = "cpu",
     half: bool = False,
@@ -361,7 +361,7 @@ def zero(layer: nn.Module) -> None:
         nn.init.zeros_(weight)
 
 
-def strided_reach(blocks: Sequence[int], kernel: int = 3) -> int:
+def strided_reach(blocks: Sizes, kernel: int = 3) -> int:
     """Return how many voxels beyond the face of a tile, at multiples of its strides, a U-Net sees.
 
     `blocks` are the residual blocks of each level, finest first, down and up together, of two

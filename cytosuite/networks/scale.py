@@ -1,6 +1,5 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
-from collections.abc import Sequence
 from math import exp, log, pi, prod, sqrt
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,7 +15,7 @@ from cytosuite.files import Scalars
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Lengths
+from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
 from cytosuite.volume.cores import side_by_side
 from cytosuite.volume.large import release
 
@@ -167,7 +166,7 @@ def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: 
 
 
 def _grid(
-    spacing: Sequence[float], ratio: float, trained: Trained, parameters: Sizing
+    spacing: Spacing, ratio: float, trained: Trained, parameters: Sizing
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
     # A plane is as thick as a slice of the training at any scale.
@@ -179,7 +178,7 @@ def _grid(
 
 
 def estimate_diameter(
-    slices: Floats, spacing: Sequence[float], expected_um: float, spread: float = _SPREAD
+    slices: Floats, spacing: Spacing, expected_um: float, spread: float = _SPREAD
 ) -> float | None:
     """Return the typical lateral diameter of bright blobs in µm, None where no blob stands out.
 
@@ -209,7 +208,7 @@ def estimate_diameter(
     return exp(float(logs[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)]))
 
 
-def _laplacian(slices: Floats, spacing: Sequence[float], sigma_um: float) -> Floats:
+def _laplacian(slices: Floats, spacing: Spacing, sigma_um: float) -> Floats:
     """Return ``-sigma^2`` times the Laplacian of the smoothed slices, positive in bright blobs."""
     sigma = (0.0, sigma_um / spacing[1], sigma_um / spacing[2])
     smooth = ndimage.gaussian_filter(slices, sigma, mode="nearest", truncate=3.0)

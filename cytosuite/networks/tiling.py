@@ -1,6 +1,6 @@
 """Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Floats, Shape
+from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
 
 Box = tuple[slice, ...]
@@ -38,11 +38,11 @@ class Tile:
 
 
 def plan(
-    shape: Sequence[int],
-    tile: Sequence[int],
-    halo: Sequence[int],
+    shape: Sizes,
+    tile: Sizes,
+    halo: Sizes,
     *,
-    multiple: Sequence[int] | None = None,
+    multiple: Sizes | None = None,
     blend: int = 0,
 ) -> list[Tile]:
     """Return tiles of at most `tile` voxels per axis with halo; their outputs cover an image.
@@ -63,9 +63,7 @@ def plan(
     return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
 
 
-def fit(
-    shape: Sequence[int], tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]
-) -> Shape:
+def fit(shape: Sizes, tile: Sizes, halo: Sizes, multiple: Sizes) -> Shape:
     """Return the tile of no more voxels than `tile` that computes the fewest, or `tile`."""
     budget = prod(tile)
     choices = []  # per axis: lengths, each with the voxels that tiles of this length read
@@ -81,7 +79,7 @@ def fit(
     return min(candidates)[2] if candidates else tuple(tile)
 
 
-def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> Shape:
+def least(shape: Sizes, halo: Sizes, multiple: Sizes) -> Shape:
     """Return the smallest tile that is still worth its halo: `fit` returns none smaller."""
     return tuple(
         min(_lengths(size, margin, step))
@@ -89,12 +87,12 @@ def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) ->
     )
 
 
-def sample(read: Callable[[Box], Floats], shape: Sequence[int]) -> Floats:
+def sample(read: Callable[[Box], Floats], shape: Sizes) -> Floats:
     """Return the values in all `bricks` of a volume, float32, stacked along z, for statistics."""
     return np.concatenate([read(box) for box in bricks(shape, BRICK)])
 
 
-def bricks(shape: Sequence[int], brick: Sequence[int]) -> list[Box]:
+def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
     """Return evenly spread boxes of `brick` voxels, 2^24 in all; one box of smaller volumes."""
     if prod(shape) <= SAMPLE:
         return [tuple(slice(0, n) for n in shape)]
@@ -114,9 +112,7 @@ def bricks(shape: Sequence[int], brick: Sequence[int]) -> list[Box]:
     ]
 
 
-def tiles(
-    shape: Sequence[int], reach: Sequence[int], voxels: float, *, multiple: Sequence[int] = ()
-) -> list[Tile]:
+def tiles(shape: Sizes, reach: Sizes, voxels: float, *, multiple: Sizes = ()) -> list[Tile]:
     """Return the tiles of no more than `voxels`, or the `least`, that compute the fewest in all."""
     steps = tuple(multiple) or (1,) * len(shape)
     limit = max(int(voxels), prod(least(shape, reach, steps)))
@@ -125,7 +121,7 @@ def tiles(
     )
 
 
-def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> Shape:
+def smallest_tile(halo: Sizes, multiple: Sizes) -> Shape:
     """Return the smallest tile with an answer to keep, for images of any size."""
     # Halos at both faces, up to whole multiples, and a multiple that is kept.
     return tuple(
@@ -133,9 +129,7 @@ def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> Shape:
     )
 
 
-def tile_within(
-    tile: Sequence[int], voxel_bytes: int, halo: Sequence[int], multiple: Sequence[int]
-) -> Shape:
+def tile_within(tile: Sizes, voxel_bytes: int, halo: Sizes, multiple: Sizes) -> Shape:
     """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
     if prod(tile) * voxel_bytes * _SHARE <= free_gib() * GIB:
         return tuple(tile)
@@ -163,12 +157,12 @@ class Tiled(Described):
         return self
 
 
-def are_multiples(shape: Sequence[int], multiple: Sequence[int]) -> bool:
+def are_multiples(shape: Sizes, multiple: Sizes) -> bool:
     """Return whether all sides of a shape are multiples of given numbers."""
     return not any(side % step for side, step in zip(shape, multiple, strict=True))
 
 
-def check_crop(name: str, shape: Sequence[int], network: Any) -> None:  # noqa: ANN401
+def check_crop(name: str, shape: Sizes, network: Any) -> None:  # noqa: ANN401
     """Refuse (ValueError) sides z, y, x of crops by the arguments of a network."""
     if not are_multiples(shape, network.multiple):
         raise ValueError(

@@ -22,7 +22,7 @@ from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.volume.arrays import Interval
+from cytosuite.volume.arrays import Interval, Sizes
 
 SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -43,9 +43,9 @@ class NetworkFormat:
     """A network as other programs see it; ``network_format`` in ``training/bundle.py`` gives it."""
 
     arguments: BaseModel  # of ``build`` in the algorithm's ``network.py``
-    multiple: Sequence[int]  # numbers that the sides of an image must be multiples of, z, y, x
-    tile: Sequence[int]  # voxels of a tile, halo included
-    halo: Sequence[int]  # voxels at its inner faces that are thrown away
+    multiple: Sizes  # numbers that the sides of an image must be multiples of, z, y, x
+    tile: Sizes  # voxels of a tile, halo included
+    halo: Sizes  # voxels at its inner faces that are thrown away
     inputs: Sequence[str]  # channels of the image and of the answer
     outputs: Sequence[str]
     input_range: Interval | None = None  # bounds of their values; None where there are none

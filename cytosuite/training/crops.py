@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Sizes
 
 Item = TypeVar("Item")
 
@@ -21,12 +21,12 @@ def chosen(rng: np.random.Generator, items: Sequence[Item]) -> Item:
     return items[int(rng.integers(len(items)))]
 
 
-def draw_box(rng: np.random.Generator, sides: Sequence[int], shape: Sequence[int]) -> Box:
+def draw_box(rng: np.random.Generator, sides: Sizes, shape: Sizes) -> Box:
     """Return the voxels of a crop in an image; every place that is possible is as likely."""
     return box_at(rng.integers(np.subtract(sides, shape) + 1), shape)
 
 
-def box_at(corner: Iterable[int], shape: Sequence[int]) -> Box:
+def box_at(corner: Iterable[int], shape: Sizes) -> Box:
     """Return the voxels of a crop at a corner."""
     return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
 

@@ -18,7 +18,7 @@ from cytosuite.folders.index import Item
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Bytes, Ints
+from cytosuite.volume.arrays import Array, Bools, Bytes, Ints, Sizes
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
 _LEAST = 50  # voxels of an object
@@ -44,7 +44,7 @@ def find_images(
     return fitting
 
 
-def middle(volume: Volume, shape: Sequence[int]) -> Volume:
+def middle(volume: Volume, shape: Sizes) -> Volume:
     """Return the middle of an image, at most `shape` voxels z, y, x."""
     array = volume.array
     for axis, most in zip((-3, -2, -1), shape, strict=True):
@@ -77,13 +77,13 @@ def mapped(array: Array) -> Array:
     return mapped
 
 
-def padded(array: Array, crop: Sequence[int]) -> Array:
+def padded(array: Array, crop: Sizes) -> Array:
     """Return an array extended by its far border values until a crop fits in."""
     missing = [(0, max(0, c - n)) for n, c in zip(array.shape[-len(crop) :], crop, strict=True)]
     return np.pad(array, [(0, 0)] * (array.ndim - len(crop)) + missing, mode="edge")
 
 
-def filled(shapes: Sequence[Sequence[int]], crop: Sequence[int]) -> list[str]:
+def filled(shapes: Sequence[Sizes], crop: Sizes) -> list[str]:
     """Return a line on images (voxels z, y, x) that are smaller than a crop, or none."""
     shares = [prod(min(n / c, 1.0) for n, c in zip(shape, crop, strict=True)) for shape in shapes]
     small = [share for share in shares if share < 1]

@@ -21,6 +21,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.network import PlaneByPlane, channels_last
 from cytosuite.networks.tiling import Sides, Widths
+from cytosuite.volume.arrays import Sizes
 
 KERNEL = 4
 _SLOPE = 0.2  # of rectifiers below 0
@@ -206,7 +207,7 @@ class ImagePool(nn.Module):
     kept: Tensor
     count: Tensor
 
-    def __init__(self, size: int, shape: Sequence[int], dtype: torch.dtype = torch.float16) -> None:
+    def __init__(self, size: int, shape: Sizes, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         self.register_buffer("kept", torch.zeros((size, *shape), dtype=dtype))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
@@ -264,13 +265,13 @@ def _smoothed(volume: Tensor) -> Tensor:
     return _leveled(volume.float(), (1, 3, 3))
 
 
-def level_change(synthetic: Tensor, source: Tensor, window: Sequence[int], soft: float) -> Tensor:
+def level_change(synthetic: Tensor, source: Tensor, window: Sizes, soft: float) -> Tensor:
     """Return the mean difference of levels: no light may come or go, fine texture and noise may."""
     levels = [_leveled(_leveled(volume.float(), window), window) for volume in (synthetic, source)]
     return apart(levels[0], levels[1], soft)
 
 
-def _leveled(volume: Tensor, window: Sequence[int], stride: Sequence[int] = (1, 1, 1)) -> Tensor:
+def _leveled(volume: Tensor, window: Sizes, stride: Sizes = (1, 1, 1)) -> Tensor:
     """Return means over windows; at the borders, and of planes, over their inner part."""
     fitting = [min(side, n - (n + 1) % 2) for side, n in zip(window, volume.shape[2:], strict=True)]
     size, steps = (fitting[0], fitting[1], fitting[2]), (stride[0], stride[1], stride[2])
@@ -278,7 +279,7 @@ def _leveled(volume: Tensor, window: Sequence[int], stride: Sequence[int] = (1, 
     return avg_pool3d(volume, size, steps, padding, count_include_pad=False)
 
 
-def decorrelation(synthetic: Tensor, source: Tensor, window: Sequence[int]) -> Tensor:
+def decorrelation(synthetic: Tensor, source: Tensor, window: Sizes) -> Tensor:
     """Return one minus the local correlation of two volumes (N, C, Z, Y, X), weighted by structure.
 
     Symmetric. Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows in which

@@ -10,7 +10,7 @@ import numpy as np
 
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import Scalar, Scalars
-from cytosuite.volume.arrays import Array, Lengths, Shape
+from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
@@ -166,7 +166,7 @@ def _is_number(value: Scalar) -> bool:
 
 
 def _check_geometry(
-    shape: Sequence[int], spacing: Sequence[float], axes: str, dtype: np.dtype[Any]
+    shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]
 ) -> tuple[float, ...]:
     """Return a voxel size after a check that it, shape and axes fit each other."""
     if dtype.kind not in KINDS or dtype.itemsize > LARGEST_ITEM:

@@ -5,7 +5,6 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Sizes
 from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
@@ -27,7 +26,7 @@ def fits(size: float) -> bool:
     return size <= NO_MATTER or size * SHARE <= free_gib() * GIB
 
 
-def room(shape: Sequence[int], dtype: DTypeLike) -> Array:
+def room(shape: Sizes, dtype: DTypeLike) -> Array:
     """Return zeros, in memory where they fit, else in an unnamed file in the folder `scratch`."""
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize

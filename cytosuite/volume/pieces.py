@@ -1,6 +1,6 @@
 """Work in pieces: slabs, a few planes, and chunks, runs of voxels that stay in the cache."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Shape
+from cytosuite.volume.arrays import Array, Shape, Sizes
 from cytosuite.volume.large import is_mapped, release, room
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ EXACT = 2**24  # whole numbers that float32 tells apart
 TABLE = 1 << 26  # numbers below which a table of all finds those that occur
 
 
-def slab_bounds(shape: Sequence[int], voxels: int) -> list[tuple[int, int]]:
+def slab_bounds(shape: Sizes, voxels: int) -> list[tuple[int, int]]:
     """Return first plane and end of slabs of at most so many voxels, or of one plane."""
     step = max(1, voxels // max(1, prod(shape[1:])))
     return [(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
@@ -137,9 +137,7 @@ def copies(array: Array, planes: int) -> Iterator[Array]:
         release(array)
 
 
-def chunk_regions(
-    shape: Sequence[int], chunks: Sequence[int], itemsize: int
-) -> Iterator[tuple[slice, slice]]:
+def chunk_regions(shape: Sizes, chunks: Sizes, itemsize: int) -> Iterator[tuple[slice, slice]]:
     """Yield regions of whole chunks along the first two axes, of at most 64 MiB where they can."""
     for start in range(0, shape[0], chunks[0]):
         stop = min(start + chunks[0], shape[0])

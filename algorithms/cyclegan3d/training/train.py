@@ -52,7 +52,7 @@ READER = 2  # channels: inside of objects, and their borders
 def _generator_losses(
     modules: Mapping[str, nn.Module],
     batch: Tensors,
-    translations: Mapping[str, Tensor],
+    translations: Tensors,
     settings: Settings,
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
@@ -90,7 +90,7 @@ def _forward(modules: Mapping[str, nn.Module], crops: Tensor, settings: Settings
 def _structure(
     modules: Mapping[str, nn.Module],
     batch: Tensors,
-    translations: Mapping[str, Tensor],
+    translations: Tensors,
     settings: Settings,
 ) -> Tensor:
     """Return the loss of structure that has changed, in both directions where that is known."""
@@ -107,9 +107,7 @@ def _structure(
     )
 
 
-def _step_judges(
-    state: State, batch: Tensors, translations: Mapping[str, Tensor], settings: Settings
-) -> Tensor:
+def _step_judges(state: State, batch: Tensors, translations: Tensors, settings: Settings) -> Tensor:
     """Take a step of the judges, in those steps that have one, and return their loss."""
     seen = {
         role: cast(ImagePool, state.modules[f"pool_{role}"]).exchange(crops)

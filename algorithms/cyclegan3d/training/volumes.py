@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling, scaling_of
@@ -18,7 +17,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Ints, Lengths, Shape
+from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Shape, Sizes
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 Image = Floats
@@ -31,7 +30,7 @@ class DomainVolume:
 
     path: Path
     twin: Source | None  # its labels; None of a real volume
-    image: NDArray[np.float16]  # (C, Z, Y, X) float16 or float32, in network units, mapped
+    image: Halves  # (C, Z, Y, X) float16 or float32, in network units, mapped
     labels: Labels | None  # (Z, Y, X), of a simulated volume
     shape: Shape  # voxels z y x, without the padding up to a crop
     spacing: Lengths  # µm per voxel, z y x
@@ -47,7 +46,7 @@ class DomainVolume:
 def load_item(
     listed: Item,
     scale: Scale,
-    crop: Sequence[int],
+    crop: Sizes,
     *,
     axes: str = "ZYX",
     labelled: bool,
@@ -90,7 +89,7 @@ def load_item(
 
 
 def in_grey_values_of(
-    item: DomainVolume, image: Array, target: Target, crop: Sequence[int], scale: Scale
+    item: DomainVolume, image: Array, target: Target, crop: Sizes, scale: Scale
 ) -> DomainVolume:
     """Return a one-channel volume with another image, in units of a target's background."""
     image = deep(image)

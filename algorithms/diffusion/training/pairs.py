@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.diffusion.intensity import (
@@ -34,7 +33,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
+from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape, Sizes
 
 PLAIN = Augmentations()
 Drawn = Literal["file", "threshold", "labels"]  # source of a sketch
@@ -48,8 +47,8 @@ class SketchedImage:
     path: Path  # the image's file
     twin: Source | None  # its labels
     # (C, Z, Y, X) in units of the network, at least as large as a crop; mapped
-    image: NDArray[np.float16]
-    sketch: NDArray[np.float16] | None  # ground at 0, objects at 1; None if unconditioned
+    image: Halves
+    sketch: Halves | None  # ground at 0, objects at 1; None if unconditioned
     spacing: Lengths | None  # µm per voxel; None where the file gives none
     kind: Given | None  # of the file that the sketch comes from
     shape: Shape = ()  # voxels z y x, without the extension to a crop
@@ -100,7 +99,7 @@ def stacks(image: Volume) -> list[Volume]:
 
 def load_pair(
     item: Item,
-    crop: Sequence[int],
+    crop: Sizes,
     axes: str,
     units: Units | CameraModel,
     files: FileSettings = BESIDE,
@@ -122,7 +121,7 @@ def load_pair(
         itself = path if drawn == "labels" and twin is None else None
         sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
-    def stored(array: Floats) -> NDArray[np.float16]:
+    def stored(array: Floats) -> Halves:
         """Return an array as float16, mapped from a file."""
         parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
@@ -162,7 +161,7 @@ def _sketch(
 
 def draw_crops(
     items: Sequence[SketchedImage],
-    shape: Sequence[int],
+    shape: Sizes,
     count: int,
     seed: int,
     step: int,

@@ -1,6 +1,6 @@
 """Training of HarmonicNet: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import inf, isnan
@@ -31,7 +31,7 @@ from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxe
 from cytosuite.training.nuclei.patches import DrawnPatch, Turn, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
-from cytosuite.volume.arrays import Floats
+from cytosuite.volume.arrays import Floats, Spacing
 
 Labels = NDArray[np.uint16]
 
@@ -61,7 +61,7 @@ def outlined(case: TrainingCase, tau: float) -> Labels:
     return np.where(case.level >= tau * SHARE_UNIT, case.labels, 0).astype(np.uint16)
 
 
-def centre_heat(labels: Labels, spacing: Sequence[float], fitted: Fitted) -> Floats:
+def centre_heat(labels: Labels, spacing: Spacing, fitted: Fitted) -> Floats:
     """Return ``exp(-d² / (2 (R / 2)²))`` by the distance d to the own centre, R the mean radius.
 
     The peak is where the radii are measured from; that of the published distance to the border is
@@ -124,9 +124,7 @@ class LossWeights(Described):
     shape: float = Field(25.0, ge=0, description="weight of the shapes; the heat has 1")
 
 
-def losses(
-    prediction: Tensor, batch: Mapping[str, Tensor], weights: LossWeights
-) -> dict[str, Tensor]:
+def losses(prediction: Tensor, batch: Tensors, weights: LossWeights) -> dict[str, Tensor]:
     """Return the loss of (N, 1 + C, z, y, x), ``total``, and its parts heat and shape."""
     heat = heat_loss(prediction[:, 0], batch["heat"])
     shape = shape_loss(prediction[:, 1:], batch["heat"], batch["rows"], batch["table"])

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.masks.fields import MEASURES, fields_of, measured
@@ -37,7 +36,7 @@ from cytosuite.training.images import (
 from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume, Volumes
-from cytosuite.volume.arrays import Bytes, Lengths
+from cytosuite.volume.arrays import Bytes, Halves, Lengths
 
 NUCLEI = "nucleus-labels"
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
@@ -67,7 +66,7 @@ class LabelPair:
     """Labels of cells and nuclei to learn from; 4 bytes per voxel on disk, few in memory."""
 
     path: Path  # of the cells' file
-    fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
+    fields: Halves  # (2, Z, Y, X), at least as large as a crop; mapped
     spacing: Lengths  # µm per voxel
     read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 

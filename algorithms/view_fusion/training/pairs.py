@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
@@ -23,7 +22,7 @@ from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
+from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape, Shorts, Sizes, Spacing
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
@@ -54,10 +53,10 @@ class ViewPair:
     """A view with its fused image; 4 bytes per voxel on disk, few in memory."""
 
     path: Path  # the view's file
-    view: NDArray[np.float16]  # in units of its percentiles, at least as large as a crop; mapped
-    fused: NDArray[np.float16]  # likewise
+    view: Halves  # in units of its percentiles, at least as large as a crop; mapped
+    fused: Halves  # likewise
     maps: list[CoarseMap]  # further input channels, of the whole view
-    places: NDArray[np.uint16]  # voxels of the foreground: at or above the mean of `fused`
+    places: Shorts  # voxels of the foreground: at or above the mean of `fused`
     shape: Shape  # voxels z y x without the extension to a crop
     spacing: Lengths | None  # µm per voxel z y x; None where the file gives none
     channel: Scalar | None  # of the metadata, else of the name
@@ -84,9 +83,9 @@ def find_pairs(folder: Path, patterns: Sequence[str], files: FileSettings = BESI
 
 def load_pair(
     item: Item,
-    crop: Sequence[int],
+    crop: Sizes,
     inputs: Sequence[Channel],
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     files: FileSettings = BESIDE,
 ) -> ViewPair:
     """Return a view with its fused image; `spacing`, µm, is for a file without one."""
@@ -136,7 +135,7 @@ def _volume(path: Path, files: FileSettings) -> Volume:
     return volume
 
 
-def _in_units(array: Array, crop: Sequence[int]) -> NDArray[np.float16]:
+def _in_units(array: Array, crop: Sizes) -> Halves:
     """Return an image in units of its percentiles, extended to a crop, converted plane by plane."""
     units = units_of(array)
     shape = tuple(max(n, least) for n, least in zip(array.shape, crop, strict=True))
@@ -148,7 +147,7 @@ def _in_units(array: Array, crop: Sequence[int]) -> NDArray[np.float16]:
     return image
 
 
-def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
+def _foreground(fused: Halves) -> Shorts:
     """Return the places z y x on a grid of `MESH` at or above the mean of an image."""
     mean = np.mean([plane.mean(dtype=np.float64) for plane in fused])
     coarse = fused[tuple(slice(None, None, step) for step in MESH)]

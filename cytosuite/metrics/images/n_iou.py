@@ -1,7 +1,6 @@
 """N_IOU of Fuse My Cells (ISBI 2025): the share of lost objects that a segmenter finds again."""
 
 import warnings
-from collections.abc import Sequence
 from math import nan
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.n_ssim import SAME, restored
 from cytosuite.metrics.images.pair import checked
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Spacing
 
 
 class ObjectOverlaps(NamedTuple):
@@ -26,7 +25,7 @@ def masks(
     truth: Array,
     prediction: Array,
     image: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     segmenter: str = SEGMENTER,
 ) -> ObjectOverlaps:
     """Segment truth, prediction and input, in this process, and compare the objects.

@@ -1,6 +1,5 @@
 """Table of the objects in a label volume: place, size, brightness, and the object of the truth."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs, Shape
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs, Shape, Spacing
 from cytosuite.volume.pieces import distinct, extremes, slabs
 
 Columns = dict[str, Array]
@@ -93,7 +92,7 @@ def _add(
 
 def object_table(
     labels: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     image: Array | None = None,
     truth: Array | None = None,
 ) -> Columns:
@@ -153,7 +152,7 @@ def object_table(
     return table if truth is None else table | _partners(truth, labels)
 
 
-def _checked(labels: Array, spacing: Sequence[float], image: Array | None) -> Array:
+def _checked(labels: Array, spacing: Spacing, image: Array | None) -> Array:
     """Return labels that can be measured."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":

@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
-from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape, Spacing
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -39,7 +39,7 @@ class SurfaceTable:
     hd95: Doubles
 
 
-def surface_table(truth: Array, prediction: Array, spacing: Sequence[float]) -> SurfaceTable:
+def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceTable:
     """Return the distances between the surfaces of all matched objects of two label volumes.
 
     Of (Z, Y, X) or (Y, X) labels with `spacing` in µm: a row per pair with an IoU of strictly more

@@ -20,7 +20,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import matched_points
-from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
 from cytosuite.volume.pieces import distinct
 
 
@@ -37,7 +37,7 @@ def cell_points(
     truth: Doubles,
     prediction: Doubles,
     labels: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     radius_um: float | None = None,
 ) -> CellPoints:
     """Count points by cell; the first arguments are as of `matching.matched_points`.

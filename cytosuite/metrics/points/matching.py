@@ -22,7 +22,7 @@ from scipy.spatial import KDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Longs, Spacing
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
@@ -54,7 +54,7 @@ class MatchedPoints:
 
 
 def matched_points(
-    truth: Doubles, prediction: Doubles, spacing: Sequence[float], radius_um: float | None = None
+    truth: Doubles, prediction: Doubles, spacing: Spacing, radius_um: float | None = None
 ) -> MatchedPoints:
     """Pair the points of a truth and of a prediction within a radius.
 
@@ -113,7 +113,7 @@ def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
     )
 
 
-def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Doubles:  # noqa: ANN401 - any array
+def _in_um(side: str, places: Any, spacing: Spacing) -> Doubles:  # noqa: ANN401 - any array
     """Return places in µm."""
     array = np.asarray(places, np.float64)
     array = array.reshape(0, len(spacing)) if array.size == 0 else array

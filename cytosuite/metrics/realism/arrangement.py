@@ -17,10 +17,10 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
-from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
-from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs, Spacing
 from cytosuite.volume.pieces import from_lowest
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
@@ -45,9 +45,7 @@ MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 Properties = Mapping[str, Array]
 
 
-def arrangement(
-    labels: Array, spacing: Sequence[float], image: Array | None = None
-) -> dict[str, Array]:
+def arrangement(labels: Array, spacing: Spacing, image: Array | None = None) -> dict[str, Array]:
     """Return how the objects of a volume (Z, Y, X) or plane (Y, X) lie, by name.
 
     Of every object, (N,) by ascending label:
@@ -143,9 +141,7 @@ def distances(real: Sequence[Properties], synthetic: Sequence[Properties]) -> di
     }
 
 
-def arrangement_distances(
-    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
-) -> dict[str, float]:
+def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
     """Return `distances` of the objects of two sets of stacks; InputError if a set is empty."""
     sides = [
         [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side)]
@@ -181,7 +177,7 @@ def arrangement_distance(by_property: dict[str, float]) -> float:
 
 
 def _checked(
-    labels: Array, spacing: Sequence[float], image: Array | None
+    labels: Array, spacing: Spacing, image: Array | None
 ) -> tuple[Array, Doubles, Array | None]:
     """Return labels, voxel size and image, a stack of one plane as a plane."""
     step = np.asarray(spacing, np.float64)

@@ -14,9 +14,8 @@ from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import members, stack
+from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.metrics.realism.structure import brighter
-from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Doubles
 
 PATCH = (11, 25, 25)  # voxels z, y, x; noise is of voxels
@@ -33,7 +32,7 @@ TINY = 1e-6
 Sides = tuple[list[Doubles], list[Doubles]]
 
 
-def textures(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]) -> Sides:
+def textures(real: Stacks, synthetic: Stacks) -> Sides:
     """Return the texture of patches of each stack of both sides, float64 (patches, features).
 
     Grey values of both sides have one unit, which the real ones give: ``arcsinh`` of counts above

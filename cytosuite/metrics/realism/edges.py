@@ -11,7 +11,6 @@ without a tile that qualifies, which has no value here; several stacks of a side
 order, which are one set here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +21,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
-from cytosuite.metrics.realism.scene import members, stack
+from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.pieces import planes_of, thinned
@@ -75,7 +74,7 @@ class EdgeCurves:
         return gap[(third or 0) * limit : end]
 
 
-def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
+def suited(real: Stacks) -> EdgeSettings:
     """Return settings for the range of grey values and the depth of real, finite ZYX stacks.
 
     1 is the range from the median to the 99.9 % quantile of the grey values (the largest value of
@@ -131,9 +130,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Doubles:
     return strength
 
 
-def edge_curve(
-    images: Volume | Sequence[Volume], settings: EdgeSettings = WHOLE
-) -> tuple[Doubles, Doubles]:
+def edge_curve(images: Stacks, settings: EdgeSettings = WHOLE) -> tuple[Doubles, Doubles]:
     """Return the strength of edges at each depth below the plane where they are strongest.
 
     The tiles of several images are one set. Depths (D,) in µm, from 0 on, in steps of the finest
@@ -173,8 +170,8 @@ def edge_curve(
 
 
 def edge_curves(
-    real: Volume | Sequence[Volume],
-    synthetic: Volume | Sequence[Volume],
+    real: Stacks,
+    synthetic: Stacks,
     edge_settings: EdgeSettings | None = None,
 ) -> EdgeCurves:
     """Return the edge curves of finite ZYX stacks on their common depth, or InputError.

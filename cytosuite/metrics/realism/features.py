@@ -3,7 +3,6 @@
 Per object eight numbers in physical units, per number the distance of the two distributions.
 """
 
-from collections.abc import Sequence
 from math import nan
 
 import numpy as np
@@ -14,7 +13,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
 
@@ -56,9 +55,7 @@ def object_features(scene: Scene) -> dict[str, Array]:
     return {"label": names, "cut": cut, **dict(zip(FEATURES, rows.T, strict=True))}
 
 
-def feature_distances(
-    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
-) -> dict[str, float]:
+def feature_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
     """Return the distance of real and synthetic objects by feature; InputError if a set is empty.
 
     First Wasserstein distance of the pooled objects' values over the standard deviation of the real

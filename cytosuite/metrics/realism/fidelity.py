@@ -6,7 +6,6 @@ Cohen, Luck, Honari, MICCAI 2018, doi:10.1007/978-3-030-00928-1_60 (hallucinated
 Flusser, Image and Vision Computing 21 (2003) 977, doi:10.1016/S0262-8856(03)00137-9.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan, pi
@@ -30,7 +29,7 @@ from cytosuite.segmentation.kept import (
     stays,
     surroundings,
 )
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Lengths
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Lengths, Spacing
 
 MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
 WIDE = 3.0  # radii of the typical object: radius from which structure counts as background
@@ -56,7 +55,7 @@ def kept(
     prediction: Array,
     image: Array,
     labels: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
 ) -> Kept:
     """Return the fate of the objects of an input in a prediction.
 

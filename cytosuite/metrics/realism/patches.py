@@ -5,7 +5,6 @@ every number has a meaning. Binkowski et al., ICLR (2018), doi:10.48550/arXiv.18
 Heusel et al., NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a network's features).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -17,9 +16,9 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
-from cytosuite.volume.arrays import Array, Doubles, Longs
+from cytosuite.volume.arrays import Array, Doubles, Longs, Spacing
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
 BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm
@@ -46,8 +45,8 @@ class PatchFeatures:
 
 
 def patch_features(
-    real: Scene | Sequence[Scene],
-    synthetic: Scene | Sequence[Scene],
+    real: Scenes,
+    synthetic: Scenes,
     *,
     patches: int = 256,
     foreground: float = 0.5,
@@ -217,7 +216,7 @@ def _cut(scene: Scene, wanted: Longs, generator: np.random.Generator) -> Array:
     return np.stack([scene.image.array[box] for box in boxes])
 
 
-def statistics(patches: Array, spacing: Sequence[float]) -> Doubles:
+def statistics(patches: Array, spacing: Spacing) -> Doubles:
     """Return the numbers of `NAMES` of each patch of one stack, (N, Z, Y, X) to float64 (N, D).
 
     Finite also for constant patches.

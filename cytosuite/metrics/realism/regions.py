@@ -4,7 +4,6 @@ The score of Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828,
 region, with lengths in µm and without its losses at the borders of the image.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -14,9 +13,9 @@ from scipy import ndimage
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
-from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import w1
-from cytosuite.volume.arrays import Array, Bools, Doubles
+from cytosuite.volume.arrays import Array, Bools, Doubles, Spacing
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")
@@ -54,7 +53,7 @@ class RegionScores:
 
 def regions(
     labels: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     *,
     closing_um: float = CLOSING_UM,
     margin_um: float = MARGIN_UM,
@@ -90,9 +89,7 @@ def regions(
     }
 
 
-def region_scores(
-    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
-) -> RegionScores:
+def region_scores(real: Scenes, synthetic: Scenes) -> RegionScores:
     """Return the similarity of real and synthetic grey values, in one unit, per plane and region.
 
     For every plane of the real stacks ``1 - W1(real, synthetic) / W1(real, 0)``: 1 for equal
@@ -184,7 +181,7 @@ def _score(real: Array, synthetic: list[Array]) -> float:
     return 1.0 - w1(real, synthetic) / float(weight)
 
 
-def dilated(mask: Bools, spacing: Sequence[float], radius_um: float) -> Bools:
+def dilated(mask: Bools, spacing: Spacing, radius_um: float) -> Bools:
     """Return the voxels at most a radius from a voxel of the mask, by their centres.
 
     A (Z, Y, X) or (Y, X) mask is dilated by a ball, in µm as the voxel size along each axis; an

@@ -38,6 +38,10 @@ class Scene:
             )
 
 
+Stacks = Volume | Sequence[Volume]  # a set, or its only member
+Scenes = Scene | Sequence[Scene]
+
+
 def stack(image: Volume) -> Array:
     """Return the (Z, Y, X) array of an image, an `InputError` unless it is of finite numbers."""
     array = image.array

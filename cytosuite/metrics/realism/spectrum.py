@@ -14,7 +14,7 @@ import numpy as np
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import members, stack
+from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles
 from cytosuite.volume.large import release
@@ -89,9 +89,7 @@ def power_axial(image: Volume, edges: Doubles) -> Doubles:
     return _by_band(frequency, power, np.ones(frequency.size), edges)
 
 
-def lateral_spectra(
-    real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]
-) -> Spectra:
+def lateral_spectra(real: Stacks, synthetic: Stacks) -> Spectra:
     """Return the radial power spectra of the planes of finite ZYX stacks, or InputError.
 
     In rings as wide as the shortest lateral edge resolves, up to the lowest limit (half a cycle per
@@ -101,7 +99,7 @@ def lateral_spectra(
     return _spectra(real, synthetic, (1, 2), power_lateral)
 
 
-def axial_spectra(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]) -> Spectra:
+def axial_spectra(real: Stacks, synthetic: Stacks) -> Spectra:
     """Return the power spectra along z of real and synthetic stacks, see `lateral_spectra`."""
     return _spectra(real, synthetic, (0,), power_axial)
 
@@ -149,8 +147,8 @@ def hann(size: int) -> Doubles:
 
 
 def _spectra(
-    real: Volume | Sequence[Volume],
-    synthetic: Volume | Sequence[Volume],
+    real: Stacks,
+    synthetic: Stacks,
     axes: tuple[int, ...],
     power: Callable[[Volume, Doubles], Doubles],
 ) -> Spectra:

@@ -5,7 +5,6 @@ are compared with the background voxels at most `SURROUND_UM` away from an objec
 McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747 (area under the ROC curve).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -18,7 +17,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
-from cytosuite.volume.arrays import Array, Floats, Shape
+from cytosuite.volume.arrays import Array, Floats, Shape, Spacing
 from cytosuite.volume.pieces import from_lowest
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
@@ -43,7 +42,7 @@ def structure(
     prediction: Array,
     image: Array,
     labels: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     *,
     surround_um: float = SURROUND_UM,
 ) -> Structure:
@@ -128,7 +127,7 @@ def structure_correlation(measured: Structure) -> float:
 def checked_labels(
     labels: Array,
     shape: Shape,
-    spacing: Sequence[float],
+    spacing: Spacing,
     surround_um: float = SURROUND_UM,
 ) -> tuple[Array, tuple[float, ...]]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
@@ -156,7 +155,7 @@ def brighter(inside: Array, around: Array) -> float:
     return (int(below) + int(not_above)) / (2 * inside.size * around.size)
 
 
-def smooth(volume: Array, sigma_um: float, step: Sequence[float]) -> Floats:
+def smooth(volume: Array, sigma_um: float, step: Spacing) -> Floats:
     """Return a volume, but for its offset, after a Gaussian of some width in µm."""
     smoothed: Floats = ndimage.gaussian_filter(
         from_lowest(volume), [sigma_um / size for size in step], output=np.float32, mode="nearest"

@@ -4,12 +4,11 @@ from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals
+from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Shorts
 
 Image = Floats
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
@@ -125,7 +124,7 @@ def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
     return weights.astype(np.float32)
 
 
-def own_light(light: Image, labels: NDArray[np.uint16], level: Reals, means: Image) -> Image:
+def own_light(light: Image, labels: Shorts, level: Reals, means: Image) -> Image:
     """Return each nucleus' own light (N + 1,): a fit by level, the share of the own peak."""
     inside = np.flatnonzero(labels)
     number = labels.ravel()[inside]

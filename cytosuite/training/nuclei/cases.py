@@ -1,7 +1,7 @@
 """Training cases in memory: 9 bytes per simulated voxel and 5 per real one, and its targets."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,7 +25,19 @@ from cytosuite.training.images import deep, padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bytes, Doubles, Floats, Integers, Lengths, Longs, Shape
+from cytosuite.volume.arrays import (
+    Array,
+    Bytes,
+    Doubles,
+    Floats,
+    Halves,
+    Integers,
+    Lengths,
+    Longs,
+    Shape,
+    Shorts,
+    Sizes,
+)
 
 VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -59,7 +71,7 @@ class Targets(NamedTuple):
 MakeTargets = Callable[[NDArray[np.uint16]], Targets]
 
 
-def labels_alone(labels: NDArray[np.uint16]) -> Targets:
+def labels_alone(labels: Shorts) -> Targets:
     """Return no targets: the network makes its own of the labels in a patch."""
     none = np.empty((0, *labels.shape), np.float32)
     return Targets(none, none)
@@ -72,14 +84,14 @@ class TrainingCase:
     name: str
     path: Path  # of the image, or of the light
     unpadded: Shape  # voxels z y x, without the extension to a patch
-    image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
-    labels: NDArray[np.uint16]  # (Z, Y, X)
+    image: Halves  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
+    labels: Shorts  # (Z, Y, X)
     level: Bytes  # (Z, Y, X), in units of 1/255
     make_targets: MakeTargets
     # Patches of planes are scaled and make their own targets: here they are empty.
     vectors: NDArray[np.int8]  # (3 or 0, Z, Y, X), in units of 1/127
     shares: Bytes  # (S, Z, Y, X), in units of 1/255
-    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
+    tails: Halves  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
     own: Floats  # (N + 1,) of the label itself
@@ -174,7 +186,7 @@ def _files_of(item: Item, channel: Channel, group: str, *, light: bool) -> Files
 
 def load_case(
     files: Files,
-    patch: Sequence[int],
+    patch: Sizes,
     make_targets: MakeTargets = labels_alone,
     stray: StrayRanges = USUAL,
     quietest: float = QUIETEST,
@@ -226,7 +238,7 @@ def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     return replace(case, labels=labels, vectors=vectors, shares=shares)
 
 
-def _kept(make: MakeTargets, labels: NDArray[np.uint16]) -> tuple[NDArray[np.int8], Bytes]:
+def _kept(make: MakeTargets, labels: Shorts) -> tuple[NDArray[np.int8], Bytes]:
     """Return vectors and shares of labels as whole numbers; empty ones of a plane."""
     vectors, shares = make(labels[:0] if len(labels) == 1 else labels)
     return np.rint(vectors * VECTOR_UNIT).astype(np.int8), np.rint(shares * SHARE_UNIT).astype(
@@ -272,7 +284,7 @@ def _level_within_cells(labels: Integers) -> Floats:
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
-def _means(fields: Iterable[Array | int], labels: NDArray[np.uint16], weight: Array) -> Doubles:
+def _means(fields: Iterable[Array | int], labels: Shorts, weight: Array) -> Doubles:
     """Return the weighted means (F, N + 1) of fields over labels, 0 where nothing weighs."""
     inside = labels > 0
     names, shares = labels[inside], weight[inside].astype(np.float64)
@@ -282,7 +294,7 @@ def _means(fields: Iterable[Array | int], labels: NDArray[np.uint16], weight: Ar
     return np.stack([np.bincount(names, v, total.size) / total_or_1 for v in values])
 
 
-def _diameters(labels: NDArray[np.uint16], level: Array) -> Doubles:
+def _diameters(labels: Shorts, level: Array) -> Doubles:
     """Return the lateral diameter of each label in voxels, where its level is high enough."""
     count = int(labels.max(initial=0)) + 1
     areas = np.zeros(count, np.int64)

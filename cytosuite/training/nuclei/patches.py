@@ -24,7 +24,7 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
-from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval
+from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval, Shorts, Sizes
 
 Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
@@ -145,7 +145,7 @@ def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> 
     return image, target
 
 
-def _stacked(level: Array, targets: Targets, labels: NDArray[np.uint16]) -> Image:
+def _stacked(level: Array, targets: Targets, labels: Shorts) -> Image:
     """Return a target (C, Z, Y, X) float32, in which labels up to 65535 are exact."""
     return np.concatenate([level[None], *targets, labels[None]], dtype=np.float32)
 
@@ -174,12 +174,12 @@ def zoom_of(case: TrainingCase, settings: Patches) -> float:
     return settings.diameter / float(np.median(case.diameters_um))
 
 
-def resized(image: Image, shape: Sequence[int]) -> Image:
+def resized(image: Image, shape: Sizes) -> Image:
     """Return an image on a grid of another shape over the same box, linear."""
     return to_working(image, [new / old for new, old in zip(shape, image.shape, strict=True)])
 
 
-def resized_labels(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:
+def resized_labels(labels: NDArray[T], shape: Sizes) -> NDArray[T]:
     """Return labels on a grid of another shape over the same box, by nearest voxels."""
     places = [
         ((np.arange(new) + 0.5) * old / new).astype(int)
@@ -190,7 +190,7 @@ def resized_labels(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:
 
 def draw_image(
     rng: np.random.Generator, case: TrainingCase, settings: Patches
-) -> tuple[Image, NDArray[np.uint16]]:
+) -> tuple[Image, Shorts]:
     """Return the image (Z, Y, X) of a whole case and the labels visible in it."""
     if case.is_plane:
         zoom = zoom_of(case, settings)
@@ -224,9 +224,7 @@ def _light(case: TrainingCase, where: Box | Integers, weights: Image) -> Image:
     return light
 
 
-def _place(
-    rng: np.random.Generator, case: TrainingCase, settings: Patches, shape: Sequence[int]
-) -> Box:
+def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches, shape: Sizes) -> Box:
     """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
     size = np.array(shape, np.int64)
     room = np.array(case.shape, np.int64) - size
