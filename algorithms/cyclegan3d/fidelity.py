@@ -168,8 +168,6 @@ def _share(chosen: Bools) -> float:
 
 def _correlation(first: Floats, second: Floats) -> float:
     """Return the correlation of two samples, 0 if one of them is constant."""
-    one, other = (
-        values.astype(np.float64) - values.mean(dtype=np.float64) for values in (first, second)
-    )
-    norm = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / norm if norm > 0 else 0.0
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])

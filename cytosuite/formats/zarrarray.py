@@ -141,7 +141,7 @@ def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
     if (fields := json_of(home, f"{folder}/zarr.json")) is not None:
         array = _v3(fields)
     elif (fields := json_of(home, f"{folder}/.zarray")) is not None:
-        array = _v2(fields)
+        array = _v3(_v2(fields))
     else:
         raise InputError(f"{plain(folder)}: expected the array of the image, found none")
     count = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
@@ -163,18 +163,32 @@ def _v3(fields: Json) -> ZarrArray:
     if fields.get("storage_transformers"):
         raise InputError("expected no storage transformers, found some")
     separator = _configuration(keys).get("separator", "/" if _name(keys) == "default" else ".")
+    if separator not in {"/", "."}:
+        raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
     codecs, inner = _codecs(fields.get("codecs"), len(shape))
     chunks = outer if inner is None else inner
     whole = all(size % part == 0 for size, part in zip(outer, chunks, strict=True))
     if not whole or prod(outer) // prod(chunks) > ENTRIES:
         raise InputError(f"shards of {outer} voxels do not hold chunks of {chunks}")
-    return _array(shape, outer, chunks, kind, str(_name(keys)), separator, fields, codecs)
+    dtype = np.dtype(kind)
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": kind,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(outer)}},
+        "chunk_key_encoding": {"name": _name(keys), "configuration": {"separator": separator}},
+        "fill_value": _fill(fields.get("fill_value"), dtype),
+        "codecs": codecs,
+        "attributes": {},
+    }
+    # Each chunk in a shard has 16 bytes in its index.
+    limit = 2 * prod(outer) * dtype.itemsize + 16 * (prod(outer) // prod(chunks)) + OVERHEAD
+    return ZarrArray(shape, chunks, dtype, limit, metadata)
 
 
-def _v2(fields: Json) -> ZarrArray:
-    """Return the description of an array of zarr v2 in the words of v3."""
-    shape = _sizes(fields.get("shape"), "shape")
-    chunks = _sizes(fields.get("chunks"), "chunks", len(shape))
+def _v2(fields: Json) -> Json:
+    """Return the content of ``zarr.json`` of an array of zarr v2."""
     kind = fields.get("dtype")
     match = V2_TYPES.fullmatch(kind) if isinstance(kind, str) else None
     if match is None:
@@ -185,44 +199,21 @@ def _v2(fields: Json) -> ZarrArray:
         raise InputError(f"expected the order C or F, found {short(order)}")
     codecs: list[Json] = []
     if order == "F":
-        turned = list(reversed(range(len(shape))))
+        turned = list(reversed(range(len(_sizes(fields.get("shape"), "shape")))))
         codecs.append({"name": "transpose", "configuration": {"order": turned}})
     endian = "big" if str(kind).startswith(">") else "little"
     codecs.append({"name": "bytes", "configuration": {"endian": endian}})
     if (packed := fields.get("compressor")) is not None:
-        codecs.append(_bounded(packed.get("id") if isinstance(packed, dict) else packed))
-    name = str(np.dtype(f"{match[1]}{match[2]}"))
-    separator = fields.get("dimension_separator", ".")
-    return _array(shape, chunks, chunks, name, "v2", separator, fields, codecs)
-
-
-def _array(
-    shape: Shape,
-    outer: Shape,
-    chunks: Shape,
-    kind: str,
-    keys: str,
-    separator: object,
-    fields: Json,
-    codecs: list[Json],
-) -> ZarrArray:
-    if separator not in {"/", "."}:
-        raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
-    dtype = np.dtype(kind)
-    metadata = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(shape),
-        "data_type": kind,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(outer)}},
-        "chunk_key_encoding": {"name": keys, "configuration": {"separator": separator}},
-        "fill_value": _fill(fields.get("fill_value"), dtype),
+        codecs.append({"name": packed.get("id") if isinstance(packed, dict) else packed})
+    separator = {"separator": fields.get("dimension_separator", ".")}
+    grid = {"name": "regular", "configuration": {"chunk_shape": fields.get("chunks")}}
+    return {
+        **fields,
+        "chunk_grid": grid,
+        "data_type": str(np.dtype(f"{match[1]}{match[2]}")),
+        "chunk_key_encoding": {"name": "v2", "configuration": separator},
         "codecs": codecs,
-        "attributes": {},
     }
-    # Each chunk in a shard has 16 bytes in its index.
-    limit = 2 * prod(outer) * dtype.itemsize + 16 * (prod(outer) // prod(chunks)) + OVERHEAD
-    return ZarrArray(shape, chunks, dtype, limit, metadata)
 
 
 def _codecs(listed: object, count: int) -> tuple[list[Json], tuple[int, ...] | None]:

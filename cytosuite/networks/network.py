@@ -24,7 +24,7 @@ from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
-from cytosuite.networks.tiling import Box, fit, paste, plan
+from cytosuite.networks.tiling import Box, fit, plan
 from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.large import release, room, taken
 
@@ -125,7 +125,6 @@ def predict_tiles(
     multiple: Sizes,
     tile: Sizes,
     halo: Sizes,
-    blend: int = 0,
     activate: Forward | None = None,
     skip: Callable[[Image], bool] | None = None,
     device: str = "cpu",
@@ -134,15 +133,14 @@ def predict_tiles(
     """Return the answer of a network for an image (C, Z, Y, X) of any size, tile by tile.
 
     `network` takes (1, C, Z, Y, X) float32 with sides that are multiples of `multiple`; its first
-    `channels` are kept. `halo` and `blend` are as of `tiling.plan`; the product of `tile` limits.
+    `channels` are kept. `halo` is as of `tiling.plan`; the product of `tile` limits.
     With `half` a CPU that is fast in it computes in bfloat16.
     """
     shape = image.shape[1:]
     thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
     missing = [whole - size for whole, size in zip(thick, shape, strict=True)]
     padding = [(gap // 2, gap - gap // 2) for gap in missing]
-    size = fit(thick, tile, [width + blend // 2 for width in halo], multiple)
-    tiles = plan(thick, size, halo, multiple=multiple, blend=blend)
+    tiles = plan(thick, fit(thick, tile, halo, multiple), halo, multiple=multiple)
     values = room((channels, *thick), np.float32)
     skipped = 0
     with reused_memory():
@@ -152,9 +150,8 @@ def predict_tiles(
             if skip is not None and skip(part):
                 skipped += 1
             else:
-                paste(
-                    values, piece, answer(part, network, channels, multiple, activate, device, half)
-                )
+                whole = answer(part, network, channels, multiple, activate, device, half)
+                values[:, *piece.output] = whole[:, *piece.crop]
                 release(values)
     inner = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
     return Prediction(values[(slice(None), *inner)], len(tiles), skipped)

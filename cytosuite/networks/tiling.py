@@ -33,22 +33,13 @@ class Tile:
     input: Box  # the voxels to read; within the image
     output: Box  # the voxels it answers for; within `input`
     crop: Box  # the same voxels as `output`, counted from the corner of `input`
-    # Voxels per axis at the lower and upper end of `output` that are blended with the neighbour's.
-    ramp: tuple[tuple[int, int], ...]
 
 
-def plan(
-    shape: Sizes,
-    tile: Sizes,
-    halo: Sizes,
-    *,
-    multiple: Sizes | None = None,
-    blend: int = 0,
-) -> list[Tile]:
+def plan(shape: Sizes, tile: Sizes, halo: Sizes, *, multiple: Sizes = ()) -> list[Tile]:
     """Return tiles of at most `tile` voxels per axis with halo; their outputs cover an image.
 
     `halo` voxels at inner faces give no answer; tiles begin and end at multiples of `multiple` (the
-    last may stand over the image) and blend linearly over `blend` voxels (even) beyond the halo.
+    last may stand over the image).
     """
     steps = tuple(multiple or (1,) * len(shape))
     if len({len(shape), len(tile), len(halo), len(steps)}) != 1:
@@ -56,10 +47,7 @@ def plan(
             f"tiles: shape, tile, halo and multiple need one number per axis, found {list(shape)}, "
             f"{list(tile)}, {list(halo)} and {list(steps)}"
         )
-    if blend < 0 or blend % 2:
-        raise InputError(f"tiles: blend must be an even number of voxels, found {blend}")
-    sides = zip(shape, tile, halo, steps, strict=True)
-    axes = [_spans(size, limit, margin, step, blend) for size, limit, margin, step in sides]
+    axes = map(_spans, shape, tile, halo, steps)
     return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
 
 
@@ -68,7 +56,7 @@ def fit(shape: Sizes, tile: Sizes, halo: Sizes, multiple: Sizes) -> Shape:
     budget = prod(tile)
     choices = []  # per axis: lengths, each with the voxels that tiles of this length read
     for size, margin, step in zip(shape, halo, multiple, strict=True):
-        plans = {n: _spans(size, n, margin, step, 0) for n in _lengths(size, margin, step)}
+        plans = {n: _spans(size, n, margin, step) for n in _lengths(size, margin, step)}
         choices.append([(n, sum(read.stop - read.start for read, *_ in plans[n])) for n in plans])
     candidates = []
     for choice in product(*choices):
@@ -157,14 +145,9 @@ class Tiled(Described):
         return self
 
 
-def are_multiples(shape: Sizes, multiple: Sizes) -> bool:
-    """Return whether all sides of a shape are multiples of given numbers."""
-    return not any(side % step for side, step in zip(shape, multiple, strict=True))
-
-
 def check_crop(name: str, shape: Sizes, network: Any) -> None:  # noqa: ANN401
     """Refuse (ValueError) sides z, y, x of crops by the arguments of a network."""
-    if not are_multiples(shape, network.multiple):
+    if any(side % step for side, step in zip(shape, network.multiple, strict=True)):
         raise ValueError(
             f"{name} must be multiples of {list(network.multiple)} for this network, found "
             f"{list(shape)}"
@@ -173,46 +156,26 @@ def check_crop(name: str, shape: Sizes, network: Any) -> None:  # noqa: ANN401
         raise ValueError(f"{name} must begin with 1 for a network of planes, found {list(shape)}")
 
 
-def paste(target: Floats, tile: Tile, part: Floats) -> None:
-    """Add the answer (C, ...) for ``tile.input`` to `target` (C, ...), zero at first."""
-    piece = part[(slice(None), *tile.crop)]
-    place = (slice(None), *tile.output)
-    if not any(lower or upper for lower, upper in tile.ramp):
-        target[place] = piece
-        return
-    for axis, (lower, upper) in enumerate(tile.ramp, start=1):
-        weight = _trapezoid(piece.shape[axis], lower, upper)
-        piece = piece * weight.reshape([-1 if i == axis else 1 for i in range(piece.ndim)])
-    target[place] += piece
-
-
-def _spans(
-    size: int, limit: int, halo: int, step: int, blend: int
-) -> list[tuple[slice, slice, slice, tuple[int, int]]]:
-    """Return input, output, crop and ramp of the tiles along one axis."""
+def _spans(size: int, limit: int, halo: int, step: int) -> list[tuple[slice, slice, slice]]:
+    """Return input, output and crop of the tiles along one axis."""
     limit -= limit % step
-    margin = halo + blend // 2
-    least = (ceil(2 * margin / step) + 1) * step  # for any number of tiles, see _smallest
+    least = (ceil(2 * halo / step) + 1) * step  # for any number of tiles, see _smallest
     if min(size, limit) < 1 or halo < 0 or (limit < size and limit < least):
         raise InputError(
             f"tiles: an axis of {size} voxels needs tiles of at least {least} "
             f"(halo {halo} on both sides, multiples of {step}), found {limit}"
         )
     count = 1
-    while _smallest(size, count, margin, step) > limit:
+    while (length := _smallest(size, count, halo, step)) > limit:
         count += 1
-    length = _smallest(size, count, margin, step)
     spare = (ceil(size / step) * step - length) // step
     starts = [step * (i * spare // max(1, count - 1)) for i in range(count)]
-    # The cut is in the middle of the overlap of two neighbours, at least a margin from both faces.
+    # The cut is in the middle of the overlap of two neighbours, at least a halo from both faces.
     edges = [0, *((after + before + length) // 2 for before, after in pairwise(starts)), size]
-    spans = []
-    for i, start in enumerate(starts):
-        lower, upper = blend if i > 0 else 0, blend if i < count - 1 else 0
-        first, last = edges[i] - lower // 2, edges[i + 1] + upper // 2
-        read = slice(start, min(start + length, size))
-        spans.append((read, slice(first, last), slice(first - start, last - start), (lower, upper)))
-    return spans
+    return [
+        (slice(at, min(at + length, size)), slice(a, b), slice(a - at, b - at))
+        for at, (a, b) in zip(starts, pairwise(edges), strict=True)
+    ]
 
 
 def _smallest(size: int, count: int, margin: int, step: int) -> int:
@@ -230,13 +193,3 @@ def _lengths(size: int, margin: int, step: int) -> set[int]:
     """Return sizes for 1, 2, 3 ... tiles, until they are no longer worth their halo."""
     most = min(MOST_PER_AXIS, max(1, ceil(size / max(1, 2 * margin, step))))
     return {_smallest(size, count, margin, step) for count in range(1, most + 1)}
-
-
-def _trapezoid(size: int, lower: int, upper: int) -> Floats:
-    """Return weights that rise from 0 to 1 over `lower` voxels and fall over the last `upper`."""
-    weight = np.ones(size, np.float32)
-    if lower:
-        weight[:lower] = (np.arange(lower) + 0.5) / lower
-    if upper:
-        weight[-upper:] *= ((np.arange(upper) + 0.5) / upper)[::-1]
-    return weight

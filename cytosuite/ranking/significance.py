@@ -47,14 +47,7 @@ def signed_rank(differences: Doubles) -> tuple[Doubles, Doubles]:
     exact = plain & (sizes > 0) & (sizes <= EXACT)
     for rows, method in ((exact, "exact"), (~exact & (sizes > 0), "approx")):
         if rows.any():
-            test = wilcoxon(
-                differences[rows],
-                axis=1,
-                alternative="greater",
-                zero_method="wilcox",
-                correction=False,
-                method=method,
-            )
+            test = wilcoxon(differences[rows], axis=1, alternative="greater", method=method)
             p[rows] = test.pvalue
             correlation[rows] = 4 * test.statistic / (sizes[rows] * (sizes[rows] + 1)) - 1
     return np.maximum(p, 0.5**sizes), correlation

@@ -16,7 +16,7 @@ from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, write_json
+from cytosuite.files import Json, write_json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
@@ -192,9 +192,11 @@ def fit(
         "parent": {"name": old.name, "sha256": old.sha256, "scores": before},
         "seconds": round(time.perf_counter() - began, 1),
     }
+    weights = load_file(model.weights) if model.weights is not None else {}
+    kept_weights = {name: w for name, w in weights.items() if not name.startswith(PREFIX)}
     entries = {
         **old.model_dump(mode="json"),
-        **_write_weights(card.with_suffix(SAFE), model.weights, trees),
+        **write_weights(card.with_suffix(SAFE), packed({**kept_weights, **trees.tensors()})),
         "name": card.stem,
         "version": "0.1.0",
         "description": f"{old.description} Outlines as in {names}.",
@@ -324,10 +326,3 @@ def _segmented(
             )
         labels = segmented(algorithm, volume, Model(card, model.weights))
         yield Example(path, volume, truth, labels)
-
-
-def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Entries:
-    """Write a parent's weights with other trees, and return the entries of the card."""
-    theirs = load_file(parent) if parent is not None else {}
-    kept = {name: value for name, value in theirs.items() if not name.startswith(PREFIX)}
-    return write_weights(path, packed({**kept, **trees.tensors()}))

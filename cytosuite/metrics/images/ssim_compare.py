@@ -16,11 +16,9 @@ from cytosuite.volume.large import is_mapped, release
 SIGMA = 1.5  # voxels (Wang et al. 2004)
 RADIUS = 5  # voxels: 3.5 sigmas
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
-PIECE = 32  # planes copied together where the loops cannot read the dtype or layout, or from disk
+PIECE = 32  # planes brought into the units of the comparison together
 COLUMNS = 64  # worked on together, at most, where a thread takes more than one
 
-Quartet = tuple[Array, Array, Array, Array]
-Buffers = tuple[Doubles, Doubles, Doubles, Doubles, Doubles]
 Scale = tuple[float, float]  # gain, offset
 AS_IT_IS: Scale = (1.0, 0.0)
 
@@ -134,7 +132,7 @@ def _all_columns(work: _Work, shape: Shape) -> list[float]:
         """Work on band after band."""
         buffers = [kernel.workspace(work.window.radii) for _ in range(together)]
         for number, band in waiting:
-            totals[number] = _band(work, *band, buffers, copied=on_disk)
+            totals[number] = _band(work, *band, buffers)
 
     threads = min(cores(), len(bands), max(1, COLUMNS // together))
     with ThreadPoolExecutor(threads) as pool:
@@ -144,62 +142,34 @@ def _all_columns(work: _Work, shape: Shape) -> list[float]:
 
 
 def _band(
-    work: _Work, rows: slice, widths: list[slice], buffers: list[Buffers], *, copied: bool
+    work: _Work, rows: slice, widths: list[slice], buffers: list[kernel.Buffers]
 ) -> list[float]:
-    """Return the sum of the values of each of some columns, of volumes as they are or of copies."""
+    """Return the sum of the values of each of some columns."""
     _, ry, rx = work.window.radii
-    planes = work.volumes[0].shape[0]
-    direct = all(_kind(volume) is not None for volume in work.volumes)
-    left = widths[0].start
+    planes, left = work.volumes[0].shape[0], widths[0].start
+    across = slice(rows.start, rows.stop + 2 * ry), slice(left, widths[-1].stop + 2 * rx)
     for buffer in buffers:
         buffer[-1][:] = 0.0
     held = [0] * len(widths)
-    step = PIECE if copied or not direct else planes
-    for first, last in pairwise([*range(0, planes, step), planes]):
-        box = None
-        if copied or not direct:
-            across = slice(rows.start, rows.stop + 2 * ry), slice(left, widths[-1].stop + 2 * rx)
-            box = slice(first, last), *across
-        read = [_source(volume, box, direct) for volume in work.volumes]
+    for first, last in pairwise([*range(0, planes, PIECE), planes]):
+        truth, prediction = (
+            gain * volume[first:last, *across].astype(np.float64) + offset
+            for volume, (gain, offset) in zip(work.volumes, work.scales, strict=True)
+        )
         for n, width in enumerate(widths):
             held[n] = kernel.advance(
-                read[0][1],
-                read[1][1],
-                (read[0][0], read[1][0]),
-                (first, rows.start, width.start) if box is None else (0, 0, width.start - left),
-                (last - first, rows.stop - rows.start, width.stop - width.start),
-                work.scales,
+                truth,
+                prediction,
+                width.start - left,
+                (rows.stop - rows.start, width.stop - width.start),
                 work.constants,
                 work.window.weights,
                 buffers[n],
                 held[n],
-                not direct or last == planes,
+                last == planes,
             )
         release(*work.volumes)
     return [float(buffer[-1].sum()) for buffer in buffers]
-
-
-def _source(volume: Array, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
-    """Return the place of a dtype (float64 but for four), and a volume or part at that place."""
-    kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
-    array = volume
-    if box is not None:
-        array = np.array(volume[box], volume.dtype if direct else np.float64, order="C")
-    array = array.view()
-    array.flags.writeable = False
-    arrays = []
-    for place, name in enumerate(kernel.DTYPES):
-        empty = np.empty((0, 0, 0), name)
-        empty.flags.writeable = False
-        arrays.append(array if place == kind else empty)
-    return kind or 0, (arrays[0], arrays[1], arrays[2], arrays[3])
-
-
-def _kind(volume: Array) -> int | None:
-    """Return the place of a volume's dtype among those read as they are; None to convert it."""
-    name = volume.dtype.name
-    readable = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
-    return kernel.DTYPES.index(name) if readable else None
 
 
 def _middle(volume: Array) -> float:

@@ -11,12 +11,10 @@ changes the sign of d. All is done in double precision. A row of the four maps, 
 line.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.arrays import Doubles
 
 WIDTH = 144  # columns of a working buffer, the window's halo included
 ROWS = 16  # rows of values computed together
@@ -24,59 +22,15 @@ CHUNK = 32  # planes of values computed together
 TOGETHER = 4  # lines smoothed across together
 LINE = 4 * WIDTH
 PLANE = LINE * ROWS + 40  # no multiple of 4096 bytes: 12 planes would share one cache set
-TAPS = 6  # distinct weights of the usual window of 11 voxels, which has loops of its own
-DTYPES = ("uint8", "uint16", "float32", "float64")  # read as they are
 
-Volumes = tuple[Array, Array, Array, Array]
-
+Buffers = tuple[Doubles, Doubles, Doubles, Doubles]
 
 # A product and a sum may be fused, and nothing bolder.
 _compiled = compiled(fastmath={"contract"}, error_model="numpy")
 
 
-def _four_lines(step: int) -> Callable[[Doubles, Doubles, Doubles], None]:
-    """Return a loop that smooths four lines across, 11 weights, a constant `step` apart."""
-
-    def smooth(source: Doubles, weights: Doubles, out: Doubles) -> None:
-        """Write the smoothed line of `source` and the next three; 14 reads serve all."""
-        w0, w1, w2 = weights[0], weights[1], weights[2]
-        w3, w4, w5 = weights[3], weights[4], weights[5]
-        for i in range(LINE):
-            a0, a1, a2 = source[i], source[i + step], source[i + 2 * step]
-            a3, a4, a5 = source[i + 3 * step], source[i + 4 * step], source[i + 5 * step]
-            a6, a7, a8 = source[i + 6 * step], source[i + 7 * step], source[i + 8 * step]
-            a9, a10, a11 = source[i + 9 * step], source[i + 10 * step], source[i + 11 * step]
-            a12, a13 = source[i + 12 * step], source[i + 13 * step]
-            near = w0 * a5 + w1 * (a4 + a6) + w2 * (a3 + a7)
-            out[i] = near + w3 * (a2 + a8) + w4 * (a1 + a9) + w5 * (a0 + a10)
-            near = w0 * a6 + w1 * (a5 + a7) + w2 * (a4 + a8)
-            out[i + LINE] = near + w3 * (a3 + a9) + w4 * (a2 + a10) + w5 * (a1 + a11)
-            near = w0 * a7 + w1 * (a6 + a8) + w2 * (a5 + a9)
-            out[i + 2 * LINE] = near + w3 * (a4 + a10) + w4 * (a3 + a11) + w5 * (a2 + a12)
-            near = w0 * a8 + w1 * (a7 + a9) + w2 * (a6 + a10)
-            out[i + 3 * LINE] = near + w3 * (a5 + a11) + w4 * (a4 + a12) + w5 * (a3 + a13)
-
-    # Code is linked by name: of two equal names, kept by two processes, one would serve for both.
-    smooth.__qualname__ = f"_four_lines_{step}"
-    return _compiled(smooth)
-
-
-_four_rows = _four_lines(LINE)
-_four_planes = _four_lines(PLANE)
-
-
 @_compiled
-def _along_x(source: Doubles, w: Doubles, out: Doubles) -> None:
-    """Smooth four lines along X with 11 weights."""
-    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-    for i in range(TOGETHER * LINE):
-        near = w0 * source[i + 5] + w1 * (source[i + 4] + source[i + 6])
-        near += w2 * (source[i + 3] + source[i + 7]) + w3 * (source[i + 2] + source[i + 8])
-        out[i] = near + w4 * (source[i + 1] + source[i + 9]) + w5 * (source[i] + source[i + 10])
-
-
-@_compiled
-def _any_window(source: Doubles, step: int, weights: Doubles, out: Doubles, second: int) -> None:
+def _windowed(source: Doubles, step: int, weights: Doubles, out: Doubles, second: int) -> None:
     """Smooth the lines at `source` and `second` further, with a window of any size."""
     centre = (weights.size - 1) * step
     for row in range(TOGETHER):
@@ -89,35 +43,6 @@ def _any_window(source: Doubles, step: int, weights: Doubles, out: Doubles, seco
             after = source[begin + centre + k * step :]
             for i in range(LINE):
                 line[i] += weights[k] * (before[i] + after[i])
-
-
-@_compiled
-def _scale(values: Array, scale: tuple[float, float], out: Doubles, length: int) -> None:
-    """Write ``gain * value + offset``."""
-    gain, offset = scale
-    for i in range(length):
-        out[i] = gain * np.float64(values[i]) + offset
-
-
-@_compiled
-def _load(
-    volumes: Volumes,
-    kind: int,
-    at: tuple[int, int, int],
-    scale: tuple[float, float],
-    out: Doubles,
-    length: int,
-) -> None:
-    """Write part of a row of the volume of a kind."""
-    z, y, x = at
-    if kind == 0:
-        _scale(volumes[0][z, y, x:], scale, out, length)
-    elif kind == 1:
-        _scale(volumes[1][z, y, x:], scale, out, length)
-    elif kind == 2:
-        _scale(volumes[2][z, y, x:], scale, out, length)
-    else:
-        _scale(volumes[3][z, y, x:], scale, out, length)
 
 
 @_compiled
@@ -155,14 +80,8 @@ def _smooth_plane(
     """Smooth the maps of one plane along Y and X."""
     for r in range(0, rows, TOGETHER):
         source, goal = maps[r * LINE :], out[r * LINE :]
-        if weights[1].size == TAPS:
-            _four_rows(source, weights[1], lines)
-        else:
-            _any_window(source, LINE, weights[1], lines, LINE)
-        if weights[2].size == TAPS:
-            _along_x(lines, weights[2], goal)
-        else:
-            _any_window(lines, 1, weights[2], goal, LINE)
+        _windowed(source, LINE, weights[1], lines, LINE)
+        _windowed(lines, 1, weights[2], goal, LINE)
 
 
 @_compiled
@@ -180,21 +99,17 @@ def _values(
     for p in range(0, ready, TOGETHER):
         for r in range(rows):
             source = stack[p * PLANE + r * LINE :]
-            if weights.size == TAPS:
-                _four_planes(source, weights, means)
-            else:
-                _any_window(source, PLANE, weights, means, PLANE)
+            _windowed(source, PLANE, weights, means, PLANE)
             for k in range(min(TOGETHER, ready - p)):
                 _similarity(means[k * LINE :], constants, values, columns)
                 for i in range(columns):
                     sums[i] += values[i]
 
 
-def workspace(radii: tuple[int, int, int]) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
-    """Return the buffers of `advance` (rows, plane, lines, stack, sums) for radii z, y, x."""
+def workspace(radii: tuple[int, int, int]) -> Buffers:
+    """Return the buffers of `advance` (plane, lines, stack, sums) for radii z, y, x."""
     rz, ry, rx = radii
     return (
-        np.zeros(2 * WIDTH),
         np.zeros((ROWS + 2 * ry + TOGETHER) * LINE),
         np.zeros(TOGETHER * LINE + 2 * rx),
         np.zeros((CHUNK + 2 * rz + TOGETHER) * PLANE),
@@ -204,43 +119,37 @@ def workspace(radii: tuple[int, int, int]) -> tuple[Doubles, Doubles, Doubles, D
 
 @_compiled
 def advance(
-    truth: Volumes,
-    prediction: Volumes,
-    kinds: tuple[int, int],
-    begin: tuple[int, int, int],
-    size: tuple[int, int, int],
-    scales: tuple[tuple[float, float], tuple[float, float]],
+    truth: Doubles,
+    prediction: Doubles,
+    left: int,
+    size: tuple[int, int],
     constants: tuple[float, float, float],
     weights: tuple[Doubles, Doubles, Doubles],
-    work: tuple[Doubles, Doubles, Doubles, Doubles, Doubles],
+    work: Buffers,
     held: int,
     ends: bool,
 ) -> int:
     """Add the similarity of the windows of a column, or of its next planes, to the sums.
 
-    A volume stands at the place, `kinds`, of its dtype in `DTYPES`, anything at the other three.
-    `begin` is the first voxel to read, `size` the planes to read, rows and columns of values;
-    ``gain * value + offset`` of `scales` is compared; `constants` are ``2 C1, 2 C2`` and the number
-    to add to the sum of two values for its true mean; `weights` those of the window along Z, Y, X,
-    from its centre outwards. `work`, from `workspace`, keeps `held` smoothed planes of the call
-    before, 0 at the top of a column; the number kept for the next call is returned. With `ends` the
-    values of all planes read are added, not only those of whole chunks.
+    `left` is the first column to read of the planes (Z, Y, X), `size` the rows and columns of
+    values; `constants` are ``2 C1, 2 C2`` and the number to add to the sum of two values for its
+    true mean; `weights` those of the window along Z, Y, X, from its centre outwards. `work`, from
+    `workspace`, keeps `held` smoothed planes of the call before, 0 at the top of a column; the
+    number kept for the next call is returned. With `ends` the values of all planes are added, not
+    only those of whole chunks.
     """
-    voxels, maps, lines, stack, sums = work
-    planes, rows, columns = size
+    maps, lines, stack, sums = work
+    rows, columns = size
     halo, rows_read = 2 * (weights[0].size - 1), rows + 2 * (weights[1].size - 1)
     length = columns + 2 * (weights[2].size - 1)
-    for z in range(begin[0], begin[0] + planes):
+    for z in range(len(truth)):
         for r in range(rows_read):
-            at = (z, begin[1] + r, begin[2])
-            _load(truth, kinds[0], at, scales[0], voxels, length)
-            _load(prediction, kinds[1], at, scales[1], voxels[WIDTH:], length)
-            _maps(voxels, voxels[WIDTH:], maps[r * LINE :], length)
+            _maps(truth[z, r, left:], prediction[z, r, left:], maps[r * LINE :], length)
         _smooth_plane(maps, rows, weights, lines, stack[held * PLANE :])
         held += 1
-        if held == CHUNK + halo or (ends and z == begin[0] + planes - 1 and held > halo):
+        if held == CHUNK + halo or (ends and z == len(truth) - 1 and held > halo):
             ready = held - halo
-            _values(stack, ready, (rows, columns), weights[0], constants, sums)
+            _values(stack, ready, size, weights[0], constants, sums)
             for i in range(halo * PLANE):  # numba takes 4 s to compile an array given to a slice
                 stack[i] = stack[ready * PLANE + i]
             held = halo

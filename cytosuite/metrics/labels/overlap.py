@@ -18,7 +18,6 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap_count import count
 from cytosuite.volume.arrays import Array, Doubles, Longs
 
-BLOCK = 1 << 20  # pairs looked at together: bounds the memory on noise
 EVERY = slice(None)  # pair
 
 Labels = NDArray[np.uint64]
@@ -26,13 +25,7 @@ Labels = NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """Objects of a truth and a prediction, their sizes, and the voxels each pair shares.
-
-    Notes
-    -----
-    In the table of two volumes of noise, where there are almost as many pairs as voxels, the last
-    three arrays are int32, and no pair shares `2**24` voxels: products up to 127-fold are safe.
-    """
+    """Objects of a truth and a prediction, their sizes, and the voxels each pair shares."""
 
     # (T,), label of each object of the truth, ascending within one volume; background is left out
     truth_labels: Labels
@@ -76,22 +69,11 @@ class Overlap:
 
         Of those that overlap with any predicted object, ascending.
         """
-        best = [np.zeros(0, np.int64)]
-        begin, cells = 0, self.truth_index
-        while begin < cells.size:
-            end = cells.size
-            if begin + BLOCK < end:  # up to the first pair of a cell, past it if that has too many
-                end = int(np.searchsorted(cells, cells[begin + BLOCK]))
-                if end <= begin:
-                    end = int(np.searchsorted(cells, cells[begin], side="right"))
-            part = slice(begin, end)
-            iou = self.iou(part)
-            first = np.flatnonzero(np.diff(cells[part], prepend=-1))
-            highest = np.maximum.reduceat(iou, first)
-            equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=end - begin)))
-            best.append(begin + equal[np.diff(cells[part][equal], prepend=-1) != 0])
-            begin = end
-        return np.concatenate(best)
+        cells, iou = self.truth_index, self.iou()
+        first = np.flatnonzero(np.diff(cells, prepend=-1))
+        highest = np.maximum.reduceat(iou, first)
+        equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=cells.size)))
+        return np.asarray(equal[np.diff(cells[equal], prepend=-1) != 0])
 
     @cached_property
     def halves(self) -> Longs:
@@ -109,12 +91,7 @@ class Overlap:
 
     def _covering(self, sizes: Longs, index: Longs, more: int) -> Longs:
         """Return the positions of the pairs where twice the shared voxels exceed a size."""
-        positions = [np.zeros(0, np.int64)]
-        for begin in range(0, self.shared.size, BLOCK):
-            part = slice(begin, begin + BLOCK)
-            half = 2 * self.shared[part] >= sizes[index[part]] + more
-            positions.append(begin + np.flatnonzero(half))
-        return np.concatenate(positions)
+        return np.flatnonzero(2 * self.shared >= sizes[index] + more)
 
     @property
     def above_half(self) -> Longs:
@@ -144,16 +121,16 @@ def overlap(truth: Array, prediction: Array) -> Overlap:
     Raises
     ------
     InputError
-        If a dtype is not an integer, a label is negative, or the shapes differ.
+        If a dtype is not an integer, a label is negative, the shapes differ, or two volumes of
+        noise take more memory than is free.
 
     Notes
     -----
-    Neighbouring voxels mostly have the same pair of labels: runs are counted, in hash tables of
-    the pairs that occur, by two threads. Where these are so many that the tables would take more
-    than half of the memory of the inputs, the pairs of all voxels are sorted instead. The
-    memory above that of the inputs is a few MiB as a rule, for volumes of noise three times the
-    inputs with 16 bits per label and less with more; never a table of all true by all predicted
-    objects.
+    Neighbouring voxels mostly have the same pair of labels: runs are counted, in a hash table of
+    the pairs that occur. Where these are so many that the table would take more
+    than half of the memory of the inputs, the pairs of all voxels are sorted instead, in memory
+    that must be free. The memory above that of the inputs is a few MiB as a rule, for volumes of
+    noise 72 bytes per voxel; never a table of all true by all predicted objects.
 
     Examples
     --------

@@ -4,8 +4,7 @@ The hash table is three arrays of one length, a power of two: label of the truth
 prediction, voxels. A slot is free where voxels is 0; a collision goes to the next slot.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,15 @@ from cytosuite.errors import InputError
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Bools, Longs
-from cytosuite.volume.memory import GIB, free_gib
-from cytosuite.volume.pieces import chunks
+from cytosuite.volume.memory import GIB, free_gib, need_memory
+from cytosuite.volume.pieces import chunks, distinct
 
 CHUNK = 1 << 17  # voxels converted together where a volume must be
-THREADED = 1 << 22  # voxels from which two threads are worth their start: some milliseconds
 SLOTS = 1 << 12  # of a new hash table
-SHARE = 4  # the two hash tables together may take half of the memory of the inputs
-LARGE_SHARE = 32  # each of them may take so small a part of the free memory, for inputs on disk
-DIRECT = 1 << 26  # labels below which a table of all labels is used, bounded by the voxels too
-SMALL = 1 << 20  # pairs above which the table uses narrow integers
-NARROW = 1 << 24  # voxels of a pair below which 32 bits leave room for products
+SHARE = 2  # a hash table may take half of the memory of the inputs
+LARGE_SHARE = 16  # it may take so small a part of the free memory, for inputs on disk
+SORTED = 72  # bytes per voxel that sorting takes
+NOISE = "is it noise? Give more memory, or crop them"
 
 BLOCK = 4096  # voxels compared with the one before at a time: their flags stay in the cache
 ONES = np.uint64(0x0101010101010101)  # a word of eight flags that are all set
@@ -41,13 +38,10 @@ def count(truth: Array, prediction: Array) -> Columns:
     dtype = np.dtype(f"u{max(truth.dtype.itemsize, prediction.dtype.itemsize, 2)}")
     on_disk = large.is_mapped(truth) or large.is_mapped(prediction)
     pairs = _hashed(truth, prediction, dtype, on_disk)
-    if pairs is None and on_disk:
-        raise InputError(
-            f"labels of shape {truth.shape} overlap in so many pairs that their table does not fit "
-            "into the memory; is it noise? Give more memory, or crop them"
-        )
     if pairs is None:
-        return _sorted(truth, prediction, dtype)
+        many = f"labels of shape {truth.shape} overlap in so many pairs that their table needs"
+        need_memory(inf if on_disk else truth.size * SORTED, many, NOISE)
+        pairs = _sorted(truth, prediction, dtype)
     _refuse_negative("truth", pairs[0], truth.dtype.kind == "i")
     _refuse_negative("prediction", pairs[1], prediction.dtype.kind == "i")
     return _columns(*pairs)
@@ -59,80 +53,26 @@ def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool
     if on_disk:
         allowed = int(min(allowed, free_gib() * GIB // LARGE_SHARE))
     most = max(allowed // (2 * dtype.itemsize + 8), 4 * SLOTS)
-    if truth.size < THREADED:
-        table = _count_slab(truth, prediction, dtype, most)
-    else:
-        if truth.flags.c_contiguous and prediction.flags.c_contiguous:
-            truth, prediction = truth.reshape(-1), prediction.reshape(-1)
-        middle = truth.shape[0] // 2
-        with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(
-                lambda part: _count_slab(truth[part], prediction[part], dtype, most),
-                (slice(middle), slice(middle, None)),
-            )
-        table = None if first is None or second is None else _merged(first, second)
-    if table is None:
-        return None
-    used = np.flatnonzero(table[2])
-    return table[0][used], table[1][used], table[2][used]
-
-
-def _count_slab(truth: Array, prediction: Array, dtype: np.dtype[Any], most: int) -> Pairs | None:
-    """Return the hash table of one slab, None where it would have more than `most` slots."""
-    table, used = _new_table(SLOTS, dtype), 0
-    for t, p in _chunks(truth, prediction, dtype):
+    table, in_use = _new_table(SLOTS, dtype), 0
+    for t, p in chunks(truth, prediction, dtype=dtype, size=CHUNK):
+        t.flags.writeable = p.flags.writeable = False  # one compiled version for all
         position = 0
         while True:
-            position, used = count_runs(t, p, position, *table, used)
+            position, in_use = count_runs(t, p, position, *table, in_use)
             if position == t.size:
                 break
             if 2 * table[2].size > most:
                 return None
-            table = _larger(table, 2 * table[2].size)
-    return table
+            larger = _new_table(2 * table[2].size, dtype)
+            add_table(*table, *larger)
+            table = larger
+    used = np.flatnonzero(table[2])
+    return table[0][used], table[1][used], table[2][used]
 
 
 def _new_table(slots: int, dtype: np.dtype[Any]) -> Pairs:
     """Return an empty hash table."""
     return np.empty(slots, dtype), np.empty(slots, dtype), np.zeros(slots, np.int64)
-
-
-def _larger(table: Pairs, slots: int) -> Pairs:
-    """Return a hash table with more slots."""
-    larger = _new_table(slots, table[0].dtype)
-    add_table(*table, *larger)
-    return larger
-
-
-def _merged(table: Pairs, other: Pairs) -> Pairs:
-    """Return the sum of two hash tables."""
-    used = sum(int(np.count_nonzero(pairs[2])) for pairs in (table, other))
-    if 2 * used > table[2].size:
-        table = _larger(table, 1 << (2 * used - 1).bit_length())
-    add_table(*other, *table)
-    return table
-
-
-def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[tuple[Array, ...]]:
-    """Yield both volumes in flat pieces of one unsigned dtype, read-only."""
-    arrays = (truth, prediction)
-    if truth.size and all(
-        a.flags.c_contiguous and a.dtype.isnative and a.itemsize == dtype.itemsize for a in arrays
-    ):
-        pieces = _slabs(*(array.reshape(-1).view(dtype) for array in arrays))
-    else:  # negative labels become the largest ones and are refused then
-        pieces = chunks(*arrays, dtype=dtype, size=CHUNK)
-    for t, p in pieces:
-        t.flags.writeable = p.flags.writeable = False  # one compiled version for all
-        yield t, p
-
-
-def _slabs(truth: Array, prediction: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield flat arrays whole, or where one lies on disk slab by slab."""
-    step = large.SLAB if large.is_mapped(truth) or large.is_mapped(prediction) else truth.size
-    for first in range(0, truth.size, step):
-        yield truth[first : first + step], prediction[first : first + step]
-        large.release(truth, prediction)
 
 
 def _refuse_negative(name: str, labels: Array, signed: bool) -> None:
@@ -172,75 +112,14 @@ def _objects(labels: Array, voxels: Longs) -> tuple[Labels, Longs, Longs]:
     return objects[background:].astype(np.uint64), index - background, total[background:]
 
 
-def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Columns:
-    """Return the columns by sorting one key per voxel, in the memory of the inputs' size."""
-    names = [_distinct("truth", truth, dtype), _distinct("prediction", prediction, dtype)]
-    bits = int(names[1].size).bit_length()
-    wide = np.uint32 if bits + int(names[0].size).bit_length() <= 32 else np.uint64
-    low = wide((1 << bits) - 1)
-    keys = _keys(truth, prediction, dtype, names, wide(bits))
-    keys.sort()
-    pairs, most = count_sorted(keys, low)
-    narrow = np.int32 if pairs > SMALL and most < NARROW else np.int64
-    truth_index: Array = np.empty(pairs, narrow)
-    shared: Array = np.empty(pairs, narrow)
-    sizes = [np.zeros(labels.size + 1, np.int64) for labels in names]
-    squeeze_sorted(keys, wide(bits), low, truth_index, shared, *sizes)
-    prediction_index: Array = keys[:pairs]
-    if wide is np.uint32 and narrow is np.int32 and 2 * pairs > keys.size:
-        prediction_index = prediction_index.view(np.int32)
-    else:
-        prediction_index = prediction_index.astype(narrow)
-    objects = (names[0], sizes[0][1:], names[1], sizes[1][1:])
-    return (*objects, truth_index, prediction_index, shared)
-
-
-def _distinct(name: str, array: Array, dtype: np.dtype[Any]) -> Labels:
-    """Return the labels of a volume in ascending order, without background."""
-    signed = array.dtype.kind == "i"
-    if signed:
-        _refuse_negative(name, np.array([array.min()]).astype(dtype), signed)
-    largest = int(array.max())
-    if largest < min(DIRECT, max(array.size, 1 << 16)):
-        present = np.zeros(largest + 1, bool)
-        for (labels,) in chunks(array, dtype=dtype, size=CHUNK):
-            present[labels] = True
-        present[0] = False
-        return np.flatnonzero(present).astype(np.uint64)
-    flat = array.flatten("K").astype(dtype, copy=False)
-    flat.sort()
-    first = np.concatenate([flat[:1] != 0, flat[1:] != flat[:-1]])
-    labels_found: Labels = flat[first].astype(np.uint64)
-    return labels_found
-
-
-def _keys(
-    truth: Array,
-    prediction: Array,
-    dtype: np.dtype[Any],
-    names: list[Labels],
-    bits: np.uint32 | np.uint64,
-) -> Array:
-    """Return per voxel the numbers of its two objects in one word, 0 for background."""
-    keys = np.empty(truth.size, bits.dtype)
-    number = [_numbering(labels, bits.dtype) for labels in names]
-    begin = 0
-    for t, p in _chunks(truth, prediction, dtype):
-        for start in range(0, t.size, CHUNK):
-            part = slice(start, start + CHUNK)
-            size = t[part].size
-            keys[begin : begin + size] = (number[0](t[part]) << bits) | number[1](p[part])
-            begin += size
-    return keys
-
-
-def _numbering(labels: Labels, dtype: np.dtype[Any]) -> Callable[[Array], Array]:
-    """Return a function from labels to 1, 2, ... in ascending order, and from background to 0."""
-    if not labels.size or int(labels[-1]) < DIRECT:
-        table = np.zeros(int(labels[-1]) + 1 if labels.size else 1, dtype)
-        table[labels] = np.arange(1, labels.size + 1, dtype=dtype)
-        return lambda part: table[part]
-    return lambda part: np.searchsorted(labels, part, side="right").astype(dtype)
+def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Pairs:
+    """Return each pair of labels once, by sorting one number per voxel."""
+    sides = [side.astype(dtype, copy=False) for side in (truth, prediction)]
+    names = [distinct(side) for side in sides]
+    first, second = (np.searchsorted(*pair).ravel() for pair in zip(names, sides, strict=True))
+    pairs, voxels = np.unique(first * names[1].size + second, return_counts=True)
+    t, p = np.divmod(pairs, names[1].size)
+    return names[0][t], names[1][p], voxels
 
 
 @compiled()
@@ -328,53 +207,3 @@ def add_table(
             slot = _slot(from_t[i], from_p[i], keys_t, keys_p, voxels)
             keys_t[slot], keys_p[slot] = from_t[i], from_p[i]
             voxels[slot] += from_voxels[i]
-
-
-@compiled()
-def count_sorted(keys: Unsigned, low: np.unsignedinteger[Any]) -> tuple[int, int]:
-    """Return the number of distinct keys of two objects, and the count of the most frequent one.
-
-    The (K,) keys are ascending: number of the object of the truth in the high bits, of the
-    predicted one in those of the mask `low`, 0 for background.
-    """
-    pairs, most, i = 0, 0, 0
-    while i < keys.size:
-        key, j = keys[i], i + 1
-        while j < keys.size and keys[j] == key:
-            j += 1
-        if (key & low) != 0 and key > low:
-            pairs += 1
-            most = max(most, j - i)
-        i = j
-    return pairs, most
-
-
-@compiled()
-def squeeze_sorted(
-    keys: Unsigned,
-    bits: np.unsignedinteger[Any],
-    low: np.unsignedinteger[Any],
-    truth_index: NDArray[np.signedinteger[Any]],
-    shared: NDArray[np.signedinteger[Any]],
-    truth_sizes: Longs,
-    prediction_sizes: Longs,
-) -> None:
-    """Write each pair of objects once, its voxels, and the sizes of all objects.
-
-    The first P of the keys, those of `count_sorted` with `bits` low bits, become positions of
-    predicted objects. The (P,) index and shared voxels are filled, and the sizes, zero before,
-    one per object and the first for background.
-    """
-    written, i = 0, 0
-    while i < keys.size:
-        key, j = keys[i], i + 1
-        while j < keys.size and keys[j] == key:
-            j += 1
-        t, p = np.int64(key >> bits), np.int64(key & low)
-        truth_sizes[t] += j - i
-        prediction_sizes[p] += j - i
-        if t != 0 and p != 0:
-            truth_index[written], shared[written] = t - 1, j - i
-            keys[written] = p - 1  # behind the elements still to be read
-            written += 1
-        i = j

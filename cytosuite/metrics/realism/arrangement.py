@@ -16,7 +16,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
+from cytosuite.metrics.realism.features import hull_voxels, numbered, pooled_distances
 from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
@@ -135,21 +135,16 @@ def distances(real: Sequence[Properties], synthetic: Sequence[Properties]) -> di
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
     NaN without values on a side or where the real ones are all alike.
     """
-    return {
-        name: scaled_distance(*(np.concatenate([f[name] for f in s]) for s in (real, synthetic)))
-        for name in PROPERTIES
-    }
+    return pooled_distances((real, synthetic), PROPERTIES)
 
 
 def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
     """Return `distances` of the objects of two sets of stacks; InputError if a set is empty."""
-    sides = [
+    first, second = (
         [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side)]
         for side in (real, synthetic)
-    ]
-    if not all(sides):
-        raise InputError("an arrangement needs at least one scene, found none; give a stack")
-    return distances(*sides)
+    )
+    return distances(first, second)
 
 
 ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=72)

@@ -3,6 +3,7 @@
 Per object eight numbers in physical units, per number the distance of the two distributions.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
 import numpy as np
@@ -61,13 +62,8 @@ def feature_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
     First Wasserstein distance of the pooled objects' values over the standard deviation of the real
     ones: uncertain for fewer than about 20 objects of a side, NaN for none, or real ones all alike.
     """
-    tables = [[object_features(scene) for scene in members(side)] for side in (real, synthetic)]
-    if not all(tables):
-        raise InputError("object features need at least one scene, found none; give a stack")
-    return {
-        name: scaled_distance(*(np.concatenate([t[name] for t in side]) for side in tables))
-        for name in FEATURES
-    }
+    sides = [[object_features(scene) for scene in members(side)] for side in (real, synthetic)]
+    return pooled_distances(sides, FEATURES)
 
 
 FEATURE_DISTANCES = Evidence(
@@ -95,6 +91,21 @@ def feature_distance(distances: dict[str, float]) -> float:
     0.75
     """
     return known([*distances.values()])
+
+
+def pooled_distances(
+    sides: Sequence[Sequence[Mapping[str, Array]]], names: Iterable[str]
+) -> dict[str, float]:
+    """Return `scaled_distance` of the values of all scenes by name; InputError if a set is empty.
+
+    `sides` are the values of each scene, of the real ones and of the synthetic ones.
+    """
+    if not all(sides):
+        raise InputError("objects are compared of at least one scene, found none; give a stack")
+    return {
+        name: scaled_distance(*(np.concatenate([t[name] for t in side]) for side in sides))
+        for name in names
+    }
 
 
 def scaled_distance(real: Doubles, synthetic: Doubles) -> float:

@@ -140,6 +140,7 @@ def region_similarity(scores: RegionScores) -> float:
 
     Examples
     --------
+    >>> from cytosuite.metrics.realism.scene import Scene
     >>> from cytosuite.volume import Volume
     >>> labels = np.array([[[1, 1, 0]], [[2, 2, 0]]])
     >>> real = Scene(Volume(10 * labels, (1, 1, 1)), labels)

@@ -150,9 +150,8 @@ def brighter(inside: Array, around: Array) -> float:
     if not (inside.size and around.size):
         return nan
     inside, around = np.sort(inside), np.sort(around)
-    below = np.searchsorted(around, inside, side="left").sum(dtype=np.int64)
-    not_above = np.searchsorted(around, inside, side="right").sum(dtype=np.int64)
-    return (int(below) + int(not_above)) / (2 * inside.size * around.size)
+    below, not_above = (int(np.searchsorted(around, inside, s).sum()) for s in ("left", "right"))
+    return (below + not_above) / (2 * inside.size * around.size)
 
 
 def smooth(volume: Array, sigma_um: float, step: Spacing) -> Floats:
@@ -167,5 +166,4 @@ def _correlation(first: Array, second: Array) -> float:
     """Return the correlation of two samples, NaN if one is empty or constant."""
     if not first.size or first.min() == first.max() or second.min() == second.max():
         return nan
-    a, b = (side - side.mean(dtype=np.float64) for side in (first, second))
-    return min(1.0, max(-1.0, float(a @ b) / float(np.sqrt(a @ a) * np.sqrt(b @ b))))
+    return float(np.corrcoef(first, second)[0, 1])

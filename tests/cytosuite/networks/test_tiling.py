@@ -10,7 +10,6 @@ from cytosuite.networks import tiling as module
 from cytosuite.networks.tiling import (
     fit,
     least,
-    paste,
     plan,
     sample,
     tile_within,
@@ -29,7 +28,7 @@ def _computed_ratio(shape, tiles):
 def _whole(shape, answers):
     whole = np.zeros((1, *shape), np.float32)
     for tile, part in answers:
-        paste(whole, tile, part)
+        whole[:, *tile.output] = part[:, *tile.crop]
     return whole
 
 
@@ -47,18 +46,6 @@ def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
             assert kept.start - read.start >= halo[axis] or read.start == kept.start == 0
             assert read.stop - kept.stop >= halo[axis] or kept.stop == shape[axis]
             assert (crop.start, crop.stop) == (kept.start - read.start, kept.stop - read.start)
-
-
-def test_blending_adds_up_to_one_and_changes_linearly():
-    shape, blend = (6, 60), 8
-    tiles = plan(shape, (6, 30), (0, 3), blend=blend)
-    assert len(tiles) == 3
-    ones = _whole(shape, ((t, np.ones((1, 6, 30), np.float32)) for t in tiles))
-    np.testing.assert_allclose(ones, 1, atol=1e-6)
-    numbered = _whole(shape, ((t, np.full((1, 6, 30), i, np.float32)) for i, t in enumerate(tiles)))
-    steps = np.diff(numbered[0, 0])
-    assert steps.max() == pytest.approx(1 / blend)
-    assert steps.min() == 0
 
 
 @pytest.mark.parametrize(

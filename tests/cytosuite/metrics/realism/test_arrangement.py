@@ -189,7 +189,9 @@ def test_distances_are_those_of_scipy_over_the_real_spread():
     known = [value for value in found.values() if np.isfinite(value)]
     assert arrangement_distance.of(found) == pytest.approx(np.mean(known))
     assert arrangement_distance([first, second], [second, first]) == pytest.approx(0)
-    refused("^an arrangement needs at least one scene, found none", arrangement_distance, first, [])
+    refused(
+        "^objects are compared of at least one scene, found none", arrangement_distance, first, []
+    )
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
 def test_real_objects_that_are_all_alike_have_no_scale():
     scene = boxes()
     assert isnan(feature_distances(Scene(scene.image, 3 * (scene.labels == 3)), scene)["solidity"])
-    refused("^object features need at least one scene, found none", feature_distance, scene, [])
+    refused("^objects are compared of at least one scene, found none", feature_distance, scene, [])
 
 
 @pytest.mark.parametrize("shape", [(9, 11), (1, 1), (6, 8, 7), (1, 3, 1)])
