@@ -1,14 +1,15 @@
 """Entry point of HarmonicNet: one volume in, its instance labels out."""
 
 from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates, find
-from cytosuite.algorithms.harmonicnet.network import load
-from cytosuite.algorithms.harmonicnet.parameters import Parameters
+from cytosuite.algorithms.harmonicnet.network import Network, load
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
@@ -22,11 +23,43 @@ from cytosuite.files import Scalars
 from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.scale import Scale, Trained, choose_scale, sizes_of
-from cytosuite.networks.tiling import Box, sample
+from cytosuite.networks.scale import Positive, Scale, Sizing, Trained, choose_scale, sizes_of
+from cytosuite.networks.tiling import Box, Sides, Tiled, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Floats, Shape
+
+Even = Annotated[int, Field(ge=0, multiple_of=2)]
+
+
+class Parameters(Sizing, Tiled):
+    """``parameters`` of a model card; lengths in µm are at the scale of the training."""
+
+    network: Network = Field(description="Arguments of the network.")
+    spacing_um: tuple[Positive, Positive, Positive] = Field(
+        description="Voxels z, y, x that images are brought to, µm."
+    )
+    radius_um: Positive = Field(description="Unit of the coefficients: mean radius, µm.")
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="Least heat of a centre, chosen on validation data."
+    )
+    overlap: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Share of the smaller star within a more certain one that suppresses.",
+    )
+    smallest_um3: float = Field(0.0, ge=0, description="Least volume of a star, µm³.")
+    diameter: Literal["trained", "estimated"] = Field(
+        "trained", description="Default nucleus diameter when the user gives none."
+    )
+    rescale_tolerance: float = Field(
+        0.01, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
+    )
+    tile: Sides = Field((96, 256, 256), description="Voxels z, y, x; its volume bounds the memory.")
+    halo: tuple[Even, Even, Even] = Field(
+        (16, 32, 32), description="Voxels at the inner faces of a tile that are thrown away."
+    )
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

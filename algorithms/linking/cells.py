@@ -8,31 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from cytosuite.volume.arrays import Doubles, Longs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellTable:
     """All N cells of a movie of T frames, frame by frame, by label."""
 
-    first: Indices  # (T + 1,) number of the first cell of each frame, then N
-    labels: Indices  # (N,) in their frames
-    centres: Floats  # (N, D) µm
-    sizes: Floats  # (N,) µm³, of planes µm²
-    pairs: Indices  # (P, 2) cells of neighbouring frames that share voxels
-    shares: Floats  # (P,) shared voxels relative to the smaller cell
+    first: Longs  # (T + 1,) number of the first cell of each frame, then N
+    labels: Longs  # (N,) in their frames
+    centres: Doubles  # (N, D) µm
+    sizes: Doubles  # (N,) µm³, of planes µm²
+    pairs: Longs  # (P, 2) cells of neighbouring frames that share voxels
+    shares: Doubles  # (P,) shared voxels relative to the smaller cell
 
     @property
-    def frame(self) -> Indices:
+    def frame(self) -> Longs:
         """Frame of each cell, (N,)."""
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
     @property
-    def radii(self) -> Floats:
+    def radii(self) -> Doubles:
         """Radius of each cell [µm], (N,), as if it were a ball or a disc."""
         axes = self.centres.shape[1]
-        radii: Floats = (self.sizes / (np.pi if axes == 2 else 4 / 3 * np.pi)) ** (1 / axes)
+        radii: Doubles = (self.sizes / (np.pi if axes == 2 else 4 / 3 * np.pi)) ** (1 / axes)
         return radii
 
 
@@ -96,7 +95,7 @@ def cells_of(
     )
 
 
-def _numbered(image: NDArray[Any]) -> tuple[Indices, NDArray[np.int32]]:
+def _numbered(image: NDArray[Any]) -> tuple[Longs, NDArray[np.int32]]:
     """Return the labels of a frame, ascending, and the frame numbered by them from 1."""
     top = int(image.max(initial=0))
     if top > max(image.size, 2**16):

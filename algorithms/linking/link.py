@@ -15,8 +15,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
-from cytosuite.algorithms.linking.cells import CellTable, Floats, Indices
+from cytosuite.algorithms.linking.cells import CellTable
 from cytosuite.contract.tracks import Track
+from cytosuite.volume.arrays import Doubles, Longs
 
 MEDIAN, TAIL = {2: 1.386, 3: 2.366}, {2: 4.605, 3: 6.251}  # quantiles 0.5 and 0.9 of chi²
 HALF_NORMAL = 0.6745  # its median
@@ -52,14 +53,14 @@ class Parameters(BaseModel):
 class Motion:
     """Cells without their drift, and how they move and change from frame to frame."""
 
-    places: Floats  # (N, D) µm
-    frame: Indices  # (N,)
-    pairs: Indices  # (P, 2) near each other in neighbouring frames
+    places: Doubles  # (N, D) µm
+    frame: Longs  # (N,)
+    pairs: Longs  # (P, 2) near each other in neighbouring frames
     step_um: float  # standard deviation along an axis
     size: float  # of ln(size)
 
 
-def link(cells: CellTable, parameters: Parameters) -> tuple[Indices, Indices]:
+def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
     """Return the next cell of each cell, (N,), and its mother or itself before a gap; else -1."""
     motion = measure(cells)
     after, source = np.full((2, len(cells.labels)), -1)
@@ -97,7 +98,7 @@ def measure(cells: CellTable) -> Motion:
     return motion
 
 
-def _measured(cells: CellTable, motion: Motion, same: Indices) -> Motion:
+def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
     """Return the motion that pairs (P, 2) of one cell each show, with all pairs in its reach."""
     places, axes, radius = motion.places, motion.places.shape[1], cells.radii
     every, middle_um = np.arange(len(places)), float(np.median(radius)) if len(radius) else 1.0
@@ -115,7 +116,7 @@ def _measured(cells: CellTable, motion: Motion, same: Indices) -> Motion:
     )
 
 
-def assign(pairs: Indices, cost: Floats, limit: float) -> tuple[Indices, Indices]:
+def assign(pairs: Longs, cost: Doubles, limit: float) -> tuple[Longs, Longs]:
     """Return the rows and columns of the least sum; each one alone costs half of `limit`."""
     pairs, cost = pairs[cost < limit], cost[cost < limit]
     names, row = np.unique(pairs[:, 0], return_inverse=True)
@@ -136,7 +137,7 @@ def assign(pairs: Indices, cost: Floats, limit: float) -> tuple[Indices, Indices
     return taken[:, 0], taken[:, 1]
 
 
-def _matched(row: Indices, column: Indices, cost: Floats, limit: float) -> Indices:
+def _matched(row: Longs, column: Longs, cost: Doubles, limit: float) -> Longs:
     """Return which edges a sparse assignment takes, see `assign`."""
     row, column = (np.unique(side, return_inverse=True)[1] for side in (row, column))
     here, there = row.max() + 1, column.max() + 1
@@ -160,9 +161,7 @@ def _apart(cells: CellTable) -> float:
     return float(np.median(np.concatenate(gaps))) if gaps else 0.0
 
 
-def _neighbours(
-    frame: Indices, places: Floats, reach: float, later: int, *sides: Indices
-) -> Indices:
+def _neighbours(frame: Longs, places: Doubles, reach: float, later: int, *sides: Longs) -> Longs:
     """Return the pairs (P, 2) of cells of two sides within a reach [µm], so many frames apart."""
     trees, others = (
         {number: (side[some], cKDTree(places[side[some]])) for number, some in _runs(frame[side])}
@@ -177,7 +176,7 @@ def _neighbours(
     return np.concatenate(pairs)
 
 
-def _steps(places: Floats, pairs: Indices) -> tuple[Floats, Indices]:
+def _steps(places: Doubles, pairs: Longs) -> tuple[Doubles, Longs]:
     """Return the steps [µm] of the pairs that are nearest to each other, and these."""
     steps = places[pairs[:, 1]] - places[pairs[:, 0]]
     squares = (steps**2).sum(axis=1)
@@ -188,7 +187,7 @@ def _steps(places: Floats, pairs: Indices) -> tuple[Floats, Indices]:
     return steps[mutual], pairs[mutual]
 
 
-def _runs(values: Indices) -> Iterator[tuple[int, slice]]:
+def _runs(values: Longs) -> Iterator[tuple[int, slice]]:
     """Yield each value of an ascending array with its places."""
     bounds = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     for begin, end in pairwise(bounds):
@@ -196,7 +195,7 @@ def _runs(values: Indices) -> Iterator[tuple[int, slice]]:
             yield int(values[begin]), slice(begin, end)
 
 
-def _costs(cells: CellTable, motion: Motion, overlap: float) -> Floats:
+def _costs(cells: CellTable, motion: Motion, overlap: float) -> Doubles:
     """Return the cost of each pair of neighbouring frames to be one cell.
 
     Shared voxels tell as much as cells of the movie usually share with themselves.
@@ -208,7 +207,7 @@ def _costs(cells: CellTable, motion: Motion, overlap: float) -> Floats:
     return _unlikely(cells, motion, a, b, 1) + overlap * (1 - share)
 
 
-def _shares(cells: CellTable, pairs: Indices) -> Floats:
+def _shares(cells: CellTable, pairs: Longs) -> Doubles:
     """Return the share of voxels that pairs (P, 2) of cells have in common."""
     count = len(cells.labels)
     keys, wanted = cells.pairs @ [count, 1], pairs @ [count, 1]  # ascending
@@ -217,16 +216,16 @@ def _shares(cells: CellTable, pairs: Indices) -> Floats:
     return np.where(same, np.append(cells.shares, 0)[place], 0)
 
 
-def _unlikely(cells: CellTable, motion: Motion, a: Indices, b: Indices, frames: int) -> Floats:
+def _unlikely(cells: CellTable, motion: Motion, a: Longs, b: Longs, frames: int) -> Doubles:
     """Return the cost of steps and growth between cells some frames apart."""
     squares = ((motion.places[b] - motion.places[a]) ** 2).sum(axis=1) / motion.step_um**2
     growth = np.log(cells.sizes[b] / cells.sizes[a]) / motion.size
     # Student's t with 3 degrees of freedom: borders cut cells, and segmenters lose parts of them.
-    cost: Floats = squares / (2 * frames) + 2 * np.log1p(growth**2 / (4 * frames))
+    cost: Doubles = squares / (2 * frames) + 2 * np.log1p(growth**2 / (4 * frames))
     return cost
 
 
-def _begins(after: Indices, source: Indices, first: int) -> Indices:
+def _begins(after: Longs, source: Longs, first: int) -> Longs:
     """Return the cells after the `first` frame's that nothing leads to."""
     begins = source < 0
     begins[after[after >= 0]] = False
@@ -235,7 +234,7 @@ def _begins(after: Indices, source: Indices, first: int) -> Indices:
 
 
 def _divide_ended(
-    cells: CellTable, motion: Motion, after: Indices, source: Indices, most: float
+    cells: CellTable, motion: Motion, after: Longs, source: Longs, most: float
 ) -> None:
     """Make daughters of the two begins that fit best to an end; the likeliest first."""
     families, near = list[tuple[float, int, int, int]](), dict[int, list[int]]()
@@ -254,7 +253,7 @@ def _divide_ended(
             divided.add(mother)
 
 
-def _mothers(cells: CellTable, motion: Motion, after: Indices, source: Indices) -> Indices:
+def _mothers(cells: CellTable, motion: Motion, after: Longs, source: Longs) -> Longs:
     """Return the pairs (P, 2) of begins and the cells near them in the frame before."""
     begins, pairs = _begins(after, source, int(cells.first[1])), [np.zeros((0, 2), np.int64)]
     reach = APART * cells.radii + 3 * motion.step_um
@@ -270,7 +269,7 @@ def _mothers(cells: CellTable, motion: Motion, after: Indices, source: Indices) 
     return np.concatenate(pairs)
 
 
-def _division(cells: CellTable, motion: Motion, mother: Indices, a: Indices, b: Indices) -> Floats:
+def _division(cells: CellTable, motion: Motion, mother: Longs, a: Longs, b: Longs) -> Doubles:
     """Return the cost of cells to be the daughters of a mother, by their sum and their likeness."""
     sizes, places = cells.sizes, motion.places
     both = sizes[a] + sizes[b]
@@ -279,13 +278,13 @@ def _division(cells: CellTable, motion: Motion, mother: Indices, a: Indices, b: 
     width = motion.step_um**2 / 2 + (OFF * cells.radii[mother]) ** 2  # the mean of two steps
     grown = np.log(both / sizes[mother]) / max(2 * motion.size, LEAST_SUM)
     unlike = np.log(sizes[a] / sizes[b]) / HALVES
-    cost: Floats = (squares / width + grown**2 + unlike**2) / 2
+    cost: Doubles = (squares / width + grown**2 + unlike**2) / 2
     return cost
 
 
 def _later(
-    cells: CellTable, motion: Motion, after: Indices, source: Indices, parameters: Parameters
-) -> tuple[Indices, Floats]:
+    cells: CellTable, motion: Motion, after: Longs, source: Longs, parameters: Parameters
+) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
     begins, count = _begins(after, source, int(cells.first[1])), len(after)
     ends = after < 0
@@ -306,7 +305,7 @@ def _later(
     return np.concatenate(found), np.concatenate(costs)
 
 
-def tracks_of(cells: CellTable, after: Indices, source: Indices) -> tuple[Indices, list[Track]]:
+def tracks_of(cells: CellTable, after: Longs, source: Longs) -> tuple[Longs, list[Track]]:
     """Return the new label of each cell, from 1 on by their begin, and the tracks."""
     count = len(after)
     before = np.full(count, -1)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from cytosuite.algorithms.linking.cells import CellTable, Floats, Indices, cells_of
+from cytosuite.algorithms.linking.cells import CellTable, cells_of
+from cytosuite.volume.arrays import Doubles, Longs
 
 LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before
 
@@ -120,7 +121,7 @@ class Flow:
             ):
                 yield Event([cell], meanwhile, [after])
 
-    def _seen(self, before: Indices, after: Indices) -> int:
+    def _seen(self, before: Longs, after: Longs) -> int:
         """Return in how many frames before and after some objects are seen, the least of each."""
         return min(map(self._age, before.tolist())) + min(map(self._rest, after.tolist()))
 
@@ -140,7 +141,7 @@ class Flow:
 
 
 def _cut(
-    labels: NDArray[Any], label: int, centres: Floats, sizes: Floats, spacing: tuple[float, ...]
+    labels: NDArray[Any], label: int, centres: Doubles, sizes: Doubles, spacing: tuple[float, ...]
 ) -> None:
     """Give each voxel of an object to the nearest centre [µm], seen from its radius; in place."""
     inside = np.nonzero(labels == label)

@@ -3,15 +3,11 @@
 Arrays are computed value by value: numba takes a second to compile each other way.
 """
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
 # An image keeps the loops of both modules.
-from cytosuite.algorithms.spots._loops import Floats, Indices, compiled
-
-Doubles: TypeAlias = NDArray[np.float64]
+from cytosuite.algorithms.spots._loops import compiled
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
 Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
@@ -97,7 +93,7 @@ def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Do
 def _normal(
     rest: Floats,
     spot: Doubles,
-    box: Indices,
+    box: Longs,
     profiles: Doubles,
     variance: float,
     gain: float,
@@ -137,7 +133,7 @@ def _number(image: Floats) -> int:
 
 
 @compiled("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))")
-def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
+def _window(start: Doubles, half: Longs, shape: tuple[int, ...]) -> Longs:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
     for axis in range(3):
@@ -148,14 +144,14 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
 
 
 @compiled("int64(int64[:, ::1])")
-def _widest(box: Indices) -> int:
+def _widest(box: Longs) -> int:
     """Return the longest side of a box, in pixels."""
     side: int = max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
     return side
 
 
 @compiled("int64(int64[:, ::1])")
-def _pixels(box: Indices) -> int:
+def _pixels(box: Longs) -> int:
     """Return the number of pixels in a box."""
     number: int = (box[0, 1] - box[0, 0]) * (box[1, 1] - box[1, 0]) * (box[2, 1] - box[2, 0])
     return number
@@ -169,7 +165,7 @@ def shot_noise(
     rest: Floats,
     spots: Doubles,
     starts: Doubles,
-    half: Indices,
+    half: Longs,
     variances: Doubles,
     gain: float,
 ) -> Doubles:
@@ -212,7 +208,7 @@ def _fit(
     rest: Floats,
     spot: Doubles,
     start: Doubles,
-    half: Indices,
+    half: Longs,
     variance: float,
     gain: float,
     usual: Doubles,
@@ -285,7 +281,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
 
 @compiled("UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)")
 def _left(
-    rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
+    rest: Floats, spot: Doubles, box: Longs, variance: float, gain: float
 ) -> tuple[float, float, float, float]:
     """Return chi² that a spot leaves in its box, and the part of it that a longer one would take.
 
@@ -330,7 +326,7 @@ def sweep(
     rest: Floats,
     spots: Doubles,
     starts: Doubles,
-    half: Indices,
+    half: Longs,
     variances: Doubles,
     gain: float,
     usual: Doubles,
@@ -358,7 +354,7 @@ def divide(
     rest: Floats,
     spots: Doubles,
     starts: Doubles,
-    half: Indices,
+    half: Longs,
     variances: Doubles,
     gain: float,
     usual: Doubles,
@@ -368,7 +364,7 @@ def divide(
     others: Doubles,
     other_starts: Doubles,
     other_results: Doubles,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Replace spots (N, 7) by two each where these leave clearly less; return where.
 
     Second ones go to `others`. All are out of `rest`, before and after.

@@ -5,19 +5,15 @@ Arrays are copied value by value: numba takes a second to compile each other way
 
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.volume.arrays import Bytes, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
 compiled = partial(njit, cache=True, nogil=True)
-
-Floats: TypeAlias = NDArray[np.float32]
-Indices: TypeAlias = NDArray[np.int64]
 
 _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
@@ -102,7 +98,7 @@ def _median(values: Floats, count: int) -> float:
 
 
 @compiled("float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)")
-def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
+def spreads(values: Floats, ends_y: Longs, ends_x: Longs, least: float) -> Floats:
     """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
     sd = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
     part = np.empty(values.shape[1] * values.shape[2], np.float32)
@@ -126,11 +122,11 @@ def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> F
 def keep_best(
     values: Floats,
     noise: Floats,
-    ends_y: Indices,
-    ends_x: Indices,
+    ends_y: Longs,
+    ends_x: Longs,
     scale: int,
     best: Floats,
-    which: NDArray[np.uint8],
+    which: Bytes,
 ) -> None:
     """Raise `best` to the values in units of their block's noise, and note where that was."""
     for z in range(values.shape[0]):
@@ -165,7 +161,7 @@ def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
 
 
 @compiled("int64[:, ::1](float32[:, :, ::1], float32)")
-def peaks(values: Floats, threshold: float) -> Indices:
+def peaks(values: Floats, threshold: float) -> Longs:
     """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
     nz, ny, nx = values.shape
     count, places = 0, np.empty((1024, 3), np.int64)

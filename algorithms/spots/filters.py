@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots import _loops as loops
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
+from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 _TRUNCATE = 3.5  # sigmas of a Gaussian's taps
 _SURROUND = 2.0  # sigmas of the Gaussian that tells the background
@@ -28,8 +26,8 @@ class Blocks(NamedTuple):
     """One value for each block of each plane."""
 
     values: Doubles  # (Z, M, N)
-    ends_y: NDArray[np.int64]  # (M + 1,), px
-    ends_x: NDArray[np.int64]  # (N + 1,), px
+    ends_y: Longs  # (M + 1,), px
+    ends_x: Longs  # (N + 1,), px
 
     def at(self, places: NDArray[Any]) -> Doubles:
         """Return the values at places (N, 3) in whole px."""
@@ -181,7 +179,7 @@ def candidates(
     return starts[rank], score[rank], variance, skew
 
 
-def _ends(size: int) -> NDArray[np.int64]:
+def _ends(size: int) -> Longs:
     """Return the borders of blocks of about 64 pixels along an axis."""
     count = max(1, round(size / _BLOCK))
     return np.arange(count + 1) * size // count

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Blocks, Doubles, Floats, clearest
+from cytosuite.algorithms.spots.filters import Blocks, clearest
 from cytosuite.algorithms.spots.parameters import Parameters
-
-Bools = NDArray[np.bool_]
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 
 PLACE = [kernels.Z, kernels.Y, kernels.X]
 WIDTH = [kernels.TALL, kernels.WIDE, kernels.WIDE]  # ln sigmas along z, y, x
@@ -126,7 +124,7 @@ class Fits:
         fit = (wide >= p.narrowest * self.sigmas[0]) & (wide <= p.widest * self.sigmas[-1])
         return np.asarray(fit[:, self.axes].all(axis=1))
 
-    def good(self) -> NDArray[np.int64]:
+    def good(self) -> Longs:
         """Return the numbers of the spots to believe in, the clearest first."""
         p, scores = self.parameters, self.results[:, kernels.SCORE]
         places, axes = self.spots[:, PLACE], self.axes

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.algorithms.spots.filters import Doubles
+from cytosuite.volume.arrays import Bools, Doubles
 
 _FEWEST = 20  # spots to fit a mixture to
 _SIDE = 3  # least number of spots on a side of its valley
@@ -28,7 +27,7 @@ _APART = 3.0  # times as high as dim ones
 class Choice(NamedTuple):
     """The spots to mark, and why."""
 
-    marked: NDArray[np.bool_]  # (N,)
+    marked: Bools  # (N,)
     facts: dict[str, str]  # for the record
     lines: tuple[str, ...]  # for the user
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Doubles, candidates
+from cytosuite.algorithms.spots.filters import candidates
 from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits
 from cytosuite.algorithms.spots.heights import choose
 from cytosuite.algorithms.spots.parameters import Parameters
@@ -19,6 +19,7 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Doubles
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 # Without a voxel size: slices are usually as far apart as keeps spots as wide along z.

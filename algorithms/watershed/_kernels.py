@@ -28,26 +28,6 @@ def climb(voxels: Places, height: Floats, place: Ints, steps: Places, target: In
         target[n] = highest
 
 
-@compiled("int64(int32[::1], int32[::1])")
-def number(up: Ints, label: Ints) -> int:
-    """Write the number of the top, from 1, where each place's ascent ends, and return the last."""
-    count = 0
-    for n in range(len(up)):
-        label[n] = 0
-        if up[n] == n:
-            count += 1
-            label[n] = count
-    for n in range(len(up)):
-        end = n
-        while label[end] == 0:
-            end = up[end]
-        basin, at = label[end], n
-        while label[at] == 0:
-            label[at] = basin
-            at = up[at]
-    return count
-
-
 @compiled("int32[:, ::1](int32[:, ::1])", "float32[:, ::1](float32[:, ::1])")
 def _doubled(rows: Values) -> Values:
     """Return rows with room for as many more."""

@@ -115,14 +115,13 @@ class Relief(NamedTuple):
 
 def basins(relief: Relief) -> tuple[Ints, Ints]:
     """Return the basin 1..K of each voxel (N,): where its steepest ascent by faces ends (K,)."""
-    from cytosuite.algorithms.watershed._kernels import number
-
     steps = relief.steps()
     places = np.arange(relief.voxels.size, dtype=np.int32)
     up = relief.above(places, [*steps, *(-step for step in steps)])
-    label = np.empty_like(up)
-    number(up, label)
-    return label, np.flatnonzero(up == places).astype(np.int32)
+    tops = up == places
+    while not np.array_equal(up, further := up[up]):  # steps are doubled
+        up = further
+    return np.cumsum(tops, dtype=np.int32)[up], np.flatnonzero(tops).astype(np.int32)
 
 
 def saddles(relief: Relief, labels: Ints) -> tuple[Ints, Floats]:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import stat
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -167,21 +166,6 @@ def read_head(path: Path, most: int) -> bytes:
         return stream.read(min(os.fstat(stream.fileno()).st_size + 1, most))
 
 
-def settled(path: Path) -> tuple[int, ...]:
-    """Return place, size and times of a regular file: they change with its content.
-
-    Empty where there is none, or where it has changed so lately that it could again without a sign.
-    """
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: of a NUL in the name
-        return ()
-    times = status.st_mtime_ns, status.st_ctime_ns
-    if not stat.S_ISREG(status.st_mode) or time.time_ns() - max(times) < YOUNG_NS:
-        return ()
-    return status.st_dev, status.st_ino, status.st_size, *times
-
-
 def read_text(path: Path) -> str:
     """Return the text in a regular UTF-8 file, without the mark of UTF-8 that it may begin with."""
     content = read_head(path, TEXT_BYTES + 1)
@@ -242,30 +226,9 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json_text(value) + "\n")
 
 
-def json_text(value: object, margin: str = "\n") -> str:
-    """Return `value` as JSON that is indented by two; `margin` begins the line of its end."""
-    # With an indent json encodes in Python: here its C encoder does values without containers.
-    nested = (list, tuple, dict)
-    parts = [*value.values()] if isinstance(value, dict) else value
-    inner = f"{margin}  "
-    encode = _encoder(inner).encode
-    if not isinstance(parts, (list, tuple)) or not any(isinstance(part, nested) for part in parts):
-        text = encode(value)
-        filled = parts and text[0] in "[{"
-        return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}" if filled else text
-    texts = [json_text(part, inner) for part in parts]
-    if isinstance(value, dict):
-        names = (encode({key: 0})[1:-2] for key in value)  # with a colon
-        texts = [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
-    first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}{inner}{f',{inner}'.join(texts)}{margin}{last}"
-
-
-@lru_cache(maxsize=DEPTH)
-def _encoder(margin: str) -> json.JSONEncoder:
-    """Return an encoder of values with each part on its own line."""
-    signs = (f",{margin}", ": ")
-    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=signs)
+def json_text(value: object) -> str:
+    """Return `value` as JSON that is indented by two."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON

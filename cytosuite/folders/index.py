@@ -61,16 +61,8 @@ class Views:
 def by_name(listing: Entries) -> Views:
     """Return the images of a folder as views, ``<name>_fused`` as the truth of ``<name>_angle``."""
     roles = {key: view_role(key) for key in listing.images}
-    fused: dict[str, Path] = {}
-    for key, role in roles.items():
-        if role is None or role[1] != "fused":
-            continue
-        first, path = fused.setdefault(role[0], listing.images[key]), listing.images[key]
-        if first != path:
-            raise InputError(
-                f"{path.parent}: fused images need different names, found {first.name} and "
-                f"{path.name}"
-            )
+    pairs = ((role, listing.images[key]) for key, role in roles.items() if role)
+    fused = one_per_name("fused images", ((r[0], path) for r, path in pairs if r[1] == "fused"))
     views = {key: path for key, path in listing.images.items() if path not in fused.values()}
     truth = {key: fused[role[0]] for key in views if (role := roles[key]) and role[0] in fused}
     alone = sorted(set(fused.values()) - set(truth.values()))
@@ -222,14 +214,7 @@ def index(
     except OSError as error:
         place = error.filename or place
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
-    first: dict[str, Path] = {}
-    for item in cases.items:  # two images would be one case
-        image = first.setdefault(item.name.casefold(), item.image)
-        if image != item.image:
-            raise InputError(
-                f"{image.parent}: images need different names, found {image.name} and "
-                f"{item.image.name}"
-            )
+    one_per_name(home, ((item.name.casefold(), item.image) for item in cases.items))
     if not os.path.lexists(table):
         return cases
     rows = read_conditions(table, {item.image: item.name for item in cases.items})

@@ -23,7 +23,6 @@ from cytosuite.formats.lists import list_of
 from cytosuite.metrics import Metric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
-from cytosuite.training.curves import draw_curves, draw_picture, read_curves, thinned
 from cytosuite.training.parts import (
     Arrays,
     Best,
@@ -35,7 +34,17 @@ from cytosuite.training.parts import (
     Training,
     update_average,
 )
-from cytosuite.training.progress import Log, ahead, line, polite_interrupt, write_rows
+from cytosuite.training.progress import (
+    Log,
+    ahead,
+    draw_curves,
+    draw_picture,
+    line,
+    polite_interrupt,
+    read_curves,
+    thinned,
+    write_rows,
+)
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import (
@@ -53,6 +62,7 @@ from cytosuite.training.validate import (
 CHECKPOINT = "checkpoint.pt"
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
+Trainer = Training[Any, Any]
 _SILENT_S = 10.0  # between two lines, where a step takes long
 _LEAST_S = 20.0  # for all validations of a training, however short
 _FAINT = 1e-3  # of an optimiser's gradient: the part of a weight below it may be all rounding
@@ -131,7 +141,7 @@ def _compared(
     return {"scores": rounded(scores), "cases": len(facts), **rounded({"least_gain": least})}
 
 
-def need_data(training: Training[Any, Any], settings: Settings, roles: Collection[str]) -> None:
+def need_data(training: Trainer, settings: Settings, roles: Collection[str]) -> None:
     """Raise InputError for a missing role, and for a missing hook that the settings need."""
     if set(training.roles) - {*roles, *training.spare}:
         raise InputError(
@@ -151,9 +161,7 @@ def need_data(training: Training[Any, Any], settings: Settings, roles: Collectio
             )
 
 
-def begin(
-    training: Training[Settings, Case], settings: Settings, parent: Path | None, device: str
-) -> State:
+def begin(training: Trainer, settings: Settings, parent: Path | None, device: str) -> State:
     """Return new networks, or a parent's weights, with their optimisers; errors as of `train`."""
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: no GPU was found here; use the device cpu")
@@ -408,9 +416,7 @@ class _Course(Generic[Settings, Case]):
         return scored(self.judged) if cases > FEW else first_scores
 
 
-def take_step(
-    training: Training[Settings, Case], settings: Settings, state: State, batch: Arrays
-) -> Tensors:
+def take_step(training: Trainer, settings: Settings, state: State, batch: Arrays) -> Tensors:
     """Take one step of all optimisers, and return the losses before it; may raise DivergedError."""
     schedule = settings.schedule
     # A stream of random numbers per step: a resumed training draws the same ones.
@@ -430,9 +436,7 @@ def _tensors(batch: Arrays, device: str) -> Tensors:
     return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
 
 
-def rounding(
-    training: Training[Settings, Case], settings: Settings, state: State, batch: Tensors
-) -> float:
+def rounding(training: Trainer, settings: Settings, state: State, batch: Tensors) -> float:
     """Return the largest relative error of a gradient in fast precision; oneDNN has bugs there."""
     try:
         exact = _gradients(training, settings, state, batch, inf)
@@ -455,11 +459,7 @@ def rounding(
 
 
 def _gradients(
-    training: Training[Settings, Case],
-    settings: Settings,
-    state: State,
-    batch: Tensors,
-    assumed: float,
+    training: Trainer, settings: Settings, state: State, batch: Tensors, assumed: float
 ) -> dict[str, list[Tensor]]:
     """Return the gradients of each optimiser at a copy of a state, with an assumed `rounding`."""
     probe = deepcopy(state)

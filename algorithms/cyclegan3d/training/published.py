@@ -24,6 +24,7 @@ Count = Annotated[int, Field(ge=0, le=10**6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 TEMPLATE = read_toml(Path(__file__).with_name("published.toml"))  # settings that no key changes
+LEFT = read_toml(Path(__file__).parents[1] / "left.toml")  # those without a counterpart
 LARGEST = 2**14  # characters; theirs have 1500
 
 
@@ -81,23 +82,6 @@ class SecondSettings(FirstSettings):
     virtual_dataset_multiplicator: Annotated[float, Field(gt=0, le=1e4)] | None = 2.0
 
 
-# Settings without a counterpart: the value that means nothing, and the reason.
-_LEFT: dict[str, tuple[object, str]] = {
-    "experiment": (None, "the name of the model is given with --name"),
-    "dataset_folder": ("", "images are those of --data, in place of a folder in the file"),
-    "mode": ("train", "these are settings of a training"),
-    "resume_training": (0, "a training resumes by itself; from models.pth: cytosuite model add"),
-    "epoch_count": (0, "a training here begins with its first step, or resumes by itself"),
-    "netG": ("resnet_9blocks", "no program reads it: generators have 9 blocks"),
-    "inf_patch_size": (None, "networks with this norm translate volumes whole, without windows"),
-    "inf_patch_overlap": (None, "networks with this norm translate volumes whole"),
-    "settings": (None, "written by the program, the place of the file"),
-    "device": (None, "the device is given with --device"),
-    "output_folder": (None, "the folder of the model is given with --out"),
-    "no_timestamp": (None, "names are never extended here"),
-    "time_limit": (0, "an interrupted training resumes; shorten it with --steps"),
-    "time_start": (None, "written by the program, a time"),
-}
 _OF_SECOND = {"virtual_dataset_multiplicator", "output_folder", "no_timestamp"}  # not the first's
 _OF_SECOND |= {"time_limit", "time_start"}
 
@@ -196,12 +180,12 @@ def _left(path: Path, entries: Json, model: type[FirstSettings]) -> list[str]:
     """Return notes about keys that are not translated or not given; refuse one that is misspelt."""
     fields, notes = model.model_fields, []
     for key, value in entries.items():
-        near = get_close_matches(key, [*fields, *_LEFT], n=1, cutoff=0.85)
-        if key in _LEFT and value != _LEFT[key][0]:
-            notes.append(f"{key}: not translated; {_LEFT[key][1]}")
+        near = get_close_matches(key, [*fields, *LEFT], n=1, cutoff=0.85)
+        if key in LEFT and value != LEFT[key].get("means"):
+            notes.append(f"{key}: not translated; {LEFT[key]['why']}")
         elif near and near[0] not in entries:
             raise InputError(f"{path}: {key} is not a known key; did you mean {near[0]!r}?")
-        elif key not in fields and key not in _LEFT:
+        elif key not in fields and key not in LEFT:
             notes.append(f"{key}: not translated; the published programs do not read it either")
     missing = [
         key for key in fields.keys() - entries.keys() if fields[key].default not in ("", None)

@@ -60,11 +60,6 @@ def parts(settings: Settings) -> Parts:
     return modules, optimisers
 
 
-def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step of the loss that the settings name, and return its parts."""
-    return _STEPS[settings.loss](state, batch, settings)
-
-
 def _denoising(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step towards the noise, or the velocity, of noised crops."""
     return denoising_step(state, batch, settings.network.predicts)
@@ -223,7 +218,7 @@ def _mean(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-_STEPS = {
+STEPS = {
     "denoising": _denoising,
     "adversarial": _adversarial,
     "distillation": _distillation,

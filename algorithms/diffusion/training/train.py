@@ -22,7 +22,7 @@ from cytosuite.algorithms.diffusion.training.pairs import (
     threshold_sketch,
 )
 from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.steps import parts, step
+from cytosuite.algorithms.diffusion.training.steps import STEPS, parts
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.folders.index import Item
@@ -96,7 +96,7 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
 
     def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
         """Take a step of the loss that the settings name, and return its parts."""
-        return step(state, batch, settings)
+        return STEPS[settings.loss](state, batch, settings)
 
     def describe(self, cases: Cases[SketchedImage], settings: Settings) -> Entries:
         """Return axes, the median voxel size, µm, of files that give one, and whether labels."""

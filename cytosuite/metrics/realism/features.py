@@ -17,6 +17,7 @@ from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
+from cytosuite.volume.pieces import distinct
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
@@ -117,18 +118,10 @@ def scaled_distance(real: Doubles, synthetic: Doubles) -> float:
 
 def numbered(labels: Array) -> tuple[Longs, Ints]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
-    if labels.dtype.kind == "b":
-        labels = labels.astype(np.uint8)
-    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low >= 0 and top <= labels.size:  # a table of all labels is no larger than the volume
-        present = np.zeros(top + 1, bool)
-        present[labels.ravel()] = True
-        present[0] = False
-        number = np.cumsum(present, dtype=np.int32)
-        return np.flatnonzero(present), number[labels]
-    names, place = np.unique(labels, return_inverse=True)
-    rank = np.cumsum(names != 0, dtype=np.int32) * (names != 0)
-    return names[names != 0].astype(np.int64), rank[place.reshape(labels.shape)]
+    names = distinct(labels)
+    names = names[names > 0].astype(np.int64)
+    number = np.searchsorted(names, labels) + 1
+    return names, np.where(labels > 0, number, 0).astype(np.int32)
 
 
 def _shape(mask: Bools, voxels: Longs, spacing: Doubles) -> list[float]:

@@ -74,17 +74,7 @@ def kept(
     labels, step = checked_labels(labels, image.shape, spacing)
     objects = numbered(labels)[1]
     before, after = (smooth(volume, SMOOTHING_UM, step) for volume in (image, prediction))
-    return _fate(before, after, objects, surroundings(objects, step, SURROUND_UM), step)
-
-
-def _fate(
-    before: Floats,
-    after: Floats,
-    objects: Ints,
-    around: Array,
-    step: Lengths,
-) -> Kept:
-    """Return the fate of numbered objects in smoothed volumes, `around` them as `surroundings`."""
+    around = surroundings(objects, step, SURROUND_UM)
     clear, now = (standing_out(volume, objects, around) for volume in (before, after))
     with np.errstate(invalid="ignore"):
         visible = clear >= VISIBLE

@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 import random
 import signal
@@ -8,8 +7,6 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mistakes import refused
 
 from cytosuite import files
@@ -17,7 +14,6 @@ from cytosuite.errors import CytosuiteError
 from cytosuite.files import (
     atomic,
     digest,
-    json_text,
     read_json,
     sweep,
     value_digest,
@@ -33,26 +29,6 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path):
         temporary.write_text("half")
         raise KeyError
     assert list(path.parent.iterdir()) == []
-
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
-        | st.tuples(inner, inner)
-    ),
-    max_leaves=12,
-)
-
-
-@given(VALUES)
-def test_json_is_the_indented_text_of_the_library(value):
-    assert json_text(value) == json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):

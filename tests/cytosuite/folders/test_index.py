@@ -217,7 +217,11 @@ def _beside(name, text=None):
             "expected images/ (and labels/, points/), imagesTr/ (and labelsTr/) of nnU-Net, 01/",
         ),
         ((), _beside("images"), "images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png,"),
-        (("images/a.tif", "images/A.tif"), None, "need different names, found A.tif and a.tif"),
+        (
+            ("images/a.tif", "images/A.tif"),
+            None,
+            "expected one file named a, found A.tif and a.tif",
+        ),
         (("a.tif",), _beside("conditions.csv"), "conditions.csv: expected a file, found a folder"),
         (
             ("images/a.tif", "labels/mask_a.tif"),

@@ -144,7 +144,7 @@ def _fused_alone(folder):
 
 
 def _two_fused_images(folder):
-    """fused images need different names, found a_FUSED.tif and a_fused.tif"""
+    """fused images: expected one file named a, found a_FUSED.tif and a_fused.tif; remove one"""
     _images(folder, "a_angle.tif", "a_FUSED.tif", "a_fused.tif")
 
 

@@ -1,8 +1,7 @@
 from xml.etree import ElementTree
 
 from cytosuite.figures.curves import HEIGHT, WIDTH
-from cytosuite.training.curves import draw_curves, read_curves
-from cytosuite.training.progress import Log
+from cytosuite.training.progress import Log, draw_curves, read_curves
 
 
 def _lines(path):
