@@ -95,3 +95,11 @@ def real_folder(folder):
     write(folder / "images" / "a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
     write(folder / "labels" / "a.tif", Volume(labels, SPACING))
     return folder
+
+
+def merged(base, given):
+    """Return settings with others in place of them; of a section, those that are given."""
+    sections = {
+        name: {**base.get(name, {}), **s} for name, s in given.items() if isinstance(s, dict)
+    }
+    return base | given | sections

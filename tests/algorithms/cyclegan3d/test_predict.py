@@ -142,11 +142,12 @@ def test_a_card_without_a_network_transfers_the_style(model):
     assert (plane.axes, plane.shape) == ("YX", (24, 20))
 
 
-def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, mapped, tight):
+def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, mapped, monkeypatch, tight):
     opened = model(random_network(TINY), guard="replace", style=STYLE)
     volume = Volume(simulated()[0], SPACING)
     expected = predict({"microscopy-image": volume}, opened)["enhanced-image"]
     tight()
+    monkeypatch.setattr(large, "SLAB", 5 * volume.array[0].size)
     on_disk = Volume(mapped(volume.array), SPACING)
     found = predict({"microscopy-image": on_disk}, opened)["enhanced-image"]
     assert large.is_mapped(found.array)

@@ -6,7 +6,7 @@ from scipy import ndimage, stats
 
 from cytosuite.algorithms.cyclegan3d.measure import CameraNoise, blur_of
 from cytosuite.algorithms.cyclegan3d.style import measure_style, transfer
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +94,6 @@ def test_a_sharp_image_is_blurred_and_a_blurry_one_is_not_sharpened(style):
     edge = light(2, blur_um=(5.0, 2.0))
     kept = _styled(blurry, quiet)
     assert np.corrcoef(stats.rankdata(kept), stats.rankdata(edge))[0, 1] > 0.98
-
-
-def test_an_image_on_disk_is_made_like_one_in_memory(style, mapped, monkeypatch, tight):
-    image = camera(light(3), seed=4)
-    expected = _styled(image, style, seed=5)
-    tight()
-    monkeypatch.setattr(large, "SLAB", 5 * image[0].size)
-    found = _styled(mapped(image), style, seed=5)
-    assert large.is_mapped(found)
-    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import re
 
-import h5py
 import numpy as np
 import pytest
 import tifffile
+from layouts import hdf5
 from mistakes import refused
 
 from cytosuite.contract.tasks import VIEW
@@ -31,15 +31,9 @@ def _pair(folder, specimen, **words):
 def _converted(folder, *names):
     """Write as the published converter does: raw_image, and for views the maps of it."""
     for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(path, "w") as file:
-            group = file.create_group("data")
-            arrays = {"raw_image": np.full((5, 6, 7), float("fused" in name), np.float32)}
-            if "angle" in name:
-                arrays |= {"light_map": ARRAY, "surface_distance": ARRAY.astype(np.float32) - 9}
-            for key, array in arrays.items():
-                group.create_dataset(key, data=array, chunks=True, compression="gzip")
+        image = np.full((5, 6, 7), float("fused" in name), np.float32)
+        maps = {"light_map": ARRAY, "surface_distance": ARRAY.astype(np.float32) - 9}
+        hdf5(folder / name, raw_image=image, **maps if "angle" in name else {})
     return folder
 
 

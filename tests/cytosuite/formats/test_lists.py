@@ -2,9 +2,9 @@
 
 import re
 
-import h5py
 import numpy as np
 import pytest
+from layouts import hdf5
 from mistakes import refused
 
 from cytosuite.formats import read
@@ -12,23 +12,15 @@ from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.images import find_images
 
 
-def _file(path, **arrays):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("data")
-        for name, array in arrays.items():
-            group.create_dataset(name, data=array, chunks=True, compression="gzip")
-
-
 @pytest.fixture
 def home(tmp_path):
     home = tmp_path / "home"
     for name in "ab":
         image = np.full((2, 4, 4), ord(name) / 128, np.float32)
-        _file(home / "images" / f"{name}.h5", distance=0 * image - 1, image=image)
+        hdf5(home / "images" / f"{name}.h5", distance=0 * image - 1, image=image)
     labels = np.ones((2, 4, 4), np.uint16)
-    _file(home / "masks" / "a.h5", boundary=np.zeros((2, 4, 4), np.float32), instance=labels)
-    _file(tmp_path / "outside.h5", image=labels)
+    hdf5(home / "masks" / "a.h5", boundary=np.zeros((2, 4, 4), np.float32), instance=labels)
+    hdf5(tmp_path / "outside.h5", image=labels)
     (home / "images" / "link.h5").symlink_to(tmp_path / "outside.h5")
     return home
 

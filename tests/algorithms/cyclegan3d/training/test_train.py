@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from training_data import merged
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
@@ -37,8 +38,7 @@ def _settings(**given):
             "parameters": {"target": TARGET, "guard": "off"},
         },
     }
-    merged = {name: {**base.get(name, {}), **section} for name, section in given.items()}
-    return Settings.model_validate({**base, **merged})
+    return Settings.model_validate(merged(base, given))
 
 
 @pytest.fixture

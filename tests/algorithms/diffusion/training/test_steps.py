@@ -7,6 +7,7 @@ import pytest
 import torch
 from mistakes import refused
 from sketches import labels_of, paired_dataset, real_folder, volume
+from training_data import merged
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.settings import Settings
@@ -33,11 +34,7 @@ def _settings(loss="adversarial", **given):
         "schedule": {"steps": 6, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
         "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
-    merged = {
-        name: {**base.get(name, {}), **section} if isinstance(section, dict) else section
-        for name, section in given.items()
-    }
-    return parse("train.toml", {**base, **merged}, Settings)
+    return parse("train.toml", merged(base, given), Settings)
 
 
 def _begun(folder, settings, seed=0):

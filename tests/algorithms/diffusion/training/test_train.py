@@ -1,8 +1,9 @@
-import h5py
 import numpy as np
 import pytest
+from layouts import hdf5
 from mistakes import refused
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
+from training_data import merged
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.train import (
@@ -25,8 +26,7 @@ def _settings(**given):
         "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
         "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
-    merged = {name: {**base.get(name, {}), **section} for name, section in given.items()}
-    return Settings.model_validate({**base, **merged})
+    return Settings.model_validate(merged(base, given))
 
 
 def _cases(folder, settings):
@@ -116,16 +116,10 @@ def _published(folder, shape, masks):
     for number in range(3):
         labels = labels_of(number, shape)
         image = image_of(labels, number).astype(np.float32)
-        low, high = image.min(), image.max()
-        stored = {"a": {"image": (image - low) / (high - low)}, "m": {"instance": labels}}
+        stored = {"a": {"image": (image - image.min()) / np.ptp(image)}, "m": {"instance": labels}}
         for kind, arrays in stored.items():
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            with h5py.File(folder / kind / f"p_{number}.h5", "w") as file:
-                for name, array in arrays.items():
-                    whole = array if array.ndim == 3 else array[None]
-                    options = {"chunks": True, "compression": "gzip"}
-                    file.create_dataset(f"data/{name}", data=whole, **options)
-                file.create_dataset("data/boundary", data=np.zeros((1, 2, 2), np.float32))
+            whole = {name: array.reshape(-1, *shape[-2:]) for name, array in arrays.items()}
+            hdf5(folder / kind / f"p_{number}.h5", boundary=np.zeros((1, 2, 2)), **whole)
         rows.append(f"a/p_{number}.h5" + (f";m/p_{number}.h5" if masks else ""))
     (folder / "x_train.csv").write_text("\n".join(rows))
     return folder

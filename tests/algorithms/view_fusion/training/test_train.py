@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from restorers import TINY
+from training_data import merged
 from view_pairs import SHAPE, SPACING, dataset, published, volume
 
 from cytosuite.algorithms.view_fusion.training.train import (
@@ -22,8 +23,7 @@ def _settings(**given):
         "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3, "clip": 100},
         "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
-    merged = {name: {**base.get(name, {}), **section} for name, section in given.items()}
-    return Settings.model_validate({**base, **merged})
+    return Settings.model_validate(merged(base, given))
 
 
 def _cases(folder, settings):

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
+from layouts import hdf5
 from scipy import ndimage
 
 from cytosuite.contract.tasks import VIEW
@@ -77,13 +77,9 @@ def published(folder, count=3):
         for role, array in zip(("angle", "fused"), images, strict=True):
             low, high = np.percentile(array, (2, 99.8))
             name = f"Study1_H5/image_{number}_nucleus_{role}.h5"
-            (folder / "Study1_H5").mkdir(parents=True, exist_ok=True)
-            with h5py.File(folder / name, "w") as file:
-                normed = ((array - low) / (high - low)).astype(np.float32)
-                file.create_dataset("data/raw_image", data=normed, compression="gzip")
-                if role == "angle":
-                    file.create_dataset("data/light_map", data=np.zeros(SHAPE, np.uint16))
-                    file.create_dataset("data/surface_distance", data=np.ones_like(normed))
+            normed = ((array - low) / (high - low)).astype(np.float32)
+            maps = {"light_map": np.zeros(SHAPE, np.uint16), "surface_distance": 0 * normed + 1}
+            hdf5(folder / name, raw_image=normed, **maps if role == "angle" else {})
             row.append(name)
         rows.append(";".join(row))
     (folder / "Study1_nucleus_train.csv").write_text("\n".join(rows) + "\n")

@@ -1,5 +1,5 @@
-import h5py
 import numpy as np
+from layouts import hdf5
 from mistakes import refused
 from scipy.special import ndtr
 from training_data import (
@@ -129,10 +129,7 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
         "masks": {"instance": labels, "distance": labels - 0.5},
     }
     for room, found in arrays.items():
-        (tmp_path / room).mkdir()
-        with h5py.File(tmp_path / room / "a.h5", "w") as file:
-            for name, array in found.items():
-                file[f"data/{name}"] = array
+        hdf5(tmp_path / room / "a.h5", **found)
     (tmp_path / "files_train.csv").write_text("images/a.h5;masks/a.h5\n")
     (files,) = find_cases(tmp_path, files=FileSettings(group="data/image,data/instance"))
     case = load_case(files, (8, 16, 16))
