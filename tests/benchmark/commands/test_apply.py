@@ -1,6 +1,5 @@
 """Folders, names and parts of files, as an algorithm is applied to them."""
 
-import csv
 import json
 import shutil
 from io import StringIO
@@ -11,6 +10,7 @@ import tifffile
 from mistakes import refused
 from PIL import Image
 from rich.console import Console
+from rows import rows_of
 
 from cytosuite.benchmark.catalog import catalog, models, packages
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -72,14 +72,14 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, eng
     use(engine)
     out = tmp_path / "out"
     segment([images], out)
-    rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
+    rows = rows_of(out / "objects.csv")
     assert [(row["image"], row["label"]) for row in rows] == [
         ("one.tif", "1"), ("two.tif", "1"), ("two.tif", "2"),
     ]  # fmt: skip
     assert rows[0]["volume_um3"] == "12"  # 2 x 3 x 4 voxels of 2 x 0.5 x 0.5 µm
     assert rows[0]["max_intensity"] == rows[0]["mean_intensity"] == "100"
     assert "truth_label" not in rows[0]
-    own = list(csv.DictReader((out / "two-objects.csv").read_text().splitlines()))
+    own = rows_of(out / "two-objects.csv")
     assert own == [{k: v for k, v in row.items() if k != "image"} for row in rows[1:]]
     before = (out / "objects.csv").read_bytes()
     (out / "one-objects.csv").unlink()
@@ -99,7 +99,7 @@ def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engi
     results = segment([images], tmp_path / "out")
     assert [result.status for result in results] == ["written"] * 6
     assert {"%E4.tif", "a_b.tif"} < {result.output.name for result in results}
-    rows = list(csv.DictReader((tmp_path / "out" / "objects.csv").read_text().splitlines()))
+    rows = rows_of(tmp_path / "out" / "objects.csv")
     assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
     assert read_json(tmp_path / "out" / "%E4.json")["image"].endswith(r"\udce4.tif")
 
@@ -272,7 +272,7 @@ def test_the_table_of_all_objects_grows_by_other_images(images, tmp_path, engine
     segment([images / "one.tif"], out)
     write(images / "day" / "one.tif", read(images / "two.tif"))
     segment([images], out, recursive=True)
-    rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
+    rows = rows_of(out / "objects.csv")
     assert [row["image"] for row in rows] == ["day_one", "day_one", "one", "two.tif", "two.tif"]
 
 

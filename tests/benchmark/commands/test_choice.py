@@ -1,6 +1,5 @@
 """The choice of a model as a command: tables, files, and the same choice as a run makes."""
 
-import csv
 import json
 import re
 from io import StringIO
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 from rich.console import Console
+from rows import rows_of
 
 from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -120,7 +120,7 @@ def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, t
         "a_nuclei.tif: toy one",
         "b.tif: toy one",
     ]
-    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    rows = rows_of(tmp_path / "c.csv")
     assert [row["model"] for row in rows[:2]] == ["one", "gaussian"]
     assert len(rows) == 8
     assert {row["algorithm"] for row in rows} == {"toy"}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mistakes import refused
+from rows import rows_of
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.errors import InputError
@@ -48,7 +49,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text
-    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    rows = rows_of(tmp_path / "c.csv")
     assert [row["verdict"] for row in rows if row["algorithm"] == "watershed"] == ["worse", ""]
     assert read_json(tmp_path / "d.json")["result"] == "1 regression"
 

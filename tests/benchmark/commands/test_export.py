@@ -1,12 +1,12 @@
 """Command ``ctc`` on the run of a benchmark, and on what is none."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 from archives import Image
 from mistakes import refused
+from rows import rows_of
 
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
@@ -45,7 +45,7 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     for name in ("01", "02", "03"):
         truth, result = (out / "squares" / f"{name}_{kind}" for kind in ("GT", "RES"))
         assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": 1.0, "DET": 1.0}
-    rows = list(csv.DictReader((out / "sequences.csv").read_text().splitlines()))
+    rows = rows_of(out / "sequences.csv")
     assert [(row["sequence"], row["frame"], row["case"]) for row in rows] == [
         ("01", "0", "case_1"), ("02", "0", "case_2"), ("03", "0", "case_3"),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from mistakes import refused
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
+from rows import rows_of
 
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.options.score import ScoreOptions
@@ -214,7 +215,7 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli):
 def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
     path = tmp_path / "objects.csv"
     _scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
-    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows = rows_of(path)
     assert [(row["case"], row["label"]) for row in rows] == [
         ("a", "2"), ("a", "2"), ("b", "2"), ("c", "2"),
     ]  # fmt: skip

@@ -1,11 +1,11 @@
 """The task ``track`` by its commands: benchmark, export and apply."""
 
-import csv
 import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
+from rows import rows_of
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.tracks import read_tracks
@@ -30,9 +30,10 @@ def scores(cli, tmp_path):
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         table = tmp_path / "runs" / "run" / "report" / "scores.csv"
-        with table.open() as stream:
-            rows = list(csv.DictReader(stream))
-        return {(row["algorithm"], row["metric"]): float(row["value"] or "nan") for row in rows}
+        return {
+            (row["algorithm"], row["metric"]): float(row["value"] or "nan")
+            for row in rows_of(table)
+        }
 
     return run
 
@@ -54,8 +55,7 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path)
     assert found["linking", "TRA"] > 0.9
     assert found["nearest", "LNK"] < 1  # it knows no division
     report = tmp_path / "runs" / "run" / "report"
-    with (report / "link_errors.csv").open() as stream:
-        kinds = Counter(row["kind"] for row in csv.DictReader(stream))
+    kinds = Counter(row["kind"] for row in rows_of(report / "link_errors.csv"))
     assert kinds["other kind"] == found["linking", "EC"]
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
     assert absent == found["linking", "EA"]

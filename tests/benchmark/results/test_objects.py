@@ -1,10 +1,10 @@
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import toys
+from rows import rows_of
 
 from cytosuite.benchmark.results.objects import (
     join_tables,
@@ -24,10 +24,6 @@ from cytosuite.volume import Volume
 SEGMENT = TASKS["segment"]
 HEAD = ["label", "centroid_y_um", "centroid_x_um", "area_um2", "extent", "length_y_um"]
 HEAD += ["length_x_um", "mean_intensity", "max_intensity", "touches_border"]
-
-
-def rows_of(path):
-    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def from_file(path):

@@ -1,9 +1,8 @@
 """Tables of points, their matches, and the scores of files of points."""
 
-import csv
-
 import numpy as np
 import pytest
+from rows import rows_of
 
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.score import layout, score_files
@@ -33,15 +32,10 @@ CELLS = np.zeros((4, 12, 12), np.uint8)
 CELLS[:, :6], CELLS[:, 8:] = 4, 7
 
 
-def _rows(path):
-    with path.open(newline="") as stream:
-        return [*csv.DictReader(stream)]
-
-
 def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
     pairs = matched_points(TRUE.array, FOUND.array, SPACING)
     write_point_scores(tmp_path / "s.csv", pairs, TRUE, FOUND, CELLS)
-    rows = _rows(tmp_path / "s.csv")
+    rows = rows_of(tmp_path / "s.csv")
     keys = ("side", "label", "class", "matched_label", "distance_um", "cell", "depth_um")
     assert [tuple(row[key] for key in keys) for row in rows] == [
         ("truth", "1", "matched", "2", "0.5", "4", "2"),
@@ -57,7 +51,7 @@ def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
 
 def test_the_points_of_an_answer_are_listed_with_what_is_known(tmp_path):
     write_points(tmp_path / "o.csv", FOUND)
-    first = _rows(tmp_path / "o.csv")[0]
+    first = rows_of(tmp_path / "o.csv")[0]
     assert first == {
         **{"label": "1", "centroid_z_um": "18", "centroid_y_um": "4.5", "centroid_x_um": "4.5"},
         **{"cell": "0", "z_px": "9", "y_px": "9", "x_px": "9", "confidence": "0.5", "name": "1"},
@@ -94,7 +88,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["failed"] == ["c"]
     assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
     assert "right_cell" not in found["aggregates"]
-    classes = [(row["case"], row["class"]) for row in _rows(folder / "o.csv")]
+    classes = [(row["case"], row["class"]) for row in rows_of(folder / "o.csv")]
     assert classes.count(("c", "missed")) == 3
     cells = {"truth_labels": folder / "labels", "metrics": ["right_cell", "recall"]}
     found = _score(folder / "d", folder / "out", radius=0.4, **cells)
@@ -145,14 +139,14 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
         write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
         (cells / f"{name}.png").write_text("a picture of the labels")
     assert count_in_cells(out, cells) == out / "cells.csv"
-    found = [(row["image"], row["cell"], row["points"]) for row in _rows(out / "cells.csv")]
+    found = [(row["image"], row["cell"], row["points"]) for row in rows_of(out / "cells.csv")]
     assert found == [
         ("a.nd2", "4", "1"),
         ("a.nd2", "7", "0"),
         ("b.nd2", "4", "1"),
         ("b.nd2", "7", "2"),
     ]
-    assert [row["cell"] for row in _rows(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
+    assert [row["cell"] for row in rows_of(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
     (cells / "b.tif").unlink()
     (cells / "b.png").unlink()
     with pytest.raises(InputError, match="expected labels of cells named b, found none"):
@@ -165,7 +159,7 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
             folder / "out" / f"{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING}
         )
     count_in_cells(folder / "out", folder / "labels")
-    found = [(row["image"], row["points"]) for row in _rows(folder / "out" / "cells.csv")]
+    found = [(row["image"], row["points"]) for row in rows_of(folder / "out" / "cells.csv")]
     assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]
 
 

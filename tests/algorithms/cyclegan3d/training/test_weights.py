@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from published_generator import Generator
 from rich.console import Console
-from torch import nn
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
 from cytosuite.benchmark.catalog import places
@@ -18,41 +18,7 @@ from cytosuite.contract.weights import open_model
 from cytosuite.training.convert import convert
 from cytosuite.volume import Volume
 
-WIDTH, BLOCKS = 3, 9
-
-
-class _Block(nn.Module):
-    def __init__(self, pad, convolution, norm):
-        super().__init__()
-        width = 4 * WIDTH
-        layers = [pad(1), convolution(width, width, 3), norm(width)]
-        again = [pad(1), convolution(width, width, 3), norm(width)]
-        self.conv_block = nn.Sequential(*layers, nn.ReLU(), *again)
-
-    def forward(self, values):
-        return values + self.conv_block(values)
-
-
-class _Generator(nn.Module):
-    """The published generator, of planes or volumes, in plain torch layers."""
-
-    def __init__(self, dimensions):
-        super().__init__()
-        names = ("Conv", "InstanceNorm", "ConvTranspose")
-        conv, norm, wide = (getattr(nn, f"{name}{dimensions}d") for name in names)
-        pad = nn.ReplicationPad3d if dimensions == 3 else nn.ReflectionPad2d
-        layers = [pad(3), conv(1, WIDTH, 7), norm(WIDTH), nn.ReLU()]
-        for inputs in (WIDTH, 2 * WIDTH):
-            down = conv(inputs, 2 * inputs, 3, stride=2, padding=1)
-            layers += [down, norm(2 * inputs), nn.ReLU()]
-        layers += [_Block(pad, conv, norm) for _ in range(BLOCKS)]
-        for inputs in (4 * WIDTH, 2 * WIDTH):
-            up = wide(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1)
-            layers += [up, norm(inputs // 2), nn.ReLU()]
-        self.model = nn.Sequential(*layers, pad(3), conv(WIDTH, 1, 7), nn.Tanh())
-
-    def forward(self, image):
-        return self.model(image)
+WIDTH = 3
 
 
 @pytest.fixture
@@ -68,7 +34,7 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
     card, tmp_path, dimensions, shape
 ):
     torch.manual_seed(0)
-    theirs = {"B": _Generator(dimensions), "A": _Generator(dimensions)}
+    theirs = {"B": Generator(WIDTH, dimensions), "A": Generator(WIDTH, dimensions)}
     content = {f"netG_{letter}_state_dict": each.state_dict() for letter, each in theirs.items()}
     optimiser = torch.optim.Adam(theirs["A"].parameters())
     torch.save({**content, "optimizer_G": optimiser.state_dict()}, tmp_path / "models.pth")
@@ -93,7 +59,7 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
 @pytest.mark.slow
 def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    content = {f"netG_{letter}_state_dict": _Generator(3).state_dict() for letter in "BA"}
+    content = {f"netG_{letter}_state_dict": Generator(WIDTH).state_dict() for letter in "BA"}
     torch.save(content, tmp_path / "models.pth")
     monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.setattr(model, "_test", lambda card, *_: tested.append(card.stem))
@@ -122,7 +88,7 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     ],
 )
 def test_another_layout_is_refused_by_the_name_that_differs(card, tmp_path, change, reason):
-    content = _Generator(3).state_dict()
+    content = Generator(WIDTH).state_dict()
     change(content)
     torch.save({"netG_B_state_dict": content}, tmp_path / "models.pth")
     refused(reason, convert, tmp_path / "models.pth", card)

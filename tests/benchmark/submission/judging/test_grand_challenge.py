@@ -1,13 +1,12 @@
 """The client that is written beside the inputs, with a platform in memory in place of gcapi's."""
 
-import csv
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import toys
+from rows import rows_of
 
 from cytosuite.benchmark.submission.judging.ground_truth import write_inputs
 from cytosuite.contract.tasks import TASKS
@@ -87,8 +86,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
     assert answers == {"c0.mha": "c0", "c2.mha": "c2"}
-    with Path(tmp_path / "mine" / "jobs.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(tmp_path / "mine" / "jobs.csv")
     assert [(row["case"], row["status"], row["version"]) for row in rows] == [
         ("c0", "Succeeded", "new"),
         ("c1", "Failed", "new"),
