@@ -48,7 +48,7 @@ def _rows(
     own: Entries,
     other: Entries = MappingProxyType({}),
 ) -> str:
-    """Return the keys of a section that it has alone, and those of other defaults."""
+    """Return the keys of a section that others lack, and keys with another default."""
     return "\n".join(
         _row(key, field, other.get(key, field.default))
         for key, field in section.model_fields.items()

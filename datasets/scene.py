@@ -116,7 +116,7 @@ class Optics(Section):
         return self.psf_sigma_z_um[0], self.psf_sigma_xy_um[0], self.psf_sigma_xy_um[0]
 
     def facts(self) -> Scalars:
-        """Return what files say of optics with single values: the widths, and what is stated."""
+        """Return the optics for the metadata of files: widths of the psf, stated values."""
         widths = {"psf_sigma_z_um": self.psf_sigma_z_um[0]}
         widths |= {"psf_sigma_xy_um": self.psf_sigma_xy_um[0]}
         return widths | self.model_dump(include=MICROSCOPE & self.model_fields_set)
@@ -206,7 +206,7 @@ class SceneParameters(Section):
     @model_validator(mode="before")
     @classmethod
     def _completed(cls, values: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
-        """Give sections the values that differ from those of their class."""
+        """Fill sections with the defaults of this dataset."""
         values = cls.arranged(values)
         for name, field in cls.model_fields.items():
             section = values.get(name) if isinstance(values, Mapping) else None
@@ -216,7 +216,7 @@ class SceneParameters(Section):
 
     @classmethod
     def arranged(cls, values: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
-        """Return the values of a recipe under present keys; those of a present key come first."""
+        """Rename the former keys of a recipe; where both stand, the present key wins."""
         if not isinstance(values, Mapping):
             return values
         result = {key: dict(v) if isinstance(v, Mapping) else v for key, v in values.items()}
@@ -247,7 +247,7 @@ class SceneParameters(Section):
         return self.model_copy(update=single)
 
     def channel(self, name: str, **facts: Scalar) -> Scalars:
-        """Return what the file of a channel says, see `cytosuite.formats.instrument`."""
+        """Return the metadata of a channel's file, see `cytosuite.formats.instrument`."""
         camera = self.camera
         return {
             "channel": name,
@@ -261,7 +261,7 @@ class SceneParameters(Section):
 
 
 def stacked(channels: Sequence[Volume]) -> Volume:
-    """Return images of several channels as one, with what they say but the name of the channel."""
+    """Stack images as channels of one; metadata stay but for the name of the channel."""
     first = channels[0]
     facts = {key: fact for key, fact in first.metadata.items() if key != "channel"}
     array = np.stack([channel.array for channel in channels])

@@ -44,7 +44,7 @@ def check_room(path: Path, size: float) -> None:
 
 
 def need_memory(size: float, what: str, remedy: str) -> None:
-    """Refuse `what`, like ``an image takes``, where so many bytes of memory are not free."""
+    """Raise an error unless so many bytes are free; `what` begins it: ``an image takes``."""
     if size > (free := free_gib()) * GIB:
         needed = f"{what} {size / GIB:.3g} GiB of memory"
         raise RoomError(f"{needed}, {free:.3g} GiB are free; {remedy}")

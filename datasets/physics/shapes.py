@@ -196,7 +196,7 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
 
 
 def of_length_1(vectors: Doubles, axis: int = 1) -> Doubles:
-    """Return the directions of vectors, whose coordinates lie along an axis."""
+    """Divide vectors by their lengths; their coordinates lie along `axis`."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=axis, keepdims=True))
 
 

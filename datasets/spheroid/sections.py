@@ -267,7 +267,7 @@ class TissueOptics(scene.Dimming, scene.Hazy):
         return self
 
     def facts(self) -> Scalars:
-        """Return what files say: of a computed point spread function all that it comes from."""
+        """Return the optics for the metadata of files, with all causes of a computed psf."""
         if self.psf == "gaussian":
             return super().facts()
         known = scene.MICROSCOPE if self.psf == "physical" else self.model_fields_set

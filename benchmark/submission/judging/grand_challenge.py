@@ -1,6 +1,6 @@
 """Cases up to an archive of grand-challenge.org, answers of an algorithm down; needs gcapi alone.
 
-    python grand_challenge.py upload ARCHIVE        # the cases beside this file, once each
+    python grand_challenge.py upload ARCHIVE        # each case of this folder, once
     python grand_challenge.py fetch ALGORITHM OUT   # OUT/<socket>/<case>.<suffix>, OUT/jobs.csv
 
 The token is read from GRAND_CHALLENGE_AUTHORIZATION. Both go on where they were.
