@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from mistakes import refused
@@ -83,8 +81,8 @@ def test_draws_are_spread_evenly_over_their_ranges(toy, real):
 def test_size_and_light_follow_the_number_of_nuclei(real):
     numbers = np.array([4.0, 8, 16, 32, 64, 32])
     sizes, lights = 1000 * (numbers / 20) ** -0.6, 50 * (numbers / 20) ** -0.8
-    crowded = replace(
-        real, volumes=real.volumes | {"objects": numbers, "volume_um3": sizes, "signal": lights}
+    crowded = real._replace(
+        volumes=real.volumes | {"objects": numbers, "volume_um3": sizes, "signal": lights}
     )
     knobs = {knob.parameter: knob for knob in KNOBS}
     size, light = (moments(knobs[n], crowded) for n in ("nucleus.diameter_um", "camera.photons"))
