@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -164,6 +165,21 @@ def read_head(path: Path, most: int) -> bytes:
     """Return the first bytes of a regular file, with no more memory than it fills."""
     with open_regular(path) as stream:
         return stream.read(min(os.fstat(stream.fileno()).st_size + 1, most))
+
+
+def settled(path: Path) -> tuple[int, ...]:
+    """Return place, size and times of a regular file: they change with its content.
+
+    Empty where there is none, or where it has changed so lately that it could again without a sign.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: of a NUL in the name
+        return ()
+    times = status.st_mtime_ns, status.st_ctime_ns
+    if not stat.S_ISREG(status.st_mode) or time.time_ns() - max(times) < YOUNG_NS:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, *times
 
 
 def read_text(path: Path) -> str:

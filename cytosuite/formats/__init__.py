@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from cytosuite.errors import InputError, RoomError, last_line, plain
-from cytosuite.files import atomic, open_regular
+from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import copies, planes_in
+
+MOST = 2**16  # headers that are kept
+_HEADERS: dict[tuple[object, ...], Header] = {}  # of files by place, size and times
 
 
 def read(
@@ -142,12 +145,18 @@ def header(
 ) -> Header:
     """Return the geometry of a TIFF, MetaImage or OME-Zarr without decoding its pixels; see `read`.
 
+    A file that has not changed is not opened again.
+
     Raises
     ------
     InputError
         If the file is cut or broken, of another kind, or a colour image though `colours` are no
         channels.
     """
+    state = settled(path)
+    key = (path.suffix, scene, stack, colours, *state)
+    if state and key in _HEADERS:
+        return _HEADERS[key]
     with _gate(path) as form:
         if not form.has_header:
             suffixes = [suffix for suffix, form in READABLE.items() if form.has_header]
@@ -155,7 +164,12 @@ def header(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
         head: Header = form.call("header", path, scene=scene, stack=stack, colours=colours)
-        return replace(head, dtype=head.dtype.newbyteorder("="))
+        head = replace(head, dtype=head.dtype.newbyteorder("="))
+    if state:
+        if len(_HEADERS) >= MOST:
+            _HEADERS.clear()
+        _HEADERS[key] = head
+    return head
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:

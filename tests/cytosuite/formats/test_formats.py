@@ -1,3 +1,4 @@
+import os
 import re
 
 import h5py
@@ -8,6 +9,7 @@ import tifffile
 from mistakes import refused
 from PIL import Image
 
+from cytosuite import files, formats
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
 from cytosuite.formats.metaimage import write as write_metaimage
@@ -172,3 +174,27 @@ def test_grey_pictures_are_read(tmp_path, mode):
     array = np.arange(12, dtype=np.uint8 if mode == "L" else np.uint16).reshape(3, 4)
     Image.fromarray(array).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read(tmp_path / "a.png").array, array)
+
+
+def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "YOUNG_NS", 0)
+    path, other = tmp_path / "a.tif", tmp_path / "b.tif"
+    write(path, Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
+    before, opened = path.stat(), []
+    monkeypatch.setattr(
+        formats, "open_regular", lambda p: opened.append(p) or files.open_regular(p)
+    )
+    assert [header(path).shape for _ in range(3)] == [(4, 6)] * 3
+    assert len(opened) == 1
+    write(other, Volume(np.zeros((6, 4), np.uint8), (1.0, 1.0), "YX"))
+    path.write_bytes(other.read_bytes())  # in place
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert header(path).shape == (6, 4)
+    path.unlink()
+    refused("no such file", header, path)
+
+
+def test_a_file_that_has_just_changed_is_opened_each_time(tmp_path):
+    write(tmp_path / "a.tif", Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
+    assert files.settled(tmp_path / "a.tif") == files.settled(tmp_path) == ()
