@@ -118,6 +118,14 @@ def scaled_distance(real: Doubles, synthetic: Doubles) -> float:
 
 def numbered(labels: Array) -> tuple[Longs, Ints]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
+    if labels.dtype.kind == "b":
+        labels = labels.view(np.uint8)
+    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low >= 0 and top <= labels.size:  # a table of all labels is no larger than the volume
+        present = np.zeros(top + 1, bool)
+        present[labels.ravel()] = True
+        present[0] = False
+        return np.flatnonzero(present), np.cumsum(present, dtype=np.int32)[labels]
     names = distinct(labels)
     names = names[names > 0].astype(np.int64)
     number = np.searchsorted(names, labels) + 1
