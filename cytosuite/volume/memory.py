@@ -38,7 +38,7 @@ def free_gib() -> float:
 
 
 def check_room(path: Path, size: float) -> None:
-    """Refuse a file if its pixels would not fit into memory, before any is read."""
+    """Raise an error where the pixels of a file, so many bytes, do not fit into free memory."""
     if size > NO_MATTER:
         need_memory(size, f"{path}: needs", "crop it, or give more memory")
 

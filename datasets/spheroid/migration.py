@@ -83,8 +83,8 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
             f"{path}: input_phantom_folders_prop: needs one probability for each of the "
             f"{len(folders)} input_phantom_folders"
         )
-    of_later = {KEYS[key][1] for key in known} - {""}  # by the keys that a program alone has
-    version = min((v for v in of_later if "1" not in v), key=lambda v: v != "c", default="1")[0]
+    having = {KEYS[key][1] for key in known}  # the versions that have a key, by keys of the file
+    version = "c" if "c" in having else "2" if having & {"2", "2c"} else "1"
     log.untranslated += [f"{key}: not a published key" for key in values if key not in KEYS]
     missing = [key for key in EXPECTED[TABLES["versions"][version]] if key not in values]
     log.notes += [f"{key}: not in the file; its parameter keeps our default" for key in missing]
