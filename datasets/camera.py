@@ -19,7 +19,7 @@ from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section
 from cytosuite.denoising.camera import Lag, electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Rng
 from cytosuite.volume.pieces import slabs
 
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
@@ -60,7 +60,7 @@ class Camera(Section):
         """The type of the counts."""
         return np.uint8 if self.bits == 8 else np.uint16
 
-    def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
+    def expose(self, rng: Rng, photons: Image) -> NDArray[np.unsignedinteger]:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
         result = large.room(photons.shape, self.dtype)
         for part in slabs(photons, result):
@@ -68,7 +68,7 @@ class Camera(Section):
                 out[...] = np.rint(self._counts(rng, plane)).clip(0, self.full_scale)
         return result
 
-    def _counts(self, rng: np.random.Generator, plane: Image) -> Image:
+    def _counts(self, rng: Rng, plane: Image) -> Image:
         """Return the counts of a plane, not yet rounded."""
         low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
         if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too

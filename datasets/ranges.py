@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Doubles, Interval
+from cytosuite.volume.arrays import Doubles, Interval, Rng
 
 Number = TypeVar("Number", int, float)
 
@@ -53,19 +53,19 @@ Quantiles = Annotated[
 ]
 
 
-def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> Doubles:
+def draw(rng: Rng, values: tuple[float, ...], count: int) -> Doubles:
     """Return numbers (count,) from a range or from quantiles."""
     if len(values) == 2:
         return rng.uniform(*values, count)
     return np.interp(rng.random(count), np.linspace(0, 1, len(values)), values)
 
 
-def log_uniform(rng: np.random.Generator, limits: Interval) -> float:
+def log_uniform(rng: Rng, limits: Interval) -> float:
     """Return a number of a range, drawn log-uniformly."""
     return float(np.exp(rng.uniform(*np.log(limits))))
 
 
-def draw_whole(rng: np.random.Generator, values: tuple[int, ...]) -> int:
+def draw_whole(rng: Rng, values: tuple[int, ...]) -> int:
     """Return a whole number from a range, ends included, or from quantiles."""
     if len(values) == 2:
         return int(rng.integers(values[0], values[1] + 1))

@@ -29,7 +29,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Scalar, Scalars
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats
+from cytosuite.volume.arrays import Array, Floats, Rng
 
 WIDTHS = {"psf_um", "psf_sigma_um"}  # of older recipes
 SHARED = ("image", "optics", "camera", "labels")
@@ -240,7 +240,7 @@ class SceneParameters(Section):
                 result |= {name: {key: result.pop(key) for key in keys} | section} if keys else {}
         return result
 
-    def seen_by(self, rng: np.random.Generator, drawn: Mapping[str, float]) -> Self:
+    def seen_by(self, rng: Rng, drawn: Mapping[str, float]) -> Self:
         """Return the parameters with single values, drawn or new ones, in optics and camera."""
         sections = ("optics", "camera")
         single = {name: settled(getattr(self, name), drawn, rng) for name in sections}
@@ -268,7 +268,7 @@ def stacked(channels: Sequence[Volume]) -> Volume:
     return Volume(array, first.spacing, f"C{first.axes}", facts)
 
 
-def settled(section: Values, drawn: Mapping[str, float], rng: np.random.Generator) -> Values:
+def settled(section: Values, drawn: Mapping[str, float], rng: Rng) -> Values:
     """Return a section with a single value in place of each range: the drawn one, or a new one."""
     values = {
         name: drawn[name] if name in drawn else float(rng.uniform(*value))
@@ -284,12 +284,12 @@ Parameters = TypeVar("Parameters", bound=SceneParameters)
 def generator(
     name: str,
     form: type[Parameters],
-    draw: Callable[[np.random.Generator, Parameters], Sample],
+    draw: Callable[[Rng, Parameters], Sample],
     check: Callable[[Parameters], Parameters] = lambda parameters: parameters,
-) -> Callable[[np.random.Generator, Parameters | Entries], Sample]:
+) -> Callable[[Rng, Parameters | Entries], Sample]:
     """Return the function `generate` of a dataset, which draws a case: a seed gives its bytes."""
 
-    def generate(rng: np.random.Generator, parameters: Parameters | Entries) -> Sample:
+    def generate(rng: Rng, parameters: Parameters | Entries) -> Sample:
         """Return a case, drawn from a generator of random numbers."""
         if not isinstance(parameters, form):
             parameters = check(parse(f"{name} parameters", dict(parameters), form))

@@ -23,7 +23,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Spacing
+from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
 from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import extremes, slabs
 
@@ -52,7 +52,7 @@ class Style(Described):
     )
 
 
-def transfer(image: Array, spacing: Spacing, style: Style, rng: np.random.Generator) -> Array:
+def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
     """Return an image (Z, Y, X) or (Y, X) in the look of a microscope, or InputError.
 
     1. Gaussian blur by the difference of the squared standard deviations (`blur_of`), along axes
@@ -169,7 +169,7 @@ def _dark_slope(levels: Levels, noise: CameraNoise, style: Style, axes: int) -> 
     return sqrt(sides[0] / sides[1]) if sides[1] > 0 else 0.0
 
 
-def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: np.random.Generator) -> Floats:
+def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: Rng) -> Floats:
     """Return noise of a variance at a level, with the camera's skewness, (Y, X)."""
     shot, total = noise.shot(level), noise.variance(level)
     light = variance * np.divide(shot, total, out=np.zeros_like(shot), where=total > 0)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.normalise import NOISE_UNITS, Background
-from cytosuite.volume.arrays import Bools, Floats, Reals
+from cytosuite.volume.arrays import Bools, Floats, Reals, Rng
 
 Image = Floats
 Lag = Annotated[float, Field(ge=0, le=0.5, description="of electrons, read one x pixel later")]
@@ -38,7 +38,7 @@ class CameraModel(Described):
         """Return the counts of light (..., Y, X) in counts; seed and place fix a plane's."""
         photons = ((level - self.offset) / self.gain).clip(0)
         for number, plane in enumerate(photons.reshape(-1, *level.shape[-2:])):
-            rng = np.random.Generator(np.random.Philox(key=[seed, SHOTS + number]))
+            rng = Rng(np.random.Philox(key=[seed, SHOTS + number]))
             plane += late(electrons(rng, plane, self.excess) - plane, self.lag)
             plane += self.read_noise * rng.standard_normal(plane.shape, np.float32)
         photons *= self.gain
@@ -46,7 +46,7 @@ class CameraModel(Described):
         return photons
 
 
-def electrons(rng: np.random.Generator, photons: Reals, excess: float) -> Image:
+def electrons(rng: Rng, photons: Reals, excess: float) -> Image:
     """Return photons with their shot noise, multiplied by a gamma variable."""
     signal = rng.poisson(photons).astype(np.float32)
     if excess > 0:

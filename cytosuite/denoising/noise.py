@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs, Sizes
+from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs, Rng, Sizes
 
 Levels = Doubles
 NoiseKind = Literal["gaussian", "rayleigh", "laplace"]
@@ -80,7 +80,7 @@ def phase(signal: float | Levels) -> float | Levels:
     return float(angle) if np.ndim(signal) == 0 else angle
 
 
-def noise_of(rng: np.random.Generator, shape: Sizes, kind: NoiseKind = "gaussian") -> Floats:
+def noise_of(rng: Rng, shape: Sizes, kind: NoiseKind = "gaussian") -> Floats:
     """Return noise of a distribution of scale 1, not centred: Rayleigh's has the mean 1.25."""
     if kind == "gaussian":
         return rng.standard_normal(tuple(shape), np.float32)
@@ -109,7 +109,7 @@ def noise_field(
     for channel, place in product(range(len(channels)), product(*ranges)):
         key = np.array([seed, draw + channel * CHANNEL], np.uint64)
         stream = np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)
-        values = noise_of(np.random.Generator(stream), BLOCK, kind)
+        values = noise_of(Rng(stream), BLOCK, kind)
         target, source = [], []
         for number, step, low, size in zip(place, BLOCK, origin, sides, strict=True):
             first = number * step - low  # of the block, counted from the origin

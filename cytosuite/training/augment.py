@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.tiling import Sides
-from cytosuite.volume.arrays import Array, Bools, Floats
+from cytosuite.volume.arrays import Array, Bools, Floats, Rng
 
 Image = Floats
 Labels = NDArray[np.unsignedinteger[Any]]
@@ -50,7 +50,7 @@ class Augmentations(Described):
 
 
 def augmented(
-    rng: np.random.Generator,
+    rng: Rng,
     image: Image,
     truth: Truth,
     settings: Augmentations,
@@ -85,7 +85,7 @@ def augmented(
     return image, truth
 
 
-def joined_labels(rng: np.random.Generator, labels: Labels, share: float) -> Labels:
+def joined_labels(rng: Rng, labels: Labels, share: float) -> Labels:
     """Return labels with a share of objects joined to a neighbour, as in bad annotation."""
     touching = []
     for axis in range(labels.ndim):
@@ -114,9 +114,7 @@ def _places(name: str, count: int, factor: int) -> tuple[Array, Bools]:
     return np.minimum(wave, 2 * last - wave) * factor, wave > last
 
 
-def _repainted(
-    rng: np.random.Generator, image: Image, settings: Augmentations, chosen: Sequence[str]
-) -> Image:
+def _repainted(rng: Rng, image: Image, settings: Augmentations, chosen: Sequence[str]) -> Image:
     """Return an image with changed intensities, in its range, in place."""
     low, high = image.min(), image.max()
     if "scale" in chosen:
@@ -143,7 +141,7 @@ def _repainted(
     return image
 
 
-def _window(rng: np.random.Generator, image: Image, size: Sides) -> Image:
+def _window(rng: Rng, image: Image, size: Sides) -> Image:
     """Return a view of a random window of an image, of all its channels."""
     sides = zip(image.shape[-3:], size, strict=True)
     corners = [(int(rng.integers(max(1, n - window + 1))), window) for n, window in sides]

@@ -6,22 +6,22 @@ from typing import TypeVar
 import numpy as np
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats, Sizes
+from cytosuite.volume.arrays import Array, Floats, Rng, Sizes
 
 Item = TypeVar("Item")
 
 
-def streams(seed: int, step: int, count: int) -> list[np.random.Generator]:
+def streams(seed: int, step: int, count: int) -> list[Rng]:
     """Return the random numbers of each crop of a step."""
     return [*map(np.random.default_rng, np.random.SeedSequence([seed, step]).spawn(count))]
 
 
-def chosen(rng: np.random.Generator, items: Sequence[Item]) -> Item:
+def chosen(rng: Rng, items: Sequence[Item]) -> Item:
     """Return one of several, each as likely."""
     return items[int(rng.integers(len(items)))]
 
 
-def draw_box(rng: np.random.Generator, sides: Sizes, shape: Sizes) -> Box:
+def draw_box(rng: Rng, sides: Sizes, shape: Sizes) -> Box:
     """Return the voxels of a crop in an image; every place that is possible is as likely."""
     return box_at(rng.integers(np.subtract(sides, shape) + 1), shape)
 

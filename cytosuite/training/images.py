@@ -18,7 +18,7 @@ from cytosuite.folders.index import Item
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Bytes, Ints, Sizes
+from cytosuite.volume.arrays import Array, Bools, Bytes, Ints, Rng, Sizes
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
 _LEAST = 50  # voxels of an object
@@ -92,7 +92,7 @@ def filled(shapes: Sequence[Sizes], crop: Sizes) -> list[str]:
     return [f"{len(small)} of {len(shapes)} images are smaller than {size}: {most}"] * bool(small)
 
 
-def turn_of(rng: np.random.Generator, *, noise: bool) -> Bools:
+def turn_of(rng: Rng, *, noise: bool) -> Bools:
     """Return choices for `turned`; a camera reads along x, so that its noise keeps that axis."""
     return np.logical_and(rng.random(3) < 0.5, [True, not noise, not noise])
 

@@ -23,3 +23,4 @@ Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Reals = NDArray[np.floating]  # any of them
+Rng = np.random.Generator  # that draws are taken from

@@ -35,7 +35,7 @@ from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, digest
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Lengths, Shape
+from cytosuite.volume.arrays import Doubles, Lengths, Rng, Shape
 
 CLOSEST, APART = -0.7, 1.0  # limits of `close`
 ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `close`, number
@@ -106,7 +106,7 @@ class Draft:
         nuclei = {"image": image, "n_nuclei": counts, "foreground": self.foreground}
         return nuclei | places[self.foreground] | objects
 
-    def cases(self, rng: np.random.Generator, number: int) -> list[Json]:
+    def cases(self, rng: Rng, number: int) -> list[Json]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""
         even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
         counts, recipes = self.counts, []

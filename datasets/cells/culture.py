@@ -29,6 +29,7 @@ from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.scene import Shapes
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell
@@ -66,7 +67,7 @@ class _Sheet(NamedTuple):
     states: Numbers
 
 
-def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None = None) -> Culture:
+def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Culture:
     """Return the cells of a case, drawn or given, with their nuclei; InputError without room."""
     for_cells, for_nuclei, for_kinds = rng.spawn(3)
     for_place, *others = for_nuclei.spawn(4)
@@ -115,7 +116,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
     )
 
 
-def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
+def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
     """Return the outlines of a case, packed and cut in the plane."""
     for_place, for_shape, for_state, for_processes = rng.spawn(4)
     outlines, drawing = parameters.cells, _drawing(parameters)
@@ -158,7 +159,7 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
     return _Sheet(tidied[0], dome, thickness, stars, states[numbers - 1])
 
 
-def _states(rng: np.random.Generator, outlines: Outlines, count: int) -> Numbers:
+def _states(rng: Rng, outlines: Outlines, count: int) -> Numbers:
     """Return drawn states (N,) of cells."""
     limits = np.cumsum([outlines.dying, outlines.dividing, outlines.two_nuclei])
     return DYING - np.searchsorted(limits, rng.random(count), side="right")
@@ -212,8 +213,8 @@ def _cells(
 
 
 def _poses(
-    rng: np.random.Generator,
-    for_shape: np.random.Generator,
+    rng: Rng,
+    for_shape: Rng,
     parameters: Parameters,
     grid: Grid,
     sheet: _Sheet,
@@ -236,7 +237,7 @@ def _poses(
 
 
 def _fitted(
-    rng: np.random.Generator,
+    rng: Rng,
     parameters: Parameters,
     labels: Labels,
     depth: Image,
@@ -268,7 +269,7 @@ def _library(folder: str) -> tuple[Phantom, ...]:
 
 
 def _nuclei(
-    streams: Sequence[np.random.Generator],
+    streams: Sequence[Rng],
     parameters: Parameters,
     states: Numbers,
     poses: Poses,
@@ -280,7 +281,7 @@ def _nuclei(
     centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
     two = states == TWO
 
-    def _draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
+    def _draw(stream: Rng, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
         nuclei = shapes.draw_nuclei(
             stream,
             int(chosen.sum()),
@@ -331,7 +332,7 @@ def _nuclei(
 
 
 def _middles(
-    rng: np.random.Generator, labels: Labels, depth: Image, least: Array, grid: Grid
+    rng: Rng, labels: Labels, depth: Image, least: Array, grid: Grid
 ) -> tuple[Array, Array]:
     """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
     deepest = np.zeros(least.shape[1] + 1, np.float32)
@@ -361,7 +362,7 @@ class Pools(NamedTuple):
         voxels = voxels[np.argsort(numbers, kind="stable")]
         return cls(voxels, np.concatenate([[0], np.cumsum(counts)]))
 
-    def draw(self, rng: np.random.Generator, labels: Numbers) -> Numbers:
+    def draw(self, rng: Rng, labels: Numbers) -> Numbers:
         """Return a voxel (n,) for each of some labels (n,), none of them empty."""
         sizes = self.starts[labels + 1] - self.starts[labels]
         return self.voxels[self.starts[labels] + (rng.random(len(labels)) * sizes).astype(np.int64)]

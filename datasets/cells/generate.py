@@ -27,6 +27,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator, stacked
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 __all__ = ["Parameters", "generate"]
 
@@ -37,7 +38,7 @@ WHOLE_UM = 24.0  # of a tile of noise along z, in a plane
 NAMES = {"cytoplasm": "cytoplasm", "nuclei": "nucleus", "spots": "spots", "sum": "sum"}
 
 
-def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def _draw(rng: Rng, parameters: Parameters) -> Sample:
     """Return image, labels, points and extras; InputError if crowded."""
     for_cells, for_dye, for_spots, for_stray, for_camera, *others = rng.spawn(8)
     for_own, for_source, for_optics = others
@@ -81,9 +82,7 @@ def point_spread(parameters: Parameters) -> Gaussian:
     return Gaussian((0.0 if parameters.image.plane else z, *across))
 
 
-def _dyes(
-    rng: np.random.Generator, culture: Culture, parameters: Parameters
-) -> tuple[dict[str, Image], float]:
+def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str, Image], float]:
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
     for_level, for_noise, for_clumps = rng.spawn(3)
     dyes, grid = parameters.dyes, culture.grid
@@ -110,9 +109,7 @@ def _dyes(
     return {"cytoplasm": dye, "nuclei": cores}, background
 
 
-def _stain(
-    rng: np.random.Generator, dye: Image, cells: Labels, tile: Image, contrast: float
-) -> None:
+def _stain(rng: Rng, dye: Image, cells: Labels, tile: Image, contrast: float) -> None:
     """Multiply the dye by log-normal noise of mean 1, in place; each cell has its own."""
     if contrast == 0:
         return
@@ -128,7 +125,7 @@ def _stain(
         np.multiply(dye[box], factor, out=dye[box], where=cells[box] == number)
 
 
-def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Image | None:
+def _debris(rng: Rng, grid: Grid, parameters: Parameters) -> Image | None:
     """Return the photons (Z, Y, X) of autofluorescent blobs, None without any."""
     stray = parameters.stray
     count = int(rng.integers(stray.debris[0], stray.debris[1] + 1))
@@ -142,7 +139,7 @@ def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Ima
     return paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
 
 
-def _rays(rng: np.random.Generator, photons: Image, parameters: Parameters) -> None:
+def _rays(rng: Rng, photons: Image, parameters: Parameters) -> None:
     """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
     stray, shape = parameters.stray, np.array(photons.shape[1:])
     for _ in range(int(rng.integers(stray.rays[0], stray.rays[1] + 1))):
@@ -155,7 +152,7 @@ def _rays(rng: np.random.Generator, photons: Image, parameters: Parameters) -> N
 
 
 def _expose(
-    rng: np.random.Generator, light: Mapping[str, Image], parameters: Parameters
+    rng: Rng, light: Mapping[str, Image], parameters: Parameters
 ) -> dict[str, NDArray[np.unsignedinteger]]:
     """Return the counts (Z, Y, X) of each channel, exposed on its own."""
     camera, images = parameters.camera, {}

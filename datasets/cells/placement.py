@@ -24,6 +24,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
@@ -62,7 +63,7 @@ class Placement(Described):
         """The columns (R,) by name."""
         return {name: np.array(getattr(self, name)) for name in COLUMNS}
 
-    def draw(self, rng: np.random.Generator, cells: "Objects") -> dict[str, Array]:
+    def draw(self, rng: Rng, cells: "Objects") -> dict[str, Array]:
         """Return whole rows (N,), of cells like each in size and elongation."""
         columns = self.columns
         points = np.log([columns["radius_um"], columns["cell_elongation"]]).T
@@ -211,7 +212,7 @@ class Poses(NamedTuple):
 
 
 def poses(
-    rng: np.random.Generator,
+    rng: Rng,
     placing: Placing,
     labels: Labels,
     depth: Image,
@@ -257,9 +258,7 @@ def poses(
     return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
 
 
-def _drawn(
-    rng: np.random.Generator, placing: Placing, cells: Objects, plane: bool
-) -> dict[str, Array]:
+def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> dict[str, Array]:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if placing.learned:
         path, axes = Path(placing.learned), "YX" if plane else "ZYX"
@@ -274,7 +273,7 @@ def _drawn(
     return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
 
 
-def _turned(rng: np.random.Generator, frame: Array, angle_deg: float, plane: bool) -> Array:
+def _turned(rng: Rng, frame: Array, angle_deg: float, plane: bool) -> Array:
     """Return rotations (TRIES, 3, 3) with longest axes at an angle to a cell's, any side."""
     around = rng.uniform(0, 2 * np.pi, TRIES)
     if plane:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.bodies._kernels import compiled
 from cytosuite.bodies.grid import Array, Image, Labels
 from cytosuite.datasets.cells.parameters import Outlines
+from cytosuite.volume.arrays import Rng
 
 Numbers = NDArray[np.int64]
 
@@ -21,7 +22,7 @@ THINNER = 0.8  # width of a fork / width of the process there
 
 
 def grow_processes(
-    rng: np.random.Generator,
+    rng: Rng,
     outlines: Outlines,
     labels: Labels,
     dome: Image,
@@ -47,7 +48,7 @@ def grow_processes(
     paths[:, 4] = outlines.process_width_um / 2 / pixel
     bend = outlines.process_bend * sqrt(STEP * pixel)
 
-    def _grow(stream: np.random.Generator, paths: Array, cells: Numbers) -> Array:
+    def _grow(stream: Rng, paths: Array, cells: Numbers) -> Array:
         steps = int(np.ceil(paths[:, 3].max(initial=0) / STEP))
         turns = bend * stream.normal(size=(len(paths), steps))
         ways = np.full((len(paths), steps, 4), np.nan)
@@ -67,7 +68,7 @@ def grow_processes(
     return dome - before
 
 
-def _headings(rng: np.random.Generator, cells: Numbers) -> Array:
+def _headings(rng: Rng, cells: Numbers) -> Array:
     """Return directions (n,) in radians, about evenly around each cell."""
     counts = np.bincount(cells)
     nth = np.arange(len(cells)) - (np.cumsum(counts) - counts)[cells]

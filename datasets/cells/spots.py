@@ -18,6 +18,7 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 ROUNDS = 200  # of drawing again spots that lie outside of their cell or too near to others
 EMITTERS = 64  # points that make up a ball
@@ -60,7 +61,7 @@ class Spots:
         return np.sqrt(np.square(psf.sigma_um) + self.radius_um[:, None] ** 2 / 5)
 
 
-def draw(rng: np.random.Generator, culture: Culture, parameters: Parameters) -> tuple[Spots, int]:
+def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int]:
     """Return the spots of all kinds, and how many found no room."""
     parts, missed = [], 0
     for number, (kind, stream) in enumerate(
@@ -109,9 +110,7 @@ def depth_um(culture: Culture, parameters: Parameters) -> Image:
     return np.asarray(signed_distance(Volume(culture.cells, culture.grid.spacing)).array)
 
 
-def _numbers(
-    rng: np.random.Generator, kind: SpotKind, room: Labels, culture: Culture
-) -> NDArray[np.int64]:
+def _numbers(rng: Rng, kind: SpotKind, room: Labels, culture: Culture) -> NDArray[np.int64]:
     """Return the number of spots (N,) of each cell."""
     sizes = np.bincount(room.ravel(), minlength=len(culture.kinds) + 1)[1:]
     mean = np.full(len(sizes), rng.uniform(*kind.count))
@@ -126,9 +125,7 @@ def _numbers(
 Put = Callable[[NDArray[np.intp]], Array]
 
 
-def _places(
-    rng: np.random.Generator, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid
-) -> Put:
+def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) -> Put:
     """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
     pool, depth = Pools.of(room), room.shape[0]
 
@@ -165,7 +162,7 @@ def _places(
     return _clustered
 
 
-def _around(rng: np.random.Generator, cloud: Cloud, parameters: Parameters) -> Put:
+def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
     """Return a function that draws places (n, 3) in µm of a cloud; in a plane z is its middle."""
     grid, axes = parameters.image.detector, len(cloud.middle_um)
     middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))

@@ -21,7 +21,7 @@ from cytosuite.datasets.scene import generator, stacked
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Bytes, Doubles
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Rng
 
 __all__ = ["Parameters", "generate"]
 
@@ -32,7 +32,7 @@ ORDER, CIRCULARITY = 6, 5.0  # of the surface, see `draw_stars`
 GREY = (0.5, 0.9)  # of a nucleus in the sketch
 
 
-def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def _draw(rng: Rng, parameters: Parameters) -> Sample:
     """Return sketch, labels, extras and maybe an image."""
     for_values, for_places, for_camera, for_nuclei, for_optics = rng.spawn(5)
     drawn = draw_values(for_values, parameters)
@@ -67,7 +67,7 @@ generate = generator("membrane", Parameters, _draw)
 
 
 def second_channel(
-    rng: np.random.Generator, cells: Volume, boundary: Volume, parameters: Parameters, drawn: Drawn
+    rng: Rng, cells: Volume, boundary: Volume, parameters: Parameters, drawn: Drawn
 ) -> dict[str, Volume]:
     """Return the channel of the nuclei, all (Z, Y, X)."""
     for_shape, for_grey, for_camera = rng.spawn(3)
@@ -129,7 +129,7 @@ def describe(labels: Volume) -> Scalars:
 
 
 def expose(
-    rng: np.random.Generator,
+    rng: Rng,
     sketch: Bytes,
     inside: Bools,
     parameters: Parameters,
@@ -145,7 +145,7 @@ def expose(
     return camera.expose(rng, camera.brighten(light))
 
 
-def nuclei(rng: np.random.Generator, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
+def nuclei(rng: Rng, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
     """Return nuclei (Z, Y, X) uint16 under their cells' numbers and shapes; membranes cut them."""
     grid = Grid(cells.shape, cells.spacing)
     centres, axes, rotations = ellipsoids(cells.array, grid)

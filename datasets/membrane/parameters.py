@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal, NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from cytosuite.datasets.ranges import Bumps, NotNegative, Positive, Range, Share
 from cytosuite.datasets.scene import Dimming, Image, Lit, Outlined, SceneParameters
+from cytosuite.volume.arrays import Rng
 
 Nucleus = Annotated[float, Field(ge=0, le=0.7)]
 Thinning = Annotated[float, Field(ge=0, le=0.9)]
@@ -76,7 +76,7 @@ class Drawn(NamedTuple):
     nucleus: float
 
 
-def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
+def draw_values(rng: Rng, parameters: Parameters) -> Drawn:
     """Return one value, uniform, from each range of the parameters."""
     ranges = dict([*parameters, *parameters.optics, *parameters.camera])
     return Drawn(*(float(rng.uniform(*ranges[name])) for name in Drawn._fields))

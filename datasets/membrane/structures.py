@@ -15,7 +15,7 @@ from cytosuite.datasets.physics.packing import count_for, pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Indices, Reals
+from cytosuite.volume.arrays import Bools, Doubles, Indices, Reals, Rng
 
 FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time
 CROWD = 12  # candidates drawn per cell
@@ -39,14 +39,14 @@ def cells_in(region: Region, cell_um: float) -> int:
     return count
 
 
-def scattered(rng: np.random.Generator, region: Region, cell_um: float) -> Doubles:
+def scattered(rng: Rng, region: Region, cell_um: float) -> Doubles:
     """Return centres (N, 3) in µm, evenly spread in a region; InputError without room for them."""
     count = cells_in(region, cell_um)
     radius = cell_um / 2 * FILLED ** (1 / 3)
     return pack(rng, np.full((count, 3), radius), np.tile(np.eye(3), (count, 1, 1)), region)
 
 
-def candidates(rng: np.random.Generator, region: Region, cell_um: float) -> Doubles:
+def candidates(rng: Rng, region: Region, cell_um: float) -> Doubles:
     """Return points (M, 3) in µm, uniform in a region, `CROWD` for each cell of a diameter."""
     return region.draw(rng, CROWD * cells_in(region, cell_um))
 
@@ -73,7 +73,7 @@ def thinned(points_um: Doubles, apart_um: float) -> Indices:
 
 
 def layer(
-    rng: np.random.Generator,
+    rng: Rng,
     points_um: Doubles,
     region: Region,
     depth_um: Doubles | float,
@@ -98,13 +98,13 @@ class Anatomy(NamedTuple):
     shrink: Image | None = None  # factor of lengths along x in each row, see `voronoi.cells`
 
 
-def build(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
+def build(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return the tissue of a case; InputError where it has no room or holds no cell."""
     makers = {"tissue": tissue, "meristem": meristem, "shell": shell, "cartographic": cartographic}
     return makers[parameters.structure](rng, parameters, drawn)
 
 
-def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
+def tissue(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return tissue that goes on beyond the image on all sides; planes give its depth."""
     grid = parameters.image.detector
     region = fill(grid.size_um, drawn.cell_um)  # cells at the border are cut, as in a real field
@@ -112,7 +112,7 @@ def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> An
     return Anatomy(scattered(rng, region, drawn.cell_um), depth, np.ones(grid.shape, bool))
 
 
-def meristem(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
+def meristem(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return a dome, top at the first plane; layers of cells as thick as wide, larger inside."""
     z, y, x = parameters.image.detector.size_um
     axes = (parameters.extent * z, parameters.extent * y / 2, parameters.extent * x / 2)
@@ -130,7 +130,7 @@ def meristem(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> 
     return Anatomy(np.concatenate(centres), depth, depth > 0)
 
 
-def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
+def shell(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return one layer of cells around an ellipsoid of yolk that thins towards both ends of x."""
     size = parameters.image.detector.size_um
     axes = tuple(parameters.extent * length / 2 for length in size)
@@ -159,7 +159,7 @@ def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Ana
     return Anatomy(centres, depth, (depth > 0) & (depth < limit))
 
 
-def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
+def cartographic(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     """Return a shell spread out as a map: at latitude l, x is shown 1 / cos(l) times as long."""
     grid = parameters.image.detector
     height, y, x = grid.size_um

@@ -21,7 +21,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, Scalar, Scalars
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Bytes, Lengths
+from cytosuite.volume.arrays import Bytes, Lengths, Rng
 
 __all__ = ["Parameters", "generate"]
 
@@ -29,7 +29,7 @@ STUDY = "simulated-nuclei"
 LIGHT = ("photons", "background_photons")
 
 
-def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def _draw(rng: Rng, parameters: Parameters) -> Sample:
     """Return labels, image, extras, maybe a sketch; 20 bytes per voxel."""
     for_place, for_shape, for_grey, for_light, for_camera, for_optics = rng.spawn(6)
     stars, centres, _ = populate(for_place, for_shape, parameters)
@@ -46,7 +46,7 @@ def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
 generate = generator("nuclei", Parameters, _draw)
 
 
-def labels_of(rng: np.random.Generator, values: Entries) -> Volume:
+def labels_of(rng: Rng, values: Entries) -> Volume:
     """Return the labels that `generate` makes, without an image: a third of its time."""
     parameters = parse("nuclei parameters", dict(values), Parameters)
     for_place, for_shape, *_ = rng.spawn(5)
@@ -55,7 +55,7 @@ def labels_of(rng: np.random.Generator, values: Entries) -> Volume:
 
 
 def show(
-    rng: np.random.Generator,
+    rng: Rng,
     annotation: Annotation,
     values: Image,
     parameters: Parameters,
@@ -93,7 +93,7 @@ def show(
     )
 
 
-def draw_values(rng: np.random.Generator, count: int, parameters: Parameters) -> Image:
+def draw_values(rng: Rng, count: int, parameters: Parameters) -> Image:
     """Return the grey values (M,) of nuclei."""
     return rng.uniform(*parameters.grey, count).astype(np.float32)
 
@@ -120,7 +120,7 @@ def soften(
 
 
 def expose(
-    rng: np.random.Generator, annotation: Annotation, values: Image, parameters: Parameters
+    rng: Rng, annotation: Annotation, values: Image, parameters: Parameters
 ) -> NDArray[np.unsignedinteger[Any]]:
     """Return the counts (Z, Y, X) of a camera that sees the sketch (0 to 1) through a Gaussian."""
     camera = parameters.camera
@@ -131,9 +131,7 @@ def expose(
     return image
 
 
-def draw_light(
-    rng: np.random.Generator, for_optics: np.random.Generator, parameters: Parameters
-) -> Parameters:
+def draw_light(rng: Rng, for_optics: Rng, parameters: Parameters) -> Parameters:
     """Return the parameters with optics and camera of a case; its photons are log-uniform."""
     camera = parameters.camera
     background = float(rng.uniform(*camera.background_photons))

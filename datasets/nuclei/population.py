@@ -19,7 +19,7 @@ from cytosuite.datasets.physics.shapes import about_axis, random_rotations
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Longs, Rng
 
 DEEP = 10.0  # a region of a plane is this many times as deep as wide: its faces are out of reach
 SAMPLES = 160  # of a union of discs along its longer side
@@ -31,7 +31,7 @@ class Plane(Region):
 
     __slots__ = ()
 
-    def draw(self, rng: np.random.Generator, count: int) -> Doubles:
+    def draw(self, rng: Rng, count: int) -> Doubles:
         """Return points (count, 3) in µm, uniform in the middle plane of the region."""
         (low, high), middle = self.box_um[:, 1:], self.grid.size_um[0] / 2 + self.origin[0]
         points = np.zeros((0, 3))
@@ -78,7 +78,7 @@ def globe(parameters: Parameters) -> Globe:
     return Globe(parameters.image.detector.size_um, parameters.latitude_deg)
 
 
-def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
+def foreground(rng: Rng, parameters: Parameters) -> Region:
     """Return the region of nuclei in the coordinates of the detector; of a map around 0."""
     size = list(parameters.image.detector.size_um)
     start = [0.0, 0.0, 0.0]
@@ -93,7 +93,7 @@ def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
     return Plane(region.distance, region.spacing, origin)
 
 
-def _region(rng: np.random.Generator, parameters: Parameters, size: Doubles) -> Region:
+def _region(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     """Return the region of a box of a size (3,) in µm with a corner at 0."""
     if parameters.foreground == "image":
         return tissue.fill(tuple(size.tolist()), parameters.image.margin_um)
@@ -123,7 +123,7 @@ def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
     return SurfaceLayer(body.distance, body.spacing, body.origin, parameters.thickness_um)
 
 
-def _discs(rng: np.random.Generator, parameters: Parameters, size: Doubles) -> Region:
+def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     """Return a union of discs (balls) with centres anywhere in the image and its margin."""
     low, high = parameters.discs
     count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
@@ -159,7 +159,7 @@ class Annotation(NamedTuple):
     numbers: Longs  # number in the population, from 0: ``numbers[label - 1]``
 
 
-def draw_population(rng: np.random.Generator, count: int, parameters: Parameters) -> Stars:
+def draw_population(rng: Rng, count: int, parameters: Parameters) -> Stars:
     """Return nuclei of random size, elongation, direction and surface."""
     axes_um, rotations = _axes(rng, count, parameters), _rotations(rng, count, parameters)
     if parameters.case_spread > 0:
@@ -179,7 +179,7 @@ def draw_population(rng: np.random.Generator, count: int, parameters: Parameters
 
 
 def place(
-    rng: np.random.Generator,
+    rng: Rng,
     stars: Stars,
     room: Region,
     parameters: Parameters,
@@ -208,7 +208,7 @@ def lifted(rotations: Doubles, normals: Doubles) -> Doubles:
 
 
 def _packed(
-    rng: np.random.Generator,
+    rng: Rng,
     stars: Stars,
     room: Region,
     parameters: Parameters,
@@ -229,7 +229,7 @@ def _packed(
 
 
 def populate(
-    for_place: np.random.Generator, for_shape: np.random.Generator, parameters: Parameters
+    for_place: Rng, for_shape: Rng, parameters: Parameters
 ) -> tuple[Stars, Doubles, Region]:
     """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground."""
     stars = draw_population(for_shape, draw_whole(for_shape, parameters.n_nuclei), parameters)
@@ -269,7 +269,7 @@ def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> t
     return tuple(images)
 
 
-def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Doubles:
+def _axes(rng: Rng, count: int, parameters: Parameters) -> Doubles:
     """Return semi-axes (N, 3) in µm of a wanted mean, the longest last."""
     radius = draw(rng, parameters.radius_um, count)
     long = rng.random(count) < parameters.long_fraction
@@ -281,7 +281,7 @@ def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Doubl
     return np.stack([short, short, short * ratio], axis=1)
 
 
-def _rotations(rng: np.random.Generator, count: int, parameters: Parameters) -> Doubles:
+def _rotations(rng: Rng, count: int, parameters: Parameters) -> Doubles:
     """Return rotations (N, 3, 3): any, or about z alone."""
     if not (parameters.image.plane or parameters.upright):
         return random_rotations(rng, count)

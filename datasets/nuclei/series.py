@@ -19,7 +19,7 @@ from cytosuite.files import need_folder
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, seed_of
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Longs, Rng
 
 Names = Longs
 
@@ -44,7 +44,7 @@ class Colony(NamedTuple):
         return replace(self.stars, axes_um=axes, semi_axes_um=semi_axes)
 
 
-def colonies(rng: np.random.Generator, parameters: Parameters, frames: int) -> Iterator[Colony]:
+def colonies(rng: Rng, parameters: Parameters, frames: int) -> Iterator[Colony]:
     """Yield the nuclei of each frame; InputError where they fit no more into the foreground."""
     for_place, for_shape, for_motion = rng.spawn(3)
     stars, centres, room = populate(for_place, for_shape, parameters)
@@ -62,8 +62,8 @@ def colonies(rng: np.random.Generator, parameters: Parameters, frames: int) -> I
 
 
 def _step(
-    rng: np.random.Generator,
-    for_shape: np.random.Generator,
+    rng: Rng,
+    for_shape: Rng,
     old: Colony,
     last: int,
     parameters: Parameters,
@@ -115,7 +115,7 @@ def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int
 
 
 def simulate_series(
-    rng: np.random.Generator, parameters: Parameters, frames: int
+    rng: Rng, parameters: Parameters, frames: int
 ) -> Iterator[tuple[Sample, Names, Names]]:
     """Yield frames with the cell and its mother (0: none) of each label; cells keep their grey."""
     if frames < 1:
@@ -147,7 +147,7 @@ def by_track(
     return renumbered, [track for stretches in tracks.values() for track in stretches]
 
 
-def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def generate(rng: Rng, parameters: Parameters) -> Sample:
     """Return a movie with labels over time and their tracks; 6 bytes per voxel of all frames."""
     series = [*simulate_series(rng, parameters, parameters.frames)]
     samples, presence, parents = zip(*series, strict=True)
@@ -178,7 +178,7 @@ def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
 
 def write_series(
     folder: Path,
-    rng: np.random.Generator,
+    rng: Rng,
     parameters: Parameters,
     frames: int,
     name: str = "01",

@@ -19,7 +19,7 @@ from cytosuite.datasets.phantoms.library import (
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Interval, Lengths
+from cytosuite.volume.arrays import Bools, Doubles, Interval, Lengths, Rng
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
@@ -60,7 +60,7 @@ NONE = Alteration(0.0, 0.0, False, (1.0, 1.0), 0.0, 3.0, 0.0, contrast=(1.0, 1.0
 
 
 def augment(
-    rng: np.random.Generator,
+    rng: Rng,
     phantom: Phantom,
     alteration: Alteration | None = None,
     name: str | None = None,
@@ -91,7 +91,7 @@ def augment(
     )
 
 
-def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phantom) -> Doubles:
+def _draw_transform(rng: Rng, limits: Alteration, phantom: Phantom) -> Doubles:
     """Return the map (3, 3) from the phantom to the copy: rotation times mirror times scale."""
     tilt = limits.tilt
     if tilt is None:
@@ -116,7 +116,7 @@ def _positions(phantom: Phantom, transform: Doubles, pad_um: float) -> Doubles:
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def _shift(rng: np.random.Generator, position: Doubles, limits: Alteration) -> Doubles:
+def _shift(rng: Rng, position: Doubles, limits: Alteration) -> Doubles:
     """Return a smooth displacement (3, z, y, x) in µm: a sum of plane waves."""
     waves = rng.normal(0.0, 1 / limits.warp_length_um, (WAVES, 3))
     phases = rng.uniform(0, 2 * np.pi, WAVES)
@@ -130,7 +130,7 @@ def _shift(rng: np.random.Generator, position: Doubles, limits: Alteration) -> D
 
 
 def _altered(
-    rng: np.random.Generator,
+    rng: Rng,
     light: Image,
     inside: Bools,
     limits: Alteration,

@@ -29,7 +29,7 @@ from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Integers, Lengths, Shape
+from cytosuite.volume.arrays import Bools, Integers, Lengths, Rng, Shape
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
@@ -168,7 +168,7 @@ def _checked(
 
 
 def draw_library(
-    rng: np.random.Generator,
+    rng: Rng,
     count: int,
     spacing_um: Lengths,
     *,

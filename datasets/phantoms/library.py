@@ -20,7 +20,7 @@ from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Lengths, Reals
+from cytosuite.volume.arrays import Bools, Doubles, Lengths, Reals, Rng
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured
@@ -111,9 +111,7 @@ def crossings_um(distance: Image, spacing: Lengths) -> Doubles:
     return np.concatenate(crossings)
 
 
-def draw_rotations(
-    rng: np.random.Generator, count: int, tilt: float, turn: float = 180.0
-) -> Doubles:
+def draw_rotations(rng: Rng, count: int, tilt: float, turn: float = 180.0) -> Doubles:
     """Return rotations (N, 3, 3): a `turn` about z, after a `tilt` of z, in degrees at most."""
     around = rng.uniform(-1.0, 1.0, count) * np.deg2rad(turn)
     side = rng.uniform(0, 2 * np.pi, count)

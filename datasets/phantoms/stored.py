@@ -9,7 +9,7 @@ from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
@@ -106,7 +106,7 @@ class StoredNuclei:
 
 
 def draw_stored(
-    rng: np.random.Generator,
+    rng: Rng,
     count: int,
     library: Sequence[Phantom],
     *,

@@ -9,7 +9,7 @@ import scipy.fft
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Rng
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
 
@@ -140,9 +140,7 @@ def paint(bodies: Bodies, centres_um: Doubles, grid: Grid, tile: Image, out: Ima
     return out
 
 
-def chromatin_tile(
-    rng: np.random.Generator, grid: Grid, size_um: float, tile_um: float = 24.0
-) -> Image:
+def chromatin_tile(rng: Rng, grid: Grid, size_um: float, tile_um: float = 24.0) -> Image:
     """Return periodic noise (z, y, x) of mean 0 and deviation 1, in clumps of `size_um`."""
     sizes = [scipy.fft.next_fast_len(int(np.ceil(tile_um / step))) for step in grid.spacing]
     transforms = (scipy.fft.fftfreq, scipy.fft.fftfreq, scipy.fft.rfftfreq)

@@ -20,7 +20,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Rng
 
 if TYPE_CHECKING:
     from cytosuite.datasets.physics._cell_kernels import Table
@@ -53,7 +53,7 @@ class Tessellation:
 
 
 def grow_cells(
-    rng: np.random.Generator,
+    rng: Rng,
     semi_axes_um: Doubles,
     rotations: Doubles,
     centres_um: Doubles,

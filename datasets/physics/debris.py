@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
-from cytosuite.volume.arrays import Doubles, Interval
+from cytosuite.volume.arrays import Doubles, Interval, Rng
 
 UNEVEN = 0.7  # standard deviation of the logarithm of the volumes of pieces
 TRIES = 24  # places tried for each piece; the one with most room is taken
@@ -16,7 +16,7 @@ REACH = 3.0  # standard deviations of a blob that are painted
 
 
 def fragments(
-    rng: np.random.Generator,
+    rng: Rng,
     nuclei: Nuclei,
     centres_um: Doubles,
     *,
@@ -39,9 +39,7 @@ def fragments(
     return pieces, np.concatenate(centres)
 
 
-def bodies(
-    rng: np.random.Generator, count: int, *, diameter_um: Interval, brightness: Interval
-) -> Nuclei:
+def bodies(rng: Rng, count: int, *, diameter_um: Interval, brightness: Interval) -> Nuclei:
     """Return compact bodies like polar bodies; diameter and brightness are log-uniform."""
     radii = _log_uniform(rng, diameter_um, count) / 2
     return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
@@ -56,7 +54,7 @@ class Blobs(NamedTuple):
 
 
 def draw_blobs(
-    rng: np.random.Generator,
+    rng: Rng,
     centres_um: Doubles,
     *,
     sigma_z_um: Interval,
@@ -89,15 +87,13 @@ def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
     return out
 
 
-def _log_uniform(rng: np.random.Generator, limits: Interval, count: int) -> Doubles:
+def _log_uniform(rng: Rng, limits: Interval, count: int) -> Doubles:
     """Return values (N,) between two limits above 0."""
     low, high = limits
     return low * (high / low) ** rng.random(count)
 
 
-def _compact(
-    rng: np.random.Generator, radii: Doubles, brightness: Doubles, axis_spread: float
-) -> Nuclei:
+def _compact(rng: Rng, radii: Doubles, brightness: Doubles, axis_spread: float) -> Nuclei:
     """Return round, smooth bodies of radii (N,) in µm and brightness (N,)."""
     drawn = shapes.draw_nuclei(
         rng,
@@ -116,7 +112,7 @@ def _compact(
     )
 
 
-def _places(rng: np.random.Generator, radii: Doubles, semi_axes_um: Doubles) -> Doubles:
+def _places(rng: Rng, radii: Doubles, semi_axes_um: Doubles) -> Doubles:
     """Return places (P, 3) of spheres in an ellipsoid, of some tries those with most room."""
     places = np.zeros((len(radii), 3))
     for i, radius in enumerate(radii):

@@ -12,13 +12,13 @@ from cytosuite.bodies.grid import Image
 from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Lengths
+from cytosuite.volume.arrays import Doubles, Lengths, Rng
 
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre
 
 
 def draw_stars(
-    rng: np.random.Generator,
+    rng: Rng,
     axes_um: Doubles,
     rotations: Doubles,
     *,

@@ -22,7 +22,7 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Rng
 
 LEAST_SHAPES = 3
 SHARE = 0.98  # of the variance, which the modes kept explain
@@ -60,7 +60,7 @@ class ShapeModel(Described):
             raise ValueError(f"{len(self.modes)} modes have {len(self.deviations)} deviations")
         return self
 
-    def draw(self, rng: np.random.Generator, axes_um: Doubles, rotations: Doubles) -> Stars:
+    def draw(self, rng: Rng, axes_um: Doubles, rotations: Doubles) -> Stars:
         """Return bodies drawn from the model, normal along each mode, longest axis last."""
         plane = self.axes == "YX"
         higher = entries(self.order, plane)

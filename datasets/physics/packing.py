@@ -17,7 +17,7 @@ from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Indices
+from cytosuite.volume.arrays import Bools, Doubles, Indices, Rng
 
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
@@ -137,7 +137,7 @@ def _fitting(
 
 
 def pack(
-    rng: np.random.Generator,
+    rng: Rng,
     semi_axes_um: Doubles,
     rotations: Doubles,
     region: Region,
@@ -162,7 +162,7 @@ def pack(
 
 
 def _relax(
-    rng: np.random.Generator,
+    rng: Rng,
     centres: Doubles,
     shrunk: Hulls,
     whole: Hulls,
@@ -300,9 +300,7 @@ def _draw_back(centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Regio
     return worst
 
 
-def _free(
-    rng: np.random.Generator, centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]
-) -> bool:
+def _free(rng: Rng, centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> bool:
     """Move bodies out of too thin tissue; return whether any was moved."""
     moved = False
     for chosen, home in homes:
@@ -350,7 +348,7 @@ def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) ->
 
 
 def scatter(
-    rng: np.random.Generator,
+    rng: Rng,
     semi_axes_um: Doubles,
     rotations: Doubles,
     region: Region,
@@ -434,7 +432,7 @@ def _judge(
 
 
 def subcultures(
-    rng: np.random.Generator,
+    rng: Rng,
     region: Region,
     diameters_um: Sequence[float],
     flattening: Sequence[float] | float = 1.0,

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Indices, Lengths
+from cytosuite.volume.arrays import Doubles, Indices, Lengths, Rng
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Region:
         length = np.linalg.norm(slopes, axis=1, keepdims=True)
         return np.asarray(slopes / np.maximum(length, 1e-9))
 
-    def draw(self, rng: np.random.Generator, count: int) -> Doubles:
+    def draw(self, rng: Rng, count: int) -> Doubles:
         """Return points (count, 3) in µm, uniform in the region."""
         spacing = np.asarray(self.spacing)
         cells = np.flatnonzero(self.distance < np.linalg.norm(spacing) / 2)

@@ -9,7 +9,7 @@ from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
@@ -132,7 +132,7 @@ class Nuclei:
 
 
 def draw_nuclei(
-    rng: np.random.Generator,
+    rng: Rng,
     count: int,
     *,
     diameter_um: float,
@@ -200,7 +200,7 @@ def of_length_1(vectors: Doubles, axis: int = 1) -> Doubles:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=axis, keepdims=True))
 
 
-def random_rotations(rng: np.random.Generator, count: int) -> Doubles:
+def random_rotations(rng: Rng, count: int) -> Doubles:
     """Return uniformly distributed rotation matrices (N, 3, 3): normalised Gaussian quaternions."""
     q = rng.normal(size=(4, count))
     w, x, y, z = q / np.linalg.norm(q, axis=0)
@@ -222,7 +222,7 @@ def about_axis(angles: Doubles, axis: int = 0) -> Doubles:
     return turns
 
 
-def random_waves(rng: np.random.Generator, count: int) -> Doubles:
+def random_waves(rng: Rng, count: int) -> Doubles:
     """Return wave vectors of random direction and length, and phases (N, 4, K)."""
     directions = of_length_1(rng.normal(size=(count, 3, WAVES)))
     lengths = rng.uniform(*WAVE_NUMBERS, (count, 1, WAVES))
@@ -230,9 +230,7 @@ def random_waves(rng: np.random.Generator, count: int) -> Doubles:
     return np.concatenate([directions * lengths, phases], axis=1)
 
 
-def _elongations(
-    rng: np.random.Generator, phase: Longs, flat: Bools, axis_spread: float
-) -> Doubles:
+def _elongations(rng: Rng, phase: Longs, flat: Bools, axis_spread: float) -> Doubles:
     """Return logarithms (N, 3) of the axes, ascending and of mean 0."""
     count = len(phase)
     logs = np.sort(rng.normal(0.0, axis_spread, (count, 3)), axis=1)
@@ -244,7 +242,7 @@ def _elongations(
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Doubles:
+def _nucleoli(rng: Rng, count: int, most: int) -> Doubles:
     """Return centres and radii in units of the semi-axes (N, most, 4)."""
     directions = of_length_1(rng.normal(size=(count, most, 3)), axis=2)
     centres = directions * rng.uniform(0.0, 0.55, (count, most, 1))
@@ -253,9 +251,7 @@ def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Doubles:
     return np.concatenate([centres, radii[..., None]], axis=2)
 
 
-def divide(
-    rng: np.random.Generator, nuclei: Nuclei, centres_um: Doubles
-) -> tuple[Nuclei, Doubles, Longs]:
+def divide(rng: Rng, nuclei: Nuclei, centres_um: Doubles) -> tuple[Nuclei, Doubles, Longs]:
     """Replace late nuclei by plates of two daughters; return (M), centres (M, 3), old numbers.
 
     They fill `CONDENSED` of the ellipsoid; a plate with points ``(x, r)`` along and across, in

@@ -14,7 +14,7 @@ from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Lengths, Longs
+from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge
@@ -116,9 +116,7 @@ def ellipsoid(centre_um: Lengths, semi_axes_um: Lengths) -> Region:
     return _centred(distance_to_ellipsoid(half, spacing, semi_axes_um), spacing, centre_um)
 
 
-def irregular(
-    rng: np.random.Generator, centre_um: Lengths, semi_axes_um: Lengths, bumps: float
-) -> Region:
+def irregular(rng: Rng, centre_um: Lengths, semi_axes_um: Lengths, bumps: float) -> Region:
     """Return an ellipsoid, radius times ``exp(bumps b(u))``; b: Legendre ``P_l(u·v)``, of rms 1."""
     axes = of_length_1(rng.normal(size=(len(DEGREES) * WAVES, 3)))
     weights = rng.normal(size=len(axes))

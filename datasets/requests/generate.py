@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from cytosuite.contract.tasks import REQUEST
 from cytosuite.datasets.ranges import Count, Positive, Range, Section, Triple, draw_whole
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats.request import canvas_of
+from cytosuite.volume.arrays import Rng
 
 SEEDS = 2**53  # whole in any JSON
 
@@ -28,7 +28,7 @@ class Parameters(Section):
     """factor of the noise: below 1 masks are nearer the mean, and less diverse"""
 
 
-def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def generate(rng: Rng, parameters: Parameters) -> Sample:
     """Return the request of one case."""
     seed = int(rng.integers(SEEDS))
     request = {

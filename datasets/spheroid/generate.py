@@ -24,7 +24,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_value
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar, Scalars
 from cytosuite.volume import Volume, Volumes, large
-from cytosuite.volume.arrays import Doubles, Lengths, Longs
+from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng
 from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built
@@ -170,7 +170,7 @@ def _packing(specimen: Specimen) -> Scalars:
     return facts
 
 
-def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def _draw(rng: Rng, parameters: Parameters) -> Sample:
     """Return image, labels and extras; InputError if not packed."""
     for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = rng.spawn(6)
     drawn = draw_values(for_values, parameters)
@@ -206,7 +206,7 @@ generate = generator("spheroid", Parameters, _draw, check)
 
 
 def _exposed(
-    rng: np.random.Generator,
+    rng: Rng,
     specimen: Specimen,
     channel: str,
     light: Image,

@@ -33,7 +33,7 @@ from cytosuite.datasets.spheroid.spheroid import (
 )
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Longs, Rng
 
 # Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
 SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
@@ -68,7 +68,7 @@ def typical_volume(kind: Kind, diameter_um: float) -> float:
 
 
 def populate(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, counts: Sequence[int]
+    rng: Rng, parameters: Parameters, drawn: Drawn, counts: Sequence[int]
 ) -> tuple[Population, ...]:
     """Return the `counts` nuclei of each kind, without places; a child of `rng` draws each kind."""
     kinds = parameters.all_kinds()
@@ -83,9 +83,7 @@ def populate(
     return tuple(populations)
 
 
-def _nuclei(
-    rng: np.random.Generator, kind: Kind, values: Mapping[str, float], count: int
-) -> Nuclei:
+def _nuclei(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> Nuclei:
     """Return drawn nuclei."""
     return shapes.draw_nuclei(
         rng,
@@ -97,9 +95,7 @@ def _nuclei(
     )
 
 
-def _from_library(
-    rng: np.random.Generator, kind: Kind, values: Mapping[str, float], count: int
-) -> StoredNuclei:
+def _from_library(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> StoredNuclei:
     nuclei = draw_stored(
         rng,
         count,
@@ -112,7 +108,7 @@ def _from_library(
     return replace(nuclei, brightness=nuclei.brightness * kind.brightness)
 
 
-def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
+def grow(rng: Rng, parameters: Parameters, drawn: Drawn) -> Spheroid:
     """Return a spheroid with its nuclei at their places; InputError if they cannot be packed."""
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
     cells: GivenCells | None = None
@@ -129,7 +125,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
 
 
 def _packed(
-    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn
+    rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
 ) -> tuple[Outline, Populations]:
     """Return tissue and nuclei at their places, less dense where they find no room."""
     fraction = drawn["volume_fraction"]
@@ -161,7 +157,7 @@ def _packed(
 
 
 def _in_cells(
-    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn
+    rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
 ) -> tuple[Outline, Populations, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
@@ -193,7 +189,7 @@ def _in_cells(
 
 
 def _people(
-    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn, fraction: float
+    rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn, fraction: float
 ) -> tuple[Outline, Populations, Groups]:
     """Return tissue, nuclei, and the balls of subcultures."""
     for_outline, for_nuclei = rngs
@@ -218,9 +214,7 @@ def _people(
     return room if room.fixed else room.scaled(factor), populations, groups
 
 
-def _balls(
-    rng: np.random.Generator, parameters: Parameters, living: Region
-) -> list[tuple[int, Region]]:
+def _balls(rng: Rng, parameters: Parameters, living: Region) -> list[tuple[int, Region]]:
     """Return the balls of the subcultures, each with the number of its kind."""
     names = [kind.name for kind in parameters.all_kinds()]
     numbers: list[int] = []
@@ -235,7 +229,7 @@ def _balls(
 
 
 def _place(
-    rng: np.random.Generator,
+    rng: Rng,
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
@@ -306,9 +300,7 @@ def _innermost(
     return np.sort(order[: min(round(share * len(order)), held)])
 
 
-def _starts(
-    rng: np.random.Generator, count: int, inner: tuple[Longs, Region], layer: Region
-) -> Doubles:
+def _starts(rng: Rng, count: int, inner: tuple[Longs, Region], layer: Region) -> Doubles:
     """Return first places (N, 3), µm: any for inner nuclei, far apart in the layer for others."""
     members, mass = inner
     points = np.zeros((count, 3))
@@ -354,7 +346,7 @@ def _aligned(population: Population, parameters: Parameters, room: Outline) -> P
     return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
 
 
-def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Labelled, ...], Longs]:
+def _divided(rng: Rng, packed: Populations) -> tuple[tuple[Labelled, ...], Longs]:
     """Return living nuclei after division, and the numbers of those they come from."""
     parts: list[Labelled] = []
     owners = []
@@ -371,7 +363,7 @@ def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Label
 
 
 def _debris(
-    rng: np.random.Generator,
+    rng: Rng,
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,

@@ -20,7 +20,7 @@ from cytosuite.datasets.spheroid.spheroid import Spheroid, together
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.arrays import Array, Doubles, Rng
 from cytosuite.volume.pieces import slabs_of
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
@@ -45,7 +45,7 @@ class Specimen:
         last = self.parameters.optics.objective == "last"
         return self.parameters.image.volume(copied(array[::-1]) if last else array, **facts)
 
-    def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
+    def draw_chromatin(self, rng: Rng, grid: Grid) -> None:
         """Draw the noise of chromatin, a tile per size of clumps, and of the glow."""
         for size in dict.fromkeys(kind.chromatin_um for kind in self.parameters.all_kinds()):
             self._tiles[size] = bodies.chromatin_tile(rng, grid, size)
@@ -54,7 +54,7 @@ class Specimen:
             noise = bodies.chromatin_tile(rng, grid, self.parameters.optics.cytoplasm_um)
             self._uneven = np.exp(spread * noise - spread**2 / 2)  # of mean 1
 
-    def grow_cells(self, rng: np.random.Generator) -> None:
+    def grow_cells(self, rng: Rng) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
         cells = self.parameters.cells
         nuclei, centres = together(self.spheroid.packed)

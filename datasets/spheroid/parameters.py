@@ -6,7 +6,6 @@ from math import exp, pi, prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import model_validator
 
 from cytosuite.datasets.cells.parameters import Placing
@@ -15,6 +14,7 @@ from cytosuite.datasets.scene import SceneParameters
 from cytosuite.datasets.spheroid import sections
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.errors import InputError
+from cytosuite.volume.arrays import Rng
 
 Drawn = dict[str, float]
 
@@ -91,7 +91,7 @@ class Parameters(SceneParameters):
         return [Path(name) for name in names]
 
 
-def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
+def draw_values(rng: Rng, parameters: Parameters) -> Drawn:
     """Return one value from each range that holds for a case, log-uniform in `LOGARITHMIC`."""
     values: Drawn = {}
     for name, low, high in parameters.ranges():

@@ -19,7 +19,7 @@ from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_s
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
-from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs
+from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs, Rng
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 LEAST_INSIDE = 0.4  # of the width of a blastocyst
@@ -46,7 +46,7 @@ class Outline:
 
 
 def outline(
-    rng: np.random.Generator,
+    rng: Rng,
     parameters: Parameters,
     drawn: Drawn,
     volume_um3: float,
@@ -89,7 +89,7 @@ def outline(
     return Outline(living, core, middle, "width_um" in drawn, homes)
 
 
-def _mask(rng: np.random.Generator, section: Tissue, middle: Lengths) -> Region:
+def _mask(rng: Rng, section: Tissue, middle: Lengths) -> Region:
     """Return one of the masks in files."""
     path = Path(section.masks[int(rng.integers(len(section.masks)))])
     volume = read(path)

@@ -15,6 +15,7 @@ from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters
 from cytosuite.datasets.views.specimen import body
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 __all__ = ["Parameters", "generate"]
 
@@ -23,7 +24,7 @@ FINE_UM = (1.0, 0.4, 0.4)  # largest step of the simulation along z, y, x
 MARGIN = 2.0  # standard deviations of the point spread function around the image
 
 
-def _draw(rng: np.random.Generator, parameters: Parameters) -> Sample:
+def _draw(rng: Rng, parameters: Parameters) -> Sample:
     """Return two opposite views and their fusion, uint16 (Z, Y, X)."""
     for_values, for_specimen, for_shadows, *for_cameras, for_optics = rng.spawn(6)
     drawn = draw_values(for_values, parameters, _number(rng))
@@ -83,7 +84,7 @@ def fused(
     return result
 
 
-def _number(rng: np.random.Generator) -> int:
+def _number(rng: Rng) -> int:
     """Return the number of a case: the last of its seed's key, 0 without one."""
     seed = rng.bit_generator.seed_seq
     key = seed.spawn_key if isinstance(seed, np.random.SeedSequence) else ()

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
+from cytosuite.volume.arrays import Rng
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
 
@@ -114,7 +114,7 @@ class Acquisition(Described):
     far: tuple[bool, bool, bool]  # whether the first view's light comes from the far end of z, y, x
 
 
-def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -> Acquisition:
+def draw_values(rng: Rng, parameters: Parameters, number: int) -> Acquisition:
     """Return the values of a case."""
     strata = [(s, c) for c in parameters.contents for s in parameters.studies]
     study, content = strata[number % len(strata)]

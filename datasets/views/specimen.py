@@ -16,6 +16,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters as Spheroid
 from cytosuite.datasets.spheroid.parameters import draw_values
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Rng
 
 BUMPS = (0.06, 0.14)  # of the outline, relative to its radius
 WEIGHT = 0.25  # of crowding in the weighted Voronoi diagram, as in datasets/membrane
@@ -30,16 +31,14 @@ class Body(NamedTuple):
     tissue: Image  # share of each voxel, in [0, 1], that takes light away
 
 
-def body(
-    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
-) -> Body:
+def body(rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid) -> Body:
     """Return a specimen of the wanted content."""
     build = nuclei if drawn.content == "nucleus" else membranes
     return build(rng, parameters, drawn, detector, grid)
 
 
 def nuclei(
-    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
+    rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
     """Return a spheroid of nuclei, see `cytosuite.datasets.spheroid`."""
     height, *sides = (length * drawn.extent for length in detector.size_um)
@@ -67,7 +66,7 @@ def nuclei(
 
 
 def membranes(
-    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
+    rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
     """Return tissue of cells with labelled membranes, see `cytosuite.datasets.membrane`."""
     for_outline, for_places, for_stain = rng.spawn(3)

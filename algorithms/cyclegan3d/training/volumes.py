@@ -17,7 +17,7 @@ from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Shape, Sizes
+from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Rng, Shape, Sizes
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 Image = Floats
@@ -136,7 +136,7 @@ def draw_batch(
 
 
 def _pair(
-    rng: np.random.Generator,
+    rng: Rng,
     simulated: Sequence[DomainVolume],
     real: Sequence[DomainVolume],
     settings: Crops,
@@ -162,7 +162,7 @@ def _pair(
     )
 
 
-def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Image:
+def _dithered(rng: Rng, crop: Image, item: DomainVolume) -> Image:
     """Return a crop with an even change of up to half a grey count in each voxel."""
     if not item.counts:
         return crop

@@ -22,7 +22,17 @@ from cytosuite.training.crops import box_at, chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape, Shorts, Sizes, Spacing
+from cytosuite.volume.arrays import (
+    Array,
+    Floats,
+    Halves,
+    Lengths,
+    Rng,
+    Shape,
+    Shorts,
+    Sizes,
+    Spacing,
+)
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
@@ -169,7 +179,7 @@ def draw_crops(
     return {name: np.stack(parts) for name, parts in drawn.items()}
 
 
-def draw_box(rng: np.random.Generator, item: ViewPair, crops: ViewCrops) -> Box:
+def draw_box(rng: Rng, item: ViewPair, crops: ViewCrops) -> Box:
     """Return the voxels of a crop within the image: around a foreground voxel, or anywhere."""
     size, sides = np.array(crops.shape), np.array(item.fused.shape)
     aimed = rng.random() < crops.aimed and len(item.places) > 0

@@ -18,7 +18,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
-from cytosuite.volume.arrays import Array, Doubles, Longs, Spacing
+from cytosuite.volume.arrays import Array, Doubles, Longs, Rng, Spacing
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
 BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm
@@ -176,7 +176,7 @@ def _polynomial(x: Doubles, y: Doubles) -> Doubles:
 
 
 def _described(
-    scenes: list[Scene], patches: int, foreground: float, generator: np.random.Generator
+    scenes: list[Scene], patches: int, foreground: float, generator: Rng
 ) -> tuple[Doubles, Longs]:
     """Return the numbers of the patches drawn from a set, and the place of the stack of each."""
     on = round(patches * foreground)
@@ -194,7 +194,7 @@ def _described(
     return np.concatenate(rows), np.repeat(np.arange(len(scenes)), counts.sum(axis=0))
 
 
-def _cut(scene: Scene, wanted: Longs, generator: np.random.Generator) -> Array:
+def _cut(scene: Scene, wanted: Longs, generator: Rng) -> Array:
     """Return patches with their centres off and on objects."""
     steps = zip(PATCH_UM, scene.image.spacing, strict=True)
     shape = tuple(max(round(size / step), 2) for size, step in steps)

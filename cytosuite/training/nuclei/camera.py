@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Shorts
+from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Rng, Shorts
 
 Image = Floats
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
@@ -42,7 +42,7 @@ class DrawnCamera(NamedTuple):
     blur: float  # standard deviation, pixels, of a Gaussian over y, x after the noise; 0 for none
 
 
-def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
+def draw_camera(rng: Rng, ranges: CameraRanges) -> DrawnCamera:
     """Return a camera drawn from ranges."""
     low, high = np.log(ranges.photons)
     photons = float(np.exp(rng.uniform(low, high)))
@@ -52,7 +52,7 @@ def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
     return DrawnCamera(photons, haze, read_noise, bool(multiplies), blur if resampled else 0.0)
 
 
-def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image:
+def expose(rng: Rng, light: Image, camera: DrawnCamera) -> Image:
     """Return the image of expected light (Z, Y, X) in a camera: photons with noise, offset 0.
 
     Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
@@ -118,7 +118,7 @@ def tails(
     return lights
 
 
-def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
+def draw_weights(rng: Rng, ranges: StrayRanges) -> Image:
     """Return the weights (2,) with which the tails are added."""
     weights = rng.uniform(*ranges.weight, 2) * (rng.random(2) < ranges.share)
     return weights.astype(np.float32)

@@ -24,7 +24,7 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
-from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval, Shorts, Sizes
+from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval, Rng, Shorts, Sizes
 
 Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
@@ -105,9 +105,7 @@ def draw_patches(
     return [draw_patch(rng, cases, settings) for rng in streams(seed, step, settings.batch)]
 
 
-def draw_patch(
-    rng: np.random.Generator, cases: Sequence[TrainingCase], settings: Patches
-) -> DrawnPatch:
+def draw_patch(rng: Rng, cases: Sequence[TrainingCase], settings: Patches) -> DrawnPatch:
     """Return one patch."""
     case = chosen(rng, cases)
     image, target = (_plane if case.is_plane else _volume)(rng, case, settings)
@@ -119,7 +117,7 @@ def draw_patch(
     return DrawnPatch(case, image, target, turn)
 
 
-def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
+def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
     """Return image (Z, Y, X) and target (C, Z, Y, X) of a part of a volume."""
     box = _place(rng, case, settings, settings.shape)
     level = case.level[box]
@@ -150,7 +148,7 @@ def _stacked(level: Array, targets: Targets, labels: Shorts) -> Image:
     return np.concatenate([level[None], *targets, labels[None]], dtype=np.float32)
 
 
-def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
+def _plane(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
     """Return image (1, Y, X) and target (C, 1, Y, X) of a part of a plane, scaled."""
     zoom = zoom_of(case, settings) * np.exp(rng.uniform(*np.log(settings.sizes)))
     stretch = rng.uniform(-1, 1) * np.log(settings.stretch) / 2
@@ -188,9 +186,7 @@ def resized_labels(labels: NDArray[T], shape: Sizes) -> NDArray[T]:
     return labels[np.ix_(*places)]
 
 
-def draw_image(
-    rng: np.random.Generator, case: TrainingCase, settings: Patches
-) -> tuple[Image, Shorts]:
+def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Shorts]:
     """Return the image (Z, Y, X) of a whole case and the labels visible in it."""
     if case.is_plane:
         zoom = zoom_of(case, settings)
@@ -206,9 +202,7 @@ def draw_image(
     return expose(rng, _light(case, everything, weights), camera), labels
 
 
-def _view(
-    rng: np.random.Generator, case: TrainingCase, settings: Patches
-) -> tuple[DrawnCamera, Image, Bools]:
+def _view(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[DrawnCamera, Image, Bools]:
     """Return a camera, the weights of stray light, and a mask of the labels visible with both."""
     camera = draw_camera(rng, settings.camera)
     weights = draw_weights(rng, settings.stray)
@@ -224,7 +218,7 @@ def _light(case: TrainingCase, where: Box | Integers, weights: Image) -> Image:
     return light
 
 
-def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches, shape: Sizes) -> Box:
+def _place(rng: Rng, case: TrainingCase, settings: Patches, shape: Sizes) -> Box:
     """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
     size = np.array(shape, np.int64)
     room = np.array(case.shape, np.int64) - size
@@ -237,7 +231,7 @@ def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches, shap
     return box_at(corner, shape)
 
 
-def draw_turn(rng: np.random.Generator) -> Turn:
+def draw_turn(rng: Rng) -> Turn:
     """Return one of the 16 symmetries, each as likely."""
     z, y, x, swap = (bool(bit) for bit in rng.integers(0, 2, 4))
     return Turn((z, y, x), swap)
@@ -260,7 +254,7 @@ def turn_target(target: Image, turn: Turn, vectors: int) -> Image:
     return turned
 
 
-def alter(rng: np.random.Generator, image: Image, ranges: AugmentRanges) -> Image:
+def alter(rng: Rng, image: Image, ranges: AugmentRanges) -> Image:
     """Return a normalised image, brighter or darker and noisier."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     factor = np.float32(rng.uniform(*ranges.brightness))
