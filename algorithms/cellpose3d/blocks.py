@@ -1,6 +1,6 @@
 """Blocks of a volume too large for the memory, and the objects that belong to each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from math import ceil, prod
 
@@ -18,7 +18,7 @@ from cytosuite.networks.grid import (
 )
 from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
-from cytosuite.volume.arrays import Array, Floats, Shape
+from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import extremes
@@ -34,7 +34,7 @@ _AXIAL = 1.5  # factor by which nuclei look longer along z
 _REACH = 3.0  # standard deviations of a Gaussian
 
 
-def margin_of(spacing: Sequence[float], diameter_um: float, parameters: Parameters) -> Shape:
+def margin_of(spacing: Spacing, diameter_um: float, parameters: Parameters) -> Shape:
     """Return the voxels z, y, x around a core: nucleus, seeds or surroundings, smoothing, halo."""
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0
@@ -51,12 +51,12 @@ def margin_of(spacing: Sequence[float], diameter_um: float, parameters: Paramete
 
 
 def plan_blocks(
-    shape: Sequence[int],
-    image_shape: Sequence[int],
-    margin: Sequence[int],
+    shape: Sizes,
+    image_shape: Sizes,
+    margin: Sizes,
     *,
-    multiple: Sequence[int],
-    tile: Sequence[int],
+    multiple: Sizes,
+    tile: Sizes,
     reason: str = "",
 ) -> list[Tile]:
     """Return blocks, as tiles begin, with margin and core, within the memory, or InputError."""
@@ -80,9 +80,7 @@ def plan_blocks(
     return tiles(shape, margin, voxels, multiple=multiple)
 
 
-def memory_gib(
-    block: Sequence[int], shape: Sequence[int], image_shape: Sequence[int], tile: Sequence[int]
-) -> float:
+def memory_gib(block: Sizes, shape: Sizes, image_shape: Sizes, tile: Sizes) -> float:
     """Return the estimated memory of a prediction in blocks, GiB on top of the image's."""
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
     held = prod(block) * _VOXEL_BYTES + passed * TILE_BYTES
@@ -94,7 +92,7 @@ def memory_gib(
     return float((held + sum(size for size in arrays if fits(size / 2))) / GIB)
 
 
-def reader(image: Array, factor: Sequence[float], shape: Sequence[int]) -> Read:
+def reader(image: Array, factor: Spacing, shape: Sizes) -> Read:
     """Return a function that reads the values in a box of the working grid, float32."""
     if prod(shape) >= image.size:
         return partial(to_working, image, factor)
@@ -105,7 +103,7 @@ def reader(image: Array, factor: Sequence[float], shape: Sequence[int]) -> Read:
     return partial(taken, working)
 
 
-def to_image(labels: Labels, margin: Floats, image_shape: Sequence[int]) -> tuple[Labels, int]:
+def to_image(labels: Labels, margin: Floats, image_shape: Sizes) -> tuple[Labels, int]:
     """Return labels (uint16, or uint32) on the image's grid, and their number."""
     count = int(extremes(labels)[1])
     outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)

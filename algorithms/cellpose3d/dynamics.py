@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
-from cytosuite.volume.arrays import Bools, Floats
+from cytosuite.volume.arrays import Bools, Floats, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
 
 Labels = NDArray[np.uint32]
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20  # points at once on a GPU: about 300 MB of temporary arrays
 _POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
 
 
-def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
+def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
     """Return the flow's (3, Z, Y, X) normalised Gaussian mean; 0 beyond two `sigma` of foreground.
 
     Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081.
@@ -169,7 +169,7 @@ def _within(domain: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 
 
 def instances(
-    ends: Floats, mask: Bools, spacing: Sequence[float], *, sigma_um: float, distance_um: float
+    ends: Floats, mask: Bools, spacing: Spacing, *, sigma_um: float, distance_um: float
 ) -> Labels:
     """Return objects 1..n (Z, Y, X): voxels that climb to ends (N, 3) at one peak of density."""
     count = int(np.count_nonzero(mask))

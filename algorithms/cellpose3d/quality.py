@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Floats, Longs
+from cytosuite.volume.arrays import Doubles, Floats, Longs, Spacing
 
 Labels = NDArray[np.uint32]
 
@@ -30,7 +30,7 @@ class Removal(NamedTuple):
 
 def control(
     labels: Labels,
-    spacing: Sequence[float],
+    spacing: Spacing,
     limits: Mapping[str, float],
     *,
     flow: Floats | None = None,
@@ -82,7 +82,7 @@ def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> F
     return error / np.float32(max(axes, 1))
 
 
-def _elongation(number: Longs, voxels: Sequence[Longs], spacing: Sequence[float]) -> Doubles:
+def _elongation(number: Longs, voxels: Sequence[Longs], spacing: Spacing) -> Doubles:
     """Return the ratio (n,) of the longest to the shortest axis; within one slice of y and x."""
     flat = voxels[0].size == 0 or voxels[0].min() == voxels[0].max()
     axes = [1, 2] if flat else [0, 1, 2]

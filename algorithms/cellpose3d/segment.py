@@ -1,6 +1,6 @@
 """Objects from level and flow: foreground, following the flow, quality control."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf, pi
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from cytosuite.segmentation.foreground import (
     threshold_map,
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
-from cytosuite.volume.arrays import Bools, Floats
+from cytosuite.volume.arrays import Bools, Floats, Sizes, Spacing
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
@@ -101,7 +101,7 @@ class Found(NamedTuple):
 def segment(
     fields: Fields,
     image: Floats,
-    spacing: Sequence[float],
+    spacing: Spacing,
     parameters: Parameters,
     whole: Whole | None = None,
 ) -> Found:
@@ -147,7 +147,7 @@ def segment(
 
 
 def _parted(
-    fields: Fields, image: Floats, mask: Bools, spacing: Sequence[float], parameters: Parameters
+    fields: Fields, image: Floats, mask: Bools, spacing: Spacing, parameters: Parameters
 ) -> Labels:
     """Return the foreground split by the places to which the flow leads, and by bright walls."""
     flow = smooth_flow(fields.flow, mask, (parameters.flow_smoothing,) * 3)
@@ -186,7 +186,7 @@ def _centres(labels: Labels, names: list[int]) -> list[tuple[float, ...]]:
     return list(zip(*(mean.tolist() for mean in means), strict=True))
 
 
-def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:
+def _within(volume_um3: float, shape: Sizes, spacing: Spacing) -> float:
     """Return the part of a ball of this volume that lies in an image of a single slice."""
     if shape[0] > 1 or not 0 < volume_um3 < inf:
         return volume_um3
@@ -194,13 +194,13 @@ def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -
     return float(min(volume_um3, pi * radius**2 * spacing[0]))
 
 
-def smoothed(image: Floats, spacing: Sequence[float], parameters: Parameters) -> Floats:
+def smoothed(image: Floats, spacing: Spacing, parameters: Parameters) -> Floats:
     """Return intensities after a Gaussian of `smoothing_um`, longer along z."""
     widths = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
     return gaussian(np.asarray(image, np.float32), widths)
 
 
-def measure(image: Floats, spacing: Sequence[float], parameters: Parameters) -> Whole:
+def measure(image: Floats, spacing: Spacing, parameters: Parameters) -> Whole:
     """Return the background of a whole image and its threshold, some planes at a time.
 
     Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D; Li, Tam, Pattern
@@ -213,7 +213,7 @@ def measure(image: Floats, spacing: Sequence[float], parameters: Parameters) -> 
     return Whole(background, li_threshold(values) if values.max() > 0 else 0.0)
 
 
-def _slabs(image: Floats, spacing: Sequence[float], parameters: Parameters) -> Iterator[Floats]:
+def _slabs(image: Floats, spacing: Spacing, parameters: Parameters) -> Iterator[Floats]:
     width = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)[0]
     edge = int(_REACH * width + 1)
     planes = max(1, _SLAB // max(1, image[0].size))
@@ -253,7 +253,7 @@ def without_walls_joined(labels: Labels, level: Floats, limit: float) -> Labels:
 
 
 def moved_to_walls(
-    labels: Labels, image: Floats, spacing: Sequence[float], *, reach_um: float, smoothing_um: float
+    labels: Labels, image: Floats, spacing: Spacing, *, reach_um: float, smoothing_um: float
 ) -> Labels:
     """Move common faces at most `reach_um` onto brightest voxels, by a watershed of a band."""
     from skimage.segmentation import watershed  # takes long to import
@@ -288,7 +288,7 @@ def _contacts(labels: Labels) -> Iterator[tuple[Slices, Slices, Bools]]:
         yield first, second, (a != b) & (a > 0) & (b > 0)
 
 
-def _ellipsoid(radius_um: float, spacing: Sequence[float]) -> Bools:
+def _ellipsoid(radius_um: float, spacing: Spacing) -> Bools:
     sizes = [int(radius_um / step + 1e-6) for step in spacing]
     grid = np.ogrid[tuple(slice(-size, size + 1) for size in sizes)]
     distance = sum((along * step) ** 2 for along, step in zip(grid, spacing, strict=True))

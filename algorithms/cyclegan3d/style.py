@@ -104,7 +104,7 @@ def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
     return result
 
 
-def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
+def blurred(image: Floats, sigma: Spacing) -> Floats:
     """Return an image after a Gaussian (`sigma` in voxels), border values beyond, by slabs."""
     result = room(image.shape, np.float32)
     reach = int(4 * sigma[0] + 0.5)  # where scipy ends a Gaussian

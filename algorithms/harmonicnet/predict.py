@@ -126,7 +126,7 @@ def candidates(
     return proposed._replace(coefficients=proposed.coefficients * unit)
 
 
-def _half(sizes: tuple[int, ...]) -> Shape:
+def _half(sizes: Shape) -> Shape:
     return tuple(size // 2 for size in sizes)
 
 

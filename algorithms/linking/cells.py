@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Lengths, Longs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class CellTable:
 
 def cells_of(
     frames: NDArray[Any],
-    spacing: tuple[float, ...],
+    spacing: Lengths,
     former: CellTable | None = None,
     changed: Collection[int] = (),
 ) -> CellTable:

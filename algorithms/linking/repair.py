@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from cytosuite.algorithms.linking.cells import CellTable, cells_of
-from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.arrays import Doubles, Lengths, Longs
 
 LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before
 
@@ -38,7 +38,7 @@ class Mended(NamedTuple):
     joined: int
 
 
-def repaired(frames: NDArray[Any], spacing: tuple[float, ...], most: int) -> Mended:
+def repaired(frames: NDArray[Any], spacing: Lengths, most: int) -> Mended:
     """Return labels of frames mended.
 
     An error lasts at most so many frames, and no longer than the cells are seen without it.
@@ -141,7 +141,7 @@ class Flow:
 
 
 def _cut(
-    labels: NDArray[Any], label: int, centres: Doubles, sizes: Doubles, spacing: tuple[float, ...]
+    labels: NDArray[Any], label: int, centres: Doubles, sizes: Doubles, spacing: Lengths
 ) -> None:
     """Give each voxel of an object to the nearest centre [µm], seen from its radius; in place."""
     inside = np.nonzero(labels == label)

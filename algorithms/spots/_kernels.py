@@ -7,7 +7,7 @@ import numpy as np
 
 # An image keeps the loops of both modules.
 from cytosuite.algorithms.spots._loops import compiled
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs, Shape
 
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
 Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
@@ -133,7 +133,7 @@ def _number(image: Floats) -> int:
 
 
 @compiled("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))")
-def _window(start: Doubles, half: Longs, shape: tuple[int, ...]) -> Longs:
+def _window(start: Doubles, half: Longs, shape: Shape) -> Longs:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
     for axis in range(3):

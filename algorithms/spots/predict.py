@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Spacing
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 # Without a voxel size: slices are usually as far apart as keeps spots as wide along z.
@@ -51,7 +51,7 @@ class Detected(NamedTuple):
         return self.light / (self.gain or np.nan)
 
 
-def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Detected:
+def find(image: NDArray[Any], spacing: Spacing, parameters: Parameters) -> Detected:
     """Return the spots of an image (Z, Y, X) or (Y, X) that is finite; steps: README.md."""
     p = parameters
     steps = (1.0,) * image.ndim if p.in_pixels else tuple(spacing)

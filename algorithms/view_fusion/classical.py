@@ -5,7 +5,6 @@ Richardson, J. Opt. Soc. Am. 62 (1972) 55, doi:10.1364/JOSA.62.000055; Lucy, Ast
 doi:10.1137/1.9781611971217, chapter 23 (least squares with coefficients that are not negative).
 """
 
-from collections.abc import Sequence
 from functools import partial
 from math import ceil
 from typing import Annotated, NamedTuple
@@ -186,7 +185,7 @@ def correct(
     return corrected, loss
 
 
-def deconvolved(signal: Reals, sigma: Sequence[float], steps: int, pedestal: float) -> Reals:
+def deconvolved(signal: Reals, sigma: Spacing, steps: int, pedestal: float) -> Reals:
     """Return a signal after Richardson-Lucy steps from itself: smooth starts lose shared noise."""
     blurred = partial(ndimage.gaussian_filter, sigma=sigma, mode="nearest", truncate=_TRUNCATE)
     sharp = signal

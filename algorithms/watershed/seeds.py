@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.segmentation.foreground import along_lines, gaussian, sigmas
-from cytosuite.volume.arrays import Bools, Floats, Ints, Longs, Spacing
+from cytosuite.volume.arrays import Bools, Floats, Ints, Longs, Sizes, Spacing
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
 Places = Longs
@@ -103,7 +103,7 @@ class Relief(NamedTuple):
         ways = product((-1, 0, 1), repeat=len(along))
         return [int(np.dot(way, along)) for way in ways] if corners else along
 
-    def above(self, chosen: Ints, steps: Sequence[int]) -> Ints:
+    def above(self, chosen: Ints, steps: Sizes) -> Ints:
         """Return the places of the highest neighbours of voxels (M,), or of themselves."""
         from cytosuite.algorithms.watershed._kernels import climb  # numba takes long to import
 

@@ -1,6 +1,5 @@
 """Noise: how much the steps of the diffusion add, and its values by position."""
 
-from collections.abc import Sequence
 from itertools import product
 from math import pi
 from typing import Literal
@@ -92,7 +91,7 @@ def noise_field(
     shape: Sizes,
     seed: int,
     draw: int,
-    origin: Sequence[int] = (0, 0, 0),
+    origin: Sizes = (0, 0, 0),
     kind: NoiseKind = "gaussian",
 ) -> Floats:
     """Return noise ([C,] Z, Y, X) float32 from an origin in voxels on, the same for any tiles.

@@ -9,7 +9,17 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Floats, Indices, Integers, Ints, Shape, Sizes
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Floats,
+    Indices,
+    Integers,
+    Ints,
+    Shape,
+    Sizes,
+    Spacing,
+)
 from cytosuite.volume.large import taken
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
@@ -37,12 +47,12 @@ class Stencil(NamedTuple):
         return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
 
 
-def working_shape(shape: Sizes, factor: Sequence[float]) -> Shape:
+def working_shape(shape: Sizes, factor: Spacing) -> Shape:
     """Return the size of the working grid; `factor`: working voxels per voxel of the image."""
     return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
 
 
-def to_working(image: Array, factor: Sequence[float], box: Box | None = None) -> Floats:
+def to_working(image: Array, factor: Spacing, box: Box | None = None) -> Floats:
     """Return an image, or a box of it, on the working grid, linear between voxels, float32."""
     shape = working_shape(image.shape, factor)
     box = box or tuple(slice(0, size) for size in shape)

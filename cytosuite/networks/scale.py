@@ -73,7 +73,7 @@ def trained_of(card: ModelCard) -> Trained:
 class Scale(NamedTuple):
     """The working grid of an image, and its reason."""
 
-    factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
+    factor: Lengths  # working voxels per voxel of the image, z y x
     spacing: Lengths  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by the training's
     # of the ratio: "given" by the user, "shared" by several images, "estimated", by the "network",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Sizes
 from cytosuite.volume.large import converted, put, release, room, taken
 from cytosuite.volume.pieces import slabs_of
 
@@ -24,7 +24,7 @@ class Assembly:
     more than half of it; others in a core are *lent* a number until an owner takes that much.
     """
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sizes) -> None:
         self._labels = room(shape, np.uint16)
         self._lent = np.zeros(1, np.int64)  # voxels of each number if it was lent, else 0
         self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
@@ -75,7 +75,7 @@ class Assembly:
         put(self._labels, box, here)
 
 
-def owned(labels: Integers, block: Tile, shape: Sequence[int]) -> Bools:
+def owned(labels: Integers, block: Tile, shape: Sizes) -> Bools:
     """Return a mask of the objects that belong to a block."""
     voxels = np.nonzero(labels)
     names = labels[voxels]
@@ -93,7 +93,7 @@ def owned(labels: Integers, block: Tile, shape: Sequence[int]) -> Bools:
 def in_core(
     centres: Doubles | Sequence[Sequence[float]],
     block: Tile,
-    shape: Sequence[int],
+    shape: Sizes,
     slack: float = 0.0,
 ) -> Bools:
     """Return a mask (N,) of the centres that lie in the core of a block."""

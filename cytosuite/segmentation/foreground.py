@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Longs, Sizes, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
@@ -17,7 +17,7 @@ _DARKEST = 0.1  # the surroundings count as at least this part of the global thr
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
 
-def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> Lengths:
+def sigmas(length_um: float, spacing: Spacing, elongation: float) -> Lengths:
     """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`."""
     factors = (elongation, 1.0, 1.0) if len(spacing) == 3 else (1.0, 1.0)
     return tuple(length_um * factor / step for factor, step in zip(factors, spacing, strict=True))
@@ -25,7 +25,7 @@ def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> Len
 
 def gaussian(
     image: Floats,
-    sigma: Sequence[float],
+    sigma: Spacing,
     truncate: float = 4.0,
     out: Floats | None = None,
 ) -> Floats:
@@ -72,7 +72,7 @@ def background_and_noise(signal: Floats) -> tuple[float, float]:
     return background, spread
 
 
-def white_noise(residual: Floats, background: Bools, sigma: Sequence[float]) -> float:
+def white_noise(residual: Floats, background: Bools, sigma: Spacing) -> float:
     """Return the sd that white noise keeps after smoothing by `sigma`; 0 if that was too weak.
 
     With the kernel ``k``, white noise of variance ``v`` leaves ``v sum(k^2)`` in the smoothed
@@ -110,16 +110,14 @@ def _half_sample_mode(values: Floats) -> float:
     return float(np.median(values))
 
 
-def remove_background(image: Floats, spacing: Sequence[float], radius_um: float) -> Floats:
+def remove_background(image: Floats, spacing: Spacing, radius_um: float) -> Floats:
     """Return the image minus a smooth envelope (µm), by Sternberg, doi:10.1109/MC.1983.1654163."""
     small, block = reduced(image, background_steps(radius_um, spacing))
     ground = restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
     return np.subtract(image, ground, out=ground)
 
 
-def lower_envelope(
-    small: Floats, block: Sequence[int], spacing: Sequence[float], radius_um: float
-) -> Floats:
+def lower_envelope(small: Floats, block: Sizes, spacing: Spacing, radius_um: float) -> Floats:
     """Return the smooth lower envelope of an image that was reduced to means."""
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
@@ -129,9 +127,7 @@ def lower_envelope(
     return np.asarray(ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest"))
 
 
-def wide_mean(
-    image: Floats, spacing: Sequence[float], sigma_um: float, elongation: float
-) -> Floats:
+def wide_mean(image: Floats, spacing: Spacing, sigma_um: float, elongation: float) -> Floats:
     """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width."""
     sigma = sigmas(sigma_um, spacing, elongation)
     small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
@@ -139,17 +135,17 @@ def wide_mean(
     return restored(small, block, image.shape)
 
 
-def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
+def background_steps(radius_um: float, spacing: Spacing) -> list[int]:
     """Return the sides, in voxels, of the blocks that `remove_background` averages."""
     return [max(1, round(radius_um / 4 / step)) for step in spacing]
 
 
-def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
+def wide_steps(sigma_um: float, spacing: Spacing, elongation: float) -> list[int]:
     """Return the sides, in voxels, of the blocks that `wide_mean` averages; parts begin so."""
     return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
 
 
-def reduced(image: Floats, wanted: Sequence[int]) -> tuple[Floats, list[int]]:
+def reduced(image: Floats, wanted: Sizes) -> tuple[Floats, list[int]]:
     """Return the means of blocks of an image, cut at the end, and the blocks' sides."""
     block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
@@ -164,8 +160,8 @@ def reduced(image: Floats, wanted: Sequence[int]) -> tuple[Floats, list[int]]:
 
 def restored(
     small: Floats,
-    block: Sequence[int],
-    shape: Sequence[int],
+    block: Sizes,
+    shape: Sizes,
     box: Sequence[slice] | None = None,
 ) -> Floats:
     """Return means of blocks, interpolated linearly from their centres to the voxels (in `box`)."""
@@ -232,7 +228,7 @@ def li_threshold(values: Floats, background: float = 0.0) -> float:
 
 def threshold_map(
     signal: Floats,
-    spacing: Sequence[float],
+    spacing: Spacing,
     *,
     threshold: float,
     local_um: float,

@@ -1,6 +1,5 @@
 """Objects of one image in another of the same scene: whether they stand out there, and where."""
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any, TypeVar
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import expand_labels
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Longs, Spacing
 
 Label = TypeVar("Label", bound=np.integer[Any])
 Labels = Integers
@@ -21,9 +20,7 @@ _RISE = 1e-6  # of the correlation that is worth a voxel
 _QUANTILES = 257
 
 
-def surroundings(
-    labels: NDArray[Label], spacing: Sequence[float], reach_um: float
-) -> NDArray[Label]:
+def surroundings(labels: NDArray[Label], spacing: Spacing, reach_um: float) -> NDArray[Label]:
     """Return the background within `reach_um` of each object, under its number."""
     around = np.zeros_like(labels)
     axes = range(labels.ndim)
@@ -75,7 +72,7 @@ def alike(volume: Floats, other: Floats, where: Bools) -> Floats:
     return np.interp(volume, source, target[first]).astype(np.float32)
 
 
-def edges(volume: Floats, spacing: Sequence[float]) -> Floats:
+def edges(volume: Floats, spacing: Spacing) -> Floats:
     """Return the magnitude of the gradient of a volume per µm; axes of one voxel have none."""
     square = np.zeros(volume.shape, np.float32)
     for axis, step in enumerate(spacing):
@@ -84,7 +81,7 @@ def edges(volume: Floats, spacing: Sequence[float]) -> Floats:
     return np.asarray(np.sqrt(square), np.float32)
 
 
-def shifts(before: Floats, after: Floats, zones: Labels, spacing: Sequence[float]) -> Doubles:
+def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Doubles:
     """Return the shift of the content of each zone in µm, (n + 1, axes), NaN of absent zones.
 
     It climbs from 0 to the next maximum of the normalised correlation, there and back.

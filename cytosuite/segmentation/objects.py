@@ -1,6 +1,5 @@
 """Clean objects from labels: extent, connected pieces, holes, thin parts, numbers."""
 
-from collections.abc import Sequence
 from itertools import product
 from math import sqrt
 from operator import mul
@@ -9,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.volume.arrays import Bools, Floats, Ints
+from cytosuite.volume.arrays import Bools, Floats, Ints, Sizes, Spacing
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -88,7 +87,7 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def open_objects(labels: Ints, spacing: Sequence[float], radius_um: float) -> Ints:
+def open_objects(labels: Ints, spacing: Spacing, radius_um: float) -> Ints:
     """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
     if radius_um < min(spacing):
         return labels
@@ -122,7 +121,7 @@ def open_objects(labels: Ints, spacing: Sequence[float], radius_um: float) -> In
     return padded[tuple(slice(n, -n) for n, _ in around)].copy()
 
 
-def _ball(spacing: Sequence[float], radius: float, strides: Sequence[int]) -> list[list[int]]:
+def _ball(spacing: Spacing, radius: float, strides: Sizes) -> list[list[int]]:
     """Return the ways to voxels within a radius in a flat image, those as far together."""
     ways: dict[float, list[int]] = {}
     for way in product(*(range(-int(radius / s) - 1, int(radius / s) + 2) for s in spacing)):

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
-from cytosuite.volume.arrays import Array, Bools, Floats, Shape
+from cytosuite.volume.arrays import Array, Bools, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import from_lowest
 
@@ -48,7 +48,7 @@ class CoarseMap(NamedTuple):
         return found
 
 
-def maps_of(image: Array, spacing: Sequence[float], inputs: Sequence[Channel]) -> list[CoarseMap]:
+def maps_of(image: Array, spacing: Spacing, inputs: Sequence[Channel]) -> list[CoarseMap]:
     """Return the maps of a whole image, -1..1; all 0 where no border of a specimen is found."""
     if not inputs:
         return []
@@ -62,7 +62,7 @@ def maps_of(image: Array, spacing: Sequence[float], inputs: Sequence[Channel]) -
     return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
 
 
-def coarse_image(image: Array, spacing: Sequence[float]) -> tuple[Grid, Shape, list[float]]:
+def coarse_image(image: Array, spacing: Spacing) -> tuple[Grid, Shape, list[float]]:
     """Return means of blocks up to the percentile 99.8, voxels per block, and edges in µm."""
     stride = coarse_stride(image.shape, spacing)
     coarse = block_means(image, stride)
@@ -70,7 +70,7 @@ def coarse_image(image: Array, spacing: Sequence[float]) -> tuple[Grid, Shape, l
     return np.minimum(coarse, np.percentile(coarse, HIGH)), stride, step
 
 
-def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> Shape:
+def coarse_stride(shape: Sizes, spacing: Spacing) -> Shape:
     """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6."""
     edge = max(spacing)
     while True:
@@ -81,7 +81,7 @@ def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> Shape:
         edge *= 1.1
 
 
-def block_means(image: Array, stride: Sequence[int]) -> Grid:
+def block_means(image: Array, stride: Sizes) -> Grid:
     """Return the means of blocks of an image, smaller ones at its ends; plane by plane."""
     deep, *sides = stride
     starts = [np.arange(0, size, n) for size, n in zip(image.shape[1:], sides, strict=True)]
@@ -99,7 +99,7 @@ def block_means(image: Array, stride: Sequence[int]) -> Grid:
     return means
 
 
-def specimen_of(coarse: Grid, step: Sequence[float]) -> Bools:
+def specimen_of(coarse: Grid, step: Spacing) -> Bools:
     """Return the blocks that are specimen, holes filled; none where all is as the background."""
     sigma = widths(coarse.shape, step, TISSUE_UM)
     smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
@@ -112,7 +112,7 @@ def specimen_of(coarse: Grid, step: Sequence[float]) -> Bools:
     return np.zeros(coarse.shape, np.bool_)
 
 
-def _distance(specimen: Bools, step: Sequence[float]) -> Grid:
+def _distance(specimen: Bools, step: Spacing) -> Grid:
     """Return the signed distance of each block to the specimen's surface, in tanh(d / 50 µm)."""
     if specimen.all() or not specimen.any():
         return np.zeros(specimen.shape, np.float32)
@@ -123,7 +123,7 @@ def _distance(specimen: Bools, step: Sequence[float]) -> Grid:
     return np.asarray(np.tanh(signed / DEPTH_UM), np.float32)
 
 
-def _depth(specimen: Bools, step: Sequence[float]) -> Grid:
+def _depth(specimen: Bools, step: Spacing) -> Grid:
     """Return how far each block lies along z from the specimen's first one, in tanh(d / 50 µm)."""
     planes = np.flatnonzero(specimen.any(axis=(1, 2)))
     if specimen.all() or not planes.size:
@@ -132,7 +132,7 @@ def _depth(specimen: Bools, step: Sequence[float]) -> Grid:
     return np.broadcast_to(depth.astype(np.float32)[:, None, None], specimen.shape).copy()
 
 
-def _light(coarse: Grid, specimen: Bools, step: Sequence[float]) -> Grid:
+def _light(coarse: Grid, specimen: Bools, step: Spacing) -> Grid:
     """Return the brightness of the specimen around each block, in octaves, -1..1 for -3..3."""
     if specimen.all() or not specimen.any():
         return np.zeros(specimen.shape, np.float32)
@@ -146,13 +146,13 @@ def _light(coarse: Grid, specimen: Bools, step: Sequence[float]) -> Grid:
     return np.asarray(np.clip(seen * octaves, -1, 1), np.float32)
 
 
-def smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
+def smoothed(values: Grid, step: Spacing, sigma_um: float) -> Grid:
     """Return values on a coarse grid after a Gaussian of a width in µm, see `widths`."""
     sigma = widths(values.shape, step, sigma_um)
     return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest"))
 
 
-def widths(shape: Sequence[int], step: Sequence[float], sigma_um: float) -> list[float]:
+def widths(shape: Sizes, step: Spacing, sigma_um: float) -> list[float]:
     """Return a standard deviation in blocks: at least 1, at most a quarter of the side."""
     return [
         min(max(1.0, sigma_um / edge), size / 4) if size > 1 else 0.0

@@ -12,6 +12,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Shape
 
 T = TypeVar("T", bound=np.generic)
 
@@ -80,7 +81,7 @@ def nearest(array: NDArray[T], source: Grid, grid: Grid) -> NDArray[T]:
     return values
 
 
-def centred(shape: tuple[int, ...], spacing: Lengths, middle_um: ArrayLike) -> Grid:
+def centred(shape: Shape, spacing: Lengths, middle_um: ArrayLike) -> Grid:
     """Return the grid of a shape (Z, Y, X) with its middle at a place (3,) in µm."""
     origin = np.subtract(middle_um, np.multiply(shape, spacing) / 2)
     return Grid(shape, spacing, tuple(origin.tolist()))

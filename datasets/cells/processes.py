@@ -1,6 +1,5 @@
 """Thin processes of cells, as neurons have: they wander, taper, fork, and end at other cells."""
 
-from collections.abc import Sequence
 from math import cos, sin, sqrt
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from cytosuite.bodies._kernels import compiled
 from cytosuite.bodies.grid import Array, Image, Labels
 from cytosuite.datasets.cells.parameters import Outlines
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Rng, Spacing
 
 Numbers = NDArray[np.int64]
 
@@ -27,7 +26,7 @@ def grow_processes(
     labels: Labels,
     dome: Image,
     places: tuple[Array, Array],
-    spacing: Sequence[float],
+    spacing: Spacing,
 ) -> Image:
     """Add processes to cells (Y, X), in place, and return the height (Y, X) that they add.
 

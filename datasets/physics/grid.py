@@ -1,19 +1,18 @@
 """Large images in slabs, by some of their planes, and on coarser grids."""
 
-from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from cytosuite.bodies.grid import Image
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Sizes, Spacing
 from cytosuite.volume.pieces import slabs
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
 
 
-def some_planes(shape: Sequence[int]) -> slice:
+def some_planes(shape: Sizes) -> slice:
     """Return all planes of an image, or every second, third, ... of one with too many voxels."""
     return slice(None, None, max(1, -(-prod(shape) // ENOUGH)))
 
@@ -28,10 +27,10 @@ def copied(array: Array) -> Array:
 
 def area_average(
     image: Image,
-    spacing: Sequence[float],
-    out_shape: Sequence[int],
-    out_spacing: Sequence[float],
-    offset_um: Sequence[float] = (0.0, 0.0, 0.0),
+    spacing: Spacing,
+    out_shape: Sizes,
+    out_spacing: Spacing,
+    offset_um: Spacing = (0.0, 0.0, 0.0),
 ) -> Image:
     """Return the mean of an image, dark outside, over the voxels of a coarser grid."""
     for axis, size in enumerate(out_shape):

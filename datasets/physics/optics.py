@@ -1,6 +1,6 @@
 """Attenuation by tissue and blur, in µm; the objective is on the side of z = 0."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Bools, Doubles, Reals, Shape
+from cytosuite.volume.arrays import Bools, Doubles, Reals, Shape, Sizes, Spacing
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
@@ -75,7 +75,7 @@ def convolve(image: Image, kernel: Reals) -> Image:
     return np.asarray(result[tuple(slice(size) for size in image.shape)], np.float32)  # a view
 
 
-def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> Shape:
+def padded_shape(shape: Sizes, reach: Sizes) -> Shape:
     """Return a shape, fast to transform, with at least `reach` more samples along each axis."""
     return tuple(
         scipy.fft.next_fast_len(size + extra, real=True)
@@ -84,7 +84,7 @@ def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> Shape:
 
 
 def blurred(
-    paint: Callable[[Box], Image], shape: Sequence[int], sigma: Sequence[float]
+    paint: Callable[[Box], Image], shape: Sizes, sigma: Spacing
 ) -> Iterator[tuple[slice, Image]]:
     """Yield planes and light (n, Y, X) of a blurred image, slab by slab, with scipy's bytes."""
     spans = slabs(shape)
@@ -112,7 +112,7 @@ def blurred(
 
 
 def _along_z(
-    paint: Callable[[Box], Image], shape: Sequence[int], sigma: float, start: int, stop: int
+    paint: Callable[[Box], Image], shape: Sizes, sigma: float, start: int, stop: int
 ) -> Image:
     """Return a slab blurred along z alone, some rows at a time."""
     depth, height, width = shape

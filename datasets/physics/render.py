@@ -1,6 +1,6 @@
 """The image before the camera: painted, dimmed by tissue above, blurred and sampled by slabs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import scipy.fft
@@ -14,7 +14,7 @@ from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, pad
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Reals, Shape
+from cytosuite.volume.arrays import Doubles, Reals, Shape, Spacing
 from cytosuite.volume.pieces import slabs_of
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
@@ -251,9 +251,7 @@ def spread_of(psf: Psf, grid: Grid, detector: Grid) -> LightSpread:
     return SampledSpread(psf, grid, detector)
 
 
-def simulation_grid(
-    detector: Grid, oversampling: Sequence[float], reach_um: Sequence[float]
-) -> Grid:
+def simulation_grid(detector: Grid, oversampling: Spacing, reach_um: Spacing) -> Grid:
     """Return the finer grid of the simulation, wider than the detector's by `reach_um`."""
     spacing = np.divide(detector.spacing, oversampling)
     shape = np.ceil(np.multiply(detector.shape, oversampling) - 1e-9).astype(int)

@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.metrics.realism.structure import brighter
-from cytosuite.volume.arrays import Array, Bools, Doubles
+from cytosuite.volume.arrays import Array, Bools, Doubles, Shape
 
 PATCH = (11, 25, 25)  # voxels z, y, x; noise is of voxels
 PATCHES = 40  # of a stack
@@ -113,7 +113,7 @@ def _direction(first: Doubles, second: Doubles) -> Doubles:
     return np.asarray(np.linalg.solve(shrunk, gap) / spread)
 
 
-def _textures(counts: Doubles, size: tuple[int, ...], seed: int) -> Doubles:
+def _textures(counts: Doubles, size: Shape, seed: int) -> Doubles:
     """Return the features of patches of a stack; filters see all of it."""
     scaled = np.arcsinh(counts).astype(np.float32)
     smooth = {width: ndimage.gaussian_filter(scaled, (width / 2, width, width)) for width in WIDTHS}

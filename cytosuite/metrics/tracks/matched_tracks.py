@@ -13,7 +13,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.tracks.lineage import Lineage, Mask, TrackedSequence, refuse, row_problems
-from cytosuite.volume.arrays import Array, Doubles, Longs
+from cytosuite.volume.arrays import Array, Doubles, Longs, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ class _Side:
         )
         self.seen = np.zeros(self.graph.vertices, bool)
         self.strays: dict[int, list[int]] = defaultdict(list)
-        self.shape: tuple[int, ...] | None = None
+        self.shape: Shape | None = None
 
     def read(self, frame: int, *, alone: bool = False) -> Array | None:
         """Return the labels of a frame, None if they cannot be used; place them if `alone`."""

@@ -1,6 +1,5 @@
 """Image values and places of the voxels near objects, in units of object and image."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from math import pi, prod
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from scipy import ndimage
 
 from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
-from cytosuite.volume.arrays import Array, Floats, Integers, Longs
+from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
 from cytosuite.volume.pieces import slabs_of
 
@@ -41,7 +40,7 @@ class Near(NamedTuple):
     columns: Floats  # (COLUMNS, N)
 
 
-def measure(labels: Labels, image: Array, spacing: Sequence[float]) -> Common:
+def measure(labels: Labels, image: Array, spacing: Spacing) -> Common:
     """Return the quantities of an image and its objects; a threshold of 0 if nothing stands out."""
     most = max((int(slab.max(initial=0)) for slab in slabs_of(labels)), default=0)
     counts = np.zeros(most + 1, np.int64)
@@ -61,7 +60,7 @@ def measure(labels: Labels, image: Array, spacing: Sequence[float]) -> Common:
     return Common(background, li_threshold(signal), radius)
 
 
-def look(labels: Labels, image: Array, spacing: Sequence[float], common: Common) -> Near:
+def look(labels: Labels, image: Array, spacing: Spacing, common: Common) -> Near:
     """Return the voxels in and around the objects of an image, or of a part of it."""
     distance, nearest = _from_faces(labels, spacing)
     distance /= np.float32(common.radius)
@@ -106,7 +105,7 @@ def look(labels: Labels, image: Array, spacing: Sequence[float], common: Common)
     return Near(voxels, owner, np.stack(columns).astype(np.float32, copy=False))
 
 
-def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, Longs]:
+def _from_faces(labels: Labels, spacing: Spacing) -> tuple[Floats, Longs]:
     """Return the distance [µm] to the nearest face voxel of an object, < 0 inside; its index."""
     face = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
@@ -121,7 +120,7 @@ def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, Longs
     return distance, np.ravel_multi_index(tuple(nearest), labels.shape)
 
 
-def smoothed(image: Floats, sigma: Sequence[float]) -> Floats:
+def smoothed(image: Floats, sigma: Spacing) -> Floats:
     """Return an image after a Gaussian, its edges repeated."""
     reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
     inner = tuple(slice(n, n + size) for n, size in zip(reach, image.shape, strict=True))
@@ -129,7 +128,7 @@ def smoothed(image: Floats, sigma: Sequence[float]) -> Floats:
     return np.ascontiguousarray(gaussian(padded, sigma, _TRUNCATE, padded)[inner])
 
 
-def _radii(voxels: Longs, spacing: Sequence[float]) -> Floats:
+def _radii(voxels: Longs, spacing: Spacing) -> Floats:
     """Return the radii [µm] of balls, or discs, of so many voxels."""
     size = voxels * prod(spacing)
     ball = (size * 3 / (4 * pi)) ** (1 / 3) if len(spacing) == 3 else np.sqrt(size / pi)

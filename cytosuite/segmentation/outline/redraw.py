@@ -1,6 +1,5 @@
 """Objects with outlines by trees: each voxel near objects is asked once, by the nearest one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, prod
 
@@ -23,7 +22,7 @@ from cytosuite.segmentation.outline.features import (
 )
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Ints
+from cytosuite.volume.arrays import Array, Ints, Sizes, Spacing
 from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import slabs_of
@@ -36,7 +35,7 @@ _VOXEL_BYTES = 200  # per voxel of a block
 
 
 def redraw(
-    labels: Labels, image: Array, spacing: Sequence[float], trees: Trees, looseness: float
+    labels: Labels, image: Array, spacing: Spacing, trees: Trees, looseness: float
 ) -> Labels:
     """Return labels (axes as the image) with outlines where the trees are surer than 1 - looseness.
 
@@ -74,7 +73,7 @@ def redraw(
 def _drawn(
     labels: Ints,
     image: Array,
-    spacing: Sequence[float],
+    spacing: Spacing,
     trees: Trees,
     looseness: float,
     common: Common,
@@ -90,13 +89,13 @@ def _drawn(
     return fill_holes(largest_pieces(found))
 
 
-def _reaches(common: Common, spacing: Sequence[float]) -> list[int]:
+def _reaches(common: Common, spacing: Spacing) -> list[int]:
     """Return the voxels around objects that count: outlines lie there, smoothing reaches there."""
     length = (REACH + 3 * SCALES[-1]) * common.radius
     return [ceil(length / step) for step in spacing]
 
 
-def _blocks(shape: Sequence[int], margin: Sequence[int]) -> list[Tile]:
+def _blocks(shape: Sizes, margin: Sizes) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, at least the smallest ones."""
     free = free_gib() * GIB / _VOXEL_BYTES
     if prod(shape) <= free:
@@ -120,7 +119,7 @@ def _without_gaps(labels: Labels) -> Labels:
 
 
 def with_outline(
-    found: Volume, image: Array, spacing: Sequence[float], model: Model, own: float | None
+    found: Volume, image: Array, spacing: Spacing, model: Model, own: float | None
 ) -> Volume:
     """Return labels with outlines of the looseness that user or card want; as found without."""
     given = found.metadata.get(KEY)
