@@ -102,7 +102,7 @@ def simulate(
     import numpy as np  # the names of all datasets need none of it
 
     chosen = simulated(dataset, size, cases, settings)
-    if chosen is None:
+    if not chosen:
         pick("simulated dataset", [dataset], simulations())
         raise InputError(f"{dataset}: expected a simulated dataset, found another kind")
     for stream in np.random.SeedSequence(seed).spawn(chosen.cases):

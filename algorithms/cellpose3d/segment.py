@@ -121,7 +121,7 @@ def segment(
         )
         np.minimum(margin, above(signal, level), out=margin)
     raw = _parted(fields, image, margin > 0, spacing, parameters)
-    if whole is not None and signal is not None:
+    if whole and signal is not None:
         if parameters.own_weight > 0:
             # A bright object is cut higher, a dim one lower than the rest.
             weight, factor = parameters.own_weight, parameters.own_factor
@@ -142,7 +142,7 @@ def segment(
     np.abs(margin, out=margin)
     np.negative(margin, out=margin, where=labels == 0)
     centres = _centres(raw, [row.label for row in removed])
-    li = None if whole is None else whole.background + parameters.li_factor * whole.threshold
+    li = whole.background + parameters.li_factor * whole.threshold if whole else None
     return Found(labels, margin, removed, centres, li)
 
 

@@ -61,7 +61,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     level = threshold(signal, parameters)
     floor = parameters.minimum_snr * noise
     labels = primary(signal, signal > np.maximum(parameters.factor * level, floor), parameters)
-    if parameters.secondary is not None:
+    if parameters.secondary:
         mask = signal > np.maximum(parameters.secondary.factor * level, floor)
         labels = secondary(signal, mask, labels, parameters.secondary)
     return {"instance-labels": image.like(labels.astype(np.uint32))}

@@ -53,11 +53,11 @@ class Parameters(Tiled):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """Refuse a card that cannot translate."""
-        if self.network is None and self.style is None:
+        if not self.network and not self.style:
             raise ValueError("expected network (with target), style, or both")
-        if self.network is not None and self.target is None:
+        if self.network and not self.target:
             raise ValueError("expected target beside network")
-        if self.scale == "style" and (self.style is None or self.target is None):
+        if self.scale == "style" and (not self.style or not self.target):
             raise ValueError("expected style and target for scale style")
         if (self.scale == "light") != (self.camera is not None):
             raise ValueError("expected camera for scale light, and for no other")
@@ -68,7 +68,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``enhanced-image`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)
-    if parameters.network is None:
+    if not parameters.network:
         return {"enhanced-image": _result(volume, classical(volume, parameters), "style", {})}
     if volume.axes != parameters.network.axes:
         raise InputError(
@@ -84,7 +84,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     fault = complaint(fidelity, parameters.limits)
     if fault is None:
         return {"enhanced-image": _result(volume, translation, "network", facts)}
-    if parameters.guard == "refuse" or parameters.style is None:
+    if parameters.guard == "refuse" or not parameters.style:
         raise InputError(
             f"the translation is refused, as it changes the structure ({fault}); give an image "
             "like those of the training, or a card with guard off or a style"
@@ -102,7 +102,7 @@ def by_network(
     assert parameters.target is not None
     image = prepared(volume, parameters)
     camera, target = parameters.camera, parameters.target
-    if camera is not None:  # counts come last
+    if camera:  # counts come last
         target = target.model_copy(update={"dtype": "float32"})
     translation, prediction = translate(
         image if "Z" in volume.axes else np.expand_dims(image, -3),
@@ -114,7 +114,7 @@ def by_network(
         seed=seed_of(volume),
         device=device,
     )
-    if camera is not None:
+    if camera:
         counts = camera.expose(translation, seed_of(volume))
         translation = in_dtype(counts, np.dtype(parameters.target.dtype))
     return translation.reshape(volume.shape), prediction
@@ -122,7 +122,7 @@ def by_network(
 
 def prepared(volume: Volume, parameters: Parameters) -> Array:
     """Return an image as the scale takes it: after the classical transfer, or its light alone."""
-    if parameters.camera is not None:
+    if parameters.camera:
         return light_of(volume.array, parameters.camera)
     return classical(volume, parameters) if parameters.scale == "style" else volume.array
 

@@ -80,7 +80,7 @@ class Parameters(Tiled):
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:
         """Refuse targets that are not one per channel, and guidance by a network without it."""
-        if self.network is not None:
+        if self.network:
             for name, value in (("target", self.target), ("contrast", self.process.contrast)):
                 several, count = len(of_channels(value, 1)), self.network.channels
                 if several not in (1, count):
@@ -98,7 +98,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     parameters = parameters_of(model.card, Parameters)
     volume, sketch = _sketch(inputs, parameters.given)
     network: Conditional | None = None
-    if parameters.network is not None:
+    if parameters.network:
         arguments = parameters.network
         noun = f"{'volumes' if arguments.dimensions == 3 else 'planes'} ({arguments.axes})"
         if arguments.channels > 1:
@@ -117,7 +117,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     else:
         series, moving = volume.metadata.get(SERIES), None
         whole = volume.array.dtype.kind in "iu" and "C" not in volume.axes
-        if network is not None and isinstance(series, int) and whole:
+        if network and isinstance(series, int) and whole:
             moving, seed = volume.array, abs(series) if parameters.seed is None else seed
         keep = course.append
         image = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
@@ -131,7 +131,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
 
 def doubt_of(network: DenoiserArguments | None, process: Process) -> str:
     """Return the caution for images that a network of noise makes of noise alone, or nothing."""
-    if network is None or network.predicts != "noise" or process.left >= FAINT:
+    if not network or network.predicts != "noise" or process.left >= FAINT:
         return ""
     return (
         f"start from noise alone: the network predicts noise, of which no image follows at a "
@@ -167,7 +167,7 @@ def _overlapping(
         share = ndimage.gaussian_filter(near, 1) if number else 1
         light += share * (layer.array - np.float32(ground))
     light += np.float32(ground)
-    counts = light if parameters.camera is None else parameters.camera.expose(light, seed)
+    counts = parameters.camera.expose(light, seed) if parameters.camera else light
     return noted(layer.like(in_dtype(counts, target.dtype)), "diffusion", {"layers": len(parts)})
 
 
@@ -187,7 +187,7 @@ def from_sketch(
     origin = source if parameters.seed is None else parameters.seed
     facts: Scalars = {"method": "plain", "seed": origin}
     process = parameters.process
-    if network is None or parameters.network is None:
+    if not network or not parameters.network:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
     else:
         image = f"an image of {' x '.join(map(str, deep.shape))} voxels takes"
@@ -223,7 +223,7 @@ def _grey(values: Image, volume: Volume, parameters: Parameters) -> Array:
     target = parameters.target
     targets = iter(target if isinstance(target, tuple) else [target] * len(volume.channels))
     image = volume.like(values.reshape(volume.shape))
-    if parameters.camera is None:
+    if not parameters.camera:
         return each_channel(lambda channel: grey_values(channel, next(targets)), image)
     # The camera's noise moves with no object: frames of a series have their own.
     seed = seed_of(volume) if parameters.seed is None else parameters.seed

@@ -122,7 +122,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     volume = image_of(inputs, VIEW)
     parameters = parameters_of(model.card, Parameters)
     network = None
-    if parameters.network is not None:
+    if parameters.network:
         if volume.axes != "ZYX":
             raise InputError(f"this network restores volumes (ZYX), found {volume.axes}")
         network = load_once(model, parameters.network.model_dump(mode="json"), load)

@@ -66,7 +66,7 @@ class Measured(NamedTuple):
     def background_in(self, box: Box) -> Floats | np.float32:
         """Return the background in a part of the image."""
         level = np.float32(self.background)
-        return level if self.uneven is None else self.uneven.read(box) + level
+        return self.uneven.read(box) + level if self.uneven else level
 
 
 def segment(
@@ -77,7 +77,7 @@ def segment(
     box: Box = (),
 ) -> Ints:
     """Return int32 labels 1..n of an image (Z, Y, X) or (Y, X), or its `box`; steps: README.md."""
-    if whole is not None:
+    if whole:
         signal, _ = smoothed(image, spacing, parameters, whole.lowest)
         signal -= whole.background_in(box)
         return _label(signal, whole.noise, spacing, parameters, whole)
@@ -180,12 +180,12 @@ def _label(
     """Return the labels of a smoothed image without background."""
     labels = np.zeros(signal.shape, np.int32)
     report(2, 10)
-    li = li_threshold(signal) if whole is None else whole.threshold
+    li = whole.threshold if whole else li_threshold(signal)
     mask, level = foreground(signal, li, spacing, p)
     if not mask.any():
         return labels
-    radii = p.radii_um if whole is None else whole.radii
-    if whole is None and p.relative_radii:
+    radii = whole.radii if whole else p.radii_um
+    if not whole and p.relative_radii:
         radii = radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
     report(3, 10)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
@@ -200,7 +200,7 @@ def _label(
         return labels
     box = _bounding_box(mask)
     mask, response = mask[box].copy(), response[box]
-    peak = float(response.max(initial=0.0)) if whole is None else whole.peak
+    peak = whole.peak if whole else float(response.max(initial=0.0))
     light, level, response = signal[box][mask], level[box][mask], response[mask]
     for turn in range(p.passes):
         report(4 * p.passes + 4 * turn, 10 * p.passes)

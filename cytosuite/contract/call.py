@@ -119,5 +119,5 @@ def delivered(outputs: Path) -> Iterator[Path]:
     """Yield the folder to write in: of a server a private one, handed over at the end."""
     look()
     call = _present.get()
-    with nullcontext(outputs) if call is None else call.delivered(outputs) as folder:
+    with call.delivered(outputs) if call else nullcontext(outputs) as folder:
         yield folder

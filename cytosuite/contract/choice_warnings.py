@@ -22,7 +22,7 @@ SAME = log(1.25)  # largest one of voxels that may be of one kind of image
 
 def choice_warnings(selection: Selection, volume: Volume | None) -> list[str]:
     """Return the warnings on a choice, one line each: kind, colon, finding."""
-    if volume is None:
+    if not volume:
         return []
     card, facts = selection.card, describe(volume)
     lines = [
@@ -54,7 +54,7 @@ def _general(selection: Selection, facts: Mapping[str, Value]) -> Iterator[str]:
             return
     fitting = (rival for rival in rivals if not rival.broken)
     near = next((rival for rival in fitting if general - set(rival.general)), None)
-    if near is None:
+    if not near:
         return
     lacking = [key for key in near.unknown if key not in card.describes]
     if lacking:

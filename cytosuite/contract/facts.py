@@ -49,7 +49,7 @@ def noted(image: Volume, algorithm: str, facts: Mapping[str, Scalar]) -> Volume:
 def network() -> Iterator[None]:
     """Count the seconds of the work within as the network's; one within another counts once."""
     facts = _facts.get()
-    if facts is None:
+    if not facts:
         yield
         return
     start, facts._depth = time.perf_counter(), facts._depth + 1

@@ -75,7 +75,7 @@ def describe(
     volume: "Volume | None", values: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 ) -> dict[str, Value]:
     """Return the facts that cards are compared with: an image's metadata and its geometry."""
-    if volume is None:
+    if not volume:
         facts = {key: value for entries in values.values() for key, value in entries.items()}
         return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
     described = {

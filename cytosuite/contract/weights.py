@@ -131,7 +131,7 @@ def user() -> str:
 
 def weights_of(model: Model) -> Path:
     """Return the weights of a model of a tool; `ModelError` of a card without any."""
-    if model.weights is None:
+    if not model.weights:
         name = model.card.algorithm
         raise ModelError(
             f"card {model.card.name}: it names no weights; train a model (cytosuite train {name} "

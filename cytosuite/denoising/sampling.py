@@ -185,7 +185,7 @@ def synthesise(
     first = count + len(conditions)
     for row, position in enumerate(positions(whole, spacing, arguments.position), start=first):
         inputs[row] = position.read(tuple(map(slice, position.shape)))
-    if arguments.noise_channel is not None:
+    if arguments.noise_channel:
         inputs[-1] = noise_field(
             whole.shape[1:], seed, count * CHANNEL, kind=arguments.noise_channel
         )

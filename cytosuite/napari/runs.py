@@ -120,7 +120,7 @@ def run_layers(path: str | Path) -> list[LayerData]:
     folder, algorithm, name = place
     run = open_run(folder)
     case = next((case for case in run.cases if name in ("", case.name)), None)
-    if case is None or algorithm not in ("", *map(folder_of, run.algorithms)):
+    if not case or algorithm not in ("", *map(folder_of, run.algorithms)):
         shown = ", ".join(map(folder_of, run.algorithms))
         raise InputError(f"{path}: expected {folder}/<{shown}>/<case>, found neither")
     return case_layers(run, case, algorithm)
@@ -140,7 +140,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     for name, path in case.channels().items():
         layers.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
     truth = None
-    if output is not None and (truth_path := case.truth(task).get(output.slug)) is not None:
+    if output and (truth_path := case.truth(task).get(output.slug)) is not None:
         if output.kind == "labels":
             truth = read(truth_path).channels[0]
             layers.append(_outlined(truth, "truth", TRUTH))
@@ -169,8 +169,8 @@ def _answer(
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
     folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
     record, output = run.run.result(name, case.name), task.main_output
-    path = None if record is None else output_path(record, folder, task)
-    if record is None or path is None or output is None:
+    path = output_path(record, folder, task) if record else None
+    if not record or not path or not output:
         return []
     if output.kind != "labels":
         return [_unjudged(path, output.kind, name, spacing, PREDICTION, **shown)]
@@ -178,7 +178,7 @@ def _answer(
     layers = [_outlined(answer, name, PREDICTION, **shown)]
     if output.movie:
         return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name, **shown)]
-    if truth is not None:
+    if truth:
         for error, labels in errors(truth, answer, case.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
             part = side.like(np.where(np.isin(side.array, labels), side.array, 0))
@@ -189,7 +189,7 @@ def _answer(
 
 def _ways(labels: Volume, table: Path | None, name: str, **shown: object) -> list[LayerData]:
     """Return the ways of tracked cells as a layer, none without their table."""
-    if table is None:
+    if not table:
         return []
     return [tracks_layer(labels, read_tracks(table), f"{name} tracks", **shown)]
 

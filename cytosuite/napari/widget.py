@@ -127,7 +127,7 @@ class Runner(Qw.QWidget):
 
     def stop(self) -> None:
         """End the command."""
-        if self.work is not None:
+        if self.work:
             self.work.stop()
             self.say("cancelling ...")
 
@@ -361,7 +361,7 @@ class CorrectTab(Qw.QWidget):
 
     def show_log(self) -> None:
         """Show all lines of the training."""
-        if self.runner.work is not None:
+        if self.runner.work:
             self.log.setPlainText("\n".join(self.runner.work.lines))
             self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
 
@@ -403,7 +403,7 @@ class RunTab(Qw.QWidget):
         if runs.CONTOUR in metadata:
             layer.contour, layer.opacity = metadata[runs.CONTOUR], 1.0
         run = metadata.get(runs.RUN)
-        if run and (self.opened is None or run != str(self.opened.run.folder)):
+        if run and (not self.opened or run != str(self.opened.run.folder)):
             self.folder.setText(run)
 
     def list_cases(self) -> None:
@@ -420,7 +420,7 @@ class RunTab(Qw.QWidget):
     def show_case(self, *_: object) -> None:
         """Replace the layers of the run by the layers of the chosen case."""
         with self.runner.refused():
-            if self.opened is None or self.cases.currentRow() < 0:
+            if not self.opened or self.cases.currentRow() < 0:
                 raise InputError("expected a run and one of its cases, found none")
             shown = runs.case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
             for layer in [layer for layer in self.viewer.layers if runs.RUN in layer.metadata]:

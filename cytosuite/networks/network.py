@@ -147,7 +147,7 @@ def predict_tiles(
         for done, piece in enumerate(tiles):
             report(done, len(tiles))
             part = _extended(image, piece.input, padding)
-            if skip is not None and skip(part):
+            if skip and skip(part):
                 skipped += 1
             else:
                 whole = answer(part, network, channels, multiple, activate, device, half)
@@ -188,7 +188,7 @@ def answer(
     faster = torch.autocast(device, kind, enabled=kind != torch.float32)
     with facts.network(), exact(device), faster:
         output = network(inputs)[0, :channels].float()
-        output = output if activate is None else activate(output)
+        output = activate(output) if activate else output
         return output.cpu().numpy()
 
 

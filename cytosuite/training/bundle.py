@@ -132,7 +132,7 @@ def write_bundle(card: Path, out: Path) -> Path:
 def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     """Return the files of a bundle by their paths in it; `folder` holds card and weights."""
     model = open_model(folder, card)
-    if model.weights is None:
+    if not model.weights:
         raise ModelError(
             f"{folder / card.name}.json: a bundle holds a network, but this card has no weights; "
             "name another model"

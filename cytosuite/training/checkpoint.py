@@ -39,7 +39,7 @@ def origin(
         "parameters": value_digest([card["parameters"], card["describes"]]),
         "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
     }
-    if parent is not None:
+    if parent:
         source_facts["parent"] = {"name": parent.stem, "sha256": read_card(parent).sha256}
     return source_facts
 
@@ -51,7 +51,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "modules": {name: module.state_dict() for name, module in state.modules.items()},
         "optimisers": {name: part.state_dict() for name, part in state.optimisers.items()},
         "average": state.average.state_dict(),
-        "best": None if state.best is None else tuple(state.best),
+        "best": tuple(state.best) if state.best else None,
         "stale": state.stale,
         "bound": state.bound,
         "step": state.step,

@@ -99,7 +99,7 @@ def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
     """Return the algorithm's own settings: with a parent those to fine-tune it, where there are."""
     home = ALGORITHMS / training.algorithm / "training"
     finetune = home / FINETUNE
-    return finetune if parent is not None and finetune.is_file() else home / training.default
+    return finetune if parent and finetune.is_file() else home / training.default
 
 
 def inherited(parent: ModelCard, model: type[TrainingSettings]) -> Json:

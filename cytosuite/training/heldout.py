@@ -32,14 +32,14 @@ class HeldOut(NamedTuple):
     @property
     def empty(self) -> Volume:
         """An answer without anything."""
-        like = self.image if self.truth is None else self.truth
+        like = self.truth or self.image
         return like.like(np.zeros_like(like.array))
 
     def facts(self, answer: Volume) -> Iterator[Facts]:
         """Yield the facts of each channel; labels without channels belong to the first one."""
         image = self.image
         named = {"prediction": answer, "image": image, "truth": self.truth, "labels": self.labels}
-        volumes = {name: volume for name, volume in named.items() if volume is not None}
+        volumes = {name: volume for name, volume in named.items() if volume}
         for channels in zip(*(volume.channels for volume in volumes.values()), strict=False):
             arrays: Json = {name: part.array for name, part in zip(volumes, channels, strict=True)}
             arrays |= {"spacing": image.spacing}

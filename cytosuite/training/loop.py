@@ -107,7 +107,7 @@ def train(
     course = _Course(training, training.described(cases, settings), state, held, work, say)
     course.run(cases, made_from)
     held = course.judged
-    if state.best is not None:
+    if state.best:
         put_tensors(state.average, state.best.weights, work)
         chosen = {**training.tune(state, held, settings), **settings.card.parameters}
         settings = settings.with_card(parameters=chosen)
@@ -117,7 +117,7 @@ def train(
             path = card.with_stem(f"{card.stem}-{name}")
             publish(training, model[1], model[0], cases, held, path, facts, data)
             say(f"written: {path}")
-    if parent is not None and state.best is not None:
+    if parent and state.best:
         chosen = {**settings.card.parameters, **_parameters(parent)}
         theirs = course.settings.with_card(parameters=chosen)
         start = begin(training, theirs, parent, device)
@@ -173,7 +173,7 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
             f"schedule.optimiser: {training.algorithm} has its own optimiser; leave sgd out"
         )
     network = modules[training.published]
-    if parent is not None:
+    if parent:
         parent_card, arguments = read_card(parent), settings.network
         theirs = parent_card.parameters.get("network")
         if theirs is None or parse(f"{parent}: network", theirs, type(arguments)) != arguments:
@@ -182,7 +182,7 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
                 f"{theirs}; change [network] in the settings"
             )
         weights = open_model(parent.parent, parent_card).weights
-        if weights is None:
+        if not weights:
             raise InputError(f"{parent}: this model has no weights to start from")
         put_tensors(network, load_file(weights), weights)
     average = deepcopy(network).eval()
@@ -206,14 +206,14 @@ def _load(
         say(f"reading {folder}")
         loaded = training.load(folder, role, settings)
         parts, division = divided(folder, loaded, settings.files, say)
-        if division is not None:
+        if division:
             placed[str(folder)] = division.placed
         by_role[role] += parts.get("train", [])
         named[role] += parts.get("validate", [])
         listed = list_of(folder, "val")
-        if listed is not None and settings.validation.every:
+        if listed and settings.validation.every:
             named[role] += training.load(listed, role, settings)
-        elif listed is not None:
+        elif listed:
             say(f"not read, since validation.every is 0: {listed}")
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
@@ -234,7 +234,7 @@ def _load(
 
 def with_parameters(settings: Settings, parent: Path | None) -> Settings:
     """Return settings with a parent's parameters in place of those that they leave out."""
-    theirs = {} if parent is None else _parameters(parent)
+    theirs = _parameters(parent) if parent else {}
     return settings.with_card(parameters=theirs | settings.card.parameters)
 
 
@@ -257,7 +257,7 @@ def complete(
     measured = {name: value for name, value in values.items() if name not in stated}
     if measured:
         say(f"measured: {', '.join(sorted(measured))}")
-    if parent is not None:
+    if parent:
         inherited = ", ".join(sorted(set(settings.card.parameters) - {*stated, *measured}))
         say(
             f"from {parent.stem}: {inherited or 'no parameters'} kept, "

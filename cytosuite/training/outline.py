@@ -192,7 +192,7 @@ def fit(
         "parent": {"name": old.name, "sha256": old.sha256, "scores": before},
         "seconds": round(time.perf_counter() - began, 1),
     }
-    weights = load_file(model.weights) if model.weights is not None else {}
+    weights = load_file(model.weights) if model.weights else {}
     kept_weights = {name: w for name, w in weights.items() if not name.startswith(PREFIX)}
     entries = {
         **old.model_dump(mode="json"),
@@ -300,7 +300,7 @@ def _cases(
         loaded = list(_segmented(algorithm, model, folder, settings))
         parts, division = divided(folder, loaded, settings.files, say)
         train, validate = parts.get("train", []), parts.get("validate", [])
-        if division is None and len(train) > 1:
+        if not division and len(train) > 1:
             rest, out = hold_out({"images": train}, settings.cases)
             train, validate = list(rest["images"]), list(out["images"])
         kept, held = kept + train, held + validate

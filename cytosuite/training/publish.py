@@ -40,7 +40,7 @@ def publish(
     purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
     simpler: dict[str, dict[str, float]] = {}  # scores of simpler methods, by method
-    if best is not None:
+    if best:
         metrics = wanted_metrics(settings.validation)
         methods = training.baselines(held, settings)
         simpler = {method: rounded(score(metrics, facts)) for method, facts in methods}
@@ -93,7 +93,7 @@ def publish(
 
 def _halved(state: State) -> bytes:
     """Return weights as float16, norms as float32: variances may be small; as safetensors."""
-    tensors = tensors_of(state.average) if state.best is None else state.best.weights
+    tensors = state.best.weights if state.best else tensors_of(state.average)
     return packed(
         {
             name: value.cpu().to(torch.float16 if value.ndim > 1 else value.dtype).contiguous()

@@ -41,7 +41,7 @@ def divided(
         )
     place = f"{folder}: splits" if files.splits else home_of(folder) / SPLITS
     division = table.divided(folder, files.splits, place)
-    if division is None:
+    if not division:
         return {"train": [*cases]}, None
     for line in division.lines:
         say(f"parts of {folder.name}: {line}")
@@ -185,7 +185,7 @@ def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> floa
 
 
 def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
-    if metric.evidence.pool is not None and evidence:
+    if metric.evidence.pool and evidence:
         return metric.of(metric.evidence.pool(evidence))
     values = [value for value in map(metric.of, evidence) if not isnan(value)]
     return float(np.mean(values)) if values else nan

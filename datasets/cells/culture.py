@@ -76,7 +76,7 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
     grid = parameters.image.detector.wider(more)
     sheet, plane, stored = None, grid, None
-    if source is None:
+    if not source:
         sheet = _sheet(for_cells, parameters, grid)
         labels, states = sheet.labels[None], sheet.states
         plane = Grid((1, *grid.shape[1:]), (1.0, y, x), (0.0, *grid.origin[1:]))
@@ -84,14 +84,14 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
         labels = on_grid(source, grid)
         states = _states(for_cells, parameters.cells, int(labels.max()))
     depth, count = placement.depth_um(labels, plane), len(states)
-    if sheet is None or parameters.nuclei.fitted:
+    if not sheet or parameters.nuclei.fitted:
         poses, stored = _fitted(for_place, parameters, labels, depth, plane, states)
     else:
         poses = _poses(for_place, others[0], parameters, grid, sheet, depth[0])
     bodies, centres, owners = _nuclei(others, parameters, states, poses, stored)
     nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
     nuclei[nuclei != labels] = 0
-    if sheet is None:
+    if not sheet:
         deepest = np.append(np.inf, ndimage.maximum(depth[0], labels[0], np.arange(1, count + 1)))
         relative = np.asarray(1 - depth[0] / deepest[labels[0]], np.float32)
         cells, thickness = labels, _dome(relative)

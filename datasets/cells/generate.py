@@ -68,7 +68,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
         image += np.float32(background)
     images = _expose(for_camera, light, parameters)
     sample = _sample(culture, spots, missed, images, light, parameters)
-    if source is None:
+    if not source:
         return sample
     return replace(sample, metadata={**source.metadata, **sample.metadata})
 

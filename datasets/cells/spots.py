@@ -68,7 +68,7 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
         zip(parameters.spots, rng.spawn(len(parameters.spots)), strict=True)
     ):
         for_count, for_place, for_light = stream.spawn(3)
-        if kind.cloud is not None:
+        if kind.cloud:
             mean = for_count.uniform(*kind.count)
             count = int(for_count.poisson(mean) if kind.law == "poisson" else round(mean))
             cells, put = np.zeros(count, np.int64), _around(for_place, kind.cloud, parameters)
@@ -79,7 +79,7 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
             )
             put = _places(for_place, kind, room, cells, culture.grid)
         places, apart = _apart(put, cells, kind.distance_um)
-        if kind.cloud is not None:
+        if kind.cloud:
             cells = _at(culture.cells, places, culture.grid).astype(np.int64)
         missed += len(cells) - int(apart.sum())
         low, high = np.log(kind.photons)

@@ -66,7 +66,7 @@ def augment(
     name: str | None = None,
 ) -> Phantom:
     """Return a randomly altered copy of a phantom, of the same mean brightness, in one piece."""
-    limits = Alteration() if alteration is None else alteration
+    limits = alteration or Alteration()
     transform = _draw_transform(rng, limits, phantom)
     scale = float(abs(np.linalg.det(transform)) ** (1 / 3))
     position = _positions(phantom, transform, limits.warp_um * MOST_SHIFT)

@@ -299,7 +299,7 @@ def _summary(
 
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
     """Return name, image and labels of each stack."""
-    if labels_path is None:
+    if not labels_path:
         items = index(image_path, "segment").having(LABELS.slug, image_path)
         return [(item.name, item.image, item.files[LABELS.slug]) for item in items]
     stacks: list[tuple[str, Path, Source]]

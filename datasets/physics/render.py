@@ -78,7 +78,7 @@ class GaussianSpread:
     def slab_bytes(self, planes: int) -> int:
         """Return the memory needed for a slab of so many planes, besides the light itself."""
         _, y, x = self._detector.shape
-        return 4 * planes * (y * x + (self._haze.plane if self._haze is not None else 0))
+        return 4 * planes * (y * x + (self._haze.plane if self._haze else 0))
 
     @property
     def least(self) -> int:
@@ -99,12 +99,12 @@ class GaussianSpread:
         for index in touched.tolist():  # a plane of the detector at a time: no second stack
             seen = up[[index]] @ narrow.reshape(planes, -1)
             out[index] += seen.reshape(x, y).T
-        if self._haze is not None:
+        if self._haze:
             self._haze.add(light, start)
 
     def finish(self, out: Image) -> None:
         """Add the haze."""
-        if self._haze is not None:
+        if self._haze:
             self._haze.finish(out)
 
     def _lateral(self, depth_um: float) -> tuple[csr_array, csr_array]:
@@ -274,7 +274,7 @@ def render(
 ) -> Image:
     """Return the light (z, y, x) of voxels; `paint`, `share` give slabs, `watch` the `STEPS`."""
     spread = spread_of(psf, grid, detector)
-    count = 1 if watch is None else 3
+    count = 3 if watch else 1
     out, *steps = (large.room(detector.shape, np.float32) for _ in range(count))
     depth = above_um
     for start, stop in slabs(grid, spread, max_bytes):
@@ -291,7 +291,7 @@ def render(
     spread.finish(out)
     for part in slabs_of(out):  # rounding of transforms around zero
         np.maximum(part, 0, out=part)
-    if watch is not None:
+    if watch:
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)
     return out

@@ -57,7 +57,7 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
             f"the width of borders must be a number of µm from 0 on, found {width_um:g}"
         )
     array, _ = _planes(labels)
-    away = (signed_distance(labels) if distance is None else distance).array.reshape(array.shape)
+    away = (distance or signed_distance(labels)).array.reshape(array.shape)
     mask = large.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes

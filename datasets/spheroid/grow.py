@@ -148,7 +148,7 @@ def _packed(
                 fraction *= LOOSEN
                 continue
             if fraction <= least or fixed:
-                if room.core is None or drawn["core"] < LEAST_CORE:
+                if not room.core or drawn["core"] < LEAST_CORE:
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
             fraction = max(fraction * LOOSEN, least)

@@ -89,7 +89,7 @@ class Specimen:
             room, step = self.spheroid.outline, np.float32(1 / grid.voxel_um)
             share = np.clip(0.5 - room.living.on(grid) * step, 0, 1)
             density = np.float32(self.drawn["core_tissue"])
-            if room.core is not None and density > 0:
+            if room.core and density > 0:
                 share += density * np.clip(0.5 - room.core.on(grid) * step, 0, 1)
                 np.minimum(share, 1, out=share)
             self._share = grid, share
@@ -182,7 +182,7 @@ def expected_photons(
     delay, floor = optics.attenuation_delay_um, optics.attenuation_floor
     law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, floor)
     above = room.living.above_um(grid)
-    if room.core is not None:
+    if room.core:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)
     photons = render(paint, specimen.share, grid, detector, spread, law, above, watch=watch)
     for part in slabs_of(photons):

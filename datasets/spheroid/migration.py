@@ -74,7 +74,7 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
             f"{path}: expected the parameters of a published spheroid simulation (a JSON object "
             "with keys like input_spheroid_mask), found none of its keys"
         )
-    home, log = path.parent if home is None else home, Migration()
+    home, log = home or path.parent, Migration()
     known = {key: value for key, value in values.items() if key in KEYS}
     old = parse(path, known, Published).model_dump()
     folders, shares = (old[f"input_phantom_folders{end}"] or () for end in ("", "_prop"))

@@ -39,7 +39,7 @@ class Outline:
 
     def scaled(self, factor: float) -> "Outline":
         """Return a copy with all lengths multiplied, the middle of the image unmoved."""
-        core = None if self.core is None else self.core.scaled(factor, self.centre_um)
+        core = self.core.scaled(factor, self.centre_um) if self.core else None
         homes = tuple(home.scaled(factor, self.centre_um) for home in self.homes)
         living = self.living.scaled(factor, self.centre_um)
         return replace(self, living=living, core=core, homes=homes)
@@ -83,7 +83,7 @@ def outline(
         inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)
         whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
         homes = (whole, layer, mass)
-        living = whole if core is None else whole.minus(core)
+        living = whole.minus(core) if core else whole
     else:
         living = tissue.ellipsoid(middle, axes)
     return Outline(living, core, middle, "width_um" in drawn, homes)

@@ -280,7 +280,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         real = [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
         camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
         parameters: Json = {"scale": settings.images.scale, "target": target}
-        if camera is not None:
+        if camera:
             parameters["target"] = target | camera.units._asdict()
             parameters["camera"] = camera.model_dump()
         if not any("C" in volume.axes for volume in real):
@@ -290,7 +290,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
     def held_out(self, case: DomainVolume, number: int, settings: Settings) -> HeldOut:
         """Return a simulated image with its labels."""
         dimensions = settings.network.dimensions
-        labels = None if case.twin is None else seen(case.files.labels(case.twin), dimensions)
+        labels = seen(case.files.labels(case.twin), dimensions) if case.twin else None
         return HeldOut({IMAGE.slug: seen(case.read(), dimensions)}, labels=labels)
 
     def real(self, cases: Cases[DomainVolume], settings: Settings) -> list[Volume]:

@@ -72,7 +72,7 @@ def load_item(
         raise InputError("expected finite grey values, found NaN or infinity")
     units = [scaling_of(channel, first) for channel in array]
     values = np.stack([scaling(channel) for scaling, channel in zip(units, array, strict=True)])
-    labels = deep(files.labels(twin).array) if labelled and twin is not None else None
+    labels = deep(files.labels(twin).array) if labelled and twin else None
     if labels is not None and labels.shape != array.shape[1:]:
         raise InputError(f"expected labels of the shape {array.shape[1:]}, found {labels.shape}")
     return DomainVolume(

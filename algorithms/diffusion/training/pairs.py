@@ -117,8 +117,8 @@ def load_pair(
     kind: Given | None = None
     if drawn == "threshold":
         sketch = each_channel(threshold_sketch, volume)
-    elif drawn is not None:
-        itself = path if drawn == "labels" and twin is None else None
+    elif drawn:
+        itself = path if drawn == "labels" and not twin else None
         sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
     def stored(array: Floats) -> Halves:
@@ -144,15 +144,15 @@ def _sketch(
 ) -> tuple[Floats, Given]:
     """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
     file = sketch or twin
-    if file is None:
+    if not file:
         raise InputError(
             f"expected a sketch (folder {SKETCH}) or labels of the same name for a conditioned "
             "network, found none; give them, or choose network.conditioned = false"
         )
-    array = (files.labels(file) if sketch is None else files.read(sketch)).array
+    array = (files.read(sketch) if sketch else files.labels(file)).array
     if array.shape != image.shape:
         raise InputError(f"{file}: expected the shape {image.shape}, found {array.shape}")
-    if sketch is None:
+    if not sketch:
         if array.dtype.kind not in "iu":
             raise InputError(f"{file}: labels must be integers, found {array.dtype}")
         return each_channel(sketch_of_labels, image.like(array)), "labels"
@@ -195,7 +195,7 @@ def draw_crops(
             position = None
         drawn = {"image": image, "sketch": sketch, "noise": noise, "place": np.array(place)}
         drawn["position"] = position
-        if noise_channel is not None:
+        if noise_channel:
             drawn["channel"] = noise_of(rng, (1, *shape), noise_channel)
         if sketch is not None and hidden:
             sketch.fill(HIDDEN)

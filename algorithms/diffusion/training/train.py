@@ -134,7 +134,7 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         source = given_of(cases.get(SKETCHES) or items)
         channels = zip(*(item.files.read(item.path).channels for item in items), strict=True)
         camera = settings.camera
-        light = {} if camera is None else camera.units._asdict()
+        light = camera.units._asdict() if camera else {}
         targets = [
             target_of_images([image.array for image in images], settings.units).model_dump() | light
             for images in channels
@@ -149,15 +149,15 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
             "contrast": six_digits(contrasts if several else contrasts[0]),
             "range": six_digits([low - spare, high + spare]),
         }
-        kind = {} if source is None else {"given": source, "dropped": settings.crops.dropped}
+        kind = {"given": source, "dropped": settings.crops.dropped} if source else {}
         target = six_digits(targets if several else targets[0])
-        seen = {} if camera is None else {"camera": camera.model_dump()}
+        seen = {"camera": camera.model_dump()} if camera else {}
         return {"process": process, "target": target, **kind, **seen}
 
     def held_out(self, case: SketchedImage, number: int, settings: Settings) -> HeldOut:
         """Return the middle of a sketch, or of the labels that it is made of."""
-        labels = None if case.twin is None else self._middle(case.files.labels(case.twin), settings)
-        if labels is not None and case.kind == "labels":
+        labels = self._middle(case.files.labels(case.twin), settings) if case.twin else None
+        if labels and case.kind == "labels":
             return HeldOut({LABELS: labels}, labels=labels)
         volume = case.files.read(case.path)
         if case.sketch is None:

@@ -73,7 +73,7 @@ class LabelPair:
 
 def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
     """Return the distances of one pair of label images."""
-    if nuclei is None:
+    if not nuclei:
         raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
 
     def read() -> tuple[Volume, Volume]:

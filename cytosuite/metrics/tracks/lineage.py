@@ -196,7 +196,7 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
         if track.parent == 0:
             continue
         parent = rows.get(track.parent)
-        if parent is None:
+        if not parent:
             yield f"{label} its parent {track.parent} has no row"
         elif track.begin <= parent.end:
             yield (

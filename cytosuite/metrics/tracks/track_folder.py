@@ -104,7 +104,7 @@ def write_sequence(
             labels = np.asarray(frames[number]).astype(np.uint16)
             axes, assumed = "ZYX"[-labels.ndim :], {"spacing_source": "assumed"}
             plain = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
-            image = plain if like is None else like.like(labels)
+            image = like.like(labels) if like else plain
             for prefix in prefixes:
                 write(temporary / f"{prefix}{number:0{digits}d}.tif", image)
         table = temporary / (TRUTH_TABLE if truth else RESULT_TABLE)
@@ -132,7 +132,7 @@ def score_tracks(
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
     truth = open_sequence(truth_folder)
     tracks = match_tracks(truth, open_sequence(result_folder))
-    if logs is not None:
+    if logs:
         write_logs(logs, tracks)
     return {name: metrics[name].of(tracks) for name in names or metrics}
 

@@ -44,7 +44,7 @@ class Trees(NamedTuple):
     def read(cls, path: Path | None, columns: int) -> Self:
         """Return the trees in a file of weights; InputError without, or for other columns."""
         found: Mapping[str, Floats] = {}
-        if path is not None:
+        if path:
             with safe_open(path, "numpy") as file:
                 names = [name for name in file.keys() if name.startswith(PREFIX)]  # noqa: SIM118
                 found = {name.removeprefix(PREFIX): file.get_tensor(name) for name in names}

@@ -124,7 +124,7 @@ def find_cases(
     items = files.index(folder, "segment").having(LABELS.slug, folder)
     cases = [_files_of(item, channel, files.group, light=light) for item in items]
     if len({case.level is not None for case in cases if not case.simulated}) > 1:
-        first = next(case for case in cases if case.level is None)
+        first = next(case for case in cases if not case.level)
         raise InputError(
             f"{first.image}: expected its visible-level, found none; give a level for each image, "
             "or for none"
@@ -251,7 +251,7 @@ def _arrays(files: Files, quietest: float, *, plane: bool) -> tuple[Volume, Floa
     volume = read_grey(files.image, files.group)
     image = volume.array.astype(np.float32)
     labels = read_labels(files.labels, files.group).array
-    level = (labels > 0) if files.level is None else read(files.level).array
+    level = read(files.level).array if files.level else labels > 0
     if files.channel == "membrane":
         level = _level_within_cells(labels)
     axes = "(y, x), as patches.shape is of planes," if plane else "(z, y, x)"
