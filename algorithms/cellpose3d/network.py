@@ -32,7 +32,7 @@ AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
 class Network(LevelArguments):
     """Arguments of the network, as a model card holds them."""
 
-    widths: Widths = Field(min_length=3, description="channels of each level")
+    widths: Widths = Field(min_length=3)  # channels of each level
 
 
 class FlowNet(nn.Module):

@@ -27,26 +27,24 @@ Length = Annotated[float, Field(ge=0, le=10000)]
 class Secondary(Described):
     """Growth of primary objects to whole cells."""
 
-    factor: Positive = Field(description="Correction of the threshold of cells.")
-    reach_px: Positive = Field(description="Longest way from the primary object.")
-    compactness: Length = Field(
-        description="Weight of distance against edges: 0 follows edges alone."
-    )
+    factor: Positive  # correction of the threshold of cells
+    reach_px: Positive  # longest way from the primary object
+    compactness: Length  # weight of distance against edges: 0 follows edges alone
 
 
 class Parameters(Described):
     """Parameters of a card; lengths in pixels, as in CellProfiler."""
 
-    smoothing_px: Length = Field(description="Standard deviation of the Gaussian before all.")
-    threshold: Literal["otsu", "li"] = Field(description="Of two classes, or cross entropy.")
-    factor: Positive = Field(description="Correction of the threshold above the background.")
-    adaptive_px: Length = Field(description="Window whose mean shifts the threshold; 0: global.")
-    minimum_snr: Length = Field(6.0, description="Lowest threshold, in noise of the background.")
-    declump: Literal["distance", "intensity"] = Field(description="What has a peak per object.")
-    declump_px: Length = Field(description="Standard deviation of the Gaussian before peaks.")
-    apart_px: Positive = Field(description="Least distance of two peaks.")
-    diameter_px: tuple[Positive, Positive] = Field(description="Of discs as large as objects.")
-    secondary: Secondary | None = Field(None, description="Whole cells; None: primary objects.")
+    smoothing_px: Length  # standard deviation of the Gaussian before all
+    threshold: Literal["otsu", "li"]  # of two classes, or cross entropy
+    factor: Positive  # correction of the threshold above the background
+    adaptive_px: Length  # window whose mean shifts the threshold; 0: global
+    minimum_snr: Length = 6.0  # lowest threshold, in noise of the background
+    declump: Literal["distance", "intensity"]  # what has a peak per object
+    declump_px: Length  # standard deviation of the Gaussian before peaks
+    apart_px: Positive  # least distance of two peaks
+    diameter_px: tuple[Positive, Positive]  # of discs as large as objects
+    secondary: Secondary | None = None  # whole cells; None: primary objects
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, Share
 from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -52,10 +52,10 @@ _Changes = tuple[Bools, Bools, Doubles, Floats, Floats]
 class FidelityLimits(Described):
     """Limits of a translation that keeps the structure."""
 
-    correlation: float = Field(0.6, ge=-1, le=1, description="Least correlation.")
-    shift_um: float = Field(0.5, ge=0, description="Greatest median shift of edges in µm.")
-    lost: float = Field(0.04, ge=0, le=1, description="Greatest share of bright bodies gone.")
-    invented: float = Field(0.04, ge=0, le=1, description="Greatest share of new bright bodies.")
+    correlation: float = Field(0.6, ge=-1, le=1)  # least correlation
+    shift_um: NotNegative = 0.5  # greatest median shift of edges in µm
+    lost: Share = 0.04  # greatest share of bright bodies gone
+    invented: Share = 0.04  # greatest share of new bright bodies
 
 
 def compare(original: Array, translation: Array, spacing: Spacing) -> Fidelity:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from scipy import fft, ndimage
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
@@ -30,13 +30,11 @@ GROWS = 0.1  # of the variance, from dark to bright, below which it does not dep
 class CameraNoise(Described):
     """Noise of a camera: variance = read variance + gain times light."""
 
-    offset: float = Field(description="Grey value without light.")
-    read_variance: float = Field(ge=0, description="Variance without light, grey values squared.")
-    gain: float = Field(ge=0, description="Growth of the variance with the grey value.")
-    skew: float = Field(
-        ge=0, description="Third central moment over variance of the noise that light adds."
-    )
-    correlation: float = Field(0.0, ge=0, le=0.7, description="Of the noise of lateral neighbours.")
+    offset: float  # grey value without light
+    read_variance: NotNegative  # variance without light, grey values squared
+    gain: NotNegative  # growth of the variance with the grey value
+    skew: NotNegative  # third central moment over variance of the noise that light adds
+    correlation: float = Field(0.0, ge=0, le=0.7)  # of the noise of lateral neighbours
     lag: Lag = 0
 
     def shot(self, level: Floats) -> Floats:

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from cytosuite.contract.manifest import Whole
 from cytosuite.networks import levels
 from cytosuite.networks.levels import LevelArguments, Triple
 from cytosuite.networks.network import (
@@ -29,21 +30,16 @@ BORDERS = {"replicate": nn.ReplicationPad3d, "reflect": nn.ReflectionPad3d}
 class Architecture(LevelArguments):
     """Arguments of a generator, as a model card holds them."""
 
-    widths: Widths = Field(
-        (16, 32, 64), min_length=1, description="channels of each level; each halves all axes"
-    )
-    blocks: int = Field(3, ge=0, description="residual blocks at the coarsest level")
-    kernel: int = Field(3, ge=1, le=15, description="of the outer convolutions, odd")
-    norm: Norm = Field("voxel", description="over the channels of a voxel, or over an image")
-    padding: Literal["zeros", "replicate", "reflect"] = Field(
-        "zeros", description="beyond the borders"
-    )
-    residual: bool = Field(True, description="the network gives the change of its input")
-    bounded: bool = Field(False, description="whether the result is kept within -1..1")
-    channels: int = Field(1, ge=1, le=16, description="of the images")
-    noise: int = Field(
-        0, ge=0, le=4, description="channels of normal noise beside the image, to make grain of"
-    )
+    # channels of each level; each halves all axes
+    widths: Widths = Field((16, 32, 64), min_length=1)
+    blocks: Whole = 3  # residual blocks at the coarsest level
+    kernel: int = Field(3, ge=1, le=15)  # of the outer convolutions, odd
+    norm: Norm = "voxel"  # over the channels of a voxel, or over an image
+    padding: Literal["zeros", "replicate", "reflect"] = "zeros"  # beyond the borders
+    residual: bool = True  # the network gives the change of its input
+    bounded: bool = False  # whether the result is kept within -1..1
+    channels: int = Field(1, ge=1, le=16)  # of the images
+    noise: int = Field(0, ge=0, le=4)  # channels of normal noise beside the image, to make grain of
 
     @field_validator("kernel")
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
@@ -29,26 +29,17 @@ from cytosuite.volume.arrays import Array
 class Parameters(Tiled):
     """``parameters`` of a card: with `network` a generator, without it the classical transfer."""
 
-    network: Architecture | None = Field(None, description="Arguments of the generator.")
-    scale: Scale = Field(
-        "background",
-        description="Units of the generator: of the image's background, of its dtype, of the "
-        "target's background, for an image that the classical transfer has brought there, or of "
-        "photons: it translates light, and the camera makes the noise.",
-    )
-    camera: CameraModel | None = Field(None, description="Of both domains, for the scale light.")
-    target: Target | None = Field(None, description="Grey values of the target domain.")
-    style: Style | None = Field(
-        None, description="Reference of the classical transfer, which stands in for a refusal."
-    )
-    guard: Literal["replace", "refuse", "off"] = Field(
-        "replace",
-        description="A translation that moves structure is replaced by the classical transfer, "
-        "refused, or kept.",
-    )
-    limits: FidelityLimits = Field(
-        FidelityLimits(), description="Of a translation that keeps the structure."
-    )
+    network: Architecture | None = None  # arguments of the generator
+    # units of the generator: of the image's background, of its dtype, of the target's background,
+    # for an image that the classical transfer has brought there, or of photons: it translates
+    # light, and the camera makes the noise
+    scale: Scale = "background"
+    camera: CameraModel | None = None  # of both domains, for the scale light
+    target: Target | None = None  # grey values of the target domain
+    style: Style | None = None  # reference of the classical transfer, which stands in for a refusal
+    # A translation that moves structure is replaced by the classical transfer, refused, or kept
+    guard: Literal["replace", "refuse", "off"] = "replace"
+    limits: FidelityLimits = FidelityLimits()  # of a translation that keeps the structure
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -19,7 +19,7 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     noise_of,
     tap,
 )
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -37,19 +37,14 @@ Quantiles = Annotated[tuple[float, ...], Field(min_length=len(SHARES), max_lengt
 class Style(Described):
     """The look of a microscope's images, without their content; grey values as stored."""
 
-    dtype: Literal["uint8", "uint16", "float32"] = Field(description="Number type of the pixels.")
-    background: float = Field(description="Most frequent level of the smoothed image.")
-    spread: float = Field(ge=0, description="Standard deviation of the level in the dark.")
-    glow: Quantiles = Field(
-        description="Quantiles of levels brighter than background, but no objects, at `SHARES`."
-    )
-    objects: Quantiles = Field(description="Quantiles of levels of objects at `SHARES`.")
-    noise: CameraNoise = Field(description="CameraNoise of a pixel.")
-    blur_um: Lengths = Field(
-        min_length=1,
-        max_length=2,
-        description="Standard deviation in µm: axial (of volumes alone), lateral.",
-    )
+    dtype: Literal["uint8", "uint16", "float32"]  # number type of the pixels
+    background: float  # most frequent level of the smoothed image
+    spread: NotNegative  # standard deviation of the level in the dark
+    glow: Quantiles  # quantiles of levels brighter than background, but no objects, at `SHARES`
+    objects: Quantiles  # quantiles of levels of objects at `SHARES`
+    noise: CameraNoise  # cameraNoise of a pixel
+    # standard deviation in µm: axial (of volumes alone), lateral
+    blur_um: Lengths = Field(min_length=1, max_length=2)
 
 
 def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from cytosuite.denoising.sampling import Contrast, Image
 from cytosuite.networks.normalise import (
@@ -30,7 +29,7 @@ _SPAN = 2.0  # of the contrast in units of the network: their deviation is then 
 class GreyLevels(Contrast):
     """Grey values of a domain without a dark background, like tissue full of membranes."""
 
-    dtype: Dtype = Field("uint16", description="of the images")
+    dtype: Dtype = "uint16"  # of the images
 
 
 def each_channel(change: Callable[[Array], Image], image: Volume) -> Image:

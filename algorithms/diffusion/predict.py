@@ -15,7 +15,7 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.manifest import OpenShare, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
@@ -54,28 +54,17 @@ Given = Literal["sketch", "labels"]
 class Parameters(Tiled):
     """``parameters`` of a card: with `network` a diffusion model, without it the plain sketch."""
 
-    network: DenoiserArguments | None = Field(None, description="Arguments of the denoiser.")
-    process: Process = Field(Process(), description="The way from a sketch over noise to an image.")
-    target: Target | GreyLevels | tuple[Target | GreyLevels, ...] = Field(
-        description="Grey values of the images to be made, or of each channel."
-    )
-    camera: CameraModel | None = Field(
-        None, description="Of the images, where the network makes their light alone."
-    )
-    given: Given = Field(
-        "sketch",
-        description="Input that counts where a case has both, as in the training. labels: never a "
-        "sketch; sketch: one is made of labels where there is none.",
-    )
-    dropped: float = Field(
-        0, ge=0, lt=1, description="Share of the training's crops whose sketch was hidden."
-    )
-    seed: int | None = Field(
-        None,
-        ge=0,
-        lt=2**63,
-        description="Of the noise; by default `series_seed` of the labels, or the image's digest.",
-    )
+    network: DenoiserArguments | None = None  # arguments of the denoiser
+    process: Process = Process()  # the way from a sketch over noise to an image
+    # grey values of the images to be made, or of each channel
+    target: Target | GreyLevels | tuple[Target | GreyLevels, ...]
+    camera: CameraModel | None = None  # of the images, where the network makes their light alone
+    # input that counts where a case has both, as in the training. labels: never a sketch; sketch:
+    # one is made of labels where there is none.
+    given: Given = "sketch"
+    dropped: OpenShare = 0  # share of the training's crops whose sketch was hidden
+    # of the noise; by default `series_seed` of the labels, or the image's digest
+    seed: int | None = Field(None, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:

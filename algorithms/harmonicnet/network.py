@@ -20,8 +20,8 @@ SPHERE = sqrt(4 * pi)  # coefficient of a sphere of radius 1
 class Network(Described):
     """Arguments of the network, as a model card holds them."""
 
-    order: int = Field(5, ge=0, le=20, description="highest degree of the harmonics")
-    features: int = Field(32, ge=4, description="channels at half resolution, twice at each level")
+    order: int = Field(5, ge=0, le=20)  # highest degree of the harmonics
+    features: int = Field(32, ge=4)  # channels at half resolution, twice at each level
 
     @property
     def dimensions(self) -> Literal[3]:

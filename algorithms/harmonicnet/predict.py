@@ -15,7 +15,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.manifest import NotNegative, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
@@ -35,31 +35,20 @@ Even = Annotated[int, Field(ge=0, multiple_of=2)]
 class Parameters(Sizing, Tiled):
     """``parameters`` of a model card; lengths in µm are at the scale of the training."""
 
-    network: Network = Field(description="Arguments of the network.")
-    spacing_um: tuple[Positive, Positive, Positive] = Field(
-        description="Voxels z, y, x that images are brought to, µm."
-    )
-    radius_um: Positive = Field(description="Unit of the coefficients: mean radius, µm.")
-    threshold: float = Field(
-        0.5, gt=0, lt=1, description="Least heat of a centre, chosen on validation data."
-    )
-    overlap: float = Field(
-        0.3,
-        gt=0,
-        le=1,
-        description="Share of the smaller star within a more certain one that suppresses.",
-    )
-    smallest_um3: float = Field(0.0, ge=0, description="Least volume of a star, µm³.")
-    diameter: Literal["trained", "estimated"] = Field(
-        "trained", description="Default nucleus diameter when the user gives none."
-    )
-    rescale_tolerance: float = Field(
-        0.01, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
-    )
-    tile: Sides = Field((96, 256, 256), description="Voxels z, y, x; its volume bounds the memory.")
-    halo: tuple[Even, Even, Even] = Field(
-        (16, 32, 32), description="Voxels at the inner faces of a tile that are thrown away."
-    )
+    network: Network  # arguments of the network
+    spacing_um: tuple[Positive, Positive, Positive]  # voxels z, y, x that images are brought to, µm
+    radius_um: Positive  # unit of the coefficients: mean radius, µm
+    threshold: float = Field(0.5, gt=0, lt=1)  # least heat of a centre, chosen on validation data
+    # share of the smaller star within a more certain one that suppresses
+    overlap: float = Field(0.3, gt=0, le=1)
+    smallest_um3: NotNegative = 0.0  # least volume of a star, µm³
+    # default nucleus diameter when the user gives none
+    diameter: Literal["trained", "estimated"] = "trained"
+    # largest |ln| of voxel size over the training's without rescaling
+    rescale_tolerance: NotNegative = 0.01
+    tile: Sides = (96, 256, 256)  # voxels z, y, x; its volume bounds the memory
+    # voxels at the inner faces of a tile that are thrown away
+    halo: tuple[Even, Even, Even] = (16, 32, 32)
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

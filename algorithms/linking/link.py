@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.linking.cells import CellTable
+from cytosuite.contract.manifest import NotNegative, Positive, Whole
 from cytosuite.contract.tracks import Track
 from cytosuite.volume.arrays import Doubles, Longs
 
@@ -36,12 +37,12 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    farthest: float = Field(5.0, gt=0, description="Longest step in standard deviations.")
-    overlap: float = Field(4.0, ge=0, description="Cost of a link where no voxel is shared.")
-    gap: int = Field(2, ge=0, le=20, description="Frames that a track may miss.")
-    gap_cost: float = Field(2.0, ge=0, description="Cost of each missed frame.")
-    mend: int = Field(10, ge=0, description="Frames that merged or broken cells may last; 0: stay.")
-    division: float = Field(14.0, ge=0, description="Highest cost of a division; 0: none.")
+    farthest: Positive = 5.0  # longest step in standard deviations
+    overlap: NotNegative = 4.0  # cost of a link where no voxel is shared
+    gap: int = Field(2, ge=0, le=20)  # frames that a track may miss
+    gap_cost: NotNegative = 2.0  # cost of each missed frame
+    mend: Whole = 10  # frames that merged or broken cells may last; 0: stay
+    division: NotNegative = 14.0  # highest cost of a division; 0: none
 
     @property
     def limit(self) -> float:

@@ -6,11 +6,10 @@ from functools import partial
 from math import cos, pi, prod, sin
 
 import numpy as np
-from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.algorithms.masks.fields import DrawnCells, Fields, draw
-from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.manifest import Described, NotNegative, Positive, parameters_of
 from cytosuite.contract.tasks import REQUEST, SAMPLED_CELLS, SAMPLED_NUCLEI
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.network import DenoiserArguments, load
@@ -33,24 +32,23 @@ FROM_NOISE = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-
 class Gates(Described):
     """Range of each measure of whole cells; those beyond are rejected."""
 
-    area: Interval = Field(description="of a cell, µm² (µm³)")
-    solidity: Interval = Field(description="of a cell: area over that of its convex hull")
-    nucleus_share: Interval = Field(description="area of the nucleus over that of the cell")
-    nucleus_solidity: Interval = Field(description="of a nucleus")
+    area: Interval  # of a cell, µm² (µm³)
+    solidity: Interval  # of a cell: area over that of its convex hull
+    nucleus_share: Interval  # area of the nucleus over that of the cell
+    nucleus_solidity: Interval  # of a nucleus
 
 
 class Parameters(Tiled):
     """``parameters`` of a card."""
 
-    network: DenoiserArguments = Field(description="Arguments of the denoiser.")
-    process: Process = Field(FROM_NOISE, description="The way from noise to distances.")
-    spacing: Lengths = Field(description="µm per voxel of the training's labels.")
-    scale_um: float = Field(3.0, gt=0, description="Distances are tanh(distance / this).")
-    margin_um: float = Field(
-        20.0, ge=0, description="Beyond the faces, where cells that they cut have their nuclei."
-    )
-    gates: Gates = Field(description="Measured in the training's labels.")
-    tile: Sides = Field((1, 512, 512), description="Voxels z, y, x; its volume bounds the memory.")
+    network: DenoiserArguments  # arguments of the denoiser
+    process: Process = FROM_NOISE  # the way from noise to distances
+    spacing: Lengths  # µm per voxel of the training's labels
+    scale_um: Positive = 3.0  # distances are tanh(distance / this)
+    # beyond the faces, where cells that they cut have their nuclei
+    margin_um: NotNegative = 20.0
+    gates: Gates  # measured in the training's labels
+    tile: Sides = (1, 512, 512)  # voxels z, y, x; its volume bounds the memory
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

@@ -17,37 +17,21 @@ class Parameters(Described):
     In two dimensions `axial_elongation` has no effect.
     """
 
-    in_pixels: Annotated[bool, Field(strict=True)] = Field(
-        False, description="All lengths are in pixels: the image's voxel size does not count."
-    )
-    sigmas_um: tuple[Positive, ...] = Field(
-        (0.12, 0.18),
-        min_length=1,
-        max_length=8,
-        description="Standard deviations [µm] in y and x of the spots to look for.",
-    )
-    measure_width: Annotated[bool, Field(strict=True)] = Field(
-        False, description="The widths are to begin with: the clearest spots tell that to look for."
-    )
-    axial_elongation: Annotated[Finite, Field(ge=0.1, le=10)] = Field(
-        2.5, description="How many times larger the standard deviation of a spot is along z."
-    )
-    threshold: Positive = Field(
-        3.0, description="Least response to the filter, in standard deviations of its noise."
-    )
-    minimum_snr: NonNegative = Field(
-        3.0, description="Least height of a fitted spot, in its standard deviations."
-    )
-    narrowest: Positive = Field(
-        0.6, description="Least standard deviation of a fitted spot, of the smallest to look for."
-    )
-    widest: Positive = Field(
-        1.8, description="Largest standard deviation of a fitted spot, of the largest to look for."
-    )
-    minimum_distance: NonNegative = Field(
-        1.0, description="Least distance of two spots, in the smallest standard deviation."
-    )
-    passes: Annotated[int, Field(strict=True, ge=1, le=5)] = Field(
-        5,
-        description="How often at most spots are looked for, then in what those found leave.",
-    )
+    # all lengths are in pixels: the image's voxel size does not count
+    in_pixels: Annotated[bool, Field(strict=True)] = False
+    # standard deviations [µm] in y and x of the spots to look for
+    sigmas_um: tuple[Positive, ...] = Field((0.12, 0.18), min_length=1, max_length=8)
+    # the widths are to begin with: the clearest spots tell that to look for
+    measure_width: Annotated[bool, Field(strict=True)] = False
+    # how many times larger the standard deviation of a spot is along z
+    axial_elongation: Annotated[Finite, Field(ge=0.1, le=10)] = 2.5
+    threshold: Positive = 3.0  # least response to the filter, in standard deviations of its noise
+    minimum_snr: NonNegative = 3.0  # least height of a fitted spot, in its standard deviations
+    # least standard deviation of a fitted spot, of the smallest to look for
+    narrowest: Positive = 0.6
+    # largest standard deviation of a fitted spot, of the largest to look for
+    widest: Positive = 1.8
+    # least distance of two spots, in the smallest standard deviation
+    minimum_distance: NonNegative = 1.0
+    # how often at most spots are looked for, then in what those found leave
+    passes: Annotated[int, Field(strict=True, ge=1, le=5)] = 5

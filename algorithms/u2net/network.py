@@ -10,11 +10,10 @@ from typing import Literal
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described
 from cytosuite.files import Entries
 from cytosuite.networks.network import PlaneByPlane, channels_last, trained
 
@@ -26,8 +25,8 @@ SIDES = 6  # answers: of five blocks on the way up and the lowest
 class Network(Described):
     """Arguments of the network, as a model card holds them."""
 
-    channels: int = Field(64, ge=1, description="between blocks")
-    middle: int = Field(16, ge=1, description="within blocks")
+    channels: Count = 64  # between blocks
+    middle: Count = 16  # within blocks
 
     @property
     def dimensions(self) -> Literal[2]:

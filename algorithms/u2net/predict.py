@@ -5,13 +5,12 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.manifest import NotNegative, Positive, parameters_of
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
@@ -41,18 +40,15 @@ GROUND, INSIDE, BORDER = range(CLASSES)
 class Parameters(Sizing, Tiled):
     """``parameters`` of a model card; lengths are pixels at the scale of the training."""
 
-    network: Network = Field(description="Arguments of the network.")
-    quietest: float = Field(0.033, gt=0, description="As of planes in the training.")
-    diameter: Literal["trained", "estimated", "network"] = Field(
-        "network", description="Default diameter of nuclei: that of the network's own objects."
-    )
-    least_px: float = Field(20.0, ge=0, description="Least area of an object, pixels.")
-    tile: tuple[Literal[1], Side, Side] = Field(
-        (1, 512, 512), description="Pixels z, y, x; its area bounds the memory."
-    )
-    halo: tuple[Literal[0], Side, Side] = Field(
-        (0, 64, 64), description="Pixels at the inner faces of a tile that are thrown away."
-    )
+    network: Network  # arguments of the network
+    quietest: Positive = 0.033  # as of planes in the training
+    # default diameter of nuclei: that of the network's own objects
+    diameter: Literal["trained", "estimated", "network"] = "network"
+    least_px: NotNegative = 20.0  # least area of an object, pixels
+    # pixels z, y, x; its area bounds the memory
+    tile: tuple[Literal[1], Side, Side] = (1, 512, 512)
+    # pixels at the inner faces of a tile that are thrown away
+    halo: tuple[Literal[0], Side, Side] = (0, 64, 64)
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

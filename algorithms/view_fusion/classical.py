@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy import ndimage, optimize
 
 from cytosuite.algorithms.view_fusion.intensity import Units
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, Share
 from cytosuite.networks.normalise import in_dtype
 from cytosuite.networks.tiling import Tile, fit, plan, smallest_tile
 from cytosuite.segmentation.specimen import (
@@ -41,18 +41,12 @@ Um = Annotated[float, Field(ge=0, le=20)]
 class LossEstimate(Described):
     """Parameters of the estimate, and of the gain that follows from it."""
 
-    block_um: float = Field(
-        20.0, gt=0, le=1000, description="Edge [µm] of the blocks whose brightness is compared."
-    )
-    percentile: float = Field(
-        90.0, ge=50, le=100, description="Of the specimen in a block: its brightness."
-    )
-    strength: float = Field(
-        0.3, ge=0, le=1, description="Part of the loss, as its logarithm, that is corrected."
-    )
-    most_gain: float = Field(
-        2.0, ge=1, le=10, description="Limit of the gain: noise is amplified, too."
-    )
+    # edge [µm] of the blocks whose brightness is compared
+    block_um: float = Field(20.0, gt=0, le=1000)
+    percentile: float = Field(90.0, ge=50, le=100)  # of the specimen in a block: its brightness
+    # part of the loss, as its logarithm, that is corrected
+    strength: Share = 0.3
+    most_gain: float = Field(2.0, ge=1, le=10)  # limit of the gain: noise is amplified, too
 
 
 class Loss(NamedTuple):
@@ -131,17 +125,12 @@ def _blocks(
 class Restoration(Described):
     """Parameters of the classical restoration."""
 
-    loss: LossEstimate = Field(LossEstimate(), description="Of light; strength 0 corrects none.")
-    psf_um: tuple[Um, Um, Um] = Field(
-        (1.2, 0.25, 0.25), description="Standard deviations [µm] of the blur along z, y, x."
-    )
-    steps: int = Field(1, ge=0, le=10, description="Steps of Richardson and Lucy; 0 for none.")
-    pedestal: float = Field(
-        0.1,
-        gt=0,
-        le=10,
-        description="Added to the signal, in units of the percentiles: dark noise is left alone.",
-    )
+    loss: LossEstimate = LossEstimate()  # of light; strength 0 corrects none
+    # standard deviations [µm] of the blur along z, y, x
+    psf_um: tuple[Um, Um, Um] = (1.2, 0.25, 0.25)
+    steps: int = Field(1, ge=0, le=10)  # steps of Richardson and Lucy; 0 for none
+    # added to the signal, in units of the percentiles: dark noise is left alone
+    pedestal: float = Field(0.1, gt=0, le=10)
 
 
 def smooth(image: Array, sigma: float, *, tile: Sizes) -> Array:

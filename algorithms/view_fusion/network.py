@@ -10,7 +10,7 @@ from monai.networks.blocks.dynunet_block import get_conv_layer
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, Whole
 from cytosuite.networks.network import (
     AddedChange,
     Checkpointed,
@@ -32,16 +32,14 @@ _convolution = partial(get_conv_layer, 3, act=None, norm=None, bias=True)
 class RestorerArguments(Described):
     """Arguments of a restorer, as a model card holds them."""
 
-    widths: Widths = Field(
-        (16, 32, 64), min_length=1, description="channels of each level; each halves y and x"
-    )
-    blocks: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (1, 1, 1), description="residual blocks of each level; the halo grows most with the last"
-    )
-    kernel: int = Field(3, ge=1, le=15, description="of the outer convolutions, odd")
-    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
-    flat: int = Field(1, ge=0, description="levels below the first that halve y and x, but not z")
-    inputs: tuple[Channel, ...] = Field((), description="channels beside the image, in order")
+    # channels of each level; each halves y and x
+    widths: Widths = Field((16, 32, 64), min_length=1)
+    # residual blocks of each level; the halo grows most with the last
+    blocks: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1, 1)
+    kernel: int = Field(3, ge=1, le=15)  # of the outer convolutions, odd
+    fold: Count = 2  # pixels of y and x folded into channels
+    flat: Whole = 1  # levels below the first that halve y and x, but not z
+    inputs: tuple[Channel, ...] = ()  # channels beside the image, in order
 
     @model_validator(mode="after")
     def _consistent(self) -> "RestorerArguments":

@@ -33,29 +33,18 @@ Method = Literal["identity", "gaussian", "classical", "network"]
 class Parameters(Tiled):
     """``parameters`` of a card: a method with the parts that it takes, and no others."""
 
-    method: Method = Field(
-        description="identity hands the view back, gaussian smooths it, classical corrects "
-        "attenuation and blur, network applies a trained network."
-    )
-    sigma_px: float = Field(
-        0.442,
-        ge=0,
-        le=10,
-        description="Standard deviation of the Gaussian, in voxels along all axes; it stands in "
-        "for a network whose answer is refused, too.",
-    )
-    classical: Restoration | None = Field(None, description="Of the classical restoration.")
-    network: RestorerArguments | None = Field(None, description="Arguments of the network.")
-    tile: Sides = Field(
-        (128, 352, 352), description="Voxels z, y, x; its volume bounds the memory."
-    )
-    least_agreement: float = Field(
-        0.3,
-        ge=-1,
-        le=1,
-        description="Correlation of the network's answer and the view, smoothed over 5 µm, below "
-        "which the answer is refused.",
-    )
+    # identity hands the view back, gaussian smooths it, classical corrects attenuation and blur,
+    # network applies a trained network
+    method: Method
+    # standard deviation of the Gaussian, in voxels along all axes; it stands in for a network whose
+    # answer is refused, too
+    sigma_px: float = Field(0.442, ge=0, le=10)
+    classical: Restoration | None = None  # of the classical restoration
+    network: RestorerArguments | None = None  # arguments of the network
+    tile: Sides = (128, 352, 352)  # voxels z, y, x; its volume bounds the memory
+    # correlation of the network's answer and the view, smoothed over 5 µm, below which the answer
+    # is refused
+    least_agreement: float = Field(0.3, ge=-1, le=1)
 
     @model_validator(mode="after")
     def _of_one_method(self) -> Self:

@@ -13,7 +13,12 @@ from cytosuite.files import Entries, Json, read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(ge=0, lt=1)]
+Whole = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # a SHA-256
 Sentence = Annotated[str, AfterValidator(plain)]
@@ -53,30 +58,24 @@ class Described(BaseModel):
 class Resources(Described):
     """Limits of the resources of one case."""
 
-    memory_gib: float = Field(4.0, gt=0, le=2**20, description="Memory limit in GiB.")
-    gpu: bool = Field(False, description="Whether a GPU is needed.")
+    memory_gib: float = Field(4.0, gt=0, le=2**20)  # memory limit in GiB
+    gpu: bool = False  # whether a GPU is needed
 
 
 class SelectPolicy(BaseModel):
     """Rules of the choice of a model: the cost of each key in which image and card differ."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, Literal["must"] | Weight]
+    __pydantic_extra__: dict[str, Literal["must"] | NotNegative]
 
-    missing: Weight | dict[str, Weight] = Field(
-        0.0, description="Cost of a key which the image does not give; or costs by key, others 0."
-    )
-    general: Weight | dict[str, Weight] = Field(
-        2.0,  # the cost of edges twice as long, 3 ln 2
-        description="Cost of a key which the image gives and the card does not; or costs by key.",
-    )
-    score: str = Field(
-        "", description="Metric, higher is better, in which a card must be above its baselines."
-    )
-    fallback: Literal["relax", "fail"] = Field(
-        "relax",
-        description="When no card passes every must: take the nearest, or fail. Other axes fail.",
-    )
+    # cost of a key which the image does not give; or costs by key, others 0
+    missing: NotNegative | dict[str, NotNegative] = 0.0
+    # cost of a key which the image gives and the card does not, as of edges twice as long (3 ln 2);
+    # or costs by key
+    general: NotNegative | dict[str, NotNegative] = 2.0
+    score: str = ""  # metric, higher is better, in which a card must be above its baselines
+    # when no card passes every must: take the nearest, or fail. Other axes fail.
+    fallback: Literal["relax", "fail"] = "relax"
 
     @property
     def keys(self) -> dict[str, float | Literal["must"]]:
@@ -92,122 +91,92 @@ class SelectPolicy(BaseModel):
 class AlgorithmManifest(Described):
     """``algorithms/<name>/algorithm.toml``."""
 
-    name: Name = Field(description="The folder's name.")
-    version: Version = Field(description="Version of the algorithm.")
-    title: str = Field(description="Name for readers.")
-    description: str = Field(description="Its method, in one or two sentences.")
-    task: TaskName = Field(description="One of the tasks in `cytosuite.contract.tasks`.")
-    needs: tuple[str, ...] = Field(
-        (), description="Optional inputs of the task without which it cannot run."
-    )
-    uses: tuple[Name, ...] = Field((), description="Other algorithms that it runs inside.")
-    authors: tuple[str, ...] = Field(description="Who wrote it.")
-    license: str = Field(description="SPDX identifier.")
-    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    resources: Resources = Field(Resources(), description="Limits of one case.")
-    select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
-    preference: int = Field(
-        0,
-        ge=0,
-        le=1000,
-        description="Place in the choice of an algorithm, 1 first; 0: only by name.",
-    )
-    optional: bool = Field(
-        False, description="Whether it runs, and is built, only by its name or by ``all``."
-    )
+    name: Name  # the folder's name
+    version: Version  # version of the algorithm
+    title: str  # name for readers
+    description: str  # its method, in one or two sentences
+    task: TaskName  # one of the tasks in `cytosuite.contract.tasks`
+    needs: tuple[str, ...] = ()  # optional inputs of the task without which it cannot run
+    uses: tuple[Name, ...] = ()  # other algorithms that it runs inside
+    authors: tuple[str, ...]  # who wrote it
+    license: str  # SPDX identifier
+    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    resources: Resources = Resources()  # limits of one case
+    select: SelectPolicy = SelectPolicy()  # how a model is chosen
+    # place in the choice of an algorithm, 1 first; 0: only by name
+    preference: int = Field(0, ge=0, le=1000)
+    optional: bool = False  # whether it runs, and is built, only by its name or by ``all``
 
 
 class DatasetSize(Described):
     """One size of a simulated dataset."""
 
-    cases: int = Field(gt=0, le=MOST_CASES, description="How many cases.")
-    parameters: Json = Field({}, description="Parameters that differ in this size.")
+    cases: int = Field(gt=0, le=MOST_CASES)  # how many cases
+    parameters: Json = {}  # parameters that differ in this size
 
 
 class DatasetManifest(Described):
     """``datasets/<name>/dataset.toml``."""
 
-    name: Name = Field(description="The folder's name.")
-    version: Version = Field(description="Version of the dataset.")
-    title: str = Field(description="Name for readers.")
-    description: str = Field(description="Its content, in one or two sentences.")
-    task: TaskName = Field(description="The task that runs where the user names none.")
-    offers: tuple[str, ...] = Field(
-        (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
-    )
-    movies: tuple[str, ...] = Field((), description="The same of cases with several frames.")
-    kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
-    uses: tuple[Name, ...] = Field(
-        (), description="Other datasets of which it takes the simulators."
-    )
-    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    parameters: Json = Field({}, description="Parameters of every size.")
-    sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
+    name: Name  # the folder's name
+    version: Version  # version of the dataset
+    title: str  # name for readers
+    description: str  # its content, in one or two sentences
+    task: TaskName  # the task that runs where the user names none
+    # slugs of the sockets that its cases hold; a folder offers what is in it
+    offers: tuple[str, ...] = ()
+    movies: tuple[str, ...] = ()  # the same of cases with several frames
+    kind: Literal["simulated", "folder"]  # generated, or a user's own files
+    uses: tuple[Name, ...] = ()  # other datasets of which it takes the simulators
+    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    parameters: Json = {}  # parameters of every size
+    sizes: dict[str, DatasetSize] = {}  # the sizes a user can ask for
 
 
 class DatasetRecipe(Described):
     """``datasets/<name>/recipes/<recipe>.toml``, or a user's own: parameters with a purpose."""
 
-    dataset: Name = Field(description="The simulated dataset it is for.")
-    title: str = Field(description="Name for readers.")
-    description: str = Field("", description="Its content, and the source of its numbers.")
-    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    cases: int = Field(8, gt=0, le=MOST_CASES, description="How many cases.")
-    task: TaskName | None = Field(
-        None, description="The task that runs where the user names none; else the dataset's."
-    )
-    through: tuple[Name, ...] = Field(
-        (), description="Algorithms that each case passes, one after the other."
-    )
-    reference: str = Field(
-        "", description="Folder of real images that unpaired outputs are compared with."
-    )
-    parameters: Json = Field({}, description="Parameters that differ from the dataset's.")
+    dataset: Name  # the simulated dataset it is for
+    title: str  # name for readers
+    description: str = ""  # its content, and the source of its numbers
+    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    cases: int = Field(8, gt=0, le=MOST_CASES)  # how many cases
+    task: TaskName | None = None  # the task that runs where the user names none; else the dataset's
+    through: tuple[Name, ...] = ()  # algorithms that each case passes, one after the other
+    reference: str = ""  # folder of real images that unpaired outputs are compared with
+    parameters: Json = {}  # parameters that differ from the dataset's
 
 
 class ModelCard(Described):
     """``weights/<algorithm>/<model>.json``: identity, purpose and scores of a model."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
-        description="Name of the model: the file's name without suffix."
-    )
-    version: Version = Field(description="Version of the model.")
-    algorithm: Name = Field(description="The algorithm it belongs to.")
-    task: TaskName = Field(description="One of the tasks in `cytosuite.contract.tasks`.")
-    description: str = Field(description="Its purpose.")
-    authors: str = Field(description="Who made it.")
-    license: str = Field(description="SPDX identifier.")
-    describes: dict[str, Fact] = Field(
-        description="The images it was made for: compared with an image's metadata."
-    )
-    exact: dict[str, Fact] = Field(
-        {},
-        description="Facts that an image must give with these values, while none of `describes` "
-        "may differ: the card is chosen for these images alone, before others of the same cost.",
-    )
-    parameters: Json = Field({}, description="Tuned parameters of the algorithm.")
-    weights: FileName | None = Field(
-        None, description="Name of the weights file in the folder of the card."
-    )
-    sha256: str | None = Field(None, description="SHA-256 of the weights file.")
-    bytes: int | None = Field(None, ge=0, description="Size of the weights file.")
-    trained: Json = Field({}, description="Data, steps, seed, seconds, device.")
-    adopted: bool = Field(
-        True,
-        description="Whether it takes part in the choice; a training says no unless it is above "
-        "its parent by a margin, on 6 held-out images or more.",
-    )
-    scores: dict[str, dict[str, float]] = Field(
-        {},
-        description="Scores of images kept out of training, by data set; without any, a model is "
-        "used only when it is named.",
-    )
-    baselines: dict[str, dict[str, float]] = Field(
-        {}, description="Scores of simpler methods on the same images, by method."
-    )
-    used: dict[int, dict[str, Fact]] = Field(
-        {}, exclude=True, description="Of rules of `Uses`, read with the card: images by place."
-    )
+    # name of the model: the file's name without suffix
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Version  # version of the model
+    algorithm: Name  # the algorithm it belongs to
+    task: TaskName  # one of the tasks in `cytosuite.contract.tasks`
+    description: str  # its purpose
+    authors: str  # who made it
+    license: str  # SPDX identifier
+    describes: dict[str, Fact]  # the images it was made for: compared with an image's metadata
+    # facts that an image must give with these values, while none of `describes` may differ: the
+    # card is chosen for these images alone, before others of the same cost
+    exact: dict[str, Fact] = {}
+    parameters: Json = {}  # tuned parameters of the algorithm
+    weights: FileName | None = None  # name of the weights file in the folder of the card
+    sha256: str | None = None  # SHA-256 of the weights file
+    bytes: int | None = Field(None, ge=0)  # size of the weights file
+    trained: Json = {}  # data, steps, seed, seconds, device
+    # whether it takes part in the choice; a training says no unless it is above its parent by a
+    # margin, on 6 held-out images or more
+    adopted: bool = True
+    # scores of images kept out of training, by data set; without any, a model is used only when it
+    # is named
+    scores: dict[str, dict[str, float]] = {}
+    # scores of simpler methods on the same images, by method
+    baselines: dict[str, dict[str, float]] = {}
+    # of rules of `Uses`, read with the card: images by place
+    used: dict[int, dict[str, Fact]] = Field({}, exclude=True)
 
     @property
     def images(self) -> dict[str, Fact]:
@@ -225,8 +194,8 @@ class ModelCard(Described):
 class Use(Described):
     """A model that is taken before all others of its algorithm."""
 
-    model: str = Field(description="Its name.")
-    images: dict[str, Fact] = Field({}, description="Facts of its images; all images without.")
+    model: str  # its name
+    images: dict[str, Fact] = {}  # facts of its images; all images without
 
 
 class Uses(Described):

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume.arrays import Bools, Floats, Reals, Rng
 
@@ -23,10 +23,10 @@ MORE = (0.02, 0.2)  # correlation along x beyond that along y: less is chance, m
 class CameraModel(Described):
     """A camera as `cytosuite calibrate` measures it."""
 
-    gain: float = Field(gt=0, description="counts per photon")
-    offset: float = Field(ge=0, description="counts in the dark")
-    read_noise: float = Field(0, ge=0, description="standard deviation of reading, photons")
-    excess: float = Field(0, ge=0, description="variance by multiplication / shot noise; EMCCD: 1")
+    gain: Positive  # counts per photon
+    offset: NotNegative  # counts in the dark
+    read_noise: NotNegative = 0  # standard deviation of reading, photons
+    excess: NotNegative = 0  # variance by multiplication / shot noise; EMCCD: 1
     lag: Lag = 0
 
     @property

@@ -31,25 +31,20 @@ Position = Literal["distance", "depth"]
 class DenoiserArguments(LevelArguments):
     """Arguments of a denoiser, as a model card holds them."""
 
-    widths: Widths = Field(
-        (32, 48, 64), min_length=1, description="channels of each level; each halves all axes"
-    )
-    blocks: int = Field(1, ge=0, le=8, description="residual blocks of each level, down and up")
-    fold: int = Field(2, ge=1, le=4, description="pixels of y and x folded into channels")
-    embedding: int = Field(64, ge=4, description="numbers that stand for the level of the noise")
-    channels: int = Field(1, ge=1, le=16, description="of the images, each with its own sketch")
-    conditioned: bool = Field(True, description="the sketch is given beside the noised image")
-    position: tuple[Position, ...] = Field(
-        (),
-        description="where a voxel lies, as further input channels: distance to the surface of "
-        "the objects' whole (inside > 0), depth below its first plane; the voxel size counts",
-    )
-    noise_channel: NoiseKind | None = Field(
-        None, description="distribution of a further input channel of noise, as published"
-    )
-    predicts: Literal["velocity", "noise"] = Field(
-        "velocity", description="answer of the network, from which the image follows"
-    )
+    # channels of each level; each halves all axes
+    widths: Widths = Field((32, 48, 64), min_length=1)
+    blocks: int = Field(1, ge=0, le=8)  # residual blocks of each level, down and up
+    fold: int = Field(2, ge=1, le=4)  # pixels of y and x folded into channels
+    embedding: int = Field(64, ge=4)  # numbers that stand for the level of the noise
+    channels: int = Field(1, ge=1, le=16)  # of the images, each with its own sketch
+    conditioned: bool = True  # the sketch is given beside the noised image
+    # where a voxel lies, as further input channels: distance to the surface of the objects' whole
+    # (inside > 0), depth below its first plane; the voxel size counts
+    position: tuple[Position, ...] = ()
+    # distribution of a further input channel of noise, as published
+    noise_channel: NoiseKind | None = None
+    # answer of the network, from which the image follows
+    predicts: Literal["velocity", "noise"] = "velocity"
 
     @model_validator(mode="after")
     def _placed(self) -> Self:

@@ -28,10 +28,8 @@ CHANNEL = 2**32  # draws between the noise of two channels
 class NoiseSchedule(Described):
     """Variances of the noise that the steps of a diffusion add."""
 
-    kind: Literal["cosine", "linear", "quadratic", "sigmoid"] = Field(
-        "cosine", description="course of the variances"
-    )
-    length: int = Field(1000, ge=2, le=100_000, description="steps from an image to noise")
+    kind: Literal["cosine", "linear", "quadratic", "sigmoid"] = "cosine"  # course of the variances
+    length: int = Field(1000, ge=2, le=100_000)  # steps from an image to noise
 
     def betas(self) -> Levels:
         """Return the variance of the noise that each step adds, (length,) float64.

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, Share, Whole
 from cytosuite.contract.progress import part
 from cytosuite.denoising.network import DenoiserArguments, clean_image
 from cytosuite.denoising.noise import (
@@ -68,46 +68,30 @@ def sample(
 class Contrast(Described):
     """Levels of the two sides of an image's threshold, in its unit."""
 
-    dark: float = Field(description="mean of the ground")
-    bright: float = Field(description="mean of the objects")
+    dark: float  # mean of the ground
+    bright: float  # mean of the objects
 
 
 class Process(Described):
     """The way from a sketch over noise to an image."""
 
-    schedule: NoiseSchedule = Field(NoiseSchedule(), description="noise of the training's steps")
-    t_start: int | None = Field(None, ge=1, description="steps of noise that the sketch gets")
-    signal: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="share of the sketch's variance that the noise leaves, in place of t_start; "
-        f"{SIGNAL} without both",
-    )
-    steps: int = Field(20, ge=1, description="steps of the solver")
-    solver: Solver = Field("dpm", description="dpm, ddim, or ddpm")
-    eta: float = Field(0, ge=0, le=1, description="fresh noise of ddim: 0 none, 1 ancestral")
-    guidance: float = Field(
-        1,
-        ge=1,
-        le=20,
-        description="weight of the sketch: the expected image is free + guidance (given - free), "
-        "free without the sketch; above 1 at the cost of a second pass",
-    )
-    blur: float = Field(1.0, ge=0, le=50, description="of the sketch before the noise, sigma [px]")
-    save: int = Field(
-        0,
-        ge=0,
-        description="steps between the images of the output sampling-course, the last is the "
-        "result; 0: no such output",
-    )
-    contrast: Contrast | tuple[Contrast, ...] = Field(
-        Contrast(dark=0, bright=1.5),
-        description="of images, or of each channel, in units of the network",
-    )
-    range: Interval = Field(
-        (-1.5, 4.0), description="lowest and highest value that is expected, units of the network"
-    )
+    schedule: NoiseSchedule = NoiseSchedule()  # noise of the training's steps
+    t_start: int | None = Field(None, ge=1)  # steps of noise that the sketch gets
+    # share of the sketch's variance that the noise leaves, in place of t_start; SIGNAL without both
+    signal: float | None = Field(None, gt=0, lt=1)
+    steps: Count = 20  # steps of the solver
+    solver: Solver = "dpm"  # dpm, ddim, or ddpm
+    eta: Share = 0  # fresh noise of ddim: 0 none, 1 ancestral
+    # weight of the sketch: the expected image is free + guidance (given - free), free without the
+    # sketch; above 1 at the cost of a second pass
+    guidance: float = Field(1, ge=1, le=20)
+    blur: float = Field(1.0, ge=0, le=50)  # of the sketch before the noise, sigma [px]
+    # steps between the images of the output sampling-course, the last is the result; 0: no such
+    # output
+    save: Whole = 0
+    # of images, or of each channel, in units of the network
+    contrast: Contrast | tuple[Contrast, ...] = Contrast(dark=0, bright=1.5)
+    range: Interval = (-1.5, 4.0)  # lowest and highest value that is expected, units of the network
 
     @property
     def start(self) -> int:

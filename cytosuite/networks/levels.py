@@ -8,7 +8,7 @@ from monai.networks.nets.dynunet import DynUNet
 from pydantic import Field
 from torch import nn
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described
 from cytosuite.networks.network import PlaneByPlane
 from cytosuite.networks.tiling import Widths
 
@@ -18,9 +18,9 @@ Triple = tuple[int, int, int]
 class LevelArguments(Described):
     """Arguments of a network, as a model card holds them."""
 
-    dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
-    widths: Widths = Field(min_length=1, description="channels of each level; each halves all axes")
-    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
+    dimensions: Literal[2, 3] = 3  # of the images: 2 for planes, 3 for volumes
+    widths: Widths = Field(min_length=1)  # channels of each level; each halves all axes
+    fold: Count = 2  # pixels of y and x folded into channels
 
     @property
     def multiple(self) -> Triple:

@@ -5,10 +5,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
-from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, Positive
 from cytosuite.volume.arrays import Array, Floats, Integers
 from cytosuite.volume.pieces import thinned
 
@@ -31,9 +30,9 @@ class Background(NamedTuple):
 class Target(Described):
     """Grey values of a domain that images are brought into."""
 
-    mean: float = Field(description="of the background")
-    sd: float = Field(gt=0, description="standard deviation of the background")
-    dtype: Dtype = Field("uint16", description="of the images")
+    mean: float  # of the background
+    sd: Positive  # standard deviation of the background
+    dtype: Dtype = "uint16"  # of the images
 
 
 def background_of(image: Array, quietest: float = QUIETEST) -> Background:

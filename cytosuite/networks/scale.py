@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.facts import state
-from cytosuite.contract.manifest import Described, ModelCard, parse
+from cytosuite.contract.manifest import Described, ModelCard, NotNegative, parse
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
@@ -37,29 +37,22 @@ _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 class Sizing(Described):
     """Parameters by which an image is brought to the scale of the training."""
 
-    quietest: float = Field(
-        QUIETEST, gt=0, description="The background's noise is at least this share of the contrast."
-    )
-    diameter: Literal["trained", "estimated", "network"] = Field(
-        "estimated",
-        description="Default nucleus diameter when the user gives none: of bright blobs, or of the "
-        "network's own objects.",
-    )
-    diameter_tolerance: float = Field(
-        1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
-    )
-    rescale_tolerance: float = Field(
-        0.2, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
-    )
+    # the background's noise is at least this share of the contrast
+    quietest: float = Field(QUIETEST, gt=0)
+    # default nucleus diameter when the user gives none: of bright blobs, or of the network's own
+    # objects
+    diameter: Literal["trained", "estimated", "network"] = "estimated"
+    # an estimate within this factor of the training's changes nothing
+    diameter_tolerance: float = Field(1.6, ge=1)
+    # largest |ln| of voxel size over the training's without rescaling
+    rescale_tolerance: NotNegative = 0.2
 
 
 class Trained(Described):
     """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
 
-    spacing: tuple[Positive, Positive, Positive] = Field(
-        description="µm per voxel, z y x; in planes 1."
-    )
-    diameter_um: Positive = Field(description="Typical lateral (y, x) diameter of the nuclei.")
+    spacing: tuple[Positive, Positive, Positive]  # µm per voxel, z y x; in planes 1
+    diameter_um: Positive  # typical lateral (y, x) diameter of the nuclei
 
 
 def trained_of(card: ModelCard) -> Trained:

@@ -128,7 +128,7 @@ def tile_within(tile: Sizes, voxel_bytes: int, halo: Sizes, multiple: Sizes) -> 
 class Tiled(Described):
     """Parameters of an algorithm whose network answers tile by tile."""
 
-    tile: Sides = Field(TILE, description="Voxels z, y, x; its volume bounds the memory.")
+    tile: Sides = TILE  # voxels z, y, x; its volume bounds the memory
 
     @model_validator(mode="after")
     def _has_an_answer(self) -> Self:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, Share, Whole
 from cytosuite.networks.tiling import Sides
 from cytosuite.volume.arrays import Array, Bools, Floats, Rng
 
@@ -24,29 +24,30 @@ FLOW_AXES = 3  # channels of a flow, z, y, x
 class Augmentations(Described):
     """Random changes of crops; windows are voxels z, y, x, axes 0 to 2 are z, y, x."""
 
-    prob: float = Field(0.5, ge=0, le=1, description="share of crops that each change is made to")
+    prob: Share = 0.5  # share of crops that each change is made to
+    # changes to make, always in this order
     queue: tuple[
         Literal[
             "anisotropy", "stretch", "shrink", "scale", "noise", "shuffle", "inpaint", "decline"
         ],
         ...,
-    ] = Field((), description="changes to make, always in this order")
-    scale_min: float = Field(0.6, ge=0, description="scale: least factor of the intensity")
-    scale_max: float = Field(1.2, ge=0, description="and largest")
-    noise_mean: float = Field(0, description="noise: its mean, units of the network")
-    noise_std: float = Field(0.1, ge=0, description="and standard deviation")
-    shuffle_size: Sides = Field((25, 25, 25), description="shuffle: window of mixed planes")
-    shuffle_count: int = Field(3, ge=0, description="windows")
-    inpaint_size: Sides = Field((15, 15, 15), description="inpaint: window of a random grey value")
-    inpaint_count: int = Field(3, ge=0, description="windows")
-    decline_axes: Axes = Field((0, 1, 2), description="decline: the intensity rises from 0 along")
-    stretch_factor: Factor = Field(2, description="stretch: voxels are repeated")
+    ] = ()
+    scale_min: NotNegative = 0.6  # scale: least factor of the intensity
+    scale_max: NotNegative = 1.2  # and largest
+    noise_mean: float = 0  # noise: its mean, units of the network
+    noise_std: NotNegative = 0.1  # and standard deviation
+    shuffle_size: Sides = (25, 25, 25)  # shuffle: window of mixed planes
+    shuffle_count: Whole = 3  # windows
+    inpaint_size: Sides = (15, 15, 15)  # inpaint: window of a random grey value
+    inpaint_count: Whole = 3  # windows
+    decline_axes: Axes = (0, 1, 2)  # decline: the intensity rises from 0 along
+    stretch_factor: Factor = 2  # stretch: voxels are repeated
     stretch_axes: Axes = (0, 1, 2)
-    shrink_factor: Factor = Field(2, description="shrink: voxels are left out, mirrored beyond")
+    shrink_factor: Factor = 2  # shrink: voxels are left out, mirrored beyond
     shrink_axes: Axes = (0, 1, 2)
-    anisotropy_factor: Factor = Field(2, description="anisotropy: left out, others repeated")
+    anisotropy_factor: Factor = 2  # anisotropy: left out, others repeated
     anisotropy_axes: Axes = (0, 1, 2)
-    permute_dim: bool = Field(False, description="two axes of equal length are exchanged")
+    permute_dim: bool = False  # two axes of equal length are exchanged
 
 
 def augmented(

@@ -34,14 +34,12 @@ _LOST = 0.01  # of the larger variance of a window: below it structure is lost a
 class Judge(Described):
     """Arguments of a judge."""
 
-    widths: Widths = Field(
-        (16, 32, 64), min_length=1, description="channels of each layer; the last keeps the sides"
-    )
-    first: Sides = Field((1, 2, 2), description="strides of the first layer, z y x")
-    later: Sides = Field((2, 2, 2), description="strides of the layers between")
-    norm: Literal["none", "spectral", "instance"] = Field(
-        "instance", description="none, of the weights, or over a crop (published)"
-    )
+    # channels of each layer; the last keeps the sides
+    widths: Widths = Field((16, 32, 64), min_length=1)
+    first: Sides = (1, 2, 2)  # strides of the first layer, z y x
+    later: Sides = (2, 2, 2)  # strides of the layers between
+    # none, of the weights, or over a crop (published)
+    norm: Literal["none", "spectral", "instance"] = "instance"
 
     @property
     def strides(self) -> list[Sides]:

@@ -11,7 +11,15 @@ from pydantic import Field
 from safetensors.numpy import load_file
 from safetensors.numpy import save as packed
 
-from cytosuite.contract.manifest import Described, ModelCard, parse, read_card
+from cytosuite.contract.manifest import (
+    Count,
+    Described,
+    ModelCard,
+    NotNegative,
+    Whole,
+    parse,
+    read_card,
+)
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.contract.words import Say
@@ -36,11 +44,11 @@ _SEEN = 100_000  # samples from which thresholds are taken
 class Growth(Described):
     """Settings of the trees."""
 
-    trees: int = Field(40, ge=0, le=1000, description="how many; 0 keeps those of the parent")
-    depth: int = Field(6, ge=1, le=8, description="questions of a tree")
-    rate: float = Field(0.25, gt=0, le=1, description="part of a tree's answer that counts")
-    bins: int = Field(32, ge=2, le=256, description="parts of equal number of a column's values")
-    share: float = Field(0.4, gt=0, le=1, description="of the samples, drawn for each tree")
+    trees: int = Field(40, ge=0, le=1000)  # how many; 0 keeps those of the parent
+    depth: int = Field(6, ge=1, le=8)  # questions of a tree
+    rate: float = Field(0.25, gt=0, le=1)  # part of a tree's answer that counts
+    bins: int = Field(32, ge=2, le=256)  # parts of equal number of a column's values
+    share: float = Field(0.4, gt=0, le=1)  # of the samples, drawn for each tree
 
 
 def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: int) -> Trees:
@@ -119,14 +127,13 @@ class OutlineSettings(Described):
     """Settings of the fit of a model's outlines."""
 
     outline: Growth = Growth()
-    looseness: float = Field(0.55, gt=0, lt=1, description="with which the new trees draw")
-    voxels: int = Field(8000, ge=1, description="drawn near the objects of an image")
-    enough: int = Field(150, ge=0, description="objects; with fewer, a parent's trees stay")
-    parameters: Json = Field(
-        {}, description="of the inference that differ from the parent's, as trees do their work"
-    )
-    cases: float = Field(0.2, ge=0, description="held out: a share, or a number from 1")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="of the drawn voxels")
+    looseness: float = Field(0.55, gt=0, lt=1)  # with which the new trees draw
+    voxels: Count = 8000  # drawn near the objects of an image
+    enough: Whole = 150  # objects; with fewer, a parent's trees stay
+    # of the inference that differ from the parent's, as trees do their work
+    parameters: Json = Field({})
+    cases: NotNegative = 0.2  # held out: a share, or a number from 1
+    seed: int = Field(0, ge=0, le=2**32 - 1)  # of the drawn voxels
     files: FileSettings = FileSettings()
 
 

@@ -6,7 +6,15 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import (
+    Count,
+    Described,
+    NotNegative,
+    OpenShare,
+    Positive,
+    Whole,
+    parse,
+)
 from cytosuite.files import Entries, Json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
@@ -31,21 +39,20 @@ def altered(section: Section, changes: Entries) -> Section:
 class Schedule(Described):
     """Length and speed of a training."""
 
-    steps: int = Field(1500, ge=0, description="batches; 0 for measured parameters alone")
-    epochs: int = Field(0, ge=0, description="passes over the cases, in place of steps")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd with a momentum of 0.9")
-    learning_rate: float = Field(2e-3, gt=0, description="highest rate of the optimisers")
-    warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
-    hold: float = Field(0, ge=0, lt=1, description="share of the steps after it at full rate")
-    fall: Literal["cosine", "linear", "none", "halving"] = Field(
-        "cosine", description="of the rate after; halving, by epochs, knows no warm_up and hold"
-    )
-    weight_decay: float = Field(1e-3, ge=0, description="of the optimisers")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    average: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="of weights, batches and steps")
-    report: int = Field(25, ge=1, description="steps between two lines of the log")
-    checkpoint: int = Field(200, ge=1, description="steps between two checkpoints")
+    steps: Whole = 1500  # batches; 0 for measured parameters alone
+    epochs: Whole = 0  # passes over the cases, in place of steps
+    optimiser: Literal["adamw", "sgd"] = "adamw"  # sgd with a momentum of 0.9
+    learning_rate: Positive = 2e-3  # highest rate of the optimisers
+    warm_up: OpenShare = 0.1  # share of the steps with a rising rate
+    hold: OpenShare = 0  # share of the steps after it at full rate
+    # of the rate after; halving, by epochs, knows no warm_up and hold
+    fall: Literal["cosine", "linear", "none", "halving"] = "cosine"
+    weight_decay: NotNegative = 1e-3  # of the optimisers
+    clip: Positive = 1.0  # largest norm of the gradient
+    average: OpenShare = 0.995  # decay of the averaged weights
+    seed: int = Field(0, ge=0, le=2**32 - 1)  # of weights, batches and steps
+    report: Count = 25  # steps between two lines of the log
+    checkpoint: Count = 200  # steps between two checkpoints
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: up along a cosine, held, then down.
@@ -85,14 +92,13 @@ def halved(epoch: int, epochs: int, highest: float) -> float:
 class Validation(Described):
     """Scoring of held-out cases in the course of a training."""
 
-    every: int = Field(0, ge=0, description="steps between two validations; 0 for none")
-    metric: str = Field("", description="name of the metric that chooses the weights, like SEG")
-    also: tuple[str, ...] = Field((), description="further metrics, in the log and the card")
-    patience: int = Field(
-        0, ge=0, description="the training ends after so many without a better score; 0 for never"
-    )
-    cases: float = Field(0, ge=0, description="held out of each role: a share, or a number from 1")
-    share: float = Field(0.1, gt=0, le=1, description="of the time, at most; 1 for no bound")
+    every: Whole = 0  # steps between two validations; 0 for none
+    metric: str = ""  # name of the metric that chooses the weights, like SEG
+    also: tuple[str, ...] = ()  # further metrics, in the log and the card
+    # the training ends after so many without a better score; 0 for never
+    patience: Whole = 0
+    cases: NotNegative = 0  # held out of each role: a share, or a number from 1
+    share: float = Field(0.1, gt=0, le=1)  # of the time, at most; 1 for no bound
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -104,29 +110,22 @@ class Validation(Described):
 class Card(Described):
     """Entries of the new model's card that its maker gives; all others follow from the training."""
 
-    version: str = Field("0.1.0", description="of the model")
-    description: str = Field("", description="its purpose; data, steps and parent without it")
-    authors: str = Field("", description="its makers; the user of git or of the machine without it")
-    license: str = Field("NOASSERTION", description="SPDX identifier")
-    describes: dict[str, str | float | tuple[float, ...]] = Field(
-        {}, description="its images; missing entries come from the data"
-    )
-    parameters: Json = Field(
-        {}, description="of the inference; those that are missing are the parent's"
-    )
+    version: str = "0.1.0"  # of the model
+    description: str = ""  # its purpose; data, steps and parent without it
+    authors: str = ""  # its makers; the user of git or of the machine without it
+    license: str = "NOASSERTION"  # SPDX identifier
+    # its images; missing entries come from the data
+    describes: dict[str, str | float | tuple[float, ...]] = Field({})
+    parameters: Json = Field({})  # of the inference; those that are missing are the parent's
 
 
 class FileSettings(Described):
     """Places of images in lists and HDF5 files, and the parts of a folder."""
 
-    root: Path | None = Field(
-        None, exclude=True, description="folder in which the names in a list count"
-    )
-    group: str = Field("", description="dataset in HDF5 files, like data/raw_image")
-    splits: Splits | None = Field(
-        None, description="parts of every folder, in place of its splits.toml"
-    )
-    recursive: bool = Field(False, exclude=True, description="whether sub-folders hold images, too")
+    root: Path | None = Field(None, exclude=True)  # folder in which the names in a list count
+    group: str = ""  # dataset in HDF5 files, like data/raw_image
+    splits: Splits | None = None  # parts of every folder, in place of its splits.toml
+    recursive: bool = Field(False, exclude=True)  # whether sub-folders hold images, too
 
     def index(self, place: Path, task: str | None = None) -> FolderIndex:
         """Return the images of a folder, or of its list for a training."""

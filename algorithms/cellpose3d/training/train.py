@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, NotNegative
 from cytosuite.training.nuclei.cases import Targets
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
 from cytosuite.training.parts import Tensors
@@ -20,12 +19,11 @@ _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of
 class LossWeights(Described):
     """Weights of the parts of the loss, and thresholds of the level."""
 
-    flow: float = Field(2.0, ge=0, description="weight of the flow; the level has weight 1")
-    heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
-    thresholds: Interval = Field(
-        (0.06, 0.9), description="thresholds of the level are drawn log-uniformly from this range"
-    )
-    per_step: int = Field(2, ge=1, description="thresholds per step")
+    flow: NotNegative = 2.0  # weight of the flow; the level has weight 1
+    heat: NotNegative = 4.0  # weight of the centre's heat
+    # thresholds of the level are drawn log-uniformly from this range
+    thresholds: Interval = (0.06, 0.9)
+    per_step: Count = 2  # thresholds per step
 
 
 def losses(

@@ -2,11 +2,11 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, NotNegative, Positive, Whole
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.networks.tiling import Sides, check_crop
 from cytosuite.training.judges import Judge
@@ -18,39 +18,32 @@ Pattern = tuple[str, ...]
 class Images(Described):
     """Choice among the files of a folder, and the scale of their grey values."""
 
-    simulated: Pattern = Field(("*",), description="names without suffix, like ix71_*")
-    real: Pattern = Field(("*",), description="names without suffix")
-    scale: Scale = Field("background", description="units of the network")
+    simulated: Pattern = ("*",)  # names without suffix, like ix71_*
+    real: Pattern = ("*",)  # names without suffix
+    scale: Scale = "background"  # units of the network
 
 
 class Crops(Described):
     """Crops of a step."""
 
-    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x")
-    batch: int = Field(1, ge=1, description="crops of each domain per step")
-    alike: int = Field(
-        4, ge=1, description="places in simulated volumes, of which the most alike is taken"
-    )
+    shape: Sides = (32, 64, 64)  # voxels along z, y, x
+    batch: Count = 1  # crops of each domain per step
+    alike: Count = 4  # places in simulated volumes, of which the most alike is taken
 
 
 class CycleLosses(Described):
     """Weights of the parts of the generators' loss, and the judges' habits."""
 
-    cycle: float = Field(10.0, ge=0, description="there and back again, of both domains")
-    identity: float = Field(
-        0.5, ge=0, description="of the cycle's weight: images of the own domain"
-    )
-    structure: float = Field(2.0, ge=0, description="of the structure that must stay")
-    keep: Literal["levels", "correlation", "labels"] = Field(
-        "correlation", description="structure is local levels, local correlation, or known labels"
-    )
-    window: Sides = Field((5, 9, 9), description="of levels and correlation, voxels, odd")
-    pool: int = Field(50, ge=0, description="earlier translations that judges see again")
-    soft: float = Field(
-        0.2, ge=0, description="differences below this count by their square; 0: as published"
-    )
-    judge_rate: float = Field(1.0, gt=0, description="of learning, relative to the generators'")
-    judge_every: int = Field(1, ge=1, description="steps between two steps of the judges")
+    cycle: NotNegative = 10.0  # there and back again, of both domains
+    identity: NotNegative = 0.5  # of the cycle's weight: images of the own domain
+    structure: NotNegative = 2.0  # of the structure that must stay
+    # structure is local levels, local correlation, or known labels
+    keep: Literal["levels", "correlation", "labels"] = "correlation"
+    window: Sides = (5, 9, 9)  # of levels and correlation, voxels, odd
+    pool: Whole = 50  # earlier translations that judges see again
+    soft: NotNegative = 0.2  # differences below this count by their square; 0: as published
+    judge_rate: Positive = 1.0  # of learning, relative to the generators'
+    judge_every: Count = 1  # steps between two steps of the judges
 
 
 class Settings(TrainingSettings):
@@ -59,15 +52,11 @@ class Settings(TrainingSettings):
     network: Architecture = Architecture()
     judge: Judge = Judge()
     images: Images = Images()
-    camera: CameraModel | None = Field(None, description="of both domains, for the scale light")
+    camera: CameraModel | None = None  # of both domains, for the scale light
     crops: Crops = Crops()
     loss: CycleLosses = CycleLosses()
-    both_ways: bool = Field(
-        False, description="the way back, real to simulated, becomes the model NAME-back"
-    )
-    checkpointing: bool = Field(
-        False, description="activations are computed twice in place of being kept"
-    )
+    both_ways: bool = False  # the way back, real to simulated, becomes the model NAME-back
+    checkpointing: bool = False  # activations are computed twice in place of being kept
 
     @model_validator(mode="after")
     def _crops_fit_the_network(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.diffusion.intensity import Units
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, NotNegative, OpenShare, Positive, Whole
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
@@ -20,17 +20,11 @@ _ALONE = 1e-3  # of the signal: below, an image starts from noise alone
 class NoisedCrops(Described):
     """Crops of a step, and of a validation."""
 
-    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x; z is 1 for planes")
-    batch: int = Field(4, ge=1, description="crops per step, at evenly spread levels of noise")
-    shown: Sides = Field(
-        (32, 128, 128), description="middle of held-out images that a validation makes"
-    )
-    dropped: float = Field(
-        0,
-        ge=0,
-        lt=1,
-        description="share of crops whose sketch is hidden; process.guidance needs it",
-    )
+    shape: Sides = (32, 64, 64)  # voxels along z, y, x; z is 1 for planes
+    batch: Count = 4  # crops per step, at evenly spread levels of noise
+    shown: Sides = (32, 128, 128)  # middle of held-out images that a validation makes
+    # share of crops whose sketch is hidden; process.guidance needs it
+    dropped: OpenShare = 0
     augment: Augmentations = Augmentations()
 
 
@@ -38,71 +32,48 @@ class Adversary(Described):
     """Judges of one-pass images, and the weights of the parts of the loss."""
 
     judge: Judge = Judge(norm="spectral")
-    judges: int = Field(2, ge=1, le=4, description="each sees images half as wide as the last")
-    game: Literal["squares", "logistic"] = Field(
-        "squares", description="distances of answers from 1 and 0, or softplus of logits"
-    )
-    unpaired: bool = Field(
-        False,
-        description="sketches come from the role sketches; a threshold makes those of the images, "
-        "which count for likeness and reader alone",
-    )
-    features: float = Field(10.0, ge=0, description="weight: features of judges, as of the image")
-    likeness: float = Field(
-        10.0,
-        ge=0,
-        description="weight: local levels differ from those of the image of its own sketch",
-    )
-    grain: bool = Field(False, description="likeness counts single pixels")
-    structure: float = Field(
-        2.0,
-        ge=0,
-        description="weight: a reader, which learns it of images, finds the sketch, too",
-    )
-    penalty: float = Field(0.0, ge=0, description="R1: of the judges' slope at real images")
-    penalty_every: int = Field(16, ge=1, description="steps between two of the penalty")
-    adapt: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="mean sign of answers to real images that more and more changes of all that "
-        "judges see keep; 0 for no changes, 0.6 is usual",
-    )
-    pool: int = Field(50, ge=0, description="earlier images that judges see again")
-    rate: float = Field(1.0, gt=0, description="of the judges' learning, relative to the network's")
-    betas: tuple[float, float] = Field((0.5, 0.99), description="of Adam, for all networks")
+    judges: int = Field(2, ge=1, le=4)  # each sees images half as wide as the last
+    # distances of answers from 1 and 0, or softplus of logits
+    game: Literal["squares", "logistic"] = "squares"
+    # sketches come from the role sketches; a threshold makes those of the images, which count for
+    # likeness and reader alone
+    unpaired: bool = False
+    features: NotNegative = 10.0  # weight: features of judges, as of the image
+    # weight: local levels differ from those of the image of its own sketch
+    likeness: NotNegative = 10.0
+    grain: bool = False  # likeness counts single pixels
+    # weight: a reader, which learns it of images, finds the sketch, too
+    structure: NotNegative = 2.0
+    penalty: NotNegative = 0.0  # R1: of the judges' slope at real images
+    penalty_every: Count = 16  # steps between two of the penalty
+    # mean sign of answers to real images that more and more changes of all that judges see keep; 0
+    # for no changes, 0.6 is usual
+    adapt: OpenShare = 0.0
+    pool: Whole = 50  # earlier images that judges see again
+    rate: Positive = 1.0  # of the judges' learning, relative to the network's
+    betas: tuple[float, float] = (0.5, 0.99)  # of Adam, for all networks
 
 
 class Settings(TrainingSettings):
     """All settings of a training."""
 
     network: DenoiserArguments = DenoiserArguments()
-    process: Process = Field(
-        Process(),
-        description="its schedule is trained on, all of it goes to the card; contrast and range "
-        "are measured",
-    )
-    names: tuple[str, ...] = Field(("*",), description="of images, without suffix, like emb_*")
-    units: Units = Field(
-        "background",
-        description="of images for the network; contrast where there is no dark background, or "
-        "one of few grey values",
-    )
-    camera: CameraModel | None = Field(
-        None,
-        description="of the images, as `cytosuite calibrate` measures it: the network then makes "
-        "their light alone, and this camera its noise",
-    )
+    # its schedule is trained on, all of it goes to the card; contrast and range are measured
+    process: Process = Process()
+    names: tuple[str, ...] = ("*",)  # of images, without suffix, like emb_*
+    # of images for the network; contrast where there is no dark background, or one of few grey
+    # values
+    units: Units = "background"
+    # of the images, as `cytosuite calibrate` measures it: the network then makes their light alone,
+    # and this camera its noise
+    camera: CameraModel | None = None
     crops: NoisedCrops = NoisedCrops()
-    loss: Literal["denoising", "adversarial", "distillation"] = Field(
-        "denoising",
-        description="of noised images; of one-pass images that judges see; or of a step that a "
-        "teacher, the model to start from, takes in several",
-    )
+    # of noised images; of one-pass images that judges see; or of a step that a teacher, the model
+    # to start from, takes in several
+    loss: Literal["denoising", "adversarial", "distillation"] = "denoising"
     adversary: Adversary = Adversary()
-    teacher_steps: int = Field(
-        20, ge=1, description="of the teacher from the start on, a multiple of process.steps"
-    )
+    # of the teacher from the start on, a multiple of process.steps
+    teacher_steps: Count = 20
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +19,7 @@ from cytosuite.bodies import Fitted, fit
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, OpenShare
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.metrics.evidence import Facts
@@ -121,7 +121,7 @@ def turning(turn: Turn, count: int) -> Floats:
 class LossWeights(Described):
     """Weights of the parts of the loss."""
 
-    shape: float = Field(25.0, ge=0, description="weight of the shapes; the heat has 1")
+    shape: NotNegative = 25.0  # weight of the shapes; the heat has 1
 
 
 def losses(prediction: Tensor, batch: Tensors, weights: LossWeights) -> dict[str, Tensor]:
@@ -161,8 +161,8 @@ class Settings(NucleiSettings):
     """All settings of a training."""
 
     network: Network = Network()
-    tau: float = Field(0.38, ge=0, lt=1, description="nuclei end where the level is below this")
-    smoothing: float = Field(0.006, ge=0, description="weight of l² (l + 1)² in the fit of shapes")
+    tau: OpenShare = 0.38  # nuclei end where the level is below this
+    smoothing: NotNegative = 0.006  # weight of l² (l + 1)² in the fit of shapes
     loss: LossWeights = LossWeights()
 
     @property

@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from cytosuite.algorithms.masks.fields import MEASURES, fields_of, measured
 from cytosuite.algorithms.masks.predict import FROM_NOISE
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, Positive
 from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
@@ -47,8 +46,8 @@ SHOWN = 4  # labels in a picture
 class LabelCrops(Described):
     """Crops of a step."""
 
-    shape: Sides = Field((1, 128, 128), description="voxels along z, y, x")
-    batch: int = Field(16, ge=1, description="crops per step, at evenly spread levels of noise")
+    shape: Sides = (1, 128, 128)  # voxels along z, y, x
+    batch: Count = 16  # crops per step, at evenly spread levels of noise
 
 
 class Settings(TrainingSettings):
@@ -56,8 +55,8 @@ class Settings(TrainingSettings):
 
     network: DenoiserArguments = DenoiserArguments(dimensions=2, channels=2, conditioned=False)
     process: Process = FROM_NOISE
-    scale_um: float = Field(3.0, gt=0, description="distances are tanh(distance / this)")
-    names: tuple[str, ...] = Field(("*",), description="of labels, without suffix")
+    scale_um: Positive = 3.0  # distances are tanh(distance / this)
+    names: tuple[str, ...] = ("*",)  # of labels, without suffix
     crops: LabelCrops = LabelCrops()
 
 

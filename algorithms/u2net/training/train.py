@@ -4,14 +4,14 @@ from typing import Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, NotNegative, Positive
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
 from cytosuite.training.parts import Arrays, Cases, Tensors
@@ -21,15 +21,15 @@ from cytosuite.volume.arrays import Ints, Longs
 class LossWeights(Described):
     """Weights of the parts of the loss."""
 
-    border: float = Field(2.0, gt=0, description="of the border's pixels; others have 1")
-    sides: float = Field(1.0, ge=0, description="of the answer of each depth; the fused has 1")
+    border: Positive = 2.0  # of the border's pixels; others have 1
+    sides: NotNegative = 1.0  # of the answer of each depth; the fused has 1
 
 
 class Settings(NucleiSettings):
     """All settings of a training."""
 
     network: Network = Network()
-    width: int = Field(2, ge=1, description="pixels of the border within an object")
+    width: Count = 2  # pixels of the border within an object
     loss: LossWeights = LossWeights()
 
     @model_validator(mode="after")

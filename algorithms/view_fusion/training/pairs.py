@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.contract.interface import is_finite
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, Share
 from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
@@ -41,21 +40,16 @@ MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are k
 class ViewCrops(Described):
     """Crops of a step, and of a validation."""
 
-    shape: Sides = Field((32, 96, 96), description="voxels along z, y, x")
-    batch: int = Field(2, ge=1, description="crops per step")
-    aimed: float = Field(
-        0.75, ge=0, le=1, description="share around voxels at or above the mean of the fused image"
-    )
-    mirror: tuple[Literal["z", "y", "x"], ...] = Field(
-        ("y", "x"),
-        description="axes along which crops are mirrored; none along which the network must know "
-        "the direction of the light: no channel tells it",
-    )
-    shown: Sides = Field(
-        (64, 256, 256),
-        description="most voxels, z y x, of the middle of a held-out image that a validation "
-        "predicts; percentiles and scores are those of this part",
-    )
+    shape: Sides = (32, 96, 96)  # voxels along z, y, x
+    batch: Count = 2  # crops per step
+    # share around voxels at or above the mean of the fused image
+    aimed: Share = 0.75
+    # axes along which crops are mirrored; none along which the network must know the direction of
+    # the light: no channel tells it
+    mirror: tuple[Literal["z", "y", "x"], ...] = ("y", "x")
+    # most voxels, z y x, of the middle of a held-out image that a validation predicts; percentiles
+    # and scores are those of this part
+    shown: Sides = (64, 256, 256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
@@ -19,7 +19,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
     find_pairs,
     load_pair,
 )
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.contract.tasks import VIEW
 from cytosuite.files import Entries
 from cytosuite.folders.index import Item
@@ -36,20 +36,14 @@ from cytosuite.volume import Volume
 class FusionLoss(Described):
     """Parts of the loss and their weights."""
 
-    kind: Literal["ssim", "n_ssim"] = Field(
-        "ssim",
-        description="similarity lost in the answer; n_ssim: relative to that lost in the view",
-    )
-    similarity: float = Field(
-        100, ge=0, description="weight of the lost similarity; published: 100 (ssim), 1 (n_ssim)"
-    )
-    difference: float = Field(1, ge=0, description="weight of the mean absolute difference")
-    over: Literal["crop", "batch"] = Field(
-        "batch", description="n_ssim: one ratio per crop, as published, or of sums over the batch"
-    )
-    floor: float = Field(
-        0.05, gt=0, description="n_ssim: least similarity lost in a view that is divided by"
-    )
+    # similarity lost in the answer; n_ssim: relative to that lost in the view
+    kind: Literal["ssim", "n_ssim"] = "ssim"
+    # weight of the lost similarity; published: 100 (ssim), 1 (n_ssim)
+    similarity: NotNegative = 100
+    difference: NotNegative = 1  # weight of the mean absolute difference
+    # n_ssim: one ratio per crop, as published, or of sums over the batch
+    over: Literal["crop", "batch"] = "batch"
+    floor: Positive = 0.05  # n_ssim: least similarity lost in a view that is divided by
 
 
 def fusion_loss(
@@ -110,9 +104,7 @@ class Settings(TrainingSettings):
     """All settings of a training."""
 
     network: RestorerArguments = RestorerArguments()
-    names: tuple[str, ...] = Field(
-        ("*",), description="of views, without suffix, like image_*_membrane_angle"
-    )
+    names: tuple[str, ...] = ("*",)  # of views, without suffix, like image_*_membrane_angle
     crops: ViewCrops = ViewCrops()
     loss: FusionLoss = FusionLoss()
 

@@ -4,10 +4,9 @@ from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
-from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Described, NotNegative, Share
 from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Rng, Shorts
 
 Image = Floats
@@ -18,18 +17,16 @@ _LEAST = 0.02  # share of the light at a nucleus that counts as its own
 class CameraRanges(Described):
     """Ranges from which cameras are drawn; wide ones train better than measured ones."""
 
-    photons: Interval = Field((2.5, 45.0), description="per voxel of a median nucleus, log-uniform")
-    haze: Interval = Field((0.05, 2.0), description="photons per voxel everywhere, uniform")
-    read_noise: Interval = Field((0.25, 1.5), description="standard deviation, photons, uniform")
-    multiplying: float = Field(0.3, ge=0, le=1, description="share of cameras with EM gain")
-    resampled: float = Field(0.35, ge=0, le=1, description="share with noise blurred afterwards")
-    blur: Interval = Field((0.4, 0.8), description="standard deviation of that blur, pixels")
-    visibility: float = Field(
-        1.0, ge=0, description="a nucleus fainter than this many times the noise is no target"
-    )
-    contrast: float = Field(
-        0.2, ge=0, description="nor one fainter than this share of the other light at its place"
-    )
+    photons: Interval = (2.5, 45.0)  # per voxel of a median nucleus, log-uniform
+    haze: Interval = (0.05, 2.0)  # photons per voxel everywhere, uniform
+    read_noise: Interval = (0.25, 1.5)  # standard deviation, photons, uniform
+    multiplying: Share = 0.3  # share of cameras with EM gain
+    resampled: Share = 0.35  # share with noise blurred afterwards
+    blur: Interval = (0.4, 0.8)  # standard deviation of that blur, pixels
+    # a nucleus fainter than this many times the noise is no target
+    visibility: NotNegative = 1.0
+    # nor one fainter than this share of the other light at its place
+    contrast: NotNegative = 0.2
 
 
 class DrawnCamera(NamedTuple):
@@ -83,14 +80,12 @@ def visible(own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges) 
 class StrayRanges(Described):
     """Ranges of stray light; widths are in lateral diameters of a typical nucleus."""
 
-    weight: Interval = Field(
-        (0.0, 0.7), description="light of each tail, relative to the light of the sharp image"
-    )
-    share: float = Field(0.7, ge=0, le=1, description="of patches that get each of the two tails")
-    near_z: Interval = Field((0.6, 1.3), description="standard deviation along z of the first tail")
-    near_xy: Interval = Field((0.2, 0.6), description="and across")
-    far_z: Interval = Field((1.0, 3.0), description="standard deviation along z of the second tail")
-    far_xy: Interval = Field((0.4, 1.2), description="and across")
+    weight: Interval = (0.0, 0.7)  # light of each tail, relative to the light of the sharp image
+    share: Share = 0.7  # of patches that get each of the two tails
+    near_z: Interval = (0.6, 1.3)  # standard deviation along z of the first tail
+    near_xy: Interval = (0.2, 0.6)  # and across
+    far_z: Interval = (1.0, 3.0)  # standard deviation along z of the second tail
+    far_xy: Interval = (0.4, 1.2)  # and across
 
 
 USUAL = StrayRanges()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.files import Entries
@@ -34,9 +34,7 @@ from cytosuite.volume import Volume
 class NucleiSettings(TrainingSettings):
     """Settings of a training on patches; the network's arguments have dimensions and multiple."""
 
-    channel: Channel = Field(
-        "nucleus", description="images show nuclei, cells' membranes, or whole cells"
-    )
+    channel: Channel = "nucleus"  # images show nuclei, cells' membranes, or whole cells
     patches: Patches = Patches()
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described, NotNegative, Share
 from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import Box, Sides
@@ -38,36 +38,29 @@ _SLICES = 4  # slices of a volume that stand for its background
 class AugmentRanges(Augmentations):
     """Ranges of the changes to a normalised image, further ones as published."""
 
-    brightness: Interval = Field((0.8, 1.25), description="factor, uniform")
-    noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
-    grain: float = Field(0, ge=0, description="largest standard deviation of further noise")
-    grain_width: float = Field(
-        0, ge=0, description="largest standard deviation of a blur of the noise, pixels"
-    )
-    blur: float = Field(0, ge=0, description="largest standard deviation of a blur, pixels")
-    glow: float = Field(0, ge=0, description="largest height of a smooth glow added")
-    spread: float = Field(
-        0, ge=0, description="standard deviation of the ln of a factor on each nucleus of a plane"
-    )
-    corrupt_prob: float = Field(
-        0, ge=0, le=1, description="share of objects that are joined with a neighbour, once"
-    )
+    brightness: Interval = (0.8, 1.25)  # factor, uniform
+    noise: NotNegative = 0.06  # standard deviation of Gaussian noise added
+    grain: NotNegative = 0  # largest standard deviation of further noise
+    grain_width: NotNegative = 0  # largest standard deviation of a blur of the noise, pixels
+    blur: NotNegative = 0  # largest standard deviation of a blur, pixels
+    glow: NotNegative = 0  # largest height of a smooth glow added
+    # standard deviation of the ln of a factor on each nucleus of a plane
+    spread: NotNegative = 0
+    # share of objects that are joined with a neighbour, once
+    corrupt_prob: Share = 0
 
 
 class Patches(Described):
     """Ranges from which patches are drawn."""
 
-    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x")
-    diameter: float = Field(
-        0, ge=0, description="pixels to which the median nucleus of a plane is scaled; 0: as it is"
-    )
-    sizes: Interval = Field((1, 1), description="factor on that, log-uniform")
-    stretch: float = Field(1, ge=1, description="largest factor between y and x, log-uniform")
-    batch: int = Field(2, ge=1, description="patches per step")
-    near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
-    cut: bool = Field(
-        False, description="faces of a patch cut nuclei, as the border of an image does"
-    )
+    shape: Sides = (32, 64, 64)  # voxels along z, y, x
+    # pixels to which the median nucleus of a plane is scaled; 0: as it is
+    diameter: NotNegative = 0
+    sizes: Interval = (1, 1)  # factor on that, log-uniform
+    stretch: float = Field(1, ge=1)  # largest factor between y and x, log-uniform
+    batch: Count = 2  # patches per step
+    near: Share = 0.85  # share that lies near a nucleus
+    cut: bool = False  # faces of a patch cut nuclei, as the border of an image does
     camera: CameraRanges = CameraRanges()
     stray: StrayRanges = StrayRanges()
     augment: AugmentRanges = AugmentRanges()
