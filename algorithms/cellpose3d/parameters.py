@@ -1,17 +1,14 @@
 """Parameters of a model card: the network, its tiles, and the way from fields to labels."""
 
 from math import inf
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
-from cytosuite.contract.manifest import Count, NotNegative, OpenShare
+from cytosuite.contract.manifest import Count, NotNegative, OpenShare, Positive, Whole
 from cytosuite.networks.scale import Sizing
 from cytosuite.networks.tiling import Tiled
-
-Positive = Annotated[float, Field(gt=0)]
-Halo = Annotated[int, Field(ge=0)]
 
 
 class Parameters(Sizing, Tiled):
@@ -23,7 +20,7 @@ class Parameters(Sizing, Tiled):
 
     network: Network  # arguments of the network
     # voxels at the inner faces of a tile that are thrown away
-    halo: tuple[Halo, Halo, Halo] = (8, 24, 24)
+    halo: tuple[Whole, Whole, Whole] = (8, 24, 24)
     half: bool = True  # the network computes in bfloat16, on a CPU that is fast in it
     tau: float = Field(0.3, gt=0, lt=1)  # foreground is where the level is above this
     li: bool = True  # whether foreground must exceed Li's threshold as well
@@ -46,7 +43,7 @@ class Parameters(Sizing, Tiled):
     # peaks of that density nearer than this are one nucleus, µm
     seed_distance_um: NotNegative = 4.0
     # touching objects are one where the mean level of their face is above this
-    max_face_level: float = Field(1.0, gt=0)
+    max_face_level: Positive = 1.0
     # faces between touching objects move to bright walls at most this far, µm
     wall_reach_um: NotNegative = 0.0
     # standard deviation of the smoothing of these walls, µm

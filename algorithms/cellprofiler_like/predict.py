@@ -12,7 +12,7 @@ from skimage.segmentation import watershed
 
 from cytosuite.contract import facts
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.manifest import Described, Positive, parameters_of
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.segmentation.objects import fill_holes, keep_by
@@ -20,7 +20,6 @@ from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Bools, Floats, Ints
 
 Labels = Ints
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=10000)]
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import NotNegative, Positive, parameters_of
+from cytosuite.contract.manifest import Count, NotNegative, Positive, parameters_of
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
@@ -27,7 +27,7 @@ from cytosuite.networks.scale import (
     sizes_of,
     trained_of,
 )
-from cytosuite.networks.tiling import Side, Tiled
+from cytosuite.networks.tiling import Tiled
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Floats, Ints
@@ -46,9 +46,9 @@ class Parameters(Sizing, Tiled):
     diameter: Literal["trained", "estimated", "network"] = "network"
     least_px: NotNegative = 20.0  # least area of an object, pixels
     # pixels z, y, x; its area bounds the memory
-    tile: tuple[Literal[1], Side, Side] = (1, 512, 512)
+    tile: tuple[Literal[1], Count, Count] = (1, 512, 512)
     # pixels at the inner faces of a tile that are thrown away
-    halo: tuple[Literal[0], Side, Side] = (0, 64, 64)
+    halo: tuple[Literal[0], Count, Count] = (0, 64, 64)
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

@@ -12,7 +12,7 @@ from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume.arrays import Bools, Floats, Reals, Rng
 
 Image = Floats
-Lag = Annotated[float, Field(ge=0, le=0.5, description="of electrons, read one x pixel later")]
+Lag = Annotated[float, Field(ge=0, le=0.5)]  # of electrons, read one x pixel later
 
 SHOTS = 2**31  # first of the streams of planes, beyond the draws of a network
 BRIGHTER = (0.5, 0.95)  # quantiles of voxels that a lag is read off: on dark ground it is larger

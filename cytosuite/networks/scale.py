@@ -1,14 +1,14 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from math import exp, log, pi, prod, sqrt
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.facts import state
-from cytosuite.contract.manifest import Described, ModelCard, NotNegative, parse
+from cytosuite.contract.manifest import Described, ModelCard, NotNegative, Positive, parse
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
@@ -18,8 +18,6 @@ from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
 from cytosuite.volume.cores import side_by_side
 from cytosuite.volume.large import release
-
-Positive = Annotated[float, Field(gt=0)]
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15

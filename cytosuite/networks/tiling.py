@@ -4,20 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Count, Described
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
 
 Box = tuple[slice, ...]
-Side = Annotated[int, Field(ge=1)]
-Sides = tuple[Side, Side, Side]  # z, y, x
-Widths = tuple[Side, ...]  # channels of the levels of a network
+Sides = tuple[Count, Count, Count]  # z, y, x
+Widths = tuple[Count, ...]  # channels of the levels of a network
 TILE: Sides = (96, 320, 320)  # of networks of volumes
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
