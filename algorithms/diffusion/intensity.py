@@ -61,7 +61,7 @@ def sketch_units(sketch: Array) -> Image:
     return values
 
 
-def image_units(image: Array, units: Units = "background") -> Image:
+def image_units(image: Array, units: Units) -> Image:
     """Return a whole image in units of the network: `normalise`, or ground at 0, objects at 2."""
     if units == "background":
         return normalise(image, background_of(image))

@@ -15,7 +15,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import NotNegative, parameters_of
+from cytosuite.contract.manifest import NotNegative, Positive, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
@@ -23,7 +23,7 @@ from cytosuite.files import Scalars
 from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.scale import Positive, Scale, Sizing, Trained, choose_scale, sizes_of
+from cytosuite.networks.scale import Scale, Sizing, Trained, choose_scale, sizes_of
 from cytosuite.networks.tiling import Box, Sides, Tiled, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume, Volumes

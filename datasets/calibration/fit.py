@@ -198,7 +198,7 @@ def drawn_first(
     simulate: Simulate,
     recipes: Iterable[Entries],
     seeds: Sequence[int],
-    each: Each = in_turn,
+    each: Each,
 ) -> list[Stack]:
     """Return stacks of the first recipe with room for some, none if all are refused."""
     for recipe in recipes:
@@ -217,7 +217,7 @@ def _attempt(simulate: Simulate, pair: tuple[Entries, int]) -> Stack | InputErro
 
 
 def statistics_of(
-    real: StackStatistics, stacks: Sequence[Stack], dark: float | None, each: Each = in_turn
+    real: StackStatistics, stacks: Sequence[Stack], dark: float | None, each: Each
 ) -> StackStatistics:
     """Return the statistics of simulated stacks, by their labels only if real ones have some."""
     pairs = stacks if real.annotated else [(image, None) for image, _ in stacks]

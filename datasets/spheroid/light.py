@@ -174,7 +174,7 @@ def expected_photons(
     paint: Callable[[Grid], Image],
     grid: Grid,
     spread: Psf,
-    watch: Watch | None = None,
+    watch: Watch | None,
 ) -> Image:
     """Return the photons (Z, Y, X) expected of a channel (`paint`), background included."""
     drawn, room = specimen.drawn, specimen.spheroid.outline
