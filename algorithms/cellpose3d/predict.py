@@ -196,7 +196,7 @@ def _in_blocks(
 ) -> tuple[_Objects, list[_Notes]]:
     """Return the objects of all blocks on the working grid."""
     assembly, notes = Assembly(job.shape), []
-    margin: Floats = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
+    margin = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
     for number, block in enumerate(planned):
         with part(number, len(planned)):
             labels, height, facts = _segment_block(block, read(block.input), job)

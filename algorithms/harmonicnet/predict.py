@@ -65,7 +65,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
     stars, grid = stars_from(proposed.coefficients[chosen]), Grid(volume.shape, volume.spacing)
     labels, final = in_order(label(stars, proposed.centres_um[chosen], grid))
-    facts: Scalars = {
+    facts = {
         "candidates": len(proposed.certainty),
         "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),

@@ -71,7 +71,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         if refined is not scale:
             scale, labels = refined, segment(image, refined, parameters, network)
     ordered, final = in_order(labels.astype(np.uint32))
-    facts: Scalars = {
+    facts = {
         **sizes_of(scale, trained.diameter_um, "px"),
         "objects": int(final.max(initial=0)),
     }

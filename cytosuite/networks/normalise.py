@@ -77,13 +77,13 @@ def in_dtype(values: Array, dtype: DTypeLike) -> Array:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         limit = float(np.finfo(kind).max)
-        clipped: Array = np.clip(values, -limit, limit).astype(kind)
+        clipped = np.clip(values, -limit, limit).astype(kind)
         return clipped
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     top = np.array(limits[1], values.dtype)
     if int(top) > limits[1]:  # rounded up; the next lower float is within the range
         top = np.nextafter(top, np.array(0, values.dtype))
-    rounded: Array = np.clip(np.rint(values), limits[0], top).astype(kind)
+    rounded = np.clip(np.rint(values), limits[0], top).astype(kind)
     return rounded
 
 

@@ -123,7 +123,7 @@ def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scal
     name = "µm" if unit == "um" else unit
     state(size=f"{scale.source}: {scale.ratio * trained_um:.3g} {name}")
     sizes = {"diameter": scale.ratio, **({"blobs": scale.blobs} if scale.blobs else {})}
-    notes: Scalars = {f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()}
+    notes = {f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()}
     return {**notes, "diameter_source": scale.source}
 
 

@@ -132,7 +132,7 @@ class Tiled(Described):
     @model_validator(mode="after")
     def _has_an_answer(self) -> Self:
         """Refuse a tile that is all halo; a norm over the whole image knows no tiles."""
-        network: Any = getattr(self, "network", None)
+        network = getattr(self, "network", None)
         if network is None or getattr(network, "norm", "") == "instance":
             return self
         halo = getattr(self, "halo", None) or network.halo

@@ -41,7 +41,7 @@ class HeldOut(NamedTuple):
         named = {"prediction": answer, "image": image, "truth": self.truth, "labels": self.labels}
         volumes = {name: volume for name, volume in named.items() if volume}
         for channels in zip(*(volume.channels for volume in volumes.values()), strict=False):
-            arrays: Json = {name: part.array for name, part in zip(volumes, channels, strict=True)}
+            arrays = {name: part.array for name, part in zip(volumes, channels, strict=True)}
             arrays |= {"spacing": image.spacing}
             if "truth" in arrays:
                 low, high = extremes(arrays["truth"])

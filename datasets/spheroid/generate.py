@@ -125,7 +125,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
     snr = (means[1:] - means[0]) / noise
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
     volumes = volumes_um3(spheroid.nuclei[0])
-    facts: Scalars = {
+    facts = {
         "n_nuclei": len(means) - 1,
         "n_simulated": len(volumes),
         "n_mitotic": sum(

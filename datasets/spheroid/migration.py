@@ -297,7 +297,7 @@ def _attenuation(old: Json, image: Json, first: bool, log: Migration) -> Json:
             f"brightness_red_fuction: {law} needs the voxel size and {lacks}; keeps our default"
         )
         return {}
-    section: Json = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
+    section = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
     if law in DELAYS:
         section["attenuation_delay_um"] = tidy(DELAYS[law] * size[0])
     if law == "fOld":
@@ -328,7 +328,7 @@ def _camera(old: Json, first: bool, log: Migration) -> Json:
         "half_normal": old["noise_gauss_absolute"],
         "averaging": old["num_of_acquisition_iterations"],
     }
-    camera: Json = {"bits": 8, "background_photons": 0.0}
+    camera = {"bits": 8, "background_photons": 0.0}
     camera |= {key: value for key, value in same.items() if value is not None}
     if first:
         now = "now the 99.99 % quantile of labelled ones is"

@@ -279,7 +279,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return units, grey values of the target domain, and its look for the transfer."""
         real = [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
         camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
-        parameters: Json = {"scale": settings.images.scale, "target": target}
+        parameters = {"scale": settings.images.scale, "target": target}
         if camera:
             parameters["target"] = target | camera.units._asdict()
             parameters["camera"] = camera.model_dump()
