@@ -4,7 +4,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
@@ -17,11 +17,11 @@ from cytosuite import __version__
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
-from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.publish import ALGORITHMS, module_of
 from cytosuite.volume.arrays import Interval, Sizes
 
 SCHEMA = (
@@ -36,6 +36,10 @@ ALONE = (
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
 MODALITY = "fluorescence microscopy"
+LACK = (
+    "expected training/bundle.py, which says what its network takes and gives, found none; write "
+    "one like algorithms/view_fusion/training/bundle.py"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,6 @@ def side(multiple: int) -> str:
     return "*" if multiple == 1 else f"{multiple}*n"
 
 
-Formatter = Callable[[ModelCard], NetworkFormat]
-
-
 def write_bundle(card: Path, out: Path) -> Path:
     """Write ``<algorithm>-<model>.zip`` for a card, the same bytes each time; return its path."""
     read = read_card(card)
@@ -137,7 +138,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
             f"{folder / card.name}.json: a bundle holds a network, but this card has no weights; "
             "name another model"
         )
-    network = formatter(card.algorithm)(card)
+    network: NetworkFormat = module_of(card.algorithm, "bundle", LACK).network_format(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
     loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
@@ -152,21 +153,6 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
         "docs/README.md": readme(name, card, algorithm).encode(),
         "docs/license.txt": license_text(card).encode(),
     }
-
-
-def formatter(algorithm: str) -> Formatter:
-    """Return ``network_format`` of an algorithm's ``training/bundle.py``; InputError without."""
-    name = f"cytosuite.algorithms.{algorithm}.training.bundle"
-    try:
-        network_format: Formatter = import_module(name).network_format
-    except ModuleNotFoundError as error:
-        if not name.startswith(str(error.name)):
-            raise
-        raise InputError(
-            f"algorithms/{algorithm}: expected training/bundle.py, which says what its network "
-            "takes and gives, found none; write one like algorithms/view_fusion/training/bundle.py"
-        ) from None
-    return network_format
 
 
 def _json(value: object) -> bytes:

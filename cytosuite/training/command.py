@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -28,7 +27,7 @@ from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Training
-from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.publish import ALGORITHMS, module_of
 from cytosuite.training.settings import Settings, TrainingSettings, altered
 
 LOOK_S = 1.0  # between two looks at the parent
@@ -39,13 +38,9 @@ CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdi
 
 def training_of(algorithm: str) -> Training[Any, Any]:
     """Return ``TRAINING`` of an algorithm's ``training/train.py``; InputError without one."""
-    name = f"cytosuite.algorithms.{algorithm}.training.train"
-    try:
-        training: Training[Any, Any] = import_module(name).TRAINING
-    except ModuleNotFoundError as error:
-        if not name.startswith(str(error.name)):
-            raise
-        raise InputError(f"algorithms/{algorithm}: no algorithm that is trained here") from None
+    training: Training[Any, Any] = module_of(
+        algorithm, "train", "no algorithm that is trained here"
+    ).TRAINING
     return training
 
 

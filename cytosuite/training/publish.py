@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
+from importlib import import_module
 from math import inf, isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as packed
 
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
 from cytosuite.contract.weights import SAFE, user
+from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import Data
@@ -18,6 +21,17 @@ from cytosuite.training.settings import Settings
 from cytosuite.training.validate import LEAST, score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
+
+
+def module_of(algorithm: str, part: str, lack: str) -> Any:  # noqa: ANN401 - a module
+    """Return ``training/<part>.py`` of an algorithm; InputError, what lacks, without one."""
+    name = f"cytosuite.algorithms.{algorithm}.training.{part}"
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if not name.startswith(str(error.name)):
+            raise
+        raise InputError(f"algorithms/{algorithm}: {lack}") from None
 
 
 def publish(
