@@ -4,7 +4,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
@@ -36,7 +36,7 @@ ALONE = (
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
 MODALITY = "fluorescence microscopy"
-LACK = (
+_LACK = (
     "expected training/bundle.py, which says what its network takes and gives, found none; write "
     "one like algorithms/view_fusion/training/bundle.py"
 )
@@ -138,7 +138,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
             f"{folder / card.name}.json: a bundle holds a network, but this card has no weights; "
             "name another model"
         )
-    network: NetworkFormat = module_of(card.algorithm, "bundle", LACK).network_format(card)
+    network = formatter(card.algorithm)(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
     loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
@@ -153,6 +153,14 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
         "docs/README.md": readme(name, card, algorithm).encode(),
         "docs/license.txt": license_text(card).encode(),
     }
+
+
+def formatter(algorithm: str) -> Callable[[ModelCard], NetworkFormat]:
+    """Return ``network_format`` of an algorithm's ``training/bundle.py``; InputError without."""
+    network_format: Callable[[ModelCard], NetworkFormat] = module_of(
+        algorithm, "bundle", _LACK
+    ).network_format
+    return network_format
 
 
 def _json(value: object) -> bytes:
