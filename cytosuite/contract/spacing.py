@@ -25,7 +25,9 @@ def plausible(volume: Volume) -> Volume:
     if volume.spacing_is_assumed:
         return _in_depth(volume)
     if any(not POSSIBLE[0] <= step <= POSSIBLE[1] for step in volume.spacing):
-        if (dots := _print_resolution(volume)) is not None:
+        inches = volume.spacing[-1] / UM_PER["inch"]
+        dots = next((number for number in PRINT if abs(inches * number - 1) < 1e-3), 0)
+        if dots and volume.origin.sources.get("spacing") in {"tiff", "imagej"}:
             return _unknown(volume, dots)
         volume = _corrected(volume)
     return _in_depth(_in_order(volume))
@@ -120,13 +122,6 @@ def _in_depth(volume: Volume) -> Volume:
     return warned(
         volume, f"axes odd: {z} slices of {y} x {x} pixels; are they in the order z, y, x?"
     )
-
-
-def _print_resolution(volume: Volume) -> int | None:
-    if volume.origin.sources.get("spacing") not in {"tiff", "imagej"}:
-        return None
-    x = volume.spacing[-1]
-    return next((dots for dots in PRINT if abs(x * dots / UM_PER["inch"] - 1) < 1e-3), None)
 
 
 def _unknown(volume: Volume, dots: int) -> Volume:

@@ -74,8 +74,8 @@ def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: i
         some = np.flatnonzero(rng.random(count) < growth.share)
         sure = 1 / (1 + np.exp(-odds[some]))
         slope, bend = (
-            np.asarray(weight[some] * each, np.float32)
-            for each in (sure - truth[some], sure * (1 - sure))
+            np.asarray(weight[some] * change, np.float32)
+            for change in (sure - truth[some], sure * (1 - sure))
         )
         few, leaf = bins[:, some], np.zeros(some.size, np.int64)
         for depth in range(growth.depth):
@@ -183,27 +183,28 @@ def fit(
     cases, held = _cases(algorithm, model, settings, folders, say)
     theirs = Trees.read(model.weights, COLUMNS) if KEY in old.parameters else None
     trees, looseness, objects = learnt(cases, settings, theirs)
-    kept = "trees kept" if trees is theirs else f"{len(trees.value)} new trees"
-    say(f"{objects} objects: {kept}, looseness {looseness}")
+    source = "trees kept" if trees is theirs else f"{len(trees.value)} new trees"
+    say(f"{objects} objects: {source}, looseness {looseness}")
     before = _scored(case.facts(segmented(algorithm, case.volume, model)) for case in held)
     after = _scored(case.redrawn(trees, looseness) for case in held)
-    for words, found in ((f"by {parent.stem}", before), ("with these outlines", after)):
+    for words, scores in ((f"by {parent.stem}", before), ("with these outlines", after)):
         if held:
-            say(f"held-out cases {words}: " + ", ".join(f"{k} {v:.4g}" for k, v in found.items()))
-    names, count = ", ".join(title(folder) for folder in folders), len(cases) + len(held)
+            say(f"held-out cases {words}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+    names = ", ".join(title(folder) for folder in folders)
+    count = len(cases) + len(held)
     facts = {
         "images": len(cases),
         "objects": objects,
-        "trees": kept,
+        "trees": source,
         "settings": settings.model_dump(mode="json", exclude={"files"}),
         "parent": {"name": old.name, "sha256": old.sha256, "scores": before},
         "seconds": round(time.perf_counter() - began, 1),
     }
     weights = load_file(model.weights) if model.weights else {}
-    kept_weights = {name: w for name, w in weights.items() if not name.startswith(PREFIX)}
+    others = {name: w for name, w in weights.items() if not name.startswith(PREFIX)}
     entries = {
         **old.model_dump(mode="json"),
-        **write_weights(card.with_suffix(SAFE), packed({**kept_weights, **trees.tensors()})),
+        **write_weights(card.with_suffix(SAFE), packed({**others, **trees.tensors()})),
         "name": card.stem,
         "version": "0.1.0",
         "description": f"{old.description} Outlines as in {names}.",
@@ -225,7 +226,7 @@ def learnt(
 ) -> tuple[Trees, float, int]:
     """Return trees, their looseness, and the number of objects that they were learnt from."""
     samples = [sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases)]
-    objects = sum(each.objects for each in samples)
+    objects = sum(part.objects for part in samples)
     if not objects:
         raise InputError(
             f"{cases[0].path.parent}: the model finds none of the annotated objects, so that no "
@@ -235,8 +236,8 @@ def learnt(
         return theirs, fitted_looseness(cases, theirs), objects
     if not settings.outline.trees:
         raise InputError("the model has no trees of which the looseness could be fitted alone")
-    columns = np.concatenate([each.columns for each in samples], 1)
-    inside, weight = (np.concatenate(each) for each in list(zip(*samples, strict=True))[1:3])
+    columns = np.concatenate([part.columns for part in samples], 1)
+    inside, weight = map(np.concatenate, list(zip(*samples, strict=True))[1:3])
     trees = grow(columns, inside, weight, settings.outline, settings.seed)
     return trees, settings.looseness, objects
 
@@ -279,8 +280,8 @@ def twins(found: Labels, truth: Labels) -> Longs:
 
 def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
     """Return the looseness of most SEG, of equal ones the middle."""
-    found = [_scored(case.redrawn(trees, float(each)) for case in cases) for each in _GRID]
-    scores = np.array([each["SEG"] for each in found])
+    tried = (_scored(case.redrawn(trees, float(value)) for case in cases) for value in _GRID)
+    scores = np.array([values["SEG"] for values in tried])
     best = np.flatnonzero(scores >= scores.max() - 1e-9)
     return float(_GRID[best[best.size // 2]])
 
@@ -300,7 +301,7 @@ def _cases(
     algorithm: str, model: Model, settings: OutlineSettings, folders: Sequence[Path], say: Say
 ) -> tuple[list[Example], list[Example]]:
     """Return the cases to learn from and the held-out ones, of splits or by number."""
-    kept: list[Example] = []
+    learned: list[Example] = []
     held: list[Example] = []
     for folder in folders:
         say(f"segmenting {folder}")
@@ -309,12 +310,14 @@ def _cases(
         train, validate = parts.get("train", []), parts.get("validate", [])
         if not division and len(train) > 1:
             rest, out = hold_out({"images": train}, settings.cases)
-            train, validate = list(rest["images"]), list(out["images"])
-        kept, held = kept + train, held + validate
-    say(f"cases: {len(kept)} to learn from, {len(held)} held out")
+            train = list(rest["images"])
+            validate = list(out["images"])
+        learned += train
+        held += validate
+    say(f"cases: {len(learned)} to learn from, {len(held)} held out")
     if not held:
         say("no case is held out, so the model has no score")
-    return kept, held
+    return learned, held
 
 
 def _segmented(
