@@ -67,26 +67,28 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
     lightest, heaviest, softness, inverse = table.scale
     upper = INFINITE
     for i in range(len(table.cells)):
-        centre = table.cells[i].centre
+        cell = table.cells[i]
+        centre = cell.centre
         away = _length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
-        light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
-        farthest = away - table.cells[i].smallest + ball
-        upper = min(upper, key(farthest, light, table.cells[i].radius, softness, inverse))
+        light = max(cell.weight - cell.wrinkle, lightest)
+        farthest = away - cell.smallest + ball
+        upper = min(upper, key(farthest, light, cell.radius, softness, inverse))
     margin = table.look[5] * steepest(upper, inverse)
     count = 0
     for i in range(len(table.cells)):
-        centre = table.cells[i].centre
+        cell = table.cells[i]
+        centre = cell.centre
         d0, d1, d2 = middle[0] - centre[0], middle[1] - centre[1], middle[2] - centre[2]
-        heavy = min(table.cells[i].weight + table.cells[i].wrinkle, heaviest)
-        nearest = _length(d0, d1, d2) - table.cells[i].largest - ball
-        if key(nearest, heavy, table.cells[i].radius, softness, inverse) > upper + margin:
+        heavy = min(cell.weight + cell.wrinkle, heaviest)
+        nearest = _length(d0, d1, d2) - cell.largest - ball
+        if key(nearest, heavy, cell.radius, softness, inverse) > upper + margin:
             continue
-        axes, (l0, l1, l2) = table.cells[i].axes, _local(table.cells[i].frame, d0, d1, d2)
+        axes, (l0, l1, l2) = cell.axes, _local(cell.frame, d0, d1, d2)
         s = distance(l0, l1, l2, axes[0], axes[1], axes[2])
-        slack = table.cells[i].steepest * ball
-        if key(s - slack, heavy, table.cells[i].radius, softness, inverse) <= upper + margin:
-            light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
-            upper = min(upper, key(s + slack, light, table.cells[i].radius, softness, inverse))
+        slack = cell.steepest * ball
+        if key(s - slack, heavy, cell.radius, softness, inverse) <= upper + margin:
+            light = max(cell.weight - cell.wrinkle, lightest)
+            upper = min(upper, key(s + slack, light, cell.radius, softness, inverse))
             near[count] = i
             count += 1
     return count
@@ -121,14 +123,15 @@ def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> No
 def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
     """Write the keys (W,) of a cell at voxels of a plane, by their y and x."""
     lightest, heaviest, softness, inverse = table.scale
-    radius = table.cells[i].radius
+    cell = table.cells[i]
+    radius = cell.radius
     for j in range(len(x)):
-        out[j] = table.cells[i].weight
+        out[j] = cell.weight
     for k in range(waves.shape[1]):
         c, s = table.turns[i, 0, k], table.turns[i, 1, k]
         for j in range(len(x)):
             out[j] += c * waves[0, k, j] + s * waves[1, k, j]
-    centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
+    centre, axes, frame = cell.centre, cell.axes, cell.frame
     cy, cx, a0, a1, a2 = centre[1], centre[2], axes[0], axes[1], axes[2]
     d0 = z - centre[0]
     b0, b1, b2 = frame[0, 0] * d0, frame[1, 0] * d0, frame[2, 0] * d0
@@ -159,18 +162,19 @@ def _slope(
 ) -> None:
     """Write the gradient (3,) of a cell's key at voxel `at` of a row with its waves."""
     lightest, heaviest, softness, inverse = table.scale
-    centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
+    cell = table.cells[i]
+    centre, axes, frame = cell.centre, cell.axes, cell.frame
     l0, l1, l2 = _local(frame, z - centre[0], y - centre[1], x - centre[2])
     s = max(distance(l0, l1, l2, axes[0], axes[1], axes[2]), ZERO)
     u0, u1, u2 = ONE / (axes[0] + s), ONE / (axes[1] + s), ONE / (axes[2] + s)
     g0, g1, g2 = l0 * u0 * u0, l1 * u1 * u1, l2 * u2 * u2
     along = max(g0 * l0 * u0 + g1 * l1 * u1 + g2 * l2 * u2, TINY)
-    weight = table.cells[i].weight
+    weight = cell.weight
     for k in range(len(table.waves)):
         weight += table.turns[i, 0, k] * waves[0, k, at] + table.turns[i, 1, k] * waves[1, k, at]
     held = min(max(weight, lightest), heaviest)
-    share = table.cells[i].radius * inverse
-    rise = ONE + s / table.cells[i].radius - held * softness / ((s + softness) * (s + softness))
+    share = cell.radius * inverse
+    rise = ONE + s / cell.radius - held * softness / ((s + softness) * (s + softness))
     rise *= share / along
     for c in range(3):
         out[c] = (frame[0, c] * g0 + frame[1, c] * g1 + frame[2, c] * g2) * rise
