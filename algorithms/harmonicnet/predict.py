@@ -19,7 +19,6 @@ from cytosuite.contract.manifest import NotNegative, Positive, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalars
 from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise

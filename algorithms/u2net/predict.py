@@ -14,7 +14,6 @@ from cytosuite.contract.manifest import Count, NotNegative, Positive, parameters
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalars
 from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise

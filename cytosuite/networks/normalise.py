@@ -77,14 +77,12 @@ def in_dtype(values: Array, dtype: DTypeLike) -> Array:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         limit = float(np.finfo(kind).max)
-        clipped = np.clip(values, -limit, limit).astype(kind)
-        return clipped
+        return np.clip(values, -limit, limit).astype(kind)
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     top = np.array(limits[1], values.dtype)
     if int(top) > limits[1]:  # rounded up; the next lower float is within the range
         top = np.nextafter(top, np.array(0, values.dtype))
-    rounded = np.clip(np.rint(values), limits[0], top).astype(kind)
-    return rounded
+    return np.clip(np.rint(values), limits[0], top).astype(kind)
 
 
 def target_of(images: Sequence[Array]) -> Target:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.training.images import objects_of, stacked

@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.sketch import extras
 from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
-from cytosuite.files import Entries, Scalar, Scalars
+from cytosuite.files import Entries, Scalar
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
 from cytosuite.volume.arrays import Bytes, Lengths, Rng
