@@ -12,7 +12,6 @@ from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 KEPT = ROOT / "benchmark" / "accepted"
@@ -162,9 +161,7 @@ def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
 
 def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monkeypatch):
     def mistake(*words):
-        with pytest.raises(InputError) as caught:
-            cli("rank", *words)
-        return str(caught.value)
+        return str(refused("", cli, "rank", *words))
 
     unknown = mistake(published, "--dataset", "task")
     assert "direction unknown; give --higher value or --lower value" in unknown

@@ -20,7 +20,6 @@ from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -149,6 +148,4 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
     ],
 )
 def test_a_mistake_is_one_line(options, line, quiet):
-    with pytest.raises(InputError) as refusal:
-        rehearse(RehearseOptions(**{"algorithm": "watershed"} | options), quiet)
-    assert line in str(refusal.value)
+    refused(line, rehearse, RehearseOptions(**{"algorithm": "watershed"} | options), quiet)

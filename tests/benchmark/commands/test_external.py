@@ -13,7 +13,6 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 
 SEGMENT = TASKS["segment"]
 
@@ -34,9 +33,8 @@ def _options(**given):
 
 def test_plain_processes_refuse_images_of_others():
     said = Console(file=StringIO())
-    with pytest.raises(InputError) as refusal:
-        take_in(["team:v1"], [], SEGMENT, ProcessEngine(), _options(), said)
-    assert str(refusal.value) == (
+    refusal = refused("", take_in, ["team:v1"], [], SEGMENT, ProcessEngine(), _options(), said)
+    assert str(refusal) == (
         "team:v1: an image of others runs with Docker or podman alone, found the engine process; "
         "start a daemon, or leave the image out"
     )

@@ -5,13 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import write_series
-from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks
 from cytosuite.volume import Volume
@@ -108,5 +108,4 @@ def test_frames_of_different_shapes_are_no_movie(cli, sequences, tmp_path):
 
 def test_a_movie_whose_frames_pass_an_algorithm_is_refused_with_the_way():
     message = "a movie in one file does not pass diffusion; make its frames first"
-    with pytest.raises(InputError, match=message):
-        recipe(DataRequest("nuclei/lively", task="track"))
+    refused(message, recipe, DataRequest("nuclei/lively", task="track"))

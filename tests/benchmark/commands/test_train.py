@@ -176,11 +176,18 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp
 def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
     recipe, checks = tmp_path / "small.toml", []
     recipe.write_text(RECIPE)
-    with pytest.raises(InputError):
-        _train(
-            monkeypatch, 0, f"simulated={recipe}", data=[f"real={folder}"], refused=2,
-            checks=checks, changes=["output.steps=true"], runs=tmp_path / "runs",
-        )  # fmt: skip
+    refused(
+        "",
+        _train,
+        monkeypatch,
+        0,
+        f"simulated={recipe}",
+        data=[f"real={folder}"],
+        refused=2,
+        checks=checks,
+        changes=["output.steps=true"],
+        runs=tmp_path / "runs",
+    )
     assert not (tmp_path / "runs").exists()
     (words,) = checks
     role, parameters = json.loads(words[words.index("--recipe") + 1])

@@ -9,7 +9,6 @@ from toys import made_in
 from cytosuite.benchmark.data import several as module
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.benchmark.data.several import recipe_of_all
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -102,9 +101,8 @@ def faked(monkeypatch):
 
 def test_tasks_must_agree_or_be_named(faked):
     other = {"task": "enhance"}
-    with pytest.raises(InputError) as error:
-        faked({}, other)
-    assert str(error.value) == (
+    error = refused("", faked, {}, other)
+    assert str(error) == (
         "the datasets have different tasks, segment (a), enhance (b); name one with TASK"
     )
     assert faked({}, other, task="enhance").task == "segment"  # the run is named after the other

@@ -18,7 +18,6 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered, slots
 from cytosuite.benchmark.engines.outcome import GpuUse
 from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.errors import InputError
 
 GIB = 2**30
 NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
@@ -142,10 +141,8 @@ def pipe_in_place_of_a_lock(machine):
     ids=lambda mistake: mistake.__name__,
 )
 def test_mistakes_are_one_line(mistake, machine):
-    with pytest.raises(InputError) as error:
-        mistake(machine)
-    assert str(error.value) == mistake.__doc__.format(locks=module.LOCKS)
-    assert error.value.exit_code == 2
+    error = refused("", mistake, machine)
+    assert str(error) == mistake.__doc__.format(locks=module.LOCKS)
 
 
 def test_each_gpu_is_held_once_by_a_lock_for_every_user(machine):
@@ -195,8 +192,7 @@ def test_a_run_states_the_gpus_of_its_machine(machine):
 def test_the_check_asks_for_one_gpu_by_its_name_within_the_walls(machine, podman, expected):
     machine(A, B)
     found = engine(NO_DRIVER, podman=podman)
-    with pytest.raises(InputError):
-        found.check_gpu("cellpose3d")
+    refused("", found.check_gpu, "cellpose3d")
     (made,) = found.client.made
     (request,) = made["device_requests"]
     assert json.loads(json.dumps(request)).items() >= {**expected, "Count": 0}.items()
@@ -215,21 +211,22 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
     monkeypatch.setattr(docker, "sandbox", sandbox)
     engine().check_gpu("cellpose3d")
     code, line = 1, "The NVIDIA driver on your system is too old (found version 11040).\x1b[31m"
-    with pytest.raises(InputError) as error:
-        engine().check_gpu("cellpose3d")
-    assert "cellpose3d finds no GPU (The NVIDIA driver on your system is" in str(error.value)
-    assert str(error.value).isprintable()
+    error = refused(
+        "cellpose3d finds no GPU (The NVIDIA driver on your system is",
+        engine().check_gpu,
+        "cellpose3d",
+    )
+    assert str(error).isprintable()
 
 
 def test_torch_in_a_plain_process_passes_or_says_why(machine, monkeypatch):
     machine(A)
     enabled = "Torch not compiled with CUDA enabled"
     monkeypatch.setattr(module, "PROBE", f"import sys; sys.exit({enabled!r})")
-    with pytest.raises(InputError) as error:
-        ProcessEngine(device="cuda").check_gpu("cellpose3d")
+    error = refused("", ProcessEngine(device="cuda").check_gpu, "cellpose3d")
     reason = "no GPU in a plain process (Torch not compiled with CUDA enabled) although the machine"
-    assert reason in str(error.value)
-    assert "install its build for CUDA with `make setup DEVICE=cuda`" in str(error.value)
+    assert reason in str(error)
+    assert "install its build for CUDA with `make setup DEVICE=cuda`" in str(error)
     monkeypatch.setattr(module, "PROBE", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
     ProcessEngine(device="cuda").check_gpu("cellpose3d")
 

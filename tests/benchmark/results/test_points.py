@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.cluster.processes import processes
@@ -18,7 +19,6 @@ from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
@@ -149,8 +149,7 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
     assert [row["cell"] for row in rows_of(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
     (cells / "b.tif").unlink()
     (cells / "b.png").unlink()
-    with pytest.raises(InputError, match="expected labels of cells named b, found none"):
-        count_in_cells(out, cells)
+    refused("expected labels of cells named b, found none", count_in_cells, out, cells)
 
 
 def test_images_of_one_name_in_two_folders_keep_their_points(folder):
@@ -166,21 +165,22 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
 @pytest.mark.parametrize(("place", "twin"), [("d/points", "a.json"), ("labels", "a.mha")])
 def test_two_files_of_one_name_are_refused(folder, place, twin):
     (folder / place / twin).write_text("{}")
-    with pytest.raises(
-        InputError, match=r"expected one file named a, found a\.\w+ and a\.\w+; rem"
-    ):
-        _score(folder / "d", folder / "out", truth_labels=folder / "labels")
+    refused(
+        r"expected one file named a, found a\.\w+ and a\.\w+; rem",
+        _score,
+        folder / "d",
+        folder / "out",
+        truth_labels=folder / "labels",
+    )
 
 
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
     assert _score(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
     assert _score(*pair, image=folder / "d" / "images" / "b.tif")["case"]["b"]["F1"] == 0.4
-    with pytest.raises(InputError, match=r"b\.json: its voxel size is not known: give --image"):
-        _score(*pair)
-    with pytest.raises(InputError, match="right_cell needs --truth-labels"):
-        _score(*pair, spacing=SPACING, metrics=["right_cell"])
-    with pytest.raises(InputError, match="no points are named like those of"):
-        _score(folder / "d", folder / "labels")
-    with pytest.raises(InputError, match="--radius: expected points"):
-        _score(folder / "labels", folder / "labels", radius=1.0)
+    refused(r"b\.json: its voxel size is not known: give --image", _score, *pair)
+    refused(
+        "right_cell needs --truth-labels", _score, *pair, spacing=SPACING, metrics=["right_cell"]
+    )
+    refused("no points are named like those of", _score, folder / "d", folder / "labels")
+    refused("--radius: expected points", _score, folder / "labels", folder / "labels", radius=1.0)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import refused
 from toys import squares as perfect
 
 from cytosuite.benchmark.results.conditions import (
@@ -19,7 +20,6 @@ from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.store.pool import Lost
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import file_digest, write_json
 from cytosuite.folders import masks
 from cytosuite.formats import read, write
@@ -66,8 +66,14 @@ def test_a_case_that_no_worker_finishes_is_named(answers, dataset):
 
     jobs = answers(dataset, SEGMENT, ours=perfect)
     name = dataset.cases[1].name
-    with pytest.raises(InputError, match=f"{name}: not scored, its worker ended 3 times"):
-        score(dataset, SEGMENT, jobs, pool=Broken())
+    refused(
+        f"{name}: not scored, its worker ended 3 times",
+        score,
+        dataset,
+        SEGMENT,
+        jobs,
+        pool=Broken(),
+    )
 
 
 def test_objects_that_are_too_small_are_not_judged(scored, make_dataset, values):

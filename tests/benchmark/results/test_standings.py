@@ -4,6 +4,7 @@ from math import inf, isnan, nan
 import numpy as np
 import pandas as pd
 import pytest
+from mistakes import refused
 
 from cytosuite.benchmark.results.platform import (
     aggregate,
@@ -18,7 +19,6 @@ from cytosuite.benchmark.results.standings import (
     leaderboard,
     pooled_interval,
 )
-from cytosuite.errors import InputError
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
@@ -107,8 +107,7 @@ def test_names_with_dots_become_keys_without():
     odd = replace(seg, name="AP.5")
     assert metric_keys([seg, odd]) == {"SEG": "SEG", "AP.5": "AP_5"}
     assert ranking_path(odd) == "aggregates.AP_5.mean"
-    with pytest.raises(InputError, match="must differ once dots"):
-        metric_keys([odd, replace(seg, name="AP_5")])
+    refused("must differ once dots", metric_keys, [odd, replace(seg, name="AP_5")])
 
 
 def test_only_finite_numbers_are_written_and_failures_named():

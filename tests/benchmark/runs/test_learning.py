@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from mistakes import refused
 from safetensors.numpy import load_file
 
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome
@@ -115,5 +116,9 @@ def test_settings_are_those_of_the_tool_with_changes(tmp_path, monkeypatch):
     changes.write_text("epochs = 9\n")
     assert learning.settings_of("watershed", changes) == {"epochs": 9, "batch": 4}
     changes.write_text("epoch = 9\n")
-    with pytest.raises(InputError, match="epoch is not a known key; known keys: batch, epochs"):
-        learning.settings_of("watershed", changes)
+    refused(
+        "epoch is not a known key; known keys: batch, epochs",
+        learning.settings_of,
+        "watershed",
+        changes,
+    )

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 from toys import made_in
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
@@ -12,7 +13,6 @@ from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read, write
 
@@ -118,20 +118,27 @@ def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
             return Outcome("non-zero exit", 0.1, None, 1, "too many squares")
         return _brighten(image, output)
 
-    with pytest.raises(InputError, match=r"case_2 failed \(non-zero exit: too many squares\)"):
-        _through(dataset, "brighten", fakes.Engine(fail))
+    refused(
+        r"case_2 failed \(non-zero exit: too many squares\)",
+        _through,
+        dataset,
+        "brighten",
+        fakes.Engine(fail),
+    )
     assert not list(dataset.home.parent.glob("*brighten*/dataset.json"))
 
 
 def test_algorithms_and_inputs_must_exist(dataset, make_dataset, fakes, monkeypatch):
-    with pytest.raises(
-        InputError, match="no algorithm for a pipeline called 'brightn'; did you mean"
-    ):
-        links(("brightn",))
+    refused("no algorithm for a pipeline called 'brightn'; did you mean", links, ("brightn",))
     needy = ENHANCE.model_copy(update={"task": "fuse"})
     monkeypatch.setattr(pipeline, "algorithms", lambda: {"needy": needy})
-    with pytest.raises(InputError, match="expected the inputs of the task fuse in every case"):
-        _through(dataset, "needy", fakes.Engine(_brighten))
+    refused(
+        "expected the inputs of the task fuse in every case",
+        _through,
+        dataset,
+        "needy",
+        fakes.Engine(_brighten),
+    )
 
 
 def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fakes, monkeypatch):

@@ -7,6 +7,7 @@ from operator import getitem
 import numpy as np
 import pytest
 import toys
+from mistakes import refused
 
 from cytosuite.benchmark.results.blind import rounded, tells
 from cytosuite.benchmark.results.score import score
@@ -14,7 +15,6 @@ from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluat
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.metrics import board_metrics
@@ -139,8 +139,10 @@ def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
     dataset = toys_of("segment")
     for case in dataset.cases:
         case.path("instance-labels").unlink()
-    with pytest.raises(InputError, match="no metric to rank the task segment by"):
-        ground_truth(dataset, TASKS["segment"]).write(tmp_path / "t.tar.gz")
+    refused(
+        "no metric to rank the task segment by",
+        lambda: ground_truth(dataset, TASKS["segment"]).write(tmp_path / "t.tar.gz"),
+    )
     assert not (tmp_path / "t.tar.gz").exists()
 
 
@@ -176,7 +178,4 @@ def test_mistakes_are_one_line_with_the_file(segmented, place, value, message):
         part = part[key]
     part[place[-1]] = value
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError) as refused:
-        read_evaluation(segmented.truth)
-    assert message in str(refused.value)
-    assert FILE in str(refused.value)
+    assert FILE in str(refused(message, read_evaluation, segmented.truth))

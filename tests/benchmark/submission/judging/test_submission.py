@@ -16,7 +16,6 @@ from cytosuite.benchmark.submission.judging.submission import (
     by_case,
     read_predictions,
 )
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 
@@ -155,12 +154,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("content", "message"), MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
-    with pytest.raises(InputError) as refused:
-        listed(content)
-    line = str(refused.value)
-    assert message in line
-    assert line.startswith(str(tmp_path / "predictions.json"))
-    assert len(line.splitlines()) == 1
+    error = refused(message, listed, content)
+    assert str(error).startswith(str(tmp_path / "predictions.json"))
 
 
 IMAGES = {"one": "one.tif", "two": "two.tif"}
