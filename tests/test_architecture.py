@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from collections import Counter
 from functools import cache
@@ -138,13 +137,6 @@ def _circles(graph):
         yield from visit(start, [])
 
 
-def test_data_load_no_report():
-    heavy = "{'jinja2', 'matplotlib', 'torch', 'pandas'}"
-    module = "cytosuite.benchmark.data.dataset"
-    code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
-
-
 # Files that are found by name and are none of a user's: recipes, cards, a library of phantoms.
 BY_STEM = {"datasets/recipes.py", "training/convert.py", "phantoms/library.py"}
 
@@ -231,19 +223,6 @@ def test_one_algorithm_does_not_import_another():
             if name.startswith("cytosuite.algorithms.")
         } - {own}
         assert not others, path
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "cytosuite.benchmark.commands.benchmark",
-        "cytosuite.benchmark.commands.algorithms",
-        "cytosuite.container",
-    ],
-)
-def test_the_runner_and_the_container_start_without_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
 def test_every_component_explains_itself():

@@ -26,15 +26,8 @@ RUNS = {
 LONG = [pytest.param(task, marks=pytest.mark.long) for task in ("synthesise", "fuse")]
 PLAIN = ["segment", "detect", "track", "enhance", *LONG]
 CONTAINED = ["segment", pytest.param("enhance", marks=pytest.mark.long), *LONG]
-# Words that are true of one task alone.
-FOREIGN = {
-    "segment": ("identity", "half of the reference"),
-    "detect": ("identity", "half of the reference", "SEG", "covers more than half"),
-    "track": ("identity", "half of the reference"),
-    "enhance": ("objects were", "of the objects", "empty answer", "blank"),
-    "synthesise": ("objects were", "of the objects", "empty answer", "blank", "the truth itself"),
-    "fuse": ("objects were", "of the objects", "empty answer", "blank"),
-}
+# Words that are true of other tasks alone; of the others see report/test_sections.py.
+FOREIGN = {"detect": ("identity", "half of the reference", "SEG", "covers more than half")}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +92,7 @@ def _check(runs, task, engine):
     for text in (_text(report), _markdown(report)):
         for control in controls:
             assert control in text
-        for word in FOREIGN[task]:
+        for word in FOREIGN.get(task, ()):
             assert word not in text, word
         for name in primary:
             assert name in text
@@ -129,32 +122,6 @@ def test_the_toys_cover_every_task():
 
 
 @pytest.mark.slow
-def test_a_failed_case_is_a_row_and_ranks_last(runs):
-    algorithms = "toy_smooth,toy_wreck,toy_fails"
-    words = ("--algorithm", algorithms, "--run", "failing", "--seed", 9)
-    code, text = _run(runs, "toy_pairs", *words)
-    assert code == 1
-    assert text.startswith("engine: process, as asked")
-    assert "generating toy_pairs (mini): 3 of 3" in text
-    assert "running: 9 of 9" in text
-    assert "failed: toy_fails on toy_pairs_02: non-zero exit" in text
-    rows = (line.split() for line in text.splitlines())
-    ranks = {row[1]: row[0] for row in rows if row and row[0].isdigit()}
-    assert ranks["toy_smooth"] == "1"
-    assert float(ranks["toy_fails"]) > 1
-    report = runs.home / "runs" / "failing" / "report"
-    assert {path.name for path in report.iterdir()} == {
-        *("index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv"),
-        *("cases.csv", "metrics.json"),
-    }
-    assert "the second image is not to my taste" in _text(report)
-    unpaired = ("--reference", "real", "--algorithm", "toy_fails,toy_wreck", "--run", "open")
-    assert _run(runs, "toy_cells", *unpaired)[0] == 1
-    found = read_json(runs.home / "runs" / "open" / "report" / "metrics.json")
-    assert found["best"] == "toy_wreck"
-
-
-@pytest.mark.slow
 def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     recipe = runs.home / "datasets" / "toy_cells" / "recipes"
     recipe.mkdir(exist_ok=True)
@@ -170,8 +137,6 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     (made,) = data.glob("toy_cells-toy_smooth-*")
     facts = read_json(made / "cases" / "toy_cells_01" / "case.json")
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
-    assert facts["through"][0]["model"] == "plain"
-    assert "through toy_smooth" not in _run(runs, "toy_cells/smooth", *words, size=None)[1]
     longer = ("--through", "toy_smooth,watershed", *words[:2], "--run", "c2")
     code, text = _run(runs, "toy_cells", *longer)
     assert code == 0, text

@@ -169,17 +169,3 @@ def test_version_and_completion(command):
     typed = {"COMP_WORDS": "cytosuite sim", "COMP_CWORD": "1"}
     assert "simulate" in run(_CYTOSUITE_COMPLETE="complete_bash", **typed).stdout
     assert "--install-completion" in run("--help").stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "need"),
-    [
-        (["build"], "a build of containers"),
-        (["benchmark", "spheroid", "--engine", "docker"], "ENGINE=docker"),
-    ],
-)
-def test_containers_are_refused_in_one_line(command, words, need):
-    done = command[0](*words)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert f"{need} needs a checkout of the repository" in line

@@ -90,12 +90,16 @@ def test_an_old_command_names_the_new_one(here, old, new):
 
 
 def test_a_command_loads_its_own_parts_alone():
-    code = "import sys; from cytosuite.benchmark.commands import {}; print(*sys.modules)"
+    code, every = "import sys, cytosuite.{}; print(*sys.modules)", {"numba", "skimage"}
+    every |= (report := {"pandas", "matplotlib", "jinja2", "torch"})
     for module, heavy in (
-        ("apply", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
-        ("benchmark", {"pandas", "matplotlib", "torch"}),
-        ("doctor", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
-        ("train", {"torch"}),
+        ("benchmark.commands.apply", every),
+        ("benchmark.commands.benchmark", {"pandas", "matplotlib", "torch"}),
+        ("benchmark.commands.doctor", every),
+        ("benchmark.commands.train", {"torch"}),
+        ("benchmark.commands.algorithms", {"torch"}),
+        ("benchmark.data.dataset", report),
+        ("container", {"torch"}),
     ):
         words = [sys.executable, "-c", code.format(module)]
         done = subprocess.run(words, capture_output=True, check=True, text=True, cwd=ROOT)

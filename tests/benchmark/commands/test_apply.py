@@ -409,23 +409,6 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, ho
 
 
 @pytest.mark.slow
-def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
-    (result,) = segment([mixed / "one.tif"], tmp_path / "out", engine="process", algorithm="auto")
-    assert result.model == "watershed nuclei-2d"
-    assert result.warnings == ("channel assumed: nucleus, not given by the file",)
-    again = mixed.parent / "mine.json"
-    card = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
-    again.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
-    given = {"engine": "process", "algorithm": "auto", "model": str(again)}
-    (named,) = segment([mixed / "one.tif"], tmp_path / "out", **given)
-    assert (named.status, named.model) == ("written", "watershed mine (chosen by the user)")
-    (kept,) = segment([mixed / "one.tif"], tmp_path / "out", **given)
-    assert kept.status == "there already"
-    again.write_text(json.dumps(card | {"name": "mine", "scores": {}, "description": "Other."}))
-    assert segment([mixed / "one.tif"], tmp_path / "out", **given)[0].status == "written"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["watershed", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     images, tmp_path, monkeypatch, algorithm
@@ -498,39 +481,24 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):
     assert read(found.output).array.max() == 1
 
 
-def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path):
-    plain = {"engine": "process", "preview": False}
+def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, fakes, use):
+    use(fakes.Engine(fakes.bright))
     home, array = tmp_path / "in", np.zeros((2, 3, 24, 24), np.uint16)
-    array[:, 1, 4:8, 4:8] = 100
     write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
     write(home / "a.tif", Volume(array[0], (2.0, 0.5, 0.5), "ZYX"))
     Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")
-    tifffile.imwrite(
-        home / "nosize.tif", array[0], metadata={"axes": "ZYX"}, photometric="minisblack"
-    )
-    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "actin"]}}
-    tifffile.imwrite(
-        home / "two.tif", array[0, 1::-1], ome=True, metadata=names, photometric="minisblack"
-    )
-    found = {
-        own.output.stem: own for own in segment([home], tmp_path / "out", frame="all", **plain)
-    }
-    failed = [name for name, own in found.items() if own.status == "failed"]
-    assert failed == ["nosize"]
-    assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"].message
-    assert set(found) == {"a", "movie_frame-0", "movie_frame-1", "nosize", "two"}
-    assert any(line.startswith("channel taken: DAPI") for line in found["two"].warnings)
-    assert read(found["movie_frame-1"].output).axes == "YX"
-    record = read_json(tmp_path / "out" / "movie_frame-1.json")
-    assert record["part"] == {"frame": "1"}
-    more = segment([home], tmp_path / "out", frame="all", spacing="assume", **plain)
-    statuses = {own.output.stem: own.status for own in more}
-    assert {name for name, status in statuses.items() if status == "written"} == {"nosize"}
-    assert {*statuses.values()} == {"written", "there already"}
-    assert any("voxel size assumed" in line for own in more for line in own.warnings)
+    given = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(home / "nosize.tif", array[0], **given)
+    results = segment([home], tmp_path / "out", frame="all")
+    found = {own.output.stem: own.message for own in results if own.status == "failed"}
+    assert list(found) == ["nosize"]
+    assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"]
+    names = {own.output.stem for own in results}
+    assert names == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
+    more = segment([home], tmp_path / "out", frame="all", spacing="assume")
+    assert [own.output.stem for own in more if own.status == "written"] == ["nosize"]
     files = [home / "a.tif", home / "a.png"]
-    names = {own.output.stem for own in segment(files, tmp_path / "o", **plain)}
-    assert names == {"a", "a_png"}
+    assert {own.output.stem for own in segment(files, tmp_path / "o")} == {"a", "a_png"}
 
 
 @pytest.mark.parametrize(

@@ -174,17 +174,6 @@ def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     )
 
 
-def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):
-    _, text, _ = run(algorithm=["watershed"], blind=True)
-    (home,) = (tmp_path / "runs").glob("planes*")
-    assert {path.name for path in home.iterdir()} >= {"report", "blind", "blind-names.json"}
-    assert "blind report: " in text
-    full, blind = ((home / name / "report.md").read_text() for name in ("report", "blind"))
-    assert "BLIND=1" in full
-    assert str(tmp_path) in full
-    assert str(tmp_path) not in blind
-
-
 def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
     run, planes, fakes, monkeypatch
 ):

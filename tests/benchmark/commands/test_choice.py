@@ -82,19 +82,6 @@ def _rows(lines, head):
     return {row[0]: row[1:] for row in rows[:end]}
 
 
-def test_metadata_stand_above_with_their_sources(shown, image, toy):
-    _, lines = shown(image, algorithm="toy", channel="nuclei")
-    assert lines[0] == f"{image}: toy one"
-    assert _rows(lines, "key") == {
-        "key": ["value", "source"],
-        "axes": ["ZYX", "file"],
-        "channel": ["nucleus", "user"],
-        "study": ["mouse-embryo", "json"],
-        "spacing": ["1.6 x 0.5 x 0.5", "json"],
-        "shape": ["12 x 16 x 16", "file"],
-    }
-
-
 def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown, image, toy):
     code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5), wide=True)
     rows = _rows(lines, "model")

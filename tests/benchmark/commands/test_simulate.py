@@ -238,39 +238,21 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
     out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
     words += ["--workers", 1]  # a function of a test does not pickle
-    refused(
-        "--spacing z,y,x",
-        cli,
-        "calibrate",
-        "spheroid",
-        tmp_path / "real",
-        "--channel-index",
-        1,
-        "--out",
-        out,
-        *words,
-    )
     words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
     found = cli("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout
     assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
     assert re.search(
         r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", found, re.M
     )
-    assert found.index("10 stacks to simulate") < found.index(
-        "round 1 of 1, real against simulated:"
-    )
     said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
     assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)
 
 
 def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
-    array = np.zeros((48, 48), np.uint16)
-    for number in range(9):
-        y, x = np.mgrid[-5:6, -5:6]
-        inside = y**2 + x**2 * (1 + number / 9) <= 25
-        box = array[2 + 15 * (number // 3) :, 2 + 15 * (number % 3) :][:11, :11]
-        box[inside] = number + 1
-    tifffile.imwrite(tmp_path / "a.tif", array)
+    y, x = np.mgrid[:48, :48] % 16 - 8
+    numbers = 1 + np.mgrid[:48, :48][0] // 16 * 3 + np.mgrid[:48, :48][1] // 16
+    array = numbers * (y**2 + x**2 * (1 + numbers / 9) <= 25)
+    tifffile.imwrite(tmp_path / "a.tif", array.astype(np.uint16))
     words = ["--spacing", "0.5,0.5", "--rounds", 1, "--cases", 1, "--out", tmp_path / "m.toml"]
     found = cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout
     assert found.startswith("label images: 1, objects: 9\n")

@@ -1,9 +1,5 @@
 """Containers of others for real: as the platform's templates make them, and as they should not."""
 
-import json
-import subprocess
-import sys
-from collections import Counter
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import SimpleITK
 from mistakes import refused
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -253,24 +248,3 @@ def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tm
         assert session.predict(case[0], output, tmp_path / "log").status == "ok"
         assert session.inner._box.voice != first
         assert first not in {found.id for found in client.containers.list(all=True)}
-
-
-@pytest.mark.slow
-def test_the_command_compares_images_of_others(image, tmp_path, client):
-    """One that serves, one that fails alike on all cases: it is given up after the third."""
-    tags = ",".join(image(kind) for kind in ("perl", "crash"))
-    own = ["--size", "mini", "--cases", "5", "--seed", "918273645"]
-    own += ["--runs", str(tmp_path), "--run", "here", "--engine", "docker"]
-    command = [sys.executable, "-m", "cytosuite.benchmark", "benchmark", "spheroid", *own]
-    given = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300, "check": False}
-    done = subprocess.run([*command, "--algorithm", tags], **given)
-    assert done.returncode == 1, done.stderr
-    home = tmp_path / "here"
-    records = [json.loads(path.read_text()) for path in sorted(home.glob("*/*/record.json"))]
-    statuses = Counter((record["algorithm"], record["status"]) for record in records)
-    assert statuses == {("perl_test", "ok"): 5, ("crash_test", "non-zero exit"): 5}
-    left = "crash_test: 2 cases were not run and count as failed, since its first cases all failed"
-    assert f"note: {left}" in done.stdout.replace("\n", " ").replace("  ", " ")
-    report = (home / "report" / "report.md").read_text()
-    assert client.images.get("cytosuite-external/perl:test").id in report
-    assert "Which model was used" not in report

@@ -10,7 +10,7 @@ from cytosuite.benchmark.report.sections import arms, failures
 from cytosuite.benchmark.report.sections.models import reasons
 from cytosuite.benchmark.runs.record import ModelChoice
 
-TASKS = ("segment", "enhance", "synthesise", "fuse", "count")
+TASKS = ("segment", "enhance", "synthesise", "fuse", "track", "count")
 LEGEND = {
     "oracle": "the truth handed in as the answer",
     "blank": "an empty answer",
@@ -25,6 +25,7 @@ FOREIGN = {
     "enhance": PAIRED + LABELS,
     "synthesise": PAIRED + LABELS,
     "fuse": UNPAIRED + LABELS,
+    "track": (*UNPAIRED, "the input handed in"),
     "count": ("oracle", *UNPAIRED, *LABELS, "mean over the cases", "95 %"),
 }
 
