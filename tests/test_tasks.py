@@ -137,22 +137,6 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     (made,) = data.glob("toy_cells-toy_smooth-*")
     facts = read_json(made / "cases" / "toy_cells_01" / "case.json")
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
-    longer = ("--through", "toy_smooth,watershed", *words[:2], "--run", "c2")
-    code, text = _run(runs, "toy_cells", *longer)
-    assert code == 0, text
-    assert list(
-        data.glob("toy_cells-toy_smooth-watershed-*/cases/*/sockets/images/structure-sketch")
-    )
-
-
-@pytest.mark.slow
-def test_an_algorithm_without_its_inputs_is_refused_with_one_line(runs):
-    code, text = _run(runs, "toy_cells", "--algorithm", "toy_mean")
-    assert code == 2
-    line = forks.only_line(text)
-    assert "toy_cells offers acquisition-metadata, instance-labels, microscopy-image" in line
-    mixed = _run(runs, "toy_cells", "--algorithm", "toy_smooth,watershed")[1]
-    assert "algorithms of one task are compared, found" in forks.only_line(mixed)
 
 
 @pytest.mark.slow

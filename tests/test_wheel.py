@@ -1,6 +1,5 @@
 """The wheel from the sdist: its files, its commands outside of a checkout beside another package called datasets."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -143,7 +142,7 @@ def test_other_packages_called_like_our_rooms_stay_what_they_are(site):
 
 
 @pytest.mark.long
-def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
+def test_simulate_and_segment_write_nothing_into_the_package(command, site):
     run, away = command
     before = set(visible_files(site))
     small = "image.shape=[16,64,64] tissue.n_nuclei=4"
@@ -155,9 +154,6 @@ def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
     assert done.returncode == 0, done.stderr
     assert "an installed package, containers are built from a checkout" in done.stdout
     assert read_json(away / "labels" / "spheroid_01.json")["objects"] >= 3
-    done = run("score", "--truth", "data/labels", "--prediction", "labels", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["case"]["spheroid_01"]["DET"] > 0.7
     assert set(visible_files(site)) == before
     assert not list(site.rglob("*.nbi")), "numba's loops belong into the cache of the user"
     assert list((away / "cache").rglob("*.nbi"))

@@ -34,6 +34,7 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 MINE = ROOT / "weights" / "watershed" / "nuclei-2d.json"
+SMALL = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"]
 REFUSAL = "made for axes ZYX, found YX; watershed has nuclei-2d"
 
 
@@ -158,6 +159,14 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
     refused(remedy, run, dataset=str(views), algorithm=["watershed"])
 
 
+def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
+    tasks = "algorithms of one task are compared, found segment, enhance"
+    refused(tasks, run, algorithm=["watershed", "cyclegan3d"])
+    offers = "spheroid offers acquisition-metadata, instance-labels, microscopy-image"
+    small = {"size": "mini", "cases": 1, "settings": SMALL}
+    refused(offers, run, algorithm=["view_fusion"], dataset="spheroid", **small)
+
+
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1"])
     assert chosen(options, "enhance") == (TASKS["enhance"], [], {})
@@ -205,6 +214,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
         *(f"planes-{name}" for name in "abc"), *(f"more_by_hand-{name}" for name in "abcd"),
     ]  # fmt: skip
     assert "note: Cases of 2 datasets: planes (3), more, by hand (4).\n" in text
+    assert "\nblind report: " in text
     (folder,) = (tmp_path / "runs").glob("planes+more*")
     scores = pd.read_csv(folder / "report" / "scores.csv")
     own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
@@ -286,18 +296,16 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
     assert "--timeout 60" in done.stdout
 
 
-def test_shards_run_their_cases_and_the_plain_command_what_is_left(run, tmp_path):
+def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, tmp_path):
     own = {"algorithm": ["watershed"], "run": "x"}
-    code, text, engine = run(**own, shard=Shard(1, 2))
-    assert (code, engine.calls) == (0, ["a", "c"])
-    assert text.splitlines()[-1] == (
+    _, text, engine = run(**own, shard=Shard(1, 2))
+    assert engine.calls == ["a", "c"]
+    said = (
         "shard 1/2: 2 cases, nothing is scored: give the command without --shard after all shards"
     )
-    assert not (tmp_path / "runs" / "x" / "report").exists()
-    assert run(**own, shard=Shard(1, 2))[2].calls == []
+    assert text.splitlines()[-1] == said
     assert run(**own, shard=Shard(4, 4))[0] == 0  # without a case
-    code, text, engine = run(**own)
-    assert (code, engine.calls) == (0, ["b"])
+    assert not (tmp_path / "runs" / "x" / "report").exists()
 
 
 def test_images_without_labels_are_run_and_shown(run, planes, tmp_path):

@@ -177,7 +177,7 @@ def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
             tmp_path / f"{given}.tif", task="synthesise", algorithm="diffusion", wide=True
         )
         assert code == 0
-        assert _rows(lines, "key")["given"][0] == given
+        assert _rows(lines, "key")["given"] == [given, "input"]
         assert any("made for given labels" in line for line in lines) == (given == "sketch")
 
 

@@ -59,6 +59,15 @@ def test_dots_of_a_lane_do_not_overlap_while_there_is_room(places):
             assert all(b - a >= DOT for a, b in pairwise(mine))
 
 
+def test_whisker_shows_interval_and_pooled_value():
+    drawing = str(whisker(UNIT, 0.8, 0.7, 0.9, 0.75))
+    assert ET.fromstring(drawing).get("aria-label") == (
+        "mean 0.80, 95 % interval 0.70 to 0.90, pooled 0.75"
+    )
+    assert 'x1="70.00%" x2="90.00%"' in drawing
+    assert 'cx="80.00%"' in drawing
+
+
 @example([0.0, 5e-324], 0.0)
 @given(st.lists(st.floats(0, 1), min_size=1), st.floats(0, 1))
 def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
