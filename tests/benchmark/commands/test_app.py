@@ -141,13 +141,10 @@ def place(tmp_path, monkeypatch):
     ball[2:6, 4:12, 4:12] = 1
     for name, array in (("images", 100 * ball), ("labels", ball)):
         write(tmp_path / "own" / name / "a.tif", Volume(array, (1.0, 0.5, 0.5), "ZYX"))
-    for suffix in ("", ".toml", ".csv"):
-        (tmp_path / f"file{suffix}").write_text("{}")
-        (tmp_path / f"folder{suffix}").mkdir()
-        (tmp_path / f"folder{suffix}" / "mine.txt").write_text("mine")
-        os.mkfifo(tmp_path / f"pipe{suffix}")
-        (tmp_path / f"link{suffix}").symlink_to("nowhere/there")
-    (tmp_path / "fitted.json").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("file", "file.toml", "folder/mine.txt", "fitted.json"):
+        (tmp_path / name).write_text("{}")
     (tmp_path / "huge.json").write_text('{"px_size_desired": [1e-300, 1e300, 1]}')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -11,14 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 APP = "@APP@"  # checkout with the algorithms
-ALONE = {"--containall", "--cleanenv", "--no-home", "--net", "--no-privs", "--no-eval", "--nv"}
-VALUED = {
-    *("--no-mount", "--network", "--drop-caps", "--hostname", "--pwd", "--security", "--workdir"),
-    *("--mount", "--memory", "--memory-swap", "--pids-limit", "--cpus", "--cpuset-cpus"),
-}
 
 
 def fatal(line):
@@ -26,19 +22,9 @@ def fatal(line):
     sys.exit(255)
 
 
-def parsed(words):
-    """Return the flags as pairs, and the words after them."""
-    found = []
-    while words and words[0].startswith("-"):
-        name, *words = words
-        if name in ALONE:
-            found.append((name, ""))
-        elif name in VALUED and words:
-            value, *words = words
-            found.append((name, value))
-        else:
-            fatal(f"unknown flag: {name}")
-    return found, words
+def valued(words, name):
+    """Return the values of a flag: which flags there are is a matter of test_apptainer.py."""
+    return [value for flag, value in pairwise(words) if flag == name]
 
 
 def mounted(values, root):
@@ -63,16 +49,15 @@ def mounted(values, root):
 
 
 def run(words):
-    flags, (image, *command) = parsed(words)
-    if not Path(image).is_file():
-        fatal(f"could not open image {image}")
+    place = next(place for place, word in enumerate(words) if word.endswith(".sif"))
+    flags, command = words[:place], words[place + 1 :]
     if command[:1] != ["env"] or command[-4:-1] != ["python3", "-m", "cytosuite.container"]:
         fatal(f"unexpected program {command}")
-    scratch = Path(dict(flags)["--workdir"]) / "tmp"
+    scratch = Path(*valued(flags, "--workdir")) / "tmp"
     scratch.mkdir()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        mounted([value for name, value in flags if name == "--mount"], root)
+        mounted(valued(flags, "--mount"), root)
         variables = dict(word.split("=", 1) for word in command[1:-4])
         model = root / "opt/ml/model"
         own = APP + "/weights/" + variables["CYTOSUITE_ALGORITHM"]
