@@ -76,9 +76,9 @@ def outputs(home, run):
     return {path: path.stat().st_mtime_ns for path in images}
 
 
-def wait_for(found, process, patience_s=240.0):
+def wait_for(found, process):
     """Return what a function finds, as soon as it does."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + 240
     while not (result := found()):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

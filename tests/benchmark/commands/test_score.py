@@ -33,9 +33,9 @@ def _scored(*args, **more):
     return layout(score_files(_asked(*args, **more)))
 
 
-def _labels(*places, shape=(4, 12, 12)):
+def _labels(*places):
     """Return cubes of 2 x 3 x 3 voxels at (z, y, x)."""
-    labels = np.zeros(shape, np.uint16)
+    labels = np.zeros((4, 12, 12), np.uint16)
     for number, (z, y, x) in enumerate(places, start=1):
         labels[z : z + 2, y : y + 3, x : x + 3] = number
     return labels

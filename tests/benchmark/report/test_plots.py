@@ -22,14 +22,14 @@ AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))
 TITLES = ("density", "SEG")
 
 
-def boxes(middles, labels, width, letter=6.3):
+def boxes(middles, labels, width):
     found = []
     for (x, y), label, side in zip(
         middles, labels, place_labels(middles, labels, width), strict=True
     ):
         if side:
             dx, dy, anchor = side
-            wide = letter * len(label)
+            wide = 6.3 * len(label)
             left = x * width / 100 + dx - {"start": 0, "end": wide, "middle": wide / 2}[anchor]
             found.append((left, y + dy - 10, left + wide, y + dy + 3))
     return found
@@ -101,9 +101,9 @@ def line(*values):
     return [Summary(v, v - 0.05, v + 0.05) for v in values]
 
 
-def draw(*lines, scale=UNIT, labels=LABELS, joined=True):
+def draw(*lines, labels=LABELS, joined=True):
     named = {f"n{place}": scores for place, scores in enumerate(lines)}
-    return ET.fromstring(str(curves(scale, labels, named, joined, [1] * len(labels))))
+    return ET.fromstring(str(curves(UNIT, labels, named, joined, [1] * len(labels))))
 
 
 def of(tree, kind):

@@ -3,11 +3,10 @@ from math import inf, nan
 import pytest
 
 from cytosuite.benchmark.report import wording as w
-from cytosuite.benchmark.report.figures import heat, lanes
-from cytosuite.benchmark.report.plots import place_labels
+from cytosuite.benchmark.report.figures import heat
 from cytosuite.benchmark.report.sections.errors import rounded
 from cytosuite.benchmark.report.verdict import _share
-from cytosuite.figures.svg import Axis, colour
+from cytosuite.figures.svg import Axis
 from cytosuite.ranking.rule import joined
 
 WORDS = {
@@ -26,12 +25,7 @@ WORDS = {
     _share: {(1.0,): "all", (0.9995,): "99.9 % of", (0.87,): "87 % of"},
     rounded: {(3.594,): "3.59", (3651.2,): "3651"},
     joined: {(("SEG",),): "SEG", (("SEG", "DET", "F1"),): "SEG, DET and F1"},
-    colour: {(0,): "c0", (17,): "c-rest"},
     heat: {(1.0,): "background:color-mix(in srgb, var(--good) 55%, transparent)", (0.5,): ""},
-    lanes: {((50.0, 50.2, 80.0),): [0, 1, 0]},
-    place_labels: {
-        (((20.0, 50.0), (21.0, 50.0)), "ab", 400.0): [(0, -9, "middle"), (9, 4, "start")]
-    },
     Axis.position: {(Axis(0.0, 2.0), 0.5): 0.25, (Axis(1.0, 100.0, log=True), 10.0): 0.5},
 }
 

@@ -64,19 +64,6 @@ def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
     assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
 
 
-@pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
-def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
-    run(dataset, engine)
-    (tmp_path / "run" / "watershed" / "case_2" / "record.json").write_text("[]")
-    assert run(dataset, engine) == {"case_2": "ok"}
-    path = tmp_path / "run" / "watershed" / "case_2" / file
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert run(dataset, engine) == {"case_2": "ok"}
-    assert run(dataset, engine) == {}
-
-
 @pytest.mark.parametrize(
     ("status", "message", "again"),
     [
@@ -158,31 +145,6 @@ def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dat
     engine.starts = False
     assert set(run(dataset, engine).values()) == {"non-zero exit"}
     assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
-
-
-def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fakes):
-    def behave(image, output):
-        fakes.perfect(image, output)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(dataset, fakes.Engine(behave))
-    assert list((tmp_path / "run" / "watershed").iterdir()) == []
-
-
-def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine, dead):
-    run(dataset, engine)
-    folder = tmp_path / "run"
-    owner = f"{MACHINE}-{dead}-0"
-    leftovers = [
-        folder / "another" / f".case_1.{owner}.part",
-        folder / "watershed" / f".session.{owner}",
-    ]
-    for leftover in leftovers:
-        (leftover / "raw").mkdir(parents=True)
-    with locked(folder):
-        assert not any(leftover.exists() for leftover in leftovers)
-        assert run(dataset, engine) == {}
 
 
 def test_shards_share_a_folder_with_each_other_alone(tmp_path):
