@@ -10,12 +10,15 @@ import tifffile
 from mistakes import refused
 from toys import made_in
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
+from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.store.integrity import STAMPS, foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files.working import MACHINE
 from cytosuite.folders.part import Part
 from cytosuite.formats import write
 from cytosuite.training.images import find_images
@@ -46,6 +49,24 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
     assert found == _bytes(tmp_path / "two")
     assert len(found) > 4 * len(one.cases)
     assert one.fingerprint == two.fingerprint
+
+
+def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
+    made = recipe("spheroid", "mini", 0, cases=2)
+    dataset = made_in(tmp_path, made)
+    before = _bytes(tmp_path)
+    (home,) = tmp_path.iterdir()
+    (home / "dataset.json").unlink()
+    for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    dataset.cases[1].folder.rmdir()
+    owner = f"{MACHINE}-{dead}-0"
+    (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
+    (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
+    seen = []
+    prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+    assert _bytes(tmp_path) == before
 
 
 def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_dataset):

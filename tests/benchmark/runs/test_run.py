@@ -147,6 +147,21 @@ def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dat
     assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
 
 
+def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine, dead):
+    run(dataset, engine)
+    folder = tmp_path / "run"
+    owner = f"{MACHINE}-{dead}-0"
+    leftovers = [
+        folder / "another" / f".case_1.{owner}.part",
+        folder / "watershed" / f".session.{owner}",
+    ]
+    for leftover in leftovers:
+        (leftover / "raw").mkdir(parents=True)
+    with locked(folder):
+        assert not any(leftover.exists() for leftover in leftovers)
+        assert run(dataset, engine) == {}
+
+
 def test_shards_share_a_folder_with_each_other_alone(tmp_path):
     busy = "is running here; wait for it"
     with locked(tmp_path, Shard(1, 2)), locked(tmp_path, Shard(2, 2)):
