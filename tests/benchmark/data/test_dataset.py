@@ -76,6 +76,15 @@ def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_datase
     assert not (home / ".lock").exists()
 
 
+def test_an_altered_case_is_made_again_and_no_other(make_dataset):
+    dataset = make_dataset(1, 2)
+    before, places = _bytes(dataset.home), [c.path("microscopy-image") for c in dataset.cases]
+    kept = places[1].stat()
+    places[0].write_bytes(places[0].read_bytes()[:-9])
+    assert make_dataset(1, 2) == dataset
+    assert (_bytes(dataset.home), places[1].stat()) == (before, kept)
+
+
 @pytest.fixture
 def own(tmp_path):
     """Return a user's folder with two images, one of them annotated, without voxel size."""

@@ -64,6 +64,19 @@ def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
     assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
 
 
+@pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
+def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
+    run(dataset, engine)
+    (tmp_path / "run" / "watershed" / "case_2" / "record.json").write_text("[]")
+    assert run(dataset, engine) == {"case_2": "ok"}
+    path = tmp_path / "run" / "watershed" / "case_2" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(dataset, engine) == {"case_2": "ok"}
+    assert run(dataset, engine) == {}
+
+
 @pytest.mark.parametrize(
     ("status", "message", "again"),
     [
