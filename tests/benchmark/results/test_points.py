@@ -162,18 +162,6 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
     assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]
 
 
-@pytest.mark.parametrize(("place", "twin"), [("d/points", "a.json"), ("labels", "a.mha")])
-def test_two_files_of_one_name_are_refused(folder, place, twin):
-    (folder / place / twin).write_text("{}")
-    refused(
-        r"expected one file named a, found a\.\w+ and a\.\w+; rem",
-        _score,
-        folder / "d",
-        folder / "out",
-        truth_labels=folder / "labels",
-    )
-
-
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
     assert _score(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
