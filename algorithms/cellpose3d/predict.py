@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf, prod
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.quality import mean_flow_error
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
@@ -23,6 +24,7 @@ from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.scale import (
+    ENLARGED,
     Scale,
     Trained,
     choose_scale,
@@ -30,6 +32,7 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     sizes_of,
     trained_of,
+    with_ratio,
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
@@ -39,6 +42,9 @@ from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 from cytosuite.volume.large import put, room
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
+_GLANCE = 768  # and where the size is that of the least error of the flow
+_FEWEST = 8  # objects there, of which an error says something
+_STEP, _STEPS = 2**0.5, 3  # factor between sizes that are tried, and steps to either side
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
@@ -72,6 +78,7 @@ class _Notes(NamedTuple):
     skipped: int
     li: float | None
     removed: list[Json]
+    flow_error: float  # mean; inf of no object, and where no size is chosen by it
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
@@ -121,17 +128,43 @@ def _as_seen(
     image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image; of planes at the scale of the objects found first."""
-    if parameters.diameter != "network" or scale.settled:
+    if scale.settled or parameters.diameter not in ("network", "flow"):
         return _segmented(image, scale, trained, parameters, network)
-    middle = tuple(
-        slice((n - min(n, part)) // 2, (n + min(n, part)) // 2)
-        for n, part in zip(image.shape, (ceil(_LOOK / f) for f in scale.factor), strict=True)
-    )
-    first = _segmented(image[middle], scale, trained, parameters, network)
+    if parameters.diameter == "flow":
+        scale = _scale_by_flow(image, scale, trained, parameters, network)
+        return _segmented(image, scale, trained, parameters, network)
+    middle = _middle(image, scale, _LOOK)
+    first = _segmented(middle, scale, trained, parameters, network)
     refined = scale_of_objects(first[1].labels, scale, trained, parameters)
-    if refined is scale and image[middle].shape == image.shape:
+    if refined is scale and middle.shape == image.shape:
         return first
     return _segmented(image, refined, trained, parameters, network)
+
+
+def _middle(image: Array, scale: Scale, side: int) -> Array:
+    """Return the middle of an image, so many working voxels along each axis at most."""
+    box = []
+    for size, factor in zip(image.shape, scale.factor, strict=True):
+        part = min(size, ceil(side / factor))
+        box.append(slice((size - part) // 2, (size + part) // 2))
+    return np.asarray(image[tuple(box)])
+
+
+def _scale_by_flow(
+    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+) -> Scale:
+    """Return the scale at which the flow agrees best with the shapes of the objects it makes.
+
+    Too small, cells merge; too large, they fall into pieces, and in both the flow leads elsewhere.
+    """
+    errors: dict[Scale, float] = {}
+    for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal errors the first
+        candidate = with_ratio(scale, scale.ratio * _STEP**step, trained, parameters)
+        if prod(candidate.factor) <= ENLARGED:
+            part = _middle(image, candidate, _GLANCE)
+            _, objects, notes = _segmented(part, candidate, trained, parameters, network)
+            errors[candidate] = notes[0].flow_error if objects.objects >= _FEWEST else inf
+    return min(errors, key=errors.__getitem__)
 
 
 def _segmented(
@@ -216,7 +249,11 @@ def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Flo
             normalise(working, job.background), job.network, job.parameters, device()
         )
         segmented = segment(fields, working, job.spacing, job.parameters, job.whole)
-    notes = _Notes(fields.tiles, fields.skipped, segmented.li, _removed(segmented, block, job))
+        error = inf
+        if job.parameters.diameter == "flow":
+            error = mean_flow_error(fields.flow, segmented.labels)
+    removed = _removed(segmented, block, job)
+    notes = _Notes(fields.tiles, fields.skipped, segmented.li, removed, error)
     return segmented.labels, segmented.margin, notes
 
 

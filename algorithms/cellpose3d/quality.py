@@ -72,6 +72,15 @@ def control(
     return result, removed
 
 
+def mean_flow_error(flow: Floats, labels: Labels) -> float:
+    """Return the mean of the differences by which `max_flow_error` judges; inf of no object."""
+    inside = np.flatnonzero(labels)
+    if not inside.size:
+        return inf
+    _, number = numbered(labels.ravel()[inside])
+    return float(_flow_error(flow, labels, inside, number).mean())
+
+
 def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> Floats:
     """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
     error, axes = np.zeros(inside.size, np.float32), 0

@@ -25,7 +25,7 @@ _SLICES, _PIXELS = 12, 2**20  # slices, and pixels in them, that suffice for a t
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD, _SPREAD_PX = 0.8, 1.2  # of ln diameter about the expected one; in planes, of any scale
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
-_ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
+ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
@@ -37,9 +37,9 @@ class Sizing(Described):
 
     # the background's noise is at least this share of the contrast
     quietest: float = Field(QUIETEST, gt=0)
-    # default nucleus diameter when the user gives none: of bright blobs, or of the network's own
-    # objects
-    diameter: Literal["trained", "estimated", "network"] = "estimated"
+    # default nucleus diameter when the user gives none: of bright blobs; of the network's own
+    # objects; or that at which its flow agrees best with the objects it makes
+    diameter: Literal["trained", "estimated", "network", "flow"] = "estimated"
     # an estimate within this factor of the training's changes nothing
     diameter_tolerance: float = Field(1.6, ge=1)
     # largest |ln| of voxel size over the training's without rescaling
@@ -101,7 +101,7 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
             ratio, source = estimate / diameter, "estimated"
     scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
-    if (more := prod(factor)) > _ENLARGED:
+    if (more := prod(factor)) > ENLARGED:
         unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
         if voxel == PIXELS:
             unit, cause = "px", f"{ratio * diameter:.3g} px are too few"
@@ -150,9 +150,13 @@ def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: 
     ratio = 2 * sqrt(float(np.median(areas)) / pi) / trained.diameter_um
     if abs(log(ratio / scale.ratio)) <= _NEAR:
         return scale
-    spacing, factor = _grid(
-        [step * scale.ratio for step in scale.spacing[1:]], ratio, trained, parameters
-    )
+    return with_ratio(scale, ratio, trained, parameters)
+
+
+def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing) -> Scale:
+    """Return the scale of a plane by another size of its objects, which the network has seen."""
+    pixel = [step * scale.ratio for step in scale.spacing[1:]]
+    spacing, factor = _grid(pixel, ratio, trained, parameters)
     return Scale(factor, spacing, ratio, "network", scale.warnings, scale.ratio)
 
 

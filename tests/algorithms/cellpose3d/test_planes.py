@@ -133,6 +133,16 @@ class Known(torch.nn.Linear):
         return torch.from_numpy(np.concatenate([20 * bright[None] - 10, flow])).float()[None]
 
 
+class Sized(Known):
+    """A network whose flow is weaker the more nuclei differ from 18 pixels."""
+
+    def forward(self, image):
+        fields = super().forward(image)
+        area = np.bincount(ndimage.label(fields[0, 0, 0] > 0)[0].ravel())[1:].max()
+        fields[:, 1:] *= np.exp(-abs(np.log(np.sqrt(4 * area / np.pi) / 18)))
+        return fields
+
+
 def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     settings = parse(
         "t",
@@ -156,6 +166,16 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     assert found.shape == volume.shape
     assert found.metadata["cellpose3d_objects"] == 16
     assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
+    least = {**model.card.parameters, "diameter": "flow"}
+    by_flow = replace(model, card=model.card.model_copy(update={"parameters": least}))
+    with using(Sized(1, 1)):
+        other = predict({"microscopy-image": volume}, by_flow)["instance-labels"]
+    assert other.metadata["cellpose3d_objects"] == 16
+    assert 24 * 12 / other.metadata["cellpose3d_diameter_px"] == pytest.approx(18, rel=0.2)
+    few = replace(volume, array=image[:64, :64])  # four nuclei: the blobs' size stays
+    with using(Sized(1, 1)):
+        size = predict({"microscopy-image": few}, by_flow)["instance-labels"].metadata
+    assert size["cellpose3d_diameter_px"] == size["cellpose3d_blobs_px"]
     with using(Known(1, 1)):
         dark = replace(volume, array=255 - image)
         again = predict({"microscopy-image": dark}, model)["instance-labels"]
