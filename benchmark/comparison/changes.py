@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import Described, NotNegative, parse
 from cytosuite.files import read_toml
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import CONTROLS
@@ -39,21 +39,20 @@ COSTS = {"seconds": ("s", "time", 1), "peak_memory": ("MiB", "memory", MIB)}
 class CostThresholds(Described):
     """Ratios of time and memory, after to before, that are worth a warning."""
 
-    time: Ratio = Field(1.5, description="Of the seconds of a case.")
-    memory: Ratio = Field(1.25, description="Of its peak memory.")
-    fails: bool = Field(False, description="Whether they are regressions, too.")
+    time: Ratio = 1.5  # of the seconds of a case
+    memory: Ratio = 1.25  # of its peak memory
+    fails: bool = False  # whether they are regressions, too
 
 
 class Thresholds(Described):
     """Level and smallest changes of a regression."""
 
-    alpha: Level = Field(0.05, description="Level of the tests, after Holm's correction.")
-    range: Level = Field(0.01, description="Smallest relevant change, part of a metric's range.")
-    share: Level = Field(0.05, description="The same where the range is open, part of the mean.")
-    metrics: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {}, description="Smallest relevant change of single metrics, in their unit."
-    )
-    cost: CostThresholds = Field(CostThresholds(), description="Time and memory.")
+    alpha: Level = 0.05  # level of the tests, after Holm's correction
+    range: Level = 0.01  # smallest relevant change, part of a metric's range
+    share: Level = 0.05  # the same where the range is open, part of the mean
+    # smallest relevant change of single metrics, in their unit
+    metrics: dict[str, NotNegative] = Field({})
+    cost: CostThresholds = CostThresholds()  # time and memory
 
     def relevant(self, metric: Metric[Any], before: float) -> float:
         """Return the smallest relevant change of a metric, in its unit."""

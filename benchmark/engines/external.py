@@ -50,20 +50,18 @@ def _inside(path: str) -> str:
 class Place(Described):
     """Slug, path and format that a container expects of one socket."""
 
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = Field(
-        description="Name of the socket in inputs.json."
-    )
-    path: Annotated[str, AfterValidator(_inside)] | None = Field(
-        None, description="Folder or JSON file below /input or /output; images/<slug> without it."
-    )
-    format: Format | None = Field(None, description="Of an input image: tif or mha.")
+    # name of the socket in inputs.json
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    # folder or JSON file below /input or /output; images/<slug> without it
+    path: Annotated[str, AfterValidator(_inside)] | None = None
+    format: Format | None = None  # of an input image: tif or mha
 
 
 class SocketMapping(Described):
     """Sockets of a container by our slugs; without inputs it gets all of ours, by our names."""
 
-    inputs: dict[str, Place] | None = Field(None, description="All that the container is given.")
-    outputs: dict[str, Place] = Field({}, description="Those that it calls otherwise.")
+    inputs: dict[str, Place] | None = None  # all that the container is given
+    outputs: dict[str, Place] = Field({})  # those that it calls otherwise
 
     def fits(self, task: Task) -> None:
         """Refuse slugs that the task does not have, and two sockets at one path."""

@@ -36,10 +36,10 @@ Inside = Annotated[str, AfterValidator(_inside)]
 class Geometry(Described):
     """Geometry of the main input of a case: outputs must have it."""
 
-    shape: Shape = Field(description="Along the axes.")
-    spacing: Lengths = Field(description="µm per voxel along the spatial axes.")
-    axes: str = Field(description="Like ZYX.")
-    dtype: str = Field(description="Of its grey values.")
+    shape: Shape  # along the axes
+    spacing: Lengths  # µm per voxel along the spatial axes
+    axes: str  # like ZYX
+    dtype: str  # of its grey values
 
     @property
     def header(self) -> Header:
@@ -50,24 +50,24 @@ class Geometry(Described):
 class EvaluatedCase(Described):
     """A case, and the name by which a job for it is known."""
 
-    name: Plain = Field(description="Of the case.")
-    image: Plain = Field(description="Name under which its input images are uploaded.")
+    name: Plain  # of the case
+    image: Plain  # name under which its input images are uploaded
     geometry: Geometry
 
 
 class RealImage(Described):
     """A real image that unpaired outputs are compared with."""
 
-    image: Inside = Field(description="Path of the file.")
-    labels: Inside = Field("", description="Path of the labels of its objects, empty without.")
+    image: Inside  # path of the file
+    labels: Inside = ""  # path of the labels of its objects, empty without
 
 
 class RankedMetric(Described):
     """A metric to rank by, as the settings of the phase take it."""
 
     metric: str
-    path: str = Field(description="Of the number in metrics.json.")
-    order: Literal["asc", "desc"] = Field(description="desc: larger is better.")
+    path: str  # of the number in metrics.json
+    order: Literal["asc", "desc"]  # desc: larger is better
 
     @property
     def key(self) -> str:
@@ -78,14 +78,14 @@ class RankedMetric(Described):
 class Evaluation(Described):
     """``evaluation.json``: a dataset, the task, and the cases of the phase."""
 
-    format: Literal[1] = Field(1, description="Version of this file.")
-    cytosuite: str = Field(description="Version that wrote it.")
+    format: Literal[1] = 1  # version of this file
+    cytosuite: str  # version that wrote it
     task: TaskName
-    dataset: str = Field(description="Name of the dataset.")
-    title: str = Field(description="Its name for readers.")
+    dataset: str  # name of the dataset
+    title: str  # its name for readers
     size: str
-    fingerprint: str = Field(description="Digest of all that makes the dataset.")
-    ranked: tuple[RankedMetric, ...] = Field(description="Metrics to rank by.")
+    fingerprint: str  # digest of all that makes the dataset
+    ranked: tuple[RankedMetric, ...]  # metrics to rank by
     cases: tuple[EvaluatedCase, ...] = Field(min_length=1)
     reference: tuple[RealImage, ...] = ()
 
