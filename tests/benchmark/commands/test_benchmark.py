@@ -160,7 +160,7 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
 
 
 def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
-    tasks = "algorithms of one task are compared, found segment, enhance"
+    tasks = "algorithms of one task are compared, found enhance, segment"
     refused(tasks, run, algorithm=["watershed", "cyclegan3d"])
     offers = "spheroid offers acquisition-metadata, instance-labels, microscopy-image"
     small = {"size": "mini", "cases": 1, "settings": SMALL}
