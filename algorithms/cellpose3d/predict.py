@@ -10,7 +10,7 @@ import numpy as np
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.quality import mean_flow_error
+from cytosuite.algorithms.cellpose3d.quality import misfit
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
@@ -42,8 +42,8 @@ from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 from cytosuite.volume.large import put, room
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
-_GLANCE = 768  # and where the size is that of the least error of the flow
-_FEWEST = 8  # objects there, of which an error says something
+_GLANCE = 768  # and where the size is that at which the fields fit best
+_FEWEST = 8  # objects there, of which a misfit says something
 _STEP, _STEPS = 2**0.5, 3  # factor between sizes that are tried, and steps to either side
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
@@ -78,7 +78,7 @@ class _Notes(NamedTuple):
     skipped: int
     li: float | None
     removed: list[Json]
-    flow_error: float  # mean; inf of no object, and where no size is chosen by it
+    misfit: float  # inf of no object, and where no size is chosen by it
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
@@ -153,18 +153,19 @@ def _middle(image: Array, scale: Scale, side: int) -> Array:
 def _scale_by_flow(
     image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> Scale:
-    """Return the scale at which the flow agrees best with the shapes of the objects it makes.
+    """Return the scale at which the fields fit the objects they make best; see `misfit`.
 
-    Too small, cells merge; too large, they fall into pieces, and in both the flow leads elsewhere.
+    Too small, cells merge; too large, they fall into pieces, and in both the flow leads elsewhere;
+    rings in place of cells are dim, too.
     """
-    errors: dict[Scale, float] = {}
-    for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal errors the first
+    misfits: dict[Scale, float] = {}
+    for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal ones the first
         candidate = with_ratio(scale, scale.ratio * _STEP**step, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
             part = _middle(image, candidate, _GLANCE)
             _, objects, notes = _segmented(part, candidate, trained, parameters, network)
-            errors[candidate] = notes[0].flow_error if objects.objects >= _FEWEST else inf
-    return min(errors, key=errors.__getitem__)
+            misfits[candidate] = notes[0].misfit if objects.objects >= _FEWEST else inf
+    return min(misfits, key=misfits.__getitem__)
 
 
 def _segmented(
@@ -249,11 +250,11 @@ def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Flo
             normalise(working, job.background), job.network, job.parameters, device()
         )
         segmented = segment(fields, working, job.spacing, job.parameters, job.whole)
-        error = inf
+        unfit = inf
         if job.parameters.diameter == "flow":
-            error = mean_flow_error(fields.flow, segmented.labels)
+            unfit = misfit(fields.flow, fields.level, segmented.labels)
     removed = _removed(segmented, block, job)
-    notes = _Notes(fields.tiles, fields.skipped, segmented.li, removed, error)
+    notes = _Notes(fields.tiles, fields.skipped, segmented.li, removed, unfit)
     return segmented.labels, segmented.margin, notes
 
 

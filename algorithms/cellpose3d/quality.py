@@ -72,13 +72,14 @@ def control(
     return result, removed
 
 
-def mean_flow_error(flow: Floats, labels: Labels) -> float:
-    """Return the mean of the differences by which `max_flow_error` judges; inf of no object."""
+def misfit(flow: Floats, level: Floats, labels: Labels) -> float:
+    """Return the mean flow error of all objects over their mean level; inf where there is none."""
     inside = np.flatnonzero(labels)
     if not inside.size:
         return inf
     _, number = numbered(labels.ravel()[inside])
-    return float(_flow_error(flow, labels, inside, number).mean())
+    error = _flow_error(flow, labels, inside, number)
+    return float(error.mean() / level.ravel()[inside].mean())
 
 
 def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> Floats:

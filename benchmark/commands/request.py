@@ -98,7 +98,9 @@ def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorith
             {options.task} if options.task else set()
         )
         if len(tasks) > 1:
-            raise InputError(f"algorithms of one task are compared, found {', '.join(sorted(tasks))}")
+            raise InputError(
+                f"algorithms of one task are compared, found {', '.join(sorted(tasks))}"
+            )
         task = tasks.pop()
     else:
         task = options.task or default

@@ -38,7 +38,7 @@ class Sizing(Described):
     # the background's noise is at least this share of the contrast
     quietest: float = Field(QUIETEST, gt=0)
     # default nucleus diameter when the user gives none: of bright blobs; of the network's own
-    # objects; or that at which its flow agrees best with the objects it makes
+    # objects; or that at which its flow fits the objects that it makes best
     diameter: Literal["trained", "estimated", "network", "flow"] = "estimated"
     # an estimate within this factor of the training's changes nothing
     diameter_tolerance: float = Field(1.6, ge=1)
