@@ -43,7 +43,7 @@ from cytosuite.volume.large import put, room
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
 _GLANCE = 768  # and where the size is that at which the fields fit best
-_FEWEST = 8  # objects there, of which a misfit says something
+_FEWEST = 8  # fewer objects there give no reliable misfit
 _STEP, _STEPS = 2**0.5, 3  # factor between sizes that are tried, and steps to either side
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels

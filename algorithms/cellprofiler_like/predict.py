@@ -37,9 +37,9 @@ class Parameters(Described):
     smoothing_px: Length  # standard deviation of the Gaussian before all
     threshold: Literal["otsu", "li"]  # of two classes, or cross entropy
     factor: Positive  # correction of the threshold above the background
-    adaptive_px: Length  # window whose mean shifts the threshold; 0: global
+    adaptive_px: Length  # window of a local threshold; 0: one for the image
     minimum_snr: Length = 6.0  # lowest threshold, in noise of the background
-    declump: Literal["distance", "intensity"]  # what has a peak per object
+    declump: Literal["distance", "intensity"]  # map with a peak per object
     declump_px: Length  # standard deviation of the Gaussian before peaks
     apart_px: Positive  # least distance of two peaks
     diameter_px: tuple[Positive, Positive]  # of discs as large as objects

@@ -39,7 +39,7 @@ class Architecture(LevelArguments):
     residual: bool = True  # the network gives the change of its input
     bounded: bool = False  # whether the result is kept within -1..1
     channels: int = Field(1, ge=1, le=16)  # of the images
-    noise: int = Field(0, ge=0, le=4)  # channels of normal noise beside the image, to make grain of
+    noise: int = Field(0, ge=0, le=4)  # channels of normal noise, a source of grain
 
     @field_validator("kernel")
     @classmethod

@@ -62,7 +62,7 @@ class Parameters(Tiled):
     # input that counts where a case has both, as in the training. labels: never a sketch; sketch:
     # one is made of labels where there is none.
     given: Given = "sketch"
-    dropped: OpenShare = 0  # share of the training's crops whose sketch was hidden
+    dropped: OpenShare = 0  # share of the training's crops without a sketch
     # of the noise; by default `series_seed` of the labels, or the image's digest
     seed: int | None = Field(None, ge=0, lt=2**63)
 

@@ -33,8 +33,8 @@ class Gates(Described):
     """Range of each measure of whole cells; those beyond are rejected."""
 
     area: Interval  # of a cell, µm² (µm³)
-    solidity: Interval  # of a cell: area over that of its convex hull
-    nucleus_share: Interval  # area of the nucleus over that of the cell
+    solidity: Interval  # of a cell: area / area of its convex hull
+    nucleus_share: Interval  # area of the nucleus / area of the cell
     nucleus_solidity: Interval  # of a nucleus
 
 

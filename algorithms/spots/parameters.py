@@ -33,5 +33,5 @@ class Parameters(Described):
     widest: Positive = 1.8
     # least distance of two spots, in the smallest standard deviation
     minimum_distance: NonNegative = 1.0
-    # how often at most spots are looked for, then in what those found leave
+    # most searches for spots; the second and later ones look at the residual
     passes: Annotated[int, Field(strict=True, ge=1, le=5)] = 5

@@ -41,7 +41,7 @@ class Parameters(Sizing, Tiled):
 
     network: Network  # arguments of the network
     quietest: Positive = 0.033  # as of planes in the training
-    # default diameter of nuclei: that of the network's own objects
+    # default diameter of nuclei: by the network's own objects
     diameter: Literal["trained", "estimated", "network"] = "network"
     least_px: NotNegative = 20.0  # least area of an object, pixels
     # pixels z, y, x; its area bounds the memory

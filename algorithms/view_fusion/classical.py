@@ -41,7 +41,7 @@ Um = Annotated[float, Field(ge=0, le=20)]
 class LossEstimate(Described):
     """Parameters of the estimate, and of the gain that follows from it."""
 
-    # edge [µm] of the blocks whose brightness is compared
+    # edge [µm] of the blocks for comparing brightness
     block_um: float = Field(20.0, gt=0, le=1000)
     percentile: float = Field(90.0, ge=50, le=100)  # of the specimen in a block: its brightness
     # part of the loss, as its logarithm, that is corrected

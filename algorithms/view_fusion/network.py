@@ -39,7 +39,7 @@ class RestorerArguments(Described):
     kernel: int = Field(3, ge=1, le=15)  # of the outer convolutions, odd
     fold: Count = 2  # pixels of y and x folded into channels
     flat: Whole = 1  # levels below the first that halve y and x, but not z
-    inputs: tuple[Channel, ...] = ()  # channels beside the image, in order
+    inputs: tuple[Channel, ...] = ()  # further channels after the image, in order
 
     @model_validator(mode="after")
     def _consistent(self) -> "RestorerArguments":

@@ -36,8 +36,8 @@ class Parameters(Tiled):
     # identity hands the view back, gaussian smooths it, classical corrects attenuation and blur,
     # network applies a trained network
     method: Method
-    # standard deviation of the Gaussian, in voxels along all axes; it stands in for a network whose
-    # answer is refused, too
+    # standard deviation of the Gaussian, in voxels along all axes; the Gaussian is also the answer
+    # where the answer of a network is refused
     sigma_px: float = Field(0.442, ge=0, le=10)
     classical: Restoration | None = None  # of the classical restoration
     network: RestorerArguments | None = None  # arguments of the network

@@ -123,11 +123,11 @@ class DatasetManifest(Described):
     title: str  # name for readers
     description: str  # its content, in one or two sentences
     task: TaskName  # the task that runs where the user names none
-    # slugs of the sockets that its cases hold; a folder offers what is in it
+    # slugs of the sockets in its cases; a folder offers its files
     offers: tuple[str, ...] = ()
     movies: tuple[str, ...] = ()  # the same of cases with several frames
     kind: Literal["simulated", "folder"]  # generated, or a user's own files
-    uses: tuple[Name, ...] = ()  # other datasets of which it takes the simulators
+    uses: tuple[Name, ...] = ()  # other datasets with simulators that it uses
     references: tuple[str, ...] = ()  # DOIs of the publications behind it
     parameters: Json = {}  # parameters of every size
     sizes: dict[str, DatasetSize] = {}  # the sizes a user can ask for

@@ -37,7 +37,7 @@ class DenoiserArguments(LevelArguments):
     fold: int = Field(2, ge=1, le=4)  # pixels of y and x folded into channels
     embedding: int = Field(64, ge=4)  # numbers that stand for the level of the noise
     channels: int = Field(1, ge=1, le=16)  # of the images, each with its own sketch
-    conditioned: bool = True  # the sketch is given beside the noised image
+    conditioned: bool = True  # the sketch is a channel, next to the noised image
     # where a voxel lies, as further input channels: distance to the surface of the objects' whole
     # (inside > 0), depth below its first plane; the voxel size counts
     position: tuple[Position, ...] = ()

@@ -86,7 +86,7 @@ class Process(Described):
     # sketch; above 1 at the cost of a second pass
     guidance: float = Field(1, ge=1, le=20)
     blur: float = Field(1.0, ge=0, le=50)  # of the sketch before the noise, sigma [px]
-    # steps between the images of the output sampling-course, the last is the result; 0: no such
+    # steps between the images of the output sampling-course, the last is the result; 0: no
     # output
     save: Whole = 0
     # of images, or of each channel, in units of the network

@@ -44,7 +44,7 @@ _SEEN = 100_000  # samples from which thresholds are taken
 class Growth(Described):
     """Settings of the trees."""
 
-    trees: int = Field(40, ge=0, le=1000)  # how many; 0 keeps those of the parent
+    trees: int = Field(40, ge=0, le=1000)  # number of trees; 0 keeps the parent's
     depth: int = Field(6, ge=1, le=8)  # questions of a tree
     rate: float = Field(0.25, gt=0, le=1)  # part of a tree's answer that counts
     bins: int = Field(32, ge=2, le=256)  # parts of equal number of a column's values

@@ -44,7 +44,7 @@ def check_room(path: Path, size: float) -> None:
 
 
 def need_memory(size: float, what: str, remedy: str) -> None:
-    """Raise an error unless so many bytes are free; `what` begins it: ``an image takes``."""
+    """Raise an error unless so many bytes are free; `what` begins it, like ``an image takes``."""
     if size > (free := free_gib()) * GIB:
         needed = f"{what} {size / GIB:.3g} GiB of memory"
         raise RoomError(f"{needed}, {free:.3g} GiB are free; {remedy}")

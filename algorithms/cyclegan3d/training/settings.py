@@ -28,7 +28,7 @@ class Crops(Described):
 
     shape: Sides = (32, 64, 64)  # voxels along z, y, x
     batch: Count = 1  # crops of each domain per step
-    alike: Count = 4  # places in simulated volumes, of which the most alike is taken
+    alike: Count = 4  # candidate places in simulated volumes; the most similar one is taken
 
 
 class CycleLosses(Described):

@@ -23,7 +23,7 @@ class NoisedCrops(Described):
     shape: Sides = (32, 64, 64)  # voxels along z, y, x; z is 1 for planes
     batch: Count = 4  # crops per step, at evenly spread levels of noise
     shown: Sides = (32, 128, 128)  # middle of held-out images that a validation makes
-    # share of crops whose sketch is hidden; process.guidance needs it
+    # share of crops without a sketch; process.guidance needs it
     dropped: OpenShare = 0
     augment: Augmentations = Augmentations()
 
@@ -35,11 +35,11 @@ class Adversary(Described):
     judges: int = Field(2, ge=1, le=4)  # each sees images half as wide as the last
     # distances of answers from 1 and 0, or softplus of logits
     game: Literal["squares", "logistic"] = "squares"
-    # sketches come from the role sketches; a threshold makes those of the images, which count for
+    # sketches come from the role sketches; sketches made from images by a threshold count for
     # likeness and reader alone
     unpaired: bool = False
     features: NotNegative = 10.0  # weight: features of judges, as of the image
-    # weight: local levels differ from those of the image of its own sketch
+    # weight of the difference of local levels to the image of the same sketch
     likeness: NotNegative = 10.0
     grain: bool = False  # likeness counts single pixels
     # weight: a reader, which learns it of images, finds the sketch, too

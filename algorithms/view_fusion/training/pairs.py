@@ -48,7 +48,7 @@ class ViewCrops(Described):
     # the light: no channel tells it
     mirror: tuple[Literal["z", "y", "x"], ...] = ("y", "x")
     # most voxels, z y x, of the middle of a held-out image that a validation predicts; percentiles
-    # and scores are those of this part
+    # and scores are of this part
     shown: Sides = (64, 256, 256)
 
 
