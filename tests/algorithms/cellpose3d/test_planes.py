@@ -143,7 +143,9 @@ class Sized(Known):
         return fields
 
 
-def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
+@pytest.fixture
+def model(folder, tmp_path):
+    """Return a model after two steps of training."""
     settings = parse(
         "t",
         {
@@ -156,7 +158,10 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     )
     card = tmp_path / "weights" / "mine.json"
     train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
-    model = open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
+    return open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
+
+
+def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert model.card.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
     assert load(model.card.parameters["network"], model.weights).flat
     image, _ = plane(12)
@@ -166,16 +171,6 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     assert found.shape == volume.shape
     assert found.metadata["cellpose3d_objects"] == 16
     assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
-    least = {**model.card.parameters, "diameter": "flow"}
-    by_flow = replace(model, card=model.card.model_copy(update={"parameters": least}))
-    with using(Sized(1, 1)):
-        other = predict({"microscopy-image": volume}, by_flow)["instance-labels"]
-    assert other.metadata["cellpose3d_objects"] == 16
-    assert 24 * 12 / other.metadata["cellpose3d_diameter_px"] == pytest.approx(18, rel=0.2)
-    few = replace(volume, array=image[:64, :64])  # four nuclei: the blobs' size stays
-    with using(Sized(1, 1)):
-        size = predict({"microscopy-image": few}, by_flow)["instance-labels"].metadata
-    assert size["cellpose3d_diameter_px"] == size["cellpose3d_blobs_px"]
     with using(Known(1, 1)):
         dark = replace(volume, array=255 - image)
         again = predict({"microscopy-image": dark}, model)["instance-labels"]
@@ -189,3 +184,18 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     assert "cellpose3d_inverted" not in sheet.metadata
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
     refused("mine is for planes, found a volume", predict, {"microscopy-image": stack}, model)
+
+
+def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):
+    image, _ = plane(12)
+    volume = Volume(image, (0.5, 0.5), "YX")
+    least = {**model.card.parameters, "diameter": "flow"}
+    by_flow = replace(model, card=model.card.model_copy(update={"parameters": least}))
+    with using(Sized(1, 1)):
+        other = predict({"microscopy-image": volume}, by_flow)["instance-labels"]
+    assert other.metadata["cellpose3d_objects"] == 16
+    assert 24 * 12 / other.metadata["cellpose3d_diameter_px"] == pytest.approx(18, rel=0.2)
+    few = replace(volume, array=image[:64, :64])  # four nuclei: the blobs' size stays
+    with using(Sized(1, 1)):
+        size = predict({"microscopy-image": few}, by_flow)["instance-labels"].metadata
+    assert size["cellpose3d_diameter_px"] == size["cellpose3d_blobs_px"]
