@@ -127,7 +127,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
 def _as_seen(
     image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
-    """Return the objects of an image; of planes at the scale of the objects found first."""
+    """Return the objects of an image; of planes at the scale of its own objects, or of its flow."""
     if scale.settled or parameters.diameter not in ("network", "flow"):
         return _segmented(image, scale, trained, parameters, network)
     if parameters.diameter == "flow":

@@ -24,7 +24,7 @@ ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
 
 def module_of(algorithm: str, part: str, lack: str) -> Any:  # noqa: ANN401 - a module
-    """Return ``training/<part>.py`` of an algorithm; InputError, what lacks, without one."""
+    """Return ``training/<part>.py`` of an algorithm; else InputError that ends with `lack`."""
     name = f"cytosuite.algorithms.{algorithm}.training.{part}"
     try:
         return import_module(name)

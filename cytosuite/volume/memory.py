@@ -43,10 +43,10 @@ def check_room(path: Path, size: float) -> None:
         need_memory(size, f"{path}: needs", "crop it, or give more memory")
 
 
-def need_memory(size: float, what: str, remedy: str) -> None:
-    """Raise an error unless so many bytes are free; `what` begins it, like ``an image takes``."""
+def need_memory(size: float, purpose: str, remedy: str) -> None:
+    """Raise an error that begins with `purpose` (``an image takes``) unless `size` is free."""
     if size > (free := free_gib()) * GIB:
-        needed = f"{what} {size / GIB:.3g} GiB of memory"
+        needed = f"{purpose} {size / GIB:.3g} GiB of memory"
         raise RoomError(f"{needed}, {free:.3g} GiB are free; {remedy}")
 
 

@@ -85,7 +85,7 @@ def read_labels(
 
 
 def named(items: Iterable[Item], pattern: str, place: Path) -> list[Item]:
-    """Return the items whose names match a pattern, or InputError."""
+    """Return the items with names that match a pattern; InputError if there are none."""
     matching = [item for item in items if fnmatchcase(item.name, pattern)]
     if not matching:
         raise InputError(f"{place}: expected images named like {pattern!r}, found none")
