@@ -27,12 +27,13 @@ NETWORKS := $(if $(filter docker podman apptainer,$(ENGINE))$(if $(filter benchm
 # Dask, where work is spread.
 dask := $(if $(CLUSTER),.venv/.cluster)
 
-# Tests with containers mostly wait: they run beside the others, and what they say comes after them. Only modules with such
-# a mark are collected for them: all others load for half a minute.
+# Tests with containers mostly wait: they run beside the others, attacks apart, and what they say comes after them. Only
+# modules with such a mark are collected for them: all others load for half a minute.
 PYTEST := $(BIN)/python -m pytest
-contained = $$(grep -rlE --include="test_*.py" "mark\.(docker|cluster)\b" tests)
-both = words=$$(mktemp); $(PYTEST) -m "$(1) and (docker or cluster)" $(contained) >$$words 2>&1 & $(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; \
-	first=$$?; wait $$!; second=$$?; cat $$words; rm $$words; exit $$((first + second))
+contained = $(PYTEST) -m "$(1) and (docker or cluster)" $$(grep -rlE --include="test_*.py" $(2) -e "mark\.(docker|cluster)\b") >$$words/$(3) 2>&1 &
+both = words=$$(mktemp -d); $(call contained,$(1),tests/hostile,attacks) attacks=$$!; $(call contained,$(1),--exclude-dir=hostile tests,others) others=$$!; \
+	$(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; first=$$?; \
+	wait $$attacks; second=$$?; wait $$others; third=$$?; cat $$words/*; rm -r $$words; exit $$((first + second + third))
 
 # `make help GOAL` runs nothing.
 asked := $(if $(filter help,$(firstword $(MAKECMDGOALS))),$(filter-out help,$(MAKECMDGOALS)))

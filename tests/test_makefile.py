@@ -134,20 +134,18 @@ def test_device_and_images_reach_the_environment():
     assert _make(*words, "DEVICE=cuda", DEVICE="cpu").stdout == "cuda cuda\n"
 
 
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 1)])
-def test_tests_beside_each_other_fail_together_and_are_shown_one_after_another(
-    tmp_path, first, second
-):
+@pytest.mark.parametrize("failing", ["none", "plain", "attacks", "others"])
+def test_tests_beside_each_other_fail_together_and_are_shown_one_after_another(tmp_path, failing):
     fake = tmp_path / "pytest"
     fake.write_text(
-        '#!/bin/sh\ncase "$*" in *"not docker"*) sleep 0.2; echo plain; exit $FIRST ;; esac\n'
-        "echo contained\nexit $SECOND\n"
+        '#!/bin/sh\ncase "$*" in *"not docker"*) sleep 0.2; part=plain ;; *tests/hostile/*) part=attacks ;;'
+        " *) part=others ;; esac\necho $part\n[ $part != $FAILING ]\n"
     )
     fake.chmod(0o755)
     words = ("--eval", f"override PYTEST := {fake}", "-o", ".venv/.dev", "test")
-    done = _make(*words, FIRST=str(first), SECOND=str(second))
-    assert (done.returncode != 0) == (first + second > 0)
-    assert done.stdout.split()[:2] == ["plain", "contained"]
+    done = _make(*words, FAILING=failing)
+    assert (done.returncode != 0) == (failing != "none")
+    assert done.stdout.split()[:3] == ["plain", "attacks", "others"]
 
 
 def _listed(shown):

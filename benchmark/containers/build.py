@@ -28,6 +28,7 @@ from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, read_text, remove, value_digest
+from cytosuite.files.working import alone
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -119,14 +120,18 @@ class Builder:
         return self._layer(base_layer(self.root, kind))
 
     def _layer(self, layer: Layer) -> str:
-        """Build a layer, see `base`; its packages come while that below is built."""
-        root, kind, below = self.root, layer.kind, layer.below
-        tag, inputs = layer.tag(root)
+        """Build a layer, see `base`; one program does so at a time, others wait for it."""
+        tag, inputs = layer.tag(self.root)
         if self._is_published(inputs):
             return str(self.base_image)
-        if not self.anew and (base := self._found_base(kind, inputs)):
+        if base := self._found_base(layer.kind, inputs):
             return base
-        labels = {INPUTS_LABEL: inputs}
+        with alone(self.root / "docker" / "packages" / f".{layer.kind}"):
+            return self._found_base(layer.kind, inputs) or self._built(layer, tag, inputs)
+
+    def _built(self, layer: Layer, tag: str, inputs: str) -> str:
+        """Build a layer; its packages come while that below is built."""
+        root, kind, below, labels = self.root, layer.kind, layer.below, {INPUTS_LABEL: inputs}
         self.say(f"collecting packages into docker/packages/{kind}")
         with ThreadPoolExecutor(1) as beside:
             unpacked = beside.submit(self._unpack, layer)
@@ -173,7 +178,9 @@ class Builder:
         return folder, dict(line.split() for line in done.stdout.splitlines())
 
     def _found_base(self, kind: str, inputs: str) -> str | None:
-        """Return the tag of a base that was built from these inputs, None without one."""
+        """Return the tag of a base that was built from these inputs, None without one or `anew`."""
+        if self.anew:
+            return None
         with daemon_errors("search for the base image"):
             # Podman 4.3 finds nothing by two labels at once.
             for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):

@@ -1,6 +1,7 @@
 import json
 import re
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -289,8 +290,9 @@ def test_a_current_image_is_not_built_again_unless_forced(builder, daemon):
 
 
 def test_the_base_is_built_once_for_all_algorithms(builder, daemon):
-    first = builder.base()
-    assert builder.base() == replace(builder, base_image="some:image").base() == first
+    with ThreadPoolExecutor(2) as at_once:
+        first, second = at_once.map(Builder.base, [builder, builder])
+    assert first == second == replace(builder, base_image="some:image").base()
     assert len(daemon.builds) == 1
     assert daemon.stock["cytosuite/base:slim"] == daemon.stock[first]
 
