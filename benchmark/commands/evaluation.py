@@ -58,8 +58,8 @@ def build_evaluation_command(options: BuildEvaluationOptions, console: Console) 
 
 def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[Path]:
     """Write ground truth, inputs and steps of a phase, and return them in this order."""
-    data_recipe = recipe(options.data_request)
-    task = TASKS[pick("task", [options.task or data_recipe.task], TASKS)[0]]
+    data_recipe = recipe(options.request)
+    task = TASKS[options.task or data_recipe.task]
     name = data_recipe.name if task.name == data_recipe.task else f"{data_recipe.name}-{task.name}"
     tarball = options.out / f"{name}-ground-truth.tar.gz"
     inputs, text = options.out / f"{name}-inputs", options.out / f"{name}-evaluation.md"
@@ -115,7 +115,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     name = options.dataset or dataset_for(manifest)
     size = None if options.dataset else "mini"
     data = DataOptions(dataset=name, size=size, runs=options.runs)
-    data_recipe = recipe(data.request(task=manifest.task, spacing=options.spacing))
+    data_recipe = recipe(replace(data.request, task=manifest.task, spacing=options.spacing))
     dataset = make(data_recipe, data, options, engine, screen)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:

@@ -59,11 +59,13 @@ def report_command(options: ReportOptions, console: Console) -> int:
         run_options = BenchmarkOptions(
             keep_going=True, blind=options.blind, **tables, **basis.words
         )
+        typed = planned.typed_options(options)
+        typed.pop("sources")
         engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
         facts = RunFacts(
             " and ".join(dict.fromkeys(engines)),
             " and ".join(dict.fromkeys(run.facts.api for run in runs)) or engine.api,
-            options.command,
+            planned.command_line("report", options.sources, typed),
             "those of each run" if runs else "none: nothing was run",
             (*basis.notes, *notes, *(f"Left out: {reason}." for reason in lost)),
             {name: source.origin for name, source in taken.items()},
@@ -108,8 +110,6 @@ def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     }
     words["min_object_voxels"] = options.min_object_voxels
     data_options = BenchmarkOptions(runs=out, task=options.task, **words)
-    data_recipe = recipes.recipe(
-        replace(data_options.data_request, spacing=options.spacing or ASSUME)
-    )
+    data_recipe = recipes.recipe(replace(data_options.request, spacing=options.spacing or ASSUME))
     dataset = data.make(data_recipe, data_options, data_options, None, console)
     return _Basis(dataset, TASKS[data_recipe.task], [], [], words, data_recipe.parts)

@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 def requested(options: BenchmarkOptions, console: Console) -> Request:
     """Return the request of a run, with an engine that is ready for it."""
-    recipe = several.recipe_of_all(options.data_request)
+    recipe = several.recipe_of_all(options.request)
     others = list(dict.fromkeys(filter(images.is_external, options.algorithm)))
     external.need_externals(others, options.sockets)
     task, ours, models = chosen(options, recipe.task)
@@ -104,8 +104,6 @@ def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorith
         task = tasks.pop()
     else:
         task = options.task or default
-        if task not in TASKS:
-            pick("task", [task], TASKS)
         alone = options.algorithm and catalog.ALL not in options.algorithm  # images of others
         of_task = {name: manifest for name, manifest in manifests.items() if manifest.task == task}
         names = [] if alone else catalog.asked_for(options.algorithm and [catalog.ALL], of_task)

@@ -41,7 +41,7 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     """Simulate a dataset and return its folder."""
     if options.frames is not None:
         return simulate_series(options, options.frames, console)
-    data_recipe = recipe(options.request())
+    data_recipe = recipe(options.request)
     if data_recipe.seed is None:
         raise InputError(
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"

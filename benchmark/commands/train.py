@@ -87,7 +87,7 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
     card = new_card(workplace() / "weights" / name, options.name)
     settings = settings_of(name, options.settings)
     request = _training_data(options.dataset, options)
-    data_recipe = request.recipe or recipe(request.options.request())
+    data_recipe = request.recipe or recipe(request.options.request)
     engine = start_engine(run, list(dict.fromkeys([*data_recipe.through, name])), console)
     dataset = make(data_recipe, request.options, run, engine, console)
     limits = replace(
@@ -144,7 +144,7 @@ def _training_data(text: str, options: TrainOptions) -> _TrainingData:
         runs=options.runs,
     )
     changed = data.size or data.cases or data.settings  # which a recipe refuses for a folder
-    return _TrainingData(role, data, recipe(data.request()) if changed or not files else None)
+    return _TrainingData(role, data, recipe(data.request) if changed or not files else None)
 
 
 def _announced(request: _TrainingData) -> list[str]:

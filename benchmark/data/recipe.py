@@ -62,7 +62,7 @@ class DataRequest:
     recursive: bool = False  # whether the sub-folders of a folder are searched
     data_root: Path | None = None  # folder in which the names in a list count
     min_object_voxels: int = 0  # smaller objects of a folder's labels are ignored in the scores
-    radius_um: float | None = None  # between paired points of a folder, at most
+    radius: float | None = None  # µm between paired points of a folder, at most
     only: SplitName | None = None  # part of a folder, as its rules say
     splits: Path | None = None  # file with these rules, in place of the folder's own
 
@@ -120,7 +120,7 @@ def recipe(request: DataRequest) -> Recipe:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
         if request.min_object_voxels:
             raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
-        if request.radius_um is not None:
+        if request.radius is not None:
             raise InputError(f"RADIUS: {name} is simulated, its recipe holds the radius of pairs")
         if request.only or request.splits:
             raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
@@ -211,11 +211,11 @@ def _folder_recipe(request: DataRequest) -> Recipe:
         "spacing": None if request.spacing == ASSUME else request.spacing,
         "part": asdict(request.part),
         "min_object_voxels": request.min_object_voxels,
-        "radius_um": request.radius_um,
+        "radius_um": request.radius,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
     name = f"{name}-{request.only}" if request.only else name
-    small, radius = request.min_object_voxels, request.radius_um
+    small, radius = request.min_object_voxels, request.radius
     maker = partial(load, spacing=request.spacing, min_object_voxels=small, radius_um=radius)
     makers = [(item.name, partial(maker, item)) for item in items]
     return Recipe(

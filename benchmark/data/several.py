@@ -19,7 +19,7 @@ OWN = "dataset (own)"  # a condition of that name which the user gives
 LONGEST = 48  # letters of the name of all: folders are named after it
 # Fields of a request by kind of dataset: one that others take is not asked of these.
 TAKES = {
-    "folder": {"spacing", "part", "recursive", "min_object_voxels", "radius_um", "only", "splits"},
+    "folder": {"spacing", "part", "recursive", "min_object_voxels", "radius", "only", "splits"},
     "recipe": {"cases", "settings"},
     "simulation": {"size", "cases", "settings"},
 }

@@ -9,11 +9,11 @@ from cytosuite.benchmark.terminal.options import (
     JsonOptions,
     argument,
     command_options,
+    known_task,
     option,
 )
-from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
-from cytosuite.errors import InputError, pick
+from cytosuite.errors import InputError
 
 
 @command_options
@@ -61,9 +61,4 @@ class PreflightOptions(JsonOptions):
     files: list[Path] = argument(
         "Image archives, tarballs of weights or truth, output folders.", metavar="FILE"
     )
-    task: str | None = option("Task of an output folder.")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown task, and a place for the file that is none."""
-        pick("task", [self.task] if self.task else [], TASKS)
-        super().__post_init__()
+    task: str | None = option("Task of an output folder.", parse=known_task)

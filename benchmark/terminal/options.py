@@ -162,6 +162,11 @@ class JsonOptions:
             write_json(self.json, value)
 
 
+def known_task(text: str | None) -> str | None:
+    """Return the name of a task, None without one."""
+    return pick("task", [text], TASKS)[0] if text else None
+
+
 def parameters() -> Any:  # noqa: ANN401 - a field of any name
     """Return the option --set: parameters of a simulation."""
     return option(
@@ -193,13 +198,14 @@ class DataOptions(SimulatedOptions):
     settings: list[str] = parameters()
     runs: Path | None = option("Folder for all results.")
 
-    def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
-        """Return the request of the dataset."""
+    @property
+    def request(self) -> "DataRequest":
+        """The request of the dataset, by the options of the names of its fields."""
         from cytosuite.benchmark.data.recipe import DataRequest  # loads the datasets
 
-        return DataRequest(
-            self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings), **more
-        )
+        names = (field.name for field in fields(DataRequest))
+        asked: Json = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return DataRequest(**asked | {"size": self.size or None})
 
     @property
     def processes(self) -> int:
@@ -337,7 +343,9 @@ class ExternalOptions(RunOptions):
 class PhaseOptions(RunOptions, DataOptions):
     """A dataset and the task to judge on it."""
 
-    task: str | None = option("segment, enhance, ...; the dataset's own without it.")
+    task: str | None = option(
+        "segment, enhance, ...; the dataset's own without it.", parse=known_task
+    )
     through: list[str] = option("Algorithms that the images pass before.", (), parse=names)
     reference: Path | None = option("Folder of real images for unpaired outputs.")
     min_object_voxels: int = option("Smaller true objects of a folder are ignored.", 0, min=0)
@@ -348,21 +356,3 @@ class PhaseOptions(RunOptions, DataOptions):
     )
     only: SplitName | None = option(f"One part of a folder, by its {SPLITS}.", flag="--part")
     splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
-
-    @property
-    def data_request(self) -> "DataRequest":
-        """The request of the dataset, after a look at the task."""
-        pick("task", [self.task] if self.task else [], TASKS)
-        return self.request(
-            task=self.task,
-            through=self.through,
-            spacing=self.spacing,
-            part=self.part,
-            recursive=self.recursive,
-            data_root=self.data_root,
-            min_object_voxels=self.min_object_voxels,
-            reference=self.reference,
-            only=self.only,
-            splits=self.splits,
-            radius_um=self.radius,
-        )

@@ -2,8 +2,8 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results.circumstances import RunFacts, revision
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.terminal.options import TableOptions
 from cytosuite.contract.tasks import Task
 from cytosuite.files import write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
@@ -89,7 +90,7 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
-            "request": origin.request_facts(run.options.data_request),
+            "request": origin.request_facts(run.options.request),
             "cytosuite": f"{__version__} {revision()}".strip(),
             "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
             "models": models,
@@ -102,26 +103,31 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
 
 def command_of(options: BenchmarkOptions, engine: str) -> str:
     """Return the command that repeats a run: every option that is not as it is without a word."""
-    words = _given(options) | {"engine": engine if options.engine == "auto" else options.engine}
-    if CHECKOUT:
-        typed = {name: "1" if value == str(True) else quote(value) for name, value in words.items()}
-        return " ".join(["make benchmark", *(f"{k.upper()}={v}" for k, v in typed.items())])
-    dataset, *rest = words.items()
+    words = typed_options(options)
+    words["engine"] = engine if options.engine == "auto" else options.engine
+    dataset = words.pop("dataset")
+    if not CHECKOUT:
+        return command_line("benchmark", [dataset], words)
+    typed = {name: "1" if value == str(True) else quote(value) for name, value in words.items()}
+    variables = (f"{k.upper()}={v}" for k, v in {"dataset": quote(dataset), **typed}.items())
+    return " ".join(["make benchmark", *variables])
+
+
+def command_line(command: str, arguments: Iterable[str], words: Mapping[str, str]) -> str:
+    """Return a command as a user types it, with its options by their names."""
     flags = (
         f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")
-        for name, value in rest
+        for name, value in words.items()
     )
-    return " ".join(["cytosuite benchmark", quote(dataset[1]), *flags])
+    return " ".join([f"cytosuite {command}", *map(quote, arguments), *flags])
 
 
-def _given(options: BenchmarkOptions) -> dict[str, str]:
-    """Return the options that decide the results and were given, the dataset first."""
-    texts = {"dataset": str(options.dataset)}
+def typed_options(options: TableOptions) -> dict[str, str]:
+    """Return the options of a command that decide its results and were given."""
+    texts = {}
     for option in fields(options):
-        value, default = getattr(options, option.name), option.default
-        if default is MISSING and option.default_factory is not MISSING:
-            default = option.default_factory()
-        if option.name not in WITHOUT_EFFECT and value != default and (value or value == 0):
+        value = getattr(options, option.name)
+        if option.name not in WITHOUT_EFFECT and value != option.default and (value or value == 0):
             texts[NAMES.get(option.name, option.name)] = _text(option.name, value)
     return texts
 

@@ -101,7 +101,7 @@ def judged(folder):
     """Return a function that scores points as an answer to a case, by a radius."""
 
     def judge(points, radius=None):
-        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
+        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
         case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
         job = Answerer("watershed", "1", "key", folder / "run")
         write_json(job.folder / "a" / "output.json", points.document())
