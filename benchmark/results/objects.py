@@ -4,12 +4,11 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.store.csvfile import read_rows, written
 from cytosuite.errors import InputError, last_line
@@ -148,32 +147,3 @@ def _rows(
         more = [] if z is None else [place[z]]
         more += [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
         yield (side, *map(str, values), str(term), *place, *more)
-
-
-def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """Return classes (N,), and depths [µm] and sizes [µm³, in 2D µm²] (N, 2), of true objects."""
-    with table_rows(path) as rows:
-        head = {name: place for place, name in enumerate(next(rows, []))}
-        kind, depth = head.get("class", 0), head.get(DEPTH)
-        size = next((head[name] for name in SIZES.values() if name in head), None)
-        measured = [
-            (row[kind], *(float("nan" if n is None else row[n]) for n in (depth, size)))
-            for row in takewhile(lambda row: row[0] == "truth", rows)
-        ]
-    values = np.array([row[1:] for row in measured], np.float64).reshape(len(measured), 2)
-    return np.array([row[0] for row in measured], np.str_), values
-
-
-def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
-    """Return the number of true objects of each class, the share with a match, and their SEG."""
-    terms: dict[str, list[tuple[bool, float]]] = {}
-    for path in paths:
-        with table_rows(path) as rows:
-            head = next(rows, [])
-            if KIND not in head:
-                continue
-            kind, match, seg = (head.index(name) for name in (KIND, "matched_label", "seg"))
-            for row in takewhile(lambda row: row[0] == "truth", rows):
-                terms.setdefault(row[kind], []).append((row[match] != "0", float(row[seg])))
-    means = {kind: np.mean(pairs, axis=0).tolist() for kind, pairs in sorted(terms.items())}
-    return {kind: (len(terms[kind]), matched, seg) for kind, (matched, seg) in means.items()}

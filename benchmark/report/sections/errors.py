@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number as score
-from cytosuite.benchmark.results.objects import by_kind, true_objects
+from cytosuite.benchmark.results.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.results.results import Matches, Results
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
+from cytosuite.metrics.labels.object_table import SIZES
 
 COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, FALSE)}
 OF_POINTS = (MATCHED, MISSED, FALSE)
@@ -124,16 +127,10 @@ def view(results: Results) -> Errors | None:
     output = results.task.main_output
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
     counts = {name: _counts(cases, keys) for name, cases in matches.items()}
-    files = results.object_scores
-    rows = [
-        (kind, name, str(objects), score(matched), score(seg))
-        for name in matches
-        for kind, (objects, matched, seg) in by_kind(
-            path for (algorithm, _), path in files.items() if algorithm == name
-        ).items()
-    ]
-    rows.sort(key=lambda row: row[0])
-    return Errors(counts, true, _places(files, list(matches)), rows, keys)
+    files = results.object_scores.items()
+    parts = [true_objects(name, path) for (name, _), path in files if name in matches]
+    objects = pd.concat(parts) if parts else pd.DataFrame()
+    return Errors(counts, true, _places(objects), _kinds(objects, matches), keys)
 
 
 def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
@@ -146,28 +143,46 @@ def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
     return {key: counts[key] for key in keys}
 
 
-def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[MissedShares]:
+def true_objects(name: str, path: Path) -> pd.DataFrame:
+    """Return an algorithm's true objects of a case: the table, depth [µm], size [µm³, µm²], SEG."""
+    with table_rows(path) as rows:
+        head = next(rows, [])
+        table = pd.DataFrame(takewhile(lambda row: row[0] == "truth", rows), columns=head)
+        size = next((column for column in SIZES.values() if column in head), "")
+        numbers = {"depth": DEPTH, "size": size, "seg": "seg"}
+        values = {n: table[of].astype(float) if of in head else np.nan for n, of in numbers.items()}
+        return table.assign(algorithm=name, **values)
+
+
+def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return a row for each class of the annotation and algorithm."""
+    rows = []
+    for kind, alike in objects.groupby(KIND) if KIND in objects else ():
+        for name in names:
+            part = alike[alike["algorithm"] == name]
+            means = float((part["matched_label"] != "0").mean()), float(part["seg"].mean())
+            rows += [(str(kind), name, str(len(part)), *map(score, means))] if len(part) else []
+    return rows
+
+
+def _places(objects: pd.DataFrame) -> list[MissedShares]:
     """Return the shares of missed objects by depth and by size, where there are enough objects."""
-    parts: dict[str, list[tuple[NDArray[np.str_], NDArray[np.float64]]]] = {}
-    for (name, _), path in files.items():
-        if name in names:
-            parts.setdefault(name, []).append(true_objects(path))
-    objects = {
-        name: tuple(map(np.concatenate, zip(*parts[name], strict=True)))
-        for name in names
-        if name in parts
-    }
-    most = max((values for _, values in objects.values()), key=len, default=np.zeros((0, 2)))
-    unit = "µm²" if np.isnan(most[:, 0]).all() else "µm³"
+    if objects.empty:
+        return []
+    parts = dict(list(objects.groupby("algorithm", sort=False)))
+    most = max(parts.values(), key=len)
+    unit = "µm²" if most["depth"].isna().all() else "µm³"
     places = []
-    for column, name, of in ((0, "depth", "µm"), (1, "size", unit)):
-        finite = most[np.isfinite(most[:, column]), column]
+    for name, of in (("depth", "µm"), ("size", unit)):
+        finite = most.loc[np.isfinite(most[name]), name]
         groups = min(GROUPS, finite.size // LEAST)
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, groups + 1))) if groups else finite
         if edges.size > 2:
             missed = {
-                algorithm: _shares(edges, values[:, column], classes == MISSED)
-                for algorithm, (classes, values) in objects.items()
+                str(algorithm): _shares(
+                    edges, part[name].to_numpy(), (part["class"] == MISSED).to_numpy()
+                )
+                for algorithm, part in parts.items()
             }
             places.append(MissedShares(name, of, edges.tolist(), missed))
     return places
