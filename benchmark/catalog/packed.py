@@ -21,7 +21,6 @@ DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
 class Packed(NamedTuple):
     """A model in an opened archive."""
 
-    path: Path
     card: ModelCard
     archive: ZipReader
     weights: PurePosixPath | None
@@ -89,7 +88,7 @@ def opened(path: Path) -> Iterator[Packed]:
                 "cytosuite model pack writes such a file"
             )
         card = _card(archive, cards[0])
-        yield Packed(path, card, archive, _weights(card, cards[0], archive))
+        yield Packed(card, archive, _weights(card, cards[0], archive))
 
 
 def _card(archive: ZipReader, name: PurePosixPath) -> ModelCard:
@@ -135,7 +134,7 @@ def unpack(packed: Packed, folder: Path, name: str) -> Path:
         packed.archive.unpack(packed.weights, target := folder / f"{name}{SAFE}")
         if (digest := file_digest(target)) != packed.card.sha256:
             expected = f"expected SHA-256 {packed.card.sha256}"
-            raise InputError(f"{packed.path}: {expected} of its weights, found {digest}")
+            raise InputError(f"{packed.archive.path}: {expected} of its weights, found {digest}")
     card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
     path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", "utf-8")

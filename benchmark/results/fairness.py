@@ -1,9 +1,8 @@
-"""The terms of a method: training on this domain, weights, size of objects, time by part."""
+"""The terms of a method: the facts of a record, and whether it was trained on this domain."""
 
 from collections.abc import Mapping
 from functools import cache
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import Record
@@ -13,19 +12,6 @@ COLUMNS = ("domain", "trained", "weights", "size", "tool")  # of `Record.facts`
 TIMES = ("cpu_seconds", "network_seconds")
 SAME, NEAR, OTHER = "this", "same simulator", "other"
 UNSAID, NONE = "not said", "no training"
-
-
-class Terms(NamedTuple):
-    """One model of one algorithm in a run; times are medians over its cases [s]."""
-
-    algorithm: str
-    model: str
-    facts: Mapping[str, str]  # by `COLUMNS`; ``tool`` may be missing
-    seconds: float
-    network: float | None  # None without a network
-    rest: float | None
-    cpu: float | None
-    memory: int | None  # peak of all cases [bytes]
 
 
 def with_domain(records: Mapping[Any, Record], dataset: Dataset) -> dict[Any, Record]:
@@ -69,32 +55,3 @@ def _plain(name: str) -> str:
     if (manifest := dataset_manifests().get(base)) is None:
         return name
     return base if part in manifest.sizes or not part else f"{base}/{part}"
-
-
-def terms_of(records: Mapping[Any, Record]) -> list[Terms]:
-    """Return the terms of each model of each algorithm, over the cases that ran and state facts."""
-    parts: dict[tuple[str, str], list[Record]] = {}
-    for record in records.values():
-        if record.ok and record.facts:
-            parts.setdefault((record.algorithm, record.model), []).append(record)
-    terms = []
-    for (algorithm, model), runs in parts.items():
-        inside = [run.seconds if run.inside_seconds is None else run.inside_seconds for run in runs]
-        nets, times, peaks = (
-            [value for run in runs if (value := getattr(run, name)) is not None]
-            for name in ("network_seconds", "cpu_seconds", "peak_memory")
-        )
-        network = median(nets) if nets else None
-        terms.append(
-            Terms(
-                algorithm,
-                model,
-                runs[0].facts,
-                median(inside),
-                network,
-                None if network is None else max(0.0, median(inside) - network),
-                median(times) if times else None,
-                max(peaks, default=None),
-            )
-        )
-    return terms

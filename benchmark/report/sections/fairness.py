@@ -1,34 +1,44 @@
 """Fairness: training on this domain, weights, size of objects, time of network and rest."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
 from cytosuite.benchmark.report.section import Cells, ReportSection, table, valued
 from cytosuite.benchmark.report.wording import duration, memory
-from cytosuite.benchmark.results.fairness import Terms, terms_of
 from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.runs.record import Record
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
     *("network", "rest", "CPU", "peak memory"),
 )
+COSTS = ["seconds", "inside_seconds", "network_seconds", "cpu_seconds", "peak_memory"]
 
 
 def view(results: Results) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
     order = {entry.algorithm: place for place, entry in enumerate(results.ranked)}
-    models = sorted(
-        terms_of(results.records),
-        key=lambda model: (order.get(model.algorithm, 0), model.model),
-    )
-    return valued(HEADS, map(row, models)) if models else None
+    models: dict[tuple[str, str], list[Record]] = {}
+    for record in results.records.values():
+        if record.ok and record.facts:
+            models.setdefault((record.algorithm, record.model), []).append(record)
+    names = sorted(models, key=lambda pair: (order.get(pair[0], 0), pair[1]))
+    return valued(HEADS, (row(*pair, models[pair]) for pair in names)) if models else None
 
 
-def row(model: Terms) -> tuple[str, ...]:
-    """Return the cells of one model, by `HEADS`."""
-    facts = model.facts
+def row(algorithm: str, model: str, records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the cells of one model, by `HEADS`; times are medians over its cases."""
+    facts = records[0].facts
     yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}
     first = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
     words = (facts.get("trained", "-"), facts.get("weights", "-"), facts.get("size", "-"))
-    times = map(duration, (model.network, model.rest, model.cpu))
-    return (model.algorithm, model.model, *first, *words, *times, memory(model.memory))
+    costs = pd.DataFrame([record.model_dump(include={*COSTS}) for record in records], dtype=float)
+    inside = costs["inside_seconds"].fillna(costs["seconds"]).median()
+    network, cpu = (costs[name].median() for name in ("network_seconds", "cpu_seconds"))
+    times = map(duration, (network, np.maximum(inside - network, 0.0), cpu))
+    return (algorithm, model, *first, *words, *times, memory(costs["peak_memory"].max()))
 
 
 def markdown(_: Results, view: tuple[list[str], Cells]) -> list[str]:

@@ -41,7 +41,6 @@ class Entry(NamedTuple):
     mode: int = 0o644
     owner: int = 0
     group: int = 0
-    size: int = 0  # bytes of a file
     target: str = ""  # of a link, unresolved
     content: bytes | None = None  # of a file that was asked for and is not too large
 
@@ -110,10 +109,6 @@ class ImageArchive:
             }
             entries.update(layer.entries)
         return entries
-
-    def files(self) -> dict[str, bytes]:
-        """Return the contents of the files asked for as a container sees them."""
-        return {p: entry.content for p, entry in self.view().items() if entry.content is not None}
 
 
 def parents(path: str) -> Iterator[str]:
@@ -284,7 +279,7 @@ class _Scan:
                 content = stream.take(member.size)
         target = member.linkname if kind == "link" else ""
         mode = member.mode & 0o7777
-        return Entry(kind, mode, member.uid, member.gid, member.size, target, content)
+        return Entry(kind, mode, member.uid, member.gid, target, content)
 
     def _keep(self, size: int) -> None:
         self.kept_bytes += size

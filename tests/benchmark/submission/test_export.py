@@ -106,7 +106,7 @@ def test_models_may_come_apart(exported):
     assert inside["image"]["id"] != apart["image"]["id"]
     for record, place, there in ((inside, folder, True), (apart, other, False)):
         image = read_archive(place / record["image"]["file"], lambda path: True)
-        assert ("/opt/app/model/card.json" in image.files()) is there
+        assert ("/opt/app/model/card.json" in image.view()) is there
     assert apart["models"]["place"] == "apart"
     assert apart["models"]["sha256"] == inside["models"]["sha256"]
 
