@@ -19,6 +19,7 @@ from cytosuite.benchmark.options.maintain import (
     MigrateOptions,
     TablesOptions,
 )
+from cytosuite.benchmark.store.templates import rendered
 from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.errors import InputError, pick
 from cytosuite.files import need_folder, write_text
@@ -35,7 +36,6 @@ CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}
 SET = {"compare": {"ACCEPTED"}, "build-evaluation": {"IMAGE"}, "export": CTC}
 SWITCH = "0 or 1"  # of the page, by which docker/make.py knows one
 EVERYWHERE = {"ENGINE": "auto"}  # of the Makefile
-HEAD = "<!-- Written by `cytosuite maintain tables` from the options of the commands. -->"
 
 
 class Variable(NamedTuple):
@@ -113,35 +113,14 @@ def variables(goal: str) -> list[Variable]:
 
 def page() -> str:
     """Return docs/variables.md: a row per variable with its goals, meaning and default."""
-    rows: dict[str, Variable] = {}
+    texts: dict[str, str] = {}
     goals: dict[str, dict[str, str]] = {}
     for goal in GOALS:
         for variable in variables(goal):
-            rows.setdefault(variable.name, variable)
+            texts.setdefault(variable.name, variable.help)
             default = EVERYWHERE.get(variable.name, variable.default)
             goals.setdefault(variable.name, {})["build-*" if goal == "build" else goal] = default
-    lines = [
-        *("# Variables of make", "", HEAD, ""),
-        "`make GOAL NAME=value` gives `value` to the option `--name` of `cytosuite GOAL`. A switch",
-        "is on by 1, off by 0. A misspelt variable is refused, with the nearest name. The",
-        "environment may hold variables too. `PYTHON` names the Python of the virtual environment;",
-        "`make fuzz` takes `MINUTES` and `SEED`; `make docs` takes `PICTURES`, `REPOSITORY` and",
-        "`NIGHTLY`; `make ctc` takes `RUN` (or label images),",
-        "`OUT`, `SERIES`, `ALGORITHM` and `TRUTH` of a run, `TRUE_LABELS` and `CROP` of labels.",
-        *("", "| variable | meaning | default | goals |", "|---|---|---|---|"),
-    ]
-    for name, variable in sorted(rows.items()):
-        text = variable.help.replace("|", "\\|")
-        alike = len(set(goals[name].values())) == 1
-        defaults = {
-            f"`{value}`" if alike else f"{goal}: `{value}`"
-            for goal, value in goals[name].items()
-            if value
-        }
-        lines.append(
-            f"| `{name}` | {text} | {', '.join(sorted(defaults))} | {', '.join(goals[name])} |"
-        )
-    return "\n".join([*lines, ""])
+    return rendered(Path(__file__).with_name("variables.template"), texts=texts, goals=goals)
 
 
 def bundle_command(options: BundleOptions, _: Console) -> int:

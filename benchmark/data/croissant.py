@@ -9,26 +9,12 @@ from typing import Any
 
 from cytosuite import __version__
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.files import file_digest, write_json
+from cytosuite.files import file_digest, read_json, write_json
 from cytosuite.folders.index import index
 
 FILE = "croissant.json"
 FORMAT = "http://mlcommons.org/croissant/1.0"
-TERMS = (
-    *("citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty"),
-    *("fileSet", "format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField"),
-    *("path", "recordSet", "references", "regex", "repeated", "replace", "samplingRate"),
-    *("separator", "source", "subField", "transform"),
-)
-JSON = {name: {"@id": f"cr:{name}", "@type": "@json"} for name in ("data", "examples")}
-CONTEXT: dict[str, Any] = {
-    **{"@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/"},
-    **{"cr": "http://mlcommons.org/croissant/", "dct": "http://purl.org/dc/terms/"},
-    **{"rai": "http://mlcommons.org/croissant/RAI/", "conformsTo": "dct:conformsTo"},
-    **{term: f"cr:{term}" for term in TERMS},
-    **JSON,
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-}
+CONTEXT = read_json(Path(__file__).with_name("croissant.json"))  # of the format, word by word
 SHORT = 12  # digits of a fingerprint that tell versions apart
 
 

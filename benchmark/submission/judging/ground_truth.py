@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from cytosuite import __version__
 from cytosuite.benchmark.containers import context, images
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results import cases, platform, score
+from cytosuite.benchmark.store.templates import rendered
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,
@@ -19,7 +20,7 @@ from cytosuite.benchmark.submission.judging.evaluation import (
     RealImage,
 )
 from cytosuite.contract.interface import TABLE, read_case
-from cytosuite.contract.tasks import LABELS, Socket, Task
+from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, write_json
 from cytosuite.formats import header
@@ -152,29 +153,5 @@ def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]
 
 def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
     """Return the steps to set up a phase, in Markdown."""
-    return TEMPLATE.read_text("utf-8").format(
-        title=evaluation.title,
-        task=task.name,
-        cases=len(evaluation.cases),
-        dataset=evaluation.dataset,
-        size=evaluation.size,
-        fingerprint=evaluation.fingerprint,
-        sockets=_table([("input", task.inputs), ("output", task.outputs)]),
-        inputs=inputs,
-        answer=task.outputs[0].slug,
-        image=IMAGE,
-        tarball=tarball,
-        ranked="\n".join(f"   * `{metric.path}`, {metric.order}" for metric in evaluation.ranked),
-    )
-
-
-def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
-    rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
-    for side, sockets in sides:
-        for socket in sockets:
-            kind = f"{socket.platform_kind}{' (JSON)' if socket.suffix == '.json' else ''}"
-            optional = ", optional" if socket.optional else ""
-            rows.append(
-                f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"
-            )
-    return "\n".join(rows)
+    facts = {"evaluation": evaluation, "task": task, "inputs": inputs, "tarball": tarball}
+    return rendered(TEMPLATE, image=IMAGE, **facts)
