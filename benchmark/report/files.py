@@ -1,6 +1,7 @@
 """The scores as files: tables by algorithm, case and condition, LaTeX, the platform's layout."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.results import Condition, Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.templates import rendered
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.realism.edges import EDGES
@@ -20,7 +22,7 @@ from cytosuite.metrics.realism.regions import REGION_SCORES
 
 Row: TypeAlias = dict[str, str | int | float | None]
 Records: TypeAlias = Mapping[tuple[str, str], Record]
-DIGITS = 3  # of a number in LaTeX
+LATEX = Path(__file__).with_name("leaderboard.template")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
 GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a record
@@ -151,51 +153,22 @@ def latex_board(results: Results) -> str:
         first = max if metric.higher_is_better else min
         best[metric.name] = first(filter(known, means), default=None)
     ranking = results.ranking
-    tiers = tiers_of(ranking)
     places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in results.ranked}
-    timed = any(known(entry.median_seconds) for entry in results.ranked)
-    columns = {"s per case": timed, "Places": any(places.values()), "Tier": tiers}
-    more = [head for head, there in columns.items() if there]
-    heads = ["Algorithm", *(metric.name for metric in results.board), "Failed", *more]
-    power, n = ranking.overall.power if ranking else "", len(results.board)
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        *([f"% no tiers: {power}"] if power else []),
-        rf"\begin{{tabular}}{{l{'c' * n}r{'r' * timed}{'c' * (len(more) - timed)}}}",
-        r"\toprule",
-        _row(map(escape, heads)),
-    ]
-    for group in filter(None, (results.ranked, results.controls)):
-        lines.append(r"\midrule")
-        last = tiers.get(group[0].algorithm)
-        for entry in group:
-            if (tier := tiers.get(entry.algorithm)) != last:
-                lines.append(r"\addlinespace")
-            last = tier
-            cells = [escape(entry.algorithm)]
-            for metric in results.board:
-                summary = entry.summary(metric)
-                mean = escape(number(summary.mean, DIGITS))
-                bold = not entry.control and summary.mean == best[metric.name]
-                ends = f"{number(summary.low, DIGITS)}--{number(summary.high, DIGITS)}"
-                reach = f" ({ends})" if known(summary.low) else ""
-                cells.append((rf"\textbf{{{mean}}}" if bold else mean) + reach)
-            cells.append("" if entry.control else str(entry.failed))
-            texts = {
-                "s per case": "" if entry.control else number(entry.median_seconds),
-                "Places": places.get(entry.algorithm, ""),
-                "Tier": tiers.get(entry.algorithm, ""),
-            }
-            cells += [str(texts[head]).replace(" to ", "--") for head in more]
-            lines.append(_row(cells))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    return rendered(
+        LATEX,
+        results=results,
+        best=best,
+        places=places,
+        placed=any(places.values()),
+        timed=any(known(entry.median_seconds) for entry in results.ranked),
+        tiers=tiers_of(ranking),
+        power=ranking.overall.power if ranking else "",
+        escape=escape,
+        known=known,
+        number=number,
+    )
 
 
 def escape(text: str) -> str:
     """Return text as LaTeX shows it."""
     return "".join(SPECIAL.get(sign, sign) for sign in text).replace("∞", r"$\infty$")
-
-
-def _row(cells: Iterable[str]) -> str:
-    """Return a row of a table."""
-    return rf"{' & '.join(cells)} \\"
