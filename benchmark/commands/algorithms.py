@@ -3,7 +3,7 @@
 import json
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
@@ -31,7 +31,6 @@ from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, remove, write_text
 from cytosuite.metrics.boards import BOARDS
 
-KIND, ALGORITHM, NAME = range(3)  # columns
 KEYS = ("kind", "algorithm", "name", "task", "made for")
 TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
@@ -67,17 +66,17 @@ def listing() -> ValueTable:
         rows.append(_row("recipe", name, None, read_recipe(path).title))
     first, *others = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
     names = [*KEYS, first, "scored on", *others, "purpose"]
-    return ValueTable(names, [[row.get(name) for name in names] for row in rows])
+    return ValueTable(names, rows)
 
 
 def _parts(table: ValueTable) -> Iterator[tuple[str, ValueTable]]:
     """Yield a title and a table for each kind, and for the models of each algorithm."""
-    parts: dict[str, dict[Cell, list[Cell]]] = {}
+    parts: dict[str, dict[Cell, Mapping[str, Cell]]] = {}
     for row in table.rows:
-        title = f"{row[KIND]}s" + (f" of {row[ALGORITHM]}" if row[ALGORITHM] else "")
-        parts.setdefault(title, {}).setdefault(row[NAME], list(row[NAME:]))
+        title = f"{row['kind']}s" + (f" of {row['algorithm']}" if "algorithm" in row else "")
+        parts.setdefault(title, {}).setdefault(row["name"], row)
     for title, rows in parts.items():
-        yield title, ValueTable(table.names[NAME:], list(rows.values()))
+        yield title, ValueTable(table.names[2:], list(rows.values()))
 
 
 def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell]:

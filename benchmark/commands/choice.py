@@ -139,10 +139,10 @@ class Decision(NamedTuple):
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
         keys = dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
-        rows = [
-            (key, _text(self.facts[key]), self.sources.get(key, "file"))
+        rows: list[dict[str, Cell]] = [
+            {"key": key, "value": _text(self.facts[key]), "source": self.sources.get(key, "file")}
             if key in self.facts
-            else (key, None, UNSAID)
+            else {"key": key, "source": UNSAID}
             for key in keys
         ]
         return ValueTable(("key", "value", "source"), rows)
@@ -155,21 +155,14 @@ class Decision(NamedTuple):
             for key in self.algorithm.select.keys
             if any(key in candidate.terms for candidate in cards)
         ]
-        rows = [
-            [
-                candidate.card.name,
-                candidate.cost,
-                *(candidate.terms.get(key) for key in keys),
-                _remarks(candidate),
-            ]
-            for candidate in cards
+        remarks = [*map(_remarks, cards)]
+        tie = self.selection.tie
+        before = f"before {', '.join(tie)} of the same cost" if tie else ""
+        remarks[0] = "; ".join(filter(None, ["chosen", before, remarks[0]]))
+        rows: list[dict[str, Cell]] = [
+            {"model": card.card.name, "cost": card.cost, **card.terms, "remarks": remark}
+            for card, remark in zip(cards, remarks, strict=True)
         ]
-        tie = [
-            f"before {', '.join(candidate.tie)} of the same cost"
-            for candidate in cards[:1]
-            if candidate.tie
-        ]
-        rows[0][-1] = "; ".join(["chosen", *tie, *([str(rows[0][-1])] if rows[0][-1] else [])])
         return ValueTable(("model", "cost", *keys, "remarks"), rows)
 
     def as_json(self) -> Json:
@@ -287,12 +280,10 @@ def _joined(decisions: Sequence[Decision]) -> ValueTable:
     tables = [(decision, decision.candidates()) for decision in decisions]
     keys = dict.fromkeys(name for _, table in tables for name in table.names[2:-1])
     names = ["image", "algorithm", "model", "cost", *keys, "remarks"]
-    rows: list[list[Cell]] = []
+    rows: list[dict[str, Cell]] = []
     for decision, table in tables:
         head = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
-        for row in table.rows:
-            cells = {**head, **dict(zip(table.names, row, strict=True))}
-            rows.append([cells.get(name) for name in names])
+        rows += [{**head, **row} for row in table.rows]
     return ValueTable(names, rows)
 
 

@@ -47,7 +47,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
 def _table(rows: Sequence[Entries], keys: int, main: int | None = MAIN) -> ValueTable:
     """Return rows as a table."""
     heads = list(rows[0]) if rows else []
-    return ValueTable(heads, [list(row.values()) for row in rows], keys=keys, main=main)
+    return ValueTable(heads, rows, keys=keys, main=main)
 
 
 def rank_command(options: RankOptions, console: Console) -> None:

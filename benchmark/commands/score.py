@@ -221,9 +221,7 @@ def table(scores: Scores) -> tables.ValueTable:
     }
     lines = [*rows.items(), *((f"[{title}]", row) for title, row in totals.items() if row)]
     names = [metric.name for metric in scores.metrics]
-    return tables.ValueTable(
-        ["case", *names], [[case, *map(row.get, names)] for case, row in lines]
-    )
+    return tables.ValueTable(["case", *names], [{"case": case, **row} for case, row in lines])
 
 
 def _standing(scores: Scores) -> Standing:

@@ -1,7 +1,7 @@
 """Tables: the columns that fit a terminal or a line of a log, CSV and JSON."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from math import floor, isfinite, isnan, log10
@@ -32,24 +32,27 @@ class ValueTable:
     """Rows of values under names, the columns that matter most first."""
 
     names: Sequence[str]
-    rows: Sequence[Sequence[Cell]]  # None and NaN where there is no value
+    rows: Sequence[Mapping[str, Cell]]  # by name; none, None or NaN where there is no value
     keys: int = 1  # first columns that are shown on any terminal
     quiet: frozenset[int] = field(default_factory=frozenset)  # rows that are shown dim
     main: int | None = None  # first columns beyond which only --wide shows
 
     def csv(self) -> str:
         """Return all columns as CSV; numbers in full, undefined ones empty."""
-        return as_text([self.names, *([_known(cell) for cell in row] for row in self.rows)])
+        cells = ([_known(row.get(name)) for name in self.names] for row in self.rows)
+        return as_text([self.names, *cells])
 
     def records(self) -> list[Json]:
         """Return a mapping per row as JSON can hold it; undefined values are left out."""
-        pairs = (zip(self.names, map(_known, row), strict=True) for row in self.rows)
-        return [{name: cell for name, cell in row if cell is not None} for row in pairs]
+        return [
+            {n: cell for n in self.names if (cell := _known(row.get(n))) is not None}
+            for row in self.rows
+        ]
 
 
 def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     """Print the columns that fit, name the others; a terminal folds sentences, a pipe cuts."""
-    columns = {name: [row[n] for row in table.rows] for n, name in enumerate(table.names)}
+    columns = {name: [row.get(name) for row in table.rows] for name in table.names}
     texts = {name: _texts(name, cells) for name, cells in columns.items()}
     filled = [name for name in table.names if set(texts[name]) != {NOTHING}]
     shown = [name for name in filled if name in table.names[: None if wide else table.main]]

@@ -62,7 +62,7 @@ def _table(results: "Results") -> ValueTable:
     names = list(rows[0]) if rows else ["rank", "algorithm"]
     return ValueTable(
         names,
-        [list(row.values()) for row in rows],
+        rows,
         keys=2,
         quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
         main=5 + 4 * len(results.board),

@@ -44,7 +44,7 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
     card = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
     (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
     assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
-    names = {row[2] for row in listing().rows if row[1] == "watershed"}
+    names = {row["name"] for row in listing().rows if row.get("algorithm") == "watershed"}
     assert {"mine", "nuclei-2d"} <= names
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 
@@ -7,11 +8,18 @@ import pytest
 from mistakes import refused
 from rich.console import Console
 
+from cytosuite.benchmark.terminal import table as tables
 from cytosuite.benchmark.terminal.options import TableOptions
-from cytosuite.benchmark.terminal.table import ValueTable, give, show
+from cytosuite.benchmark.terminal.table import give, show
+
+
+def table_of(names, rows, **more):
+    rows = [dict(zip(names, row, strict=True)) for row in rows]
+    return tables.ValueTable(names, rows, **more)
+
 
 NAMES = ["case", *(f"metric_{n}" for n in range(20))]
-WIDE = ValueTable(NAMES, [["a", *(n / 20 for n in range(20))], ["b", *[1.0] * 20]])
+WIDE = table_of(NAMES, [["a", *(n / 20 for n in range(20))], ["b", *[1.0] * 20]])
 
 
 def on_terminal(table, width, **options):
@@ -62,7 +70,7 @@ def test_nothing_is_cut_when_all_is_asked_for():
 
 
 def test_the_main_columns_are_enough_until_all_are_asked_for():
-    table = ValueTable(NAMES, WIDE.rows, main=3)
+    table = replace(WIDE, main=3)
     assert in_pipe(table)[0].split() == NAMES[:3]
     assert in_pipe(table, wide=True)[0].split() == NAMES
     assert on_terminal(table, 500)[-1].startswith("not shown: metric_2, metric_3, metric_4")
@@ -71,7 +79,7 @@ def test_the_main_columns_are_enough_until_all_are_asked_for():
 
 
 def test_ranks_are_no_scores():
-    table = ValueTable(
+    table = table_of(
         ["rank", "SEG"], [[1.0, 1.0], [2.5, 0.5], [4 / 3, 0.0], [None, None], [3, nan]]
     )
     ranks = [line.split()[0] for line in in_pipe(table)[1:]]
@@ -79,7 +87,7 @@ def test_ranks_are_no_scores():
 
 
 def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
-    table = ValueTable(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2)
+    table = table_of(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2)
     lines = on_terminal(table, 40)
     assert lines[0].split() == ["rank", "algorithm", "SEG"]
     assert "".join(lines).count("x") == 70  # folded, not cut
@@ -88,7 +96,7 @@ def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
 
 def test_sentences_are_cut_in_a_pipe():
     name = "a " * 30  # a key is whole
-    table = ValueTable(["name", "purpose", "n"], [[name, "word " * 40, 7]])
+    table = table_of(["name", "purpose", "n"], [[name, "word " * 40, 7]])
     head, row = in_pipe(table)
     assert row.startswith(f"{name}  word word")
     assert row.endswith("word…  7")
@@ -98,7 +106,7 @@ def test_sentences_are_cut_in_a_pipe():
 
 def test_decimals_are_fixed_within_a_column():
     rows = [["a", 1.0, 366.0, 0.00042, 3], ["b", 0.5, 2.5, 0.0001, 12], ["c", nan, inf, 0.0, None]]
-    lines = in_pipe(ValueTable(["case", "SEG", "count", "small", "n"], rows))
+    lines = in_pipe(table_of(["case", "SEG", "count", "small", "n"], rows))
     assert [line.split() for line in lines[1:]] == [
         ["a", "1.000", "366.0", "0.000420", "3"],
         ["b", "0.500", "2.5", "0.000100", "12"],
@@ -108,14 +116,14 @@ def test_decimals_are_fixed_within_a_column():
 
 
 def test_columns_without_a_value_are_left_out_but_stay_in_the_file():
-    table = ValueTable(["case", "SEG", "low"], [["a", 0.5, nan], ["b", 0.25, None]])
+    table = table_of(["case", "SEG", "low"], [["a", 0.5, nan], ["b", 0.25, None]])
     assert in_pipe(table)[0].split() == ["case", "SEG"]
     assert table.csv() == "case,SEG,low\na,0.5,\nb,0.25,\n"
     assert table.records() == [{"case": "a", "SEG": 0.5}, {"case": "b", "SEG": 0.25}]
 
 
 def test_cells_are_text_and_not_markup():
-    table = ValueTable(["case"], [["[mean]"], ["[/bold]"], ["\x1b[2Ja\nb"]])
+    table = table_of(["case"], [["[mean]"], ["[/bold]"], ["\x1b[2Ja\nb"]])
     assert "[mean]" in in_pipe(table)[1]
     assert "[/bold]" in on_terminal(table, 80)[2]
     assert len(in_pipe(table)) == 4
@@ -123,7 +131,7 @@ def test_cells_are_text_and_not_markup():
 
 
 def test_a_wide_character_takes_two_cells():
-    lines = in_pipe(ValueTable(["case", "SEG"], [["細胞", 0.5], ["abcd", 0.25]]))
+    lines = in_pipe(table_of(["case", "SEG"], [["細胞", 0.5], ["abcd", 0.25]]))
     assert lines[1:] == ["細胞  0.500", "abcd  0.250"]
 
 
