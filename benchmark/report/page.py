@@ -18,10 +18,11 @@ from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent
 TOOLS = (
-    *(figures.axis_figure, figures.blobs, figures.places_figure, figures.strip),
-    *(figures.value, figures.whisker, line_mark),
+    *(figures.axis_figure, figures.blobs, figures.cell, figures.heat, figures.places_figure),
+    *(figures.strip, figures.value, figures.whisker, line_mark),
     *(wording.count, wording.direction, wording.doi_link, wording.duration, wording.fixed),
     *(wording.formulas, wording.interval, wording.known, wording.memory, wording.number),
+    wording.probability,
 )
 
 

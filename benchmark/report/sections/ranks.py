@@ -1,16 +1,12 @@
 """Ranking: how sure the places are, by three schemes, and which differences are significant."""
 
 from collections.abc import Collection
-from itertools import combinations, product
-from math import nan
+from itertools import combinations
 from typing import Any
 
-from markupsafe import Markup
-
-from cytosuite.benchmark.report.figures import cell, heat
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import certainty, places_text
-from cytosuite.benchmark.report.wording import count, interval, known, number, probability
+from cytosuite.benchmark.report.wording import count, interval, known, number
 from cytosuite.benchmark.results.results import Results
 from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
 from cytosuite.ranking.rule import joined
@@ -26,33 +22,25 @@ def view(results: Results) -> dict[str, Any] | None:
         return None
     single = len(ranking.metrics) == 1
     contests = dict(ranking.metrics) if single else {ALL: ranking.overall, **ranking.metrics}
-    tabs = {
-        title: (
-            contest,
-            schemes(contest),
-            [] if ranking.family else matrix(contest),
-            pairs(contest),
-        )
-        for title, contest in contests.items()
-    }
     agreement = ranking.agreement if len(ranking.overall.algorithms) > 2 else {}
-    names = list(dict.fromkeys(name for pair in agreement for name in pair))
     names_shown = {*ranking.overall.algorithms}
-    both = {**agreement} | {(b, a): tau for (a, b), tau in agreement.items()}
-    alike: dict[str, list[Markup]] = {name: [] for name in names}
-    for row, column in product(names, repeat=2):
-        tau = both.get((row, column), nan)
-        style = heat((tau + 1) / 2) if known(tau) else ""
-        alike[row].append(cell("" if column == row else number(tau), tau, style))
     return {
         "ranking": ranking,
-        "tabs": tabs,
+        "tabs": {title: _tab(contest) for title, contest in contests.items()},
         "remarks": remarks(ranking),
         "consensus": over_datasets(ranking.consensus, names_shown) if ranking.consensus else None,
-        "metrics": names,
-        "agreement": alike,
+        "metrics": list(dict.fromkeys(name for pair in agreement for name in pair)),
+        "agreement": {**agreement} | {(b, a): tau for (a, b), tau in agreement.items()},
         "schemes": {way: words for way, words in SCHEMES.items() if way in ranking.overall.ranks},
     }
+
+
+def _tab(contest: Contest) -> tuple[Contest, int, list[tuple[str, str]]]:
+    """Return a contest, the decimals of its ranks, and the tested pairs, the better first."""
+    ranks = [rank for ranks in contest.ranks.values() for rank in ranks.values()]
+    digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2
+    pairs = combinations(contest.algorithms, 2)
+    return contest, digits, [pair for pair in pairs if pair in contest.differences]
 
 
 def remarks(ranking: Ranking) -> list[str]:
@@ -124,52 +112,6 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> dict[str, Any
     return {"sentence": sentence + few, "heads": heads, "rows": rows}
 
 
-def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
-    """Return the rank of each algorithm by each scheme, and without failed cases, as cells."""
-    ranks = [rank for ranks in contest.ranks.values() for rank in ranks.values()]
-    digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2
-    rows = []
-    for name in contest.algorithms:
-        values = [ranks.get(name) for ranks in contest.ranks.values()]
-        cells = [cell(number(v, digits), v) for v in values]
-        if contest.without_failures:
-            place = contest.without_failures.get(name)
-            cells.append(cell(number(place, 0), place))
-        rows.append((name, cells))
-    return rows
-
-
-def matrix(contest: Contest) -> list[tuple[str, list[Markup]]]:
-    """Return a row of marks per algorithm: + better than the column's one, - worse, . open."""
-    rows = []
-    for a in contest.algorithms:
-        marks = []
-        for b in contest.algorithms:
-            test = contest.differences.get((a, b))
-            won, lost = (a, b) in contest.better, (b, a) in contest.better
-            sign, kind = ("+", "won") if won else ("-", "lost") if lost else ("·", "open")
-            words = f"{a} significantly {'better' if won else 'worse'} than {b}"
-            words = words if won or lost else f"{a} and {b}: no significant difference"
-            more = f", {probability(test.p)}" if test and won and known(test.p) else ""
-            html = '<td class="same"></td>' if a == b else '<td class="{}" title="{}{}">{}</td>'
-            marks.append(Markup(html).format(kind, words, more, sign))
-        rows.append((a, marks))
-    return rows
-
-
-def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
-    """Return the difference of every tested pair, the better ranked one first, as cells."""
-    rows = []
-    for a, b in combinations(contest.algorithms, 2):
-        if (test := contest.differences.get((a, b))) is not None:
-            below = [interval(test.low, test.high, 3)]
-            middle = cell(number(test.median, 3), test.median, below=below)
-            effect = cell(number(test.rank_biserial), test.rank_biserial)
-            style = heat(1.0) if (a, b) in contest.better else ""
-            rows.append((a, b, [middle, effect, cell(probability(test.p), test.p, style)]))
-    return rows
-
-
 def markdown(_: Results, view: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
     ranking = view["ranking"]
@@ -204,9 +146,13 @@ def markdown(_: Results, view: dict[str, Any]) -> list[str]:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
+{% macro against(contest, a, b) %}
+{% set won, lost, test = (a, b) in contest.better, (b, a) in contest.better, contest.differences.get((a, b)) %}
+{% if a == b %}<td class="same"></td>{% else %}<td class="{{ "won" if won else "lost" if lost else "open" }}" title="{{ a }}{% if won or lost %} significantly {{ "better" if won else "worse" }} than {{ b }}{% else %} and {{ b }}: no significant difference{% endif %}{% if won and test and known(test.p) %}, {{ probability(test.p) }}{% endif %}">{{ "+" if won else "-" if lost else "·" }}</td>{% endif %}
+{%- endmacro %}
 <p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
 {{ tabs("contest", view.tabs|list) }}
-{% for title, (contest, rows, marks, pairs) in view.tabs.items() %}
+{% for title, (contest, digits, pairs) in view.tabs.items() %}
 <div class="contest{% if view.tabs|length > 1 %} switched contest-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
 <div class="scroll" tabindex="0" role="region" aria-label="Ranks, {{ title }}"><table class="heat ranks">
   <caption>Ranks, {{ title }}</caption>
@@ -215,19 +161,19 @@ TEMPLATE = """
   {% for scheme, words in view.schemes.items() %}<th scope="col"><abbr title="{{ words }}">{{ scheme }}</abbr></th>{% endfor %}
   {% if contest.without_failures %}<th scope="col"><abbr title="Place when cases that any algorithm failed are left out">no failed</abbr></th>{% endif %}</tr></thead>
   <tbody>
-  {% for name, cells in rows %}
+  {% for name in contest.algorithms %}
   <tr{% if contest.tier and not loop.first and contest.tier[name] != contest.tier[contest.algorithms[loop.index0 - 1]] %} class="tier-edge"{% endif %}><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>
-  {% if contest.shares %}<td class="blob-cell">{{ blobs(contest.shares[name], contest.interval[name]) }}</td><td>{{ "%.0f"|format(100 * contest.shares[name][0]) }} %</td>{% endif %}{{ cells|join }}</tr>
+  {% if contest.shares %}<td class="blob-cell">{{ blobs(contest.shares[name], contest.interval[name]) }}</td><td>{{ "%.0f"|format(100 * contest.shares[name][0]) }} %</td>{% endif %}{% for ranks in contest.ranks.values() %}{{ cell(number(ranks.get(name), digits), ranks.get(name)) }}{% endfor %}{% if contest.without_failures %}{{ cell(number(contest.without_failures.get(name), 0), contest.without_failures.get(name)) }}{% endif %}</tr>
   {% endfor %}
   </tbody>
 </table></div>
-{% if contest.tier and marks %}
+{% if contest.tier and not view.ranking.family %}
 <details class="more"{% if contest.algorithms|length <= 8 and loop.first %} open{% endif %}><summary>Significant differences: {{ contest.better|length }} of {{ contest.algorithms|length * (contest.algorithms|length - 1) // 2 }} pairs</summary>
 <p class="quiet">A plus: the algorithm of the row is significantly better than that of the column (two-sided Wilcoxon test over the cases, adjusted after Holm, level {{ view.ranking.alpha }}). Columns are in the order of the rows.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Significant differences, {{ title }}"><table class="heat matrix">
   <thead><tr><th scope="col">algorithm</th>{% for name in contest.algorithms %}<th scope="col" title="{{ name }}"><abbr title="{{ name }}">{{ loop.index }}</abbr></th>{% endfor %}</tr></thead>
-  <tbody>{% for name, cells in marks %}
-  <tr><th scope="row"><span class="quiet">{{ loop.index }}</span> <span class="long" title="{{ name }}">{{ name }}</span></th>{{ cells|join }}</tr>
+  <tbody>{% for name in contest.algorithms %}
+  <tr><th scope="row"><span class="quiet">{{ loop.index }}</span> <span class="long" title="{{ name }}">{{ name }}</span></th>{% for other in contest.algorithms %}{{ against(contest, name, other) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}
@@ -235,8 +181,9 @@ TEMPLATE = """
 <details class="more long-print"><summary>Differences of {{ count(pairs|length, "pair") }}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Differences, {{ title }}"><table class="heat sortable">
   <thead><tr><th scope="col" data-sort="text">first</th><th scope="col" data-sort="text">second</th><th scope="col" data-sort="number" title="First minus second, with the 95 % interval">median difference</th><th scope="col" data-sort="number" title="Matched-pairs rank-biserial correlation: 1 where the first is always better">effect</th><th scope="col" data-sort="number" title="Two-sided, adjusted after Holm">test</th></tr></thead>
-  <tbody>{% for first, second, cells in pairs %}
-  <tr><th scope="row"><span class="long" title="{{ first }}">{{ first }}</span></th><th scope="row"><span class="long" title="{{ second }}">{{ second }}</span></th>{{ cells|join }}</tr>
+  <tbody>{% for first, second in pairs %}
+  {% set test = contest.differences[first, second] %}
+  <tr><th scope="row"><span class="long" title="{{ first }}">{{ first }}</span></th><th scope="row"><span class="long" title="{{ second }}">{{ second }}</span></th>{{ cell(number(test.median, 3), test.median, below=[interval(test.low, test.high, 3)]) }}{{ cell(number(test.rank_biserial), test.rank_biserial) }}{{ cell(probability(test.p), test.p, heat(1.0) if (first, second) in contest.better else "") }}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}
@@ -254,7 +201,7 @@ TEMPLATE = """
 <details class="more{% if view.metrics|length > 8 %} long-print{% endif %}"><summary>Agreement of {{ view.metrics|length }} metrics: Kendall's tau of their orders</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Agreement of metrics"><table class="heat agreement">
   <thead><tr><th scope="col">metric</th>{% for name in view.metrics %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for name in view.metrics %}<tr><th scope="row">{{ name }}</th>{{ view.agreement[name]|join }}</tr>
+  <tbody>{% for name in view.metrics %}<tr><th scope="row">{{ name }}</th>{% for other in view.metrics %}{% set tau = view.agreement.get((name, other)) %}{{ cell("" if other == name else number(tau), tau, heat((tau + 1) / 2) if known(tau) else "") }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}
