@@ -17,13 +17,6 @@ from cytosuite.benchmark.results.results import Results
 from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent
-TOOLS = (
-    *(figures.axis_figure, figures.blobs, figures.cell, figures.heat, figures.places_figure),
-    *(figures.strip, figures.value, figures.whisker, line_mark),
-    *(wording.count, wording.direction, wording.doi_link, wording.duration, wording.fixed),
-    *(wording.formulas, wording.interval, wording.known, wording.memory, wording.number),
-    wording.probability,
-)
 
 
 def html(results: Results, views: Mapping[str, Any]) -> str:
@@ -48,7 +41,7 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
         return style
 
     environment.globals.update(
-        {tool.__name__: tool for tool in (*TOOLS, sealed)},
+        {**vars(figures), **vars(wording), "line_mark": line_mark, "sealed": sealed},
         results=results.first,
         views=views,
         long_names={metric.name: metric.title for metric in results.metrics},

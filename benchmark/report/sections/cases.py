@@ -1,23 +1,26 @@
 """Case by case: all metrics of a single algorithm, or a table of all algorithms per metric."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from markupsafe import Markup
-
-from cytosuite.benchmark.report.figures import badge, cell, value
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.figures.svg import Axis
+from cytosuite.metrics import Metric
 
 CELLS = 9000  # on the page; beyond them the other metrics are in the CSV file alone
-COSTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (  # fact of a record, text
+Cost = tuple[str, str, Callable[[float | None], str]]  # title, fact of a record, text
+COSTS: tuple[Cost, ...] = (
     ("time", "seconds", duration),
     ("memory", "peak_memory", memory),
     ("GPU memory", "gpu_memory", memory),
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
-Grid = tuple[str, list[str], dict[str, Markup]]  # title, names of the columns, cells by case
+Column = tuple[Metric[Any], Axis, int, Mapping[str, float], Mapping[str, str]]
+# Title, names of the columns, each metric with axis, decimals, values and failures, records, costs.
+Grid = tuple[str, list[str], list[Column], Mapping[str, Record] | None, Sequence[Cost]]
 
 
 def view(results: Results) -> list[Grid] | None:
@@ -28,43 +31,28 @@ def view(results: Results) -> list[Grid] | None:
     if len(names) == 1 or not results.by_case:
         return [_grid_of_one(results, name) for name in names]
     failed = {name: results.failed(name) for name in names}
-    grids = []
+    grids: list[Grid] = []
     fit = max(CELLS // (len(names) * len(results.case_order)), len(results.board))
     for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)[:fit]:
-        axis = results.axes[metric.name]
-        columns = [(results.values[name, metric.name], failed[name]) for name in names]
-        digits = min(decimals(v for scores, _ in columns for v in scores.values()), 3)
-        rows = {
-            case: Markup("").join(
-                value(metric, scores.get(case, math.nan), axis, digits, lost.get(case, ""))
-                for scores, lost in columns
-            )
-            for case in results.case_order
-        }
-        grids.append((metric.name, names, rows))
+        axis, scores = results.axes[metric.name], [results.values[n, metric.name] for n in names]
+        digits = min(decimals(v for values in scores for v in values.values()), 3)
+        columns = [
+            (metric, axis, digits, values, failed[name])
+            for name, values in zip(names, scores, strict=True)
+        ]
+        grids.append((metric.name, names, columns, None, ()))
     return grids
 
 
 def _grid_of_one(results: Results, name: str) -> Grid:
     """Return all metrics and the measured costs of one algorithm, a row per case."""
-    rows, records = {}, results.attempts[name]
+    records = results.attempts[name]
     costs = [cost for cost in COSTS if any(getattr(record, cost[1]) for record in records.values())]
-    for case in results.case_order:
-        cells = [
-            value(m, results.values[name, m.name].get(case, math.nan), results.axes[m.name])
-            for m in results.by_case
-        ]
-        record = records.get(case)
-        for _, fact, text in costs:
-            amount = getattr(record, fact, None) or None
-            cells.append(cell(text(amount), amount))
-        if record is None:
-            cells.append(cell("did not run", "did not run"))
-        else:
-            cells.append(cell("ok" if record.ok else badge(record.status), record.status))
-        rows[case] = Markup("").join(cells)
-    columns = [metric.name for metric in results.by_case]
-    return name, [*columns, *(head for head, *_ in costs), "status"], rows
+    columns: list[Column] = [
+        (m, results.axes[m.name], 2, results.values[name, m.name], {}) for m in results.by_case
+    ]
+    heads = [m.name for m in results.by_case] + [head for head, *_ in costs] + ["status"]
+    return name, heads, columns, records, costs
 
 
 TEMPLATE = """
@@ -72,15 +60,14 @@ TEMPLATE = """
 <p class="lead">{% if results.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < results.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ results.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
 {{ tabs("grid", view|map("first")|list) }}
-{% for title, columns, rows in view %}
+{% for title, columns, measured, records, costs in view %}
 <div class="scroll grid-table{% if view|length > 1 %} switched grid-{{ loop.index0 }}{% endif %}" tabindex="0" role="region" aria-label="{{ title }} per case">
 <table class="heat sortable">
   <caption>{{ title }}</caption>
   <thead><tr><th scope="col" data-sort="text">case</th>{% for column in columns %}<th scope="col" data-sort="{{ 'text' if column == 'status' else 'number' }}">{{ column }}</th>{% endfor %}</tr></thead>
   <tbody>
-  {% for case, cells in rows.items() %}
-  {% set place = results.case_order[case] %}
-  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{{ cells }}</tr>
+  {% for case, place in results.case_order.items() %}
+  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{% for metric, axis, digits, scores, failed in measured %}{{ value(metric, scores.get(case, math.nan), axis, digits, failed.get(case, "")) }}{% endfor %}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
   {% endfor %}
   </tbody>
 </table></div>

@@ -4,10 +4,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.wording import count, estimate, interval, known, number, span_of
+from cytosuite.benchmark.report.wording import count, estimate, known, number, span_of
 from cytosuite.benchmark.results.results import Condition, Group, Results
 from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
@@ -128,7 +127,7 @@ def difficulty(
 
 
 def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
-    """Return a panel by condition: title, groups, figure, cells of each standing, remarks."""
+    """Return a panel by condition: title, figure, groups with their best score, remarks."""
     near, panels = _near(results, metric), []
     for condition in results.conditions:
         lines = {
@@ -136,7 +135,7 @@ def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
             for entry in results.ranked
         }
         heads = headings(condition)
-        columns = [_column(results, group, metric) for group in condition.groups]
+        best = [_best(results, group, metric) for group in condition.groups]
         plot = difficulty(results, condition, metric) if metric in results.board else None
         panels.append(
             {
@@ -151,28 +150,19 @@ def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
                     condition.ordered,
                     [len(group.cases) for group in condition.groups],
                 ),
-                "rows": list(zip(*columns, strict=True)),
+                "groups": list(zip(condition.groups, best, strict=True)),
                 "remarks": remarks(condition),
             }
         )
     return panels
 
 
-def _column(results: Results, group: Group, metric: Metric[Any]) -> list[Markup]:
-    """Return the scores of a group as cells, the best in bold; a control has no colour."""
+def _best(results: Results, group: Group, metric: Metric[Any]) -> float | None:
+    """Return the best score of a group, where algorithms can be told apart by it."""
     values = [_score(group, entry, metric).mean for entry in results.ranked]
-    contest = len(values) > 1 and metric.higher_is_better is not None
     better = max if metric.higher_is_better else min
-    best = better(filter(known, values), default=None) if contest else None
-    cells = []
-    for entry in results.standings:
-        score, lost = _score(group, entry, metric), group.failed.get(entry.algorithm, 0)
-        bold = score.mean == best and not entry.control
-        text = Markup("<b>{}</b>" if bold else "{}").format(number(score.mean))
-        style = "" if entry.control else heat(results.axes[metric.name].goodness(score.mean))
-        below = [interval(score.low, score.high), badge(f"{lost} failed") if lost else ""]
-        cells.append(cell(text, score.mean, style, below))
-    return cells
+    contest = len(values) > 1 and metric.higher_is_better is not None
+    return better(filter(known, values), default=None) if contest else None
 
 
 def markdown(results: Results, view: dict[str, Any]) -> list[str]:
@@ -194,15 +184,19 @@ def markdown(results: Results, view: dict[str, Any]) -> list[str]:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
+{% macro scored(entry, metric, group, best) %}
+{% set score, lost = entry.shown(group.scores.get((entry.algorithm, metric))), group.failed.get(entry.algorithm) %}
+{% set text %}{% if score.mean == best and not entry.control %}<b>{{ number(score.mean) }}</b>{% else %}{{ number(score.mean) }}{% endif %}{% endset %}
+{{ cell(text, score.mean, "" if entry.control else heat(results.axes[metric].goodness(score.mean)), [interval(score.low, score.high), badge(lost ~ " failed") if lost else ""]) }}
+{%- endmacro %}
 {% macro grouped(panel, metric) %}
   <div class="scroll" tabindex="0" role="region" aria-label="{{ metric }} by {{ panel.title }}">
   <table class="heat sortable groups">
     <caption>{{ metric }} by {{ panel.title }}</caption>
     <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for label, sizes in panel.heads %}<th scope="col" data-sort="number"><span class="group">{{ label }}{% for size in sizes %}<small>{{ size }}</small>{% endfor %}</span></th>{% endfor %}</tr></thead>
     <tbody>
-    {% for cells in panel.rows %}
-    {% set entry = results.standings[loop.index0] %}
-    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
+    {% for entry in results.standings %}
+    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for group, best in panel.groups %}{{ scored(entry, metric, group, best) }}{% endfor %}</tr>
     {% endfor %}
     </tbody>
   </table></div>
