@@ -5,7 +5,7 @@ from collections import Counter
 from rich.console import Console
 
 from cytosuite.benchmark.options.labels import CombineOptions, LabelsOptions
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
@@ -57,15 +57,13 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
             rows += [(name, *row) for row in combined.objects]
             total.update(combined.counts)
         head = ("image", "id", "class", "file", "area", "lost", "pieces")
-        with written(temporary / OBJECTS) as add:
-            add([head, *rows])
+        write_rows(temporary / OBJECTS, [head, *rows])
         if columns := dict.fromkeys(key for case in annotated_images.items for key in case.facts):
-            with written(temporary / FILE) as add:
-                add([(NAME, *columns)])
-                add(
-                    (case.name, *(case.facts.get(key, "") for key in columns))
-                    for case in annotated_images.items
-                )
+            facts = (
+                (case.name, *(case.facts.get(key, "") for key in columns))
+                for case in annotated_images.items
+            )
+            write_rows(temporary / FILE, [(NAME, *columns)], facts)
         step(len(annotated_images.items), len(annotated_images.items))
     say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
     if annotated_images.skipped:

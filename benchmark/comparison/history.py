@@ -8,7 +8,7 @@ import pandas as pd
 
 from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.report.section import table
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.figures.curves import Curve, plots
 from cytosuite.files import read_table
 from cytosuite.metrics.boards import BOARDS
@@ -29,8 +29,7 @@ def add_to_history(run: ScoredRun, name: str, folder: Path) -> None:
         for algorithm, metric, value in _means(run)
         if last.get((name, algorithm, metric)) != value
     ]
-    with written(folder / FILE) as add:
-        add([COLUMNS, *rows, *new])
+    write_rows(folder / FILE, [COLUMNS, *rows, *new])
 
 
 def history_table(folder: Path) -> list[str]:

@@ -54,10 +54,8 @@ class TrainOptions(SimulatedOptions, FileOptions):
     @property
     def passed(self) -> list[str]:
         """Options as words for the command of the training."""
-        words = ["--threads", str(self.threads), "--device", self.device]
-        words += ["--seed", str(self.seed)] if self.seed is not None else []
-        words += ["--steps", str(self.steps)] if self.steps is not None else []
-        words += ["--authors", self.authors] if self.authors else []
-        words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
-        words += ["--splits", str(self.splits.resolve())] if self.splits else []
-        return words + (["--group", self.group] if self.group else [])
+        names = ("threads", "device", "seed", "steps", "authors", "data_root", "splits", "group")
+        typed = {name.replace("_", "-"): getattr(self, name) for name in names}
+        places = {name: path.resolve() for name, path in typed.items() if isinstance(path, Path)}
+        typed = {name: value for name, value in (typed | places).items() if value not in (None, "")}
+        return [word for name, value in typed.items() for word in (f"--{name}", str(value))]

@@ -70,10 +70,9 @@ def weakness(results: Results, algorithm: str) -> str:
     sign = 1 if metric.higher_is_better else -1
     spread = []
     for condition in results.conditions:
-        unit = f" {condition.unit}" if condition.unit and condition.ordered else ""
         groups = [
-            (sign * score.mean, f"{condition.name} {group.label}{unit}")
-            for group in condition.groups
+            (sign * score.mean, f"{condition.name} {label}")
+            for label, group in zip(condition.labels, condition.groups, strict=True)
             if len(group.cases) >= CASES
             and (score := group.scores.get((algorithm, metric.name)))
             and known(score.mean)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.benchmark.results.objects import table_rows
 from cytosuite.benchmark.results.results import Matches
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels import ctc
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes
@@ -50,9 +50,7 @@ def match_points(matched: MatchedPoints) -> Matches:
 
 def write_links(path: Path, errors: Sequence[LinkError]) -> None:
     """Write wrong links, complete or absent."""
-    with written(path) as add:
-        add([[*LinkError._fields]])
-        add(tuple(map(str, error)) for error in errors)
+    write_rows(path, [LinkError._fields, *errors])
 
 
 def read_links(path: Path) -> list[LinkError]:

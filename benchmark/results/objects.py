@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.benchmark.store.csvfile import read_rows, written
+from cytosuite.benchmark.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
@@ -38,9 +38,7 @@ def write_objects(
         image.array if image is not None and fits else None,
         None if truth is None else truth.array,
     )
-    with written(path) as add:
-        add([[*table]])
-        add(texts(table))
+    write_rows(path, [[*table]], texts(table))
 
 
 @contextmanager
@@ -60,16 +58,20 @@ def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path])
     for table in files.values():
         with table_rows(table) as rows:
             heads |= dict.fromkeys(next(rows, []))
-    with written(path) as add:
-        add([[*columns, *heads]])
-        for values, table in files.items():
-            with table_rows(table) as rows:
-                head = next(rows, [])
-                if head == list(heads):
-                    add([*values, *row] for row in rows)
-                else:
-                    places = [head.index(name) if name in head else -1 for name in heads]
-                    add([*values, *("" if n < 0 else row[n] for n in places)] for row in rows)
+    joined = (_under(heads, values, table) for values, table in files.items())
+    write_rows(path, [[*columns, *heads]], chain.from_iterable(joined))
+
+
+def _under(heads: Iterable[str], values: Names, table: Path) -> Iterator[list[str]]:
+    """Yield the rows of a table under some heads, after values of first columns."""
+    with table_rows(table) as rows:
+        head = next(rows, [])
+        if head == [*heads]:
+            yield from ([*values, *row] for row in rows)
+            return
+        places = [head.index(name) if name in head else -1 for name in heads]
+        for row in rows:
+            yield [*values, *("" if n < 0 else row[n] for n in places)]
 
 
 def texts(table: Columns) -> Iterator[tuple[str, ...]]:
@@ -128,10 +130,9 @@ def write_object_scores(
     errors = object_errors(table)
     head = dict.fromkeys([*truth.columns, *prediction.columns])
     depth = [DEPTH] if Z in head else []
-    with written(path) as add:
-        add([[*COLUMNS, *head, *depth, *([KIND] if truth.kinds else [])]])
-        sides = zip(("truth", "prediction"), errors, (truth, prediction), strict=True)
-        add(chain.from_iterable(_rows(*side, truth.kinds) for side in sides))
+    names = [*COLUMNS, *head, *depth, *([KIND] if truth.kinds else [])]
+    sides = zip(("truth", "prediction"), errors, (truth, prediction), strict=True)
+    write_rows(path, [names], *(_rows(*side, truth.kinds) for side in sides))
 
 
 def _rows(

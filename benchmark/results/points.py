@@ -1,6 +1,6 @@
 """Tables of points as CSV: detected ones, and judged ones of both sides; see `objects`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.results.objects import DEPTH, texts
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at
@@ -26,9 +26,8 @@ def write_points(path: Path, points: Points, labels: Labels = None) -> None:
     for name in ("confidence", "photons"):
         column = getattr(points, name)
         columns |= {name: column} if np.isfinite(column).any() else {}
-    with written(path) as add:
-        add([[*columns, "name"]])
-        add([*row, name] for row, name in zip(texts(columns), points.names, strict=True))
+    rows = zip(texts(columns), points.names, strict=True)
+    write_rows(path, [[*columns, "name"]], ([*row, name] for row, name in rows))
 
 
 def write_point_scores(
@@ -37,27 +36,27 @@ def write_point_scores(
     """Write class, partner and distance of each point of a truth and of a prediction."""
     pairs = matched.truth_index, matched.prediction_index
     sides = (("truth", truth, *pairs, MISSED), ("prediction", prediction, *pairs[::-1], FALSE))
-    with written(path) as add:
-        head = [*_places(truth, labels)]
-        add([[*COLUMNS, *head, *([DEPTH] if len(truth.spacing) == 3 else [])]])
-        for side, points, index, partners, alone in sides:
-            partner, distance = np.zeros(len(points), np.int64), [""] * len(points)
-            partner[index] = partners + 1
-            for place, value in zip(index.tolist(), matched.distances.tolist(), strict=True):
-                distance[place] = f"{value:.6g}"
-            add(_rows(side, alone, partner, distance, _places(points, labels)))
+    head = [*_places(truth, labels), *([DEPTH] if len(truth.spacing) == 3 else [])]
+    parts = []
+    for side, points, index, partners, alone in sides:
+        partner, distance = np.zeros(len(points), np.int64), [""] * len(points)
+        partner[index] = partners + 1
+        for place, value in zip(index.tolist(), matched.distances.tolist(), strict=True):
+            distance[place] = f"{value:.6g}"
+        parts.append(_rows(side, alone, partner, distance, _places(points, labels)))
+    write_rows(path, [[*COLUMNS, *head]], *parts)
 
 
 def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any]]]) -> None:
     """Write voxels and number of points of each cell of images with labels of their cells."""
-    with written(path) as add:
-        add([["image", "cell", "voxels", "points"]])
-        for name, (points, labels) in images.items():
-            cells, voxels = np.unique(labels[labels > 0], return_counts=True)
-            inside = cell_at(points.array, labels)
-            counts = np.bincount(np.searchsorted(cells, inside[inside > 0]), minlength=len(cells))
-            table = {"cell": cells, "voxels": voxels, "points": counts}
-            add([name, *row] for row in texts(table))
+    rows: list[Sequence[str]] = [("image", "cell", "voxels", "points")]
+    for name, (points, labels) in images.items():
+        cells, voxels = np.unique(labels[labels > 0], return_counts=True)
+        inside = cell_at(points.array, labels)
+        counts = np.bincount(np.searchsorted(cells, inside[inside > 0]), minlength=len(cells))
+        table = {"cell": cells, "voxels": voxels, "points": counts}
+        rows += [(name, *row) for row in texts(table)]
+    write_rows(path, rows)
 
 
 def _places(points: Points, labels: Labels) -> dict[str, NDArray[Any]]:

@@ -74,6 +74,17 @@ class Condition:
     goes_with: Mapping[str, float] = field(default_factory=dict)  # rank correlations
     values: Mapping[str, float] = field(default_factory=dict)  # of numbers, by case
 
+    @property
+    def title(self) -> str:
+        """Name and unit."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the groups, those of numbers with the unit."""
+        unit = f" {self.unit}" if self.unit and self.ordered else ""
+        return [f"{group.label}{unit}" for group in self.groups]
+
 
 class CaseValues(dict[tuple[str, str], dict[str, float]]):
     """Defined values of cases by algorithm and metric, infinite ones too; taken when asked for."""

@@ -3,10 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -46,11 +44,11 @@ def read_rows(lines: Iterable[str]) -> Iterator[list[str]]:
         yield [original(cell) for cell in row]
 
 
-@contextmanager
-def written(path: Path) -> Iterator[Callable[[Rows], None]]:
-    """Yield a function that adds rows to a CSV file, complete or absent."""
+def write_rows(path: Path, *parts: Rows) -> None:
+    """Write rows as a CSV file, complete or absent."""
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        yield partial(_add, stream)
+        for rows in parts:
+            _add(stream, rows)
 
 
 def as_text(rows: Rows) -> str:

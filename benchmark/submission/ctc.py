@@ -13,7 +13,7 @@ import numpy as np
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.facts import Movie, read_movie
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
@@ -187,10 +187,8 @@ def write_movie(folder: Path, movie: Movie) -> None:
 
 def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None:
     """Write a CSV table of the cases by sequence and frame."""
-    with written(path) as add:
-        add([("sequence", "frame", "case")])
-        for name, cases in plan.items():
-            add((name, frame, case) for frame, case in enumerate(cases))
+    rows = ((name, *frame) for name, cases in plan.items() for frame in enumerate(cases))
+    write_rows(path, [("sequence", "frame", "case")], rows)
 
 
 def _renumbered(segmentation: Segmentation, numbers: Mapping[int, int]) -> Labels:

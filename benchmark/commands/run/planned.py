@@ -19,7 +19,7 @@ from cytosuite.benchmark.engines import gpu, outcome
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results.circumstances import RunFacts, revision
 from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.benchmark.terminal.options import TableOptions
 from cytosuite.contract.tasks import Task
 from cytosuite.files import write_json
@@ -77,8 +77,7 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
         if not job.external
     }
     if rows := split_rows(run.parts):
-        with written(run.folder / TABLE) as add:
-            add(rows)
+        write_rows(run.folder / TABLE, rows)
     write_json(
         run.folder / "run.json",
         {

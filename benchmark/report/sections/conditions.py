@@ -47,11 +47,10 @@ def view(results: Results) -> dict[str, Any] | None:
 
 def headings(condition: Condition) -> list[tuple[str, list[str]]]:
     """Return each group in words: its label, with the unit of a number, its cases and objects."""
-    unit = f" {condition.unit}" if condition.unit and condition.ordered else ""
     heads = []
-    for group in condition.groups:
+    for label, group in zip(condition.labels, condition.groups, strict=True):
         sizes = [count(len(group.cases), "case"), count(group.objects, "object")]
-        heads.append((group.label + unit, sizes if group.objects else sizes[:1]))
+        heads.append((label, sizes if group.objects else sizes[:1]))
     return heads
 
 
@@ -117,8 +116,7 @@ def difficulty(
         sizes.append(len(x))
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
-    unit = f" [{condition.unit}]" if condition.unit else ""
-    titles = (f"{condition.name}{unit}", metric.name)
+    titles = (condition.title, metric.name)
     figure = points((across, part(results.axes[metric.name], values)), titles, spots, lines)
     if not words:
         return figure, ""
@@ -145,7 +143,7 @@ def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
                 "heads": heads,
                 "figure": curves(
                     near,
-                    [label for label, _ in heads],
+                    condition.labels,
                     lines,
                     condition.ordered,
                     [len(group.cases) for group in condition.groups],

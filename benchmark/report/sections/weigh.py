@@ -83,9 +83,8 @@ def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
     """Yield the conditions with the numbers of the cases of each group."""
     number = {case: n for n, (_, case) in enumerate(pair for pair in arrays.cases if pair[1])}
     for condition in results.conditions:
-        unit = f" [{condition.unit}]" if condition.unit else ""
         yield {
-            "title": f"{condition.name}{unit}",
+            "title": condition.title,
             "groups": [
                 {"label": group.label, "cases": [number[c] for c in group.cases if c in number]}
                 for group in condition.groups

@@ -21,7 +21,7 @@ from cytosuite.benchmark.engines import collect as gate
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.results import blind, controls, platform, score, standings
 from cytosuite.benchmark.runs import examine, plan, run, validate
-from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.store.csvfile import write_rows
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
@@ -69,10 +69,11 @@ class Evaluator:
         failed = {failure["case"]: failure["reason"] for failure in content["failed"]}
         names = list(dict.fromkeys(name for row in content["case"].values() for name in row))
         with delivered(self.outputs) as place:
-            with written(place / CASES) as add:  # for people
-                add([["case", "failed", *names]])
-                for case, row in content["case"].items():
-                    add([[case, failed.get(case, ""), *(row.get(name, "") for name in names)]])
+            rows = (
+                [case, failed.get(case, ""), *(row.get(name, "") for name in names)]
+                for case, row in content["case"].items()
+            )
+            write_rows(place / CASES, [["case", "failed", *names]], rows)  # for people
             write_json(place / METRICS, content)
         return {
             "warnings": [f"{failure['case']}: {failure['reason']}" for failure in content["failed"]]

@@ -13,7 +13,7 @@ from cytosuite.benchmark.store.csvfile import (
     neutral,
     original,
     read_rows,
-    written,
+    write_rows,
 )
 
 FORMULAS = [
@@ -48,6 +48,5 @@ def test_a_frame_has_the_bytes_of_pandas_but_for_formulas(tmp_path):
     table["o"] = pd.Series([3, None, -2], dtype=object)
     text = table.to_csv(index=False)
     assert "".join(frame_parts(table)) == text.replace("=1", "'=1")
-    with written(tmp_path / "a.csv") as add:
-        add([["=a", -1.5], ["b", "-1.5"]])
+    write_rows(tmp_path / "a.csv", [["=a", -1.5]], (row for row in [["b", "-1.5"]]))
     assert (tmp_path / "a.csv").read_bytes() == b"'=a,-1.5\nb,-1.5\n"
