@@ -15,7 +15,6 @@ from cytosuite.benchmark.report.section import escape, table
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Json
-from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
 
@@ -29,26 +28,18 @@ NEAR = 1e-6  # relative difference of a control that another machine may cause
 PAIR = ["dataset", "case", "algorithm", "metric"]
 
 
-def same_data(before: ScoredRun, after: ScoredRun) -> bool | None:
-    """Return whether the common cases are the same by fingerprint or digests; None if not known."""
+def same_data(before: ScoredRun, after: ScoredRun) -> tuple[bool | None, set[str]]:
+    """Return whether the common cases are the same, None if not known; those known to be others."""
     prints = [run.said("fingerprint") for run in (before, after)]
+    old, new = (run.table("cases") for run in (before, after))
+    common = before.cases & after.cases
     if all(prints) and prints[0] == prints[1]:
-        return True
-    old, new = (run.table("cases") for run in (before, after))
-    common = before.cases & after.cases
-    limits = [run.table("request").get("min_object_voxels") for run in (before, after)]
+        return True, set()
+    others = {name for name in common if name not in old or old[name] != new.get(name)}
     if common and common <= old.keys() & new.keys():
-        return limits[0] == limits[1] and all(old[name] == new[name] for name in common)
-    return False if all(prints) else None
-
-
-def other_cases(before: ScoredRun, after: ScoredRun) -> set[str]:
-    """Return the cases of one name that are known to be other images or labels."""
-    common = before.cases & after.cases
-    if same_data(before, after) is not False:
-        return set()
-    old, new = (run.table("cases") for run in (before, after))
-    return {name for name in common if name not in old or old[name] != new.get(name)}
+        limits = [run.table("request").get("min_object_voxels") for run in (before, after)]
+        return limits[0] == limits[1] and not others, others
+    return (False, others) if all(prints) else (None, set())
 
 
 def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
@@ -63,24 +54,27 @@ def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
         *_algorithms(before, after),
         *_sets("case", before.cases, after.cases),
         *_sets("metric", *(set(run.scores["metric"]) - {""} for run in (before, after))),
-        *_failures(before, after),
+        *(
+            f"{plain(name, 100)}: {len(mended)} cases no longer fail ({some(mended)})"
+            for name in _both(before, after)
+            if (mended := (failed(before, name) & after.cases) - failed(after, name))
+        ),
     ]
 
 
 def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     """Yield remarks on the data."""
-    same, common = same_data(before, after), before.cases & after.cases
+    (same, others), number = same_data(before, after), len(before.cases & after.cases)
     prints = [run.said("fingerprint")[:12] for run in (before, after)]
     if same is None:
-        yield f"data: not known to be the same; {len(common)} cases have the same names"
+        yield f"data: not known to be the same; {number} cases have the same names"
     elif not same:
-        alike = len(common - other_cases(before, after))
         limits = [run.table("request").get("min_object_voxels") or 0 for run in (before, after)]
         ignored = f"; true objects below {limits[0]} -> {limits[1]} voxels are ignored"
         yield (
             f"data: different ({before.said('dataset')} {prints[0]} -> {after.said('dataset')} "
-            f"{prints[1]}); of {len(common)} cases with the same names {alike} are the same images "
-            f"and labels, and compared{ignored if limits[0] != limits[1] else ''}"
+            f"{prints[1]}); of {number} cases with the same names {number - len(others)} are the "
+            f"same images and labels, and compared{ignored if limits[0] != limits[1] else ''}"
         )
     elif prints[0] != prints[1]:
         yield "data: the same images and labels, made by other code"
@@ -120,13 +114,6 @@ def _sets(noun: str, before: set[str], after: set[str]) -> Iterator[str]:
     for word, names in (("new", after - before), ("missing", before - after)):
         if names:
             yield f"{word} {noun}{'s' if len(names) > 1 else ''}: {some(names)}"
-
-
-def _failures(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
-    """Yield cases that fail no more."""
-    for name in _both(before, after):
-        if mended := (failed(before, name) & after.cases) - failed(after, name):
-            yield f"{plain(name, 100)}: {len(mended)} cases no longer fail ({some(mended)})"
 
 
 class Comparison(NamedTuple):
@@ -222,7 +209,7 @@ def compare(
 
     `after` has to have all that `before` has, but for the algorithms, cases, metrics `without`.
     """
-    said, different = [plain(line) for line in remarks(before, after)], other_cases(before, after)
+    said, (_, different) = [*map(plain, remarks(before, after))], same_data(before, after)
     if different and different == before.cases & after.cases:
         raise InputError(
             f"{before.place} and {after.place}: expected runs of the same data, found none of "
@@ -240,7 +227,12 @@ def compare(
     changed, spent = changes(shown, metrics, thresholds), costs(before.scores, after.scores)
     dear = [*slower(spent, thresholds.cost)]
     regressions = [
-        *_ruler(before, after, every, metrics),
+        *(
+            f"broken ruler in {run.place}: {line}"
+            for run in (before, after)
+            for line in broken_rulers(run.scores, metrics.values())
+        ),
+        *(_changed_rulers(every) if same_data(before, after)[0] is not False else ()),
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
@@ -346,29 +338,19 @@ def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
     )
 
 
-def _ruler(
-    before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame, metrics: dict[str, Metric[Any]]
-) -> list[str]:
-    """Return a sentence for each broken or changed ruler: controls with other values."""
-    sentences = [
-        f"broken ruler in {run.place}: {line}"
-        for run in (before, after)
-        for line in broken_rulers(run.scores, metrics.values())
-    ]
-    if same_data(before, after) is False:
-        return sentences
+def _changed_rulers(pairs: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each changed ruler: a control with another value on the same data."""
     controls = pairs[pairs["algorithm"].isin(CONTROLS)]
     limit = NEAR * controls["before"].abs().clip(1.0)
     away = (controls["after"] - controls["before"]).abs() > limit
     changed = controls[away | (controls["after"].isna() != controls["before"].isna())]
     for (name, metric), rows in changed.groupby(["algorithm", "metric"], sort=False):
         row = rows.iloc[0]
-        sentences.append(
+        yield (
             f"changed ruler: {metric} of {name} {row['before']:g} -> {row['after']:g} on "
             f"{row['case']} and {len(rows) - 1} other cases of the same data: a metric or the "
             "truth differs, so the scores of both runs cannot be compared"
         )
-    return sentences
 
 
 def failed(run: ScoredRun, algorithm: str) -> set[str]:

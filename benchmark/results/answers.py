@@ -11,6 +11,7 @@ from cytosuite.benchmark.results import matches, objects, points
 from cytosuite.benchmark.results.facts import AnswerReader
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.store.integrity import digests, unaltered
+from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -64,57 +65,40 @@ class Answer:
     refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by metric or table
 
 
-def listed(
+def with_tables(
     answer: Answer,
+    kind: Kind,
     folder: Path,
     output: AnswerReader | None,
     judged: AnswerReader | None,
     readers: Mapping[str, AnswerReader | None],
-) -> Answer:
-    """Write the tables of the points of an answer that are not there."""
-    truth, labels = readers["truth"], readers["labels"]
-    cells = labels().array if labels is not None else None
-    if output is not None:
-        path = folder / objects.FILE
-        answer = _sealed(answer, {path: lambda: points.write_points(path, output(), cells)})
-    pairs, path = answer.evidence.get(MATCHED_POINTS), folder / objects.SCORES_FILE
-    if pairs is not None and truth is not None and judged is not None:
-        scores = partial(points.write_point_scores, path, pairs)
-        answer = _sealed(answer, {path: lambda: scores(truth(), judged(), cells)})
-    return answer
-
-
-def linked(answer: Answer, folder: Path) -> Answer:
-    """Write the table of the wrong links of an answer, if it is not there."""
-    tracks, path = answer.evidence.get(MATCHED), folder / matches.LINKS_FILE
-    if tracks is None:
-        return answer
-    return _sealed(answer, {path: lambda: matches.write_links(path, link_errors(tracks))})
-
-
-def tabled(
-    answer: Answer,
-    folder: Path,
-    labels: AnswerReader | None,
-    readers: Mapping[str, AnswerReader | None],
     places: Callable[[], objects.ObjectPlaces] | None,
 ) -> Answer:
-    """Write the tables of the objects of an answer that are not there; note why one cannot be."""
-    image, truth = readers["image"], readers["truth"]
-    overlap, path, judged = (
-        answer.evidence.get(OVERLAP),
-        folder / objects.FILE,
-        folder / objects.SCORES_FILE,
-    )
+    """Write the tables of an answer that are not there; note why one of objects cannot be."""
+    image, truth, labels = (readers[name] for name in ("image", "truth", "labels"))
+    path, scores = folder / objects.FILE, folder / objects.SCORES_FILE
     tables: dict[Path, Callable[[], None]] = {}
-    if labels is not None:
-        table = partial(objects.write_objects, path, labels())
-        tables[path] = lambda: table(image and image(), truth and truth())
-    if overlap is not None and places is not None:
-        scores = partial(objects.write_object_scores, judged, overlap)
-        none = objects.ObjectPlaces
-        predicted = none if labels is None else partial(objects.written_places, path)
-        tables[judged] = lambda: scores(places(), predicted())
+    if kind == "labels":
+        if output is not None:
+            table = partial(objects.write_objects, path, output())
+            tables[path] = lambda: table(image and image(), truth and truth())
+        overlap = answer.evidence.get(OVERLAP)
+        if overlap is not None and places is not None:
+            judge = partial(objects.write_object_scores, scores, overlap)
+            none = objects.ObjectPlaces
+            predicted = none if output is None else partial(objects.written_places, path)
+            tables[scores] = lambda: judge(places(), predicted())
+    elif kind == "points":
+        cells = labels().array if labels is not None else None
+        if output is not None:
+            tables[path] = lambda: points.write_points(path, output(), cells)
+        pairs = answer.evidence.get(MATCHED_POINTS)
+        if pairs is not None and truth is not None and judged is not None:
+            match = partial(points.write_point_scores, scores, pairs)
+            tables[scores] = lambda: match(truth(), judged(), cells)
+    elif (tracks := answer.evidence.get(MATCHED)) is not None:
+        links = folder / matches.LINKS_FILE
+        tables[links] = lambda: matches.write_links(links, link_errors(tracks))
     return _sealed(answer, tables)
 
 

@@ -62,13 +62,7 @@ def score_case(
             answer = output or controls.control_answer("blank", truth, image)
             known = facts_with(answer)
             measured = measure(name, case.name, offered, known, record.status, record, fair)
-            if kind == "labels":
-                measured = answers.tabled(measured, folder, output, readers, places)
-            elif kind == "points":
-                measured = answers.listed(measured, folder, output, answer, readers)
-            elif kind == "tracks":
-                measured = answers.linked(measured, folder)
-            yield measured
+            yield answers.with_tables(measured, kind, folder, output, answer, readers, places)
 
 
 def measure(
