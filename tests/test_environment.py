@@ -103,7 +103,6 @@ def failing(*extras, wanted=None):
 WINDOW = "cytosuite.napari.widget"  # the extra `napari` alone has its packages
 CLUSTER = {
     "cytosuite.benchmark.cluster.dask_pool",
-    "cytosuite.benchmark.cluster.opened",
     "cytosuite.benchmark.cluster.spread",
 }
 

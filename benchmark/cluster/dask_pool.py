@@ -1,28 +1,46 @@
-"""A pool of the workers of a Dask scheduler."""
+"""The workers of a Dask scheduler as a pool; it runs already, or for a run, whatever happens."""
 
+import logging
+import os
+import shlex
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import islice
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from distributed import Client, KilledWorker
+import dask
+import distributed
 
+from cytosuite.benchmark.cluster.site import KINDS
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.benchmark.store.pool import Lost, Piece, Result, travelling
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
+from cytosuite.files import Entries, Json
 
 RETRIES = 2  # of a piece that a worker refuses, as without an image: another one may take it
 LOOK_S = 1.0  # between two looks at the workers that have come
+RESOURCES = {"cpu": "case", "cuda": "GPU"}  # one of a worker: it does one piece at a time
+JOBS = 2  # workers where the site names no number
+HERE = "127.0.0.1:0"  # of the pages of a scheduler, which are empty
+KEYS = ("ca_file", "cert", "key")  # of the run, in files of dask-jobqueue for its jobs
+START_S = 60  # for a scheduler to answer
+LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 
 @dataclass(frozen=True)
 class DaskPool:
     """The workers of a scheduler that have a resource; each does one piece at a time."""
 
-    client: Client
+    client: distributed.Client
     resource: str
 
     @property
@@ -69,7 +87,7 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
     """Return the result of a piece that is done."""
     try:
         return future.result()
-    except KilledWorker as error:
+    except distributed.KilledWorker as error:
         number, host = error.allowed_failures + 1, error.last_worker.host
         return Lost(f"{number} workers ended with it, the last on {host}")
     except CancelledError:
@@ -77,3 +95,72 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
             "the scheduler of the cluster ended; what is finished is kept: give the same command "
             "again"
         ) from None
+
+
+@contextmanager
+def open_pool(settings: Entries, home: Path, device: Device) -> Iterator[DaskPool]:
+    """Start a cluster with its logs in a folder, or find one that runs; yield its workers."""
+    resource, address = RESOURCES[device], settings.get("address")
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        try:
+            target = address or stack.enter_context(_started(dict(settings), home, resource))
+            client = stack.enter_context(distributed.Client(target, timeout=START_S))
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            reason = error.__cause__ if isinstance(error.__cause__, TypeError) else error
+            where = address or settings["kind"]
+            raise InputError(f"CLUSTER={where}: {plain(str(reason))}") from None
+        pool = DaskPool(client, resource)
+        if address and not pool.slots:
+            words = f"--resources {resource}=1"
+            raise InputError(
+                f"CLUSTER={address}: no worker has {words}; start `dask worker {address} {words}`"
+            )
+        yield pool
+
+
+@contextmanager
+def _started(settings: Json, home: Path, resource: str) -> Iterator[Any]:
+    """Start the scheduler here and its workers, encrypted by a key that Dask makes for the run."""
+    kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
+    if kind == "local":
+        number = number or (len(slots()) if resource == RESOURCES["cuda"] else os.cpu_count())
+        usual: Json = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
+        settings["resources"] = {resource: 1}
+    else:
+        if shlex.quote(folder := str(home)) != folder:
+            raise InputError(f"{home}: a job script of Dask takes no blanks; name another RUNS")
+        home.mkdir(parents=True, exist_ok=True)
+        usual = {"processes": 1, "job_name": "cytosuite", "log_directory": folder}
+        usual |= {"shared_temp_directory": folder, "scheduler_options": {"dashboard_address": HERE}}
+        words = settings.get("worker_extra_args", ())
+        settings["worker_extra_args"] = ["--resources", f"{resource}=1", "--no-dashboard", *words]
+    with dask.config.set({"distributed.scheduler.http.routes": []}):
+        cluster = _class_of(kind)(**usual | settings, security=True)
+    try:
+        cluster.sync(_scaled, cluster, number := number or JOBS)
+        cluster.adapt(minimum=number, maximum=number)  # replaces workers that end
+        yield cluster
+    finally:
+        with suppress(AssertionError):  # of jobs that were refused
+            cluster.close()
+        for name in KEYS:  # which stay otherwise where a job was refused
+            if file := getattr(cluster, f"_job_{name}", None):
+                file.close()
+
+
+def _class_of(kind: str) -> Any:  # noqa: ANN401 - of Dask
+    """Return the class of a kind of cluster."""
+    if kind == "local":
+        return distributed.LocalCluster
+    interrupt = signal.getsignal(signal.SIGINT)
+    module = import_module("dask_jobqueue")  # turns Ctrl-C into a quiet success
+    signal.signal(signal.SIGINT, interrupt)
+    return getattr(module, KINDS[kind])
+
+
+async def _scaled(cluster: Any, number: int) -> None:  # noqa: ANN401 - of Dask
+    """Submit the jobs of so many workers; RuntimeError if one is refused."""
+    cluster.scale(number)
+    await cluster

@@ -122,7 +122,7 @@ def opened(
         yield None
         return
     with needed_by("CLUSTER"):
-        from cytosuite.benchmark.cluster.opened import open_pool
+        from cytosuite.benchmark.cluster.dask_pool import open_pool
     with open_pool(options.cluster, folder / "cluster", device) as pool:
         yield pool
 

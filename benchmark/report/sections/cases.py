@@ -36,7 +36,7 @@ def view(results: Results) -> list[Grid] | None:
     for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)[:fit]:
         axis, scores = results.axes[metric.name], [results.values[n, metric.name] for n in names]
         digits = min(decimals(v for values in scores for v in values.values()), 3)
-        columns = [
+        columns: list[Column] = [
             (metric, axis, digits, values, failed[name])
             for name, values in zip(names, scores, strict=True)
         ]

@@ -17,10 +17,9 @@ pytest.importorskip("distributed")
 from distributed import LocalCluster
 from mistakes import refused
 
-from cytosuite.benchmark.cluster import dask_pool, opened
+from cytosuite.benchmark.cluster import dask_pool
 from cytosuite.benchmark.cluster import processes as module
-from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of
-from cytosuite.benchmark.cluster.opened import open_pool
+from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, open_pool
 from cytosuite.benchmark.cluster.processes import Processes, processes
 from cytosuite.benchmark.store.pool import Here, Lost
 from cytosuite.errors import InputError
@@ -152,7 +151,7 @@ def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
     def refuse(**_):
         raise ValueError("Got it\njob_kwargs={}") from TypeError("unexpected argument 'core'")
 
-    monkeypatch.setattr(opened, "_class_of", lambda kind: refuse)
+    monkeypatch.setattr(dask_pool, "_class_of", lambda kind: refuse)
     with (
         pytest.raises(InputError, match=r"^CLUSTER=slurm: unexpected argument 'core'$"),
         open_pool({"kind": "slurm", "core": 1}, tmp_path, "cpu"),
@@ -161,7 +160,7 @@ def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(opened, "START_S", 1)
+    monkeypatch.setattr(dask_pool, "START_S", 1)
     address = "tcp://127.0.0.1:1"
     with (
         pytest.raises(InputError, match=f"^CLUSTER={address}: "),
@@ -185,7 +184,7 @@ def test_ctrl_c_stays_an_interruption():
     """dask-jobqueue sets a handler of its own when it is loaded, which ends with code 0."""
     pytest.importorskip("dask_jobqueue")
     code = (
-        "import signal; from cytosuite.benchmark.cluster.opened import _class_of; "
+        "import signal; from cytosuite.benchmark.cluster.dask_pool import _class_of; "
         "before = signal.getsignal(signal.SIGINT); _class_of('slurm'); "
         "assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler"
     )
