@@ -138,9 +138,7 @@ def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> 
 def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]:
     """Return the lines of a table: data, objects, pooled scores of each algorithm, best in bold."""
     boards = {name: _board(run) for name, run in runs.items()}
-    algorithms = list(
-        dict.fromkeys(name for board in boards.values() for name in sorted(board.index))
-    )
+    algorithms = dict.fromkeys(name for board in boards.values() for name in sorted(board.index))
     offered = {metric for run in runs.values() for metric in known_metrics(run.said("task"))}
     if missing := [name for name in metrics if name not in offered]:
         raise InputError(f"table of scores: no metric {missing[0]!r}")
@@ -149,27 +147,20 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
     for name, run in runs.items():
         objects = boards[name].get(OBJECTS, pd.Series(dtype=float)).max()
         cells = [str(run.facts.get("title") or name), f"{objects:.0f}" if objects >= 0 else "-"]
-        cells += _scores(boards[name], algorithms, metrics, run.said("task"))
+        scores = _scores(boards[name], metrics, run.said("task"))
+        cells += [scores.get(algorithm, "-") for algorithm in algorithms]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def _scores(board: pd.DataFrame, algorithms: list[str], metrics: list[str], task: str) -> list[str]:
+def _scores(board: pd.DataFrame, metrics: list[str], task: str) -> "pd.Series[str]":
     """Return the cell of each algorithm: its pooled scores, the best of each metric in bold."""
-    there = [name for name in algorithms if name in board.index]
-    texts = {
-        name: [f"{board[f'{metric}_pooled'].loc[name]:.3f}" for metric in metrics] for name in there
-    }
-    best = [
-        (max if known_metrics(task)[metric].higher_is_better else min)(map(float, column))
-        for metric, column in zip(metrics, zip(*texts.values(), strict=True), strict=True)
-    ]
-    cells = dict.fromkeys(algorithms, "-")
-    for name, shown in texts.items():
-        bold = [len(there) > 1 and float(t) == top for t, top in zip(shown, best, strict=True)]
-        mixed = (f"**{t}**" if b else t for t, b in zip(shown, bold, strict=True))
-        cells[name] = f"**{', '.join(shown)}**" if all(bold) else ", ".join(mixed)
-    return [*cells.values()]
+    texts = board[[f"{metric}_pooled" for metric in metrics]].map("{:.3f}".format)
+    signs = [1 if known_metrics(task)[metric].higher_is_better else -1 for metric in metrics]
+    values = texts.astype(float) * signs
+    bold = (values == values.max()) & (len(board) > 1)
+    cells = texts.mask(bold, "**" + texts + "**").agg(", ".join, axis=1)
+    return cells.mask(bold.all(axis=1), "**" + texts.agg(", ".join, axis=1) + "**")
 
 
 def _board(run: ScoredRun) -> pd.DataFrame:

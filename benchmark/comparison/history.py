@@ -9,76 +9,69 @@ import pandas as pd
 from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.report.section import table
 from cytosuite.benchmark.store.csvfile import write_rows
-from cytosuite.figures.curves import Curve, plots
-from cytosuite.files import read_table
+from cytosuite.figures.curves import plots
 from cytosuite.metrics.boards import BOARDS
 
 FILE = "history.csv"
-COLUMNS = ("set", "algorithm", "metric", "commit", "value")
+KEY = ["set", "algorithm", "metric"]
+COLUMNS = (*KEY, "commit", "value")
 DIGITS = 4  # of a value; a change that they do not show is none
 SHOWN = 6  # last values of a row
 
 
 def add_to_history(run: ScoredRun, name: str, folder: Path) -> None:
     """Add the means of a run that differ from the last ones of its set to the table."""
-    rows = [*_rows(folder)]
-    last = {tuple(row[:3]): row[4] for row in rows}
+    history = _read(folder)
+    last = history.groupby(KEY)["value"].last()
     commit = run.said("cytosuite").rpartition(" ")[2]
     new = [
         [name, algorithm, metric, commit, value]
         for algorithm, metric, value in _means(run)
         if last.get((name, algorithm, metric)) != value
     ]
-    write_rows(folder / FILE, [COLUMNS, *rows, *new])
+    write_rows(folder / FILE, [COLUMNS, *history.to_numpy(), *new])
 
 
 def history_table(folder: Path) -> list[str]:
     """Return the lines of a table: the last values of each mean that changed, with the commits."""
-    series: dict[tuple[str, ...], list[str]] = {}
-    for *key, commit, value in _rows(folder):
-        series.setdefault(tuple(key), []).append(f"{float(value):.3f} ({commit[:7]})")
-    changed = ((key, values) for key, values in sorted(series.items()) if len(values) > 1)
-    cells = ((*key, " → ".join(values[-SHOWN:])) for key, values in changed)
-    return table((*COLUMNS[:3], "mean (commit)"), cells)
+    cells = [
+        (*key, " → ".join(f"{float(m):.3f} ({c[:7]})" for c, m in means.tail(SHOWN).to_numpy()))
+        for key, means in _read(folder).groupby(KEY)[["commit", "value"]]
+        if len(means) > 1
+    ]
+    return table((*KEY, "mean (commit)"), cells)
 
 
 def history_picture(folder: Path) -> str:
-    """Return an SVG plot by commit: the first metric of each set with changed scores."""
-    rows = [*_rows(folder)]
-    commits = {commit: n for n, commit in enumerate(dict.fromkeys(row[3] for row in rows), start=1)}
-    sets: dict[str, dict[str, dict[int, float]]] = {}
-    firsts: dict[str, str] = {}
-    for name, algorithm, metric, commit, value in rows:
-        if metric == firsts.setdefault(name, metric):
-            curves = sets.setdefault(f"{metric} of {name}", {})
-            curves.setdefault(algorithm, {})[commits[commit]] = float(value)
-    end = len(commits)
-    changed = (
-        (title, {name: held(curve, end) for name, curve in curves.items()})
-        for title, curves in sets.items()
-        if any(len(curve) > 1 for curve in curves.values())
-    )
-    return plots(changed, "commit")
+    """Return an SVG plot by commit: the first metric of each set with changed scores.
 
-
-def held(curve: Curve, end: int) -> Curve:
-    """Return a curve that keeps each value until the next one, and the last until the end.
-
-    >>> held({1: 0.5, 3: 0.7}, 4)
-    {1: 0.5, 2: 0.5, 3: 0.7, 4: 0.7}
+    A curve keeps each value until the next one, and the last until the end.
     """
-    value, whole = 0.0, {}
-    for place in range(min(curve), end + 1):
-        value = whole[place] = curve.get(place, value)
-    return whole
+    rows = _read(folder).astype({"value": float})
+    codes, commits = rows["commit"].factorize()
+    rows = rows.assign(place=codes + 1)
+    curves: dict[str, dict[str, dict[int, float]]] = {}
+    for name, of_set in rows.groupby("set", sort=False):
+        metric = of_set["metric"].iloc[0]
+        first = of_set[of_set["metric"] == metric]
+        by_place = first.groupby(["place", "algorithm"])["value"].last().unstack()
+        if (by_place.count() > 1).any():
+            held = by_place.reindex(range(1, len(commits) + 1)).ffill()
+            curves[f"{metric} of {name}"] = {
+                algorithm: held[algorithm].dropna().to_dict()
+                for algorithm in first["algorithm"].unique()
+            }
+    return plots(curves.items(), "commit")
 
 
-def _rows(folder: Path) -> Iterator[list[str]]:
-    """Yield the rows of the table; none without one."""
+def _read(folder: Path) -> pd.DataFrame:
+    """Return the table as texts; one without rows where there is none."""
     path = folder / FILE
-    for row in read_table(path) if path.is_file() else ():
-        if row != [*COLUMNS]:
-            yield row
+    return (
+        pd.read_csv(path, dtype=str, keep_default_na=False)
+        if path.is_file()
+        else pd.DataFrame(columns=[*COLUMNS])
+    )
 
 
 def _means(run: ScoredRun) -> Iterator[tuple[str, str, str]]:
