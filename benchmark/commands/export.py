@@ -187,7 +187,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
     summary: dict[str, int] = {severity: every.count(severity) for severity in SEVERITIES}
     value: Json = {"verdict": verdict, **summary} | {
         "files": [
-            {"file": str(path), "kind": kinds[path], "findings": [f.as_json() for f in rows]}
+            {"file": str(path), "kind": kinds[path], "findings": [f._asdict() for f in rows]}
             for path, rows in findings_of.items()
         ]
     }
@@ -199,15 +199,12 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
 
 
 def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> None:
-    """Show findings below a title, the grave ones first, each with its remedy."""
-    lines_to(screen)(title)
-    for severity in SEVERITIES:
-        for finding in findings:
-            if finding.severity != severity:
-                continue
-            line = f"  {severity}  {finding.rule}  {finding.where}: {finding.text}"
-            style = STYLES[severity]
-            screen.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
-            lines_to(screen)(f"      do: {finding.fix}")
+    """Show findings below a title, each with its remedy."""
+    say = lines_to(screen)
+    say(title)
+    for finding in findings:
+        line = f"  {finding.severity}  {finding.rule}  {finding.where}: {finding.text}"
+        say(line, style=STYLES[finding.severity])
+        say(f"      do: {finding.fix}")
     if not findings:
-        screen.print("  nothing found", highlight=False, markup=False)
+        say("  nothing found")

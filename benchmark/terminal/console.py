@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from cytosuite.contract.words import ASSUME, Say, Size
+from cytosuite.contract.words import ASSUME, Size
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic
 
@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE, emoji=False)
 
 
-def lines_to(console: Console) -> Say:
+def lines_to(console: Console) -> partial[None]:
     """Return a function that prints a line as it is: no colours, no markup, no folding."""
     return partial(console.print, highlight=False, markup=False, soft_wrap=True)
 

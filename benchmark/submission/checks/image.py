@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_pascal
+
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
@@ -30,6 +33,19 @@ HEX = re.compile(r"[0-9a-f]{64}")
 SHOWN = 5  # of paths that break one rule
 
 
+class Settings(BaseModel):
+    """The settings of a container, of the types that OCI gives them."""
+
+    model_config = ConfigDict(alias_generator=to_pascal, strict=True)
+
+    user: str = ""
+    working_dir: str = ""
+    entrypoint: list[str] = []
+    cmd: list[str] = []
+    env: list[str] = []
+    labels: dict[str, str] = {}
+
+
 class Identity(NamedTuple):
     """The user and the groups that a container runs as, in numbers."""
 
@@ -45,9 +61,9 @@ class Identity(NamedTuple):
         return entry.mode & rights == rights
 
 
-def check_user(file: str, config: Entries, view: Mapping[str, Entry]) -> Iterator[Finding]:
+def check_user(file: str, config: Settings, view: Mapping[str, Entry]) -> Iterator[Finding]:
     """Yield findings about the user, and WORKDIR as this user sees it."""
-    user, where = config.get("User") or "", f"{file}: config.User"
+    user, where = config.user, f"{file}: config.User"
     low = user.lower()
     if low in ("", "root", "0") or low.startswith(("0:", "root:")):
         yield finding("image.user-root", where, f"it runs as {user or 'root: no USER is set'}")
@@ -88,9 +104,9 @@ def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
 
 
 def _workdir(
-    file: str, config: Entries, view: Mapping[str, Entry], identity: Identity
+    file: str, config: Settings, view: Mapping[str, Entry], identity: Identity
 ) -> Iterator[Finding]:
-    stated = posixpath.normpath(f"/{config.get('WorkingDir') or ''}".replace("//", "/"))
+    stated = posixpath.normpath(f"/{config.working_dir}".replace("//", "/"))
     where = f"{file}: config.WorkingDir"
     folder = _resolved(view, stated)
     if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
@@ -134,8 +150,9 @@ def check_image(path: Path) -> Iterator[Finding]:
         return
     yield from _archive(path, image)
     yield from _identity(path, image)
-    config = image.config.get("config") or {}
-    if not isinstance(config, dict) or not _typed(config):
+    try:
+        config = Settings.model_validate(_stated(image.config.get("config")))
+    except ValidationError:
         yield finding(
             "image.config",
             f"{path.name}: config",
@@ -219,23 +236,12 @@ def _earlier(path: Path) -> set[str]:
     return ids
 
 
-def _typed(config: Entries) -> bool:
-    """Return whether the settings of a container have the types that OCI gives them."""
-
-    def _texts(key: str) -> bool:
-        value = config.get(key) or []
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-    labels = config.get("Labels") or {}
-    return (
-        all(isinstance(config.get(key) or "", str) for key in ("User", "WorkingDir"))
-        and all(map(_texts, ("Entrypoint", "Cmd", "Env")))
-        and isinstance(labels, dict)
-        and all(isinstance(value, str) for value in labels.values())
-    )
+def _stated(config: object) -> object:
+    """Return settings without those that say nothing."""
+    return {k: v for k, v in config.items() if v} if isinstance(config, dict) else config or {}
 
 
-def _settings(file: str, about: Entries, config: Entries) -> Iterator[Finding]:
+def _settings(file: str, about: Entries, config: Settings) -> Iterator[Finding]:
     for key, value in (("architecture", "amd64"), ("os", "linux")):
         if about.get(key) != value:
             yield finding(
@@ -243,7 +249,7 @@ def _settings(file: str, about: Entries, config: Entries) -> Iterator[Finding]:
                 f"{file}: config.{key}",
                 f"expected {value}, found {about.get(key)!r}",
             )
-    entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
+    entry, command = config.entrypoint, config.cmd
     where = f"{file}: config.Entrypoint"
     if not entry and not command:
         yield finding("image.no-command", where, "neither an entry point nor a command")
@@ -251,7 +257,7 @@ def _settings(file: str, about: Entries, config: Entries) -> Iterator[Finding]:
         yield finding("image.no-entrypoint", where, f"none; the command is {command}")
     elif len(entry) > 1 and entry[1] == "-c" and posixpath.basename(entry[0]) in ("sh", "bash"):
         yield finding("image.shell", where, f"it begins with {entry[0]} -c")
-    names = [setting.partition("=")[0] for setting in config.get("Env") or []]
+    names = [setting.partition("=")[0] for setting in config.env]
     for name in names:
         if name.startswith("GRAND_CHALLENGE_"):
             yield finding("image.env-reserved", f"{file}: config.Env", name)
@@ -259,8 +265,8 @@ def _settings(file: str, about: Entries, config: Entries) -> Iterator[Finding]:
         yield finding("image.env-ld-library-path", f"{file}: config.Env", "LD_LIBRARY_PATH is set")
 
 
-def _label(file: str, config: Entries) -> Iterator[Finding]:
-    labels = {key.lower().strip(): value for key, value in (config.get("Labels") or {}).items()}
+def _label(file: str, config: Settings) -> Iterator[Finding]:
+    labels = {key.lower().strip(): value for key, value in config.labels.items()}
     where = f"{file}: label {API_LABEL}"
     if API_LABEL not in labels:
         yield finding("image.api-label-missing", where, "none: the platform takes exec")
@@ -268,7 +274,7 @@ def _label(file: str, config: Entries) -> Iterator[Finding]:
     if stated not in APIS:
         yield finding("image.api-label-value", where, f"expected exec or invoke, found {stated!r}")
         return
-    words = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    words = [*config.entrypoint, *config.cmd]
     if "cytosuite.container" in words and words[-1] in APIS and words[-1] != stated:
         yield finding("image.api-label-mode", where, f"{stated}, but its command is {words[-1]!r}")
 

@@ -30,10 +30,6 @@ class Finding(NamedTuple):
     text: str
     fix: str
 
-    def as_json(self) -> dict[str, str]:
-        """Return it for machines."""
-        return self._asdict()
-
 
 _GROUPS = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))
 RULES: Mapping[str, Rule] = MappingProxyType(
