@@ -159,10 +159,9 @@ def _announced(request: _TrainingData) -> list[str]:
 
 def _made(request: _TrainingData, run: RunOptions, console: Console) -> str:
     """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
-    data_recipe = request.recipe
-    if data_recipe is None:
-        return request.named(Path(request.options.dataset))
-    return request.named(make(data_recipe, request.options, run, None, console).home)
+    options, made = request.options, request.recipe
+    folder = make(made, options, run, None, console).home if made else Path(options.dataset)
+    return request.named(folder)
 
 
 def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:

@@ -328,9 +328,9 @@ def _missing(
 def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
     """Return the sentence that nothing differs; empty where anything does."""
     sizes = {len(run.scores[run.scores["metric"] != ""]) for run in (before, after)}
-    same = (pairs["before"] == pairs["after"]) | (pairs["before"].isna() & pairs["after"].isna())
-    alike = same & (pairs["status_before"] == pairs["status_after"])
-    if sizes != {len(pairs)} or not alike.all() or before.cases != after.cases:
+    same = pairs["before"].equals(pairs["after"])  # NaN is the same as NaN
+    alike = same and pairs["status_before"].equals(pairs["status_after"])
+    if sizes != {len(pairs)} or not alike or before.cases != after.cases:
         return ""
     return (
         f"identical: {len(pairs)} values of {len(after.algorithms)} algorithms in "

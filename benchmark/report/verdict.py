@@ -89,9 +89,14 @@ def weakness(results: Results, algorithm: str) -> str:
     return ""
 
 
+def _contested(ranking: Ranking) -> bool:
+    """Return whether there are algorithms to compare."""
+    return len(ranking.overall.algorithms) > 1
+
+
 def certainty(ranking: Ranking | None, algorithm: str) -> str:
     """Return the interval of a place and the share of first places over the bootstrap samples."""
-    if ranking is None or len(ranking.overall.algorithms) < 2:
+    if ranking is None or not _contested(ranking):
         return ""
     ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
     if not ends or not shares:
@@ -110,18 +115,15 @@ def _share(share: float) -> str:
 
 def places_text(ranking: Ranking | None, algorithm: str) -> str:
     """Return the 95 % interval of a place as text, empty where it is not known."""
-    ends = ranking.overall.interval.get(algorithm) if ranking else None
-    alone = ranking is None or len(ranking.overall.algorithms) < 2
-    if not ends or alone:
+    ends = ranking.overall.interval.get(algorithm) if ranking and _contested(ranking) else None
+    if not ends:
         return ""
     return " to ".join(dict.fromkeys(str(end) for end in (math.floor(ends[0]), math.ceil(ends[1]))))
 
 
 def tiers_of(ranking: Ranking | None) -> dict[str, int]:
     """Return the tier of each algorithm, empty where no test could tell tiers apart."""
-    if ranking is None or len(ranking.overall.algorithms) < 2:
-        return {}
-    return dict(ranking.overall.tier)
+    return dict(ranking.overall.tier) if ranking and _contested(ranking) else {}
 
 
 def found_share(results: Results, algorithm: str) -> float | None:

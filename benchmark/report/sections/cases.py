@@ -1,8 +1,13 @@
 """Case by case: all metrics of a single algorithm, or a table of all algorithms per metric."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import nan
 from typing import Any
 
+from markupsafe import Markup
+
+from cytosuite.benchmark.report.figures import value
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.results.results import Results
@@ -19,8 +24,9 @@ COSTS: tuple[Cost, ...] = (
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
 Column = tuple[Metric[Any], Axis, int, Mapping[str, float], Mapping[str, str]]
-# Title, names of the columns, each metric with axis, decimals, values and failures, records, costs.
-Grid = tuple[str, list[str], list[Column], Mapping[str, Record] | None, Sequence[Cost]]
+Cells = Callable[[str], Markup]  # of a case, in all metrics
+# Title, names of the columns, cells of the metrics, records, costs.
+Grid = tuple[str, list[str], Cells, Mapping[str, Record] | None, Sequence[Cost]]
 
 
 def view(results: Results) -> list[Grid] | None:
@@ -40,7 +46,7 @@ def view(results: Results) -> list[Grid] | None:
             (metric, axis, digits, values, failed[name])
             for name, values in zip(names, scores, strict=True)
         ]
-        grids.append((metric.name, names, columns, None, ()))
+        grids.append((metric.name, names, partial(_cells, columns), None, ()))
     return grids
 
 
@@ -52,7 +58,15 @@ def _grid_of_one(results: Results, name: str) -> Grid:
         (m, results.axes[m.name], 2, results.values[name, m.name], {}) for m in results.by_case
     ]
     heads = [m.name for m in results.by_case] + [head for head, *_ in costs] + ["status"]
-    return name, heads, columns, records, costs
+    return name, heads, partial(_cells, columns), records, costs
+
+
+def _cells(columns: Sequence[Column], case: str) -> Markup:
+    """Return the cells of a case: of metrics, each with axis, decimals, values and failures."""
+    return Markup().join(
+        value(metric, scores.get(case, nan), axis, digits, failed.get(case, ""))
+        for metric, axis, digits, scores, failed in columns
+    )
 
 
 TEMPLATE = """
@@ -60,14 +74,14 @@ TEMPLATE = """
 <p class="lead">{% if results.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < results.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ results.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
 {{ tabs("grid", view|map("first")|list) }}
-{% for title, columns, measured, records, costs in view %}
+{% for title, columns, cells, records, costs in view %}
 <div class="scroll grid-table{% if view|length > 1 %} switched grid-{{ loop.index0 }}{% endif %}" tabindex="0" role="region" aria-label="{{ title }} per case">
 <table class="heat sortable">
   <caption>{{ title }}</caption>
   <thead><tr><th scope="col" data-sort="text">case</th>{% for column in columns %}<th scope="col" data-sort="{{ 'text' if column == 'status' else 'number' }}">{{ column }}</th>{% endfor %}</tr></thead>
   <tbody>
   {% for case, place in results.case_order.items() %}
-  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{% for metric, axis, digits, scores, failed in measured %}{{ value(metric, scores.get(case, math.nan), axis, digits, failed.get(case, "")) }}{% endfor %}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
+  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{{ cells(case) }}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
   {% endfor %}
   </tbody>
 </table></div>
