@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import chunks
 
 BITS = 16  # of a number counted in one pass
@@ -15,13 +14,9 @@ BITS = 16  # of a number counted in one pass
 def percentiles(volume: Array, ranks: tuple[float, ...]) -> tuple[float, ...]:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    orders = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
-    if is_mapped(volume):
-        values = _counted(volume, orders)
-    else:
-        parted = volume.flatten()
-        parted.partition(sorted(orders))
-        values = {place: float(parted[place]) for place in orders}
+    values = _counted(
+        volume, {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
+    )
     levels = []
     for place in places:
         below = values[int(place)]
