@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from cytosuite.volume.arrays import Doubles, Lengths, Longs
+from cytosuite.volume.objects import numbered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +65,8 @@ def cells_of(
             before = None
             continue
         if before is None and number:
-            before = _numbered(frames[number - 1])[1].ravel()
-        names, numbers = _numbered(image)
+            before = numbered(frames[number - 1])[1].ravel()
+        names, numbers = numbered(image)
         inside = np.flatnonzero(numbers)
         cell = numbers.ravel()[inside] - 1
         size = np.bincount(cell, minlength=len(names)).astype(np.float64)
@@ -93,16 +94,3 @@ def cells_of(
         np.concatenate(pairs),
         np.concatenate(shares),
     )
-
-
-def _numbered(image: NDArray[Any]) -> tuple[Longs, NDArray[np.int32]]:
-    """Return the labels of a frame, ascending, and the frame numbered by them from 1."""
-    top = int(image.max(initial=0))
-    if top > max(image.size, 2**16):
-        names, numbers = np.unique(image, return_inverse=True)
-        numbers = numbers.reshape(image.shape) + (0 if names[0] == 0 else 1)
-        return names[names > 0].astype(np.int64), numbers.astype(np.int32)
-    there = np.zeros(top + 1, bool)
-    there[image] = True
-    there[0] = False
-    return np.flatnonzero(there), (np.cumsum(there, dtype=np.int32) * there)[image]

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval, Spacing
+from cytosuite.segmentation.objects import keep_by
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval, Ints, Spacing
+from cytosuite.volume.objects import hull_voxels, objects_in, wider
 
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
 Labels = Integers
@@ -26,10 +27,8 @@ def signed_distance(labels: Labels, spacing: Spacing) -> Floats:
     distance = np.full(labels.shape, -FAR_UM, np.float32)
     if (labels > 0).any():
         distance = half - ndimage.distance_transform_edt(labels == 0, spacing).astype(np.float32)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        wide = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+    for number, box, _ in objects_in(labels):
+        wide = wider(box, (1,) * labels.ndim)
         inside = labels[wide] == number
         inner = np.full(inside.shape, FAR_UM)
         if not inside.all():
@@ -58,10 +57,10 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
     """Return the cells of fields, each around a nucleus; whole ones must pass the gates."""
     cell, nucleus = fields
     least = SCRAP * gates["area"][0] / prod(spacing)
-    seeds = _without_small(ndimage.label(nucleus > 0)[0], least * gates["nucleus_share"][0])
+    seeds = _pieces(nucleus > 0, least * gates["nucleus_share"][0])
     cells = watershed(-cell, seeds, mask=cell > 0)
-    empty = _without_small(ndimage.label((cell > 0) & (cells == 0))[0], least)
-    rejected = {NO_NUCLEUS: np.unique(empty).size - 1}
+    empty = _pieces((cell > 0) & (cells == 0), least)
+    rejected = {NO_NUCLEUS: int(empty.max(initial=0))}
     nuclei = np.where(seeds == cells, seeds, 0)
     size = cells.max(initial=0) + 1
     inside = np.bincount(nuclei.ravel(), minlength=size)[:size]
@@ -87,30 +86,19 @@ def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> dict[str, Doubl
     """Return ``label`` and `MEASURES` of cells with a nucleus that no face cuts, (N,)."""
     thick = [axis for axis, size in enumerate(cells.shape) if size > 1]
     cut = np.unique(np.concatenate([cells.take([0, -1], axis).ravel() for axis in thick]))
-    boxes, cores = ndimage.find_objects(cells), ndimage.find_objects(nuclei)
+    cores = {number: mask for number, _, mask in objects_in(nuclei)}
     rows = []
-    for number, (box, core) in enumerate(zip(boxes, cores, strict=False), start=1):
-        if box is None or core is None or number in cut:
+    for number, _, mask in objects_in(cells):
+        if number not in cores or number in cut:
             continue
-        (size, solidity), (inner, smooth) = (
-            _size_and_solidity(labels[place] == number)
-            for labels, place in ((cells, box), (nuclei, core))
-        )
+        size, inner = int(mask.sum()), int(cores[number].sum())
+        solidity, smooth = size / hull_voxels(mask), inner / hull_voxels(cores[number])
         rows.append((number, size * prod(spacing), solidity, inner / size, smooth))
     table = np.array(rows, np.float64).reshape(-1, 1 + len(MEASURES))
     return dict(zip(("label", *MEASURES), table.T, strict=True))
 
 
-def _size_and_solidity(mask: Bools) -> tuple[int, float]:
-    """Return the voxels of an object, and their share of the convex hull of all corners."""
-    rim = np.argwhere(mask & ~ndimage.binary_erosion(mask))
-    corners = np.unique(np.concatenate([rim + way for way in np.ndindex((2,) * mask.ndim)]), axis=0)
-    size = int(mask.sum())
-    return size, size / float(ConvexHull(corners).volume)
-
-
-def _without_small(labels: Labels, least: float) -> Labels:
-    """Return labels without the objects of fewer voxels."""
-    large = np.bincount(labels.ravel()) >= least
-    large[0] = False
-    return np.where(large[labels], labels, 0)
+def _pieces(mask: Bools, least: float) -> Ints:
+    """Return the connected pieces of a mask that have enough voxels, numbered."""
+    labels = ndimage.label(mask)[0]
+    return keep_by(labels, np.bincount(labels.ravel()) >= least)

@@ -13,6 +13,7 @@ import scipy  # ndimage is loaded where it is used
 from cytosuite.bodies.grid import Image
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
 from cytosuite.volume.arrays import Bools, Doubles, Integers, Lengths, Longs
+from cytosuite.volume.objects import objects_in
 
 DIRECTIONS = 1000  # in which a radius is measured, at least
 PER_COEFFICIENT = 4  # directions
@@ -31,10 +32,8 @@ def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fit
     """Return the stars of all objects (Z, Y, X); `smoothing` weighs l² (l + 1)² against radii."""
     directions, solve = _solver(order, smoothing)
     ids, centres, coefficients = [], [], []
-    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        mask = np.pad(labels[box] == number, 1)
+    for number, box, inside in objects_in(labels):
+        mask = np.pad(inside, 1)
         centre = centre_of(mask, spacing)
         ids.append(number)
         centres.append(centre + np.multiply([span.start - 1 for span in box], spacing))

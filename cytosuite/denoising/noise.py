@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs, Rng, Sizes
+from cytosuite.volume.objects import objects_in
 
 Levels = Doubles
 NoiseKind = Literal["gaussian", "rayleigh", "laplace"]
@@ -126,10 +126,7 @@ def object_noise(shape: Sizes, seed: int, draw: int, labels: Integers | None) ->
     noise = noise_field(shape, seed, draw)
     if labels is None:
         return noise
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        inside = labels[box] == number
+    for number, box, inside in objects_in(labels):
         centre = np.rint(np.mean(np.nonzero(inside), axis=1)).astype(int).tolist()
         z, y, x = (AWAY - middle for middle in centre)
         moving = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))

@@ -21,6 +21,7 @@ from cytosuite.volume.arrays import (
     Spacing,
 )
 from cytosuite.volume.large import taken
+from cytosuite.volume.objects import objects_in
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
@@ -123,10 +124,8 @@ def labels_to_image(labels: Integers, foreground: Bools, grid: Sequence[Stencil]
     """Return int32 labels on the image's grid: the largest linear indicator, the first of ties."""
     result = np.zeros(foreground.shape, np.int32)
     best = np.zeros(foreground.shape, np.float32)
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        part, inside = [], (labels[box] == label).astype(np.float32)
+    for label, box, mask in objects_in(labels):
+        part, inside = [], mask.astype(np.float32)
         for axis, place in enumerate(grid):
             start, stop = box[axis].start, box[axis].stop
             reached = np.flatnonzero((place.high >= start) & (place.low < stop))

@@ -16,6 +16,7 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.segmentation.foreground import li_threshold
+from cytosuite.segmentation.objects import keep_by
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Bytes, Ints, Rng, Sizes
@@ -146,6 +147,4 @@ def objects_of(image: Array) -> Ints:
     """Return the pieces of a smoothed image above Li's threshold, numbered."""
     smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
     labels, _ = ndimage.label(smooth > li_threshold(smooth))
-    large = np.bincount(labels.ravel()) >= _LEAST
-    large[0] = False
-    return np.where(large[labels], labels, 0).astype(np.int32)
+    return keep_by(labels, np.bincount(labels.ravel()) >= _LEAST)

@@ -22,9 +22,10 @@ from cytosuite.folders.index import PLAIN, Item
 from cytosuite.folders.names import case_name
 from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
-from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
+from cytosuite.metrics.realism.features import scaled_distance
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.objects import hull_voxels, numbered, objects_in
 
 Table = Mapping[str, Array]  # values of the objects of an image, or one value
 
@@ -108,8 +109,7 @@ def objects_of(labels: Volume) -> dict[str, Array]:
     """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
     table = arrangement(labels.array, labels.spacing)
     dense = numbered(np.where(np.isin(labels.array, table["label"]), labels.array, 0))[1]
-    masks = (dense[box] == label for label, box in enumerate(ndimage.find_objects(dense), start=1))
-    solidity = np.array([np.count_nonzero(mask) / hull_voxels(mask) for mask in masks])
+    solidity = np.array([np.count_nonzero(m) / hull_voxels(m) for *_, m in objects_in(dense)])
     *_, yy, yx, xx = table["covariance"][:, *np.triu_indices(labels.array.ndim)].T
     turn = np.degrees(np.abs(np.arctan2(2 * yx, xx - yy))) / 2
     height = table["covariance"][:, 0, 0] / np.sqrt(yy * xx - yx**2)

@@ -12,6 +12,7 @@ from skimage.filters import threshold_li
 from skimage.segmentation import watershed
 
 from cytosuite.metrics.realism.scene import Scene, stack
+from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Floats, Integers
 
@@ -43,9 +44,7 @@ def segment(image: Volume) -> NDArray[np.uint16]:
     markers, _ = ndimage.label(peaks, np.ones((3, 3, 3)))  # neighbours of equal depth are one seed
     basins = watershed(-depth, markers, mask=mask)
     large = np.bincount(basins.ravel()) * spacing.prod() >= SMALLEST_UM3
-    large[0] = False
-    numbers = np.where(large, np.cumsum(large), 0).astype(np.uint16)
-    return np.asarray(numbers[basins])
+    return keep_by(basins, large).astype(np.uint16)
 
 
 class Edge(NamedTuple):

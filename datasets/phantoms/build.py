@@ -30,6 +30,7 @@ from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Integers, Lengths, Rng, Shape
+from cytosuite.volume.objects import objects_in, on_face, wider
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
@@ -78,10 +79,8 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
     margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
     cuts, objects = [], []
-    for label, box in enumerate(ndimage.find_objects(marked), start=1):
-        if box is None:
-            continue
-        mask = largest_piece(marked[box] == label)
+    for label, box, inside in objects_in(marked):
+        mask = largest_piece(inside)
         voxels = int(np.count_nonzero(mask))
         entry = CutObject(label, voxels, _unfit(box, marked.shape, voxels, options.min_voxels))
         if not entry.skipped:
@@ -123,7 +122,7 @@ def _smoothed(above: Image, mask: Bools, spacing: Lengths, smooth_um: float) -> 
 
 def _unfit(box: Box, shape: Shape, voxels: int, min_voxels: int) -> str:
     """Return why an object is not cut out, empty if it can be."""
-    if any(span.start == 0 or span.stop == n for span, n in zip(box, shape, strict=True)):
+    if on_face(box, shape):
         return "touches the border"
     return f"smaller than {min_voxels} voxels" if voxels < min_voxels else ""
 
@@ -132,10 +131,7 @@ def _surroundings(
     grey: NDArray[np.generic], marked: Integers, box: Box, margin: list[int]
 ) -> float | None:
     """Return the median of the unlabelled voxels around a box, None where these are few."""
-    wide = tuple(
-        slice(max(span.start - width, 0), span.stop + width)
-        for span, width in zip(box, margin, strict=True)
-    )
+    wide = wider(box, margin)
     values = grey[wide][marked[wide] == 0]
     return float(np.median(values)) if values.size >= FEW else None
 

@@ -21,6 +21,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Doubles, Lengths, Reals, Rng
+from cytosuite.volume.objects import wider
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured
@@ -211,10 +212,7 @@ def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phant
     inside = distance < 0
     if not inside.any() or not intensity[inside].mean() > 0:
         raise InputError(f"phantom {name}: expected light inside the label, found none")
-    box = tuple(
-        slice(max(span.start - MARGIN, 0), span.stop + MARGIN)
-        for span in ndimage.find_objects(inside.astype(np.uint8))[0]
-    )
+    box = wider(ndimage.find_objects(inside.view(np.uint8))[0], (MARGIN,) * inside.ndim)
     light = np.where(inside, intensity, np.float32(0))[box]
     return Phantom(
         name,

@@ -5,14 +5,13 @@ doi:10.1109/IEMBS.2011.6091632), relative to its mean radius, from the shortest 
 modes are principal components (Cootes et al. 1995, doi:10.1006/cviu.1995.1004).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy import ndimage
 
 from cytosuite.bodies.fitting import DIRECTIONS, radii
 from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
@@ -22,7 +21,8 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Lengths, Rng
+from cytosuite.volume.objects import numbered, objects_in, on_face
 
 LEAST_SHAPES = 3
 SHARE = 0.98  # of the variance, which the modes kept explain
@@ -113,7 +113,9 @@ def fit(
                 f"{volume.array.dtype} labels with the axes {', '.join(sorted(axes))}"
             )
         vectors += [
-            coefficients(mask, volume.spacing, order) for mask in _objects(volume.array, min_voxels)
+            coefficients(np.pad(mask, 1), volume.spacing, order)
+            for _, box, mask in objects_in(numbered(volume.array)[1])
+            if np.count_nonzero(mask) >= min_voxels and not on_face(box, volume.shape)
         ]
     if len(vectors) < LEAST_SHAPES:
         raise InputError(
@@ -156,21 +158,6 @@ def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
     chosen = np.vstack([basis[zero], basis[higher]])
     solved = np.linalg.lstsq(chosen.T, lengths, rcond=None)[0]
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
-
-
-def _objects(labels: Array, min_voxels: int) -> Iterator[Bools]:
-    """Yield the mask of each object that is large enough and touches no face, with a margin."""
-    numbers, compact = np.unique(labels, return_inverse=True)
-    compact = compact.reshape(labels.shape) + (numbers[0] != 0)
-    for number, box in enumerate(ndimage.find_objects(compact), start=1):
-        if any(
-            span.start == 0 or span.stop == size
-            for span, size in zip(box, labels.shape, strict=True)
-        ):
-            continue
-        mask = compact[box] == number
-        if np.count_nonzero(mask) >= min_voxels:
-            yield np.pad(mask, 1)
 
 
 def _ratios(table: Floats, plane: bool) -> Doubles:

@@ -19,6 +19,7 @@ from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Interval, Lengths, Longs
+from cytosuite.volume.objects import wider
 from cytosuite.volume.pieces import extremes
 
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
@@ -193,7 +194,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
     for index, box in enumerate(boxes):
         if box is None:
             continue
-        around = tuple(slice(max(span.start - SHELL, 0), span.stop + SHELL) for span in box)
+        around = wider(box, (SHELL,) * labels.ndim)
         nearby = photons[around][labels[around] == 0]
         background = float(np.median(nearby)) if nearby.size else _general()
         signal = float(photons[box][labels[box] == index + 1].mean()) - background

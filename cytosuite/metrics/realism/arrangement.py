@@ -16,11 +16,13 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.features import hull_voxels, numbered, pooled_distances
+from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
+from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs, Spacing
+from cytosuite.volume.objects import hull_voxels, numbered
 from cytosuite.volume.pieces import from_lowest
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
@@ -200,8 +202,7 @@ def _without_scraps(names: Longs, dense: Ints) -> tuple[Longs, Ints]:
     """Return labels and numbered volume without objects that are small for the image."""
     size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
     large = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
-    number = np.cumsum(large, dtype=np.int32) * large
-    return names[large[1:]], number[dense]
+    return names[large[1:]], keep_by(dense, large)
 
 
 def _moments(

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
@@ -17,7 +16,7 @@ from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
-from cytosuite.volume.pieces import distinct
+from cytosuite.volume.objects import hull_voxels, numbered, objects_in, on_face
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
@@ -116,22 +115,6 @@ def scaled_distance(real: Doubles, synthetic: Doubles) -> float:
     return sorted_distance(a, b) / scale if a.size and b.size and scale > 0 else nan
 
 
-def numbered(labels: Array) -> tuple[Longs, Ints]:
-    """Return the labels in ascending order, and the volume with their numbers from 1 on."""
-    if labels.dtype.kind == "b":
-        labels = labels.view(np.uint8)
-    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low >= 0 and top <= labels.size:  # a table of all labels is no larger than the volume
-        present = np.zeros(top + 1, bool)
-        present[labels.ravel()] = True
-        present[0] = False
-        return np.flatnonzero(present), np.cumsum(present, dtype=np.int32)[labels]
-    names = distinct(labels)
-    names = names[names > 0].astype(np.int64)
-    number = np.searchsorted(names, labels) + 1
-    return names, np.where(labels > 0, number, 0).astype(np.int32)
-
-
 def _shape(mask: Bools, voxels: Longs, spacing: Doubles) -> list[float]:
     """Return the features of shape of one object."""
     volume = len(voxels) * float(spacing.prod())
@@ -141,41 +124,18 @@ def _shape(mask: Bools, voxels: Longs, spacing: Doubles) -> list[float]:
     return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / hull_voxels(mask)]
 
 
-def hull_voxels(mask: Bools) -> float:
-    """Return the volume of the convex hull of all corners of voxels, in voxels; some must be set.
-
-    Of every line of corners along the last axis the two ends matter, and of these the convex ones.
-    """
-    some, points = mask.any(axis=-1), []
-    for way in (1, -1):
-        first = mask[..., ::way].argmax(axis=-1)
-        ends = np.pad(np.where(some, first, np.inf), 1, constant_values=np.inf)
-        for axis in range(ends.ndim):  # a corner belongs to the voxels on both sides
-            line = ends.swapaxes(axis, 0)
-            ends = np.minimum(line[:-1], line[1:]).swapaxes(axis, 0)
-        corners = np.isfinite(ends)
-        for axis in range(ends.ndim):
-            line = ends.swapaxes(axis, 0)
-            corners.swapaxes(axis, 0)[1:-1] &= line[:-2] + line[2:] > 2 * line[1:-1]
-        place = ends[corners] if way > 0 else mask.shape[-1] - ends[corners]
-        points.append(np.column_stack([np.argwhere(corners), place]))
-    return float(ConvexHull(np.concatenate(points)).volume)  # in voxels: a ratio needs no µm
-
-
 def _measured(scene: Scene, dense: Ints, count: int) -> tuple[Bools, Doubles]:
     """Return the objects that touch a face, and the features of all, in the order of `FEATURES`."""
     spacing = np.asarray(scene.image.spacing)
     rows = np.full((count, len(FEATURES)), nan)
     centres = np.zeros((count, 3))
     cut = np.zeros(count, bool)
-    for place, box in enumerate(ndimage.find_objects(dense)):
-        mask = dense[box] == place + 1
+    for label, box, mask in objects_in(dense):
+        place = label - 1
         grey = scene.image.array[box][mask].astype(np.float64)
-        start = np.array([part.start for part in box])
-        stop = np.array([part.stop for part in box])
-        cut[place] = bool((start == 0).any() or (stop == dense.shape).any())
+        cut[place] = on_face(box, dense.shape)
         voxels = np.argwhere(mask)
-        centres[place] = (voxels.mean(axis=0) + start) * spacing
+        centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
         if not cut[place]:
             rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
         mean = grey.mean()

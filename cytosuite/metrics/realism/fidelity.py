@@ -17,7 +17,6 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.features import numbered
 from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
 from cytosuite.segmentation.foreground import background_and_noise, remove_background
 from cytosuite.segmentation.kept import (
@@ -30,6 +29,7 @@ from cytosuite.segmentation.kept import (
     surroundings,
 )
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Lengths, Spacing
+from cytosuite.volume.objects import numbered
 
 MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
 WIDE = 3.0  # radii of the typical object: radius from which structure counts as background

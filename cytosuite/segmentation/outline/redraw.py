@@ -25,6 +25,7 @@ from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Ints, Sizes, Spacing
 from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.objects import wider
 from cytosuite.volume.pieces import slabs_of
 
 Labels = Array
@@ -58,10 +59,7 @@ def redraw(
         near = ndimage.find_objects((part > 0).view(np.int8))
         if not near:
             continue
-        box = tuple(
-            slice(max(0, side.start - grow), side.stop + grow)
-            for side, grow in zip(near[0], _reaches(common, spacing), strict=True)
-        )
+        box = wider(near[0], _reaches(common, spacing))
         part[box] = _drawn(
             part[box], taken(image, tile.input)[box], spacing, trees, looseness, common
         )

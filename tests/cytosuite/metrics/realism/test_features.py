@@ -3,7 +3,6 @@ from math import isnan, pi
 import numpy as np
 import pytest
 from mistakes import refused
-from scipy.spatial import ConvexHull
 from scipy.stats import wasserstein_distance
 
 from cytosuite.metrics.realism.features import (
@@ -12,7 +11,6 @@ from cytosuite.metrics.realism.features import (
     SHAPE,
     feature_distance,
     feature_distances,
-    hull_voxels,
     object_features,
 )
 from cytosuite.metrics.realism.scene import Scene
@@ -115,13 +113,3 @@ def test_real_objects_that_are_all_alike_have_no_scale():
     scene = boxes()
     assert isnan(feature_distances(Scene(scene.image, 3 * (scene.labels == 3)), scene)["solidity"])
     refused("^objects are compared of at least one scene, found none", feature_distance, scene, [])
-
-
-@pytest.mark.parametrize("shape", [(9, 11), (1, 1), (6, 8, 7), (1, 3, 1)])
-def test_a_hull_is_that_of_all_corners(shape):
-    for seed in range(8):
-        mask = np.random.default_rng(seed).random(shape) < 0.1
-        mask.flat[seed % mask.size] = True
-        offsets = np.indices((2,) * mask.ndim).reshape(mask.ndim, -1).T
-        corners = (np.argwhere(mask)[:, None] + offsets).reshape(-1, mask.ndim)
-        assert hull_voxels(mask) == pytest.approx(ConvexHull(corners).volume)

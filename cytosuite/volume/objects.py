@@ -1,0 +1,68 @@
+"""Objects of label images: one by one, and numbered without gaps."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy  # its parts are loaded where they are used
+
+from cytosuite.volume.arrays import Array, Bools, Integers, Ints, Longs, Sizes
+from cytosuite.volume.pieces import CHUNK, distinct
+
+Box = tuple[slice, ...]
+
+
+def objects_in(labels: Integers) -> Iterator[tuple[int, Box, Bools]]:
+    """Yield label, box and mask in the box of each object, by ascending label."""
+    for label, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
+        if box is not None:
+            yield label, box, labels[box] == label
+
+
+def on_face(box: Box, shape: Sizes) -> bool:
+    """Whether a box touches a face of its image."""
+    return any(span.start == 0 or span.stop == size for span, size in zip(box, shape, strict=True))
+
+
+def wider(box: Sequence[slice], margin: Sizes) -> Box:
+    """Return a box with a margin in voxels, as far as the image reaches."""
+    return tuple(
+        slice(max(0, span.start - more), span.stop + more)
+        for span, more in zip(box, margin, strict=True)
+    )
+
+
+def numbered(labels: Array) -> tuple[Longs, Ints]:
+    """Return the labels in ascending order, and the volume with their numbers from 1 on."""
+    if labels.dtype.kind == "b":
+        labels = labels.view(np.uint8)
+    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low >= 0 and top <= max(labels.size, CHUNK):  # a table of all labels is no larger
+        present = np.zeros(top + 1, bool)
+        present[labels.ravel()] = True
+        present[0] = False
+        return np.flatnonzero(present), np.cumsum(present, dtype=np.int32)[labels]
+    names = distinct(labels)
+    names = names[names > 0].astype(np.int64)
+    number = np.searchsorted(names, labels) + 1
+    return names, np.where(labels > 0, number, 0).astype(np.int32)
+
+
+def hull_voxels(mask: Bools) -> float:
+    """Return the volume of the convex hull of all corners of voxels, in voxels; some must be set.
+
+    Of every line of corners along the last axis the two ends matter, and of these the convex ones.
+    """
+    some, points = mask.any(axis=-1), []
+    for way in (1, -1):
+        first = mask[..., ::way].argmax(axis=-1)
+        ends = np.pad(np.where(some, first, np.inf), 1, constant_values=np.inf)
+        for axis in range(ends.ndim):  # a corner belongs to the voxels on both sides
+            line = ends.swapaxes(axis, 0)
+            ends = np.minimum(line[:-1], line[1:]).swapaxes(axis, 0)
+        corners = np.isfinite(ends)
+        for axis in range(ends.ndim):
+            line = ends.swapaxes(axis, 0)
+            corners.swapaxes(axis, 0)[1:-1] &= line[:-2] + line[2:] > 2 * line[1:-1]
+        place = ends[corners] if way > 0 else mask.shape[-1] - ends[corners]
+        points.append(np.column_stack([np.argwhere(corners), place]))
+    return float(scipy.spatial.ConvexHull(np.concatenate(points)).volume)
