@@ -1,12 +1,13 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Floats, Shape, Sizes
+from cytosuite.volume.arrays import Doubles, Floats, Longs, Shape, Sizes, Spacing
 from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.pieces import slab_bounds
 
@@ -40,6 +41,19 @@ class Grid:
         """Return the positions in µm of the voxel centres `start` to `stop` along an axis."""
         index = np.arange(start, self.shape[axis] if stop is None else stop)
         return (self.origin[axis] + (index + 0.5) * self.spacing[axis]).astype(np.float32)
+
+    def ticks(self, box: Box, centre: Spacing = (0, 0, 0)) -> Iterator[Image]:
+        """Yield the positions in µm of the voxels of a box along each axis, from a centre."""
+        for axis, span in enumerate(box):
+            yield self.centres(axis, span.start, span.stop) - np.float32(centre[axis])
+
+    def index_of(self, places_um: Doubles) -> Longs:
+        """Return the voxels (..., 3) that hold places, also beyond the grid."""
+        return np.asarray(np.floor((places_um - self.origin) / self.spacing)).astype(np.int64)
+
+    def place_of(self, index: Array | Longs, shift: Array | float = 0.5) -> Array:
+        """Return places (N, 3) in µm in voxels, their centres by themselves."""
+        return np.asarray((index + shift) * self.spacing + self.origin)
 
     def slab(self, start: int, stop: int) -> "Grid":
         """Return the part of the grid that holds the planes `start` to `stop`."""

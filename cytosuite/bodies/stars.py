@@ -121,13 +121,10 @@ class Stars:
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
             if box is None:
                 continue
-            z, y, x = (
-                grid.centres(axis, span.start, span.stop) - np.float32(centres_um[index, axis])
-                for axis, span in enumerate(box)
-            )
+            ticks = grid.ticks(box, centres_um[index])
             to_axes = (self.rotations[index] / axes / stretch).T.astype(np.float32)
             to_axes = np.ascontiguousarray(to_axes)
-            yield Patch(index, box, *_kernels.cut_star(z, y, x, to_axes, table, rim))
+            yield Patch(index, box, *_kernels.cut_star(*ticks, to_axes, table, rim))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:  # noqa: ARG002
         """Return even dye (n,) of `brightness` with a soft rim of one voxel; `tile` is not used."""

@@ -343,8 +343,7 @@ def _middles(
     pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
     chosen = pool.draw(rng, np.arange(1, len(deepest)))
     index = np.stack(np.unravel_index(chosen, (1, *labels.shape)), axis=1)
-    places = np.asarray((index + 0.5) * grid.spacing + grid.origin, np.float64)
-    return places, depth.ravel()[chosen].astype(np.float64)
+    return grid.place_of(index), depth.ravel()[chosen].astype(np.float64)
 
 
 class Pools(NamedTuple):

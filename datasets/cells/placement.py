@@ -241,7 +241,7 @@ def poses(
         mask = labels[box] == i + 1
         away = depth[box][mask]
         index = np.argwhere(mask) + [span.start for span in box]
-        middles = (index + 0.5) * grid.spacing + grid.origin
+        middles = grid.place_of(index)
         error = np.abs(away / away.max() - rows["depth"][i])
         if "offset" in rows:
             apart = np.linalg.norm(middles - cells.centres_um[i], axis=1) / cells.radius_um[i]
@@ -293,6 +293,5 @@ def _inside(
 ) -> NDArray[np.float64]:
     """Return the share (n,) of ellipsoids that lies in a cell, which goes on beyond the image."""
     points = places[:, None] + (POINTS * axes) @ turns.transpose(0, 2, 1)
-    index = np.floor((points - grid.origin) / grid.spacing).astype(np.int64)
-    index = index.clip(0, np.array(labels.shape) - 1)
+    index = grid.index_of(points).clip(0, np.array(labels.shape) - 1)
     return np.asarray((labels[tuple(np.moveaxis(index, 2, 0))] == number).mean(axis=1))

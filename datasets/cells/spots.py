@@ -134,7 +134,7 @@ def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) 
         shift = rng.random(index.shape)
         if depth == 1:
             shift[:, 0] = 0.5
-        return (index + shift) * grid.spacing + grid.origin
+        return grid.place_of(index, shift)
 
     if kind.clusters[1] == 0 or not len(cells):
         return lambda chosen: _anywhere(cells[chosen])
@@ -179,7 +179,7 @@ def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
 
 def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
     """Return the labels (n,) at places (n, 3) in µm, 0 outside of the grid."""
-    index = np.floor((places_um - grid.origin) / grid.spacing).astype(np.int64)
+    index = grid.index_of(places_um)
     inside = ((index >= 0) & (index < labels.shape)).all(axis=1)
     values = np.zeros(len(index), np.uint16)
     values[inside] = labels[tuple(index[inside].T)]
@@ -237,7 +237,7 @@ def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_ar
 
 def inside(spots: Spots, grid: Grid) -> NDArray[np.bool_]:
     """Return a mask (N,) of the spots in voxels of a grid."""
-    index = (spots.places_um - grid.origin) / grid.spacing
+    index = grid.index_of(spots.places_um)
     return np.asarray(((index >= 0) & (index < grid.shape)).all(axis=1))
 
 
@@ -247,7 +247,7 @@ def noise(spots: Spots, image: Image, grid: Grid, psf: Gaussian, read_noise: flo
     Light of the spot in its voxel, above all other light there, relative to the deviation of all
     photons and of reading: Smal et al. (2010), doi:10.1109/TMI.2009.2025127.
     """
-    index = np.floor((spots.places_um - grid.origin) / grid.spacing).astype(np.int64)
+    index = grid.index_of(spots.places_um)
     places, photons, rows = spots.emitters()
     for axis, step in enumerate(grid.spacing):
         below = grid.origin[axis] + index[rows, axis] * step - places[:, axis]

@@ -27,9 +27,15 @@ def extents_um(bodies: Bodies) -> Doubles:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """One or more populations as one; numbers run on from one to the next."""
+    """One or more populations as one; numbers run on from one to the next.
+
+    With `near` they flatten: each place belongs to the ellipsoid of least scaled distance. Of two
+    balls of radii ``r`` the border is where ``|x - a| / r_a = |x - b| / r_b``: of equal ones the
+    plane in the middle, else it bulges into the larger one.
+    """
 
     parts: tuple[Bodies, ...]
+    near: tuple[Doubles, ...] = ()  # of each body (K, 9): centre and form, its own and neighbours'
 
     @property
     def semi_axes_um(self) -> Doubles:
@@ -54,11 +60,16 @@ class Mixture:
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
     def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
+        """Yield each body that touches a grid, cut where a neighbour is nearer."""
         for part, start in zip(self.parts, self._starts(), strict=False):
             centres = centres_um[start : start + len(part)]
             for patch in part.patches(centres, grid, rim_um):
-                yield replace(patch, index=patch.index + start)
+                index = patch.index + start
+                if self.near and len(near := self.near[index]) > 1:
+                    from cytosuite.datasets.physics import _body_kernels  # compiled on first use
+
+                    _body_kernels.press(*grid.ticks(patch.box), patch.inside, near, patch.distance)
+                yield replace(patch, index=index)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
@@ -66,51 +77,6 @@ class Mixture:
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
         local = replace(patch, index=patch.index - starts[part])
         return self.parts[part].density(local, grid, tile)
-
-
-@dataclass(frozen=True, slots=True)
-class Pressed:
-    """Bodies that flatten: each place belongs to the ellipsoid of least scaled distance.
-
-    Of two balls of radii ``r`` the border is where ``|x - a| / r_a = |x - b| / r_b``: of equal ones
-    the plane in the middle, else it bulges into the larger one.
-    """
-
-    bodies: Bodies
-    near: tuple[Doubles, ...]  # of each body (K, 9): centre and form, its own and its neighbours'
-
-    @property
-    def semi_axes_um(self) -> Doubles:
-        """Semi-axes (N, 3) of the ellipsoids before they flatten, µm."""
-        return self.bodies.semi_axes_um
-
-    @property
-    def rotations(self) -> Doubles:
-        """Directions (N, 3, 3) of the axes, z y x, in columns."""
-        return self.bodies.rotations
-
-    @property
-    def brightness(self) -> Doubles:
-        """Mean density (N,) of the dye relative to the median nucleus."""
-        return self.bodies.brightness
-
-    def __len__(self) -> int:
-        """Return the number of bodies."""
-        return len(self.bodies)
-
-    def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid, cut where a neighbour is nearer."""
-        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
-
-        for patch in self.bodies.patches(centres_um, grid, rim_um):
-            if len(near := self.near[patch.index]) > 1:
-                z, y, x = (grid.centres(i, s.start, s.stop) for i, s in enumerate(patch.box))
-                _body_kernels.press(z, y, x, patch.inside, near, patch.distance)
-            yield patch
-
-    def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
-        """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
-        return self.bodies.density(patch, grid, tile)
 
 
 def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doubles], ...]:
@@ -127,7 +93,7 @@ def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doub
         near.append(rows[[number, *others]])
     starts = np.cumsum([0, *map(len, centres)])
     return tuple(
-        (Pressed(part, tuple(near[start : start + len(part)])), points)
+        (Mixture((part,), tuple(near[start : start + len(part)])), points)
         for (part, points), start in zip(parts, starts, strict=False)
     )
 

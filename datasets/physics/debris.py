@@ -77,12 +77,10 @@ def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
         box = grid.box(centre, REACH * sigma)
         if box is None:
             continue
-        z, y, x = (
-            (grid.centres(axis, span.start, span.stop) - np.float32(centre[axis]))
-            / np.float32(sigma[axis])
-            for axis, span in enumerate(box)
+        away = (
+            d / s for d, s in zip(grid.ticks(box, centre), sigma.astype(np.float32), strict=True)
         )
-        z, y, x = (np.maximum(np.exp(-d * d / 2) - floor, 0) / (1 - floor) for d in (z, y, x))
+        z, y, x = (np.maximum(np.exp(-d * d / 2) - floor, 0) / (1 - floor) for d in away)
         out[box] += (np.float32(light) * z)[:, None, None] * (y[:, None] * x)
     return out
 
