@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume.arrays import Bools, Floats, Ints, Sizes, Spacing
+from cytosuite.volume.objects import borders
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -91,15 +92,11 @@ def open_objects(labels: Ints, spacing: Spacing, radius_um: float) -> Ints:
     """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
     if radius_um < min(spacing):
         return labels
-    inner = labels > 0  # the voxels between two of the same object along the axes opened
-    for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):  # others stay
-        value, inside = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
-        differ = value[1:] != value[:-1]
-        inside[1:] &= ~differ
-        inside[:-1] &= ~differ
+    opened = (axis for axis, step in enumerate(spacing) if step <= radius_um)  # others stay
+    inner = (labels > 0) & ~borders(labels, opened)  # between two of the same object along these
     around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
     padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
-    del labels, inner, inside, value  # room for later steps
+    del labels, inner  # room for later steps
     strides = [stride // padded.itemsize for stride in padded.strides]
     result = padded.ravel()
     voxels = np.flatnonzero(result)

@@ -26,6 +26,7 @@ from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.files import Json, write_json
 from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
@@ -264,16 +265,13 @@ def sample(case: Example, most: int, seed: int) -> Samples:
 
 def twins(found: Labels, truth: Labels) -> Longs:
     """Return the annotated object (n + 1,) of most overlap with each object, 0 without; 1 to 1."""
-    both = (found > 0) & (truth > 0)
-    size, true_size = (np.bincount(labels.ravel()) for labels in (found, truth))
-    pair = found[both].astype(np.int64) * true_size.size + truth[both]
-    pairs, shared = np.unique(pair, return_counts=True)
-    first, second = np.divmod(pairs, true_size.size)
-    overlap = shared / (size[first] + true_size[second] - shared)
-    result, taken = np.zeros(size.size, np.int64), np.zeros(true_size.size, bool)
-    for place in np.argsort(-overlap, kind="stable"):
-        a, b = first[place], second[place]
-        if overlap[place] >= _SAME and not result[a] and not taken[b]:
+    table = overlap(found, truth)
+    iou, sizes = table.iou(), [int(labels.max(initial=0)) + 1 for labels in (found, truth)]
+    result, taken = np.zeros(sizes[0], np.int64), np.zeros(sizes[1], bool)
+    for place in np.argsort(-iou, kind="stable"):
+        a = table.truth_labels[table.truth_index[place]]
+        b = table.prediction_labels[table.prediction_index[place]]
+        if iou[place] >= _SAME and not result[a] and not taken[b]:
             result[a], taken[b] = b, True
     return result
 

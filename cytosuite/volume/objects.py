@@ -1,6 +1,6 @@
 """Objects of label images: one by one, and numbered without gaps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import scipy  # its parts are loaded where they are used
@@ -29,6 +29,17 @@ def wider(box: Sequence[slice], margin: Sizes) -> Box:
         slice(max(0, span.start - more), span.stop + more)
         for span, more in zip(box, margin, strict=True)
     )
+
+
+def borders(labels: Array, axes: Iterable[int] | None = None) -> Bools:
+    """Return the voxels with a neighbour of another label across a face, along some or all axes."""
+    edge = np.zeros(labels.shape, bool)
+    for axis in range(labels.ndim) if axes is None else axes:
+        values, flags = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
+        differ = values[1:] != values[:-1]
+        flags[1:] |= differ
+        flags[:-1] |= differ
+    return edge
 
 
 def numbered(labels: Array) -> tuple[Longs, Ints]:

@@ -17,6 +17,7 @@ from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
+from cytosuite.segmentation.objects import largest_pieces
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Interval, Lengths, Longs
 from cytosuite.volume.objects import wider
@@ -34,10 +35,7 @@ SHELL = 3  # voxels around a nucleus in which its local background is measured
 
 def largest_piece(mask: Bools) -> Bools:
     """Return the largest piece of a mask (z, y, x) that is connected through faces."""
-    pieces, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    return np.asarray(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
+    return largest_pieces(mask.astype(np.uint32)) > 0
 
 
 def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:

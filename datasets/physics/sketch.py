@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.bodies.grid import slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
+from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import extremes
 
 
@@ -62,11 +63,7 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
         numbers, part = array[low:high], np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
-        for axis in range(3):
-            first, second = ((slice(None),) * axis + (span,) for span in (np.s_[:-1], np.s_[1:]))
-            differ = numbers[first] != numbers[second]
-            part[first] |= differ
-            part[second] |= differ
+        part |= borders(numbers)
         mask[start:stop] = part[start - low : stop - low]
         large.release(array, away, mask)
     return labels.like(mask.reshape(labels.shape))

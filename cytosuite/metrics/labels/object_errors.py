@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Labels, Overlap
-from cytosuite.volume.arrays import Doubles, Integers, Longs
+from cytosuite.volume.arrays import Doubles, Longs
 
 MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", "false"
 CAUSES = ("found", MERGED, SPLIT, "outline", MISSED)  # see `causes`
@@ -118,22 +118,6 @@ def causes(table: Overlap) -> NDArray[np.str_]:
     covered = (truth.matched > 0) | (pieces > 0)
     kinds = [truth.iou >= 0.5, truth.classes == MERGED, truth.classes == SPLIT, covered]
     return np.select(kinds, CAUSES[:-1], MISSED)
-
-
-def touching(labels: Integers) -> Integers:
-    """Return the objects that share a voxel's face with another, ascending.
-
-    Examples
-    --------
-    >>> touching(np.array([[1, 0, 3], [1, 2, 0]])).tolist()
-    [1, 2]
-    """
-    neighbours = []
-    for axis in range(labels.ndim):
-        first, second = (np.moveaxis(labels, axis, 0)[part] for part in (slice(-1), slice(1, None)))
-        meet = (first != second) & (first > 0) & (second > 0)
-        neighbours += [first[meet], second[meet]]
-    return np.unique(np.concatenate(neighbours))
 
 
 class _Side(NamedTuple):

@@ -18,6 +18,7 @@ from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape, Spacing
 from cytosuite.volume.large import fits, is_mapped
+from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import distinct, slabs
 
 QUANTILE = 0.95  # of HD95, in each direction
@@ -211,12 +212,9 @@ def _flags(size: int, places: Longs) -> Bools:
 
 def _surface(labels: Array) -> Bools:
     """Return the voxels with a neighbour across a face that is not of the same object."""
-    edge = np.zeros(labels.shape, bool)
+    edge = borders(labels)
     for axis in range(labels.ndim):
-        values, flags = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
-        differ = values[1:] != values[:-1]
-        flags[1:] |= differ
-        flags[:-1] |= differ
+        flags = np.moveaxis(edge, axis, 0)
         flags[:1] = flags[-1:] = True
     edge &= labels != 0
     return edge

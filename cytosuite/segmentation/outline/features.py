@@ -11,6 +11,7 @@ from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
+from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import slabs_of
 
 Labels = Integers
@@ -107,13 +108,7 @@ def look(labels: Labels, image: Array, spacing: Spacing, common: Common) -> Near
 
 def _from_faces(labels: Labels, spacing: Spacing) -> tuple[Floats, Longs]:
     """Return the distance [µm] to the nearest face voxel of an object, < 0 inside; its index."""
-    face = np.zeros(labels.shape, bool)
-    for axis in range(labels.ndim):
-        edge, value = np.moveaxis(face, axis, 0), np.moveaxis(labels, axis, 0)
-        differ = value[1:] != value[:-1]
-        edge[1:] |= differ
-        edge[:-1] |= differ
-    face &= labels > 0
+    face = borders(labels) & (labels > 0)
     distance, nearest = ndimage.distance_transform_edt(~face, spacing, return_indices=True)
     distance = distance.astype(np.float32)
     np.negative(distance, out=distance, where=labels > 0)

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, NotNegative, Share
+from cytosuite.denoising.camera import electrons
 from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Rng, Shorts
 
 Image = Floats
@@ -56,9 +57,7 @@ def expose(rng: Rng, light: Image, camera: DrawnCamera) -> Image:
     doi:10.1046/j.1365-8711.2003.07020.x (multiplication: Gamma(N, 1) after N electrons).
     """
     expected = light * np.float32(camera.photons) + np.float32(camera.haze)
-    image = rng.poisson(expected).astype(np.float32)
-    if camera.multiplies:
-        image = rng.standard_gamma(image, dtype=np.float32)
+    image = electrons(rng, expected, float(camera.multiplies))
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     image += noise * np.float32(camera.read_noise)
     if camera.blur > 0:

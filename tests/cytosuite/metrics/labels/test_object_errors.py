@@ -8,7 +8,6 @@ from cytosuite.metrics.labels.object_errors import (
     causes,
     object_classes,
     object_errors,
-    touching,
 )
 from cytosuite.metrics.labels.overlap import overlap
 
@@ -53,17 +52,6 @@ def test_limits_of_the_classes(truth, prediction, expected):
 )
 def test_causes_of_nuclei_without_partner(truth, prediction, expected):
     assert causes(overlap(drawn(truth), drawn(prediction))).tolist() == expected
-
-
-def test_objects_that_share_faces_touch():
-    labels = np.zeros((3, 3, 3), int)
-    labels[0, 0, 0], labels[1, 0, 0], labels[1, 1, 1], labels[2, 2, 2] = (
-        4,
-        7,
-        5,
-        6,
-    )  # 5, 6: a corner
-    assert touching(labels).tolist() == [4, 7]
 
 
 def test_values_of_each_object_by_hand():
