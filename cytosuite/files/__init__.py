@@ -247,6 +247,15 @@ def json_text(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
+def rounded(value: object, digits: int) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON, also of arrays, with numbers of so many digits, null where not finite."""
+    return json.loads(
+        json.dumps(value, default=lambda array: array.tolist()),
+        parse_float=lambda text: float(f"{float(text):.{digits}g}"),
+        parse_constant=lambda _: None,
+    )
+
+
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     """Return the value in a JSON file; see `parse_json`."""
     return _load(path, "JSON", parse_json)

@@ -1,13 +1,12 @@
 """Images to learn from: their files, arrays mapped from the disk, and turned crops."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Bytes, Ints, Rng, Sizes
+from cytosuite.volume.arrays import Array, Bytes, Ints, Rng, Sizes
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
 _LEAST = 50  # voxels of an object
@@ -93,18 +92,25 @@ def filled(shapes: Sequence[Sizes], crop: Sizes) -> list[str]:
     return [f"{len(small)} of {len(shapes)} images are smaller than {size}: {most}"] * bool(small)
 
 
-def turn_of(rng: Rng, *, noise: bool) -> Bools:
-    """Return choices for `turned`; a camera reads along x, so that its noise keeps that axis."""
-    return np.logical_and(rng.random(3) < 0.5, [True, not noise, not noise])
+class Turn(NamedTuple):
+    """A symmetry of the voxel grid."""
+
+    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
+    swap: bool  # whether to exchange y and x, after mirroring
 
 
-def turned(crop: NDArray[T], turn: Bools) -> NDArray[T]:
-    """Return a crop mirrored along y and x, and with both exchanged, as three choices say."""
-    crop = crop[..., ::-1, :] if turn[0] else crop
-    crop = crop[..., ::-1] if turn[1] else crop
-    square = crop.shape[-1] == crop.shape[-2]
-    crop = crop.swapaxes(-1, -2) if turn[2] and square else crop
-    return np.ascontiguousarray(crop)
+def turn_of(rng: Rng, *, noise: bool) -> Turn:
+    """Return a turn in planes; a camera reads along x, so that its noise keeps that axis."""
+    y, x, swap = np.logical_and(rng.random(3) < 0.5, [True, not noise, not noise]).tolist()
+    return Turn((False, y, x), swap)
+
+
+def turned(image: NDArray[T], turn: Turn) -> NDArray[T]:
+    """Return a turned image (..., Z, Y, X); only squares exchange their axes."""
+    z, y, x = (slice(None, None, -1 if flipped else 1) for flipped in turn.flips)
+    image = image[..., z, y, x]
+    square = image.shape[-1] == image.shape[-2]
+    return np.ascontiguousarray(image.swapaxes(-1, -2) if turn.swap and square else image)
 
 
 def views(volume: Volume) -> Bytes:
@@ -136,11 +142,6 @@ def stacked(volume: Volume) -> Volume:
     if volume.axes != "YX":
         return volume
     return replace(volume, array=volume.array[None], axes="ZYX", spacing=(1.0, *volume.spacing))
-
-
-def six_digits(measured: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON with numbers of six digits, more than was measured."""
-    return json.loads(json.dumps(measured), parse_float=lambda text: float(f"{float(text):.6g}"))
 
 
 def objects_of(image: Array) -> Ints:

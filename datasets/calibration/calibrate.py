@@ -17,7 +17,6 @@ from cytosuite.datasets.calibration.compare import (
     as_text,
     compare,
     facts_of,
-    for_json,
     likeness,
     poor,
 )
@@ -38,7 +37,7 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, digest, need_file, write_json, write_text
+from cytosuite.files import Entries, Json, digest, need_file, rounded, write_json, write_text
 from cytosuite.folders.index import index
 from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
@@ -262,5 +261,5 @@ def write_recipe(
     # The first, as the others may be replaced where it is there.
     write_text(out, to_toml(recipe, said, above))
     table = [row._asdict() for row in rows]
-    write_json(out.with_suffix(".json"), for_json({**record, "table": table}))
+    write_json(out.with_suffix(".json"), rounded({**record, "table": table}, 5))
     write_text(out.with_suffix(".md"), f"{as_text(rows)}\n")

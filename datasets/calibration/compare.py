@@ -166,17 +166,6 @@ def facts_of(statistics: StackStatistics) -> dict[str, object]:
     }
 
 
-def for_json(value: object) -> object:
-    """Return nested values for JSON: numbers with 5 digits, None in place of NaN."""
-    if isinstance(value, Mapping):
-        return {key: for_json(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [for_json(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if isfinite(value) else None
-    return value
-
-
 def quantiles(values: Doubles) -> Quantiles:
     """Return 10 %, 50 % and 90 % quantiles of finite values."""
     finite = values[np.isfinite(values)]

@@ -29,11 +29,10 @@ from cytosuite.datasets.calibration.masks import (
     read_labels,
 )
 from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
-from cytosuite.datasets.calibration.start import short
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, digest
+from cytosuite.files import Entries, Json, digest, rounded
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Rng, Shape
 
@@ -75,7 +74,7 @@ class Draft:
 
     def parameters(self) -> Json:
         """Return the parameters of the recipe, with 4 digits."""
-        return dict(rounded(self._parameters()))
+        return dict(rounded(self._parameters(), 4))
 
     def _parameters(self) -> Json:
         middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
@@ -127,15 +126,6 @@ class Draft:
         if self.close > CLOSEST:
             return replace(self, close=max(self.close - CLOSER, CLOSEST))
         return replace(self, density=self.density * FEWER)
-
-
-def rounded(value: Any) -> Any:  # noqa: ANN401  (what a recipe contains)
-    """Return nested values with 4 digits."""
-    if isinstance(value, dict):
-        return {name: rounded(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [rounded(part) for part in value]
-    return short(value) if isinstance(value, float) else value
 
 
 DATASETS = ("nuclei", "cells")

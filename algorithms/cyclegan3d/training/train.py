@@ -25,11 +25,11 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, rounded
 from cytosuite.folders.index import Item
 from cytosuite.networks.normalise import target_of
 from cytosuite.training.heldout import HeldOut
-from cytosuite.training.images import filled, find_images, seen, six_digits
+from cytosuite.training.images import filled, find_images, seen
 from cytosuite.training.judges import (
     ImagePool,
     PatchJudge,
@@ -139,7 +139,7 @@ def way_back(
     target = target_of(
         [seen(item.read(), settings.network.dimensions).array for item in cases["simulated"]]
     )
-    parameters = {**settings.card.parameters, "target": six_digits(target.model_dump())}
+    parameters = {**settings.card.parameters, "target": rounded(target.model_dump(), 6)}
     parameters.pop("style", None)
     describes = _grid(cases["real"], settings) | settings.card.describes
     network = settings.network.model_copy(update={"noise": 0})
@@ -285,7 +285,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
             parameters["camera"] = camera.model_dump()
         if not any("C" in volume.axes for volume in real):
             parameters["style"] = measure_style(real).model_dump(mode="json")
-        return dict(six_digits(parameters))
+        return dict(rounded(parameters, 6))
 
     def held_out(self, case: DomainVolume, number: int, settings: Settings) -> HeldOut:
         """Return a simulated image with its labels."""

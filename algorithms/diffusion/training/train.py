@@ -24,11 +24,11 @@ from cytosuite.algorithms.diffusion.training.pairs import (
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.steps import STEPS, parts
 from cytosuite.errors import InputError
-from cytosuite.files import Entries
+from cytosuite.files import Entries, rounded
 from cytosuite.folders.index import Item
 from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.heldout import HeldOut
-from cytosuite.training.images import filled, find_images, middle, seen, six_digits
+from cytosuite.training.images import filled, find_images, middle, seen
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
 from cytosuite.volume import Volume
 
@@ -146,11 +146,11 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         spare = max(_SPARE * (high - low), 1e-3)
         several = settings.network.channels > 1
         process = settings.process.model_dump(mode="json") | {
-            "contrast": six_digits(contrasts if several else contrasts[0]),
-            "range": six_digits([low - spare, high + spare]),
+            "contrast": rounded(contrasts if several else contrasts[0], 6),
+            "range": rounded([low - spare, high + spare], 6),
         }
         kind = {"given": source, "dropped": settings.crops.dropped} if source else {}
-        target = six_digits(targets if several else targets[0])
+        target = rounded(targets if several else targets[0], 6)
         seen = {"camera": camera.model_dump()} if camera else {}
         return {"process": process, "target": target, **kind, **seen}
 

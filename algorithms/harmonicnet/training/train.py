@@ -26,9 +26,10 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.normalise import QUIETEST
 from cytosuite.training.augment import GEOMETRY
+from cytosuite.training.images import Turn
 from cytosuite.training.nuclei.cases import SHARE_UNIT, TrainingCase
 from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxel_of
-from cytosuite.training.nuclei.patches import DrawnPatch, Turn, draw_patches
+from cytosuite.training.nuclei.patches import DrawnPatch, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
 from cytosuite.volume.arrays import Floats, Spacing

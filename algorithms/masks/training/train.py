@@ -14,7 +14,7 @@ from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
-from cytosuite.files import Entries
+from cytosuite.files import Entries, rounded
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
@@ -28,8 +28,8 @@ from cytosuite.training.images import (
     joined,
     mapped,
     padded,
-    six_digits,
     stacked,
+    turn_of,
     turned,
 )
 from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
@@ -121,7 +121,7 @@ class MaskTraining(Training[Settings, LabelPair]):
         crops = []
         for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
             crop = cut(item.fields, draw_box(rng, item.fields.shape[1:], form.shape))
-            crops.append(turned(crop, rng.random(3) < 0.5))
+            crops.append(turned(crop, turn_of(rng, noise=False)))
         image = np.stack(crops)
         place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch
         noise = rng.standard_normal(image.shape, np.float32)
@@ -154,7 +154,7 @@ class MaskTraining(Training[Settings, LabelPair]):
             "process": settings.process.model_dump(mode="json"),
             "spacing": list(first.spacing),
             "scale_um": settings.scale_um,
-            "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
+            "gates": rounded({k: np.percentile(v, GATED) for k, v in values.items()}, 6),
         }
 
     def check(self, source: Path | Entries, role: str, settings: Settings) -> None:

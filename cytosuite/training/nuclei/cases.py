@@ -38,6 +38,7 @@ from cytosuite.volume.arrays import (
     Shorts,
     Sizes,
 )
+from cytosuite.volume.objects import borders
 
 VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -274,12 +275,7 @@ def _arrays(files: Files, quietest: float, *, plane: bool) -> tuple[Volume, Floa
 
 def _level_within_cells(labels: Integers) -> Floats:
     """Return 1 within cells, lower towards membranes: the blurred share without another label."""
-    touching = ndimage.generate_binary_structure(labels.ndim, 1)
-    least, most = (
-        extreme(labels, footprint=touching, mode="nearest")
-        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
-    )
-    inner = (least == most) & (labels > 0)
+    inner = (labels > 0) & ~borders(labels)
     level = ndimage.gaussian_filter(inner.astype(np.float32), 1.0, mode="nearest")
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 

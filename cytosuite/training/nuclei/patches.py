@@ -14,6 +14,7 @@ from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import Box, Sides
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.crops import box_at, chosen, streams
+from cytosuite.training.images import Turn, turned
 from cytosuite.training.nuclei.camera import (
     CameraRanges,
     DrawnCamera,
@@ -66,13 +67,6 @@ class Patches(Described):
     augment: AugmentRanges = AugmentRanges()
 
 
-class Turn(NamedTuple):
-    """A symmetry of the voxel grid."""
-
-    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
-    swap: bool  # whether to exchange y and x, after mirroring
-
-
 class DrawnPatch(NamedTuple):
     """A part of a case, turned, as a network sees it."""
 
@@ -104,7 +98,7 @@ def draw_patch(rng: Rng, cases: Sequence[TrainingCase], settings: Patches) -> Dr
     image, target = (_plane if case.is_plane else _volume)(rng, case, settings)
     vectors = len(case.vectors)
     turn = draw_turn(rng)
-    image = alter(rng, turn_image(image, turn), settings.augment)
+    image = alter(rng, turned(image, turn), settings.augment)
     target = turn_target(target, turn, vectors)
     image, target = augmented(rng, image, target, settings.augment, 1 if vectors else None)
     return DrawnPatch(case, image, target, turn)
@@ -230,21 +224,14 @@ def draw_turn(rng: Rng) -> Turn:
     return Turn((z, y, x), swap)
 
 
-def turn_image(image: Image, turn: Turn) -> Image:
-    """Return a turned image (..., Z, Y, X)."""
-    z, y, x = (slice(None, None, -1 if flipped else 1) for flipped in turn.flips)
-    turned = image[..., z, y, x]
-    return turned.swapaxes(-1, -2) if turn.swap else turned
-
-
 def turn_target(target: Image, turn: Turn, vectors: int) -> Image:
     """Return a turned copy of a target (C, Z, Y, X), with its vectors from channel 1 on."""
-    turned = turn_image(target, turn).copy()
+    copy = turned(target, turn).copy()
     if vectors:
-        turned[1:4] *= np.where(turn.flips, -1, 1).astype(np.float32)[:, None, None, None]
+        copy[1:4] *= np.where(turn.flips, -1, 1).astype(np.float32)[:, None, None, None]
         if turn.swap:
-            turned[[2, 3]] = turned[[3, 2]]
-    return turned
+            copy[[2, 3]] = copy[[3, 2]]
+    return copy
 
 
 def alter(rng: Rng, image: Image, ranges: AugmentRanges) -> Image:

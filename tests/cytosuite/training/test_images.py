@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.training.images import (
+    Turn,
     objects_of,
     padded,
     turn_of,
@@ -19,21 +20,23 @@ def test_an_array_goes_on_until_a_crop_fits():
     np.testing.assert_array_equal(padded(array, (1, 1)), array)
 
 
-@pytest.mark.parametrize("turn", [(1, 0, 0), (0, 1, 1)])
+@pytest.mark.parametrize("turn", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 1)])
 def test_a_crop_is_turned_in_its_planes(turn):
     crop = np.random.default_rng(0).random((3, 4, 4))
-    expected = crop[:, ::-1] if turn[0] else crop
-    expected = expected[..., ::-1] if turn[1] else expected
-    expected = expected.transpose(0, 2, 1) if turn[2] else expected
-    np.testing.assert_array_equal(turned(crop, np.array(turn, bool)), expected)
+    expected = np.flip(crop, [axis for axis in range(3) if turn[axis]])
+    expected = expected.transpose(0, 2, 1) if turn[3] else expected
+    np.testing.assert_array_equal(turned(crop, Turn(turn[:3], turn[3])), expected)
+    rest = turned(crop[:, 1:], Turn(turn[:3], turn[3]))  # no square
+    np.testing.assert_array_equal(rest, np.flip(crop[:, 1:], np.flatnonzero(turn[:3])))
 
 
 @pytest.mark.parametrize(("noise", "count"), [(True, 2), (False, 8)])
 def test_crops_with_a_cameras_noise_keep_their_x(noise, count):
     rng = np.random.default_rng(0)
-    found = {tuple(turn_of(rng, noise=noise).tolist()) for _ in range(100)}
+    found = {turn_of(rng, noise=noise) for _ in range(100)}
     assert len(found) == count
-    assert (not noise) or not any(swap or mirror for _, mirror, swap in found)
+    assert (not noise) or not any(swap or flips[2] for flips, swap in found)
+    assert not any(flips[0] for flips, _ in found)
 
 
 def test_objects_are_pieces_above_a_threshold():

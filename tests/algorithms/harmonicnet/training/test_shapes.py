@@ -14,8 +14,9 @@ from cytosuite.algorithms.harmonicnet.training.train import (
     turning,
 )
 from cytosuite.bodies import fit
+from cytosuite.training.images import Turn, turned
 from cytosuite.training.nuclei.cases import SHARE_UNIT, find_cases, load_case
-from cytosuite.training.nuclei.patches import DrawnPatch, Turn, turn_image
+from cytosuite.training.nuclei.patches import DrawnPatch
 
 TURNS = [Turn(bits[:3], bits[3]) for bits in itertools.product((False, True), repeat=4)]
 SHAPE = (16, 24, 24)
@@ -41,7 +42,7 @@ def test_coefficients_turn_as_the_image(labels, turn):
     spacing = (1.5, 0.5, 0.5)
     (own,), (wanted,) = (
         fit(np.ascontiguousarray(each), spacing, 4, 0.006).coefficients
-        for each in (labels, turn_image(labels, turn))
+        for each in (labels, turned(labels, turn))
     )
     matrix = turning(turn, own.size)
     assert (np.abs(matrix).sum(0) == 1).all()
@@ -79,7 +80,7 @@ def test_a_batch_gathers_the_coefficients_of_each_hot_voxel(case):
     turn = Turn((True, False, True), True)
     image = np.zeros(SHAPE, np.float32)
     drawn = [DrawnPatch(none, image, only, TURNS[0])]
-    drawn += [DrawnPatch(one, image, np.stack([turn_image(a, turn) for a in whole]), turn)]
+    drawn += [DrawnPatch(one, image, np.stack([turned(a, turn) for a in whole]), turn)]
     batch = batch_of(drawn, 2.0)
     assert batch["image"].shape == (2, 1, *SHAPE)
     assert batch["heat"].shape == batch["rows"].shape == (2, 8, 12, 12)

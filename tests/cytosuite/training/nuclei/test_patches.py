@@ -5,19 +5,18 @@ import numpy as np
 import pytest
 from training_data import directed, real_folder, simulated_folder
 
+from cytosuite.training.images import Turn, turned
 from cytosuite.training.nuclei.camera import CameraRanges
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (
     AugmentRanges,
     Patches,
-    Turn,
     _light,
     alter,
     draw_batch,
     draw_image,
     draw_patch,
     draw_turn,
-    turn_image,
     turn_target,
 )
 
@@ -128,11 +127,11 @@ def _target(labels):
 
 def test_all_symmetries_are_drawn_and_turn_the_target_as_the_labels(labels):
     for turn in TURNS:
-        expected = _target(turn_image(labels, turn))
+        expected = _target(turned(labels, turn))
         np.testing.assert_allclose(turn_target(_target(labels), turn, 3), expected, atol=1e-5)
     rng = np.random.default_rng(0)
     assert {draw_turn(rng) for _ in range(300)} == set(TURNS)
-    assert len({turn_image(labels, turn).tobytes() for turn in TURNS}) == 16
+    assert len({turned(labels, turn).tobytes() for turn in TURNS}) == 16
 
 
 def test_brightness_and_noise_by_their_moments():
