@@ -27,13 +27,15 @@ _ROUNDS = 10  # of fits of the two
 _BEYOND = 10.0  # usual sigmas around a spot that tell whether it is a clump
 
 
-@compiled("void(int64, int64, float64, float64, float64[:, ::1])")
-def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> None:
-    """Write exp(-d²/2), d / sigma and d² of the pixels low..high, d in sigmas."""
-    sigma = np.exp(ln_sigma)
-    for i in range(low, high):
-        d = (i - at) / sigma
-        out[0, i - low], out[1, i - low], out[2, i - low] = np.exp(-0.5 * d * d), d / sigma, d * d
+@compiled("void(float64[::1], int64[:, ::1], float64[:, :, ::1])")
+def _profile(spot: Doubles, box: Longs, out: Doubles) -> None:
+    """Write exp(-d²/2), d / sigma and d² along each axis of a box, d from a spot in sigmas."""
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        sigma, low = np.exp(spot[ln_sigma]), box[axis, 0]
+        for i in range(low, box[axis, 1]):
+            d = (i - spot[column]) / sigma
+            out[axis, 0, i - low], out[axis, 1, i - low] = np.exp(-0.5 * d * d), d / sigma
+            out[axis, 2, i - low] = d * d
 
 
 @compiled("void(float64[::1], float64[::1])")
@@ -74,9 +76,14 @@ def _factor(matrix: Doubles) -> bool:
     return True
 
 
-@compiled("float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])")
-def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Doubles) -> float:
+@compiled(
+    "float64(float64[::1], int64[:, ::1], float64[:, :, ::1], int64, int64, int64, float64[::1])"
+)
+def _slopes(
+    spot: Doubles, box: Longs, profiles: Doubles, z: int, y: int, x: int, slopes: Doubles
+) -> float:
     """Return the light of a spot in a pixel of its box, and write its slopes by each column."""
+    k, j, i = z - box[0, 0], y - box[1, 0], x - box[2, 0]
     share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
     light: float = spot[HEIGHT] * share
     slopes[Y], slopes[X] = light * profiles[1, 1, j], light * profiles[2, 1, i]
@@ -105,8 +112,7 @@ def _normal(
     Weights are those of shot noise upon the noise of the surroundings: the steps are Fisher's
     scoring of the likelihood, see `README.md`.
     """
-    for axis, (column, ln_sigma) in enumerate(_AXES):
-        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    _profile(spot, box, profiles)
     for a in range(len(vector)):
         vector[a] = 0.0
         for b in range(len(vector)):
@@ -115,8 +121,7 @@ def _normal(
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             for x in range(box[2, 0], box[2, 1]):
-                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
-                light = _slopes(spot, profiles, *place, slopes)
+                light = _slopes(spot, box, profiles, z, y, x, slopes)
                 residual = rest[z, y, x] - spot[LEVEL] - light
                 weight = 1 / (variance + gain * max(light, 0.0))
                 for a in range(len(vector)):
@@ -185,8 +190,7 @@ def shot_noise(
         for z in range(box[0, 0], box[0, 1]):
             for y in range(box[1, 0], box[1, 1]):
                 for x in range(box[2, 0], box[2, 1]):
-                    place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
-                    light = _slopes(spot, profiles, *place, slopes)
+                    light = _slopes(spot, box, profiles, z, y, x, slopes)
                     residual = rest[z, y, x] - spot[LEVEL]
                     left = 1.0
                     for a in range(n):
@@ -269,8 +273,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
         if box[axis, 0] >= box[axis, 1]:
             return
     profiles = np.empty((3, 3, _widest(box)))
-    for axis, (column, ln_sigma) in enumerate(_AXES):
-        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    _profile(spot, box, profiles)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             height = times * spot[HEIGHT] * profiles[0, 0, z - box[0, 0]]
@@ -289,21 +292,19 @@ def _left(
     the light changes by its second derivatives.
     """
     profiles = np.empty((3, 3, _widest(box)))
-    for axis, (column, ln_sigma) in enumerate(_AXES):
-        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    _profile(spot, box, profiles)
     weights = linear = square = upright = slanted = norm = turned = 0.0
     slopes = np.empty(TALL + 1)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             for x in range(box[2, 0], box[2, 1]):
-                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
-                light = _slopes(spot, profiles, *place, slopes)
+                light = _slopes(spot, box, profiles, z, y, x, slopes)
                 weight = 1 / (variance + gain * max(light, 0.0))
                 value = rest[z, y, x] - spot[LEVEL]
                 weights += weight
                 linear += weight * value
                 square += weight * value * value
-                up, across = profiles[1, 1, place[1]], profiles[2, 1, place[2]]
+                up, across = profiles[1, 1, y - box[1, 0]], profiles[2, 1, x - box[2, 0]]
                 bent = light * (up**2 - across**2)
                 upright += weight * value * bent
                 norm += weight * bent * bent

@@ -31,7 +31,7 @@ def case(tmp_path):
 @pytest.fixture(scope="module")
 def labels():
     """Return an object without any symmetry."""
-    z, y, x = np.indices((20, 25, 31)) - np.reshape([9, 12, 14], (3, 1, 1, 1))
+    z, y, x = np.indices((20, 31, 31)) - np.reshape([9, 12, 14], (3, 1, 1, 1))
     found = ((z / 6) ** 2 + (y / 9) ** 2 + (x / 7) ** 2 < 1) & ~((x > 2) & (y > z))
     found |= (abs(z - 4) < 3) & (abs(y + 3) < 5) & (abs(x + 4) < 6)
     return found.astype(np.uint16)
