@@ -21,6 +21,7 @@ from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stay
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Spacing
 from cytosuite.volume.large import is_mapped, taken
+from cytosuite.volume.objects import means, opened
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 SEED_UM = 2.0  # standard deviation of a Gaussian; its maxima are bodies
@@ -131,10 +132,7 @@ def _bodies(smooth: Floats, spacing: Spacing) -> tuple[Labels, Labels]:
         local_weight=LOCAL_WEIGHT,
         elongation=1.0,
     )
-    wide = [3 if length >= 3 else 1 for length in smooth.shape]
-    mask = ndimage.binary_opening(
-        signal > np.maximum(level, np.float32(FLOOR * spread)), np.ones(wide, bool)
-    )
+    mask = opened(signal > np.maximum(level, np.float32(FLOOR * spread)))
     blurred = ndimage.gaussian_filter(signal, sigmas(SEED_UM, spacing, 1.0))
     blurred[~mask] = 0
     peaks = peak_local_max(blurred, min_distance=3, exclude_border=False)
@@ -143,16 +141,13 @@ def _bodies(smooth: Floats, spacing: Spacing) -> tuple[Labels, Labels]:
     bodies = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
     around = surroundings(bodies, spacing, REACH_UM)
     most = int(bodies.max(initial=0)) + 1
-    voxels, beside = (np.bincount(labels.ravel(), minlength=most) for labels in (bodies, around))
-    light, dark = (
-        np.bincount(labels.ravel(), signal.ravel(), most) / np.maximum(number, 1)
-        for labels, number in ((bodies, voxels), (around, beside))
-    )
+    voxels = np.bincount(bodies.ravel(), minlength=most)
+    contrast = means(signal, bodies, most) - means(signal, around, most)
     with np.errstate(invalid="ignore"):
         keep = standing_out(smooth, bodies, around) >= VISIBLE
     keep &= voxels * np.prod(spacing) >= (LEAST_UM3 if len(spacing) == 3 else LEAST_UM2)
     if keep.any():
-        keep &= light - dark >= LEAST_CONTRAST * np.median((light - dark)[keep])
+        keep &= contrast >= LEAST_CONTRAST * np.median(contrast[keep])
     return keep_by(bodies, keep), keep_by(around, keep)
 
 

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
-from scipy import fft, ndimage
+from scipy import fft
 
 from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
+from cytosuite.volume.objects import opened
 from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
@@ -66,11 +67,10 @@ def levels_of(level: Floats) -> Levels:
     spread = max(spread, QUIETEST * contrast)
     floor = background + DARK * spread
     threshold = max(background + contrast, floor)
-    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
     solid = 0  # voxels of bodies that are three voxels wide
     for part in slabs(level):
         first = max(0, part.start - 2)  # erosion and dilation
-        bright = ndimage.binary_opening(level[first : part.stop + 2] > threshold, wide)
+        bright = opened(level[first : part.stop + 2] > threshold)
         solid += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
     if solid < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread, np.zeros(0), np.zeros(0), 0)

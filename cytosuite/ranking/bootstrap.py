@@ -12,6 +12,7 @@ from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
 from cytosuite.ranking.scores import Counts
 from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.cores import parts_of
 
 DRAWS = 2000  # samples
 BLOCK = 2**22  # numbers of an array: many algorithms, or cases, are done in parts
@@ -26,21 +27,15 @@ def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Cou
     for number in range(names.size):
         (columns,) = np.nonzero(at == number)
         shares = np.full(columns.size, 1 / columns.size)
-        for rows in blocks(*counts.shape):
+        for rows in parts_of(counts.shape, BLOCK):
             counts[rows, columns] = rng.multinomial(columns.size, shares, size=len(counts[rows]))
     return counts
 
 
 def sums(counts: Counts, values: Doubles | Bools) -> Doubles:
     """Return the sums of values (cases, columns) over the cases of samples, (draws, columns)."""
-    parts = [counts[rows].astype(np.float64) @ values for rows in blocks(*counts.shape)]
+    parts = [counts[rows].astype(np.float64) @ values for rows in parts_of(counts.shape, BLOCK)]
     return np.concatenate([*parts, np.zeros((0, values.shape[1]))])
-
-
-def blocks(rows: int, width: int, most: int = BLOCK) -> list[slice]:
-    """Return rows in parts of at most so many numbers, or of one row."""
-    step = max(1, most // max(1, width))
-    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 def varied(strata: Sequence[str]) -> int:
@@ -51,7 +46,7 @@ def varied(strata: Sequence[str]) -> int:
 
 def in_blocks(ranked: Callable[[Rows], Doubles], rows: Rows, width: int) -> Doubles:
     """Return ranks (rows, width), some rows at a time, as float32: they are whole numbers."""
-    parts = [ranked(rows[part]) for part in blocks(max(1, len(rows)), width)]
+    parts = [ranked(rows[part]) for part in parts_of((max(1, len(rows)), width), BLOCK)]
     return np.concatenate(parts, dtype=np.float32, casting="same_kind")
 
 

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from cytosuite.ranking import bootstrap, significance
-from cytosuite.ranking.bootstrap import blocks, sums, weighted_means
+from cytosuite.ranking.bootstrap import sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
@@ -21,6 +21,7 @@ from cytosuite.ranking.scores import (
 )
 from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
 from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.cores import parts_of
 
 
 def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Doubles:
@@ -53,7 +54,9 @@ def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
     if len(counts) == 1 and (counts == 1).all():
         won = significant(pairs_p(filled)[None], alpha, scores.present).sum(axis=2)
     else:
-        parts = [counts[rows] for rows in blocks(len(counts), len(filled) ** 2)]
+        parts = [
+            counts[rows] for rows in parts_of((len(counts), len(filled) ** 2), bootstrap.BLOCK)
+        ]
         tests = (significant(drawn_p(filled, part), alpha, scores.present) for part in parts)
         wins = [better.sum(axis=2) for better in tests]
         won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])

@@ -17,11 +17,11 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.ranking.bootstrap import blocks
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
 from cytosuite.volume.arrays import Bools, Doubles, Indices
+from cytosuite.volume.cores import parts_of
 
 EXACT = 50  # cases
 Places = Indices
@@ -62,7 +62,7 @@ def pairs_p(filled: Doubles) -> Doubles:
 def drawn_p(filled: Doubles, counts: Counts) -> Doubles:
     """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
     differences = paired_differences(filled)
-    parts = blocks(len(differences), len(counts), BLOCK)
+    parts = parts_of((len(differences), len(counts)), BLOCK)
     deviates = [_drawn_z(differences[part], counts) for part in parts]
     z = np.concatenate([*deviates, np.zeros((0, len(counts)))]).T
     forward, backward = (np.where(np.isnan(z), 1.0, ndtr(sign * z)) for sign in (-1.0, 1.0))

@@ -38,15 +38,15 @@ def gaussian(
     rows = result.reshape(-1, image.shape[-1])
     for axis, width in enumerate(sigma):
         if width > 0 and axis < image.ndim - 1:
-            along_lines(partial(blur, _weights(width, truncate)), result, axis)
+            along_lines(partial(blur, taps(width, truncate)), result, axis)
         elif width > 0:
-            work = partial(blur_rows, _weights(width, truncate))
+            work = partial(blur_rows, taps(width, truncate))
             side_by_side(work, [rows[part] for part in parts_of(rows.shape)])
     return result
 
 
-def _weights(width: float, truncate: float) -> Doubles:
-    """Return one side of a Gaussian's weights, from its middle."""
+def taps(width: float, truncate: float) -> Doubles:
+    """Return one side of the weights of SciPy's Gaussian, from its middle."""
     reach = int(truncate * float(width) + 0.5)
     whole = np.exp(-0.5 / (width * width) * np.arange(-reach, reach + 1) ** 2)
     return np.ascontiguousarray((whole / whole.sum())[reach:])

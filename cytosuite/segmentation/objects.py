@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume.arrays import Bools, Floats, Ints, Sizes, Spacing
-from cytosuite.volume.objects import borders
+from cytosuite.volume.objects import borders, means
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -23,8 +23,7 @@ def own_level(
     weight: float,
 ) -> Floats:
     """Return ``factor mean^weight threshold^(1 - weight)`` of each object, 0 outside, per voxel."""
-    count = np.maximum(np.bincount(labels.ravel()), 1)
-    mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
+    mean = np.maximum(means(signal, labels, 0), 0)
     own = (factor * mean**weight).astype(np.float32)
     own[0] = 0
     level = own[labels]

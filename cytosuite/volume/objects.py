@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import scipy  # its parts are loaded where they are used
 
-from cytosuite.volume.arrays import Array, Bools, Integers, Ints, Longs, Sizes
+from cytosuite.volume.arrays import Array, Bools, Doubles, Integers, Ints, Longs, Sizes
 from cytosuite.volume.pieces import CHUNK, distinct
 
 Box = tuple[slice, ...]
@@ -56,6 +56,18 @@ def numbered(labels: Array) -> tuple[Longs, Ints]:
     names = names[names > 0].astype(np.int64)
     number = np.searchsorted(names, labels) + 1
     return names, np.where(labels > 0, number, 0).astype(np.int32)
+
+
+def means(volume: Array, labels: Integers, count: int) -> Doubles:
+    """Return the mean value of each of `count` labels from 0 on, 0 of an absent one."""
+    total = np.bincount(labels.ravel(), volume.ravel(), count)
+    return total / np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
+
+
+def opened(mask: Bools) -> Bools:
+    """Return the parts of a mask that are three voxels wide."""
+    wide = np.ones([3 if length >= 3 else 1 for length in mask.shape], bool)
+    return np.asarray(scipy.ndimage.binary_opening(mask, wide))
 
 
 def hull_voxels(mask: Bools) -> float:

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Bools, Doubles, Reals, Shape, Sizes, Spacing
+from cytosuite.segmentation.foreground import taps
+from cytosuite.volume.arrays import Bools, Reals, Shape, Sizes, Spacing
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
@@ -134,18 +135,10 @@ def _along(image: Image, sigma: float, out: Image) -> None:
     """Blur along the first axis; `image` is longer than `out` by the reach at both ends."""
     from cytosuite.datasets.physics import _image_kernels  # compiled on first use
 
-    _image_kernels.along_planes(image, _weights(sigma), out)
+    weights = taps(sigma, TRUNCATE) if _reach(sigma) else np.ones(1)
+    _image_kernels.along_planes(image, weights, out)
 
 
 def _reach(sigma: float) -> int:
     """Return how many voxels away a Gaussian still counts."""
     return int(TRUNCATE * sigma + 0.5) if sigma > SHARP else 0
-
-
-def _weights(sigma: float) -> Doubles:
-    """Return the weights (r + 1,) of scipy's Gaussian from the middle on."""
-    reach = _reach(sigma)
-    point = np.zeros(2 * reach + 1)
-    point[reach] = 1
-    seen = ndimage.gaussian_filter1d(point, sigma, mode="constant") if reach else point
-    return np.ascontiguousarray(seen[reach:])

@@ -29,7 +29,7 @@ from cytosuite.segmentation.kept import (
     surroundings,
 )
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Lengths, Spacing
-from cytosuite.volume.objects import numbered
+from cytosuite.volume.objects import means, numbered, opened
 
 MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
 WIDE = 3.0  # radii of the typical object: radius from which structure counts as background
@@ -160,7 +160,7 @@ def _contrast(volume: Floats, objects: Ints, around: Ints) -> Doubles:
     """Return the contrast of each object with its surroundings, -1 to 1, by number."""
     dark = background_and_noise(volume)[0]
     inside, outside = (
-        _means(volume, group, int(objects.max()) + 1) - dark for group in (objects, around)
+        means(volume, group, int(objects.max()) + 1) - dark for group in (objects, around)
     )
     scale = np.abs(inside) + np.abs(outside)
     return (inside - outside) / np.where(scale > 0, scale, 1)
@@ -184,19 +184,12 @@ def _invented(
     for volume in (before, after):
         signal = remove_background(volume, step, WIDE * radius)
         signal -= np.float32(background_and_noise(signal)[0])
-        light = float(np.quantile(_means(signal, objects, count.size)[visible], DIM))
+        light = float(np.quantile(means(signal, objects, count.size)[visible], DIM))
         if light <= 0:
             return 0  # the objects are no brighter than background: no measure of a body
         bright.append(signal / np.float32(light / 2))
     new = (bright[1] > 1) & (bright[0] < APART) & (objects == 0)
     margin = [2 * max(1, round(MARGIN_UM / size)) + 1 for size in step]
     new &= ndimage.maximum_filter(objects, margin) == 0
-    wide = np.ones([3 if length >= 3 else 1 for length in new.shape], bool)
-    pieces, _ = ndimage.label(ndimage.binary_opening(new, wide))
+    pieces, _ = ndimage.label(opened(new))
     return int(np.count_nonzero(np.bincount(pieces.ravel())[1:] >= LEAST_VOLUME * typical))
-
-
-def _means(volume: Floats, groups: Ints, count: int) -> Doubles:
-    """Return the mean grey value of each group, 0 of an empty one."""
-    total = np.bincount(groups.ravel(), volume.ravel(), count)
-    return total / np.maximum(np.bincount(groups.ravel(), minlength=count), 1)
