@@ -55,6 +55,16 @@ class Judge(Described):
         z, y, x = (max(1, n) for n in size)
         return (z if dimensions == 3 else 1), y, x
 
+    def check(self, crop: Sizes, dimensions: int, count: int = 1) -> None:
+        """Refuse a crop that is too small for so many judges, each of half the size."""
+        z, y, x = self.least(dimensions)
+        half = 2 ** (count - 1)
+        least = [z, y * half, x * half]
+        if any(side < few for side, few in zip(crop, least, strict=True)):
+            raise ValueError(
+                f"crops.shape must be at least {least} for these judges, found {list(crop)}"
+            )
+
 
 class PatchJudge(nn.Module):
     """A PatchGAN: near 1 where a patch looks as if from the domain, near 0 elsewhere.

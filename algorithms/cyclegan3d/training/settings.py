@@ -62,12 +62,7 @@ class Settings(TrainingSettings):
     def _crops_fit_the_network(self) -> Self:
         """Refuse crops that the network cannot halve as often as it has to."""
         check_crop("crops.shape", self.crops.shape, self.network)
-        least = self.judge.least(self.network.dimensions)
-        if any(side < few for side, few in zip(self.crops.shape, least, strict=True)):
-            raise ValueError(
-                f"crops.shape must be at least {list(least)} for these judges, found "
-                f"{list(self.crops.shape)}"
-            )
+        self.judge.check(self.crops.shape, self.network.dimensions)
         if any(side % 2 == 0 for side in self.loss.window):
             raise ValueError(f"loss.window must be odd numbers, found {list(self.loss.window)}")
         scale = self.images.scale

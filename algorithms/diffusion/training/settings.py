@@ -120,12 +120,6 @@ class Settings(TrainingSettings):
             raise ValueError(f"adversarial: expected process.steps 1, found {process.steps}")
         if self.adversary.unpaired and self.adversary.features:
             raise ValueError("adversary: features compare an image with its own: 0 if unpaired")
-        z, y, x = self.adversary.judge.least(network.dimensions)
-        half = 2 ** (self.adversary.judges - 1)
-        least = [z, y * half, x * half]
-        if any(side < few for side, few in zip(self.crops.shape, least, strict=True)):
-            raise ValueError(
-                f"crops.shape must be at least {least} for these judges, found "
-                f"{list(self.crops.shape)}"
-            )
+        judge, count = self.adversary.judge, self.adversary.judges
+        judge.check(self.crops.shape, network.dimensions, count)
         return self

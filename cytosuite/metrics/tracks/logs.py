@@ -7,23 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.files import write_text
-from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
 from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MatchedTracks
-from cytosuite.metrics.tracks.tracking import ABSENT, EXTRA, WRONG, det, edits, seg, tra
+from cytosuite.metrics.tracks.tracking import CELLS, COSTS, det, edits, seg, tra
 from cytosuite.volume.arrays import Longs
 
 RULE = "=" * 81
-# Title and cost of each operation, a field of `Edits`; DET counts the first three.
-PARTS = {
-    "splits": ("Splitting Operations", SPLIT),
-    "missed": ("False Negative Vertices", MISSED),
-    "spurious": ("False Positive Vertices", SPURIOUS),
-    "extra_links": ("Redundant Edges To Be Deleted", EXTRA),
-    "absent_links": ("Edges To Be Added", ABSENT),
-    "wrong_links": ("Edges with Wrong Semantics", WRONG),
+TITLES = {  # of each operation, a field of `Edits`; DET counts the first three
+    "splits": "Splitting Operations",
+    "missed": "False Negative Vertices",
+    "spurious": "False Positive Vertices",
+    "extra_links": "Redundant Edges To Be Deleted",
+    "absent_links": "Edges To Be Added",
+    "wrong_links": "Edges with Wrong Semantics",
 }
-OF_CELLS = 3
 OF_TRUTH = {"missed", "absent_links"}
 
 
@@ -33,7 +30,7 @@ def write_logs(folder: Path, tracks: MatchedTracks) -> None:
     parts = [*_operations(tracks)]
     bodies = {
         "SEG": ([*_drawn(tracks)], seg.of(tracks)),
-        "DET": ([*chain(*parts[:OF_CELLS])], det.of(tracks)),
+        "DET": ([*chain(*parts[: len(CELLS)])], det.of(tracks)),
         "TRA": ([*chain(*parts)], tra.of(tracks)),
     }
     for name, (lines, value) in bodies.items():
@@ -57,7 +54,7 @@ def _drawn(tracks: MatchedTracks) -> Iterator[str]:
 def _operations(tracks: MatchedTracks) -> Iterator[list[str]]:
     """Yield the lines of each operation: cells, or both ends of links, by frame."""
     changes = edits(tracks)
-    for name, (title, cost) in PARTS.items():
+    for name, title in TITLES.items():
         of_truth = name in OF_TRUTH
         graph, word = (tracks.truth, "GT_label") if of_truth else (tracks.prediction, "Label")
         vertices = getattr(changes, name)
@@ -66,7 +63,7 @@ def _operations(tracks: MatchedTracks) -> Iterator[list[str]]:
         if name.endswith("_links"):
             starts = _places(graph, graph.sources[ordered], word)
             lines = [f"[{a}] -> [{b}]" for a, b in zip(starts, lines, strict=True)]
-        yield [_head(f"{title} (Penalty={cost:g})"), *lines]
+        yield [_head(f"{title} (Penalty={COSTS[name]:g})"), *lines]
 
 
 def _places(graph: Lineage, vertices: Longs, word: str) -> list[str]:

@@ -5,7 +5,8 @@ Methods 20 (2023), doi:10.1038/s41592-023-01879-y (LNK, OP_CSB, OP_CTB); Maška 
 Bioinformatics 30 (2014), doi:10.1093/bioinformatics/btu080 (SEG).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,8 +17,8 @@ from cytosuite.metrics.labels.ctc import (
     MASKA_2023,
     MATULA,
     MISSED,
-    CtcErrors,
-    detection_accuracy,
+    SPLIT,
+    SPURIOUS,
     saved,
 )
 from cytosuite.metrics.metric import family, metric
@@ -54,7 +55,10 @@ def tra(tracks: MatchedTracks) -> float:
     >>> tra(truth, broken) == 1 - 1 / 33
     True
     """
-    return saved(aogm.of(tracks), MISSED * tracks.truth.vertices + ABSENT * tracks.truth.links)
+    return saved(
+        aogm.of(tracks),
+        MISSED * tracks.truth.vertices + COSTS["absent_links"] * tracks.truth.links,
+    )
 
 
 @accuracy("LNK", "Linking accuracy", reference=MASKA_2023, undefined="when the truth holds no link")
@@ -72,7 +76,7 @@ def lnk(tracks: MatchedTracks) -> float:
     >>> lnk(truth, alone)
     0.0
     """
-    return saved(tracking_errors(tracks).linking_cost, ABSENT * tracks.truth.links)
+    return saved(work(tracks, LINKS), COSTS["absent_links"] * tracks.truth.links)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA, undefined=NO_CELL)
@@ -92,7 +96,7 @@ def det(tracks: MatchedTracks) -> float:
     >>> round(det(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1, 1, 1]]))), 4)
     0.6667
     """
-    return detection_accuracy(tracks.truth.vertices, tracking_errors(tracks))
+    return saved(work(tracks, CELLS), MISSED * tracks.truth.vertices)
 
 
 @accuracy(
@@ -116,7 +120,7 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
     >>> det(truth, found), det_without_penalty(truth, found)
     (0.9, 1.0)
     """
-    return detection_accuracy(tracks.truth.vertices, replace(tracking_errors(tracks), spurious=0))
+    return saved(work(tracks, CELLS[:2]), MISSED * tracks.truth.vertices)
 
 
 @accuracy(
@@ -168,39 +172,27 @@ def op_ctb(tracks: MatchedTracks) -> float:
     return (seg.of(tracks) + tra.of(tracks)) / 2
 
 
-EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a link by hand
-
-
-@dataclass(frozen=True, slots=True)
-class TrackingErrors(CtcErrors):
-    """Operations that turn a predicted graph into the truth's."""
-
-    # ED: predicted links between two unique cells which the truth does not have. A predicted cell
-    # is unique if it matches exactly one cell of the truth
-    extra_links: int
-    # EA: links of the truth which no predicted link between two unique cells hits; among them are
-    # all links at cells that are missed or share their match
-    absent_links: int
-    # EC: predicted links that hit one of the truth but are a track link where that is a parent
-    # link, or the reverse
-    wrong_links: int
-
-    @property
-    def linking_cost(self) -> float:
-        """AOGM-A, the cost of the operations on links."""
-        return EXTRA * self.extra_links + ABSENT * self.absent_links + WRONG * self.wrong_links
+CELLS, LINKS = ("splits", "missed", "spurious"), ("extra_links", "absent_links", "wrong_links")
+# Of repairing one error by hand.
+COSTS = dict(zip(CELLS + LINKS, (SPLIT, MISSED, SPURIOUS, 1.0, 1.5, 1.0), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edits:
-    """The cells and links that these operations change; a link is named by the cell it leads to."""
+    """The cells and links to change in a prediction; a link is named by the cell it leads to."""
 
-    splits: Longs  # vertices of the prediction, each as often as it is to be cut
-    missed: Longs  # of the truth
-    spurious: Longs  # of the prediction
-    extra_links: Longs  # of the prediction
-    absent_links: Longs  # of the truth
-    wrong_links: Longs  # of the prediction
+    splits: Longs  # NS: vertices of the prediction, each as often as it is to be cut
+    missed: Longs  # FN, of the truth
+    spurious: Longs  # FP, of the prediction
+    # ED, of the prediction: links between two unique cells which the truth does not have. A
+    # predicted cell is unique if it matches exactly one cell of the truth
+    extra_links: Longs
+    # EA, of the truth: links which no predicted link between two unique cells hits; among them are
+    # all links at cells that are missed or share their match
+    absent_links: Longs
+    # EC, of the prediction: links that hit one of the truth but are a track link where that is a
+    # parent link, or the reverse
+    wrong_links: Longs
 
 
 def edits(tracks: MatchedTracks) -> Edits:
@@ -221,17 +213,17 @@ def edits(tracks: MatchedTracks) -> Edits:
     )
 
 
-def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
-    """Count the operations that turn the predicted graph into the truth's."""
+def work(tracks: MatchedTracks, kinds: Iterable[str]) -> float:
+    """Return the cost of the operations of some kinds."""
     changes = edits(tracks)
-    return TrackingErrors(**{name: int(getattr(changes, name).size) for name in KINDS})
+    return float(sum(COSTS[kind] * getattr(changes, kind).size for kind in kinds))
 
 
 @metric("AOGM", "Cost of mending the tracks", evidence=MATCHED, best=0.0, reference=MATULA)
 def aogm(tracks: MatchedTracks) -> float:
     """Return the cost of turning the predicted graph of cells into the true graph.
 
-    ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, without an upper end; see `TrackingErrors`.
+    ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, without an upper end; see `Edits`.
 
     Examples
     --------
@@ -242,13 +234,12 @@ def aogm(tracks: MatchedTracks) -> float:
     >>> aogm(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1] * 4, [0] * 4])))
     11.5
     """
-    errors = tracking_errors(tracks)
-    return errors.cost + errors.linking_cost
+    return work(tracks, COSTS)
 
 
 def error_count(tracks: MatchedTracks, kind: str) -> float:
-    """Return the number of errors of a kind, a field of `TrackingErrors`."""
-    return float(getattr(tracking_errors(tracks), kind))
+    """Return the number of errors of a kind, a field of `Edits`."""
+    return float(getattr(edits(tracks), kind).size)
 
 
 KINDS = {
