@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.linking.cells import CellTable
-from cytosuite.contract.manifest import NotNegative, Positive, Whole
+from cytosuite.contract.manifest import Described, NotNegative, Positive, Whole
 from cytosuite.contract.tracks import Track
 from cytosuite.volume.arrays import Doubles, Longs
 
@@ -32,10 +32,8 @@ SMALL = 1e-6  # added to costs: a sparse matrix takes 0 for no edge
 EDGES = 2000  # candidates that are assigned together
 
 
-class Parameters(BaseModel):
+class Parameters(Described):
     """How unusual links may be."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     farthest: Positive = 5.0  # longest step in standard deviations
     overlap: NotNegative = 4.0  # cost of a link where no voxel is shared

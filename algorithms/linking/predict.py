@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from cytosuite.algorithms.linking.link import Parameters, link, tracks_of
 from cytosuite.algorithms.linking.repair import repaired
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.contract.manifest import Described, ModelCard, parameters_of
 from cytosuite.contract.progress import part, report
 from cytosuite.contract.sizes import Size, consent, probes, size_in
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS
@@ -20,18 +20,17 @@ from cytosuite.contract.tracks import LARGEST
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from cytosuite.volume.objects import numbered
 
 
-class Settings(BaseModel):
+class Settings(Described):
     """Parameters of a card."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     links: Parameters = Parameters()
     """how unusual links may be"""
     segmenter: str = "watershed"
     """algorithm that segments frames without labels"""
-    segmentation: dict[str, Any] = {}
+    segmentation: dict[str, Any] = Field(default_factory=dict)
     """fields of its card, `parameters` and maybe `describes`; the weights are those of this card"""
 
 
@@ -58,8 +57,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
     for frame, (image, first, last) in enumerate(
         zip(mended.frames, cells.first[:-1], cells.first[1:], strict=True)
     ):
-        place = np.searchsorted(cells.labels[first:last], image)
-        tracked[frame] = np.where(image > 0, np.append(names[first:last], 0)[place], 0)
+        tracked[frame] = np.append(0, names[first:last])[numbered(image)[1]]
     return {TRACKED.slug: labels.like(tracked), TRACKS.slug: tracks}
 
 

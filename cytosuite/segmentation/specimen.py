@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.networks.grid import Stencil, interpolate
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.volume.arrays import Array, Bools, Floats, Shape, Sizes, Spacing
@@ -35,17 +36,15 @@ class CoarseMap(NamedTuple):
 
     def read(self, box: Box) -> Grid:
         """Return a part of the map, interpolated linearly to the voxels of the image."""
-        found = self.values
-        for axis, (part, size) in enumerate(zip(box, self.shape, strict=True)):
-            voxels = np.arange(*part.indices(size))
-            last = found.shape[axis] - 1
-            place = np.clip((voxels + 0.5) / self.stride[axis] - 0.5, 0, last)
-            low = np.minimum(place.astype(np.intp), max(0, last - 1))
-            sides = [-1 if i == axis else 1 for i in range(3)]
-            weight = (place - low).astype(np.float32).reshape(sides)
-            below = np.take(found, low, axis)
-            found = below + weight * (np.take(found, np.minimum(low + 1, last), axis) - below)
-        return found
+        axes = []
+        for part, n, size, count in zip(
+            box, self.stride, self.shape, self.values.shape, strict=True
+        ):
+            place = np.clip((np.arange(*part.indices(size)) + 0.5) / n - 0.5, 0, count - 1)
+            low = np.minimum(place.astype(np.intp), max(0, count - 2))
+            weight = (place - low).astype(np.float32)
+            axes.append(Stencil(low, np.minimum(low + 1, count - 1), weight))
+        return interpolate(self.values, axes)
 
 
 def maps_of(image: Array, spacing: Spacing, inputs: Sequence[Channel]) -> list[CoarseMap]:
