@@ -14,7 +14,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Indices, Longs, Shape
+from cytosuite.volume.arrays import Doubles, Indices, Longs, Rows, Shape
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
@@ -67,7 +67,7 @@ class Bodies(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Stars:
+class Stars(Rows):
     """A population of star-shaped bodies, see `Bodies`."""
 
     axes_um: Doubles  # (N, 3), semi-axes at relative radius 1
@@ -76,10 +76,6 @@ class Stars:
     brightness: Doubles  # (N,)
     semi_axes_um: Doubles  # (N, 3), of the ellipsoids of the same volume or area
     stretch: Doubles | None = None  # (N, 3), factors along z, y, x, as a map shows them
-
-    def __len__(self) -> int:
-        """Return the number of bodies."""
-        return len(self.axes_um)
 
     def table(self, index: int) -> Image:
         """Return the relative radius of a body over the directions."""

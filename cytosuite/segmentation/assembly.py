@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Sizes
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Sizes
 from cytosuite.volume.large import converted, put, release, room, taken
+from cytosuite.volume.objects import shared
 from cytosuite.volume.pieces import slabs_of
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
@@ -60,7 +61,7 @@ class Assembly:
         number = np.zeros(sizes.size, np.int64)
         number[new] = np.arange(self._lent.size, self._lent.size + new.size)
         again = known[names] & is_owned
-        name, holder, voxels = _pairs(names[again], held[again])
+        name, holder, voxels = shared(names[again], held[again])
         order = np.argsort(voxels, kind="stable")
         number[name[order]] = holder[order]  # the last assignment stays: the holder of most of it
         self._lent = np.append(self._lent, sizes[new] if lent else np.zeros_like(new))
@@ -69,7 +70,7 @@ class Assembly:
             here = taken(self._labels, box)
         number = number[names]
         claimed = ~is_owned & (held > 0)
-        for piece, taker, many in np.stack(_pairs(held[claimed], number[claimed]), axis=1).tolist():
+        for piece, taker, many in np.stack(shared(held[claimed], number[claimed]), axis=1).tolist():
             self._takers.setdefault(piece, Counter())[taker] += many
         here[mask] = np.where(is_owned, held, number)
         put(self._labels, box, here)
@@ -128,10 +129,3 @@ def renumber(labels: Labels, owner: Integers | None = None) -> NDArray[np.uint32
             plane[...] = final[owner][plane]
         release(labels)
     return final
-
-
-def _pairs(first: Integers, second: Longs) -> tuple[Longs, Longs, Longs]:
-    """Return the different pairs of numbers at the same place, and the voxels of each."""
-    base = int(second.max(initial=0)) + 1
-    pairs, counts = np.unique(first.astype(np.int64) * base + second, return_counts=True)
-    return pairs // base, pairs % base, counts

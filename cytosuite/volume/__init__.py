@@ -104,6 +104,12 @@ class Volume:
         """Whether the voxel size is a stand-in because the file gave none."""
         return self.metadata.get("spacing_source") == "assumed"
 
+    def sized(self, spacing: Lengths | None, refusal: str) -> Lengths:
+        """Return a voxel size where one is given, else the file's; InputError where it has none."""
+        if spacing is None and self.spacing_is_assumed:
+            raise InputError(refusal)
+        return self.spacing if spacing is None else spacing
+
     @property
     def channels(self) -> "list[Volume]":
         """Each channel as an image of its own; the image itself where it has no axis C."""

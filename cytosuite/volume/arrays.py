@@ -1,7 +1,8 @@
 """Types of arrays, one name for each type of number, and of what is counted along their axes."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,3 +25,28 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Reals = NDArray[np.floating]  # any of them
 Rng = np.random.Generator  # that draws are taken from
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table: fields that are arrays are its columns, all of one length."""
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The columns by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self.arrays.values())))
+
+    def take(self, chosen: Integers | Bools) -> Self:
+        """Return the chosen rows: their numbers, in any order and number, or a mask (N,)."""
+        return replace(self, **{name: values[chosen] for name, values in self.arrays.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of one or more tables."""
+        columns = {name: [part.arrays[name] for part in parts] for name in parts[0].arrays}
+        return replace(parts[0], **{name: np.concatenate(all_) for name, all_ in columns.items()})

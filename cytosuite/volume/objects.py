@@ -58,6 +58,13 @@ def numbered(labels: Array) -> tuple[Longs, Ints]:
     return names, np.where(labels > 0, number, 0).astype(np.int32)
 
 
+def shared(first: Integers, second: Integers) -> tuple[Longs, Longs, Longs]:
+    """Return the pairs of numbers at the same places, ascending, and the voxels of each."""
+    base = int(second.max(initial=0)) + 1
+    pairs, counts = np.unique(first.astype(np.int64) * base + second, return_counts=True)
+    return pairs // base, pairs % base, counts
+
+
 def means(volume: Array, labels: Integers, count: int) -> Doubles:
     """Return the mean value of each of `count` labels from 0 on, 0 of an absent one."""
     total = np.bincount(labels.ravel(), volume.ravel(), count)

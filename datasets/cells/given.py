@@ -13,6 +13,7 @@ from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Shape
+from cytosuite.volume.objects import numbered
 
 T = TypeVar("T", bound=np.generic)
 
@@ -46,9 +47,8 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
         raise InputError(
             f"{path}: expected whole numbers, one for each object, found {volume.array.dtype}"
         )
-    if spacing_um is None and volume.spacing_is_assumed:
-        raise InputError(f"{path}: the labels give no voxel size in µm; set source_um or --spacing")
-    spacing = spacing_um or volume.spacing
+    refusal = f"{path}: the labels give no voxel size in µm; set source_um or --spacing"
+    spacing = volume.sized(spacing_um, refusal)
     if len(spacing) != len(volume.axes):
         raise InputError(
             f"{path}: expected a voxel size of {len(volume.axes)} numbers for the axes "
@@ -101,10 +101,9 @@ def _tidied(labels: NDArray[np.integer]) -> Labels:
     if labels.min(initial=0) < 0:
         raise InputError(f"expected labels of 0 and more, found {labels.min()}")
     if labels.max(initial=0) > MOST:
-        numbers, places = np.unique(np.append(0, labels), return_inverse=True)
-        if len(numbers) - 1 > MOST:
-            raise InputError(f"expected at most {MOST} cells, found {len(numbers) - 1}; crop it")
-        labels = places[1:].reshape(labels.shape)
+        numbers, labels = numbered(labels)
+        if len(numbers) > MOST:
+            raise InputError(f"expected at most {MOST} cells, found {len(numbers)}; crop it")
     tidied, chosen = tidy(labels.astype(np.uint16), 1)
     if not len(chosen):
         raise InputError("expected labels of cells in the image, found 0 in all of its voxels")

@@ -24,7 +24,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Rng, Rows
+from cytosuite.volume.objects import on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
@@ -82,7 +83,7 @@ COLUMNS = tuple(name for name in Placement.model_fields if name != "axes")
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(Rows):
     """Objects 1 to N of labels by their second moments."""
 
     centres_um: Array  # (N, 3)
@@ -90,10 +91,6 @@ class Objects:
     elongation: Array  # (N,), longest axis / geometric mean of the others
     rotations: Array  # (N, 3, 3), directions of the axes in columns, longest last
     boxes: tuple[tuple[slice, ...], ...]
-
-    def __len__(self) -> int:
-        """Return the number of objects."""
-        return len(self.radius_um)
 
 
 def measure(labels: Labels, grid: Grid) -> Objects:
@@ -167,19 +164,11 @@ def _rows(cells: Volume, nuclei: Volume) -> Array:
     )
     around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
     covered = inner > 0
-    keys = inner[covered].astype(np.int64) * (len(around) + 1) + outer[covered]
-    keys, counts = np.unique(keys, return_counts=True)
-    core, cell = np.divmod(keys, len(around) + 1)
+    core, cell, counts = shared(inner[covered], outer[covered])
     home, order = np.zeros(len(cores), np.int64), np.argsort(counts, kind="stable")
     home[core[order] - 1] = cell[order]  # of several the last stays, which holds most
     home[np.bincount(inner.ravel())[1:] < MARKERS] = 0
-    whole = [
-        all(
-            span.start > 0 and span.stop < n
-            for span, n in list(zip(box, outer.shape, strict=True))[plane:]
-        )
-        for box in around.boxes
-    ]
+    whole = [not on_face(box[plane:], outer.shape[plane:]) for box in around.boxes]
     once = np.bincount(home, minlength=len(around) + 1) == 1
     chosen = np.flatnonzero((home > 0) & once[home] & np.append(False, whole)[home])
     hosts, away = home[chosen] - 1, depth_um(outer, grid)

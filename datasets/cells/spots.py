@@ -1,7 +1,7 @@
 """Fluorescent spots: drawn in their cells, and seen by a microscope at sub-voxel places."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Rng, Rows
 
 ROUNDS = 200  # of drawing again spots that lie outside of their cell or too near to others
 EMITTERS = 64  # points that make up a ball
@@ -27,7 +27,7 @@ SHARP_UM = 1e-9  # standard deviation of light that is not spread
 
 
 @dataclass(frozen=True, slots=True)
-class Spots:
+class Spots(Rows):
     """Spots of a case, in rows."""
 
     places_um: Array  # (N, 3)
@@ -35,14 +35,6 @@ class Spots:
     kinds: Numbers  # (N,), of the spot, from 0
     photons: Array  # (N,)
     radius_um: Array  # (N,), 0 of points
-
-    def __len__(self) -> int:
-        """Return the number of spots."""
-        return len(self.photons)
-
-    def take(self, chosen: NDArray[np.bool_]) -> "Spots":
-        """Return the chosen spots, a mask (N,)."""
-        return Spots(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def emitters(self) -> tuple[Array, Array, Numbers]:
         """Return the points of light: places (E, 3) in µm, photons (E,), rows of the spots (E,)."""
@@ -87,8 +79,7 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
         radius = for_light.uniform(*kind.radius_um, len(cells))
         whole = Spots(places, cells, np.full(len(cells), number), np.exp(light), radius)
         parts.append(whole.take(apart))
-    columns = [field.name for field in fields(Spots)]
-    return Spots(*(np.concatenate([getattr(s, name) for s in parts]) for name in columns)), missed
+    return Spots.joined(parts), missed
 
 
 def _room(kind: SpotKind, culture: Culture, parameters: Parameters) -> Labels:

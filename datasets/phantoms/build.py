@@ -154,13 +154,13 @@ def _checked(
             f"phantoms are cut from 3D images with labels of the same shape, found an image of "
             f"shape {image.shape} and labels of shape {labels.shape}"
         )
-    if image.spacing_is_assumed and cutting.spacing_um is None:
-        raise InputError("the image gives no voxel size; give its spacing in µm (z, y, x)")
+    refusal = "the image gives no voxel size; give its spacing in µm (z, y, x)"
+    spacing = image.sized(cutting.spacing_um, refusal)
     if labels.array.dtype.kind not in "ui":
         raise InputError(f"labels must be integers, found dtype {labels.array.dtype}")
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
         raise InputError("the image must hold finite intensities, found NaN or infinity")
-    return image.array, labels.array, cutting.spacing_um or image.spacing
+    return image.array, labels.array, spacing
 
 
 def draw_library(

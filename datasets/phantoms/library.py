@@ -274,10 +274,8 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
         raise InputError(
             f"{label}: expected a 3D label of the image's shape {grey.shape}, found {marked.shape}"
         )
-    if spacing is None and grey.spacing_is_assumed:
-        raise InputError(
-            f"{image}: the file gives no voxel size; give the phantoms' spacing in µm (z, y, x)"
-        )
+    refusal = f"{image}: the file gives no voxel size; give the phantoms' spacing in µm (z, y, x)"
+    z, y, x = step = grey.sized(spacing, refusal)
     if not is_finite(grey.array):
         raise InputError(
             f"{image}: expected finite intensities, found NaN or infinity, or more than {LARGEST:g}"
@@ -289,7 +287,6 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
     mask = max(pieces, key=np.count_nonzero, default=np.zeros(marked.shape, np.bool_))
     if not mask.any():
         raise InputError(f"{label}: expected a nucleus (nonzero voxels), found an empty label")
-    z, y, x = step = grey.spacing if spacing is None else spacing
     light = np.asarray(grey.array, np.float32)
     if "volume_um3" not in grey.metadata:
         light = _relative(light, marked.array, mask, image)

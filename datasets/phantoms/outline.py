@@ -46,9 +46,7 @@ def outline_to(
         for path, name in zip(images, names, strict=True):
             with at(path):
                 image = read(path)
-                if spacing_um is not None:
-                    image = Volume(image.array, spacing_um, image.axes)
-                elif image.spacing_is_assumed:
-                    raise InputError("the file gives no voxel size; give --spacing z,y,x in µm")
+                refusal = "the file gives no voxel size; give --spacing z,y,x in µm"
+                image = Volume(image.array, image.sized(spacing_um, refusal), image.axes)
                 write(temporary / name, outline(image, smooth_um))
     return [folder / name for name in names]

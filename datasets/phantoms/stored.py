@@ -1,7 +1,7 @@
 """A population of nuclei from a library of stored ones, each turned, mirrored and scaled."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng
+from cytosuite.volume.arrays import Doubles, Longs, Rng, Rows
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
 
 @dataclass(frozen=True, slots=True)
-class StoredNuclei:
+class StoredNuclei(Rows):
     """A population of stored nuclei, see `cytosuite.bodies.stars.Bodies`."""
 
     library: tuple[Phantom, ...]
@@ -24,15 +24,6 @@ class StoredNuclei:
     semi_axes_um: Doubles  # (N, 3), of the ellipsoid with the same second moments and volume
     rotations: Doubles  # (N, 3, 3), directions (z, y, x) of the axes, in columns
     brightness: Doubles  # (N,), mean density inside, relative to the median nucleus
-
-    def __len__(self) -> int:
-        """Return the number of nuclei."""
-        return len(self.which)
-
-    def take(self, chosen: Integers | Bools) -> "StoredNuclei":
-        """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
-        columns = fields(self)[1:]  # one value per nucleus; the library stays
-        return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in columns})
 
     def looser(self, um: float) -> "StoredNuclei":
         """Return nuclei with a mean radius some µm larger, or smaller, down to a third."""

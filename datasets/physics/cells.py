@@ -20,7 +20,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Rng
+from cytosuite.volume.arrays import Doubles, Rng, Rows
 
 if TYPE_CHECKING:
     from cytosuite.datasets.physics._cell_kernels import Table
@@ -35,7 +35,7 @@ NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.flo
 
 
 @dataclass(frozen=True, slots=True)
-class Tessellation:
+class Tessellation(Rows):
     """Cells, each around one nucleus: a weighted Laguerre diagram."""
 
     centres_um: Doubles  # (N, 3)
@@ -46,10 +46,6 @@ class Tessellation:
     waves: Doubles  # (K, 3), radians per µm
     wrinkles: Doubles  # (N, K, 2), µm by which cosine and sine of each wave change the weight
     stain: Doubles  # (N, K, 2), the same for the stain of the membrane; standard deviation 1
-
-    def __len__(self) -> int:
-        """Return the number of cells."""
-        return len(self.weights_um)
 
 
 def grow_cells(

@@ -149,9 +149,8 @@ def _measured(stack: Path | Volume, spacing_um: Lengths | None, number: int) -> 
     volume = formats.read(stack) if isinstance(stack, Path) else stack
     if volume.axes != "ZYX":
         raise InputError(f"{name}: a point spread function needs the axes ZYX, found {volume.axes}")
-    if spacing_um is None and volume.spacing_is_assumed:
-        raise InputError(f"{name}: the file gives no voxel size; give that of the stack in µm")
-    spacing = volume.spacing if spacing_um is None else spacing_um
+    refusal = f"{name}: the file gives no voxel size; give that of the stack in µm"
+    spacing = volume.sized(spacing_um, refusal)
     light, smooth = _without_background(np.asarray(volume.array, np.float32))
     if not np.isfinite(light).all() or not (light.sum(dtype=np.float64) > 0):
         raise InputError(f"{name}: no light above the background; is it the stack of a bead?")

@@ -1,7 +1,7 @@
 """Nuclei drawn from distributions, painted and labelled in their own boxes; z, y, x in µm."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cytosuite.bodies.grid import Grid, Image
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng, Rows
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
@@ -37,7 +37,7 @@ MARGIN = 0.95  # of the way to the surface of the nucleus before division
 
 
 @dataclass(frozen=True, slots=True)
-class Nuclei:
+class Nuclei(Rows):
     """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces."""
 
     semi_axes_um: Doubles  # (N, 3), of the ellipsoid of the same volume, drawn shortest first
@@ -51,18 +51,10 @@ class Nuclei:
     phase: Longs  # (N,); LATE: a pair to come, see `divide`
     offsets: Longs  # (N, 3), where in the chromatin tile each is cut from
 
-    def __len__(self) -> int:
-        """Return the number of nuclei."""
-        return len(self.semi_axes_um)
-
     @property
     def mitotic(self) -> Bools:
         """Mask (N,) of the nuclei in any phase of mitosis."""
         return (self.phase >= PROPHASE) & (self.phase <= LATE)
-
-    def take(self, chosen: Integers | Bools) -> "Nuclei":
-        """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
-        return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def looser(self, um: float) -> "Nuclei":
         """Return nuclei that reach some µm farther, or less far, to a third of themselves."""
