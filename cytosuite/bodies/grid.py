@@ -1,6 +1,5 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,10 +41,13 @@ class Grid:
         index = np.arange(start, self.shape[axis] if stop is None else stop)
         return (self.origin[axis] + (index + 0.5) * self.spacing[axis]).astype(np.float32)
 
-    def ticks(self, box: Box, centre: Spacing = (0, 0, 0)) -> Iterator[Image]:
-        """Yield the positions in µm of the voxels of a box along each axis, from a centre."""
-        for axis, span in enumerate(box):
-            yield self.centres(axis, span.start, span.stop) - np.float32(centre[axis])
+    def ticks(self, box: Box, centre: Spacing = (0, 0, 0)) -> tuple[Image, Image, Image]:
+        """Return the positions in µm of the voxels of a box along z, y, x, from a centre."""
+        z, y, x = (
+            self.centres(axis, span.start, span.stop) - np.float32(centre[axis])
+            for axis, span in enumerate(box)
+        )
+        return z, y, x
 
     def index_of(self, places_um: Doubles) -> Longs:
         """Return the voxels (..., 3) that hold places, also beyond the grid."""

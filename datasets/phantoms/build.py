@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image
@@ -29,7 +28,7 @@ from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Integers, Lengths, Rng, Shape
+from cytosuite.volume.arrays import Array, Bools, Integers, Lengths, Rng, Shape
 from cytosuite.volume.objects import objects_in, on_face, wider
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
@@ -127,16 +126,14 @@ def _unfit(box: Box, shape: Shape, voxels: int, min_voxels: int) -> str:
     return f"smaller than {min_voxels} voxels" if voxels < min_voxels else ""
 
 
-def _surroundings(
-    grey: NDArray[np.generic], marked: Integers, box: Box, margin: list[int]
-) -> float | None:
+def _surroundings(grey: Array, marked: Integers, box: Box, margin: list[int]) -> float | None:
     """Return the median of the unlabelled voxels around a box, None where these are few."""
     wide = wider(box, margin)
     values = grey[wide][marked[wide] == 0]
     return float(np.median(values)) if values.size >= FEW else None
 
 
-def _most_frequent(values: NDArray[np.generic]) -> float:
+def _most_frequent(values: Array) -> float:
     """Return the mode of values, 0 where there are none."""
     if not values.size:
         return 0.0
@@ -145,9 +142,7 @@ def _most_frequent(values: NDArray[np.generic]) -> float:
     return float(edges[at] + edges[at + 1]) / 2
 
 
-def _checked(
-    image: Volume, labels: Volume, cutting: Cutting
-) -> tuple[NDArray[np.generic], Integers, Lengths]:
+def _checked(image: Volume, labels: Volume, cutting: Cutting) -> tuple[Array, Integers, Lengths]:
     """Return the arrays of image and labels and the voxel size, or refuse them."""
     if image.axes != "ZYX" or labels.shape != image.shape:
         raise InputError(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
-from cytosuite.volume.arrays import Bools, Integers
+from cytosuite.volume.arrays import Integers
 from cytosuite.volume.large import room
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -28,8 +28,9 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
     Returns
     -------
     (..., Y, X) integer array
-        A copy of the same dtype, on disk where it is large, in which those objects are background.
-        Every other object is whole, also where it reaches into the border.
+        A copy of the same dtype, on disk where it is large, in which those objects are background;
+        the array itself if there are none. Every other object is whole, also where it reaches into
+        the border.
 
     Raises
     ------
@@ -69,22 +70,8 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
             f"the border must be at least 0 pixels wide and less than half of the {height} x "
             f"{width} image, found {pixels}"
         )
-    border = np.ones((height, width), bool)
-    border[pixels : height - pixels, pixels : width - pixels] = False
-    return _cleared(labels, pixels, border)
-
-
-def _cleared(labels: NDArray[Label], pixels: int, border: Bools) -> NDArray[Label]:
-    """Return labels without objects of the border that do not reach inside."""
-    height, width = border.shape
-    cleared = room(labels.shape, labels.dtype)
-    flat, target = (array.reshape(-1, height, width) for array in (labels, cleared))
-    inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])
-    for part in slabs(flat, target):
-        outer = flat[part][:, border]
-        target[part] = flat[part]
-        target[part][:, border] = np.where(np.isin(outer, inside), outer, 0)
-    return cleared
+    inside = distinct(labels[..., pixels : height - pixels, pixels : width - pixels])
+    return _without(labels, np.setdiff1d(distinct(labels), inside))
 
 
 def without_small(
@@ -136,7 +123,7 @@ def without_small(
     )
 
 
-def _without(labels: NDArray[Label], unwanted: NDArray[np.uint64]) -> NDArray[Label]:
+def _without(labels: NDArray[Label], unwanted: Integers) -> NDArray[Label]:
     """Return a copy of labels in which some are background, itself on disk where it is large."""
     if not unwanted.size:
         return labels
