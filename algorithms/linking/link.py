@@ -19,6 +19,7 @@ from cytosuite.algorithms.linking.cells import CellTable
 from cytosuite.contract.manifest import Described, NotNegative, Positive, Whole
 from cytosuite.contract.tracks import Track
 from cytosuite.volume.arrays import Doubles, Longs
+from cytosuite.volume.points import neighbour
 
 MEDIAN, TAIL = {2: 1.386, 3: 2.366}, {2: 4.605, 3: 6.251}  # quantiles 0.5 and 0.9 of chi²
 HALF_NORMAL = 0.6745  # its median
@@ -156,7 +157,7 @@ def _apart(cells: CellTable) -> float:
     """Return the median distance of a cell from the nearest one of its frame [µm]."""
     frames = zip(cells.first[:-1], cells.first[1:], strict=True)
     places = (cells.centres[a:b] for a, b in frames if b - a > 1)
-    gaps = [cKDTree(some).query(some, k=2)[0][:, 1] for some in places]
+    gaps = [neighbour(some) for some in places]
     return float(np.median(np.concatenate(gaps))) if gaps else 0.0
 
 

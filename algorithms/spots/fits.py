@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots.filters import Blocks, clearest
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
+from cytosuite.volume.points import apart
 
 PLACE = [kernels.Z, kernels.Y, kernels.X]
 WIDTH = [kernels.TALL, kernels.WIDE, kernels.WIDE]  # ln sigmas along z, y, x
@@ -138,15 +138,4 @@ class Fits:
         rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas, self.skew)]
         rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
-        return rank[_apart(units, p.minimum_distance)]
-
-
-def _apart(places: Doubles, distance: float) -> Bools:
-    """Return which places (N, axes) are not within a distance of an earlier one that is kept."""
-    keep = np.ones(len(places), np.bool_)
-    if len(places) and distance > 0:
-        pairs = cKDTree(places).query_pairs(distance, output_type="ndarray")
-        for first, second in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist():
-            if keep[first]:
-                keep[second] = False
-    return keep
+        return rank[apart(units, p.minimum_distance)] if p.minimum_distance > 0 else rank

@@ -130,5 +130,5 @@ def object_noise(shape: Sizes, seed: int, draw: int, labels: Integers | None) ->
         centre = np.rint(np.mean(np.nonzero(inside), axis=1)).astype(int).tolist()
         z, y, x = (AWAY - middle for middle in centre)
         moving = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))
-        noise[..., *box][..., inside] = moving[inside]
+        noise.reshape(-1, *labels.shape)[:, *box][:, inside] = moving[inside]
     return noise

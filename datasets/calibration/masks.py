@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import ASSUME, Size
@@ -26,6 +25,7 @@ from cytosuite.metrics.realism.features import scaled_distance
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles
 from cytosuite.volume.objects import hull_voxels, numbered, objects_in
+from cytosuite.volume.points import neighbour
 
 Table = Mapping[str, Array]  # values of the objects of an image, or one value
 
@@ -114,16 +114,13 @@ def objects_of(labels: Volume) -> dict[str, Array]:
     turn = np.degrees(np.abs(np.arctan2(2 * yx, xx - yy))) / 2
     height = table["covariance"][:, 0, 0] / np.sqrt(yy * xx - yx**2)
     whole, flat = ~table["cut"], labels.array.ndim == 2
-    crowd, centres = np.full(len(whole), nan), table["centre_um"]
-    if len(whole) > CROWD:
-        crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
     placed = {name: table[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
     return placed | {
         "size": table["volume_um3"],
         "solidity": np.where(whole, solidity, nan),
         "turn_deg": np.where(table["elongation"] >= LONG, turn, nan),
         "height": np.where(whole & (not flat), np.log(height) / 2, nan),
-        "crowd_um": crowd,
+        "crowd_um": neighbour(table["centre_um"], CROWD),
         "cut": table["cut"].astype(float),
     }
 

@@ -6,7 +6,6 @@ Eschweiler et al., PLOS Comput. Biol. 20 (2024), doi:10.1371/journal.pcbi.101189
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cytosuite.bodies.grid import Image
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
@@ -15,7 +14,8 @@ from cytosuite.datasets.physics.packing import count_for, pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Indices, Reals, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Reals, Rng
+from cytosuite.volume.points import apart
 
 FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time
 CROWD = 12  # candidates drawn per cell
@@ -57,21 +57,6 @@ def moved(points_um: Doubles, region: Region, depth_um: Doubles | float) -> Doub
     return points_um - shift[:, None] * region.normals_at(points_um)
 
 
-def thinned(points_um: Doubles, apart_um: float) -> Indices:
-    """Return the numbers of points without an earlier one of the result nearer than a distance."""
-    first, second = cKDTree(points_um).query_pairs(apart_um, output_type="ndarray").T
-    open_, chosen = np.ones(len(points_um), bool), np.zeros(len(points_um), bool)
-    while open_.any():
-        live = open_[first] & open_[second]
-        first, second = first[live], second[live]
-        leading = open_.copy()
-        leading[second] = False  # of each pair the first comes earlier
-        chosen |= leading
-        open_ &= ~leading
-        open_[second[leading[first]]] = False
-    return np.flatnonzero(chosen)
-
-
 def layer(
     rng: Rng,
     points_um: Doubles,
@@ -85,7 +70,7 @@ def layer(
         return points_um
     depths = np.broadcast_to(depth_um, len(points_um))
     places = moved(points_um, region, depths)
-    chosen = thinned(places, APART * area_um2**0.5)
+    chosen = apart(places, APART * area_um2**0.5)
     return moved(places[chosen], region, depths[chosen] + rng.normal(0, jitter_um, len(chosen)))
 
 
@@ -185,7 +170,7 @@ def cartographic(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     places, latitude, longitude = places[chosen], latitude[chosen], places[chosen, 1] / radius
     ring = np.cos(latitude)
     sphere = [np.sin(latitude), ring * np.sin(longitude), ring * np.cos(longitude)]
-    places = places[thinned(radius * np.stack(sphere, axis=1), APART * area**0.5)]
+    places = places[apart(radius * np.stack(sphere, axis=1), APART * area**0.5)]
     middle = height / 2 + rng.normal(0, parameters.jitter * drawn.thickness_um, len(places))
     top = (height - drawn.thickness_um) / 2
     depth = np.broadcast_to(grid.centres(0)[:, None, None] - np.float32(top), grid.shape)

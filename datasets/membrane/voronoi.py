@@ -5,20 +5,20 @@ Edelsbrunner (1984), doi:10.1016/0031-3203(84)90064-5.
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.membrane.structures import MOST
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.points import neighbour
 
 
 def weights(centres_um: Doubles, strength: float) -> Doubles:
     """Return factors ``1 + strength d / max(d)``, d: distance to the nearest other centre."""
     if len(centres_um) < 2:
         return np.ones(len(centres_um))
-    alone = cKDTree(centres_um).query(centres_um, k=2)[0][:, 1]
+    alone = neighbour(centres_um)
     return np.asarray(1 + strength * alone / max(float(alone.max()), 1e-12))
 
 

@@ -86,11 +86,11 @@ class Nuclei(Rows):
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
             if box is None:
                 continue
-            ticks = grid.ticks(box, centres_um[index])
+            z, y, x = grid.ticks(box, centres_um[index])
             to_axes = (self.rotations[index] / self.semi_axes_um[index]).T.astype(np.float32)
             form = (bend, waves, roughness, surface, float(rims[index]))
             to_axes = np.ascontiguousarray(to_axes)
-            yield Patch(index, box, *_body_kernels.cut(*ticks, to_axes, *form))
+            yield Patch(index, box, *_body_kernels.cut(z, y, x, to_axes, *form))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, 1 on average in a median nucleus.

@@ -10,7 +10,6 @@ from math import gamma, nan, pi
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
@@ -24,6 +23,7 @@ from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs, Spacing
 from cytosuite.volume.objects import hull_voxels, numbered
 from cytosuite.volume.pieces import from_lowest
+from cytosuite.volume.points import neighbour
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
 SIDES = np.s_[:-1], np.s_[1:]  # neighbours along an axis
@@ -260,9 +260,7 @@ def _sizes(
     axes, ways = np.linalg.eigh(covariance)
     ball = size * step.prod() * gamma(step.size / 2 + 1) / pi ** (step.size / 2)
     diameter = 2 * ball ** (1 / step.size)
-    apart = np.full(size.size, nan)
-    if size.size > 1:
-        apart = cKDTree(centre * step).query(centre * step, k=2)[0][:, 1]
+    apart = neighbour(centre * step)
     tilt = np.degrees(np.arccos(np.clip(np.abs(ways[:, 0, -1]), 0, 1)))
     return {
         "neighbour_um": apart,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
@@ -17,6 +16,7 @@ from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
 from cytosuite.volume.objects import hull_voxels, numbered, objects_in, on_face
+from cytosuite.volume.points import neighbour
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
@@ -140,7 +140,6 @@ def _measured(scene: Scene, dense: Ints, count: int) -> tuple[Bools, Doubles]:
             rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
         mean = grey.mean()
         rows[place, 4:6] = mean, grey.std() / abs(mean) if mean else nan
-    if count > 1:
-        rows[:, 6] = cKDTree(centres).query(centres, k=2)[0][:, 1]
+    rows[:, 6] = neighbour(centres)
     rows[:, 7] = centres[:, 0]
     return cut, rows

@@ -125,14 +125,6 @@ def test_refuses_structures_without_room(structure, values, message):
 BALL = ellipsoid((0.0, 0.0, 0.0), (30.0, 30.0, 30.0))
 
 
-def test_thinned_points_are_those_of_one_trial_after_the_other():
-    points, kept = np.random.default_rng(0).uniform(0, 10, (400, 3)), []
-    for number, point in enumerate(points):
-        if (np.linalg.norm(points[kept] - point, axis=1) > 2.0).all():
-            kept.append(number)
-    assert places.thinned(points, 2.0).tolist() == kept
-
-
 def test_moved_points_lie_at_their_depths():
     points = BALL.draw(np.random.default_rng(0), 500)
     points = points[np.linalg.norm(points, axis=1) > 8]
