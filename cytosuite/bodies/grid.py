@@ -36,6 +36,11 @@ class Grid:
         """Extent in µm along z, y, x."""
         return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))
 
+    @property
+    def layer(self) -> "Grid":
+        """One layer of voxels, 1 µm thick, over the plane of the grid."""
+        return Grid((1, *self.shape[1:]), (1.0, *self.spacing[1:]), (0.0, *self.origin[1:]))
+
     def centres(self, axis: int, start: int = 0, stop: int | None = None) -> Image:
         """Return the positions in µm of the voxel centres `start` to `stop` along an axis."""
         index = np.arange(start, self.shape[axis] if stop is None else stop)

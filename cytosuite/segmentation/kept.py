@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import expand_labels
 
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Longs, Spacing
+from cytosuite.volume.objects import box_of, wider
 
 Label = TypeVar("Label", bound=np.integer[Any])
 Labels = Integers
@@ -23,15 +24,10 @@ _QUANTILES = 257
 def surroundings(labels: NDArray[Label], spacing: Spacing, reach_um: float) -> NDArray[Label]:
     """Return the background within `reach_um` of each object, under its number."""
     around = np.zeros_like(labels)
-    axes = range(labels.ndim)
-    places = [np.flatnonzero(labels.any(tuple({*axes} - {axis}))) for axis in axes]
-    if not all(at.size for at in places):
+    near = box_of(labels != 0)
+    if near is None:
         return around
-    margins = [int(reach_um / step) + 1 for step in spacing]
-    box = tuple(
-        slice(max(0, int(at[0]) - margin), int(at[-1]) + margin + 1)
-        for at, margin in zip(places, margins, strict=True)
-    )
+    box = wider(near, [int(reach_um / step) + 1 for step in spacing])
     inner = labels[box]
     around[box] = np.where(inner, 0, expand_labels(inner, reach_um, spacing=tuple(spacing)))
     return around

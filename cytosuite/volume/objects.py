@@ -23,6 +23,11 @@ def on_face(box: Box, shape: Sizes) -> bool:
     return any(span.start == 0 or span.stop == size for span, size in zip(box, shape, strict=True))
 
 
+def box_of(mask: Bools) -> Box | None:
+    """Return the box around a mask, None around nothing."""
+    return next(iter(scipy.ndimage.find_objects(mask.view(np.uint8))), None)
+
+
 def wider(box: Sequence[slice], margin: Sizes) -> Box:
     """Return a box with a margin in voxels, as far as the image reaches."""
     return tuple(

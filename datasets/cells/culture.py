@@ -79,7 +79,7 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     if not source:
         sheet = _sheet(for_cells, parameters, grid)
         labels, states = sheet.labels[None], sheet.states
-        plane = Grid((1, *grid.shape[1:]), (1.0, y, x), (0.0, *grid.origin[1:]))
+        plane = grid.layer
     else:
         labels = on_grid(source, grid)
         states = _states(for_cells, parameters.cells, int(labels.max()))
@@ -133,7 +133,7 @@ def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
             f"{outlines.radius_um[-1]} µm find no room; lower cells.n_cells, radius_um or gap_um, "
             "or raise cells.max_overlap or image.shape"
         ) from None
-    flat = Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
+    flat = grid.layer
     shape = flat.shape[1:]
     labels, thickness = np.zeros(shape, np.uint16), np.zeros(shape, np.float32)
     nearest, second = np.ones((2, *shape), np.float32)
@@ -154,9 +154,8 @@ def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
         places = middles, spread / min(flat.spacing[1:])
         thickness += grow_processes(for_processes, outlines, labels, dome, places, flat.spacing[1:])
     tidied, numbers = tidy(labels[None], 1)
-    columns = ("axes_um", "rotations", "coefficients", "brightness", "semi_axes_um")
-    stars = replace(stars, **{name: getattr(stars, name)[numbers - 1] for name in columns})
-    return _Sheet(tidied[0], dome, thickness, stars, states[numbers - 1])
+    taken = stars.take(numbers - 1), states[numbers - 1]
+    return _Sheet(tidied[0], dome, thickness, *taken)
 
 
 def _states(rng: Rng, outlines: Outlines, count: int) -> Numbers:

@@ -76,14 +76,13 @@ def _step(
     origin = np.concatenate([rest, np.repeat(mothers, 2)])
     count, born = len(origin), 2 * len(mothers)
     fresh = draw_population(for_shape, born, parameters)
-    axes_um, swollen = old.stars.axes_um[origin], old.stars.semi_axes_um / old.stars.axes_um
-    swollen = np.concatenate([swollen[rest], fresh.semi_axes_um / fresh.axes_um])
-    stars = Stars(
-        axes_um,
-        np.concatenate([old.stars.rotations[rest], fresh.rotations]),
-        np.concatenate([old.stars.coefficients[rest], fresh.coefficients]),
-        old.stars.brightness[origin],
-        axes_um * swollen,
+    stars = Stars.joined([old.stars.take(rest), fresh])
+    axes_um = old.stars.axes_um[origin]
+    stars = replace(
+        stars,
+        axes_um=axes_um,
+        brightness=old.stars.brightness[origin],
+        semi_axes_um=axes_um * (stars.semi_axes_um / stars.axes_um),
     )
     size = np.minimum(old.size[origin] * 2 ** (1 / (axes * GROWTH)), 1)
     size[len(rest) :] = half

@@ -21,7 +21,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Doubles, Lengths, Reals, Rng
-from cytosuite.volume.objects import wider
+from cytosuite.volume.objects import box_of, wider
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured
@@ -71,8 +71,7 @@ def enclosed_um3(distance: Image, spacing: Lengths) -> float:
 
 def _samples(field: Reals, spacing: Lengths) -> Reals:
     """Return a signed distance (n,) at `PARTS` points per voxel and axis of the body's box."""
-    inside = (field < 2 * max(spacing)).astype(np.uint8)
-    values = field[ndimage.find_objects(inside)[0]][..., None]
+    values = field[box_of(field < 2 * max(spacing))][..., None]
     for axis in range(3):
         n = values.shape[axis]
         below = values.take(np.maximum(np.arange(n) - 1, 0), axis)
@@ -212,7 +211,7 @@ def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phant
     inside = distance < 0
     if not inside.any() or not intensity[inside].mean() > 0:
         raise InputError(f"phantom {name}: expected light inside the label, found none")
-    box = wider(ndimage.find_objects(inside.view(np.uint8))[0], (MARGIN,) * inside.ndim)
+    box = wider(box_of(inside) or (), (MARGIN,) * inside.ndim)
     light = np.where(inside, intensity, np.float32(0))[box]
     return Phantom(
         name,

@@ -15,6 +15,7 @@ from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng
+from cytosuite.volume.objects import box_of
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge
@@ -183,13 +184,13 @@ def from_mask(mask: Volume, centre_um: Lengths) -> Region:
     if mask.axes != "ZYX":
         raise InputError(f"a mask of tissue must have the axes ZYX, found {mask.axes}")
     tissue = mask.array != 0
-    boxes = ndimage.find_objects(tissue.view(np.uint8))
-    if not boxes:
+    box = box_of(tissue)
+    if box is None:
         raise InputError(
             f"a mask of tissue is empty: all of its {' x '.join(map(str, tissue.shape))} voxels "
             "are 0; expected tissue where it is not"
         )
-    tissue = tissue[boxes[0]]
+    tissue = tissue[box]
     blocks = [-(-size // (SAMPLES - 2 * MARGIN)) for size in tissue.shape]
     filled = [-size % block for size, block in zip(tissue.shape, blocks, strict=True)]
     # Equal borders of whole blocks; voxels missing to whole blocks are shared between both ends.

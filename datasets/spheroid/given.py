@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.cells.given import centred, nearest, on_grid
@@ -12,6 +11,7 @@ from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths
+from cytosuite.volume.objects import box_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class GivenCells:
     def of(cls, source: Volume, middle_um: Lengths) -> "GivenCells":
         """Return the cells of labels, the middle of the box around all of them at a place."""
         whole = on_grid(source, Grid(source.shape, source.spacing))
-        box = ndimage.find_objects((whole > 0).view(np.uint8))[0]
-        labels = np.pad(whole[box], 1)  # the faces of the file are borders
+        labels = np.pad(whole[box_of(whole > 0)], 1)  # the faces of the file are borders
         return cls(labels, centred(labels.shape, source.spacing, middle_um), source.metadata)
 
     def __len__(self) -> int:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from math import ceil, prod
 
 import numpy as np
-from scipy import ndimage
 
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
@@ -25,7 +24,7 @@ from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Ints, Sizes, Spacing
 from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.memory import GIB, free_gib
-from cytosuite.volume.objects import wider
+from cytosuite.volume.objects import box_of, wider
 from cytosuite.volume.pieces import slabs_of
 
 Labels = Array
@@ -56,10 +55,10 @@ def redraw(
     found = room(shape, labels.dtype)
     for tile in _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing]):
         part = taken(labels, tile.input).astype(np.int32)
-        near = ndimage.find_objects((part > 0).view(np.int8))
-        if not near:
+        near = box_of(part > 0)
+        if near is None:
             continue
-        box = wider(near[0], _reaches(common, spacing))
+        box = wider(near, _reaches(common, spacing))
         part[box] = _drawn(
             part[box], taken(image, tile.input)[box], spacing, trees, looseness, common
         )
