@@ -47,6 +47,14 @@ def borders(labels: Array, axes: Iterable[int] | None = None) -> Bools:
     return edge
 
 
+def label_at(labels: Array, index: Longs) -> Array:
+    """Return the labels of voxels (N, axes), 0 outside of the image."""
+    inside = ((index >= 0) & (index < labels.shape)).all(axis=1)
+    values = np.zeros(len(index), labels.dtype)
+    values[inside] = labels[tuple(index[inside].T)]
+    return values
+
+
 def numbered(labels: Array) -> tuple[Longs, Ints]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
     if labels.dtype.kind == "b":

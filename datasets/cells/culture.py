@@ -29,7 +29,7 @@ from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.scene import Shapes
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Rng, Shape
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell
@@ -341,8 +341,7 @@ def _middles(
     eligible = (labels > 0) & (depth >= limits[labels])
     pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
     chosen = pool.draw(rng, np.arange(1, len(deepest)))
-    index = np.stack(np.unravel_index(chosen, (1, *labels.shape)), axis=1)
-    return grid.place_of(index), depth.ravel()[chosen].astype(np.float64)
+    return grid.place_of(chosen), depth[*chosen[:, 1:].T].astype(np.float64)
 
 
 class Pools(NamedTuple):
@@ -350,6 +349,7 @@ class Pools(NamedTuple):
 
     voxels: Numbers  # flat indices, label by label
     starts: Numbers  # (N + 2,), of each label in `voxels`
+    shape: Shape  # of the labels
 
     @classmethod
     def of(cls, labels: Labels) -> "Pools":
@@ -358,9 +358,10 @@ class Pools(NamedTuple):
         numbers = labels.ravel()[voxels]
         counts = np.bincount(numbers, minlength=int(numbers.max(initial=0)) + 1)
         voxels = voxels[np.argsort(numbers, kind="stable")]
-        return cls(voxels, np.concatenate([[0], np.cumsum(counts)]))
+        return cls(voxels, np.concatenate([[0], np.cumsum(counts)]), labels.shape)
 
     def draw(self, rng: Rng, labels: Numbers) -> Numbers:
-        """Return a voxel (n,) for each of some labels (n,), none of them empty."""
+        """Return a voxel (n, 3) for each of some labels (n,), none of them empty."""
         sizes = self.starts[labels + 1] - self.starts[labels]
-        return self.voxels[self.starts[labels] + (rng.random(len(labels)) * sizes).astype(np.int64)]
+        places = self.starts[labels] + (rng.random(len(labels)) * sizes).astype(np.int64)
+        return np.stack(np.unravel_index(self.voxels[places], self.shape), axis=1)

@@ -19,6 +19,7 @@ from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Rng, Rows
+from cytosuite.volume.objects import label_at
 
 ROUNDS = 200  # of drawing again spots that lie outside of their cell or too near to others
 EMITTERS = 64  # points that make up a ball
@@ -72,7 +73,7 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
             put = _places(for_place, kind, room, cells, culture.grid)
         places, apart = _apart(put, cells, kind.distance_um)
         if kind.cloud:
-            cells = _at(culture.cells, places, culture.grid).astype(np.int64)
+            cells = label_at(culture.cells, culture.grid.index_of(places)).astype(np.int64)
         missed += len(cells) - int(apart.sum())
         low, high = np.log(kind.photons)
         light = for_light.uniform(low, high) + kind.spread * for_light.normal(size=len(cells))
@@ -121,7 +122,7 @@ def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) 
     pool, depth = Pools.of(room), room.shape[0]
 
     def _anywhere(numbers: Numbers) -> Array:
-        index = np.stack(np.unravel_index(pool.draw(rng, numbers), room.shape), axis=1)
+        index = pool.draw(rng, numbers)
         shift = rng.random(index.shape)
         if depth == 1:
             shift[:, 0] = 0.5
@@ -143,7 +144,7 @@ def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) 
         open_ = np.arange(len(chosen))
         for _ in range(ROUNDS):  # a Gaussian that the cell cuts off; in the end its middle
             drawn = home[chosen[open_]] + width * rng.normal(size=(len(open_), 3))
-            inside = _at(room, drawn, grid) == cells[chosen[open_]]
+            inside = label_at(room, grid.index_of(drawn)) == cells[chosen[open_]]
             places[open_[inside]] = drawn[inside]
             open_ = open_[~inside]
             if not len(open_):
@@ -166,15 +167,6 @@ def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
         return places
 
     return _clouded
-
-
-def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
-    """Return the labels (n,) at places (n, 3) in µm, 0 outside of the grid."""
-    index = grid.index_of(places_um)
-    inside = ((index >= 0) & (index < labels.shape)).all(axis=1)
-    values = np.zeros(len(index), np.uint16)
-    values[inside] = labels[tuple(index[inside].T)]
-    return values
 
 
 def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ from cytosuite.datasets.membrane.structures import MOST
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.objects import label_at
 from cytosuite.volume.points import neighbour
 
 
@@ -52,9 +53,7 @@ def whole(labels: Labels, inside: Bools, min_voxels: int) -> Labels:
     while len(places):
         owners = np.zeros(len(places), np.uint16)
         for step in np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]):
-            beside = places + step
-            free = (owners == 0) & ((beside >= 0) & (beside < tidied.shape)).all(axis=1)
-            owners[free] = tidied[tuple(beside[free].T)]
+            owners = np.where(owners == 0, label_at(tidied, places + step), owners)
         taken = owners > 0
         if not taken.any():
             break  # tissue that no cell touches

@@ -21,6 +21,7 @@ from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import matched_points
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
+from cytosuite.volume.objects import label_at
 from cytosuite.volume.pieces import distinct
 
 
@@ -66,10 +67,7 @@ def cell_points(
 def cell_at(places: Doubles, labels: Array) -> Array:
     """Return the label at the nearest pixel of each place (N, D), 0 outside of the image."""
     nearest = np.floor(np.asarray(places, np.float64).reshape(-1, labels.ndim) + 0.5)
-    inside = ((nearest >= 0) & (nearest < labels.shape)).all(axis=1)
-    labels_at = np.zeros(len(nearest), labels.dtype)
-    labels_at[inside] = labels[tuple(nearest[inside].astype(np.int64).T)]
-    return labels_at
+    return label_at(labels, nearest.astype(np.int64))
 
 
 def joined(parts: Sequence[CellPoints]) -> CellPoints:
