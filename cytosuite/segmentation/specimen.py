@@ -58,7 +58,11 @@ def maps_of(image: Array, spacing: Spacing, inputs: Sequence[Channel]) -> list[C
         "depth": lambda: _depth(specimen, step),
         "light": lambda: _light(coarse, specimen, step),
     }
-    return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
+    bordered = specimen.any() and not specimen.all()
+    nothing = np.zeros(specimen.shape, np.float32)
+    return [
+        CoarseMap(makers[name]() if bordered else nothing, stride, image.shape) for name in inputs
+    ]
 
 
 def coarse_image(image: Array, spacing: Spacing) -> tuple[Grid, Shape, list[float]]:
@@ -113,8 +117,6 @@ def specimen_of(coarse: Grid, step: Spacing) -> Bools:
 
 def _distance(specimen: Bools, step: Spacing) -> Grid:
     """Return the signed distance of each block to the specimen's surface, in tanh(d / 50 µm)."""
-    if specimen.all() or not specimen.any():
-        return np.zeros(specimen.shape, np.float32)
     half = min(step) / 2  # from the centre of a block at the surface to the surface
     inside = ndimage.distance_transform_edt(specimen, sampling=step)
     outside = ndimage.distance_transform_edt(~specimen, sampling=step)
@@ -124,17 +126,13 @@ def _distance(specimen: Bools, step: Spacing) -> Grid:
 
 def _depth(specimen: Bools, step: Spacing) -> Grid:
     """Return how far each block lies along z from the specimen's first one, in tanh(d / 50 µm)."""
-    planes = np.flatnonzero(specimen.any(axis=(1, 2)))
-    if specimen.all() or not planes.size:
-        return np.zeros(specimen.shape, np.float32)
-    depth = np.tanh((np.arange(len(specimen)) - planes[0]) * step[0] / DEPTH_UM)
+    first = specimen.any(axis=(1, 2)).argmax()
+    depth = np.tanh((np.arange(len(specimen)) - first) * step[0] / DEPTH_UM)
     return np.broadcast_to(depth.astype(np.float32)[:, None, None], specimen.shape).copy()
 
 
 def _light(coarse: Grid, specimen: Bools, step: Spacing) -> Grid:
     """Return the brightness of the specimen around each block, in octaves, -1..1 for -3..3."""
-    if specimen.all() or not specimen.any():
-        return np.zeros(specimen.shape, np.float32)
     level = coarse - np.float32(np.median(coarse[~specimen]))
     mean = float(level[specimen].mean())
     weight = smoothed(specimen.astype(np.float32), step, AROUND_UM)

@@ -248,11 +248,7 @@ def _place(
         limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
         homes.append((_innermost(populations, drawn["inner"], *limits), mass))
         points = _starts(rng, sum(map(len, populations)), homes[0], rest)
-        ahead = zip(populations, np.split(points, starts[1:-1]), strict=True)
-        populations = tuple(
-            _aligned(replace(population, centres_um=centres), parameters, room)
-            for population, centres in ahead
-        )
+        populations = tuple(_aligned(p, parameters, room) for p in _moved(populations, points))
     bodies, _ = together(populations)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
@@ -323,10 +319,13 @@ def _pressed(
         contact=contact,
         max_overlap=parameters.tissue.max_overlap,
     )
-    starts = np.cumsum([0, *map(len, packed)])
-    places = [moved[a:b] for a, b in pairwise(starts)]
-    both = zip(packed, places, strict=True)
-    return tuple(replace(population, centres_um=centres) for population, centres in both), share
+    return _moved(packed, moved), share
+
+
+def _moved(populations: Populations, centres_um: Doubles) -> Populations:
+    """Return nuclei at other places (N, 3)."""
+    parts = np.split(centres_um, np.cumsum(list(map(len, populations)))[:-1])
+    return tuple(replace(p, centres_um=at) for p, at in zip(populations, parts, strict=True))
 
 
 def _aligned(population: Population, parameters: Parameters, room: Outline) -> Population:
