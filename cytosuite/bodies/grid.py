@@ -1,6 +1,8 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from cytosuite.networks.tiling import Box
 from cytosuite.volume.arrays import Doubles, Floats, Longs, Shape, Sizes, Spacing
 from cytosuite.volume.arrays import Lengths as Lengths
+from cytosuite.volume.large import release
 from cytosuite.volume.pieces import slab_bounds
 
 Array = Doubles
@@ -91,6 +94,13 @@ class Grid:
         if (high < 0).any() or (start >= stop).any():
             return None
         return tuple(map(slice, start.tolist(), stop.tolist()))
+
+
+def in_slabs(*arrays: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+    """Yield views of the `slabs` of arrays of one shape together; release."""
+    for start, stop in slabs(arrays[0].shape):
+        yield tuple(array[start:stop] for array in arrays)
+        release(*arrays)
 
 
 def slabs(shape: Sizes) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Image, slabs
+from cytosuite.bodies.grid import Image, in_slabs
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
@@ -142,8 +142,7 @@ def draw_light(rng: Rng, for_optics: Rng, parameters: Parameters) -> Parameters:
 def _overlap(annotation: Annotation) -> Bytes:
     """Return how many nuclei (Z, Y, X) lie in each voxel."""
     count = large.room(annotation.labels.shape, np.uint8)
-    for start, stop in slabs(count.shape):
-        for layer in annotation.layers:
-            count[start:stop] += layer[start:stop] > 0
-        large.release(count, *annotation.layers)
+    for number, *layers in in_slabs(count, *annotation.layers):
+        for layer in layers:
+            number += layer > 0
     return count

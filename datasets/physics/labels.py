@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs, slabs
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
@@ -57,9 +57,8 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:
     numbers.sort()
     new = np.zeros(numbers[-1] + 1, result.dtype)
     new[numbers] = np.arange(len(numbers))
-    for start, stop in slabs(result.shape) if numbers[-1] >= len(numbers) else ():
-        result[start:stop] = new[result[start:stop]]
-        large.release(result)
+    for (part,) in in_slabs(result) if numbers[-1] >= len(numbers) else ():
+        part[:] = new[part]
     return result, np.array(numbers[1:], np.int64)
 
 
@@ -104,11 +103,9 @@ def visible(
 
     labels, levels = _cut(_drawn(), grid, blur, (level, plane_level), margin_um, more)
     factors = np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)
-    for start, stop in slabs(labels.shape):
-        slab = levels[start:stop]
-        slab *= factors[labels[start:stop]]
+    for slab, numbers in in_slabs(levels, labels):
+        slab *= factors[numbers]
         np.minimum(slab, 1, out=slab)
-        large.release(labels, levels)
     return labels, levels
 
 
@@ -223,7 +220,6 @@ def _lookup(labels: Labels, values: Integers, dtype: type[T]) -> NDArray[T]:
             f"labels go up to {largest}, but values are given for {len(values)} objects"
         )
     lookup, voxels = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
-    for start, stop in slabs(labels.shape):
-        voxels[start:stop] = lookup[labels[start:stop]]
-        large.release(labels, voxels)
+    for part, numbers in in_slabs(voxels, labels):
+        part[:] = lookup[numbers]
     return voxels

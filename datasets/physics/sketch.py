@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import slabs
+from cytosuite.bodies.grid import in_slabs, slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 from cytosuite.volume.objects import borders
@@ -32,11 +32,9 @@ def signed_distance(labels: Volume) -> Volume:
     array, spacing = _planes(labels)
     depth, height, width = array.shape
     distance = large.room(array.shape, np.float32)
-    for start, stop in slabs(array.shape):
-        part, away = array[start:stop], distance[start:stop]
+    for part, away in in_slabs(array, distance):
         kernels.rows(part.reshape(-1, width), spacing[2], away.reshape(-1, width))
         kernels.across(part, spacing[1], away)
-        large.release(array, distance)
     for top, end in slabs((height, depth, width)):
         flat = (1, depth, (end - top) * width)
         part, away = (np.ascontiguousarray(image[:, top:end]) for image in (array, distance))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs
 from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
@@ -56,9 +56,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     if around is not None:
         around, _ = labels.tidy(around, rules.min_voxels)
     if levels is not None:
-        for start, stop in slabs(nuclei.shape):
-            levels[start:stop] *= nuclei[start:stop] > 0
-            large.release(levels, nuclei)
+        for level, objects in in_slabs(levels, nuclei):
+            level *= objects > 0
     return Truth(nuclei, around, specimen.spheroid.kinds[numbers - 1], levels)
 
 
