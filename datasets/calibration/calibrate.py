@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import tomlkit
 
 from cytosuite.contract.words import Say, Size
@@ -21,13 +20,13 @@ from cytosuite.datasets.calibration.compare import (
     poor,
 )
 from cytosuite.datasets.calibration.fit import (
-    Simulate,
     Stack,
     draw,
     drawn_first,
     fit,
     nested,
     pace,
+    simulator,
     statistics_of,
 )
 from cytosuite.datasets.calibration.masks import named, need_one_kind
@@ -178,23 +177,6 @@ def need_place(out: Path, *more: Path) -> None:
         need_file(path)
         if path.exists() and not out.exists():
             raise InputError(f"{path}: exists already, without {out}; name another one")
-
-
-def simulator(dataset: str) -> Simulate:
-    """Return a function that simulates one stack from parameters and a seed; spheroid alone."""
-    if dataset != "spheroid":
-        raise InputError(
-            f"dataset to calibrate: expected spheroid, nuclei or cells, found {dataset!r}"
-        )
-    return _spheroid
-
-
-def _spheroid(parameters: Entries, seed: int) -> Stack:
-    """Return a simulated stack; a function of the module, as processes need it."""
-    from cytosuite.datasets.spheroid.generate import generate  # slow to import
-
-    sample = generate(np.random.default_rng(seed), parameters)
-    return sample.volume("microscopy-image"), sample.volume(LABELS).array
 
 
 def _duration(seconds: float) -> str:

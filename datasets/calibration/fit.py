@@ -8,6 +8,7 @@ the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import optimize
 
+from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
@@ -177,6 +179,27 @@ def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> 
     except InputError:
         return nan
     return monotonic() - start
+
+
+def simulator(dataset: str) -> Simulate:
+    """Return a function that simulates image and labels, or labels twice, by parameters, seed."""
+    if dataset not in ("spheroid", "nuclei", "cells"):
+        raise InputError(
+            f"dataset to calibrate: expected spheroid, nuclei or cells, found {dataset!r}"
+        )
+    return partial(_simulated, dataset)
+
+
+def _simulated(dataset: str, parameters: Entries, seed: int) -> Stack:
+    """Return a simulated stack; a function of the module, as processes need it."""
+    module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
+    rng = np.random.default_rng(seed)
+    if dataset == "nuclei":
+        labels = module.labels_of(rng, parameters)
+        return labels, labels.array
+    sample = module.generate(rng, parameters)
+    labels = sample.volume(LABELS.slug)
+    return sample.volume(IMAGE.slug) if dataset == "spheroid" else labels, labels.array
 
 
 def draw(

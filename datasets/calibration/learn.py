@@ -3,8 +3,6 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib import import_module
 from itertools import repeat
 from math import exp, isfinite, log, sqrt
 from pathlib import Path
@@ -13,11 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
 from cytosuite.datasets.calibration.compare import poor
-from cytosuite.datasets.calibration.fit import Simulate, Stack, damping, draw, drawn_first
+from cytosuite.datasets.calibration.fit import (
+    Simulate,
+    Stack,
+    damping,
+    draw,
+    drawn_first,
+    simulator,
+)
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
     STEPS,
@@ -32,7 +36,7 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, digest, rounded
+from cytosuite.files import Json, digest, rounded
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Rng, Shape
 
@@ -217,21 +221,6 @@ class Fitting(NamedTuple):
                 return draft, stacks
             draft = draft.closer()
         raise InputError("objects find no room")
-
-
-def simulator(dataset: str) -> Simulate:
-    """Return a function that simulates labels, twice, from parameters and a seed."""
-    return partial(_simulated, dataset)
-
-
-def _simulated(dataset: str, parameters: Entries, seed: int) -> Stack:
-    module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
-    rng = np.random.default_rng(seed)
-    if dataset == "nuclei":
-        labels = module.labels_of(rng, parameters)
-    else:
-        labels = module.generate(rng, parameters).volume(LABELS.slug)
-    return labels, labels.array
 
 
 def learn(

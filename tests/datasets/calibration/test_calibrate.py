@@ -4,7 +4,8 @@ from mistakes import refused
 
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as module
-from cytosuite.datasets.calibration.calibrate import calibrate, simulator, to_toml
+from cytosuite.datasets.calibration.calibrate import calibrate, to_toml
+from cytosuite.datasets.calibration.fit import simulator
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume

@@ -7,7 +7,8 @@ from mistakes import refused
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.calibration.learn import _starts, learn, simulator
+from cytosuite.datasets.calibration.fit import simulator
+from cytosuite.datasets.calibration.learn import _starts, learn
 from cytosuite.datasets.calibration.masks import look
 from cytosuite.datasets.calibration.side import in_turn
 from cytosuite.datasets.cells.generate import generate as cells
