@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.cells.processes import Numbers, grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
-from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.library import stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Mixture, extents_um
@@ -252,19 +251,13 @@ def _fitted(
     axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     axes *= parts[:, None]
     if cores.phantoms:
-        library, spread = _library(cores.phantoms), parameters.dyes.spread
+        library, spread = stored_library(Path(cores.phantoms)), parameters.dyes.spread
         stored = draw_stored(for_choice, count, library, brightness_spread=spread)
         sizes = stored.semi_axes_um
         axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
     rigid = stored is not None
     poses = placement.poses(for_place, cores, labels, depth, grid, axes, parts=parts, rigid=rigid)
     return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
-
-
-@lru_cache(maxsize=8)
-def _library(folder: str) -> tuple[Phantom, ...]:
-    """Return the stored nuclei in a folder, read once per process."""
-    return read_library(Path(folder))
 
 
 def _nuclei(

@@ -200,9 +200,7 @@ def lifted(rotations: Doubles, normals: Doubles) -> Doubles:
     long = rotations[:, :, 2]
     cosine = (long * normals).sum(axis=1)
     goal = normals * np.where(cosine < 0, -1.0, 1.0)[:, None]
-    z, y, x = np.cross(long, goal).T
-    zero = np.zeros_like(z)
-    cross = np.stack([zero, -x, y, x, zero, -z, -y, z, zero], axis=1).reshape(-1, 3, 3)
+    cross = np.cross(np.eye(3), np.cross(long, goal)[:, None])
     turns = np.eye(3) + cross + cross @ cross / (1 + np.abs(cosine))[:, None, None]
     return np.asarray(turns @ rotations)
 

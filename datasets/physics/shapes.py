@@ -176,9 +176,7 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     current = rotations[chosen] * np.where(turned[:, None], flip, 1.0)[:, None, :]
     axes = np.where(turned[:, None], -axes, axes)
     v, c = np.cross(axes, normals), (axes * normals).sum(axis=1)[:, None, None]
-    cross = np.zeros((len(chosen), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
-    cross -= cross.transpose(0, 2, 1)
+    cross = np.cross(np.eye(3), v[:, None])
     rotation = c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c)
     rotations[chosen] = rotation @ current
     return replace(nuclei, rotations=rotations)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import pairwise
 from math import exp, pi
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.placement import depth_um, poses
-from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.library import Phantom, stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import volumes_um3
@@ -53,11 +52,10 @@ Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
-@lru_cache(maxsize=8)
 def _stored(kind: Kind) -> tuple[Phantom, ...]:
-    """Return the stored nuclei of a kind, read once per process: 18 ms each."""
+    """Return the stored nuclei of a kind."""
     spacing = None if kind.phantoms_um == "auto" else kind.phantoms_um
-    return read_library(Path(kind.phantoms), spacing)
+    return stored_library(Path(kind.phantoms), spacing)
 
 
 def typical_volume(kind: Kind, diameter_um: float) -> float:
