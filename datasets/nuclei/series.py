@@ -1,6 +1,6 @@
 """Time series: nuclei that move, divide and grow, in the layout of the Cell Tracking Challenge."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -97,22 +97,6 @@ def _step(
     return Colony(stars, centres + steps, size, names, parents)
 
 
-def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int, list[Track]]:
-    """Return tracks from 1 on, one per stretch of a cell; parents: the mother's or own last one."""
-    tracks: dict[int, list[Track]] = {}
-    label = 0
-    for frame, names in enumerate(presence):
-        for name in names.tolist():
-            stretches = tracks.setdefault(name, [])
-            if stretches and stretches[-1].end == frame - 1:
-                stretches[-1] = replace(stretches[-1], end=frame)
-                continue
-            before = stretches or tracks.get(mothers[name], [])
-            label += 1
-            stretches.append(Track(label, frame, frame, before[-1].label if before else 0))
-    return tracks
-
-
 def simulate_series(
     rng: Rng, parameters: Parameters, frames: int
 ) -> Iterator[tuple[Sample, Names, Names]]:
@@ -132,31 +116,36 @@ def simulate_series(
 
 
 def by_track(
-    labels: Sequence[Labels], presence: Sequence[Names], mothers: Mapping[int, int]
+    labels: Sequence[Labels], presence: Sequence[Names], mothers: Sequence[Names]
 ) -> tuple[list[Labels], list[Track]]:
-    """Return labels by track, and the tracks; ``presence[frame][label - 1]`` is a cell."""
-    tracks = tracks_of(presence, mothers)
-    renumbered = []
-    for frame, (image, names) in enumerate(zip(labels, presence, strict=True)):
-        numbers = [
-            next(t.label for t in tracks[name] if t.begin <= frame <= t.end)
-            for name in names.tolist()
-        ]
-        renumbered.append(np.append(0, numbers).astype(np.uint16)[image])
+    """Return labels by track, and the tracks: one per stretch of a cell, from 1 on.
+
+    ``presence[frame][label - 1]`` is a cell, `mothers` has its mother; the parent of a stretch is
+    the cell's own last one, or the mother's.
+    """
+    tracks: dict[int, list[Track]] = {}
+    last, renumbered = 0, []
+    for frame, (image, *cells) in enumerate(zip(labels, presence, mothers, strict=True)):
+        numbers = [0]
+        for name, mother in np.transpose(cells).tolist():
+            stretches = tracks.setdefault(name, [])
+            if stretches and stretches[-1].end == frame - 1:
+                stretches[-1] = replace(stretches[-1], end=frame)
+            else:
+                before = stretches or tracks.get(mother, [])
+                last += 1
+                stretches.append(Track(last, frame, frame, before[-1].label if before else 0))
+            numbers.append(stretches[-1].label)
+        renumbered.append(np.array(numbers, np.uint16)[image])
     return renumbered, [track for stretches in tracks.values() for track in stretches]
 
 
 def generate(rng: Rng, parameters: Parameters) -> Sample:
     """Return a movie with labels over time and their tracks; 6 bytes per voxel of all frames."""
     series = [*simulate_series(rng, parameters, parameters.frames)]
-    samples, presence, parents = zip(*series, strict=True)
+    samples, presence, mothers = zip(*series, strict=True)
     labels = [sample.volume("instance-labels") for sample in samples]
     images = [sample.volume("microscopy-image") for sample in samples]
-    mothers = {
-        name: mother
-        for names, own in zip(presence, parents, strict=True)
-        for name, mother in zip(names.tolist(), own.tolist(), strict=True)
-    }
     tracked, tracks = by_track([volume.array for volume in labels], presence, mothers)
     single = [volume.array for volume in labels] if parameters.frame_labels else None
     arrays = {"microscopy-movie": [image.array for image in images], "frame-labels": single}
@@ -187,8 +176,7 @@ def write_series(
     for part in (name, f"{name}_SKETCH", f"{name}_GT"):
         need_folder(folder / part, new=True)
     digits = max(3, len(str(frames - 1)))
-    labels, presence = list[Volume](), list[Names]()
-    mothers: dict[int, int] = {}
+    labels, presence, mothers = list[Volume](), list[Names](), list[Names]()
     for number, (sample, names, parents) in enumerate(simulate_series(rng, parameters, frames)):
         file = f"t{number:0{digits}d}.tif"
         labels.append(sample.volume("instance-labels"))
@@ -198,7 +186,7 @@ def write_series(
         write(folder / name / file, replace(image, metadata={**image.metadata, **shared}))
         write(folder / f"{name}_SKETCH" / file, sample.volume("structure-sketch"))
         presence.append(names)
-        mothers |= dict(zip(names.tolist(), parents.tolist(), strict=True))
+        mothers.append(parents)
         done(number + 1)
     tracked = by_track([volume.array for volume in labels], presence, mothers)
     like = replace(labels[0], metadata=shared)

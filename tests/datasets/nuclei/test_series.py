@@ -9,7 +9,6 @@ from cytosuite.datasets.nuclei.series import (
     colonies,
     generate,
     simulate_series,
-    tracks_of,
     write_series,
 )
 from cytosuite.datasets.physics.bodies import volumes_um3
@@ -27,33 +26,28 @@ def _series(seed, parameters, frames):
     """Return labels by frame and by track, the tracks, and the samples of a series."""
     made = list(simulate_series(np.random.default_rng(seed), parameters, frames))
     labels = [sample.volume("instance-labels").array for sample, *_ in made]
-    mothers = {
-        name: mother
-        for _, names, own in made
-        for name, mother in zip(names.tolist(), own.tolist(), strict=True)
-    }
-    return (
-        labels,
-        *by_track(labels, [names for _, names, _ in made], mothers),
-        [s for s, *_ in made],
-    )
+    samples, presence, mothers = zip(*made, strict=True)
+    return labels, *by_track(labels, presence, mothers), list(samples)
 
 
-def _names(*frames):
-    return [np.array(frame, np.int64) for frame in frames]
+def _tracks(presence, mothers):
+    """Return the tracks of cells by their names, and those of their mothers, in frames."""
+    frames = [[np.array(names, np.int64) for names in side] for side in (presence, mothers)]
+    numbers, tracks = by_track([np.arange(len(names) + 1) for names in presence], *frames)
+    for frame, found in enumerate(numbers):
+        there = {track.label for track in tracks if track.begin <= frame <= track.end}
+        assert {*found.tolist()} == {0, *there}
+    return tracks
 
 
 def test_a_cell_is_one_track_and_a_division_begins_two():
-    found = tracks_of(_names([1], [1], [2, 3], [2, 3]), {1: 0, 2: 1, 3: 1})
-    assert found[1] == [Track(1, 0, 1, 0)]
-    assert found[2] == [Track(2, 2, 3, 1)]
-    assert found[3] == [Track(3, 2, 3, 1)]
+    found = _tracks([[1], [1], [2, 3], [2, 3]], [[0], [0], [1, 1], [1, 1]])
+    assert found == [Track(1, 0, 1, 0), Track(2, 2, 3, 1), Track(3, 2, 3, 1)]
 
 
 def test_a_cell_that_is_hidden_for_a_frame_goes_on_as_its_own_child():
-    found = tracks_of(_names([1, 2], [2], [1, 2]), {1: 0, 2: 0})
-    assert found[1] == [Track(1, 0, 0, 0), Track(3, 2, 2, 1)]
-    assert found[2] == [Track(2, 0, 2, 0)]
+    found = _tracks([[1, 2], [2], [1, 2]], [[0, 0], [0], [0, 0]])
+    assert found == [Track(1, 0, 0, 0), Track(3, 2, 2, 1), Track(2, 0, 2, 0)]
 
 
 def test_labels_of_tracks_are_the_labels_of_frames_under_other_numbers():
