@@ -17,7 +17,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic, read_text
+from cytosuite.files import atomic, need_folder, read_text
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
 from cytosuite.metrics.tracks.logs import write_logs
@@ -91,8 +91,7 @@ def write_sequence(
     """
     from cytosuite.formats import write
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: expected a new or empty folder; remove it or give another")
+    need_folder(folder, new=True)
     problems = [f"label {t.label}: over {LARGEST}" for t in tracks if t.label > LARGEST]
     check_sequence(TrackedSequence(tracks, frames, problems=problems), "nothing was written")
     digits = max(digits, len(str(len(frames) - 1)))

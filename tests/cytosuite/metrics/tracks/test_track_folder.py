@@ -160,9 +160,7 @@ def test_a_folder_that_is_neither(tmp_path):
 class TestWriting:
     def test_a_folder_with_content_is_left_alone(self, result):
         before = sorted(result.iterdir())
-        refused(
-            "expected a new or empty folder", write_sequence, result, np.zeros((1, 2, 2), int), []
-        )
+        refused("folder is not empty", write_sequence, result, np.zeros((1, 2, 2), int), [])
         assert sorted(result.iterdir()) == before
 
     @pytest.mark.parametrize(
