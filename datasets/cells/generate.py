@@ -22,7 +22,7 @@ from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
 from cytosuite.datasets.physics.labels import type_map
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
-from cytosuite.datasets.ranges import log_uniform
+from cytosuite.datasets.ranges import draw_whole, log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator, stacked
 from cytosuite.files import Scalar
@@ -128,7 +128,7 @@ def _stain(rng: Rng, dye: Image, cells: Labels, tile: Image, contrast: float) ->
 def _debris(rng: Rng, grid: Grid, parameters: Parameters) -> Image | None:
     """Return the photons (Z, Y, X) of autofluorescent blobs, None without any."""
     stray = parameters.stray
-    count = int(rng.integers(stray.debris[0], stray.debris[1] + 1))
+    count = draw_whole(rng, stray.debris)
     if not count:
         return None
     places = rng.uniform(grid.origin, np.add(grid.origin, grid.size_um), (count, 3))
@@ -142,8 +142,8 @@ def _debris(rng: Rng, grid: Grid, parameters: Parameters) -> Image | None:
 def _rays(rng: Rng, photons: Image, parameters: Parameters) -> None:
     """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
     stray, shape = parameters.stray, np.array(photons.shape[1:])
-    for _ in range(int(rng.integers(stray.rays[0], stray.rays[1] + 1))):
-        length = int(rng.integers(stray.ray_voxels[0], stray.ray_voxels[1] + 1))
+    for _ in range(draw_whole(rng, stray.rays)):
+        length = draw_whole(rng, stray.ray_voxels)
         plane, turn = rng.integers(len(photons)), rng.uniform(0, 2 * np.pi)
         steps = np.arange(length)[:, None] * [np.sin(turn), np.cos(turn)]
         track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)

@@ -109,8 +109,7 @@ def _region(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     if parameters.foreground == "shell":
         return tissue.shell(centre, semi_axes, parameters.core)[0]
     body = tissue.irregular(rng, centre, semi_axes, float(rng.uniform(*parameters.bumps)))
-    low, high = parameters.dents
-    for _ in range(int(rng.integers(low, high + 1))):
+    for _ in range(draw_whole(rng, parameters.dents)):
         point = body.draw(rng, 1)
         foot = point - body.distance_at(point)[:, None] * body.normals_at(point)
         radii = (parameters.dent_um,) * 3
@@ -125,8 +124,7 @@ def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
 
 def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     """Return a union of discs (balls) with centres anywhere in the image and its margin."""
-    low, high = parameters.discs
-    count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
+    count, radius = draw_whole(rng, parameters.discs), parameters.disc_radius_um
     more = np.full(3, parameters.image.margin_um)
     more[0] *= not parameters.image.plane
     centres = rng.uniform(-more, size + more, (count, 3))

@@ -17,6 +17,7 @@ from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
+from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from cytosuite.datasets.spheroid.sections import Kind
@@ -219,7 +220,7 @@ def _balls(rng: Rng, parameters: Parameters, living: Region) -> list[tuple[int, 
     widths: list[float] = []
     heights: list[float] = []
     for subculture in parameters.subcultures:
-        count = int(rng.integers(*subculture.count, endpoint=True))
+        count = draw_whole(rng, subculture.count)
         numbers += [names.index(subculture.kind)] * count
         widths += rng.uniform(*subculture.diameter_um, count).tolist()
         heights += [subculture.flattening] * count
