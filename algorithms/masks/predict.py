@@ -18,7 +18,7 @@ from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthes
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
-from cytosuite.networks.tiling import Sides, Tiled
+from cytosuite.networks.tiling import Sides, Tiled, box_at
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Floats, Interval, Lengths, Sizes
 from cytosuite.volume.memory import need_memory
@@ -80,7 +80,7 @@ def sampled(
     wide = np.broadcast_to(np.uint8(0), np.add(canvas.shape, np.multiply(2, margin)))
     fields = fields_from(replace(canvas, array=wide), parameters, network, device)
     masks = draw(fields, canvas.spacing, parameters.gates.model_dump())
-    inner = tuple(slice(m, m + n) for m, n in zip(margin, canvas.shape, strict=True))
+    inner = box_at(margin, canvas.shape)
     cells, nuclei = masks.cells[inner], masks.nuclei[inner]
     numbers, request = np.unique(cells[cells > 0]), canvas.metadata
     nearer = "to" if float(request.get("share", 0)) >= 0.5 else "seed"

@@ -1,6 +1,6 @@
 """Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
@@ -79,6 +79,11 @@ def sample(read: Callable[[Box], Floats], shape: Sizes) -> Floats:
     return np.concatenate([read(box) for box in bricks(shape, BRICK)])
 
 
+def box_at(corner: Iterable[int], shape: Sizes) -> Box:
+    """Return the voxels of a box at a corner."""
+    return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
+
+
 def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
     """Return evenly spread boxes of `brick` voxels, 2^24 in all; one box of smaller volumes."""
     if prod(shape) <= SAMPLE:
@@ -94,8 +99,7 @@ def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
         places = (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
         starts[axis] = [int(place) for place in places]
     return [
-        tuple(slice(a, a + n) for a, n in zip(place, brick, strict=True))
-        for place in product(*(starts[axis] for axis in range(len(shape))))
+        box_at(place, brick) for place in product(*(starts[axis] for axis in range(len(shape))))
     ]
 
 

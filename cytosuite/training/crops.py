@@ -1,11 +1,11 @@
 """Random crops of mapped arrays: a stream of random numbers for each, by seed and step alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.networks.tiling import Box
+from cytosuite.networks.tiling import Box, box_at
 from cytosuite.volume.arrays import Array, Floats, Rng, Sizes
 
 Item = TypeVar("Item")
@@ -24,11 +24,6 @@ def chosen(rng: Rng, items: Sequence[Item]) -> Item:
 def draw_box(rng: Rng, sides: Sizes, shape: Sizes) -> Box:
     """Return the voxels of a crop in an image; every place that is possible is as likely."""
     return box_at(rng.integers(np.subtract(sides, shape) + 1), shape)
-
-
-def box_at(corner: Iterable[int], shape: Sizes) -> Box:
-    """Return the voxels of a crop at a corner."""
-    return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
 
 
 def cut(array: Array, box: Box) -> Floats:

@@ -15,9 +15,9 @@ from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
 from cytosuite.folders.index import Item
-from cytosuite.networks.tiling import Box, Sides
+from cytosuite.networks.tiling import Box, Sides, box_at
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
-from cytosuite.training.crops import box_at, chosen, streams
+from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume

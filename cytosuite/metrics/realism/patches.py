@@ -18,6 +18,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
+from cytosuite.networks.tiling import box_at
 from cytosuite.volume.arrays import Array, Doubles, Longs, Rng, Spacing
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
@@ -212,8 +213,7 @@ def _cut(scene: Scene, wanted: Longs, generator: Rng) -> Array:
     ]
     places = np.stack(np.unravel_index(np.concatenate(centres), scene.labels.shape), axis=1)
     starts = np.clip(places - np.array(shape) // 2, 0, size - shape)
-    boxes = [tuple(slice(a, a + n) for a, n in zip(s, shape, strict=True)) for s in starts]
-    return np.stack([scene.image.array[box] for box in boxes])
+    return np.stack([scene.image.array[box_at(start, shape)] for start in starts])
 
 
 def statistics(patches: Array, spacing: Spacing) -> Doubles:

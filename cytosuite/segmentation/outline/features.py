@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.networks.tiling import bricks
+from cytosuite.networks.tiling import box_at, bricks
 from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
@@ -118,7 +118,7 @@ def _from_faces(labels: Labels, spacing: Spacing) -> tuple[Floats, Longs]:
 def smoothed(image: Floats, sigma: Spacing) -> Floats:
     """Return an image after a Gaussian, its edges repeated."""
     reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
-    inner = tuple(slice(n, n + size) for n, size in zip(reach, image.shape, strict=True))
+    inner = box_at(reach, image.shape)
     padded = np.pad(image, [(n, n) for n in reach], "edge")
     return np.ascontiguousarray(gaussian(padded, sigma, _TRUNCATE, padded)[inner])
 

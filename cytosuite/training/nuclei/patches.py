@@ -11,9 +11,9 @@ from scipy import ndimage
 from cytosuite.contract.manifest import Count, Described, NotNegative, Share
 from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.tiling import Box, Sides
+from cytosuite.networks.tiling import Box, Sides, box_at
 from cytosuite.training.augment import Augmentations, augmented
-from cytosuite.training.crops import box_at, chosen, streams
+from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import Turn, turned
 from cytosuite.training.nuclei.camera import (
     CameraRanges,
