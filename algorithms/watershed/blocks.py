@@ -19,7 +19,7 @@ from cytosuite.algorithms.watershed.segment import (
 )
 from cytosuite.contract import progress
 from cytosuite.errors import RoomError
-from cytosuite.networks.tiling import Box, Tile, bricks, least, tiles
+from cytosuite.networks.tiling import Box, Tile, bricks, least, plan, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -66,7 +66,7 @@ def plan_blocks(shape: Sizes, margin: Sizes, multiple: Sizes) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, or InputError."""
     free = free_gib() * GIB
     if prod(shape) * _VOXEL_BYTES <= free:
-        return tiles(shape, (0,) * len(shape), prod(shape))
+        return plan(shape, shape, (0,) * len(shape))
     labels = prod(shape) * _LABEL_BYTES
     spare = free - (labels if fits(labels / 2) else 0)
     smallest = least(shape, margin, multiple)

@@ -135,7 +135,7 @@ def saddles(relief: Relief, labels: Ints) -> tuple[Ints, Floats]:
         n, pairs, levels = passes(*relief.flat, ways, labels, count, part.start, part.stop)
         return pairs[:n, :2], levels[:n]
 
-    parts = parts_of(labels.shape, max(1, -(-labels.size // cores())))
+    parts = parts_of(labels.shape, max(PART // 4, -(-labels.size // cores())))
     pairs, levels = map(np.concatenate, zip(*side_by_side(touches, parts), strict=True))
     key = pairs[:, 0] * np.int64(count + 1) + pairs[:, 1]
     # Heights are not negative: as integers their bits have the same order.
