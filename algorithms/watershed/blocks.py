@@ -32,7 +32,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, release, taken
-from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei
 _LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects
@@ -64,8 +64,8 @@ def steps_of(spacing: Spacing, p: Parameters) -> Shape:
 
 def plan_blocks(shape: Sizes, margin: Sizes, multiple: Sizes) -> list[Tile]:
     """Return the blocks in which an image fits into the free memory, or InputError."""
-    free = free_gib() * GIB
-    if prod(shape) * _VOXEL_BYTES <= free:
+    size = prod(shape) * _VOXEL_BYTES
+    if size <= NO_MATTER or size <= (free := free_gib() * GIB):
         return plan(shape, shape, (0,) * len(shape))
     labels = prod(shape) * _LABEL_BYTES
     spare = free - (labels if fits(labels / 2) else 0)

@@ -24,8 +24,7 @@ def cores() -> int:
 
 def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """Return the results of work on parts in their order; numpy and SciPy free the lock in it."""
-    threads = min(cores(), len(parts))
-    if threads < 2:
+    if len(parts) < 2 or (threads := min(cores(), len(parts))) < 2:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
