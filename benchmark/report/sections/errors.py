@@ -144,14 +144,15 @@ def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
 
 
 def true_objects(name: str, path: Path) -> pd.DataFrame:
-    """Return an algorithm's true objects of a case: the table, depth [µm], size [µm³, µm²], SEG."""
+    """Return true objects: missed or not, class, match, depth [µm], size [µm³, in 2D µm²], SEG."""
     with table_rows(path) as rows:
         head = next(rows, [])
         table = pd.DataFrame(takewhile(lambda row: row[0] == "truth", rows), columns=head)
         size = next((column for column in SIZES.values() if column in head), "")
         numbers = {"depth": DEPTH, "size": size, "seg": "seg"}
         values = {n: table[of].astype(float) if of in head else np.nan for n, of in numbers.items()}
-        return table.assign(algorithm=name, **values)
+        classes = table[[KIND, "matched_label"] if KIND in head else []]
+        return classes.assign(algorithm=name, missed=table.get("class") == MISSED, **values)
 
 
 def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -179,9 +180,7 @@ def _places(objects: pd.DataFrame) -> list[MissedShares]:
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, groups + 1))) if groups else finite
         if edges.size > 2:
             missed = {
-                str(algorithm): _shares(
-                    edges, part[name].to_numpy(), (part["class"] == MISSED).to_numpy()
-                )
+                str(algorithm): _shares(edges, part[name].to_numpy(), part["missed"].to_numpy())
                 for algorithm, part in parts.items()
             }
             places.append(MissedShares(name, of, edges.tolist(), missed))
