@@ -43,8 +43,8 @@ def here(monkeypatch, capsys):
 
 @pytest.fixture
 def quiet():
-    """Return a console that shows nothing."""
-    return Console(file=io.StringIO(), width=200)
+    """Return a console that shows nothing and records it."""
+    return Console(file=io.StringIO(), width=1000, record=True)
 
 
 @pytest.fixture
@@ -56,6 +56,12 @@ def use(monkeypatch):
         return engine
 
     return use
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Return a folder for results, which is not there yet."""
+    return tmp_path / "out"
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from io import StringIO
 
 import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
 from PIL import Image
-from rich.console import Console
 from rows import rows_of
 
 from cytosuite.benchmark.catalog import catalog, models, packages
@@ -39,6 +37,12 @@ def segment(images, out, console=None, **options):
 
 
 @pytest.fixture
+def used(engine, use):
+    """Return the engine that is used, whose algorithm is perfect."""
+    return use(engine)
+
+
+@pytest.fixture
 def images(tmp_path):
     """Return a folder of two stacks with one and with two bright squares."""
     for number, name in enumerate(("one", "two"), start=1):
@@ -49,28 +53,25 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use):
-    use(engine)
-    results = segment([images], tmp_path / "out")
+def test_labels_record_and_picture_of_every_image(images, out, used):
+    results = segment([images], out)
     assert [result.status for result in results] == ["written", "written"]
     assert [int(len(np.unique(read(r.output).array)) - 1) for r in results] == [1, 2]
     endings = (".tif", ".json", ".png", "-objects.csv")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"objects.csv"} | {
+    assert {path.name for path in out.iterdir()} == {"objects.csv"} | {
         f"{name}{ending}" for name in ("one", "two") for ending in endings
     }
-    record = read_json(tmp_path / "out" / "two.json")
+    record = read_json(out / "two.json")
     assert record["objects"] == 2
     assert record["spacing_um"] == [2.0, 0.5, 0.5]
     assert record["algorithm"] == "watershed"
     assert record["seconds"] == 0.25
-    with Image.open(tmp_path / "out" / "two.png") as picture:
+    with Image.open(out / "two.png") as picture:
         assert picture.size == (960, 480)  # 20 pixels for each of 24 x 24, twice
         assert OUTLINE in {colour for _, colour in picture.getcolors()}
 
 
-def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, engine, use):
-    use(engine)
-    out = tmp_path / "out"
+def test_the_objects_of_each_image_and_of_all_are_measured(images, out, used, quiet):
     segment([images], out)
     rows = rows_of(out / "objects.csv")
     assert [(row["image"], row["label"]) for row in rows] == [
@@ -85,42 +86,39 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, eng
     (out / "one-objects.csv").unlink()
     segment([images], out)  # a batch is never without an image
     assert (out / "objects.csv").read_bytes() == before
-    assert engine.calls == ["one", "two", "one"]
+    assert used.calls == ["one", "two", "one"]
     (out / "two.json").write_text("{")  # another image goes on, and the table lacks it
-    segment([images / "one.tif"], out, console := Console(file=StringIO(), width=300))
-    assert "objects.csv lacks two-objects.csv: two.json is no record" in console.file.getvalue()
+    segment([images / "one.tif"], out, quiet)
+    assert "objects.csv lacks two-objects.csv: two.json is no record" in quiet.export_text()
 
 
-def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engine, use):
-    use(engine)
+def test_names_that_are_no_utf8_or_too_long_are_segmented(images, out, used):
     names = ["\udce4", "a\nb", f"{'l' * 240}_1", f"{'l' * 240}_2"]
     for name in names:
         (images / f"{name}.tif").write_bytes((images / "one.tif").read_bytes())
-    results = segment([images], tmp_path / "out")
+    results = segment([images], out)
     assert [result.status for result in results] == ["written"] * 6
     assert {"%E4.tif", "a_b.tif"} < {result.output.name for result in results}
-    rows = rows_of(tmp_path / "out" / "objects.csv")
+    rows = rows_of(out / "objects.csv")
     assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
-    assert read_json(tmp_path / "out" / "%E4.json")["image"].endswith(r"\udce4.tif")
+    assert read_json(out / "%E4.json")["image"].endswith(r"\udce4.tif")
 
 
-def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use):
-    use(engine)
-    out = tmp_path / "out"
+def test_what_is_there_under_the_same_key_is_left(images, out, used):
     segment([images], out)
     before = (out / "one.tif").stat().st_mtime_ns
     assert {r.status for r in segment([images], out)} == {"there already"}
-    assert engine.calls == ["one", "two"]
+    assert used.calls == ["one", "two"]
     assert (out / "one.tif").stat().st_mtime_ns == before
     (out / "two.tif").unlink()
     segment([images], out)
-    assert engine.calls == ["one", "two", "two"]
+    assert used.calls == ["one", "two", "two"]
     segment([images / "one.tif"], out, diameter=9.0)
     segment([images / "two.tif"], out, spacing=(1.0, 1.0, 1.0))
-    assert engine.calls[3:] == ["one", "two"]
+    assert used.calls[3:] == ["one", "two"]
 
 
-def test_the_algorithm_is_told_what_the_user_knows(images, tmp_path, fakes, use):
+def test_the_algorithm_is_told_what_the_user_knows(images, out, fakes, use):
     seen = []
 
     def look(image, output):
@@ -129,12 +127,12 @@ def test_the_algorithm_is_told_what_the_user_knows(images, tmp_path, fakes, use)
 
     use(fakes.Engine(look))
     facts = {"spacing": (3.0, 1.0, 1.0), "diameter": 9.0, "channel": "nucleus"}
-    segment([images / "one.tif"], tmp_path / "out", **facts)
+    segment([images / "one.tif"], out, **facts)
     assert seen[0].spacing == (3.0, 1.0, 1.0)
     assert (seen[0].metadata["diameter_um"], seen[0].metadata["channel"]) == (9.0, "nucleus")
 
 
-def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, tmp_path, fakes, use):
+def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, out, fakes, use):
     def talk(image, output):
         rows = json.dumps([{"reason": "small"}])
         said = {"watershed_tau": 0.3, "watershed_removed_table": rows, "other": 1}
@@ -143,14 +141,14 @@ def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, tmp_p
         write(output / "images" / "instance-labels" / "any.tif", labels)
 
     use(fakes.Engine(talk))
-    (result,) = segment([images / "one.tif"], tmp_path / "out")
-    record = read_json(tmp_path / "out" / "one.json")
+    (result,) = segment([images / "one.tif"], out)
+    record = read_json(out / "one.json")
     assert record["notes"] == {"tau": 0.3}
     assert record["removed"] == [{"reason": "small"}]
     assert "watershed_tau" not in read(result.output).metadata
 
 
-def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
+def test_a_failure_is_one_line_and_stops_no_other(images, out, fakes, use, quiet):
     def behave(image, output):
         if np.count_nonzero(image.array) < 30:
             return Outcome("non-zero exit", 0.1, None, 1, "no\nidea")
@@ -158,8 +156,7 @@ def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
 
     use(fakes.Engine(behave))
     (images / "broken.tif").write_bytes(b"no image")
-    out, said = tmp_path / "out", Console(record=True, file=StringIO())
-    results = segment([images], out, said)
+    results = segment([images], out, quiet)
     status = {result.image.stem: (result.status, result.message) for result in results}
     assert status["broken"][0] == status["one"][0] == "failed"
     assert status["one"][1] == "non-zero exit: no idea"
@@ -167,7 +164,7 @@ def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
     assert status["two"][0] == "written"
     assert not list(out.glob("one.*"))
     assert not list(out.glob(".*"))
-    assert "2 of 3: one.tif: failed: non-zero exit: no idea" in said.export_text()
+    assert "2 of 3: one.tif: failed: non-zero exit: no idea" in quiet.export_text()
 
 
 def _content(folder):
@@ -199,43 +196,38 @@ def _lacks_a_package(images, use, fakes):
 
 @pytest.mark.parametrize("mistake", [_fails, _breaks, _lacks_a_package])
 def test_a_mistake_leaves_earlier_results_as_they_are(
-    images, tmp_path, fakes, engine, use, monkeypatch, mistake
+    images, out, fakes, used, use, monkeypatch, quiet, mistake
 ):
-    use(engine)
-    out, said = tmp_path / "out", StringIO()
     segment([images / "one.tif"], out)
     before = _content(out)
     for name, broken in mistake(images, use, fakes).items():
         monkeypatch.setattr(module_apply, name, broken)
     try:
-        segment([images / "one.tif"], out, Console(file=said, width=1000), diameter=9.0)
+        segment([images / "one.tif"], out, quiet, diameter=9.0)
     except InputError as error:
-        said.write(str(error))
-    assert mistake.__doc__.format(images=images) in said.getvalue()
+        quiet.out(error)
+    assert mistake.__doc__.format(images=images) in quiet.export_text()
     assert _content(out) == before
 
 
-def test_what_was_changed_by_hand_is_kept_and_named(images, tmp_path, engine, use):
-    use(engine)
-    out, said = tmp_path / "out", StringIO()
+def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
     segment([images], out)
     corrected = np.full((4, 24, 24), 7, np.uint16)
     write(out / "one.tif", Volume(corrected, (2.0, 0.5, 0.5)))
     (same, _) = segment([images], out)
     assert (same.status, same.message) == ("there already", "not as it was written")
-    kept, made = segment([images], out, Console(file=said, width=1000), diameter=9.0)
+    kept, made = segment([images], out, quiet, diameter=9.0)
     assert (kept.status, made.status) == ("kept", "written")
-    assert f"one.tif: kept: {out}/one.tif is not as it was written" in said.getvalue()
-    assert "kept, --overwrite replaces them: one.tif\n" in said.getvalue()
+    said = quiet.export_text()
+    assert f"one.tif: kept: {out}/one.tif is not as it was written" in said
+    assert "kept, --overwrite replaces them: one.tif\n" in said
     assert (read(kept.output).array == 7).all()
     made, done = segment([images], out, diameter=9.0, overwrite=True)
     assert (made.status, done.status) == ("written", "there already")
     assert read(made.output).array.max() == 1
 
 
-def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp_path, engine, use):
-    use(engine)
-    out = tmp_path / "out"
+def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp_path, out, used):
     rois = out / "two_rois.zip"
     segment([images], out)
     assert not rois.exists()
@@ -255,9 +247,8 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
     assert not (out / "one_rois.zip").exists()  # it would be that of the result before
 
 
-def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, engine, use):
-    use(engine)
-    segment([images / "one.tif"], out := tmp_path / "out")
+def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, out, used):
+    segment([images / "one.tif"], out)
     before = _content(out)
     write(tmp_path / "one.tif", read(images / "two.tif"))
     (refused,) = segment([tmp_path / "one.tif"], out)
@@ -266,9 +257,8 @@ def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_
     assert _content(out) == before
 
 
-def test_the_table_of_all_objects_grows_by_other_images(images, tmp_path, engine, use):
-    use(engine)
-    segment([images / "two.tif"], out := tmp_path / "out")
+def test_the_table_of_all_objects_grows_by_other_images(images, out, used):
+    segment([images / "two.tif"], out)
     segment([images / "one.tif"], out)
     write(images / "day" / "one.tif", read(images / "two.tif"))
     segment([images], out, recursive=True)
@@ -310,14 +300,13 @@ def honest(fakes, use):
     return use(fakes.Engine(behave))
 
 
-def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, tmp_path, honest):
-    out, said = tmp_path / "out", Console(record=True, file=StringIO())
-    results = segment([mixed], out, said, algorithm="auto")
+def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, out, honest, quiet):
+    results = segment([mixed], out, quiet, algorithm="auto")
     assert [result.model for result in results] == ["watershed plain", "cellpose3d plain"]
     found = [read_json(out / f"{name}.json") for name in ("one", "two")]
     assert [record["algorithm"] for record in found] == ["watershed", "cellpose3d"]
     assert [record["selection"]["by"] for record in found] == ["metadata"] * 2
-    text = said.export_text()
+    text = quiet.export_text()
     assert "one.tif: written: 1 objects, watershed plain, 0.2 s\n" in text
     doubt = "channel is 'x'"
     assert f"cellpose3d plain, 0.2 s; warning: model does not fit: {doubt}\n" in text
@@ -328,15 +317,14 @@ def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, tmp_path, honest
 
 
 def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
-    mixed, tmp_path, honest, monkeypatch
+    mixed, out, honest, monkeypatch, quiet
 ):
-    out, said = tmp_path / "out", Console(record=True, file=StringIO())
     segment([mixed], out, algorithm="auto")
     before = sorted(honest.calls)
-    again = segment([mixed], out, said, algorithm="auto")
+    again = segment([mixed], out, quiet, algorithm="auto")
     assert {result.status for result in again} == {"there already"}
     assert sorted(honest.calls) == before
-    assert "warning: model does not fit in 1 image (two.tif)" in said.export_text()
+    assert "warning: model does not fit in 1 image (two.tif)" in quiet.export_text()
     monkeypatch.setattr(module_apply, "choice_digest", lambda name: "another card")
     segment([mixed], out, algorithm="auto")
     assert len(honest.calls) == 4
@@ -355,15 +343,14 @@ def without_torch(monkeypatch, fakes, use):
 
 
 def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refused_in_a_line(
-    mixed, tmp_path, without_torch, planes
+    mixed, tmp_path, out, without_torch, planes, quiet
 ):
     planes()
-    out, said = tmp_path / "out", Console(record=True, file=StringIO(), width=200)
     write(mixed / "three.tif", read(mixed / "two.tif"))
-    one, *others = segment([mixed], out, said, algorithm="auto")
+    one, *others = segment([mixed], out, quiet, algorithm="auto")
     assert (one.status, {other.status for other in others}) == ("written", {"failed"})
     assert read(one.output).array.any()
-    lines = said.export_text().splitlines()
+    lines = quiet.export_text().splitlines()
     lack = f"cellpose3d needs torch, not installed here: {install(['torch'])}"
     for name in ("three", "two"):
         assert [line for line in lines if f" {name}.tif: failed: {lack}" in line]
@@ -379,25 +366,24 @@ def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refus
         "cellpose3d needs torch", segment, [mixed / "two.tif"], tmp_path / "other", algorithm="auto"
     )
     options = ApplyOptions(images=[mixed], task="segment", engine="process", dry_run=True)
-    assert module_apply.segment_command(options, said) == 2
-    shown = said.export_text()
+    assert module_apply.segment_command(options, quiet) == 2
+    shown = quiet.export_text()
     for line in ("one.tif: watershed nuclei-2d\n", f"two.tif: {lack}\n", f"second choice: {lack}"):
         assert line in shown
 
 
 def test_with_torch_a_second_choice_is_made_again_by_the_first(
-    mixed, tmp_path, without_torch, planes, monkeypatch
+    mixed, out, without_torch, planes, monkeypatch
 ):
     planes()
-    segment([mixed / "one.tif"], tmp_path / "out", algorithm="auto")
+    segment([mixed / "one.tif"], out, algorithm="auto")
     monkeypatch.setattr(packages, "find_spec", lambda name: name)
-    results = segment([mixed], tmp_path / "out", algorithm="auto")
+    results = segment([mixed], out, algorithm="auto")
     assert {result.model.split()[0] for result in results} == {"cellpose3d"}
     assert without_torch.calls == ["one", "one", "two"]
 
 
-def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, honest):
-    out = tmp_path / "out"
+def test_a_named_model_is_used_recorded_and_part_of_the_key(images, out, honest):
     (result,) = segment([images / "one.tif"], out, algorithm="auto", model="tissue-nuclei-3d")
     assert result.model == "cellpose3d plain (chosen by the user)"
     assert honest.models["cellpose3d"].name == "tissue-nuclei-3d.json"
@@ -411,7 +397,7 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, ho
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["watershed", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
-    images, tmp_path, monkeypatch, algorithm
+    images, tmp_path, out, monkeypatch, algorithm
 ):
     shutil.copytree(ROOT / "weights", tmp_path / "weights")
     for name in ("algorithms", "cytosuite"):
@@ -425,7 +411,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     shutil.copytree(images, other := tmp_path / "other")
     (other / "two.tif").rename(other / "three.tif")
     given = {"engine": "process", "algorithm": algorithm}
-    used, plain = segment([images / "two.tif", other / "three.tif"], tmp_path / "out", **given)
+    used, plain = segment([images / "two.tif", other / "three.tif"], out, **given)
     assert used.model == "watershed mine (in use)"
     assert "mine" not in plain.model
     limits = BenchmarkOptions(dataset=str(images)).limits(algorithms()["watershed"])
@@ -433,55 +419,49 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     assert BenchmarkOptions(dataset=str(other)).limits(algorithms()["watershed"]).folder == ""
 
 
-def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, engine, use):
-    use(engine)
+def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, out, used, quiet):
     image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
     for name in ("trainA/a", "trainB/b", "inferenceA/a", "inferenceB/deep/b"):
         write(tmp_path / "in" / f"{name}.tif", image)
-    console = Console(file=StringIO(), width=80)
-    found = segment([tmp_path / "in"], tmp_path / "out", console)
+    found = segment([tmp_path / "in"], out, quiet)
     assert [result.output.name for result in found] == ["deep_b.tif"]
-    assert f"{tmp_path / 'in'}: images of inferenceB/" in console.file.getvalue().splitlines()
+    assert f"{tmp_path / 'in'}: images of inferenceB/" in quiet.export_text().splitlines()
     write(tmp_path / "in" / "own.tif", image)
     assert [each.output.name for each in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
 
 
-def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, engine, use):
-    use(engine)
+def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, out, used):
     path = tmp_path / "x_test.csv"
     truth = segment([images / "two.tif"], tmp_path / "truth")[0].output
     path.write_text(f"images/two.tif;truth/{truth.name}\n")
     lists = tmp_path / "lists"
     lists.mkdir()
     elsewhere = path.rename(lists / path.name)
-    (found,) = segment([elsewhere], tmp_path / "out", data_root=tmp_path)
+    (found,) = segment([elsewhere], out, data_root=tmp_path)
     assert found.output.name == "images_two.tif"
-    given = ScoreOptions(
-        truth=elsewhere, prediction=tmp_path / "out", data_root=tmp_path, metrics=["SEG"]
-    )
+    given = ScoreOptions(truth=elsewhere, prediction=out, data_root=tmp_path, metrics=["SEG"])
     assert layout(score_files(given))["case"] == {"images_two": {"SEG": 1.0}}
 
 
-def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):
-    use(engine)
+def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, out, used):
     array = np.zeros((2, 3, 4, 24, 24), np.uint16)
     array[1, 2, 1:3, 4:8, 4:8] = 100
     write(tmp_path / "a.tif", Volume(array, (2.0, 0.5, 0.5), "TCZYX"))
-    (refused,) = segment([tmp_path / "a.tif"], tmp_path / "out")
+    (refused,) = segment([tmp_path / "a.tif"], out)
     assert refused.status == "failed"
     assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
-    (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame="1")
+    (found,) = segment([tmp_path / "a.tif"], out, channel_index="2", frame="1")
     assert read(found.output).array.max() == 1
-    record = read_json(tmp_path / "out" / "a.json")
+    record = read_json(out / "a.json")
     assert record["part"] == {"channel": "2", "frame": "1"}
     for status in ("written", "there already"):
-        (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame="1")
+        (other,) = segment([tmp_path / "a.tif"], out, channel_index="0", frame="1")
         assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
     assert read(other.output).array.max() == 0
     assert read(found.output).array.max() == 1
 
 
-def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, fakes, use):
+def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use):
     use(fakes.Engine(fakes.bright))
     home, array = tmp_path / "in", np.zeros((2, 3, 24, 24), np.uint16)
     write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
@@ -489,13 +469,13 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, fakes, use):
     Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")
     given = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
     tifffile.imwrite(home / "nosize.tif", array[0], **given)
-    results = segment([home], tmp_path / "out", frame="all")
+    results = segment([home], out, frame="all")
     found = {own.output.stem: own.message for own in results if own.status == "failed"}
     assert list(found) == ["nosize"]
     assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"]
     names = {own.output.stem for own in results}
     assert names == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
-    more = segment([home], tmp_path / "out", frame="all", spacing="assume")
+    more = segment([home], out, frame="all", spacing="assume")
     assert [own.output.stem for own in more if own.status == "written"] == ["nosize"]
     files = [home / "a.tif", home / "a.png"]
     assert {own.output.stem for own in segment(files, tmp_path / "o")} == {"a", "a_png"}
@@ -510,22 +490,21 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, fakes, use):
         ("a.mha", "a.tif"),
     ],
 )
-def test_an_output_is_of_the_kind_of_its_image(tmp_path, engine, use, name, output):
-    use(engine)
+def test_an_output_is_of_the_kind_of_its_image(tmp_path, out, used, name, output):
     array = np.zeros((4, 24, 24), np.uint16)
     array[1:3, 4:8, 4:8] = 100
     write(tmp_path / "in" / name, Volume(array, (2.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"}))
-    (found,) = segment([tmp_path / "in" / name], tmp_path / "out")
-    assert (found.output, found.status) == (tmp_path / "out" / output, "written")
+    (found,) = segment([tmp_path / "in" / name], out)
+    assert (found.output, found.status) == (out / output, "written")
     assert (read(found.output).array > 0).sum() == 2 * 4 * 4
     assert read(found.output).spacing == (2.0, 0.5, 0.5)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in out.iterdir()} == {
         *("a.json", "a.png", output, "a-objects.csv", "objects.csv")
     }
-    (again,) = segment([tmp_path / "in"], tmp_path / "out")
+    (again,) = segment([tmp_path / "in"], out)
     assert again.status == "there already"
     remove(found.output)
-    (third,) = segment([tmp_path / "in"], tmp_path / "out")
+    (third,) = segment([tmp_path / "in"], out)
     assert third.status == "written"
 
 
@@ -541,7 +520,7 @@ def test_explains(images, tmp_path, given, out, line):
     refused(line, segment, [images / name for name in given], tmp_path / out, engine="process")
 
 
-def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path):
+def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out):
     refused("show the choice: give --dry-run too", cli, "segment", images, "--json", "-")
     assert not (tmp_path / "segmented").exists()
     refused(
@@ -552,13 +531,12 @@ def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path):
         "--algorithm",
         "diffusion",
         "--out",
-        tmp_path / "out",
+        out,
     )
 
 
-def test_a_failed_image_is_exit_code_1(cli, images, tmp_path, engine, use):
-    use(engine)
-    words = ("segment", images, "--algorithm", "watershed", "--out", tmp_path / "out")
+def test_a_failed_image_is_exit_code_1(cli, images, out, used):
+    words = ("segment", images, "--algorithm", "watershed", "--out", out)
     assert cli(*words).exit_code == 0
     (images / "broken.tif").write_bytes(b"no image")
     assert cli(*words).exit_code == 1

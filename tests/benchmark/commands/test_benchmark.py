@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from mistakes import refused
-from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import data as module
@@ -47,16 +45,15 @@ def mine(tmp_path):
 
 
 @pytest.fixture
-def run(planes, tmp_path, fakes, monkeypatch):
+def run(planes, tmp_path, fakes, monkeypatch, quiet):
     """Return a function that runs a benchmark, and gives exit code, output and engine."""
 
     def run(**options):
         engine = fakes.Engine(fakes.bright)
         monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
-        said = Console(file=StringIO(), width=120)
         own = {"dataset": str(planes), **options}
         given = BenchmarkOptions(runs=tmp_path / "runs", **own)
-        return benchmark_command(given, said), said.file.getvalue(), engine
+        return benchmark_command(given, quiet), quiet.export_text(), engine
 
     return run
 
@@ -130,7 +127,7 @@ def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, tmp_
 
 
 @pytest.mark.slow
-def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, mine):
+def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, mine, quiet):
     words = {"algorithm": ["watershed:nuclei-2d", f"watershed:{mine}"], "run": "arms"}
     code, _, engine = run(**words)
     home = tmp_path / "runs" / "arms"
@@ -145,7 +142,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_p
     assert "| mine |" in report
     assert "6 results are there already" in run(**words)[1]
     out = tmp_path / "ctc"
-    export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), Console())
+    export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), quiet)
     assert (out / "planes" / "01_RES" / "mask000.tif").is_file()
     refused("MODEL=nuclei-2d is for an algorithm without a model", run, **words, model="nuclei-2d")
 
@@ -204,7 +201,7 @@ def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
     assert "were not run" not in text
 
 
-def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes, tmp_path):
+def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes, tmp_path, quiet):
     other = tmp_path / "more, by hand"
     shutil.copytree(planes, other)
     write(other / "images" / "d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
@@ -228,7 +225,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
     assert set(blind["dataset"]) == {"test"}
     assert all(name.startswith("blind_") for name in blind["case"].dropna())
     place = tmp_path / "ctc"
-    export_command(ExportOptions(ctc=folder, out=place, truth=True), Console(file=StringIO()))
+    export_command(ExportOptions(ctc=folder, out=place, truth=True), quiet)
     assert len(list(place.rglob("*_RES"))) == 7
     assert read_json(folder / "run.json")["dataset"] == "planes+more, by hand"
 

@@ -19,14 +19,17 @@ Space = namedtuple("Space", "total used free")
 @pytest.fixture(autouse=True)
 def healthy(monkeypatch):
     """Look at a machine on which all is well, but for containers: plain processes."""
-    monkeypatch.setattr(doctor, "engine_name", lambda _: ("process", "process (for a test)"))
-    monkeypatch.setattr(doctor, "_containers", lambda _: iter(()))
-    monkeypatch.setattr(doctor, "extras", lambda: {"": ["numpy"], "networks": ["scipy"]})
-    monkeypatch.setattr(doctor, "compiled", lambda: True)
-    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
-    monkeypatch.setattr(doctor, "free_gib", lambda: 32.0)
-    monkeypatch.setattr(doctor, "cores", lambda: 4)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Space(9e9, 0, 9e9))
+    for name, answer in {
+        "engine_name": ("process", "process (for a test)"),
+        "_containers": (),
+        "extras": {"": ["numpy"], "networks": ["scipy"]},
+        "compiled": True,
+        "shutil.which": None,
+        "free_gib": 32.0,
+        "cores": 4,
+        "shutil.disk_usage": Space(9e9, 0, 9e9),
+    }.items():
+        monkeypatch.setattr(f"{doctor.__name__}.{name}", lambda *_, answer=answer: answer)
 
 
 @pytest.fixture

@@ -51,9 +51,9 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     ]  # fmt: skip
 
 
-def test_as_one_series_with_a_note_on_tracks(cli, run, tmp_path):
-    done = cli("export", "--ctc", run, "--out", tmp_path / "out", "--series")
-    names = sorted(p.name for p in (tmp_path / "out" / "squares" / "01_RES").iterdir())
+def test_as_one_series_with_a_note_on_tracks(cli, run, out):
+    done = cli("export", "--ctc", run, "--out", out, "--series")
+    names = sorted(p.name for p in (out / "squares" / "01_RES").iterdir())
     assert names == ["mask000.tif", "mask001.tif", "mask002.tif", "res_track.txt"]
     assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
 
@@ -65,11 +65,11 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, tmp_path):
         ({"jobs": {"a": "1", "b": "2"}}, "expected one algorithm, found a, b; give export"),
     ],
 )
-def test_wrong_runs(cli, run, tmp_path, change, message):
+def test_wrong_runs(cli, run, out, change, message):
     path = run / "run.json"
     path.write_text(json.dumps(read_json(path) | change))
-    refused(message, cli, "export", "--ctc", run, "--out", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    refused(message, cli, "export", "--ctc", run, "--out", out)
+    assert not out.exists()
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def labels(tmp_path):
     return tmp_path / "found"
 
 
-def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path):
-    out, true = tmp_path / "out", tmp_path / "true"
+def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
+    true = tmp_path / "true"
     cli("export", "--ctc", labels, "--true-labels", true, "--crop", "1:4,5:12,:", "--out", out)
     home = out / "found"
     assert sorted(path.name for path in home.iterdir()) == ["01_GT", "01_RES", "02_GT", "02_RES"]
@@ -165,8 +165,8 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path):
         (["--true-labels", "other"], "other: no file is named like one in"),
     ],
 )
-def test_mistakes_with_label_images(cli, labels, tmp_path, monkeypatch, words, message):
+def test_mistakes_with_label_images(cli, labels, tmp_path, out, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "other" / "c.tif", read(labels / "a.tif"))
-    refused(message, cli, "export", "--ctc", labels, *words, "--out", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    refused(message, cli, "export", "--ctc", labels, *words, "--out", out)
+    assert not out.exists()

@@ -1,11 +1,9 @@
 """Images of others on the command line, and their files, without a daemon."""
 
-from io import StringIO
 from types import SimpleNamespace
 
 import pytest
 from mistakes import refused
-from rich.console import Console
 
 from cytosuite.benchmark.commands import external as module
 from cytosuite.benchmark.commands.external import read_sockets, take_in
@@ -31,14 +29,13 @@ def _options(**given):
     return BenchmarkOptions(dataset="spheroid", **given)
 
 
-def test_plain_processes_refuse_images_of_others():
-    said = Console(file=StringIO())
-    refusal = refused("", take_in, ["team:v1"], [], SEGMENT, ProcessEngine(), _options(), said)
+def test_plain_processes_refuse_images_of_others(quiet):
+    refusal = refused("", take_in, ["team:v1"], [], SEGMENT, ProcessEngine(), _options(), quiet)
     assert str(refusal) == (
         "team:v1: an image of others runs with Docker or podman alone, found the engine process; "
         "start a daemon, or leave the image out"
     )
-    assert take_in([], [], SEGMENT, ProcessEngine(), _options(), said) == []
+    assert take_in([], [], SEGMENT, ProcessEngine(), _options(), quiet) == []
 
 
 @pytest.fixture
@@ -51,23 +48,22 @@ def daemon(monkeypatch):
     return image
 
 
-def test_an_image_is_given_to_the_engine_with_its_api(daemon):
+def test_an_image_is_given_to_the_engine_with_its_api(daemon, quiet):
     engine = DockerEngine(object())
-    said = Console(file=StringIO())
-    (found,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
+    (found,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), quiet)
     assert (found.name, found.title, found.task) == ("net_v2", "lab/net:v2", "segment")
     assert (engine.externals["net_v2"].api, engine.voice) == ("exec", "")
     daemon.labels = {"org.grand-challenge.api-method": "invoke"}
-    take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
+    take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), quiet)
     assert (engine.externals["net_v2"].api, engine.voice) == ("invoke", "our-base")
-    take_in(["lab/net:v2"], [], SEGMENT, engine, _options(api="exec"), said)
+    take_in(["lab/net:v2"], [], SEGMENT, engine, _options(api="exec"), quiet)
     assert engine.externals["net_v2"].api == "exec"
-    assert "net_v2: lab/net:v2\n" in said.file.getvalue()
+    assert "net_v2: lab/net:v2\n" in quiet.export_text()
 
 
-def test_the_word_of_the_user_stands_for_a_wrong_label(daemon):
+def test_the_word_of_the_user_stands_for_a_wrong_label(daemon, quiet):
     daemon.labels = {"org.grand-challenge.api-method": "rest"}
-    engine, said = DockerEngine(object()), Console(file=StringIO())
-    refused("team:v1: its label", take_in, ["team:v1"], [], SEGMENT, engine, _options(), said)
-    take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), said)
+    engine = DockerEngine(object())
+    refused("team:v1: its label", take_in, ["team:v1"], [], SEGMENT, engine, _options(), quiet)
+    take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), quiet)
     assert engine.externals["team_v1"].api == "invoke"

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 import pytest
 from mistakes import refused
 from PIL import Image
-from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.report import report_command
@@ -24,20 +22,19 @@ SCORES = ["algorithm", "case", "metric", "value"]
 
 
 @pytest.fixture
-def report(tmp_path, monkeypatch):
+def report(tmp_path, monkeypatch, quiet):
     """Return a function that makes a report in ``out``: exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def make(*sources, out="out", **options):
-        said = Console(file=StringIO(), width=1000)
         given = ReportOptions(sources=[str(s) for s in sources], out=out and Path(out), **options)
-        return report_command(given, said), said.file.getvalue()
+        return report_command(given, quiet), quiet.export_text()
 
     return make
 
 
 @pytest.fixture
-def run(planes, tmp_path, fakes, use):
+def run(planes, tmp_path, fakes, use, quiet):
     """Return a function that runs algorithms, which lose the first rows, into a folder."""
 
     def run(name, *algorithms, rows=6, dataset=planes):
@@ -48,7 +45,8 @@ def run(planes, tmp_path, fakes, use):
         given = BenchmarkOptions(
             dataset=str(dataset), runs=tmp_path / "runs", run=name, algorithm=list(algorithms)
         )
-        assert benchmark_command(given, Console(file=StringIO())) == 0
+        assert benchmark_command(given, quiet) == 0
+        quiet.export_text()
         return tmp_path / "runs" / name
 
     return run
@@ -76,12 +74,12 @@ def scores(folder, algorithm):
 
 
 def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
-    run, report, predictions, planes, tmp_path, cli
+    run, report, predictions, planes, tmp_path, out, cli
 ):
     former = run("former", "watershed")
     code, _ = report(predictions, truth=planes)
     assert code == 0
-    mine = scores(tmp_path / "out", "mine")
+    mine = scores(out, "mine")
     pd.testing.assert_frame_equal(mine, scores(former, "watershed"))
     done = cli("score", "--truth", planes / "labels", "--prediction", predictions, "--csv", "-")
     for row in csv.DictReader(done.stdout.splitlines()):
@@ -93,24 +91,26 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     words = ("--run", former, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
     judged = cli("build-evaluation", planes, *words, "--engine", "process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
-    page = (tmp_path / "out" / "report" / "report.md").read_text()
+    page = (out / "report" / "report.md").read_text()
     assert f"cytosuite report {predictions} --truth {planes}" in page
 
 
-def test_runs_and_predictions_together_rank_as_one_run_of_both(run, report, predictions, tmp_path):
+def test_runs_and_predictions_together_rank_as_one_run_of_both(
+    run, report, predictions, tmp_path, out
+):
     both = run("both", "watershed", "cellpose3d")
     code, _ = report(run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}")
     assert code == 0
     for name in ("watershed", "cellpose3d"):
-        pd.testing.assert_frame_equal(scores(both, name), scores(tmp_path / "out", name))
-    pd.testing.assert_frame_equal(scores(both, "watershed"), scores(tmp_path / "out", "third"))
+        pd.testing.assert_frame_equal(scores(both, name), scores(out, name))
+    pd.testing.assert_frame_equal(scores(both, "watershed"), scores(out, "third"))
     code, _ = report(tmp_path / "runs" / "one", tmp_path / "runs" / "two", out="merged")
     table = "report/leaderboard.csv"
     assert (tmp_path / "merged" / table).read_text() == (both / table).read_text()
     assert report(tmp_path / "merged", out="again")[0] == 0  # a report is a run itself
 
 
-def test_only_shared_cases_are_compared(run, report, planes, tmp_path):
+def test_only_shared_cases_are_compared(run, report, planes, out):
     first = run("monday", "watershed")
     altered = read(planes / "labels" / "b.tif")
     write(planes / "labels" / "b.tif", altered.like(altered.array * 2))
@@ -119,16 +119,14 @@ def test_only_shared_cases_are_compared(run, report, planes, tmp_path):
     assert (
         "note: The 2 of 3 cases that all runs share are compared; the others are left out." in text
     )
-    table = pd.read_csv(tmp_path / "out" / "report" / "scores.csv")
+    table = pd.read_csv(out / "report" / "scores.csv")
     assert set(table["case"]) == {"a", "c"}
 
 
-def test_a_report_goes_on_where_it_was_left_and_follows_its_files(
-    report, predictions, planes, tmp_path
-):
+def test_a_report_goes_on_where_it_was_left_and_follows_its_files(report, predictions, planes, out):
     report(predictions, truth=planes)
-    record = tmp_path / "out" / "mine" / "a" / "record.json"
-    shutil.rmtree(tmp_path / "out" / "mine" / "b")
+    record = out / "mine" / "a" / "record.json"
+    shutil.rmtree(out / "mine" / "b")
     before = record.stat().st_ino
     report(predictions, truth=planes)
     assert record.stat().st_ino == before
@@ -157,7 +155,7 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
     assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
 
 
-def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path):
+def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path, out):
     both, other = run("both", "watershed", "cellpose3d"), run("other", "watershed", rows=7)
     code, text = report(both / "watershed", f"mine={other / 'watershed'}", out="parts")
     assert code == 0, text
@@ -166,7 +164,7 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
     board = pd.read_csv(tmp_path / "parts" / "report" / "leaderboard.csv")
     assert {*board["algorithm"]} == {"watershed", "mine", "oracle", "blank"}
     assert report(both, f"mine={both / 'watershed'}")[0] == 0
-    pd.testing.assert_frame_equal(scores(tmp_path / "out", "mine"), scores(both, "watershed"))
+    pd.testing.assert_frame_equal(scores(out, "mine"), scores(both, "watershed"))
     refused(
         "the run is named twice; name it once",
         report,
@@ -181,7 +179,9 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
     assert report(both / "watershed", out="again")[0] == 0
 
 
-def test_pictures_arrays_and_labels_without_images_are_read(report, predictions, planes, tmp_path):
+def test_pictures_arrays_and_labels_without_images_are_read(
+    report, predictions, planes, tmp_path, out
+):
     usual = report(predictions, truth=planes)[0]
     others = tmp_path / "others"
     others.mkdir()
@@ -193,9 +193,7 @@ def test_pictures_arrays_and_labels_without_images_are_read(report, predictions,
             write(others / f"{name}.{kind}", Volume(labels, (3.0, 3.0), "YX"))
     code, text = report(others, truth=planes / "labels", out="bare")
     assert (usual, code) == (0, 0), text
-    pd.testing.assert_frame_equal(
-        scores(tmp_path / "out", "mine"), scores(tmp_path / "bare", "others")
-    )
+    pd.testing.assert_frame_equal(scores(out, "mine"), scores(tmp_path / "bare", "others"))
 
 
 def nothing(runs, mine, planes):

@@ -2,7 +2,6 @@
 
 import csv
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,10 @@ from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, large
 
 
-def _asked(truth, prediction, metrics=(), image=None, **more):
-    """Return the options of a scoring."""
-    return ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, image=image, **more)
-
-
-def _scored(*args, **more):
+def _scored(truth, prediction, metrics=(), image=None, **more):
     """Return the scores of files as JSON has them."""
-    return layout(score_files(_asked(*args, **more)))
+    own = {"truth": truth, "prediction": prediction, "metrics": metrics, "image": image}
+    return layout(score_files(ScoreOptions(**own, **more)))
 
 
 def _labels(*places):
@@ -124,8 +119,8 @@ def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
     second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
     whole = _scored(first, second, ["SEG", "precision"])["case"]["t"]
     assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
-    judged = _asked(first, second, ["SEG", "precision"], min_object_voxels=2)
-    assert layout(score_files(judged))["case"]["t"] == {"SEG": 1.0, "precision": 1.0}
+    judged = _scored(first, second, ["SEG", "precision"], min_object_voxels=2)
+    assert judged["case"]["t"] == {"SEG": 1.0, "precision": 1.0}
 
 
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
@@ -154,12 +149,11 @@ def test_metrics_of_objects_need_their_labels(tmp_path):
     noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
     _write(tmp_path / "images" / "a.tif", noise + labels)
     _write(tmp_path / "labels" / "a.tif", labels)
-    request = _asked(tmp_path / "images", tmp_path / "images", ["object_similarity"])
-    refused("object_similarity needs --truth-labels", score_files, request)
+    given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
+    refused("object_similarity needs --truth-labels", _scored, *given)
     folder = tmp_path / "labels"
-    request = replace(request, truth_labels=folder, prediction_labels=folder)
-    totals = layout(score_files(request))["aggregates"]
-    assert totals["object_similarity"]["set"] == pytest.approx(1.0)
+    found = _scored(*given, truth_labels=folder, prediction_labels=folder)
+    assert found["aggregates"]["object_similarity"]["set"] == pytest.approx(1.0)
 
 
 def test_published_limits_of_edges_on_demand(tmp_path):
@@ -167,16 +161,14 @@ def test_published_limits_of_edges_on_demand(tmp_path):
         plane = (np.indices((100, 100)).sum(0) // 20 % 2).astype(np.float32)
         stack = plane * np.float32(fade) ** np.arange(50)[:, None, None]
         _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
-    asked = _asked(tmp_path / "real", tmp_path / "fake", ["edge_degradation"], edges="published")
+    sides = tmp_path / "real", tmp_path / "fake"
     published, suited = (
-        layout(score_files(request))["aggregates"]["edge_degradation"]["set"]
-        for request in (asked, replace(asked, edges="suited"))
+        _scored(*sides, ["edge_degradation"], edges=edges)["aggregates"]["edge_degradation"]["set"]
+        for edges in ("published", "suited")
     )
     assert published > 0
     assert published != pytest.approx(suited, rel=0.01)
-    refused(
-        "--edges published: expected a metric like", score_files, replace(asked, metrics=["W1"])
-    )
+    refused("--edges published: expected a metric like", _scored, *sides, ["W1"], edges="published")
 
 
 @pytest.fixture
@@ -190,11 +182,8 @@ def tracks(tmp_path):
 
 
 def test_tracks_are_scored_by_sequence(tracks):
-    for request in (
-        _asked(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
-        _asked(tracks, tracks, ["TRA", "LNK"]),
-    ):
-        found = layout(score_files(request))
+    for sides in ((tracks / "01_GT", tracks / "01_RES"), (tracks, tracks)):
+        found = _scored(*sides, ["tra", "LNK"])
         assert found["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
         assert found["aggregates"]["TRA"]["mean"] == 1.0
 
@@ -224,12 +213,9 @@ def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path)
 
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
     truth, found = _labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 6))
-    plain = _asked(
-        _write(tmp_path / "t" / "a.tif", truth),
-        _write(tmp_path / "p" / "a.tif", found),
-        objects=tmp_path / "plain.csv",
-    )
-    expected = layout(score_files(plain))
+    plain = _write(tmp_path / "t" / "a.tif", truth), _write(tmp_path / "p" / "a.tif", found)
+    table = tmp_path / "plain.csv"
+    expected = _scored(*plain, objects=table)
     _write(tmp_path / "t2" / "a.ome.zarr", truth)
     _write(tmp_path / "p2" / "a.ozx", found)
     Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
@@ -240,7 +226,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     }.items():
         objects = tmp_path / f"{kind}.csv"
         assert _scored(*sides, objects=objects) == expected
-        assert objects.read_bytes() == plain.objects.read_bytes()
+        assert objects.read_bytes() == table.read_bytes()
     sets = _scored(tmp_path / "t2", tmp_path / "p2", metrics=["W1"])
     assert (
         sets["aggregates"]["W1"]["set"] == 0
@@ -248,8 +234,8 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     tight()
     monkeypatch.setattr(large, "SLAB", 100)
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
-        assert layout(score_files(replace(plain, objects=None, **more)))["failed"] == []
-    assert layout(score_files(plain)) == expected
+        assert _scored(*plain, **more)["failed"] == []
+    assert _scored(*plain, objects=table) == expected
     refused(
         "expected two files or two folders", _scored, tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"
     )
@@ -315,7 +301,7 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     _write(tmp_path / "strangers" / "x.tif", _labels())
     given = {"truth": "truth", "prediction": "prediction"} | change
     own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
-    refused(line, lambda: score_files(ScoreOptions(**own)))
+    refused(line, _scored, **own)
     assert not (tmp_path / "o.csv").exists()
 
 
@@ -338,7 +324,7 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
     ],
 )
 def test_what_tracks_do_not_have_is_refused(tracks, more, line):
-    refused(line, score_files, ScoreOptions(truth=tracks, prediction=tracks, **more))
+    refused(line, _scored, tracks, tracks, **more)
 
 
 def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):

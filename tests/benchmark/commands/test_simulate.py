@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from mistakes import refused
 from PIL import Image
+from rasters import away_from
 from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
@@ -182,11 +183,9 @@ def test_a_folder_of_images_has_no_series(tmp_path):
 @pytest.fixture
 def stack(tmp_path):
     """Return a stack with two round nuclei and its labels."""
-    z, y, x = np.indices((20, 40, 80))
-    balls = [(z - 10) ** 2 + (y - 20) ** 2 + (x - c) ** 2 < 49 for c in (20, 55)]
-    image = 100 + 200 * balls[0] + 400 * balls[1]
+    balls = [away_from((10, 20, c), (20, 40, 80)) < 7 for c in (20, 55)]
     labels = balls[0] + 2 * balls[1]
-    for name, array in (("image", image), ("labels", labels)):
+    for name, array in (("image", 100 + 200 * labels), ("labels", labels)):
         write(tmp_path / f"{name}.tif", Volume(array.astype(np.uint16), (0.5, 0.5, 0.5), "ZYX"))
     return tmp_path / "image.tif", tmp_path / "labels.tif"
 
@@ -276,8 +275,8 @@ def _labels(folder, out, **rules):
     return shown.getvalue()
 
 
-def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
-    folder, out = tmp_path / "given", tmp_path / "out"
+def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out):
+    folder = tmp_path / "given"
     for name, rows in {"images/w1_1": 0, "masks/w1_1/a/1": 2, "masks/w1_1/b/1": 1}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         array = np.zeros((4, 4), np.uint8)
@@ -297,13 +296,13 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
     refused("the folder is not empty", _labels, folder, out)
 
 
-def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path):
+def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
     array = np.zeros((6, 8), np.uint32)
     array[1:4, 1:4], array[4:, 6:] = 7, 70_000
     for room in ("images", "labels"):
         write(tmp_path / "own" / room / "a b.tif", Volume(array, (0.5, 0.5), "YX"))
     assert "ROIs of 1 label images" in _labels(tmp_path / "own", tmp_path / "own/rois", rois=True)
-    shown = _labels(tmp_path / "own", tmp_path / "out", rois=True)
+    shown = _labels(tmp_path / "own", out, rois=True)
     assert "1 images; 2 masks: 1 label images do not count beside ROIs" in shown
     found = tmp_path / "out/labels"
     assert np.array_equal(tifffile.imread(found / "a b.tif"), array)
@@ -311,18 +310,16 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path):
     assert (found / "a b_rois.zip").read_bytes() == same
 
 
-def test_grey_values_are_not_written_as_rois(tmp_path):
+def test_grey_values_are_not_written_as_rois(tmp_path, out):
     grey = np.arange(900, dtype=np.uint16).reshape(30, 30)
     write(tmp_path / "a.tif", Volume(grey, (0.5, 0.5), "YX"))
-    refused(
-        r"a.tif: grey values in place of labels", _labels, tmp_path, tmp_path / "out", rois=True
-    )
-    assert not (tmp_path / "out").exists()
+    refused(r"a.tif: grey values in place of labels", _labels, tmp_path, out, rois=True)
+    assert not out.exists()
 
 
-def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
-    refused("expected <image>/images and <image>/masks", _labels, tmp_path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_a_folder_without_masks_has_no_labels_to_write(tmp_path, out):
+    refused("expected <image>/images and <image>/masks", _labels, tmp_path, out)
+    assert not out.exists()
 
 
 def test_combine_writes_a_sum_for_each_name(tmp_path):

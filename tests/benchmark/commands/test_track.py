@@ -47,7 +47,7 @@ def sequences(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path):
+def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path, out):
     settings = [f"--set={key}={list(v) if isinstance(v, tuple) else v}" for key, v in SMALL.items()]
     found = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
     assert found["oracle", "TRA"] == found["nearest", "DET"] == 1
@@ -60,7 +60,6 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path)
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
     assert absent == found["linking", "EA"]
     assert "## Errors of links" in (report / "report.md").read_text()
-    out = tmp_path / "out"
     done = cli("export", "--ctc", tmp_path / "runs" / "run", "--truth", "--out", out)
     assert done.exit_code == 0
     exported = score_tracks(out / "nuclei" / "01_GT", out / "nuclei" / "01_RES")
@@ -75,7 +74,7 @@ def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
     assert found["linking", "TRA"] > 0.9
 
 
-def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path):
+def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path, out):
     frames = [read(path) for path in sorted((sequences / "01").glob("*.tif"))]
     (tmp_path / "movies").mkdir()
     stacked = np.stack([frame.array for frame in frames])
@@ -84,10 +83,10 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     alone = shutil.copytree(sequences / "01", tmp_path / "frames" / "01")
     outputs = []
     for place in (sequences, alone, tmp_path / "movies"):
-        out = tmp_path / "out" / place.name
-        words = ("--algorithm", "linking", "--engine", "process", "--out", out)
+        words = ("--algorithm", "linking", "--engine", "process", "--out", out / place.name)
         assert cli("apply", place, *words).exit_code == 0
-        outputs.append((read(out / "01.tif"), read_tracks(out / "01-tracks.csv")))
+        home = out / place.name
+        outputs.append((read(home / "01.tif"), read_tracks(home / "01-tracks.csv")))
     first, tracks = outputs[0]
     assert first.axes == "TYX"
     assert len(tracks) >= 6
@@ -98,9 +97,9 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     assert len(truth.frames) == len(first.array)
 
 
-def test_frames_of_different_shapes_are_no_movie(cli, sequences, tmp_path):
+def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
     write(sequences / "01" / "t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
-    words = ("--algorithm", "linking", "--engine", "process", "--out", tmp_path / "out")
+    words = ("--algorithm", "linking", "--engine", "process", "--out", out)
     done = cli("apply", sequences, *words)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output

@@ -3,67 +3,51 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mistakes import refused
-from rich.console import Console
 
 from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import train as training
 from cytosuite.benchmark.options.train import TrainOptions
 from cytosuite.errors import InputError
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Return a small annotated folder."""
-    array = np.zeros((4, 8, 8), np.uint16)
-    array[1:3, 2:6, 2:6] = 1
-    for name in ("images", "labels"):
-        write(tmp_path / "mine" / name / "a.tif", Volume(array, (1.0, 1.0, 1.0), "ZYX"))
-    return tmp_path / "mine"
+def train(monkeypatch, quiet):
+    """Return a function that trains with a process which ends with a code.
 
+    It gives the card, and arguments and data of the process.
+    """
 
-def _train(
-    monkeypatch,
-    code,
-    dataset="spheroid",
-    algorithm="cellpose3d",
-    *,
-    refused=0,
-    checks=None,
-    **options,
-):
-    """Train with a process that ends with a code; return card, arguments and data of the process."""
-    calls, checks, data = [], [] if checks is None else checks, []
-    told = b"a warning\ncytosuite: the reason\n"
+    def train(dataset, code=0, *, refused=0, checks=None, **options):
+        calls, checks, data = [], [] if checks is None else checks, []
+        told = b"a warning\ncytosuite: the reason\n"
 
-    class Process:
-        def __init__(self, words, **_):
-            checks.append(words)
-            calls.append(words)
-            self.returncode = refused or code
-            self.stderr = io.BytesIO(told if refused else b"checked\n" + told)
+        class Process:
+            def __init__(self, words, **_):
+                checks.append(words)
+                calls.append(words)
+                self.returncode = refused or code
+                self.stderr = io.BytesIO(told if refused else b"checked\n" + told)
 
-        def communicate(self, given):
-            data.extend(json.loads(given or b"[]"))
-            return None, self.stderr.read()
+            def communicate(self, given):
+                data.extend(json.loads(given or b"[]"))
+                return None, self.stderr.read()
 
-        def __enter__(self):
-            return self
+            def __enter__(self):
+                return self
 
-        def __exit__(self, *_):
-            pass
+            def __exit__(self, *_):
+                pass
 
-        def kill(self):
-            pass
+            def kill(self):
+                pass
 
-    monkeypatch.setattr(training.subprocess, "Popen", Process)
-    wanted = TrainOptions(algorithm=algorithm, dataset=str(dataset), name="mine", **options)
-    card = training.train(wanted, Console(file=io.StringIO()))
-    return card, calls[0], data
+        monkeypatch.setattr(training.subprocess, "Popen", Process)
+        own = {"algorithm": "cellpose3d", "dataset": str(dataset), "name": "mine"} | options
+        return training.train(TrainOptions(**own), quiet), calls[0], data
+
+    return train
 
 
 def _given(words):
@@ -77,10 +61,10 @@ RECIPE = (
 )
 
 
-def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
-    card, words, data = _train(monkeypatch, 0, folder, steps=3)
+def test_the_training_gets_the_users_own_folder(planes, train):
+    card, words, data = train(planes, steps=3)
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
-    assert _given(words) == data == [str(folder)]
+    assert _given(words) == data == [str(planes)]
     assert words[words.index("--steps") + 1] == "3"
     assert "--seed" not in words  # that of the settings holds
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
@@ -94,25 +78,23 @@ def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
         {"splits": Path("/own.toml")},
     ],
 )
-def test_list_root_group_seed_and_parts_go_to_the_training(monkeypatch, tmp_path, options):
+def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, train):
     path = tmp_path / "x_train.csv"
     path.write_text("a.h5;b.h5\n")
-    _, words, data = _train(monkeypatch, 0, path, **options)
+    _, words, data = train(path, **options)
     assert data == [str(path)]
     for name, value in options.items():
         assert words[words.index(f"--{name.replace('_', '-')}") + 1] == str(value)
 
 
-def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path, folder):
+def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, planes, train):
     recipe = tmp_path / "small.toml"
     recipe.write_text(f"{RECIPE}[parameters.output]\nsteps = true\n")
-    more = [f"real={folder}"]
+    more = [f"real={planes}"]
     runs = tmp_path / "runs"
-    _, _, (simulated, real) = _train(
-        monkeypatch, 0, f"simulated={recipe}", data=more, cases=2, runs=runs, workers=1
-    )
+    _, _, (simulated, real) = train(f"simulated={recipe}", data=more, cases=2, runs=runs, workers=1)
     assert simulated.startswith(f"simulated={runs / 'datasets'}")
-    assert real == f"real={folder}"
+    assert real == f"real={planes}"
 
 
 @pytest.mark.parametrize(
@@ -124,25 +106,25 @@ def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path,
         (130, training.InterruptedTrainingError, 130),
     ],
 )
-def test_a_training_that_fails_is_an_error(monkeypatch, folder, capfd, code, error, exit_code):
+def test_a_training_that_fails_is_an_error(planes, capfd, code, error, exit_code, train):
     with pytest.raises(error, match="the reason$") as caught:
-        _train(monkeypatch, code, folder)
+        train(planes, code)
     assert caught.value.exit_code == exit_code
     assert "a warning\n" in capfd.readouterr().err
 
 
-def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
+def test_an_algorithm_without_a_training_is_refused(planes, train):
     refused(
         "no algorithm that is trained called 'unknown'",
-        _train,
-        monkeypatch,
-        0,
-        folder,
+        train,
+        planes,
         algorithm="unknown",
     )
 
 
-def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp_path, folder):
+def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
+    monkeypatch, tmp_path, planes, quiet
+):
     asked = {}
     monkeypatch.setattr(training, "is_tool", lambda name: name == "watershed")
     monkeypatch.setattr(training, "settings_of", lambda name, changes: {"epochs": 3})
@@ -154,13 +136,13 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp
         return card
 
     monkeypatch.setattr(training, "trained", trained)
-    own = {"algorithm": "watershed", "dataset": str(folder), "name": "mine", "authors": "A"}
+    own = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
     options = TrainOptions(**own, runs=tmp_path / "runs", seed=4)
-    card = training.train(options, Console(quiet=True))
+    card = training.train(options, quiet)
     assert card == tmp_path / "weights" / "watershed" / "mine.json"
     assert asked == {
         "engine": ["watershed"],
-        "cases": 1,
+        "cases": 3,
         "settings": {"epochs": 3},
         "facts": {"seed": 4, "authors": "A"},
     }
@@ -169,20 +151,18 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp
             f"--{flag} is for our networks; watershed has its",
             training.train,
             TrainOptions(**own, **given),
-            Console(quiet=True),
+            quiet,
         )
 
 
-def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
+def test_parameters_of_the_simulation_can_be_set(tmp_path, planes, train):
     recipe, checks = tmp_path / "small.toml", []
     recipe.write_text(RECIPE)
     refused(
         "",
-        _train,
-        monkeypatch,
-        0,
+        train,
         f"simulated={recipe}",
-        data=[f"real={folder}"],
+        data=[f"real={planes}"],
         refused=2,
         checks=checks,
         changes=["output.steps=true"],
@@ -192,7 +172,7 @@ def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
     (words,) = checks
     role, parameters = json.loads(words[words.index("--recipe") + 1])
     assert (role, parameters["output"]["steps"]) == ("simulated", True)
-    assert _given(words) == [f"real={folder}"]
+    assert _given(words) == [f"real={planes}"]
 
 
 def test_the_device_of_the_environment_reaches_the_training(monkeypatch, cli):
@@ -203,29 +183,27 @@ def test_the_device_of_the_environment_reaches_the_training(monkeypatch, cli):
     assert seen[0][seen[0].index("--device") + 1] == "cuda"
 
 
-def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, folder):
+def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, planes, train):
     monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
-    card, words, _ = _train(monkeypatch, 0, folder)
+    card, words, _ = train(planes)
     assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
     assert words[words.index("--work") + 1] == str(tmp_path / "runs" / "training" / "mine")
 
 
-def test_the_parent_is_a_model_by_its_name_and_never_another(monkeypatch, folder):
-    _, words, _ = _train(monkeypatch, 0, folder, start="cells-3d", settings=Path("tissue"))
+def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
+    _, words, _ = train(planes, start="cells-3d", settings=Path("tissue"))
     home = places.ROOT
     parent = home / "weights" / "cellpose3d" / "cells-3d.json"
     assert words[words.index("--from") + 1] == str(parent.resolve())
     own = home / "algorithms" / "cellpose3d" / "training" / "tissue.toml"
     assert words[words.index("--settings") + 1] == str(own)
     calls = []
-    for missing in ("cells-3d-b", str(folder / "cells-3d.json")):
+    for missing in ("cells-3d-b", str(planes / "cells-3d.json")):
         refused(
             "no model called 'cells-3d-b'.*|no such model card",
-            _train,
-            monkeypatch,
-            0,
-            folder,
+            train,
+            planes,
             start=missing,
             checks=calls,
         )
