@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jinja2
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -58,6 +59,12 @@ def pytest_ignore_collect(collection_path):
     """Look for no examples in modules beside the tests, of which some are programs or stand for tools."""
     test = collection_path.name.startswith(("test_", "conftest"))
     return True if collection_path.suffix == ".py" and not test else None
+
+
+@pytest.fixture
+def rng():
+    """Return a generator of random numbers, the same in each test."""
+    return np.random.default_rng(0)
 
 
 @pytest.fixture

@@ -12,11 +12,6 @@ def expose(rng, photons, **settings):
     return camera.Camera(**{"gain": 1.0} | settings).expose(rng, photons)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     image = rng.random((4, 6, 6), dtype=np.float32)
     expected = image.reshape(2, 2, 2, 3, 3, 2).mean(axis=(1, 3, 5))

@@ -83,8 +83,8 @@ def test_an_object_keeps_voxels_that_another_block_saw_below_the_threshold():
 
 
 @pytest.mark.parametrize("factor", [(0.3, 0.5, 0.4), (1, 0.5, 1.5), (1, 1, 1), (2, 1.5, 1)])
-def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch):
-    image = np.random.default_rng(0).integers(0, 999, SHAPE).astype(np.uint16)
+def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch, rng):
+    image = rng.integers(0, 999, SHAPE).astype(np.uint16)
     if where == "disk":
         image = large.converted(image, np.int32)  # moves it onto the disk
         assert large.is_mapped(image)

@@ -45,8 +45,8 @@ def nuclei(size, seed):
     return np.where(away.min(0) < 13, away.argmin(0) + 1, 0)[None]
 
 
-def test_points_of_a_plane_end_where_each_would_alone():
-    labels, rng = nuclei(150, 0), np.random.default_rng(0)
+def test_points_of_a_plane_end_where_each_would_alone(rng):
+    labels = nuclei(150, 0)
     flow = flow_targets(labels)
     flow[1:] += rng.normal(0, 0.2, flow[1:].shape)
     flow = smooth_flow(flow, labels > 0, (1, 1, 1))

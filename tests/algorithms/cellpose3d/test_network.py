@@ -94,8 +94,8 @@ def test_fields_are_those_of_the_network():
     assert found.skipped == 0
 
 
-def test_empty_tiles_are_skipped():
-    values = np.random.default_rng(0).normal(0, 0.165, (16, 32, 300)).astype(np.float32)
+def test_empty_tiles_are_skipped(rng):
+    values = rng.normal(0, 0.165, (16, 32, 300)).astype(np.float32)
     values[6:10, 12:20, 40:48] += 0.5
     found = predict_fields(values, multiples, TILING)
     assert 0 < found.skipped < found.tiles

@@ -66,11 +66,11 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number):
+def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number, rng):
     case = load_case(find_cases(folder)[number], PATCHES.shape, targets_of, quietest=0.03)
     assert case.is_plane
     assert case.spacing == (1, 1, 1)
-    _, labels = draw_image(np.random.default_rng(0), case, PATCHES)
+    _, labels = draw_image(rng, case, PATCHES)
     assert labels.shape[0] == 1
     areas = np.bincount(labels.ravel())[1:]
     assert 2 * np.sqrt(np.median(areas) / np.pi) == pytest.approx(12, rel=0.1)

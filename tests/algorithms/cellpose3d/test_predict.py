@@ -177,10 +177,10 @@ def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake,
     assert found.metadata["cellpose3d_blocks"] > 1
 
 
-def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks):
+def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks, rng):
     light = np.zeros((12, 40, 120))
     light[4:8, 16:24, 10:110] = 200
-    rod = np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
+    rod = rng.poisson(20 + light).astype(np.uint16)
     in_blocks((12, 40, 48), (4, 8, 8))
     found = run(rod, model(li=False, halo=[3, 4, 4], seed_distance_um=200.0))
     pieces = found.metadata["cellpose3d_pieces"]

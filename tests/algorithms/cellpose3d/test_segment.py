@@ -195,10 +195,10 @@ def test_only_voxels_of_objects_near_their_faces_change():
         assert ndimage.label(found == label)[1] == 1
 
 
-def test_an_object_thinner_than_the_reach_keeps_its_voxels():
+def test_an_object_thinner_than_the_reach_keeps_its_voxels(rng):
     labels = np.ones((6, 20, 20), np.uint32)
     labels[2:4, 9:11, 9:11] = 2
-    found = _moved(labels, np.random.default_rng(0).random(labels.shape, np.float32), reach_um=1.0)
+    found = _moved(labels, rng.random(labels.shape, np.float32), reach_um=1.0)
     assert (found[labels == 2] == 2).all()
 
 

@@ -22,8 +22,7 @@ def test_gain_read_noise_and_offset_of_a_camera_are_found():
     assert found.correlation < 0.05
 
 
-def test_multiplied_light_is_more_skewed_than_counted_light():
-    rng = np.random.default_rng(0)
+def test_multiplied_light_is_more_skewed_than_counted_light(rng):
     scene = np.tile(np.linspace(0, 100, 128), (48, 128, 1))
     counted = 5.0 * rng.poisson(scene / 5)
     multiplied = 5.0 * rng.standard_gamma(rng.poisson(scene / 5) + 1e-9)
@@ -34,10 +33,10 @@ def test_multiplied_light_is_more_skewed_than_counted_light():
 
 
 @pytest.mark.parametrize("correlation", [0.2, 0.5])
-def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation):
+def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation, rng):
     side = tap(correlation)
     taps = np.array([side, 1, side]) / np.sqrt(1 + 2 * side**2)
-    noise = np.random.default_rng(0).normal(0, 5, (16, 96, 96))
+    noise = rng.normal(0, 5, (16, 96, 96))
     for axis in (1, 2):
         noise = ndimage.convolve1d(noise, taps, axis)
     found = noise_of(_floats(100 + noise))
@@ -46,8 +45,7 @@ def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation):
     assert found.gain == 0
 
 
-def test_noise_that_is_read_late_keeps_its_gain():
-    rng = np.random.default_rng(0)
+def test_noise_that_is_read_late_keeps_its_gain(rng):
     scene = 10 + 0.1 * light(shape=(32, 96, 96), blur_um=(2.0, 1.0))
     noise = rng.poisson(scene) - scene
     sharp, lagged = (
@@ -69,8 +67,8 @@ def test_blur_that_is_added_is_found(blur):
         assert np.sqrt(blurred[axis] ** 2 - sharp[axis] ** 2) == pytest.approx(added, rel=0.25)
 
 
-def test_noise_alone_holds_no_object():
-    alone = np.random.default_rng(0).normal(100, 5, (24, 64, 64))
+def test_noise_alone_holds_no_object(rng):
+    alone = rng.normal(100, 5, (24, 64, 64))
     assert levels_of(ndimage.gaussian_filter(_floats(alone), 1)).objects.size == 0
 
 

@@ -23,8 +23,7 @@ def test_a_maximum_at_a_face_stays_there():
     assert found.centres_um == pytest.approx(np.array([[17.0, 0.5, 2.75]]), abs=1e-4)
 
 
-def test_coefficients_are_the_mean_of_the_neighbours_by_heat_and_maps_stay():
-    rng = np.random.default_rng(0)
+def test_coefficients_are_the_mean_of_the_neighbours_by_heat_and_maps_stay(rng):
     maps, heat = rng.random((3, *SHAPE), np.float32), rng.random(SHAPE, np.float32)
     heat[4, 5, 5], heat[0, 0, 0] = 2, 3
     before = maps.copy(), heat.copy()

@@ -121,8 +121,8 @@ def test_what_the_model_cannot_take_is_refused_in_one_line(mistake):
     refused(mistake.__doc__, _predicted, _truth(), Perfect(_truth(), SPACING), mistake())
 
 
-def test_eights_become_the_volume_again():
-    image = np.random.default_rng(0).random((5, 6, 8), np.float32)
+def test_eights_become_the_volume_again(rng):
+    image = rng.random((5, 6, 8), np.float32)
     whole = _whole(torch.from_numpy(_in_eights(image))[None])[0, 0].numpy()
     assert (whole[:5] == image).all()
     assert (whole[5] == image[4]).all()
@@ -142,8 +142,8 @@ class Blocks(torch.nn.Module):
         return torch.cat([heat, ball], 1)
 
 
-def test_tiles_give_the_labels_of_the_whole():
-    image = np.random.default_rng(0).poisson(20.0, (25, 70, 61))
+def test_tiles_give_the_labels_of_the_whole(rng):
+    image = rng.poisson(20.0, (25, 70, 61))
     for z, y, x in [(3, 9, 9), (13, 35, 31), (13, 51, 45), (23, 67, 59)]:
         image[z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1] = 400
     volume = Volume(image.astype(np.uint16), SPACING)

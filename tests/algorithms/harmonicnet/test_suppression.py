@@ -16,8 +16,7 @@ def _balls(*rows):
     return Candidates(found[:, 0].astype(np.float32), found[:, 1:4], coefficients)
 
 
-def test_stars_overlap_as_their_voxels_do():
-    rng = np.random.default_rng(0)
+def test_stars_overlap_as_their_voxels_do(rng):
     drawn = rng.normal(size=(40, 36)).astype(np.float32) * 0.8
     drawn[:, 0] = BALL * rng.uniform(4, 7, 40)
     for number in range(20):

@@ -60,9 +60,8 @@ def test_cells_that_move_are_one_track_each():
     assert set(parents.values()) == {None}
 
 
-def test_tracks_do_not_depend_on_the_numbers_of_cells():
+def test_tracks_do_not_depend_on_the_numbers_of_cells(rng):
     film = cells()
-    rng = np.random.default_rng(0)
     tables = [np.append(0, 7 * rng.permutation(5) + 3) for _ in film]
     other = np.stack([table[frame] for table, frame in zip(tables, film, strict=True)])
     renamed = {frozenset((f, int(tables[f][c])) for f, c in members) for members in groups(film)}
@@ -162,8 +161,7 @@ def test_true_labels_of_simulated_movies_are_tracked(values):
     assert bc0(truth, answer) >= 0.9
 
 
-def test_frames_without_labels_are_segmented():
-    rng = np.random.default_rng(0)
+def test_frames_without_labels_are_segmented(rng):
     film = cells()
     movie = Volume(rng.poisson(100 + 300 * (film > 0)), SPACING, "TYX", {"channel": "nucleus"})
     outputs = apply("linking", movie)
@@ -178,8 +176,7 @@ def test_a_single_image_is_no_movie():
 
 
 @pytest.mark.slow
-def test_a_thousand_frames_of_five_hundred_cells_take_half_a_minute():
-    rng = np.random.default_rng(0)
+def test_a_thousand_frames_of_five_hundred_cells_take_half_a_minute(rng):
     grid = np.stack(np.mgrid[:20, :25], axis=-1).reshape(-1, 2) * 24.0 + 15
     offsets = np.argwhere(np.hypot(*(np.mgrid[-8:9, -8:9])) <= 8) - 8
     places, film = grid.copy(), []

@@ -48,8 +48,7 @@ def test_noise_alone_holds_hardly_a_spot():
 
 
 @pytest.mark.parametrize("mean", [0.5, 2])
-def test_single_photons_hardly_make_a_spot(mean):
-    rng = np.random.default_rng(0)
+def test_single_photons_hardly_make_a_spot(mean, rng):
     images = rng.poisson(mean, (5, 256, 256)).astype(np.uint16)
     spots = [find(image, (1, 1), Parameters(in_pixels=True, sigmas_um=(1.5,))) for image in images]
     assert sum(len(of_image.places) for of_image in spots) <= 2
@@ -95,9 +94,9 @@ def test_hot_pixels_and_tracks_of_rays_are_no_spots():
     assert pairs.pairs[-1] >= 45  # others lie under a track
 
 
-def test_the_threshold_is_the_one_of_the_largest_expected_f1():
+def test_the_threshold_is_the_one_of_the_largest_expected_f1(rng):
     sigmas = [np.array([0.0, 1.2, 1.2])]
-    noise = -np.sort(-np.random.default_rng(0).normal(3, 0.3, 1000))
+    noise = -np.sort(-rng.normal(3, 0.3, 1000))
     assert clearest(np.array([4.2, *noise.clip(0, 4)]), 1024**2, sigmas) == 0
     spots = np.array([*np.linspace(20, 8, 100), 4.0, 3.5, 3.0])
     assert clearest(spots, 1024**2, sigmas) == 100
@@ -109,8 +108,7 @@ def test_a_constant_image_of_any_size_holds_none(shape):
     assert len(find(image, SPACING[-len(shape) :], Parameters()).places) == 0
 
 
-def test_spots_narrower_than_a_pixel_do_no_harm():
-    rng = np.random.default_rng(0)
+def test_spots_narrower_than_a_pixel_do_no_harm(rng):
     image = rng.poisson(20, (24, 48, 48)).astype(np.uint16)
     image[rng.random(image.shape) < 0.01] += 500
     found = find(image, (1.0, 0.5, 0.5), Parameters())

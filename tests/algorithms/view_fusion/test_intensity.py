@@ -14,8 +14,8 @@ ONE = Units(0.0, 1.0)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int8", "float32", "bool"])
-def test_units_are_the_percentiles_of_the_metric(dtype):
-    image = np.random.default_rng(0).gamma(3, 10, (5, 17, 19)).clip(0, 120).astype(dtype)
+def test_units_are_the_percentiles_of_the_metric(dtype, rng):
+    image = rng.gamma(3, 10, (5, 17, 19)).clip(0, 120).astype(dtype)
     assert units_of(image) == pytest.approx(
         np.percentile(image.astype(float), (2, 99.8)), rel=1e-12
     )

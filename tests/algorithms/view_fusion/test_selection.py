@@ -74,8 +74,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(name):
-    (least, change), rng, right = CHANGES[name], np.random.default_rng(0), 0
+def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(name, rng):
+    (least, change), right = CHANGES[name], 0
     words = {"spacing_source": "assumed"} if name == "no voxel size" else {}
     for _ in range(300):
         number, channel = int(rng.integers(1, 6)), ("nucleus", "membrane")[rng.integers(2)]

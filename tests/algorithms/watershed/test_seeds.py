@@ -59,10 +59,10 @@ def test_where_all_is_foreground_distances_count_nothing():
     assert (border_distance(np.ones((3, 4), bool), (1.0, 1.0), 1.0) == 1).all()
 
 
-def test_the_seed_map_is_positive_inside():
+def test_the_seed_map_is_positive_inside(rng):
     mask = np.zeros((12, 12), bool)
     mask[3:9, 3:9] = True
-    response = np.random.default_rng(0).normal(0, 1, 36).astype(np.float32)
+    response = rng.normal(0, 1, 36).astype(np.float32)
     height = seed_map(response, mask, (1.0, 1.0), 1.0, 1.0, float(response.max()))
     assert height.shape == (36,)
     assert (height > 0).all()
@@ -93,8 +93,7 @@ def test_a_top_below_one_at_its_corner_joins_the_basin_that_floods_it():
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (10, 24, 26)])
-def test_basins_are_nearly_those_of_flooding_from_all_maxima(shape):
-    rng = np.random.default_rng(0)
+def test_basins_are_nearly_those_of_flooding_from_all_maxima(shape, rng):
     height = ndimage.gaussian_filter(rng.random(shape), 1.5).astype(np.float32)
     mask = height > np.quantile(height, 0.3)
     peaks, count = ndimage.label(

@@ -58,17 +58,16 @@ NOISE = {
 
 @pytest.mark.parametrize("kind", NOISE)
 @pytest.mark.parametrize("shape", [(20, 48, 48), (96, 96)])
-def test_finds_nothing_in_noise(kind, shape):
-    image = NOISE[kind](np.random.default_rng(0), shape)
+def test_finds_nothing_in_noise(kind, shape, rng):
+    image = NOISE[kind](rng, shape)
     assert segment(image, (1.0,) * len(shape), Parameters()).max() == 0
 
 
 @pytest.mark.parametrize("gain", [1, 4])
-def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain):
+def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain, rng):
     parameters = Parameters(**read_json(PLANES)["parameters"])
     wrapped = np.indices((350, 350)) % 85 - 45  # the place from the middle of the next of 16
     inside = np.square(wrapped).sum(0) < 30**2
-    rng = np.random.default_rng(0)
     light = 1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)
     dim = (gain * rng.poisson(light / gain)).astype(np.uint8)
     labels = segment(dim, (1.0, 1.0), widened(dim, (1.0, 1.0), parameters))

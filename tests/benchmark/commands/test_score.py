@@ -144,9 +144,9 @@ def test_sets_of_images_need_no_pairs(tmp_path):
     assert found["case"] == {}
 
 
-def test_metrics_of_objects_need_their_labels(tmp_path):
+def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
-    noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
+    noise = rng.random(labels.shape).astype(np.float32)
     _write(tmp_path / "images" / "a.tif", noise + labels)
     _write(tmp_path / "labels" / "a.tif", labels)
     given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
@@ -188,8 +188,8 @@ def test_tracks_are_scored_by_sequence(tracks):
         assert found["aggregates"]["TRA"]["mean"] == 1.0
 
 
-def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli):
-    rng, places = np.random.default_rng(0), [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
+def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
+    places = [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
     truth = _write(tmp_path / "t.tif", _labels(*places))
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
     (line,) = _scored(truth, noisy, ["SEG"])["doubts"]

@@ -99,8 +99,7 @@ def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, m
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float32])
-def test_distinct_numbers_and_extremes_are_those_of_numpy(dtype, mapped):
-    rng = np.random.default_rng(0)
+def test_distinct_numbers_and_extremes_are_those_of_numpy(dtype, mapped, rng):
     array = rng.integers(-(2**40), 2**40, (7, 5, 6)).astype(dtype)
     for own in (array, mapped(array), mapped(array)[:, ::2]):
         assert [v.item() for v in extremes(own)] == [own.min().item(), own.max().item()]
@@ -175,10 +174,10 @@ def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
     assert float(more) < 100  # MiB
 
 
-def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
+def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch, rng):
     from cytosuite.metrics import seg
 
-    noise = np.random.default_rng(0).integers(0, 2**31, (40, 80, 90))
+    noise = rng.integers(0, 2**31, (40, 80, 90))
     monkeypatch.setattr("cytosuite.metrics.labels.overlap_count.free_gib", lambda: 1e-3)
     assert seg(noise, noise) == 1
     refused(r"shape \(40, 80, 90\) overlap in so many pairs", seg, mapped(noise), noise)

@@ -46,14 +46,13 @@ def tables(radii):
     return [{"radii": np.array(own, float), "cut": np.zeros(len(own))} for own in radii]
 
 
-def test_sizes_within_images_and_between_them():
+def test_sizes_within_images_and_between_them(rng):
     counts = (4, 8, 12, 16, 24, 32, 40, 64)
     middle = np.median(np.log(counts))
     fall = tables([np.full(n, 5 * np.exp(-0.3 * (np.log(n) - middle))) for n in counts])
     radii, between, exponent = _radii(fall, None)
     assert radii == pytest.approx(np.full(11, 5.0))
     assert (between, exponent) == pytest.approx((0, 0.3), abs=1e-6)
-    rng = np.random.default_rng(0)
     apart = tables([np.exp(0.2 * rng.normal() + 0.1 * rng.normal(size=50)) * 4 for _ in range(60)])
     radii, between, exponent = _radii(apart, None)
     assert exponent == 0  # all images hold as many

@@ -11,11 +11,6 @@ SHAPE = (30, 100, 100)
 SPACING = (2.0, 1.0, 1.0)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def scene(background=0.3, bright=40):
     z, y, x = np.mgrid[:30, :100, :100]
     glow = np.exp(-((z - 15) ** 2 / 60 + ((y - 50) ** 2 + (x - 50) ** 2) / 300))
@@ -124,10 +119,9 @@ def test_cut_objects_count_but_have_no_shape():
     assert np.isfinite(found.objects["volume_um3"]).sum() == 6
 
 
-def test_texture_is_structure_and_not_noise():
+def test_texture_is_structure_and_not_noise(rng):
     labels = np.zeros((20, 40, 40), np.uint8)
     labels[4:16, 8:32, 8:32] = 1
-    rng = np.random.default_rng(0)
     stripes = 20 * np.sign(np.sin(np.arange(40) * np.pi / 2 + 0.1))
     even = 100.0 * labels + rng.normal(0, 15, labels.shape)
     striped = even + stripes * labels

@@ -69,8 +69,8 @@ def test_stacks_lit_from_below_keep_their_orientation(stacks):
 
 
 @pytest.mark.parametrize("sigma", [0.6, 0.9])
-def test_sensor_blur_is_told_by_correlation(sigma):
-    noise = np.random.default_rng(0).normal(size=(10, 120, 120))
+def test_sensor_blur_is_told_by_correlation(sigma, rng):
+    noise = rng.normal(size=(10, 120, 120))
     soft = ndimage.gaussian_filter(noise, (0, sigma, sigma), truncate=8)
     found, left = sensor_blur(neighbour_correlation(soft))
     assert found == pytest.approx(sigma, abs=0.06)

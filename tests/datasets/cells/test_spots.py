@@ -131,9 +131,9 @@ def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():
     assert ratio == pytest.approx(400 / np.sqrt(400 + 96 + 4))
 
 
-def test_the_voxels_of_a_label_are_drawn_evenly():
+def test_the_voxels_of_a_label_are_drawn_evenly(rng):
     labels = np.array([[[0, 2, 1], [2, 0, 2]]], np.uint16)
-    found = Pools.of(labels).draw(np.random.default_rng(0), np.repeat([1, 2], 3000))
+    found = Pools.of(labels).draw(rng, np.repeat([1, 2], 3000))
     found = np.ravel_multi_index(tuple(found.T), labels.shape)
     assert set(found[:3000]) == {2}
     assert np.bincount(found[3000:])[[1, 3, 5]] == pytest.approx([1000] * 3, abs=110)

@@ -63,17 +63,17 @@ def test_rounded_cells_keep_flat_faces_and_lose_edges():
         ),
     ],
 )
-def test_refuses(values, message):
-    refused(message, generate, np.random.default_rng(0), values)
+def test_refuses(values, message, rng):
+    refused(message, generate, rng, values)
 
 
-def test_counts_are_photons_of_membranes_and_glow():
+def test_counts_are_photons_of_membranes_and_glow(rng):
     sketch = np.zeros((10, 80, 80), np.uint8)
     sketch[:, :40] = 255
     calm = {"photons": 200.0, "background_photons": 0, "read_noise": 0, "gain": 1.0, "offset": 50.0}
     optics = {"psf_sigma_z_um": 0, "psf_sigma_xy_um": 0, "attenuation_um": 1e6}
     parameters = Parameters(camera=calm, optics=optics, glow=0.1)
-    drawn = draw_values(np.random.default_rng(0), parameters)
+    drawn = draw_values(rng, parameters)
     inside = np.ones(sketch.shape, bool)
     counts = expose(np.random.default_rng(1), sketch, inside, parameters, drawn).astype(float)
     assert counts[:, :40].mean() - 50 == pytest.approx(200, rel=0.01)

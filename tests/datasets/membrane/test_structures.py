@@ -125,8 +125,8 @@ def test_refuses_structures_without_room(structure, values, message):
 BALL = ellipsoid((0.0, 0.0, 0.0), (30.0, 30.0, 30.0))
 
 
-def test_moved_points_lie_at_their_depths():
-    points = BALL.draw(np.random.default_rng(0), 500)
+def test_moved_points_lie_at_their_depths(rng):
+    points = BALL.draw(rng, 500)
     points = points[np.linalg.norm(points, axis=1) > 8]
     depth = np.linspace(0, 15, len(points))
     found = places.moved(points, BALL, depth)

@@ -46,9 +46,9 @@ def test_cells_are_those_of_the_smallest_weighted_distance(seed, count, shape, m
     assert (labels[clear] == owner[clear]).all()
 
 
-def test_outside_of_the_tissue_there_is_no_cell():
+def test_outside_of_the_tissue_there_is_no_cell(rng):
     grid = _grid((6, 20, 40))
-    inside = np.random.default_rng(0).random(grid.shape) < 0.5
+    inside = rng.random(grid.shape) < 0.5
     centres = np.random.default_rng(1).uniform(0, 1, (9, 3)) * grid.size_um
     labels = voronoi.cells(centres, np.ones(9), grid, inside)
     whole = voronoi.cells(centres, np.ones(9), grid, _everywhere(grid))
@@ -56,8 +56,8 @@ def test_outside_of_the_tissue_there_is_no_cell():
     assert not voronoi.cells(centres[:0], np.ones(0), grid, inside).any()
 
 
-def test_weights_grow_with_the_distance_of_neighbours():
-    centres = np.random.default_rng(0).uniform(0, 10, (50, 3))
+def test_weights_grow_with_the_distance_of_neighbours(rng):
+    centres = rng.uniform(0, 10, (50, 3))
     factors = voronoi.weights(centres, 0.25)
     apart = np.linalg.norm(centres[:, None] - centres, axis=-1) + 1e9 * np.eye(50)
     assert factors == pytest.approx(1 + 0.25 * apart.min(1) / apart.min(1).max())

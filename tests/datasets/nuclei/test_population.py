@@ -46,7 +46,7 @@ def test_a_hidden_disc_is_left_out_of_labels_and_layers():
     assert [np.unique(each).tolist() for each in (found.labels, *found.layers)] == [[0, 1, 2]] * 2
 
 
-def test_populations_have_the_sizes_and_turns_asked_for():
+def test_populations_have_the_sizes_and_turns_asked_for(rng):
     wanted = Parameters(
         shape=(60, 300, 300),
         n_nuclei=60,
@@ -56,7 +56,7 @@ def test_populations_have_the_sizes_and_turns_asked_for():
         turn_deg=20,
         order=0,
     )
-    stars, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    stars, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     radii = stars.axes_um.prod(axis=1) ** (1 / 3)
     assert (radii >= 4).all()
     assert (radii <= 5).all()
@@ -99,8 +99,7 @@ def test_stretched_nuclei_are_taller_in_the_image_alone():
     assert found[1] == pytest.approx([24, 12, 12], abs=1)
 
 
-def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn():
-    rng = np.random.default_rng(0)
+def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn(rng):
     rotations = random_rotations(rng, 50)
     normals = rng.normal(size=(50, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
@@ -113,7 +112,7 @@ def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smalles
     assert turn == pytest.approx(np.abs((rotations[:, :, 2] * normals).sum(axis=1)))
 
 
-def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them():
+def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them(rng):
     wanted = Parameters(
         shape=(10, 200, 280),
         spacing_um=(1.0, 0.5, 0.5),
@@ -124,7 +123,7 @@ def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them():
         radius_um=2.5,
         order=0,
     )
-    stars, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    stars, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     found = annotate(stars, centres, wanted)
     assert 30 < len(found.numbers) < 80  # of the whole ball
     boxes = ndimage.find_objects(found.labels)
@@ -137,7 +136,7 @@ def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them():
     assert ratio[edge].mean() > 1.5
 
 
-def test_learned_shapes_take_the_place_of_random_ones(tmp_path):
+def test_learned_shapes_take_the_place_of_random_ones(tmp_path, rng):
     y, x = np.indices((60, 60)) - 29.7
     ellipses = []
     for angle in (0.0, 0.7, 2.0):  # of the ratio 1.8
@@ -148,7 +147,7 @@ def test_learned_shapes_take_the_place_of_random_ones(tmp_path):
     flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0), "n_nuclei": 8, "radius_um": 5}
     wanted = Parameters(**flat, shapes=str(tmp_path / "shapes.json"))
     assert wanted.files() == [tmp_path / "shapes.json"]
-    made, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    made, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     assert made.semi_axes_um[:, 2] / made.semi_axes_um[:, 1] == pytest.approx(1.8, abs=0.15)
     found = annotate(made, centres, wanted)
     assert np.count_nonzero(found.labels) == pytest.approx(8 * np.pi * 25, rel=0.25)

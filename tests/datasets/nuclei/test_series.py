@@ -94,14 +94,14 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     assert (tmp_path / "set" / "01_SKETCH" / "t004.tif").is_file()
 
 
-def test_a_sequence_is_not_written_over_another(tmp_path):
+def test_a_sequence_is_not_written_over_another(tmp_path, rng):
     (tmp_path / "02_GT").mkdir()
     (tmp_path / "02_GT" / "mine.txt").write_text("precious")
     refused(
         "02_GT: the folder is not empty",
         write_series,
         tmp_path,
-        np.random.default_rng(0),
+        rng,
         SMALL,
         1,
         "02",
@@ -109,8 +109,8 @@ def test_a_sequence_is_not_written_over_another(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["02_GT"]
 
 
-def test_a_series_without_frames_is_refused():
-    refused("at least 1 frame, found 0", next, simulate_series(np.random.default_rng(0), SMALL, 0))
+def test_a_series_without_frames_is_refused(rng):
+    refused("at least 1 frame, found 0", next, simulate_series(rng, SMALL, 0))
 
 
 ROOMY = {"shape": (150, 150), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}

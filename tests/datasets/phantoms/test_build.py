@@ -82,9 +82,9 @@ def test_without_surroundings_the_background_is_that_of_the_stack():
     assert found.objects[1].background_from == "surroundings"
 
 
-def test_smoothing_takes_noise_out_and_keeps_the_mean():
+def test_smoothing_takes_noise_out_and_keeps_the_mean(rng):
     image, labels = _stack([((4, 8, 8), (8, 12, 12), 50)])
-    noise = np.random.default_rng(0).normal(0, 10, image.shape)
+    noise = rng.normal(0, 10, image.shape)
     image = Volume((image.array + noise).astype(np.float32), SPACING)
     raw, smooth = (extract(image, labels, Cutting(smooth_um=s)).phantoms[0] for s in (0.0, 0.8))
     assert smooth.intensity[smooth.inside].std() < 0.3 * raw.intensity[raw.inside].std()
@@ -117,8 +117,7 @@ def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei():
         assert phantom.semi_axes_um == pytest.approx(np.sort(axes), rel=0.08)
 
 
-def test_the_rim_is_not_darkened_twice():
-    rng = np.random.default_rng(0)
+def test_the_rim_is_not_darkened_twice(rng):
     even = draw_nuclei(rng, 1, diameter_um=8.0, contrast=0.0)
     phantom = render(even, FINE, chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.6))[0]
     rim = phantom.inside & (phantom.distance > -0.4)

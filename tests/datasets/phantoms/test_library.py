@@ -58,8 +58,8 @@ def test_moments_of_a_box_are_exact():
 
 
 @pytest.mark.parametrize(("tilt", "turn"), [(180.0, 180.0), (30.0, 180.0), (0.0, 20.0)])
-def test_rotations_keep_to_their_limits(tilt, turn):
-    rotations = draw_rotations(np.random.default_rng(0), 3000, tilt, turn)
+def test_rotations_keep_to_their_limits(tilt, turn, rng):
+    rotations = draw_rotations(rng, 3000, tilt, turn)
     assert rotations @ rotations.transpose(0, 2, 1) == pytest.approx(
         np.broadcast_to(np.eye(3), rotations.shape), abs=1e-12
     )

@@ -60,8 +60,7 @@ def test_a_box_reaches_half_a_stored_voxel_beyond_the_surface(ellipsoid):
     assert np.multiply(patch.shape, 0.1) == pytest.approx(np.ptp(points, axis=0) + 0.5, abs=0.12)
 
 
-def test_slabs_hold_the_voxels_of_the_whole(ellipsoid):
-    rng = np.random.default_rng(0)
+def test_slabs_hold_the_voxels_of_the_whole(ellipsoid, rng):
     nuclei = _stored([ellipsoid(ramp=0.5), ellipsoid((6.0, 4.0, 3.0))], 12, tilt=180.0)
     centres = rng.uniform(4, 26, (12, 3))
     grid = Grid((40, 60, 60), (0.7, 0.5, 0.5))

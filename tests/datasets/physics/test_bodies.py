@@ -59,9 +59,9 @@ def test_nucleolus_has_a_dense_shell():
     assert shell.max() > 1.15 * beyond.mean()
 
 
-def test_chromatin_is_normalised_and_periodic():
+def test_chromatin_is_normalised_and_periodic(rng):
     grid = _grid(0.5, 0.25, 0.25)
-    tile = bodies.chromatin_tile(np.random.default_rng(0), grid, 0.5, tile_um=8)
+    tile = bodies.chromatin_tile(rng, grid, 0.5, tile_um=8)
     assert tile.shape == (16, 32, 32)
     assert tile.mean() == pytest.approx(0, abs=1e-3)
     assert tile.std() == pytest.approx(1, abs=1e-3)

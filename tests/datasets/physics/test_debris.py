@@ -34,10 +34,8 @@ def test_pieces_lie_inside_of_their_nucleus():
     assert (np.linalg.norm(local, axis=1) + reach).max() <= 1
 
 
-def test_bodies_are_round_and_in_their_ranges():
-    found = debris.bodies(
-        np.random.default_rng(0), 300, diameter_um=(1.0, 4.0), brightness=(0.2, 2.0)
-    )
+def test_bodies_are_round_and_in_their_ranges(rng):
+    found = debris.bodies(rng, 300, diameter_um=(1.0, 4.0), brightness=(0.2, 2.0))
     diameters = (6 / np.pi * bodies.volumes_um3(found)) ** (1 / 3)
     assert (diameters.min(), diameters.max()) == pytest.approx((1, 4), rel=0.05)
     assert np.median(diameters) == pytest.approx(2, rel=0.1)

@@ -79,27 +79,27 @@ def _outermost(axes, rotations, centres, region):
 
 
 @pytest.mark.parametrize("outline", REGIONS)
-def test_ellipsoids_do_not_overlap_and_lie_inside(outline):
+def test_ellipsoids_do_not_overlap_and_lie_inside(outline, rng):
     axes, rotations = _population(80, axis_spread=0.15)
     region = _filled(REGIONS[outline](), axes, 0.42)
-    centres = pack(np.random.default_rng(0), axes, rotations, region)
+    centres = pack(rng, axes, rotations, region)
     assert _deepest(axes, rotations, centres) > 0.95
     assert _outermost(axes, rotations, centres, region) < 0.2
 
 
-def test_gap_keeps_spheres_apart_and_off_the_surface():
+def test_gap_keeps_spheres_apart_and_off_the_surface(rng):
     axes, rotations = _population(30, axis_spread=0, diameter_spread=0)
     region = ball((0, 0, 0), 26)
-    centres = pack(np.random.default_rng(0), axes, rotations, region, gap_um=2)
+    centres = pack(rng, axes, rotations, region, gap_um=2)
     apart = np.linalg.norm(centres[:, None] - centres, axis=2) + 99 * np.eye(30)
     assert 0.98 * (9 + 2) < apart.min() < 9 + 3  # some touch
     assert np.linalg.norm(centres, axis=1).max() < 26 - 4.5 - 1 + 0.2
 
 
-def test_neighbours_cover_no_more_than_the_allowed_share():
+def test_neighbours_cover_no_more_than_the_allowed_share(rng):
     axes, rotations = _population(60, axis_spread=0, diameter_spread=0)
     region = _filled(ball((0, 0, 0), 30), axes, 0.65)  # too full without overlap
-    centres = pack(np.random.default_rng(0), axes, rotations, region, max_overlap=0.2)
+    centres = pack(rng, axes, rotations, region, max_overlap=0.2)
     apart = np.linalg.norm(centres[:, None] - centres, axis=2) + 99 * np.eye(60)
     height = 1 - apart / 9  # of the cap that a neighbour covers, in radii
     covered = np.where(height > 0, height**2 * (3 - height) / 2, 0)
@@ -107,27 +107,25 @@ def test_neighbours_cover_no_more_than_the_allowed_share():
     assert _outermost(axes, rotations, centres, region) < 0.2
 
 
-def test_explains_a_density_that_cannot_be_reached():
+def test_explains_a_density_that_cannot_be_reached(rng):
     axes, rotations = _population(40, axis_spread=0, diameter_spread=0)
     message = (
         r"after 50 rounds only (\d+) of 40 nuclei are free of overlap and inside; with gaps they "
         r"fill (\d+) % of 17\d\d\d µm³ of tissue, all would fill 86 %; "
         "lower volume_fraction, gap_um or n_nuclei"
     )
-    caught = refused(
-        message, pack, np.random.default_rng(0), axes, rotations, ball((0, 0, 0), 16.2), rounds=50
-    )
+    caught = refused(message, pack, rng, axes, rotations, ball((0, 0, 0), 16.2), rounds=50)
     free, share = map(int, re.search(message, str(caught)).groups())
     assert 0 < free < 40
     assert share == pytest.approx(86 * free / 40, abs=1)
 
 
-def test_gives_up_where_more_rounds_would_not_help():
+def test_gives_up_where_more_rounds_would_not_help(rng):
     axes, rotations = _population(40, axis_spread=0, diameter_spread=0)
     refused(
         "after [468]00 rounds only",
         pack,
-        np.random.default_rng(0),
+        rng,
         axes,
         rotations,
         ball((0, 0, 0), 16.2),
@@ -138,10 +136,10 @@ def test_gives_up_where_more_rounds_would_not_help():
 BALL = ball((5, 10, 15), 40)
 
 
-def test_ends_when_the_tissue_is_too_full():
+def test_ends_when_the_tissue_is_too_full(rng):
     axes, rotations = _population(400, axis_spread=0.1)
     region = ball((0, 0, 0), 40)
-    centres, placed = scatter(np.random.default_rng(0), axes, rotations, region)
+    centres, placed = scatter(rng, axes, rotations, region)
     assert _outermost(axes[placed], rotations[placed], centres, region) < 0.1
     assert 50 < len(placed) < 400
     assert (np.diff(placed) > 0).all()
@@ -151,10 +149,10 @@ def test_ends_when_the_tissue_is_too_full():
     assert 0.2 < fraction < 0.33  # random sequential placement gets no farther
 
 
-def test_subcultures_lie_apart_in_the_tissue():
+def test_subcultures_lie_apart_in_the_tissue(rng):
     region = ellipsoid((0, 0, 0), (50, 70, 70))
     diameters, flattening = (30, 50, 40), (1.0, 0.8, 0.5)
-    balls = subcultures(np.random.default_rng(0), region, diameters, flattening)
+    balls = subcultures(rng, region, diameters, flattening)
     for part, diameter, flat in zip(balls, diameters, flattening, strict=True):
         whole = np.pi / 6 * flat * diameter**3
         assert 0.88 * whole < part.volume_um3 < 1.01 * whole
@@ -197,11 +195,11 @@ def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
 
 
 @pytest.mark.parametrize(("wanted", "fraction"), [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
-def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction):
+def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, rng):
     axes, rotations = _population(60, axis_spread=0.15)
     region = _filled(ball((0, 0, 0), 40), axes, fraction)
     options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
-    centres = pack(np.random.default_rng(0), axes, rotations, region, **options)
+    centres = pack(rng, axes, rotations, region, **options)
     bodies, limits = (centres, axes, rotations), {"contact": wanted, "max_overlap": 0.1}
     moved, share = press(*bodies, region, **limits)
     assert share == contact_share(moved, axes, rotations) == pytest.approx(wanted, abs=0.015)

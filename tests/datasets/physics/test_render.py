@@ -56,9 +56,9 @@ def test_means_without_blur_share_out_what_borders_cut():
     assert matrix == pytest.approx(np.array([[2, 1, 0], [0, 1, 2]]) / 3, abs=1e-6)
 
 
-def test_haze_by_way_of_a_coarse_grid_is_exact_to_a_thousandth():
+def test_haze_by_way_of_a_coarse_grid_is_exact_to_a_thousandth(rng):
     light = np.zeros(FINE.shape, np.float32)
-    for voxel in np.random.default_rng(0).integers(8, FINE.shape, (9, 3)) - 4:
+    for voxel in rng.integers(8, FINE.shape, (9, 3)) - 4:
         light[tuple(voxel)] = 1
     sigma = (6.0, 3.0, 2.5)
     hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
@@ -66,8 +66,8 @@ def test_haze_by_way_of_a_coarse_grid_is_exact_to_a_thousandth():
     assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
 
 
-def test_haze_narrower_than_the_grid_is_spread_directly():
-    light = np.random.default_rng(0).random(FINE.shape, dtype=np.float32)
+def test_haze_narrower_than_the_grid_is_spread_directly(rng):
+    light = rng.random(FINE.shape, dtype=np.float32)
     hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=(0.0, 3.0, 0.0)), light)
     direct = _spread(psf.Gaussian((0.0, 3.0, 0.0)), light)
     assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
@@ -97,8 +97,8 @@ def _points(*voxels):
     return light
 
 
-def test_a_point_looks_like_the_point_spread_function_not_its_mirror_image():
-    kernel = _kernel(np.random.default_rng(0).random((5, 7, 3)))
+def test_a_point_looks_like_the_point_spread_function_not_its_mirror_image(rng):
+    kernel = _kernel(rng.random((5, 7, 3)))
     out = _sampled_spread(Sampled((kernel,)), _points((10, 12, 14)))
     assert np.abs(out[8:13, 9:16, 13:16] - kernel.image).max() < 1e-5 * kernel.image.max()
     assert out.sum() == pytest.approx(1, abs=1e-5)

@@ -48,11 +48,11 @@ def _analytic(axes):
 
 
 @pytest.mark.parametrize("bumps", [0.0, 0.25])
-def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps):
+def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps, rng):
     axes = (30, 45, 50)
     region = tissue.irregular(np.random.default_rng(3), (1, 2, 3), axes, bumps)
     assert region.volume_um3 == pytest.approx(_analytic(axes), rel=0.01)
-    directions = np.random.default_rng(0).normal(size=(300, 3))
+    directions = rng.normal(size=(300, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     scales = np.linspace(0.3, 2.5, 441)
     points = (1, 2, 3) + (directions[:, None] * np.array(axes)) * scales[:, None]
@@ -61,9 +61,9 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps):
     assert np.log(radius).std() == pytest.approx(bumps, abs=0.02 + 0.15 * bumps)
 
 
-def test_a_direction_has_its_own_value_on_every_processor():
+def test_a_direction_has_its_own_value_on_every_processor(rng):
     """A product of matrices rounds the last columns of a block as no others, on some of them."""
-    axes = np.random.default_rng(0).normal(size=(18, 3))
+    axes = rng.normal(size=(18, 3))
     weights, directions = np.ones(18), tissue._sphere(107)
     whole = tissue._harmonics(directions, axes, weights)
     alone = [tissue._harmonics(column[:, None], axes, weights) for column in directions.T]
@@ -115,12 +115,12 @@ def _ball_mask(shape, spacing, radius):
     ("shape", "spacing"),
     [((40, 40, 40), (1.5, 1.5, 1.5)), ((25, 151, 150), (2.5, 0.4, 0.4)), ((150,) * 3, (0.4,) * 3)],
 )
-def test_mask_of_a_ball_is_that_ball(shape, spacing):
+def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
     mask = _ball_mask(shape, spacing, 25)
     region = tissue.from_mask(Volume(mask, spacing), (10, 20, 30))
     assert isinstance(region, Region)
     assert region.volume_um3 == pytest.approx((mask > 0).sum() * np.prod(spacing), rel=0.015)
-    points = np.random.default_rng(0).normal(size=(500, 3))
+    points = rng.normal(size=(500, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     for radius in (12, 20, 25):
         found = region.distance_at((10, 20, 30) + radius * points)

@@ -68,10 +68,9 @@ def test_nuclei_too_faint_to_see_lose_their_labels(simulation):
     assert simulation.labels(seen).max() < simulation.labels(simulation.make(faint)).max()
 
 
-def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(simulation):
+def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(simulation, rng):
     changes = {"tissue": {"n_nuclei": 8, "volume_fraction": (0.2, 0.55)}}
     parameters = Parameters.model_validate(simulation.small(changes))
-    rng = np.random.default_rng(0)
     drawn = draw_values(rng, parameters) | {"volume_fraction": 0.55}
     assert 0.2 < grow(rng, parameters, drawn).volume_fraction < 0.5
 
@@ -85,11 +84,11 @@ def test_several_outlines_are_drawn_from(simulation):
     assert widths == {True, False}
 
 
-def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path):
+def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path, rng):
     from cytosuite.datasets.phantoms.build import draw_library
     from cytosuite.datasets.phantoms.library import write_phantom
 
-    for phantom in draw_library(np.random.default_rng(0), 3, (0.8, 0.4, 0.4), diameter_um=7.0):
+    for phantom in draw_library(rng, 3, (0.8, 0.4, 0.4), diameter_um=7.0):
         write_phantom(tmp_path, phantom)
     stored = {"nucleus": {"phantoms": str(tmp_path)}, "tissue": {"n_nuclei": 10}}
     sample = simulation.make(stored)

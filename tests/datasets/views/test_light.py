@@ -31,9 +31,8 @@ def test_a_sheet_loses_light_along_its_axis(scene, axis):
     assert np.allclose(left, other[::-1], rtol=1e-5)
 
 
-def test_without_blur_a_view_is_dye_times_the_light_that_is_left(scene):
+def test_without_blur_a_view_is_dye_times_the_light_that_is_left(scene, rng):
     parameters, drawn, body, grids = scene
-    rng = np.random.default_rng(0)
     spotted = body._replace(dye=rng.random(body.dye.shape, np.float32))
     seen = view(spotted, [], parameters, drawn, grids, (True, False, False))
     assert np.allclose(seen.photons, spotted.dye * seen.passed, atol=1e-4)
@@ -67,9 +66,8 @@ def test_a_shadow_lies_behind_its_spot_only(scene):
     assert left.max() <= 1
 
 
-def test_shadows_follow_the_sheet_of_their_study(scene):
+def test_shadows_follow_the_sheet_of_their_study(scene, rng):
     parameters, drawn, _, (grid, _) = scene
-    rng = np.random.default_rng(0)
     for illumination, axis in (({}, 2), ({2: 0.5}, 2), ({1: 0.5}, 1)):
         given = drawn.model_copy(update={"shadows": 4, "illumination": illumination})
         found = draw_shadows(rng, parameters, given, grid)

@@ -31,7 +31,7 @@ def card(tmp_path):
 
 @pytest.mark.parametrize(("dimensions", "shape"), [(2, (24, 30)), (3, (8, 12, 14))])
 def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
-    card, tmp_path, dimensions, shape
+    card, tmp_path, dimensions, shape, rng
 ):
     torch.manual_seed(0)
     theirs = {"B": Generator(WIDTH, dimensions), "A": Generator(WIDTH, dimensions)}
@@ -39,7 +39,7 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
     optimiser = torch.optim.Adam(theirs["A"].parameters())
     torch.save({**content, "optimizer_G": optimiser.state_dict()}, tmp_path / "models.pth")
     convert(tmp_path / "models.pth", card)
-    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    image = rng.integers(0, 256, shape).astype(np.uint8)
     side = tuple((0, -n % 4) for n in shape)  # theirs returns multiples of 4
     padded = np.pad(image, side, mode="edge").astype(np.float32)
     for letter, path in (("B", card), ("A", card.with_stem("theirs-back"))):

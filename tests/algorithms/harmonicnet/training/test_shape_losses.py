@@ -37,8 +37,8 @@ def test_shapes_count_where_the_centre_is_hot_by_their_squared_error():
     assert float(empty["shape"]) == 0
 
 
-def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius():
-    rng, order = np.random.default_rng(0), 3
+def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):
+    order = 3
     found, true = rng.normal(size=(2, (order + 1) ** 2)).astype(np.float32)
     radii = basis(order, fibonacci_sphere(5000)) @ (found - true)
     table = torch.zeros(1, 2, true.size)

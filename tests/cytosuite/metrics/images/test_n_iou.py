@@ -53,10 +53,9 @@ def test_is_undefined_where_nothing_can_be_restored(threshold):
     assert isnan(n_iou(boxes(), truth, image, SPACING))
 
 
-def test_ends_of_the_range_by_the_segmenter_that_is_named():
+def test_ends_of_the_range_by_the_segmenter_that_is_named(rng):
     places = [(12, 16, 16), (12, 16, 44), (12, 46, 30)]
     away = [away_from(place, (24, 64, 64)) for place in places]
-    rng = np.random.default_rng(0)
     light = 1000 * (np.min(away, axis=0) < 7)
     truth, image = (
         ndimage.gaussian_filter(light * fade, blur) + rng.normal(100, 3, light.shape)

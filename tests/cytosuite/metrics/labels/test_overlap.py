@@ -73,16 +73,15 @@ WIDE = [
 
 
 @pytest.mark.parametrize(("factor", "dtype"), WIDE)
-def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype):
-    rng = np.random.default_rng(0)
+def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype, rng):
     for truth, prediction in rng.integers(0, 5, (4, 2, 3, 4, 5)):
         pair = spread(truth, factor, dtype), spread(prediction[:, ::-1], factor, dtype)
         assert counted(overlap(*pair)) == slowly(*pair)
 
 
-def test_noise_outgrows_the_hash_table_and_needs_memory(monkeypatch):
+def test_noise_outgrows_the_hash_table_and_needs_memory(monkeypatch, rng):
     monkeypatch.setattr(overlap_count, "SLOTS", 16)
-    truth, prediction = np.random.default_rng(0).integers(0, 60, (2, 20, 30, 40), np.uint16)
+    truth, prediction = rng.integers(0, 60, (2, 20, 30, 40), np.uint16)
     table = overlap(truth, prediction)
     assert counted(table) == slowly(truth, prediction)
     assert table.halves.size == 0
@@ -145,8 +144,7 @@ def test_negative_labels_are_named_where_voxels_are_sorted(sorting):
 
 
 @pytest.mark.parametrize("big", [7, 2**40])
-def test_a_table_that_was_pickled_is_the_same_in_fewer_bytes(big):
-    rng = np.random.default_rng(0)
+def test_a_table_that_was_pickled_is_the_same_in_fewer_bytes(big, rng):
     truth = rng.integers(0, 9, (40, 50)) * big
     prediction = np.where(rng.random(truth.shape) < 0.8, truth, 0)
     table = overlap(truth, prediction)

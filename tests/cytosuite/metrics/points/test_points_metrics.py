@@ -80,8 +80,7 @@ def test_a_pair_at_the_radius_itself_counts_for_every_metric_wherever_it_lies(sh
         assert points_f1(at, off, (step, step)) == 0
 
 
-def test_of_equal_sums_of_distances_squares_decide_not_rounding():
-    rng = np.random.default_rng(0)
+def test_of_equal_sums_of_distances_squares_decide_not_rounding(rng):
     for _ in range(20):
         truth, prediction = rng.integers(0, 12, (2, 12, 2))
         moved = [(truth, prediction), (truth + 7, prediction + 7), (-truth, -prediction)]
@@ -207,8 +206,7 @@ def test_a_radius_is_a_length(radius):
     )
 
 
-def test_crowds_of_many_neighbours_are_paired():
-    rng = np.random.default_rng(0)
+def test_crowds_of_many_neighbours_are_paired(rng):
     truth, prediction = (rng.uniform(0, 53, (2000, 2)) for _ in range(2))
     found = matched_points(truth, prediction, PLANE)  # 20 within the radius of each
     assert 1990 < found.truth_index.size == found.pairs[-1] <= 2000

@@ -49,8 +49,7 @@ def kid_by_loops(x, y):
     return xx + yy - 2 * np.mean([[k(a, b) for b in y] for a in x])
 
 
-def test_kid_by_loops():
-    rng = np.random.default_rng(0)
+def test_kid_by_loops(rng):
     for m, n in ((2, 2), (5, 9)):
         x, y = rng.normal(size=(m, 3)), rng.normal(1, 1, (n, 3))
         expected = pytest.approx(kid_by_loops(x, y), rel=1e-9)
@@ -59,8 +58,7 @@ def test_kid_by_loops():
     assert isnan(patch_kid.of(features(x[:1], y)))
 
 
-def test_fid_agrees_with_the_root_of_the_product():
-    rng = np.random.default_rng(0)
+def test_fid_agrees_with_the_root_of_the_product(rng):
     x = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4))
     y = rng.normal(1, 1, (50, 4)) @ rng.normal(size=(4, 4))
     a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
@@ -72,15 +70,14 @@ def test_fid_agrees_with_the_root_of_the_product():
 
 
 @pytest.mark.parametrize(("rows", "defined"), [(9, False), (10, True)])
-def test_fid_needs_five_patches_per_dimension_on_both_sides(rows, defined):
-    rng = np.random.default_rng(0)
+def test_fid_needs_five_patches_per_dimension_on_both_sides(rows, defined, rng):
     few, many = rng.normal(size=(rows, 2)), rng.normal(size=(30, 2))
     assert isnan(patch_fid.of(features(few, many))) is not defined
     assert isnan(patch_fid.of(features(many, few))) is not defined
 
 
-def test_the_extractor_has_one_number_per_name():
-    patches = np.random.default_rng(0).integers(0, 4096, (5, 8, 9, 10)).astype(np.uint16)
+def test_the_extractor_has_one_number_per_name(rng):
+    patches = rng.integers(0, 4096, (5, 8, 9, 10)).astype(np.uint16)
     rows = statistics(patches, UNIT)
     assert rows.shape == (5, len(NAMES))
     assert np.isfinite(rows).all()

@@ -121,8 +121,8 @@ def test_refuses_other_shapes_labels_axes_and_nan():
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.5, 0.5, 0.4), (0.3, 0.6, 0.6)])
 @pytest.mark.parametrize("radius", [0.0, 1.0, 1.5, 4.0])
-def test_dilation_is_that_of_the_distance_in_the_volume(spacing, radius):
-    mask = np.random.default_rng(0).random((7, 20, 21)) < 0.004
+def test_dilation_is_that_of_the_distance_in_the_volume(spacing, radius, rng):
+    mask = rng.random((7, 20, 21)) < 0.004
     distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
     assert np.array_equal(dilated(mask, spacing, radius), distance <= radius * (1 + 1e-9))
     assert np.array_equal(
