@@ -2,9 +2,9 @@
 
 import re
 
-import numpy as np
 import pytest
 from mistakes import refused
+from rasters import numbers_of
 
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets import simulate
@@ -55,14 +55,7 @@ def test_a_seed_gives_the_bytes_of_all_images(case):
 
 def test_a_case_has_the_numbers_it_always_had(case):
     name, _, arrays = case
-    values = image(arrays).astype(float)
-    places = [np.arange(size) / size for size in values.shape]
-    sums = [
-        np.moveaxis(values, axis, 0).reshape(len(place), -1).sum(1) @ place
-        for axis, place in enumerate(places)
-    ]
-    found = [values.mean(), values.std(), *(np.array(sums) / values.sum())]
-    assert found == pytest.approx(NUMBERS[name], rel=2e-3)
+    assert numbers_of(image(arrays)) == pytest.approx(NUMBERS[name], rel=2e-3)
 
 
 def test_all_images_of_a_case_are_of_one_place_and_say_what_they_were_seen_with(case):

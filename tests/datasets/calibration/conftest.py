@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets import camera
 from cytosuite.volume import Volume
 
 SPACING = (1.0, 1.0, 1.0)
-
-
-def ball(shape, centre, radius):
-    z, y, x = np.ogrid[tuple(slice(size) for size in shape)]
-    return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
 
 
 def simulate(parameters, seed):
@@ -22,7 +18,7 @@ def simulate(parameters, seed):
     radius = rng.uniform(*np.broadcast_to(parameters["nucleus"]["diameter_um"], 2)) / 2
     for number in range(8):
         place = [7.5 + 15 * (number // 4), 12 + 24 * (number // 2 % 2), 12 + 24 * (number % 2)]
-        inside = ball(light.shape, place + rng.uniform(-1, 1, 3), radius)
+        inside = away_from(place + rng.uniform(-1, 1, 3), light.shape) <= radius
         light[inside] = rng.uniform(0.8, 1.2)
         labels[inside] = number + 1
     light = ndimage.gaussian_filter(light, 1.0)
@@ -44,8 +40,3 @@ def toy():
     """The simulator; ``toy.recipe(photons, diameter, gain)`` are its parameters."""
     simulate.recipe = recipe
     return simulate
-
-
-@pytest.fixture(scope="session")
-def make_ball():
-    return ball

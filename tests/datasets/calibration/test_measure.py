@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.datasets import camera
 from cytosuite.datasets.calibration.measure import measure, noise_of
@@ -12,9 +13,8 @@ SPACING = (2.0, 1.0, 1.0)
 
 
 def scene(background=0.3, bright=40):
-    z, y, x = np.mgrid[:30, :100, :100]
-    glow = np.exp(-((z - 15) ** 2 / 60 + ((y - 50) ** 2 + (x - 50) ** 2) / 300))
-    return (background + bright * glow).astype(np.float32)
+    away = away_from((15, 50, 50), SHAPE, np.divide(1, (60, 300, 300)) ** 0.5)
+    return (background + bright * np.exp(-(away**2))).astype(np.float32)
 
 
 def seen(rng, light, **settings):

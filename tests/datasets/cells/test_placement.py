@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label
@@ -11,7 +12,6 @@ from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.parameters import Cores, Parameters, Placing
 from cytosuite.datasets.cells.placement import COLUMNS, Placement, learn, learn_to, measure, poses
 from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -113,16 +113,15 @@ def test_a_nucleus_without_room_shrinks_until_it_is_inside():
 
 def test_pairs_that_teach_nothing_are_refused(tmp_path):
     cells = np.ones((1, 9, 9), np.uint16)
-    with pytest.raises(InputError, match="one nucleus each, clear of the faces"):
-        _learned(cells, cells, Grid((1, 9, 9), (1.0, 1.0, 1.0)))
+    grid = Grid((1, 9, 9), (1.0, 1.0, 1.0))
+    refused("one nucleus each, clear of the faces", _learned, cells, cells, grid)
     flat, solid = Volume(cells[0], (1.0, 1.0), "YX"), Volume(cells, (1.0,) * 3, "ZYX")
-    with pytest.raises(InputError, match="of the same shape"):
-        learn([(flat, solid)])
+    refused("of the same shape", learn, [(flat, solid)])
     path = tmp_path / "rows.json"
     learned = dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}
     path.write_text(Placement(**learned).model_dump_json())
-    with pytest.raises(InputError, match="learned from labels ZYX, but the cells are YX"):
-        _fitted(cells, Grid((1, 9, 9), (1.0, 1.0, 1.0)), learned=str(path))
+    message = "learned from labels ZYX, but the cells are YX"
+    refused(message, _fitted, cells, grid, learned=str(path))
 
 
 def test_one_number_of_depth_and_angle_is_an_end_of_a_range():

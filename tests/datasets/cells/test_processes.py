@@ -1,19 +1,20 @@
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets.cells.parameters import Outlines
 from cytosuite.datasets.cells.processes import grow_processes
 
-FAR = np.hypot(np.arange(120)[:, None] - 59.5, np.arange(200) - 59.5)  # from the first cell
+SHAPE = (120, 200)
+FAR = away_from(59.5, SHAPE)  # from the first cell
 MIDDLES = np.array([[60.0, 60.0], [60.0, 130.0]])
 
 
 def _grown(seed=0, radius=(8.0, 0.0), **wanted):
-    rows, columns = np.ogrid[:120, :200]
-    labels = np.zeros((120, 200), np.uint16)
-    for number, (y, x) in enumerate(MIDDLES, start=1):
-        labels[(rows - y) ** 2 + (columns - x) ** 2 < 64] = number
+    labels = np.zeros(SHAPE, np.uint16)
+    for number, middle in enumerate(MIDDLES, start=1):
+        labels[away_from(middle, SHAPE) < 8] = number
     dome = (labels > 0).astype(np.float32)
     wanted = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | wanted
     settings = Outlines.model_validate(wanted)

@@ -16,6 +16,11 @@ def _points(region, count=4000):
     return region.draw(np.random.default_rng(1), count)
 
 
+def _away(region):
+    """Return how far points lie from the middle, relative to an ellipsoid of 36 x 36 x 54 µm."""
+    return np.linalg.norm((_points(region) - [20, 20, 30]) / [18, 18, 27], axis=1)
+
+
 def test_points_of_a_plane_lie_in_its_middle_and_everywhere_in_the_image():
     points = _points(_region(FLAT))
     assert (points[:, 0] == 0.5).all()
@@ -42,8 +47,7 @@ def test_an_ellipsoid_is_as_wide_as_its_share_of_the_image(base):
 
 def test_a_shell_is_empty_in_its_middle():
     region = _region(VOLUME, foreground="shell", width=0.9, core=0.6)
-    points = (_points(region) - [20, 20, 30]) / [18, 18, 27]
-    away = np.linalg.norm(points, axis=1)
+    away = _away(region)
     assert away.min() == pytest.approx(0.6, abs=0.06)
     assert away.max() == pytest.approx(1.0, abs=0.04)
 
@@ -65,8 +69,7 @@ LAYER = {"foreground": "layer", "width": 0.9, "thickness_um": 3.0}  # semi-axes 
 
 def test_a_layer_is_as_thick_as_asked_for_however_coarse_its_samples():
     region = _region(VOLUME, **LAYER | {"thickness_um": 0.5})  # less than half a sample along x
-    points = (_points(region) - [20, 20, 30]) / [18, 18, 27]
-    away = np.linalg.norm(points, axis=1)
+    away = _away(region)
     assert away.max() < 1.01
     assert away.min() > 1 - 0.5 / 18 - 0.01
 
@@ -90,10 +93,7 @@ def test_pits_and_bumps_change_the_surface():
     plain = _region(VOLUME, **LAYER)
     bumpy = _region(VOLUME, **LAYER, bumps=0.1)
     pitted = _region(VOLUME, **LAYER, dents=4, dent_um=6.0)
-    smooth, rough = (
-        np.ptp(np.linalg.norm((_points(r) - [20, 20, 30]) / [18, 18, 27], axis=1))
-        for r in (plain, bumpy)
-    )
+    smooth, rough = (np.ptp(_away(region)) for region in (plain, bumpy))
     assert rough > 1.5 * smooth
     assert 0.85 < (pitted.distance < 0).sum() / (plain.distance < 0).sum() < 0.99
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.datasets.phantoms.library import (
     draw_rotations,
@@ -21,10 +22,9 @@ from cytosuite.volume import Volume
 SPACING = (1.0, 0.5, 0.5)
 
 
-def _ball(spacing, radius=5.0):
-    counts = [int(np.ceil(radius / s)) + 4 for s in spacing]
-    z, y, x = ((np.arange(-n, n + 1) - 0.2) * s for n, s in zip(counts, spacing, strict=True))
-    return np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
+def _ball(spacing):
+    counts = np.ceil(np.divide(5, spacing)).astype(int) + 4
+    return away_from(counts + 0.2, 2 * counts + 1, spacing)
 
 
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1.0, 0.5, 0.5), (1.75, 0.8, 0.8)])

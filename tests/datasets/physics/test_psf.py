@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite import formats
 from cytosuite.datasets.physics import psf
@@ -55,9 +56,8 @@ def test_resampling_crops_to_the_box_of_the_light():
 def _bead(centre=(14.0, 20.4, 21.7)):
     shape = (30, 41, 44)
     noise = 2 * np.random.default_rng(0).standard_normal(shape)
-    z, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
-    square = ((z - centre[0]) / 3) ** 2 + ((y - centre[1]) / 2) ** 2 + ((x - centre[2]) / 2) ** 2
-    light = 100 + 2000 * np.exp(-square / 2) + noise
+    away = away_from(centre, shape, np.divide(1, (3, 2, 2)))
+    light = 100 + 2000 * np.exp(-(away**2) / 2) + noise
     return Volume(light.astype(np.float32), SPACING)
 
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.tissue import Region
@@ -105,18 +106,12 @@ def test_full_field_reaches_beyond_the_grid():
     assert region.distance_at(points) == pytest.approx([-10, -10, -35], abs=1.5)
 
 
-def _ball_mask(shape, spacing, radius):
-    ticks = [(np.arange(n) - n / 2 + 0.5) * s for n, s in zip(shape, spacing, strict=True)]
-    far = ticks[0][:, None, None] ** 2 + ticks[1][:, None] ** 2 + ticks[2] ** 2
-    return (far < radius**2).astype(np.int16) * 7
-
-
 @pytest.mark.parametrize(
     ("shape", "spacing"),
     [((40, 40, 40), (1.5, 1.5, 1.5)), ((25, 151, 150), (2.5, 0.4, 0.4)), ((150,) * 3, (0.4,) * 3)],
 )
 def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
-    mask = _ball_mask(shape, spacing, 25)
+    mask = np.int16(7) * (away_from(np.divide(shape, 2) - 0.5, shape, spacing) < 25)
     region = tissue.from_mask(Volume(mask, spacing), (10, 20, 30))
     assert isinstance(region, Region)
     assert region.volume_um3 == pytest.approx((mask > 0).sum() * np.prod(spacing), rel=0.015)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
@@ -100,8 +101,8 @@ def test_light_of_a_measured_stack_is_spread_as_the_stack_says(simulation, tmp_p
     from cytosuite.formats import write
     from cytosuite.volume import Volume
 
-    z, y, x = np.indices((15, 21, 21)) - np.array([7, 10, 10])[:, None, None, None]
-    stack = 1000 * np.exp(-(z**2) / 8 - (y**2 + x**2) / 8) * (1 + 0.5 * (z > 0))
+    stack = 1000 * np.exp(-(away_from((7, 10, 10), (15, 21, 21)) ** 2) / 8)
+    stack[8:] *= 1.5
     path = tmp_path / "bead.tif"
     write(path, Volume(stack.astype(np.float32), (0.8, 0.25, 0.25), "ZYX"))
     optics = {"psf": "file", "psf_files": [str(path)], "attenuation": "none"}
