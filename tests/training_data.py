@@ -1,6 +1,7 @@
 """Small volumes with two round nuclei, laid out as a simulated dataset and as a real folder."""
 
 import json
+from copy import deepcopy
 from shutil import rmtree
 
 import numpy as np
@@ -95,6 +96,38 @@ def real_folder(folder):
     write(folder / "images" / "a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
     write(folder / "labels" / "a.tif", Volume(labels, SPACING))
     return folder
+
+
+def planes_folder(folder, count=2):
+    """Write planes with two nuclei each, and labels of them and of their kernels."""
+    labels = np.zeros((40, 48), np.uint16)
+    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
+    inner = np.where(np.roll(labels, 3, 0) == labels, labels, 0)
+    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
+    grey = (noise + 50 * (labels > 0)).astype(np.float32)
+    for name in "abc"[:count]:
+        for place, array in (("images", grey), ("labels", labels), ("nucleus-labels", inner)):
+            write(folder / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
+    return folder
+
+
+def changed(before, module):
+    """Return whether the weights of a module differ from those of its copy."""
+    pairs = zip(before.parameters(), module.parameters(), strict=True)
+    return not all(bool((old == new).all()) for old, new in pairs)
+
+
+def moves(monkeypatch, state):
+    """Return which modules each optimiser moves, by its name: filled while steps are taken."""
+    moved, update = {}, type(state).update
+
+    def seen(state, optimiser, loss):
+        before = deepcopy(state.modules)
+        update(state, optimiser, loss)
+        moved[optimiser] = {n for n, module in state.modules.items() if changed(before[n], module)}
+
+    monkeypatch.setattr(type(state), "update", seen)
+    return moved
 
 
 def merged(base, given):

@@ -3,7 +3,6 @@
 from functools import partial
 from importlib import import_module
 
-import numpy as np
 import pytest
 import sketches
 import torch
@@ -14,26 +13,11 @@ import view_pairs
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import Model, open_model
 from cytosuite.errors import InputError
-from cytosuite.formats import write
 from cytosuite.training.heldout import facts_of_sets, program
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.training.validate import score, wanted_metrics
-from cytosuite.volume import Volume
 
 PATCH = (24, 24, 24)
-
-
-def planes(folder, count=2):
-    """Write planes with two nuclei each, and labels of the nuclei's kernels."""
-    labels = np.zeros((40, 48), np.uint16)
-    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
-    inner = np.where(np.roll(labels, 3, 0) == labels, labels, 0)
-    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
-    grey = (noise + 50 * (labels > 0)).astype(np.float32)
-    for name in "abc"[:count]:
-        for place, array in (("images", grey), ("labels", labels), ("nucleus-labels", inner)):
-            write(folder / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
-    return folder
 
 
 DENOISER = {"widths": [4, 6], "embedding": 8, "fold": 1}
@@ -51,7 +35,7 @@ TRAININGS = {
         "SEG",
     ),
     "u2net": (
-        {"images": planes},
+        {"images": training_data.planes_folder},
         {
             "network": {"channels": 4, "middle": 2},
             "patches": {"shape": [1, 32, 32], "batch": 2, "diameter": 12.0, "near": 1.0},
@@ -59,7 +43,7 @@ TRAININGS = {
         "SEG",
     ),
     "masks": (
-        {"images": planes},
+        {"images": training_data.planes_folder},
         {
             "network": {**DENOISER, "dimensions": 2, "channels": 2, "conditioned": False},
             "crops": {"shape": [1, 16, 16], "batch": 4},
@@ -110,6 +94,14 @@ def _cases(training, settings, data):
     return {role: training.load(folder, role, settings) for role, (folder,) in data.items()}
 
 
+@pytest.fixture
+def begun(tiny):
+    """Return a training, its cases and their settings."""
+    training, settings, data = tiny
+    cases = _cases(training, settings, data)
+    return training, cases, complete(training, settings, cases, None, lambda _: None)
+
+
 def test_tiles_that_are_all_halo_are_refused_before_a_training(tiny, tmp_path):
     training, settings, data = tiny
     parameters = {"halo": [0, 16, 16]} if training.algorithm == "u2net" else {}
@@ -145,10 +137,8 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     assert found == pytest.approx(scores, rel=0.02, abs=1e-3)
 
 
-def test_a_step_is_drawn_from_seed_and_number_alone(tiny):
-    training, settings, data = tiny
-    cases = _cases(training, settings, data)
-    settings = complete(training, settings, cases, None, lambda _: None)
+def test_a_step_is_drawn_from_seed_and_number_alone(begun):
+    training, cases, settings = begun
     cases = training.prepare_cases(cases, settings)
 
     def drawn(step, seed=7):
@@ -162,11 +152,9 @@ def test_a_step_is_drawn_from_seed_and_number_alone(tiny):
 
 
 @pytest.mark.parametrize("tiny", ["cellpose3d", "harmonicnet", "u2net"], indirect=True)
-def test_the_loss_falls_on_one_fixed_batch(tiny):
-    training, settings, data = tiny
+def test_the_loss_falls_on_one_fixed_batch(begun):
+    training, cases, settings = begun
     settings = settings.with_schedule(steps=40)
-    cases = _cases(training, settings, data)
-    settings = complete(training, settings, cases, None, lambda _: None)
     batch = training.batch(training.prepare_cases(cases, settings), settings, 3)
     state = begin(training, settings, None, "cpu")
     state.rounding = 1.0  # float32
@@ -175,10 +163,9 @@ def test_the_loss_falls_on_one_fixed_batch(tiny):
     assert sum(totals[-5:]) < 0.7 * sum(totals[:5])
 
 
-def test_the_average_network_is_judged(tiny):
-    training, settings, data = tiny
-    cases = _cases(training, settings, data)
-    settings = training.described(cases, complete(training, settings, cases, None, lambda _: None))
+def test_the_average_network_is_judged(begun):
+    training, cases, settings = begun
+    settings = training.described(cases, settings)
     state = begin(training, settings, None, "cpu")
     judged = partial(training.validate, state, cases, settings)
     before = score(wanted_metrics(settings.validation), judged())
@@ -190,10 +177,9 @@ def test_the_average_network_is_judged(tiny):
 
 
 @pytest.mark.parametrize("tiny", ["u2net"], indirect=True)
-def test_a_held_out_case_that_the_algorithm_refuses_counts_as_empty(tiny, monkeypatch, caplog):
-    training, settings, data = tiny
-    cases = _cases(training, settings, data)
-    settings = training.described(cases, complete(training, settings, cases, None, lambda _: None))
+def test_a_held_out_case_that_the_algorithm_refuses_counts_as_empty(begun, monkeypatch, caplog):
+    training, cases, settings = begun
+    settings = training.described(cases, settings)
 
     def refuse(*_):
         raise InputError("no background")

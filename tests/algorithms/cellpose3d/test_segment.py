@@ -37,6 +37,11 @@ def parameters(**given):
     return Parameters(**{"network": {"widths": [4, 4, 4], "fold": 2}, "li": False} | given)
 
 
+def cut(labels, image, whole=None, **given):
+    """Return the objects in an image by perfect fields of labels."""
+    return segment(perfect(labels), image, SPACING, parameters(**given), whole)
+
+
 def same(first, second):
     """Return whether two label images show the same objects, whatever their numbers."""
     pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
@@ -49,13 +54,13 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
     image[rim > 0] = 40  # above the threshold, but little next to a bright nucleus
     given = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
-    both = segment(perfect(labels), image, SPACING, parameters(**given)).labels
+    both = cut(labels, image, **given).labels
     assert same(both, labels)
-    own = segment(perfect(labels), image, SPACING, parameters(own_weight=0.5, **given))
+    own = cut(labels, image, own_weight=0.5, **given)
     assert same(own.labels, np.where((labels < 3) & (rim > 0), 0, labels))
     np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
     given |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
-    found = segment(perfect(labels), image, SPACING, parameters(**given)).labels
+    found = cut(labels, image, **given).labels
     assert same(found, np.where((labels < 3) & (rim > 0), 0, labels))
 
 
@@ -63,8 +68,7 @@ def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
     labels = truth()
     image = np.select([labels == 3, labels > 0], [60.0, 100.0], 0.0).astype(np.float32)
     given = {"li": True, "smoothing_um": 0, "li_factor": 0.5}
-    whole = Whole(0.0, 50.0)
-    found = segment(perfect(labels), image, SPACING, parameters(min_contrast=1.5, **given), whole)
+    found = cut(labels, image, Whole(0.0, 50.0), min_contrast=1.5, **given)
     assert [(r.reason, r.value) for r in found.removed] == [("min_contrast", pytest.approx(1.2))]
     assert same(found.labels, np.where(labels == 3, 0, labels))
 
@@ -72,13 +76,12 @@ def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
 def test_a_part_of_an_image_is_cut_as_the_whole_is():
     labels = truth()
     image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
-    settings = parameters(li=True, smoothing_um=0.5)
-    whole = measure(image, SPACING, settings)
-    assert 12 < segment(perfect(labels), image, SPACING, settings).li < 100
-    here = np.s_[:, 24:]  # nothing but the dim one
-    part = perfect(labels[here])
-    assert segment(part, image[here], SPACING, settings).labels.any()
-    assert not segment(part, image[here], SPACING, settings, whole).labels.any()
+    given = {"li": True, "smoothing_um": 0.5}
+    whole = measure(image, SPACING, parameters(**given))
+    assert 12 < cut(labels, image, **given).li < 100
+    part = labels[:, 24:], image[:, 24:]  # nothing but the dim one
+    assert cut(*part, **given).labels.any()
+    assert not cut(*part, whole, **given).labels.any()
 
 
 def test_removed_objects_are_named_and_leave_no_margin():
@@ -96,12 +99,10 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     """Flows that lead to two places 8 µm apart along z."""
     labels = np.zeros((12, 20, 20), int)
     labels[1:6, 8:13, 8:13], labels[6:11, 8:13, 8:13] = 1, 2
-    fields = Fields((labels > 0).astype(np.float32), flow_targets(labels), 1, 0)
     image = labels.astype(np.float32)
     given = {"seed_distance_um": 7.0, "seed_smoothing_um": 0.5}
-    assert segment(fields, image, SPACING, parameters(**given)).labels.max() == 2
-    tall = parameters(axial_elongation=2.0, **given)
-    assert segment(fields, image, SPACING, tall).labels.max() == 1
+    assert cut(labels, image, **given).labels.max() == 2
+    assert cut(labels, image, axial_elongation=2.0, **given).labels.max() == 1
 
 
 @pytest.mark.parametrize(("dimensions", "left"), [(3, [30, 60]), (2, [60])])
@@ -127,12 +128,7 @@ def test_faces_move_to_bright_walls_where_the_card_says_so():
     labels = np.repeat(np.array([1, 2]), [10, 14])[None, None, :] * np.ones((12, 24, 1), int)
     image = np.zeros(labels.shape, np.float32)
     image[:, :, 12] = 9  # two voxels beyond the face that the flow gives
-    found = [
-        segment(
-            perfect(labels), image, SPACING, parameters(wall_reach_um=reach, seed_distance_um=2)
-        )
-        for reach in (0.0, 3.0)
-    ]
+    found = [cut(labels, image, wall_reach_um=um, seed_distance_um=2) for um in (0.0, 3.0)]
     assert same(found[0].labels, labels)
     expected = np.repeat(np.array([1, 2]), [12, 12])[None, None, :] * np.ones((12, 24, 1), int)
     expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side

@@ -4,6 +4,7 @@ import cards
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.algorithms.cellprofiler_like.predict import (
     Parameters,
@@ -28,10 +29,9 @@ def card(**changes):
 
 def discs(*middles, radius=9, shape=(60, 80)):
     """Return labels of discs; where they overlap the first keeps the pixels."""
-    y, x = np.indices(shape)
     labels = np.zeros(shape, np.uint16)
-    for number, (b, a) in enumerate(middles, 1):
-        labels[((y - b) ** 2 + (x - a) ** 2 < radius**2) & (labels == 0)] = number
+    for number, middle in enumerate(middles, 1):
+        labels[(away_from(middle, shape) < radius) & (labels == 0)] = number
     return labels
 
 

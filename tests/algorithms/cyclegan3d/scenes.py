@@ -1,27 +1,22 @@
 """Scenes of bright balls as cameras see them, for tests of the classical transfer."""
 
 import numpy as np
+from rasters import away_from
 from scipy import ndimage
 
 SPACING = (1.5, 0.8, 0.8)
 GAIN, OFFSET, READ = 8.0, 100.0, 2.0
 
 
-def light(seed=0, shape=(24, 72, 72), balls=10, blur_um=(0.0, 0.0), spacing=SPACING):
+def light(seed=0, shape=(24, 72, 72), balls=10, blur_um=(0.0, 0.0)):
     """Return balls of 4 to 6 µm radius and of 60 to 200 counts, and faint light around them."""
-    rng = np.random.default_rng(seed)
-    places = (
-        np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) * spacing[-len(shape) :]
-    )
-    extent = np.array(shape) * spacing[-len(shape) :]
-    scene = np.zeros(shape)
+    rng, scene, (high, wide) = np.random.default_rng(seed), np.zeros(shape), blur_um
     for _ in range(balls):
-        middle = rng.uniform(0.15, 0.85, len(shape)) * extent
-        inside = np.linalg.norm(places - middle, axis=-1) < rng.uniform(4, 6)
+        middle = rng.uniform(0.15, 0.85, 3) * shape
+        inside = away_from(middle, shape, SPACING) < rng.uniform(4, 6)
         scene[inside] = rng.uniform(60, 200)
-    scene += 4 * (np.linalg.norm(places - extent / 2, axis=-1) < extent[-1] / 3)
-    sigma = [blur_um[0], blur_um[1], blur_um[1]][-len(shape) :]
-    return ndimage.gaussian_filter(scene, np.divide(sigma, spacing[-len(shape) :]))
+    scene += 4 * (away_from(np.divide(shape, 2), shape, SPACING) < shape[-1] * SPACING[-1] / 3)
+    return ndimage.gaussian_filter(scene, np.divide((high, wide, wide), SPACING))
 
 
 def camera(scene, seed=1, gain=GAIN, offset=OFFSET, read=READ):

@@ -145,11 +145,10 @@ def test_a_card_without_a_network_transfers_the_style(model):
 def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, mapped, monkeypatch, tight):
     opened = model(random_network(TINY), guard="replace", style=STYLE)
     volume = Volume(simulated()[0], SPACING)
-    expected = predict({"microscopy-image": volume}, opened)["enhanced-image"]
+    expected = _run(volume, opened)
     tight()
     monkeypatch.setattr(large, "SLAB", 5 * volume.array[0].size)
-    on_disk = Volume(mapped(volume.array), SPACING)
-    found = predict({"microscopy-image": on_disk}, opened)["enhanced-image"]
+    found = _run(Volume(mapped(volume.array), SPACING), opened)
     assert large.is_mapped(found.array)
     np.testing.assert_array_equal(found.array, expected.array)
     assert found.metadata == expected.metadata

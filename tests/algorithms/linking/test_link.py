@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.algorithms.linking import predict
 from cytosuite.algorithms.linking.cells import cells_of
@@ -22,8 +23,7 @@ SPACING = (0.5, 0.5)
 
 def disc(image, y, x, radius, label):
     """Draw a cell."""
-    rows, columns = np.indices(image.shape)
-    image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = label
+    image[away_from((y, x), image.shape) <= radius] = label
 
 
 def cells(frames=6, drop=(), shift=(0.0, 0.0)):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
 from cytosuite.metrics.labels.ctc import seg
@@ -47,11 +48,9 @@ def test_an_object_that_would_be_all_border_is_all_inside():
 
 @pytest.mark.parametrize("border_px", [1.0, 2.0])
 def test_instances_survive_their_classes(border_px):
-    grid = np.indices((60, 80))
     labels = np.zeros((60, 80), np.uint16)
-    for number, (y, x) in enumerate([(20, 20), (20, 39), (42, 30), (40, 62)], 1):
-        disc = (grid[0] - y) ** 2 + (grid[1] - x) ** 2 < 10**2
-        labels[disc & (labels == 0)] = number
+    for number, middle in enumerate([(20, 20), (20, 39), (42, 30), (40, 62)], 1):
+        labels[(away_from(middle, labels.shape) < 10) & (labels == 0)] = number
     classes = classes_of(labels, PLANE, border_px)
     found = instances_of(classes == 1, classes == 2, PLANE)
     assert ((found > 0) == (labels > 0)).all()

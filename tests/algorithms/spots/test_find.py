@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy.ndimage import gaussian_filter
 
 from cytosuite.algorithms.spots.filters import clearest
@@ -17,11 +18,8 @@ def _image(shape, places, photons=800.0, seed=0, glow=0.0):
     """Return an image of Gaussian spots, and of a glow, by photon and read noise, offset 100."""
     spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
     light = np.full(shape, 4.0) + glow
-    grid = np.indices(shape)
     for place in places:
-        away = sum(
-            ((line - at) / width) ** 2 for line, at, width in zip(grid, place, sigmas, strict=True)
-        )
+        away = away_from(place, shape, 1 / sigmas) ** 2
         light += photons * np.exp(-away / 2) / np.prod(np.sqrt(2 * np.pi) * sigmas)
     rng = np.random.default_rng(seed)
     noisy = 2 * (rng.poisson(light) + rng.normal(0, 1.5, shape)) + 100
@@ -57,8 +55,7 @@ def test_single_photons_hardly_make_a_spot(mean, rng):
 @pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
 def test_edges_of_bright_cells_are_no_spots(shape):
     rng, size = np.random.default_rng(2), shape[-1]
-    rows, columns = np.ogrid[:size, :size]
-    cell = (rows - size / 2) ** 2 + (columns - size / 3) ** 2 < (size / 4) ** 2
+    cell = away_from((size / 2, size / 3), (size, size)) < size / 4
     glow = np.zeros(shape)
     glow[(slice(4, 12), cell) if len(shape) == 3 else cell] = 15.0
     glow = gaussian_filter(glow, 1.3)

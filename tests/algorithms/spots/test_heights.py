@@ -3,13 +3,13 @@
 import cards
 import numpy as np
 import pytest
+from mistakes import refused
 from scipy.ndimage import gaussian_filter
 
 from cytosuite.algorithms.spots.heights import choose
 from cytosuite.algorithms.spots.predict import predict
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
@@ -99,5 +99,4 @@ def test_spots_narrower_than_half_a_pixel_are_doubted_in_a_line():
 
 @pytest.mark.parametrize("key", ["stricter", "expected", "diameter_um"])
 def test_numbers_of_users_are_positive(key):
-    with pytest.raises(InputError, match=f"{key} must be a positive number, found -1"):
-        _points(1.5, **{key: -1})
+    refused(f"{key} must be a positive number, found -1", _points, 1.5, **{key: -1})

@@ -13,7 +13,7 @@ from mistakes import refused
 
 from cytosuite.contract import progress
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
 
@@ -185,10 +185,16 @@ def test_a_model_of_the_tool_keeps_weights_and_thresholds(tool, packed, model):
 
 
 def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
-    with pytest.raises(InputError, match=r"expected the folder of .*, found no weights_best.h5"):
-        tool[1].convert(*packed("weights_best.h5"))
-    with pytest.raises(InputError, match="a model of images with one channel, .* 3 channels"):
-        tool[1].convert(*packed(n_channel_in=3))
+    refused(
+        r"expected the folder of .*, found no weights_best.h5",
+        tool[1].convert,
+        *packed("weights_best.h5"),
+    )
+    refused(
+        "a model of images with one channel, .* 3 channels",
+        tool[1].convert,
+        *packed(n_channel_in=3),
+    )
     path, _ = packed()
     (scratch := tmp_path / "new").mkdir()
     with h5py.File(tmp_path / "kept" / "weights_best.h5", "w") as file:
@@ -196,9 +202,7 @@ def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("config.json", "weights_best.h5"):
             archive.write(tmp_path / "kept" / name, name)
-    with pytest.raises(InputError, match="2D_own.zip: expected the folder of a StarDist model"):
-        tool[1].convert(path, scratch)
+    refused("2D_own.zip: expected the folder of a StarDist model", tool[1].convert, path, scratch)
     scratch = packed()[1]
     path.write_bytes(b"no zip")
-    with pytest.raises(InputError, match="or a zip of it; .* not a zip file"):
-        tool[1].convert(path, scratch)
+    refused("or a zip of it; .* not a zip file", tool[1].convert, path, scratch)

@@ -31,8 +31,7 @@ def test_the_response_to_a_gaussian_is_that_of_theory():
 
 @pytest.mark.parametrize("radius", [6.0, 12.0])
 def test_the_typical_radius_of_a_disc_is_its_radius(radius):
-    grid = np.indices((64, 64)) - 32
-    disc = (grid**2).sum(0) <= radius**2
+    disc = away_from(32, (64, 64)) <= radius
     assert typical_radius(disc, (1.0, 1.0), 1.0) == pytest.approx(radius, abs=1.2)
     assert typical_radius(disc, (0.5, 0.5), 1.0) == pytest.approx(radius / 2, abs=0.6)
 

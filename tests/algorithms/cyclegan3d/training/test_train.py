@@ -1,8 +1,10 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 from mistakes import refused
-from training_data import merged
+from training_data import changed, merged, moves
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
@@ -31,12 +33,7 @@ def _settings(**given):
         "crops": {"shape": [8, 16, 16], "batch": 1, "alike": 2},
         "loss": {"pool": 2},
         "schedule": {"steps": 6, "report": 2, "checkpoint": 3, "learning_rate": 2e-3},
-        "card": {
-            "description": "A test.",
-            "authors": "nobody",
-            "license": "Apache-2.0",
-            "parameters": {"target": TARGET, "guard": "off"},
-        },
+        "card": {"parameters": {"target": TARGET, "guard": "off"}},
     }
     return Settings.model_validate(merged(base, given))
 
@@ -56,14 +53,6 @@ def _cases(data, settings):
 
 def _train(settings, data, card, **options):
     return train(TRAINING, settings, data, card, work=card.parent / f"w-{card.stem}", **options)
-
-
-def _weights(module):
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def _moved(before, module):
-    return any(not torch.equal(before[name], value) for name, value in module.named_parameters())
 
 
 def _stepped(settings, data, steps=2):
@@ -111,14 +100,7 @@ def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
         "reader": {"reader"},
     }
     cases, state = _cases(data, settings), begin(TRAINING, settings, None, "cpu")
-    moved, original = {}, type(state).update
-
-    def update(self, optimiser, loss):
-        before = {name: _weights(module) for name, module in self.modules.items()}
-        original(self, optimiser, loss)
-        moved[optimiser] = {n for n, each in self.modules.items() if _moved(before[n], each)}
-
-    monkeypatch.setattr(type(state), "update", update)
+    moved = moves(monkeypatch, state)
     for number in range(2):
         batch = {k: torch.from_numpy(v) for k, v in TRAINING.batch(cases, settings, number).items()}
         TRAINING.step(state, batch, settings)
@@ -131,10 +113,11 @@ def test_judges_learn_in_every_second_step_where_that_is_asked_for(data):
     cases, state = _cases(data, settings), begin(TRAINING, settings, None, "cpu")
     moved = []
     for number in range(4):
-        before = {name: _weights(state.modules[f"judge_{name}"]) for name in ROLES}
+        before = deepcopy(state.modules)
         losses = take_step(TRAINING, settings, state, TRAINING.batch(cases, settings, number))
         assert losses["judge"] > 0
-        moved.append({_moved(before[name], state.modules[f"judge_{name}"]) for name in ROLES})
+        names = [f"judge_{role}" for role in ROLES]
+        moved.append({changed(before[name], state.modules[name]) for name in names})
     assert moved == [{False}, {True}, {False}, {True}]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mistakes import refused
 from sketches import labels_of, paired_dataset, real_folder, volume
-from training_data import merged
+from training_data import merged, moves
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.settings import Settings
@@ -32,7 +32,6 @@ def _settings(loss="adversarial", **given):
         "process": {"steps": 1, "t_start": 1000},
         "adversary": ADVERSARY,
         "schedule": {"steps": 6, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
-        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
     return parse("train.toml", merged(base, given), Settings)
 
@@ -131,20 +130,7 @@ def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
 
 def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
     cases, settings, state = _begun(tmp_path, _settings(adversary={"penalty": 1.0}))
-    moved = {}
-    update = type(state).update
-
-    def seen(self, name, loss):
-        before = copy.deepcopy(self.modules)
-        update(self, name, loss)
-        moved[name] = {
-            module
-            for module, old in before.items()
-            for key, weight in self.modules[module].named_parameters()
-            if not torch.equal(weight, dict(old.named_parameters())[key])
-        }
-
-    monkeypatch.setattr(type(state), "update", seen)
+    moved = moves(monkeypatch, state)
     take_step(TRAINING, settings, state, TRAINING.batch(cases, settings, 0))
     assert moved == {name: {name} for name in ("network", "reader", "judges")}
 

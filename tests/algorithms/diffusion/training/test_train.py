@@ -24,7 +24,6 @@ def _settings(**given):
         "crops": {"shape": [8, 16, 16], "batch": 2, "shown": [8, 16, 16]},
         "process": {"steps": 2, "t_start": 500},
         "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
-        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
     return Settings.model_validate(merged(base, given))
 

@@ -26,7 +26,6 @@ def _settings(**given):
         "process": {"steps": 2, "t_start": 500, "range": [-1, 1]},
         "schedule": {"steps": 2, "report": 1, "checkpoint": 2},
         "validation": {"every": 2, "metric": "arrangement_distance", "cases": 1},
-        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
     return Settings.model_validate({**base, **given})
 

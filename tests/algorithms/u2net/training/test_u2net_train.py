@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from training_data import planes_folder
 
 from cytosuite.algorithms.u2net.predict import BORDER
 from cytosuite.algorithms.u2net.training.train import (
@@ -14,9 +15,7 @@ from cytosuite.algorithms.u2net.training.train import (
     losses,
 )
 from cytosuite.contract.manifest import parse
-from cytosuite.formats import write
 from cytosuite.training.loop import begin
-from cytosuite.volume import Volume
 
 TINY = {
     "network": {"channels": 4, "middle": 2},
@@ -24,19 +23,6 @@ TINY = {
     "patches": {"shape": (1, 32, 32), "batch": 2, "diameter": 12.0, "near": 1.0},
     "validation": {"every": 2, "metric": "SEG", "cases": 1},
 }
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Write two planes with two nuclei each."""
-    labels = np.zeros((40, 48), np.uint16)
-    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
-    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
-    for name in "ab":
-        for place, array in {"images": noise + 50 * (labels > 0), "labels": labels}.items():
-            kept = array.astype(np.float32 if place == "images" else np.uint16)
-            write(tmp_path / "data" / place / f"{name}.tif", Volume(kept, (0.5, 0.5), "YX"))
-    return tmp_path / "data"
 
 
 def test_border_lies_in_objects_where_another_or_the_ground_is_near():
@@ -56,7 +42,7 @@ def test_the_border_weighs_more_and_every_depth_counts():
     assert float(fused) == pytest.approx(log(3) * 3 / 4)
 
 
-def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(folder):
+def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(tmp_path):
     patches = {**TINY["patches"], "shape": [1, 32, 32], "batch": 1}
     refused(
         "patches: expected a batch of 2 or more, or a shape bey",
@@ -75,7 +61,7 @@ def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(fo
         )
     for larger in ({"batch": 2}, {"shape": [1, 64, 64]}):
         settings = parse("t.toml", {**TINY, "patches": {**patches, **larger}}, Settings)
-        cases = {"images": TRAINING.load(folder, "images", settings)}
+        cases = {"images": TRAINING.load(planes_folder(tmp_path), "images", settings)}
         state = begin(TRAINING, settings, None, "cpu")
         drawn = TRAINING.batch(cases, settings, 0)
         batch = {name: torch.from_numpy(array) for name, array in drawn.items()}

@@ -21,7 +21,6 @@ def _settings(**given):
         "files": {"recursive": True},
         "crops": {"shape": (8, 16, 16), "batch": 2},
         "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3, "clip": 100},
-        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
     }
     return Settings.model_validate(merged(base, given))
 
