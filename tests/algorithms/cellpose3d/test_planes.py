@@ -161,29 +161,31 @@ def model(folder, tmp_path):
     return open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
 
 
+def _predicted(volume, model, network=Known):
+    with using(network(1, 1)):
+        return predict({"microscopy-image": volume}, model)["instance-labels"]
+
+
 def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert model.card.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
     assert load(model.card.parameters["network"], model.weights).flat
     image, _ = plane(12)
     volume = Volume(image, (0.5, 0.5), "YX")
-    with using(Known(1, 1)):
-        found = predict({"microscopy-image": volume}, model)["instance-labels"]
+    found = _predicted(volume, model)
     assert found.shape == volume.shape
     assert found.metadata["cellpose3d_objects"] == 16
     assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
-    with using(Known(1, 1)):
-        dark = replace(volume, array=255 - image)
-        again = predict({"microscopy-image": dark}, model)["instance-labels"]
+    dark = replace(volume, array=255 - image)
+    again = _predicted(dark, model)
     np.testing.assert_array_equal(again.array, found.array)
     assert again.metadata["cellpose3d_inverted"]
     cells = model.card.model_copy(
         update={"describes": {**model.card.describes, "channel": "cytoplasm"}}
     )
-    with using(Known(1, 1)):  # a sheet of cells is no bright ground
-        sheet = predict({"microscopy-image": dark}, replace(model, card=cells))["instance-labels"]
+    sheet = _predicted(dark, replace(model, card=cells))  # of cells is no bright ground
     assert "cellpose3d_inverted" not in sheet.metadata
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
-    refused("mine is for planes, found a volume", predict, {"microscopy-image": stack}, model)
+    refused("mine is for planes, found a volume", _predicted, stack, model)
 
 
 def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):
@@ -191,11 +193,9 @@ def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):
     volume = Volume(image, (0.5, 0.5), "YX")
     least = {**model.card.parameters, "diameter": "flow"}
     by_flow = replace(model, card=model.card.model_copy(update={"parameters": least}))
-    with using(Sized(1, 1)):
-        other = predict({"microscopy-image": volume}, by_flow)["instance-labels"]
+    other = _predicted(volume, by_flow, Sized)
     assert other.metadata["cellpose3d_objects"] == 16
     assert 24 * 12 / other.metadata["cellpose3d_diameter_px"] == pytest.approx(18, rel=0.2)
     few = replace(volume, array=image[:64, :64])  # four nuclei: the blobs' size stays
-    with using(Sized(1, 1)):
-        size = predict({"microscopy-image": few}, by_flow)["instance-labels"].metadata
+    size = _predicted(few, by_flow, Sized).metadata
     assert size["cellpose3d_diameter_px"] == size["cellpose3d_blobs_px"]

@@ -58,6 +58,12 @@ def pair(axes="YX", seed=0):
     return Pair(f"case{seed}", Volume(image, spacing, axes), Volume(labels, spacing, axes))
 
 
+@pytest.fixture
+def learned(stub, tmp_path):
+    """Return what the stub learns from two planes."""
+    return adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+
+
 def model_of(learned, folder):
     """Return what was learned as a model on disk."""
     facts = {"algorithm": "nnunet", "describes": dict(learned.describes)}
@@ -106,8 +112,7 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
     assert stub()[-1] == ("spacing", spacing if axes == "YX" else [3.0, 0.4, 0.6])
 
 
-def test_nnunets_own_files_become_the_same_model(stub, tmp_path):
-    learned = adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+def test_nnunets_own_files_become_the_same_model(learned, tmp_path):
     converted = adapter.convert(zipped(tmp_path), tmp_path)
     assert converted.parameters == json.loads(json.dumps(learned.parameters))
     assert converted.tensors == learned.tensors
@@ -156,13 +161,11 @@ def _with_code(content):
         (broken("checkpoint_final.pth", _with_code), "no model of nnU-Net"),
     ],
 )
-def test_other_files_are_refused_and_no_code_of_theirs_runs(stub, tmp_path, change, message):
-    adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+def test_other_files_are_refused_and_no_code_of_theirs_runs(learned, tmp_path, change, message):
     refused(message, adapter.convert, change(zipped(tmp_path)), tmp_path)
 
 
-def test_several_folds_are_refused(stub, tmp_path):
-    adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+def test_several_folds_are_refused(learned, tmp_path):
     with zipfile.ZipFile(path := zipped(tmp_path), "a") as archive:
         archive.writestr("fold_1/checkpoint_final.pth", b"")
     refused("expected one each of plans.json, dataset.json", adapter.convert, path, tmp_path)
@@ -180,11 +183,9 @@ def test_images_that_do_not_go_together_are_refused(axes, tmp_path):
 
 
 def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_objects(
-    stub, tmp_path
+    learned, tmp_path
 ):
-    model = model_of(
-        adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path), tmp_path
-    )
+    model = model_of(learned, tmp_path)
     for image in (np.zeros((40, 40), np.uint16), np.full((40, 40), 300, np.uint16)):
         given = {"microscopy-image": Volume(image, (0.5, 0.5), "YX")}
         assert predict(given, model)["instance-labels"].array.max() == 0

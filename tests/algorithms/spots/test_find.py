@@ -26,6 +26,10 @@ def _image(shape, places, photons=800.0, seed=0, glow=0.0):
     return noisy.clip(0).astype(np.uint16), spacing
 
 
+def _pairs(truth, image, spacing):
+    return matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+
+
 @pytest.mark.parametrize("shape", [(96, 96), (12, 48, 48)])
 def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     rng = np.random.default_rng(1)
@@ -61,7 +65,7 @@ def test_edges_of_bright_cells_are_no_spots(shape):
     glow = gaussian_filter(glow, 1.3)
     truth = rng.uniform([3] * len(shape), np.array(shape) - 4, (20, len(shape)))
     image, spacing = _image(shape, truth, glow=glow)
-    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    pairs = _pairs(truth, image, spacing)
     assert pairs.pairs[-1] >= 18
     assert pairs.predictions <= 23
 
@@ -72,7 +76,7 @@ def test_two_near_spots_are_two():
     shift = np.array([1.2, 0.6])
     truth = np.concatenate([single, middle + shift, middle - shift])
     image, spacing = _image((128, 128), truth)
-    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    pairs = _pairs(truth, image, spacing)
     assert pairs.pairs[-1] >= len(truth) - 2
     assert pairs.predictions <= len(truth)
 
@@ -86,7 +90,7 @@ def test_hot_pixels_and_tracks_of_rays_are_no_spots():
     for start in rng.integers(10, 240, (8, 2)):
         steps = np.arange(10)
         image[start[0] + steps, start[1] + steps // 2] += np.uint16(2000)
-    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    pairs = _pairs(truth, image, spacing)
     assert pairs.predictions - pairs.pairs[-1] <= 3
     assert pairs.pairs[-1] >= 45  # others lie under a track
 

@@ -77,12 +77,15 @@ def test_paths_are_the_specimen_on_the_way_to_each_side():
     mask = np.zeros((1, 2, 5), bool)
     mask[0, 0, 1:4] = True
     paths = paths_of(mask, (2.0, 3.0, 0.5))
-    np.testing.assert_allclose(paths[4][0, 0], [0, 0.25, 0.75, 1.25, 1.5])  # from low x
-    np.testing.assert_allclose(paths[5][0, 0], [1.5, 1.25, 0.75, 0.25, 0])  # from high x
+    for side, row, expected in (
+        (4, 0, [0, 0.25, 0.75, 1.25, 1.5]),  # from low x
+        (5, 0, [1.5, 1.25, 0.75, 0.25, 0]),  # from high x
+        (0, 0, [0, 1, 1, 1, 0]),
+        (2, 0, [0, 1.5, 1.5, 1.5, 0]),
+        (2, 1, [0, 3, 3, 3, 0]),
+    ):
+        np.testing.assert_allclose(paths[side][0, row], expected)
     np.testing.assert_allclose(paths[4:, 0, 1], 0)
-    np.testing.assert_allclose(paths[0][0, 0], [0, 1, 1, 1, 0])
-    np.testing.assert_allclose(paths[2][0, 0], [0, 1.5, 1.5, 1.5, 0])
-    np.testing.assert_allclose(paths[2][0, 1], [0, 3, 3, 3, 0])
 
 
 @pytest.mark.parametrize(("axis", "side"), [(0, 1), (1, 0), (2, 1)])

@@ -18,6 +18,10 @@ POLICY = read_algorithm(ROOT / "algorithms" / "view_fusion" / "algorithm.toml").
 CARDS = {card.name: card for card in read_cards(ROOT / "weights" / "view_fusion", "view_fusion")}
 
 
+def _selected(view):
+    return select(list(CARDS.values()), describe(view), POLICY)
+
+
 def test_the_widths_are_those_of_the_challenge():
     for channel, sigma in {"nucleus": 0.442, "membrane": 0.5}.items():
         card = CARDS[f"gaussian-{channel}"]
@@ -48,7 +52,7 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
     for metadata in ({"study": number}, {"study": f"study {number}"}, {}):
         for factor in (0.9, 1.0, 1.1):
             view = _of_challenge(number, channel, factor, **metadata)
-            found = select(list(CARDS.values()), describe(view), POLICY)
+            found = _selected(view)
             assert found.card.name == f"{channel}-study{number}"
             assert (found.fallback, choice_warnings(found, view)) == (False, [])
 
@@ -83,7 +87,7 @@ def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(na
         shape, spacing = change(shape, np.array(GEOMETRY[number][1]), rng)
         array = np.broadcast_to(np.uint16(0), shape)
         view = Volume(array, tuple(spacing.tolist()), "ZYX", {"channel": channel, **words})
-        found = select(list(CARDS.values()), describe(described(view, {})), POLICY)
+        found = _selected(described(view, {}))
         right += found.card.name == f"{channel}-study{number}"
     assert right >= 300 * least
 
@@ -104,7 +108,7 @@ def test_every_shipped_network_is_better_than_view_and_gaussian(name):
 def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, name):
     for spacing in ((20.0, 9.0, 9.0), (0.1, 0.02, 0.02)):
         view = Volume(np.zeros((8, 9, 9), np.uint16), spacing, metadata={"channel": channel})
-        found = select(list(CARDS.values()), describe(view), POLICY)
+        found = _selected(view)
         assert found.card.name == name
         assert [line.partition(":")[0] for line in choice_warnings(found, view)] == [
             "no model near"
@@ -117,7 +121,7 @@ def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, n
 def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
     for metadata in ({}, {"study": 3}):
         view = _of_challenge(3, channel, **metadata)
-        found = select(list(CARDS.values()), describe(view), POLICY)
+        found = _selected(view)
         assert (found.card.name, found.fallback) == ("identity", False)
         line = f"no model for channel: {words}, identity serves any"
         assert [line.partition(";")[0] for line in choice_warnings(found, view)] == [line]

@@ -65,6 +65,12 @@ def out(tmp_path):
 
 
 @pytest.fixture
+def runs(tmp_path):
+    """Return the folder of all results, which is not there yet."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
 def planes(tmp_path):
     """Return a folder of three annotated planes, of 1, 2 and 3 squares."""
     for number, name in enumerate("abc", start=1):

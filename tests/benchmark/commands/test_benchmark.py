@@ -45,34 +45,32 @@ def mine(tmp_path):
 
 
 @pytest.fixture
-def run(planes, tmp_path, fakes, monkeypatch, quiet):
+def run(planes, runs, fakes, monkeypatch, quiet):
     """Return a function that runs a benchmark, and gives exit code, output and engine."""
 
     def run(**options):
         engine = fakes.Engine(fakes.bright)
         monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
         own = {"dataset": str(planes), **options}
-        given = BenchmarkOptions(runs=tmp_path / "runs", **own)
+        given = BenchmarkOptions(runs=runs, **own)
         return benchmark_command(given, quiet), quiet.export_text(), engine
 
     return run
 
 
-def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(
-    volumes_alone, run, tmp_path
-):
+def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(volumes_alone, run, runs):
     code, text, engine = run()
     assert code == 0
     assert f"note: cellpose3d did not run: {REFUSAL}.\n" in text
     assert engine.calls == ["a", "b", "c"]
-    (report,) = (tmp_path / "runs").glob("planes*/report/report.md")
+    (report,) = runs.glob("planes*/report/report.md")
     assert f"cellpose3d did not run: {REFUSAL}" in report.read_text()
 
 
-def test_a_report_is_kept_until_something_that_decides_it_changes(run, tmp_path):
+def test_a_report_is_kept_until_something_that_decides_it_changes(run, runs):
     _, first, _ = run()
-    (page,) = (tmp_path / "runs").glob("planes*/report/index.html")
-    (table,) = (tmp_path / "runs").glob("planes*/watershed/a/objects.csv")
+    (page,) = runs.glob("planes*/report/index.html")
+    (table,) = runs.glob("planes*/watershed/a/objects.csv")
 
     def again(**options):
         """Run again; return whether the report was kept, and what was said."""
@@ -104,21 +102,21 @@ def test_or_refused_where_it_is_named(volumes_alone, run):
         run(algorithm=["cellpose3d", "watershed"], model="tissue-nuclei-3d")
 
 
-def test_a_named_model_is_part_of_the_run(run, tmp_path):
+def test_a_named_model_is_part_of_the_run(run, runs):
     _, _, engine = run(model="nuclei-2d")
     assert set(engine.models) == {"watershed"}
-    (record,) = (tmp_path / "runs").glob("planes*/watershed/a/record.json")
+    (record,) = runs.glob("planes*/watershed/a/record.json")
     assert '"by": "user"' in record.read_text()
-    (report,) = (tmp_path / "runs").glob("planes*/report/report.md")
+    (report,) = runs.glob("planes*/report/report.md")
     assert "MODEL=nuclei-2d" in report.read_text()
 
 
-def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, tmp_path):
+def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, runs):
     (planes / "splits.toml").write_text('rules = [{ part = "test", match = "b" }]')
     _, text, engine = run(algorithm=["watershed"], only="test")
     assert engine.calls == ["b"]
     assert "note: Parts by splits.toml, of which test alone is run: 2 train, 0 validate" in text
-    (table,) = (tmp_path / "runs").glob("planes-test-*/splits.csv")
+    (table,) = runs.glob("planes-test-*/splits.csv")
     assert [row.split(",")[:2] for row in table.read_text().splitlines()[1:]] == [
         ["a", "train"],
         ["b", "test"],
@@ -127,10 +125,12 @@ def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, tmp_
 
 
 @pytest.mark.slow
-def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, mine, quiet):
+def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
+    run, tmp_path, runs, mine, quiet
+):
     words = {"algorithm": ["watershed:nuclei-2d", f"watershed:{mine}"], "run": "arms"}
     code, _, engine = run(**words)
-    home = tmp_path / "runs" / "arms"
+    home = runs / "arms"
     assert (code, len(engine.calls)) == (0, 6)
     assert set(engine.models) == {"watershed:nuclei-2d", "watershed:mine"}
     assert {path.name for path in home.glob("watershed*")} == {
@@ -201,7 +201,9 @@ def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
     assert "were not run" not in text
 
 
-def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes, tmp_path, quiet):
+def test_several_datasets_are_one_run_with_their_names_in_the_scores(
+    run, planes, tmp_path, runs, quiet
+):
     other = tmp_path / "more, by hand"
     shutil.copytree(planes, other)
     write(other / "images" / "d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
@@ -212,7 +214,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
     ]  # fmt: skip
     assert "note: Cases of 2 datasets: planes (3), more, by hand (4).\n" in text
     assert "\nblind report: " in text
-    (folder,) = (tmp_path / "runs").glob("planes+more*")
+    (folder,) = runs.glob("planes+more*")
     scores = pd.read_csv(folder / "report" / "scores.csv")
     own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
     assert dict(zip(own["case"], own["dataset"], strict=True)) == {
@@ -293,7 +295,7 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
     assert "--timeout 60" in done.stdout
 
 
-def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, tmp_path):
+def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, runs):
     own = {"algorithm": ["watershed"], "run": "x"}
     _, text, engine = run(**own, shard=Shard(1, 2))
     assert engine.calls == ["a", "c"]
@@ -302,13 +304,13 @@ def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, tmp_path):
     )
     assert text.splitlines()[-1] == said
     assert run(**own, shard=Shard(4, 4))[0] == 0  # without a case
-    assert not (tmp_path / "runs" / "x" / "report").exists()
+    assert not (runs / "x" / "report").exists()
 
 
-def test_images_without_labels_are_run_and_shown(run, planes, tmp_path):
+def test_images_without_labels_are_run_and_shown(run, planes, runs):
     shutil.rmtree(planes / "labels")
     code, text, _ = run(algorithm=["watershed"])
     assert code == 0
     assert "note: There are no labels" in text
     assert "SEG, DET, F1 and the other scores are not possible" in text
-    assert list((tmp_path / "runs").glob("planes*/report/index.html"))
+    assert list(runs.glob("planes*/report/index.html"))

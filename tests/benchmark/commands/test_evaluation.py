@@ -37,9 +37,9 @@ def own(tmp_path):
     return tmp_path / "own"
 
 
-def test_a_folder_of_images(cli, own, tmp_path):
+def test_a_folder_of_images(cli, own, tmp_path, runs):
     out = tmp_path / "dist"
-    done = cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", out)
+    done = cli("build-evaluation", own, "--runs", runs, "--out", out)
     assert done.exit_code == 0
     assert [p.name for p in sorted(out.iterdir())] == [
         "own-evaluation.md", "own-ground-truth.tar.gz", "own-inputs",
@@ -52,11 +52,11 @@ def test_a_folder_of_images(cli, own, tmp_path):
     text = (out / "own-evaluation.md").read_text()
     assert "`aggregates.SEG.mean`, desc" in text
     assert "`images/instance-labels`" in text
-    again = cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", out)
+    again = cli("build-evaluation", own, "--runs", runs, "--out", out)
     assert again.exit_code == 0  # its own files are replaced
 
 
-def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path):
+def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):
     (tmp_path / "dist" / "own-inputs").mkdir(parents=True)
     (tmp_path / "dist" / "own-inputs" / "mine.txt").touch()
     refused(
@@ -65,7 +65,7 @@ def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path):
         "build-evaluation",
         own,
         "--runs",
-        tmp_path / "runs",
+        runs,
         "--out",
         tmp_path / "dist",
     )
@@ -86,16 +86,16 @@ def test_an_input_that_no_dataset_offers_is_named():
 
 
 @pytest.fixture
-def rehearsed(client, base, tmp_path):
+def rehearsed(client, base, runs):
     """Return a function that rehearses and gives the verdict, the lines and the record."""
     assert base
     Builder(client, ROOT).build("watershed")
 
     def run(**options):
         screen = StringIO()
-        made = RehearseOptions(engine="docker", runs=tmp_path / "runs", cases=2, **options)
+        made = RehearseOptions(engine="docker", runs=runs, cases=2, **options)
         passed = rehearse(made, Console(file=screen, width=200))
-        (path,) = (tmp_path / "runs" / "rehearsals").iterdir()
+        (path,) = (runs / "rehearsals").iterdir()
         return passed, screen.getvalue(), read_json(path)
 
     return run

@@ -5,56 +5,42 @@ import json
 import numpy as np
 import pytest
 from archives import Image
+from finished import finish
 from mistakes import refused
 from rows import rows_of
 
-from cytosuite.files import read_json, write_json
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import score_tracks
 from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def run(dataset, engine, watershed, tmp_path, fakes):
+def run(tmp_path, situations):
     """Return the folder of a run of one algorithm, beside its dataset."""
-    from cytosuite.benchmark.runs.plan import plan
-    from cytosuite.benchmark.runs.run import run_job
-    from cytosuite.contract.tasks import TASKS
-
-    folder = tmp_path / "run"
-    (job,) = plan(dataset, [watershed], engine, folder)
-    run_job(job, TASKS["segment"], engine, fakes.limits, "invoke", lambda *_: None)
-    write_json(
-        folder / "run.json",
-        {
-            "dataset": "squares", "task": "segment", "fingerprint": dataset.fingerprint,
-            "jobs": {"watershed": job.key}, "cases": {case.name: "0" for case in dataset.cases},
-        },
-    )  # fmt: skip
-    return folder
+    return finish(tmp_path, situations)
 
 
 def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     out = tmp_path / "made" / "ctc"
     done = cli("export", "--ctc", run, "--out", out, "--truth")
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[-1] == f"written: {out}, 3 sequences of 3 cases"
-    assert sorted(p.name for p in (out / "squares").iterdir()) == [
-        "01_GT", "01_RES", "02_GT", "02_RES", "03_GT", "03_RES",
-    ]  # fmt: skip
-    for name in ("01", "02", "03"):
-        truth, result = (out / "squares" / f"{name}_{kind}" for kind in ("GT", "RES"))
-        assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": 1.0, "DET": 1.0}
+    assert done.stdout.splitlines()[-1] == f"written: {out}, 2 sequences of 2 cases"
+    names = sorted(path.name for path in (out / "toy").iterdir())
+    assert names == ["01_GT", "01_RES", "02_GT", "02_RES"]
+    for name, value in (("01", 1.0), ("02", 0.5)):
+        truth, result = (out / "toy" / f"{name}_{kind}" for kind in ("GT", "RES"))
+        assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": value, "DET": value}
     rows = rows_of(out / "sequences.csv")
     assert [(row["sequence"], row["frame"], row["case"]) for row in rows] == [
-        ("01", "0", "case_1"), ("02", "0", "case_2"), ("03", "0", "case_3"),
+        ("01", "0", "good"), ("02", "0", "bad"),
     ]  # fmt: skip
 
 
 def test_as_one_series_with_a_note_on_tracks(cli, run, out):
     done = cli("export", "--ctc", run, "--out", out, "--series")
-    names = sorted(p.name for p in (out / "squares" / "01_RES").iterdir())
-    assert names == ["mask000.tif", "mask001.tif", "mask002.tif", "res_track.txt"]
+    names = sorted(p.name for p in (out / "toy" / "01_RES").iterdir())
+    assert names == ["mask000.tif", "mask001.tif", "res_track.txt"]
     assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
 
 

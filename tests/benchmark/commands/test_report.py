@@ -34,7 +34,7 @@ def report(tmp_path, monkeypatch, quiet):
 
 
 @pytest.fixture
-def run(planes, tmp_path, fakes, use, quiet):
+def run(planes, runs, fakes, use, quiet):
     """Return a function that runs algorithms, which lose the first rows, into a folder."""
 
     def run(name, *algorithms, rows=6, dataset=planes):
@@ -43,11 +43,11 @@ def run(planes, tmp_path, fakes, use, quiet):
 
         use(fakes.Engine(behave, identity=str(rows)))
         given = BenchmarkOptions(
-            dataset=str(dataset), runs=tmp_path / "runs", run=name, algorithm=list(algorithms)
+            dataset=str(dataset), runs=runs, run=name, algorithm=list(algorithms)
         )
         assert benchmark_command(given, quiet) == 0
         quiet.export_text()
-        return tmp_path / "runs" / name
+        return runs / name
 
     return run
 
@@ -74,7 +74,7 @@ def scores(folder, algorithm):
 
 
 def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
-    run, report, predictions, planes, tmp_path, out, cli
+    run, report, predictions, planes, tmp_path, runs, out, cli
 ):
     former = run("former", "watershed")
     code, _ = report(predictions, truth=planes)
@@ -88,7 +88,7 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
             assert {name: own[name] for name in row if row[name]} == {
                 n: v for n, v in row.items() if v
             }
-    words = ("--run", former, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
+    words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
     judged = cli("build-evaluation", planes, *words, "--engine", "process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
     page = (out / "report" / "report.md").read_text()
@@ -96,7 +96,7 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
 
 
 def test_runs_and_predictions_together_rank_as_one_run_of_both(
-    run, report, predictions, tmp_path, out
+    run, report, predictions, tmp_path, runs, out
 ):
     both = run("both", "watershed", "cellpose3d")
     code, _ = report(run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}")
@@ -104,7 +104,7 @@ def test_runs_and_predictions_together_rank_as_one_run_of_both(
     for name in ("watershed", "cellpose3d"):
         pd.testing.assert_frame_equal(scores(both, name), scores(out, name))
     pd.testing.assert_frame_equal(scores(both, "watershed"), scores(out, "third"))
-    code, _ = report(tmp_path / "runs" / "one", tmp_path / "runs" / "two", out="merged")
+    code, _ = report(runs / "one", runs / "two", out="merged")
     table = "report/leaderboard.csv"
     assert (tmp_path / "merged" / table).read_text() == (both / table).read_text()
     assert report(tmp_path / "merged", out="again")[0] == 0  # a report is a run itself
@@ -140,17 +140,17 @@ def test_a_report_goes_on_where_it_was_left_and_follows_its_files(report, predic
 
 
 def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
-    run, report, tmp_path, monkeypatch
+    run, report, tmp_path, runs, monkeypatch
 ):
     run("monday", "watershed")
     run("tuesday", "watershed", rows=8)
     for name in ("training", "build"):  # of trainings, and of images that are built
-        (tmp_path / "runs" / name).mkdir()
+        (runs / name).mkdir()
     monkeypatch.setattr("cytosuite.benchmark.commands.report.workplace", lambda: tmp_path)
     for _ in range(2):
-        every = sorted((tmp_path / "runs").iterdir())
+        every = sorted(runs.iterdir())
         assert report(*every, out=None)[0] == 0
-    board = pd.read_csv(tmp_path / "runs" / "report-monday+tuesday" / "report" / "leaderboard.csv")
+    board = pd.read_csv(runs / "report-monday+tuesday" / "report" / "leaderboard.csv")
     wanted = {"watershed (monday)", "watershed (tuesday)"}
     assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
 

@@ -36,6 +36,9 @@ def _labels(*places):
     return labels
 
 
+TWO = _labels((0, 0, 0), (2, 6, 6))
+
+
 def _write(path, array, spacing=(2.0, 0.5, 0.5)):
     axes = "ZYX"[-array.ndim :]
     write(path, Volume(array, spacing[-array.ndim :], axes))
@@ -45,10 +48,9 @@ def _write(path, array, spacing=(2.0, 0.5, 0.5)):
 @pytest.fixture
 def folders(tmp_path):
     """Return two folders: one case perfect, one with half of two objects found, one missing."""
-    two = _labels((0, 0, 0), (2, 6, 6))
     for name in ("a", "b", "c"):
-        _write(tmp_path / "truth" / f"{name}.tif", two)
-    _write(tmp_path / "prediction" / "a.tif", two)
+        _write(tmp_path / "truth" / f"{name}.tif", TWO)
+    _write(tmp_path / "prediction" / "a.tif", TWO)
     _write(tmp_path / "prediction" / "b.mha", _labels((0, 0, 0)))
     return tmp_path / "truth", tmp_path / "prediction"
 
@@ -84,10 +86,9 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
 
 
 def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
-    two = _labels((0, 0, 0), (2, 6, 6))
     for number in range(2):
-        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
-        _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
+        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", TWO)
+        _write(tmp_path / "01_RES" / f"mask00{number}.tif", TWO)
     found = _scored(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"])
     assert set(found["case"]) == {"man_seg000", "man_seg001"}
     assert found["aggregates"]["SEG"]["pooled"] == 1.0
@@ -95,14 +96,13 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
 
 @pytest.mark.parametrize("name", ["mask000", "man_seg000"])
 def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_path, name):
-    two = _labels((0, 0, 0), (2, 6, 6))
-    for plane, labels in ((0, two[0]), (3, two[2] + 5 * two[0])):
+    for plane, labels in ((0, TWO[0]), (3, TWO[2] + 5 * TWO[0])):
         _write(tmp_path / "SEG" / f"man_seg_000_00{plane}.tif", labels)
-    path = _write(tmp_path / "01_RES" / f"{name}.tif", two)
+    path = _write(tmp_path / "01_RES" / f"{name}.tif", TWO)
     found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
     values = {case: scores["SEG"] for case, scores in found["case"].items()}
     assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
-    _write(path, two[:2])
+    _write(path, TWO[:2])
     refused(
         rf"{name}\.tif: expected a plane 3, found 2",
         _scored,
@@ -174,7 +174,7 @@ def test_published_limits_of_edges_on_demand(tmp_path):
 @pytest.fixture
 def tracks(tmp_path):
     """Return a data set of the Cell Tracking Challenge with a perfect result."""
-    frames = [_labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 7))]
+    frames = [TWO, _labels((0, 0, 1), (2, 6, 7))]
     lines = [Track(1, 0, 1), Track(2, 0, 1)]
     write_sequence(tmp_path / "set" / "01_GT", frames, lines, truth=True)
     write_sequence(tmp_path / "set" / "01_RES", frames, lines)
@@ -212,7 +212,7 @@ def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path)
 
 
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
-    truth, found = _labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 6))
+    truth, found = TWO, _labels((0, 0, 1), (2, 6, 6))
     plain = _write(tmp_path / "t" / "a.tif", truth), _write(tmp_path / "p" / "a.tif", found)
     table = tmp_path / "plain.csv"
     expected = _scored(*plain, objects=table)
@@ -356,11 +356,10 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
 
 
 def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
-    labels = _labels((0, 0, 0), (2, 6, 6))
-    path = _write(tmp_path / "truth" / "a.tif", labels)
+    path = _write(tmp_path / "truth" / "a.tif", TWO)
     (tmp_path / "corrected").mkdir()
     rois = tmp_path / "corrected" / "a_rois.zip"
-    write_rois(rois, Volume(labels, (2.0, 0.5, 0.5), "ZYX"))
+    write_rois(rois, Volume(TWO, (2.0, 0.5, 0.5), "ZYX"))
     with zipfile.ZipFile(rois, "a") as archive:
         archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
     for sides in ((path.parent, rois.parent), (path, rois), (rois, path)):

@@ -20,16 +20,16 @@ SMALL = {"shape": (128, 128), "spacing_um": (0.5, 0.5), "n_nuclei": 6, "division
 
 
 @pytest.fixture
-def scores(cli, tmp_path):
+def scores(cli, runs):
     """Return a function that runs a benchmark and gives its scores by algorithm and metric."""
 
     def run(*words):
         done = cli(
             "benchmark", *words, "--task", "track", "--engine", "process",
-            "--runs", tmp_path / "runs", "--run", "run",
+            "--runs", runs, "--run", "run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
-        table = tmp_path / "runs" / "run" / "report" / "scores.csv"
+        table = runs / "run" / "report" / "scores.csv"
         return {
             (row["algorithm"], row["metric"]): float(row["value"] or "nan")
             for row in rows_of(table)
@@ -47,20 +47,20 @@ def sequences(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, tmp_path, out):
+def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out):
     settings = [f"--set={key}={list(v) if isinstance(v, tuple) else v}" for key, v in SMALL.items()]
     found = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
     assert found["oracle", "TRA"] == found["nearest", "DET"] == 1
     assert found["blank", "TRA"] == 0
     assert found["linking", "TRA"] > 0.9
     assert found["nearest", "LNK"] < 1  # it knows no division
-    report = tmp_path / "runs" / "run" / "report"
+    report = runs / "run" / "report"
     kinds = Counter(row["kind"] for row in rows_of(report / "link_errors.csv"))
     assert kinds["other kind"] == found["linking", "EC"]
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
     assert absent == found["linking", "EA"]
     assert "## Errors of links" in (report / "report.md").read_text()
-    done = cli("export", "--ctc", tmp_path / "runs" / "run", "--truth", "--out", out)
+    done = cli("export", "--ctc", runs / "run", "--truth", "--out", out)
     assert done.exit_code == 0
     exported = score_tracks(out / "nuclei" / "01_GT", out / "nuclei" / "01_RES")
     for name in ("TRA", "SEG", "LNK", "CT"):

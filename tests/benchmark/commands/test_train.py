@@ -87,11 +87,10 @@ def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, tr
         assert words[words.index(f"--{name.replace('_', '-')}") + 1] == str(value)
 
 
-def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, planes, train):
+def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, runs, planes, train):
     recipe = tmp_path / "small.toml"
     recipe.write_text(f"{RECIPE}[parameters.output]\nsteps = true\n")
     more = [f"real={planes}"]
-    runs = tmp_path / "runs"
     _, _, (simulated, real) = train(f"simulated={recipe}", data=more, cases=2, runs=runs, workers=1)
     assert simulated.startswith(f"simulated={runs / 'datasets'}")
     assert real == f"real={planes}"
@@ -123,7 +122,7 @@ def test_an_algorithm_without_a_training_is_refused(planes, train):
 
 
 def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
-    monkeypatch, tmp_path, planes, quiet
+    monkeypatch, tmp_path, runs, planes, quiet
 ):
     asked = {}
     monkeypatch.setattr(training, "is_tool", lambda name: name == "watershed")
@@ -137,7 +136,7 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
 
     monkeypatch.setattr(training, "trained", trained)
     own = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
-    options = TrainOptions(**own, runs=tmp_path / "runs", seed=4)
+    options = TrainOptions(**own, runs=runs, seed=4)
     card = training.train(options, quiet)
     assert card == tmp_path / "weights" / "watershed" / "mine.json"
     assert asked == {
@@ -155,7 +154,7 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
         )
 
 
-def test_parameters_of_the_simulation_can_be_set(tmp_path, planes, train):
+def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
     recipe, checks = tmp_path / "small.toml", []
     recipe.write_text(RECIPE)
     refused(
@@ -166,9 +165,9 @@ def test_parameters_of_the_simulation_can_be_set(tmp_path, planes, train):
         refused=2,
         checks=checks,
         changes=["output.steps=true"],
-        runs=tmp_path / "runs",
+        runs=runs,
     )
-    assert not (tmp_path / "runs").exists()
+    assert not runs.exists()
     (words,) = checks
     role, parameters = json.loads(words[words.index("--recipe") + 1])
     assert (role, parameters["output"]["steps"]) == ("simulated", True)
@@ -183,12 +182,12 @@ def test_the_device_of_the_environment_reaches_the_training(monkeypatch, cli):
     assert seen[0][seen[0].index("--device") + 1] == "cuda"
 
 
-def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, planes, train):
+def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, runs, planes, train):
     monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
     card, words, _ = train(planes)
     assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
-    assert words[words.index("--work") + 1] == str(tmp_path / "runs" / "training" / "mine")
+    assert words[words.index("--work") + 1] == str(runs / "training" / "mine")
 
 
 def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):

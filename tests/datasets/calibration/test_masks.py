@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 import tifffile
@@ -22,6 +20,9 @@ def plane(*boxes, shape=(24, 40), spacing=(0.5, 0.5), dtype=np.uint16):
     for number, (y, x, high, wide) in enumerate(boxes, 1):
         array[y : y + high, x : x + wide] = number
     return Volume(array, spacing, "YX")
+
+
+BOX = plane((2, 2, 4, 4))
 
 
 def test_measures_of_boxes():
@@ -77,8 +78,8 @@ def test_an_image_without_objects_counts_as_empty():
 
 def test_labels_alone_are_found(tmp_path):
     write(tmp_path / "images" / "a.tif", plane((2, 2, 4, 4), dtype=np.uint8))
-    write(tmp_path / "labels" / "a.tif", plane((2, 2, 4, 4)))
-    write(tmp_path / "labels" / "b.tif", plane((2, 2, 4, 4)))
+    write(tmp_path / "labels" / "a.tif", BOX)
+    write(tmp_path / "labels" / "b.tif", BOX)
     assert [item.name for item in read_labels(tmp_path)[0]] == ["a", "b"]
     assert read_labels(tmp_path / "labels", pattern="b*")[0][0].name == "b"
     assert len(read_labels(tmp_path / "labels" / "a.tif")[1]) == 1
@@ -90,11 +91,11 @@ def test_labels_alone_are_found(tmp_path):
         ([], "expected images named like '*', found none"),
         ([plane((2, 2, 4, 4), dtype=np.float32)], "labels must be integers, found dtype float32"),
         (
-            [plane((2, 2, 4, 4)), plane((2, 2, 4, 4), spacing=(1, 1))],
+            [BOX, plane((2, 2, 4, 4), spacing=(1, 1))],
             "calibrate one kind of images at a time (--pattern)",
         ),
         (
-            [plane((2, 2, 4, 4)), Volume(np.ones((4, 4, 4), np.uint8), (1, 1, 1))],
+            [BOX, Volume(np.ones((4, 4, 4), np.uint8), (1, 1, 1))],
             "ZYX with voxels of (1.0, 1.0, 1.0) µm",
         ),
     ],
@@ -104,10 +105,10 @@ def test_a_mistake_is_one_line(tmp_path, images, message):
     folder.mkdir()
     for number, image in enumerate(images):
         write(folder / f"{number}.tif", image)
-    refused(re.escape(message), read_labels, tmp_path)
+    refused(message, read_labels, tmp_path)
 
 
 def test_a_voxel_size_is_needed_and_may_be_given(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", plane((2, 2, 4, 4)).array)
+    tifffile.imwrite(tmp_path / "a.tif", BOX.array)
     refused(r"a\.tif: the file gives no voxel size; give --spacing y,x", read_labels, tmp_path)
     assert read_labels(tmp_path, spacing=(0.3, 0.3))[1][0].spacing == (0.3, 0.3)

@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,8 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.folders.index import Item
 from cytosuite.formats import write
 from cytosuite.volume import Volume
+
+ONES = np.ones((4, 5), np.uint8)
 
 
 def _item(folder, image, labels=None):
@@ -25,7 +26,7 @@ def _item(folder, image, labels=None):
 def test_image_and_labels_become_a_sample(tmp_path):
     labels = np.zeros((4, 5), np.int64)
     labels[1] = 300
-    sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
+    sample = load(_item(tmp_path, ONES, labels))
     assert sample.volume("microscopy-image").spacing == (0.5, 0.5)
     truth = sample.volume("instance-labels")
     assert truth.array.dtype == np.uint16
@@ -45,7 +46,7 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
 
 
 def _with(folder, slug, array, socket="microscopy-image"):
-    item = _item(folder, np.ones((4, 5), np.uint8))
+    item = _item(folder, ONES)
     path = folder / f"{slug}.tif"
     tifffile.imwrite(path, array)
     return replace(item, files={slug: path}, socket=socket)
@@ -55,7 +56,7 @@ def _with(folder, slug, array, socket="microscopy-image"):
 def described(tmp_path):
     """Return the place of a JSON beside an image, and both as an item."""
     path = tmp_path / "a.json"
-    item = _item(tmp_path, np.ones((4, 5), np.uint8))
+    item = _item(tmp_path, ONES)
     return path, replace(item, files={"acquisition-metadata": path})
 
 
@@ -79,10 +80,10 @@ def test_json_sockets_are_objects(described):
 @pytest.mark.parametrize(
     ("image", "labels", "message"),
     [
-        (np.ones((4, 5), np.uint8), np.ones((4, 5), np.float32), "labels must be integers, found"),
-        (np.ones((4, 5), np.uint8), np.ones((5, 4), np.uint8), "the image's shape (4, 5), found"),
+        (ONES, np.ones((4, 5), np.float32), "labels must be integers, found"),
+        (ONES, np.ones((5, 4), np.uint8), "the image's shape (4, 5), found"),
         (
-            np.ones((4, 5), np.uint8),
+            ONES,
             np.full((4, 5), -1, np.int16),
             "must not be negative, found -1",
         ),
@@ -92,7 +93,7 @@ def test_json_sockets_are_objects(described):
     ],
 )
 def test_explains(tmp_path, image, labels, message):
-    refused(re.escape(message), load, _item(tmp_path, image, labels))
+    refused(message, load, _item(tmp_path, image, labels))
 
 
 def test_integers_given_as_a_sketch_are_labels(tmp_path):
@@ -151,7 +152,7 @@ def test_large_files_are_linked(tmp_path, large, suffix):
 @pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.uint64])
 def test_large_labels_keep_their_integers(tmp_path, large, dtype):
     labels = np.full((4, 5), 7, dtype)
-    item = _item(tmp_path, np.ones((4, 5), np.uint8), labels)
+    item = _item(tmp_path, ONES, labels)
     assert load(item).volume("instance-labels").array.dtype == dtype
     tifffile.imwrite(item.files["instance-labels"], -labels.astype(np.int16))
     refused("labels must not be negative, found -7", load, item)

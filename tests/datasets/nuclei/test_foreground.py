@@ -16,6 +16,10 @@ def _points(region, count=4000):
     return region.draw(np.random.default_rng(1), count)
 
 
+def _size(base):
+    return np.array(Parameters(**base).image.detector.size_um)
+
+
 def _away(region):
     """Return how far points lie from the middle, relative to an ellipsoid of 36 x 36 x 54 µm."""
     return np.linalg.norm((_points(region) - [20, 20, 30]) / [18, 18, 27], axis=1)
@@ -38,7 +42,7 @@ def test_a_margin_lets_the_foreground_reach_beyond_the_image():
 @pytest.mark.parametrize("base", [VOLUME, FLAT])
 def test_an_ellipsoid_is_as_wide_as_its_share_of_the_image(base):
     region = _region(base, foreground="ellipsoid", width=0.6)
-    size = np.array(Parameters(**base).image.detector.size_um)
+    size = _size(base)
     points = _points(region)[:, 1:]
     assert np.ptp(points, axis=0) == pytest.approx(0.6 * size[1:], rel=0.06)
     assert points.mean(axis=0) == pytest.approx(size[1:] / 2, abs=1)
@@ -56,7 +60,7 @@ def test_a_shell_is_empty_in_its_middle():
 def test_discs_hold_the_points_near_their_centres_inside_the_image(base):
     region = _region(base, foreground="discs", discs=1, disc_radius_um=12)
     points = _points(region)
-    size = np.array(Parameters(**base).image.detector.size_um)
+    size = _size(base)
     assert (points >= -0.5).all()
     assert (points <= size + 0.5).all()
     assert np.ptp(points, axis=0).max() <= 24.5
@@ -110,7 +114,7 @@ def test_the_region_of_a_map_is_the_shell_of_its_ball():
 def test_discs_go_on_into_the_margin(base):
     region = _region(base, foreground="discs", discs=200, disc_radius_um=12, margin_um=8.0)
     points = _points(region)
-    size = np.array(Parameters(**base).image.detector.size_um)
+    size = _size(base)
     first = 1 if base is FLAT else 0  # all points of a plane lie in it
     assert points[:, first:].min(axis=0) == pytest.approx([-8] * (3 - first), abs=1)
     assert points[:, first:].max(axis=0) == pytest.approx(size[first:] + 8, abs=1)

@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -96,4 +95,4 @@ def test_contrast_scales_the_differences_from_the_mean(ellipsoid):
     ],
 )
 def test_alterations_that_would_tear_a_nucleus_are_refused(values, message):
-    refused(re.escape(message), Alteration, **values)
+    refused(message, Alteration, **values)

@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -133,7 +132,7 @@ def test_what_is_written_is_read_again(tmp_path, ellipsoid):
 def test_published_pairs_need_a_spacing_and_lose_background_and_stretch(tmp_path):
     _published(tmp_path, "b")
     _published(tmp_path, "a")
-    refused(re.escape("a.tif: the file gives no voxel size; give"), read_library, tmp_path)
+    refused("a.tif: the file gives no voxel size; give", read_library, tmp_path)
     first, second = read_library(tmp_path, SPACING)
     assert (first.name, second.name) == ("a", "b")
     assert first.brightness == pytest.approx(1.0)
@@ -167,10 +166,10 @@ def test_what_is_wrong_with_a_library_is_one_line(tmp_path):
     ):
         path = tmp_path / f"{name}.tif"
         path.unlink() if array is None else tifffile.imwrite(path, array)
-        refused(re.escape(message), read_library, tmp_path, SPACING)
+        refused(message, read_library, tmp_path, SPACING)
     _published(tmp_path)
     (tmp_path / "a.tif").unlink()
-    refused(re.escape("a_label.tif: expected its image a.tif"), read_library, tmp_path, SPACING)
+    refused("a_label.tif: expected its image a.tif", read_library, tmp_path, SPACING)
 
 
 @pytest.mark.parametrize("name", ["", "a_label"])
@@ -199,4 +198,4 @@ def test_numbers_of_a_phantom_that_make_no_sense_are_refused(tmp_path, light, me
     image = Volume(np.where(mask, light, 0.0), (1.0, 1.0, 1.0), "ZYX", metadata)
     write(tmp_path / "n.tif", image)
     write(tmp_path / "n_label.tif", Volume(mask, (1.0, 1.0, 1.0)))
-    refused(re.escape(f"n.tif: {message}"), read_library, tmp_path)
+    refused(f"n.tif: {message}", read_library, tmp_path)

@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,5 +102,5 @@ def test_scaled_copy_has_the_wanted_volume_in_the_same_place():
 
 def test_refuses_a_region_with_nothing_inside():
     message = "a region of tissue is empty: no sample of its grid lies inside; make it larger"
-    refused(re.escape(message), Region, np.ones((4, 4, 4), np.float32), (1, 1, 1), (0, 0, 0))
-    refused(re.escape(message), BALL.minus, ball((10, 20, 30), 40))
+    refused(message, Region, np.ones((4, 4, 4), np.float32), (1, 1, 1), (0, 0, 0))
+    refused(message, BALL.minus, ball((10, 20, 30), 40))

@@ -99,6 +99,8 @@ def test_an_inference_is_refused_with_the_command_for_its_images(
     written, tmp_path, direction, name, model
 ):
     _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
+    a, b = tmp_path / "trainA", tmp_path / "trainB"
+    assert divide(tmp_path) == {"simulated": b, "real": a}
     keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
     for data in (divide(tmp_path), {"simulated": tmp_path}):
         refused(
@@ -190,12 +192,6 @@ def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message)
 )
 def test_explains_a_file_that_holds_no_such_settings(written, text, message):
     refused(message, written, text)
-
-
-def test_b_is_simulated_and_a_real(tmp_path):
-    _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
-    a, b = tmp_path / "trainA", tmp_path / "trainB"
-    assert divide(tmp_path) == {"simulated": b, "real": a}
 
 
 def test_a_half_without_the_other_is_refused_with_a_remedy(tmp_path):

@@ -51,13 +51,17 @@ def _cases(data, settings):
     return {role: TRAINING.load(data[role][0], role, settings) for role in ROLES}
 
 
+def _begun(data, settings):
+    return _cases(data, settings), begin(TRAINING, settings, None, "cpu")
+
+
 def _train(settings, data, card, **options):
     return train(TRAINING, settings, data, card, work=card.parent / f"w-{card.stem}", **options)
 
 
 def _stepped(settings, data, steps=2):
     """Return the state after some steps, and the losses of each."""
-    cases, state = _cases(data, settings), begin(TRAINING, settings, None, "cpu")
+    cases, state = _begun(data, settings)
     batches = [TRAINING.batch(cases, settings, number) for number in range(steps)]
     return state, [take_step(TRAINING, settings, state, batch) for batch in batches]
 
@@ -99,7 +103,7 @@ def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
         "judges": {"judge_real", "judge_simulated"},
         "reader": {"reader"},
     }
-    cases, state = _cases(data, settings), begin(TRAINING, settings, None, "cpu")
+    cases, state = _begun(data, settings)
     moved = moves(monkeypatch, state)
     for number in range(2):
         batch = {k: torch.from_numpy(v) for k, v in TRAINING.batch(cases, settings, number).items()}
@@ -110,7 +114,7 @@ def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
 
 def test_judges_learn_in_every_second_step_where_that_is_asked_for(data):
     settings = _settings(loss={"judge_every": 2})
-    cases, state = _cases(data, settings), begin(TRAINING, settings, None, "cpu")
+    cases, state = _begun(data, settings)
     moved = []
     for number in range(4):
         before = deepcopy(state.modules)

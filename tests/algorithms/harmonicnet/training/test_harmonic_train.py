@@ -25,10 +25,15 @@ def settings():
     return parse("t.toml", TINY, Settings)
 
 
+def _trained(settings, folder):
+    """Return the card of a training."""
+    card = folder.with_name("weights") / "tiny.json"
+    return train(TRAINING, settings, {"images": [folder]}, card, work=folder.with_name("work"))
+
+
 def test_a_training_measures_voxels_and_radius(settings, tmp_path):
-    card = tmp_path / "weights" / "tiny.json"
     folder = simulated_folder(tmp_path / "data")
-    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    card = _trained(settings, folder)
     found = read_card(card)
     assert found.parameters["network"] == {"order": 2, "features": 4}
     assert found.parameters["spacing_um"] == list(SPACING)
@@ -51,8 +56,7 @@ def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch
         return Candidates(np.array([0.9, 0.6, 0.42], np.float32), centres, coefficients)
 
     monkeypatch.setitem(TRAINING.tune.__func__.__globals__, "candidates", found)
-    card = tmp_path / "weights" / "tiny.json"
-    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    card = _trained(settings, folder)
     assert read_card(card).parameters["threshold"] == 0.45
     assert [*read_card(card).scores.values()] == [{"F1": 1.0}]
 

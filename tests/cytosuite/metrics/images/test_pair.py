@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 from mistakes import refused
@@ -39,7 +37,7 @@ MISTAKES = {
 @pytest.mark.parametrize("message", MISTAKES)
 def test_explains(message):
     arguments = {"truth": image(), "prediction": image(), "data_range": 1.0}
-    refused(re.escape(message), pair, **arguments | MISTAKES[message])
+    refused(message, pair, **arguments | MISTAKES[message])
 
 
 def test_chunks_pair_voxels_whatever_the_layouts():

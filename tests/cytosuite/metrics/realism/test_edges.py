@@ -47,8 +47,7 @@ def difference(real, synthetic, settings=SMALL):
     return edge_degradation.of(edge_curves(real, synthetic, settings))
 
 
-@pytest.mark.usefixtures("small")
-def test_is_zero_for_equal_stacks_symmetric_and_grows_with_blur():
+def test_is_zero_for_equal_stacks_symmetric_and_grows_with_blur(small):
     image, other = bright_at_the_top(), bright_at_the_top(fade=0.8)
     assert [third(image, image, SMALL) for third in (edge_degradation, *THIRDS)] == [0] * 4
     assert difference(image, other) == pytest.approx(difference(other, image), rel=1e-12)
@@ -60,8 +59,7 @@ def test_is_zero_for_equal_stacks_symmetric_and_grows_with_blur():
     assert 0 < values[0] < values[1] < values[2]
 
 
-@pytest.mark.usefixtures("small")
-def test_the_curve_fades_as_the_image_does_from_the_strongest_plane_on():
+def test_the_curve_fades_as_the_image_does_from_the_strongest_plane_on(small):
     depth, strength = edge_curve(bright_at_the_top(fade=0.8), SMALL)
     assert depth.tolist() == list(range(12))
     assert strength[1:] / strength[:-1] == pytest.approx(np.full(11, 0.8), rel=1e-9)
@@ -82,16 +80,14 @@ def test_tiles_agree_with_the_published_program_at_its_voxel_size(rng):
     assert (WHOLE.least_strength, WHOLE.least_share, WHOLE.white) == (0.026, 0, None)
 
 
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("width", "tiles"), [(7, 0), (8, 1), (16, 1), (23, 1), (24, 2), (32, 2), (40, 3)]
 )
-def test_the_last_tile_is_at_least_half_a_tile(width, tiles):
+def test_the_last_tile_is_at_least_half_a_tile(width, tiles, small):
     assert len(edge_strength(Volume(np.ones((2, 16, width)), UNIT), SMALL)) == tiles
 
 
-@pytest.mark.usefixtures("small")
-def test_strength_is_per_length_not_per_voxel(monkeypatch):
+def test_strength_is_per_length_not_per_voxel(monkeypatch, small):
     monkeypatch.setattr(edges, "QUANTILE", 0.5)
     y, x = np.mgrid[:32, :32] / 32.0
     coarse = Volume(np.stack([x + y] * 2), UNIT)
@@ -101,8 +97,7 @@ def test_strength_is_per_length_not_per_voxel(monkeypatch):
     assert a == pytest.approx(b, rel=0.02)
 
 
-@pytest.mark.usefixtures("small")
-def test_depth_is_in_um_and_common():
+def test_depth_is_in_um_and_common(small):
     coarse = bright_at_the_top(depth=10, fade=0.81, spacing=(2.0, 1.0, 1.0))
     fine = bright_at_the_top(depth=19, fade=0.9)
     curves = edge_curves(coarse, fine, SMALL)
@@ -114,8 +109,7 @@ def test_depth_is_in_um_and_common():
     assert edge_degradation.of(shallow) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.usefixtures("small")
-def test_thirds():
+def test_thirds(small):
     one, other = bright_at_the_top(depth=9, fade=0.95), bright_at_the_top(depth=9, fade=0.95)
     other.array[6:] *= 0.5
     upper, middle, lower = (third(one, other, SMALL) for third in THIRDS)
@@ -123,8 +117,7 @@ def test_thirds():
     assert difference(one, other) == pytest.approx(lower / 3, rel=1e-12)
 
 
-@pytest.mark.usefixtures("small")
-def test_undefined_when_no_tile_qualifies():
+def test_undefined_when_no_tile_qualifies(small):
     good = bright_at_the_top()
     constant, none = (Volume(np.full((n, 32, 32), 0.7), UNIT) for n in (12, 0))
     for image in (bright_at_the_top(depth=3), bright_at_the_top(size=6), constant, none):
@@ -133,8 +126,7 @@ def test_undefined_when_no_tile_qualifies():
             assert isnan(edge_degradation_lower(*pair, SMALL))
 
 
-@pytest.mark.usefixtures("small")
-def test_integers_are_shares_of_their_largest_value():
+def test_integers_are_shares_of_their_largest_value(small):
     image = bright_at_the_top(fade=1.0)
     whole = Volume(np.round(image.array * 65535).astype(np.uint16), UNIT)
     assert difference(image, whole) < 2e-3

@@ -3,6 +3,7 @@ from math import isnan, pi
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 from scipy.stats import wasserstein_distance
 
 from cytosuite.metrics.realism.features import (
@@ -21,17 +22,12 @@ UNIT = (1.0, 1.0, 1.0)
 
 def ellipsoids(radii, spacing=UNIT, seed=0, shape=(24, 48, 48)):
     """Nuclei side by side, of given radii in µm."""
-    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    z, y, x = z * spacing[0], y * spacing[1], x * spacing[2]
-    centre_z = z.max() / 2
-    labels = np.zeros(shape, np.uint16)
-    step = 2.5 * max(radii)
-    per_row = int(x.max() // step)
+    labels, step = np.zeros(shape, np.uint16), 2.5 * max(radii)
+    high, _, wide = np.multiply(np.subtract(shape, 1), spacing)
     for place, radius in enumerate(radii):
-        row, column = divmod(place, per_row)
-        cy, cx = (row + 0.6) * step, (column + 0.6) * step
-        d = (z - centre_z) ** 2 + (y - cy) ** 2 + (x - cx) ** 2
-        labels[d <= radius**2] = place + 1
+        row, column = divmod(place, int(wide // step))
+        centre = (high / 2, (row + 0.6) * step, (column + 0.6) * step)
+        labels[away_from(np.divide(centre, spacing), shape, spacing) <= radius] = place + 1
     light = np.random.default_rng(seed).normal(50, 5, shape)
     return Scene(Volume(light, spacing), labels)
 

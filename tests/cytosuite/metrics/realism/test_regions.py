@@ -91,32 +91,20 @@ def test_planes_are_matched_by_relative_depth():
 
 def test_refuses_other_shapes_labels_axes_and_nan():
     image = cluster().image
-    refused(
-        r"^labels must have the shape of their image, \(9, 20",
-        Scene,
-        image,
-        np.zeros((9, 20, 23), np.uint8),
-    )
-    refused(
-        "^labels must be integers of at least 0, found float64", Scene, image, np.zeros(image.shape)
-    )
-    refused(
-        "^labels must be integers of at least 0, found int8",
-        Scene,
-        image,
-        np.full(image.shape, -1, np.int8),
-    )
-    refused(
-        "^the image must be a ZYX stack .* found axes YX",
-        Scene,
-        Volume(np.zeros((3, 3)), (1, 1), "YX"),
-        np.zeros((3, 3), int),
-    )
-    grey = np.zeros((2, 3, 3), np.float32)
-    grey[1, 0, 0] = nan
-    refused(
-        "^plane 1: grey values must be finite", Scene, Volume(grey, UNIT), np.zeros(grey.shape, int)
-    )
+    plane, none = Volume(np.zeros((3, 3)), (1, 1), "YX"), np.zeros((2, 3, 3), int)
+    grey = Volume(np.where(np.arange(18).reshape(2, 3, 3) == 9, nan, 0), UNIT)
+    for message, seen, labels in (
+        (r"labels must have the shape of their image, \(9, 20", image, none),
+        ("labels must be integers of at least 0, found float64", image, image.array * 0.0),
+        (
+            "labels must be integers of at least 0, found int8",
+            image,
+            np.int8(-1) * (image.array > 0),
+        ),
+        ("the image must be a ZYX stack .* found axes YX", plane, none[0]),
+        ("plane 1: grey values must be finite", grey, none),
+    ):
+        refused(f"^{message}", Scene, seen, labels)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.5, 0.5, 0.4), (0.3, 0.6, 0.6)])
