@@ -76,9 +76,9 @@ def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number, rng)
     assert 2 * np.sqrt(np.median(areas) / np.pi) == pytest.approx(12, rel=0.1)
 
 
-def test_the_targets_of_a_patch_are_those_of_its_labels(folder):
+def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):
     case = load_case(find_cases(folder)[1], PATCHES.shape, targets_of, quietest=0.03)
-    _, image, target, _ = draw_patch(np.random.default_rng(1), [case], PATCHES)
+    _, image, target, _ = draw_patch(rng, [case], PATCHES)
     assert image.shape == (1, 32, 32)
     assert target.shape == (6, 1, 32, 32)
     inside = target[0] > 0

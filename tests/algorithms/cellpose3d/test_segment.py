@@ -152,8 +152,8 @@ def test_background_and_threshold_lie_between_the_classes():
     assert 0 < whole.threshold < 100
 
 
-def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
-    image = np.random.default_rng(1).gamma(2, 50, (30, 16, 16)).astype(np.float32)
+def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch, rng):
+    image = rng.gamma(2, 50, (30, 16, 16)).astype(np.float32)
     settings = parameters(smoothing_um=2.0)
     once = measure(image, SPACING, settings)
     monkeypatch.setattr(extent, "_SLAB", 4 * 256)
@@ -176,8 +176,8 @@ def _moved(labels, image, reach_um=0.6, smoothing_um=0.0):
     return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=smoothing_um)
 
 
-def test_only_voxels_of_objects_near_their_faces_change():
-    labels, rng = _cells(), np.random.default_rng(1)
+def test_only_voxels_of_objects_near_their_faces_change(rng):
+    labels = _cells()
     image = rng.random(labels.shape, np.float32)
     found = _moved(labels, image, reach_um=0.4)
     assert found.dtype == np.uint32

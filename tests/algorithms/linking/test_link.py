@@ -151,8 +151,8 @@ def test_assignment_takes_the_least_sum_and_leaves_the_costly_alone():
         {"shape": [400, 400], "spacing_um": [0.4, 0.4], "n_nuclei": 40, "step_um": 2.0},
     ],
 )
-def test_true_labels_of_simulated_movies_are_tracked(values):
-    sample = generate(np.random.default_rng(5), Nuclei(frames=10, frame_labels=True, **values))
+def test_true_labels_of_simulated_movies_are_tracked(values, rng):
+    sample = generate(rng, Nuclei(frames=10, frame_labels=True, **values))
     inputs = {slug: sample.volume(slug) for slug in ("microscopy-movie", "frame-labels")}
     outputs = apply("linking", inputs)
     truth = TrackedSequence(sample.sockets["tracks"], sample.volume("tracked-labels").array)

@@ -45,8 +45,8 @@ def test_distances_along_z_are_divided_by_the_elongation():
 
 
 @pytest.mark.parametrize("spacing", [(2.0, 0.5, 0.5), (0.3, 0.7), (1.0, 1.0, 1.0)])
-def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatch):
-    mask = np.random.default_rng(1).random((12, 30, 50)[-len(spacing) :]) > 0.02
+def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatch, rng):
+    mask = rng.random((12, 30, 50)[-len(spacing) :]) > 0.02
     found = border_distance(mask, spacing, 1.0)
     expected = ndimage.distance_transform_edt(mask, sampling=spacing)
     np.testing.assert_allclose(found, expected, rtol=1e-6)

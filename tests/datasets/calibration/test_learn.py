@@ -54,10 +54,10 @@ def test_known_parameters_are_recovered(learned):
     assert np.mean(found["n_nuclei"]) / area == pytest.approx(25 / 144**2, rel=0.2)
 
 
-def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned):
+def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rng):
     found = read_recipe(learned).parameters
     shapes = str(learned.parent / found["shapes"])
-    sample = nuclei(np.random.default_rng(5), found | {"shapes": shapes})
+    sample = nuclei(rng, found | {"shapes": shapes})
     assert sample.volume(LABELS.slug).array.max() > 8
     record = read_json(learned.with_suffix(".json"))
     moved = {row["name"]: (row["distance_before"], row["distance"]) for row in record["table"]}
@@ -93,11 +93,11 @@ def test_the_height_of_labels_that_follow_the_blur_is_measured():
     assert np.median(found.radii_um) == pytest.approx(5.0, rel=0.1)
 
 
-def test_cells_have_the_learned_outlines(tmp_path):
+def test_cells_have_the_learned_outlines(tmp_path, rng):
     out = learn("cells", real(tmp_path / "labels", 4), tmp_path / "m.toml", rounds=1, cases=3)
     found = read_recipe(out).parameters
     own = {"cells": found["cells"] | {"shapes": str(tmp_path / "m_shapes.json")}}
-    sample = cells(np.random.default_rng(1), found | own)
+    sample = cells(rng, found | own)
     assert sample.volume(LABELS.slug).array.max() > 8
 
 

@@ -101,12 +101,12 @@ def _wrong(array, axes="YX", spacing=None):
         (_wrong(np.ones((9, 9), np.uint8)), "give no voxel size"),
     ],
 )
-def test_what_is_no_labels_is_refused_in_one_line(tmp_path, volume, words):
+def test_what_is_no_labels_is_refused_in_one_line(tmp_path, volume, words, rng):
     if volume is not None:
         write(tmp_path / "cells.tif", volume)
     image = {"shape": (9, 9), "spacing_um": (1.0, 1.0)}
     wanted = {"image": image, "cells": {"source": str(tmp_path / "cells.tif")}}
-    refused(words, generate, np.random.default_rng(1), wanted)
+    refused(words, generate, rng, wanted)
 
 
 def test_the_size_of_labels_needs_labels():

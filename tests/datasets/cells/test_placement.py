@@ -67,11 +67,11 @@ def test_rows_are_drawn_whole():
     assert set(zip(*(drawn[name] for name in COLUMNS), strict=True)) < pairs
 
 
-def test_rows_come_from_cells_of_like_size():
+def test_rows_come_from_cells_of_like_size(rng):
     size = np.repeat([2.0, 4.0, 8.0], 40)
     other = dict.fromkeys(COLUMNS, np.ones(120) * 0.5) | {"radius_um": size, "depth": size / 10}
     rows = Placement(axes="YX", **other)
-    drawn = rows.draw(np.random.default_rng(1), measure(BRICKS[None], WALL))
+    drawn = rows.draw(rng, measure(BRICKS[None], WALL))
     assert set(drawn["depth"]) == {0.4}  # bricks have the area of a disc of 3.9 µm
 
 

@@ -104,8 +104,7 @@ def test_stacks_that_cannot_be_used_are_refused():
         refused(message, extract, one, other)
 
 
-def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei():
-    rng = np.random.default_rng(1)
+def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei(rng):
     nuclei = draw_nuclei(rng, 5, diameter_um=8.0, axis_spread=0.2)
     tile = chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.8)
     phantoms = render(nuclei, FINE, tile)

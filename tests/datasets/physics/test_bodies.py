@@ -36,8 +36,7 @@ def test_mean_over_a_nucleus_is_its_brightness(phase):
     assert np.std(ratios) < 0.04  # by chance of the clumps and threads that are cut out
 
 
-def test_painting_slab_by_slab_is_the_same_to_the_bit():
-    rng = np.random.default_rng(3)
+def test_painting_slab_by_slab_is_the_same_to_the_bit(rng):
     nuclei = shapes.draw_nuclei(
         rng, 30, diameter_um=6.0, flat_fraction=0.4, mitotic_fraction=0.4, roughness=0.08
     )
@@ -91,8 +90,7 @@ def test_the_border_bulges_into_the_larger_ball():
     assert np.flatnonzero(line == 1)[-1] + 1 == np.flatnonzero(line == 2)[0] == 90
 
 
-def test_pressed_bodies_share_out_the_same_place_in_one_piece_each():
-    rng = np.random.default_rng(2)
+def test_pressed_bodies_share_out_the_same_place_in_one_piece_each(rng):
     nuclei = shapes.draw_nuclei(rng, 24, diameter_um=6.0, axis_spread=0.2, flat_fraction=0.2)
     centres = np.stack(np.meshgrid(*[[5.0, 10.0, 15.0]] * 3), axis=-1).reshape(-1, 3)[:24]
     halves = [

@@ -43,8 +43,7 @@ def test_a_delay_longer_than_the_length_does_not_dim():
 
 
 @pytest.mark.parametrize("size", [(3, 5, 7), (4, 6, 2)])
-def test_convolution_is_the_direct_sum(size):
-    rng = np.random.default_rng(2)
+def test_convolution_is_the_direct_sum(size, rng):
     image, kernel = rng.random((12, 13, 14), dtype=np.float32), rng.random(size)
     whole = np.zeros([n + m - 1 for n, m in zip(image.shape, size, strict=True)])
     for place in np.ndindex(size):  # the light of every voxel, spread like the kernel

@@ -72,8 +72,8 @@ def test_tissue_above_the_grid_is_the_length_of_the_chord():
     assert abs(above - wanted).mean() < 0.05
 
 
-def test_drawn_points_are_uniform():
-    points = BALL.draw(np.random.default_rng(1), 20000)
+def test_drawn_points_are_uniform(rng):
+    points = BALL.draw(rng, 20000)
     assert points.shape == (20000, 3)
     radius = _far(points) + 25
     assert radius.max() < 25.1

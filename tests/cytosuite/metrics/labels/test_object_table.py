@@ -104,8 +104,7 @@ def test_labels_on_disk_have_the_table_of_those_in_memory(labels, times, slab):
         assert np.array_equal(found[name], column)
 
 
-def test_places_and_grey_values_agree_with_scikit_image():
-    rng = np.random.default_rng(2)
+def test_places_and_grey_values_agree_with_scikit_image(rng):
     labels = rng.integers(0, 9, (9, 30, 40)) * 3
     for image in (rng.integers(0, 4096, labels.shape).astype(np.uint16), rng.random(labels.shape)):
         found = object_table(labels, SPACING, image)

@@ -119,8 +119,7 @@ def test_empty_sides_and_duplicates(truth, prediction, expected):
     assert np.isnan(rmse_lateral(NONE, prediction, PLANE))
 
 
-def test_a_set_is_scored_as_one_image_with_its_images_far_apart():
-    rng = np.random.default_rng(1)
+def test_a_set_is_scored_as_one_image_with_its_images_far_apart(rng):
     sides = [(rng.uniform(0, 30, (20, 2)), rng.uniform(0, 30, (25, 2))) for _ in range(3)]
     parts = [matched_points(*pair, PLANE) for pair in sides]
     apart = [
@@ -168,8 +167,7 @@ def test_cells_without_points_or_without_cells():
     assert CELL_POINTS.pool([one, one]).truth.tolist() == [1, 1]
 
 
-def test_the_truth_itself_has_the_best_value_of_every_metric():
-    rng = np.random.default_rng(2)
+def test_the_truth_itself_has_the_best_value_of_every_metric(rng):
     truth = rng.uniform(0, 20, (60, 3))
     labels = np.arange(20**3).reshape(20, 20, 20) // 1000
     given = {"truth": truth, "prediction": truth.copy(), "spacing": (2.0, 1.0, 1.0)}
