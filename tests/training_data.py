@@ -7,6 +7,7 @@ from shutil import rmtree
 import numpy as np
 
 from cytosuite.formats import read, write
+from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import Targets
 from cytosuite.volume import Volume
 
@@ -128,6 +129,12 @@ def moves(monkeypatch, state):
 
     monkeypatch.setattr(type(state), "update", seen)
     return moved
+
+
+def trained(training, settings, folder, **options):
+    """Return the card of a training by a folder of images; its files lie beside the folder."""
+    card, work = folder.with_name("weights") / "mine.json", folder.with_name("work")
+    return train(training, settings, {"images": [folder]}, card, work=work, **options)
 
 
 def merged(base, given):

@@ -1,14 +1,17 @@
 """Makes the helpers of each algorithm's tests importable, and computes in one thread."""
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import cards
+import numpy as np
 import pytest
 
 from cytosuite.contract.weights import Model
 from cytosuite.networks.network import _loaded, tensors_of
+from cytosuite.volume import large
 
 HELPED = ("", "cellpose3d", "cyclegan3d", "diffusion", "view_fusion", "view_fusion/training")
 sys.path += [str(Path(__file__).parent / name) for name in HELPED]
@@ -27,6 +30,22 @@ def opened(tmp_path):
 
     yield opened
     _loaded.cache_clear()
+
+
+@pytest.fixture
+def hold_on_disk(monkeypatch, mapped, tight):
+    """Return a function that holds the image made of one on disk to that of one in memory."""
+
+    def hold(run, volume):
+        expected = run(volume)
+        tight()
+        monkeypatch.setattr(large, "SLAB", 3 * volume.array[0].size)
+        found = run(replace(volume, array=mapped(volume.array)))
+        assert large.is_mapped(found.array)
+        np.testing.assert_array_equal(found.array, expected.array)
+        assert found.metadata == expected.metadata
+
+    return hold
 
 
 @pytest.fixture

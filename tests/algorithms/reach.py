@@ -4,6 +4,11 @@ import numpy as np
 import torch
 
 
+def random_image(*shape, seed=0):
+    """Return an image of normal numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
 def roomy(arguments, halos=3):
     """Return a tile that keeps about a third of what it reads along each axis."""
     steps = zip(arguments.halo, arguments.multiple, strict=True)

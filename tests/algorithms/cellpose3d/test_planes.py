@@ -7,6 +7,7 @@ import pytest
 import torch
 from mistakes import refused
 from scipy import ndimage
+from training_data import trained
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network, load
@@ -20,7 +21,6 @@ from cytosuite.formats import write
 from cytosuite.networks.grid import in_pixels
 from cytosuite.networks.network import using
 from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects, sizes_of
-from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (
     Patches,
@@ -144,7 +144,7 @@ class Sized(Known):
 
 
 @pytest.fixture
-def model(folder, tmp_path):
+def model(folder):
     """Return a model after two steps of training."""
     settings = parse(
         "t",
@@ -156,8 +156,7 @@ def model(folder, tmp_path):
         },
         Settings,
     )
-    card = tmp_path / "weights" / "mine.json"
-    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    card = trained(TRAINING, settings, folder)
     return open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from reach import seen, spacious
+from reach import random_image, seen, spacious
 from unpaired import TINY, random_network
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
@@ -16,15 +16,11 @@ ARCHITECTURES = [
 ]
 
 
-def _image(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize("fold", [1, 2])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_residual_network_starts_as_the_identity(fold, channels):
     network = build(TINY.model_copy(update={"fold": fold, "channels": channels}))
-    image = _image(2, channels, 4, 8, 12)
+    image = random_image(2, channels, 4, 8, 12)
     assert torch.equal(network(image), image)
     bounded = build(TINY.model_copy(update={"bounded": True}))
     torch.testing.assert_close(bounded(image[:, :1]), torch.tanh(image[:, :1]))

@@ -12,7 +12,7 @@ from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
 from cytosuite.contract.manifest import parse
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
-from cytosuite.volume import Origin, Volume, large, seed_of
+from cytosuite.volume import Origin, Volume, seed_of
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}
 STYLE = {
@@ -142,16 +142,9 @@ def test_a_card_without_a_network_transfers_the_style(model):
     assert (plane.axes, plane.shape) == ("YX", (24, 20))
 
 
-def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, mapped, monkeypatch, tight):
+def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, hold_on_disk):
     opened = model(random_network(TINY), guard="replace", style=STYLE)
-    volume = Volume(simulated()[0], SPACING)
-    expected = _run(volume, opened)
-    tight()
-    monkeypatch.setattr(large, "SLAB", 5 * volume.array[0].size)
-    found = _run(Volume(mapped(volume.array), SPACING), opened)
-    assert large.is_mapped(found.array)
-    np.testing.assert_array_equal(found.array, expected.array)
-    assert found.metadata == expected.metadata
+    hold_on_disk(lambda volume: _run(volume, opened), _volume())
 
 
 NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mistakes import refused
-from reach import seen, spacious
+from reach import random_image, seen, spacious
 from restorers import TINY, random_network
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build, load
@@ -15,20 +15,16 @@ ARCHITECTURES = [
 ]
 
 
-def _image(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def test_an_untrained_network_hands_the_view_back_exactly():
     network = build(TINY.model_copy(update={"inputs": ("light", "distance")}))
-    image = 5 * _image(2, 3, *(2 * n for n in TINY.multiple))
+    image = 5 * random_image(2, 3, *(2 * n for n in TINY.multiple))
     assert torch.equal(network(image), image[:, :1])
 
 
 def test_further_inputs_are_seen_but_not_added():
     arguments = TINY.model_copy(update={"inputs": ("distance",)})
     network = random_network(arguments)
-    image, other = _image(1, 2, 4, 8, 8), _image(1, 2, 4, 8, 8, seed=1)
+    image, other = random_image(1, 2, 4, 8, 8), random_image(1, 2, 4, 8, 8, seed=1)
     other[:, :1] = image[:, :1]
     assert not torch.allclose(network(image), network(other))
 
@@ -48,7 +44,7 @@ def test_beyond_the_halo_and_no_nearer_a_tile_does_not_see_its_faces(arguments, 
 
 def test_checkpointing_changes_no_gradient():
     gradients = []
-    image = _image(1, 1, 4, 8, 8)
+    image = random_image(1, 1, 4, 8, 8)
     for checkpointing in (False, True):
         network = random_network(TINY).train()
         network.checkpointing = checkpointing

@@ -17,7 +17,7 @@ from cytosuite.contract.tasks import VIEW
 from cytosuite.networks import tiling
 from cytosuite.networks.network import exact
 from cytosuite.networks.tiling import fit
-from cytosuite.volume import Origin, Volume, large
+from cytosuite.volume import Origin, Volume
 
 SIMPLE = {
     "identity": {"method": "identity"},
@@ -147,15 +147,9 @@ def test_a_network_takes_no_planes(model):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, mapped, monkeypatch, tight):
-    opened, array = model(method), view(dtype="uint16")
-    expected = _run(_volume(array=array), opened)
-    tight()
-    monkeypatch.setattr(large, "SLAB", 3 * array[0].size)
-    found = _run(_volume(array=mapped(array)), opened)
-    assert large.is_mapped(found.array)
-    np.testing.assert_array_equal(found.array, expected.array)
-    assert found.metadata == expected.metadata
+def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, hold_on_disk):
+    opened = model(method)
+    hold_on_disk(lambda volume: _run(volume, opened), _volume())
 
 
 BOTH = TINY.model_copy(update={"inputs": ("distance", "light")})

@@ -19,18 +19,17 @@ def begin(stacks):
 
 def test_camera_and_geometry_are_read_off(stacks):
     found = begin(stacks)
-    assert found.fixed["camera.gain"] == pytest.approx(6, rel=0.1)
-    assert found.fixed["camera.offset"] == pytest.approx(100, abs=2)
-    assert found.fixed["camera.bits"] == 16
-    assert found.fixed["camera.excess"] == 0
+    expected = {
+        **{"camera.gain": pytest.approx(6, rel=0.1), "camera.offset": pytest.approx(100, abs=2)},
+        **{"camera.bits": 16, "camera.excess": 0, "optics.objective": "first"},
+        **{"image.shape": [30, 48, 48], "image.spacing_um": [1.0, 1.0, 1.0]},
+        **{"tissue.outline": "shell", "tissue.may_be_cut": True},
+    }
+    assert {name: found.fixed[name] for name in expected} == expected
     assert found.centres["camera.background_photons"] == pytest.approx(0.5, abs=0.35)
-    assert found.notes == ()
-    assert found.fixed["image.shape"] == [30, 48, 48]
-    assert found.fixed["image.spacing_um"] == [1.0, 1.0, 1.0]
     assert found.centres["tissue.n_nuclei"] == 8
-    assert (found.fixed["tissue.outline"], found.fixed["tissue.may_be_cut"]) == ("shell", True)
-    assert found.fixed["optics.objective"] == "first"
     assert 5 < found.centres["nucleus.diameter_um"] < 10
+    assert found.notes == ()
 
 
 def test_a_lag_is_fixed_where_there_is_one(stacks, toy):

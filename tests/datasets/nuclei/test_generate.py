@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.bodies import grid
 from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, labels_of, soften
 from cytosuite.datasets.nuclei.population import Annotation
-from cytosuite.volume import large
 
 SMALL = {"shape": (20, 64, 64), "n_nuclei": (5, 8)}
 FLAT = {"shape": (96, 128), "spacing_um": (0.5, 0.4), "n_nuclei": 12, "radius_um": (3, 5)}
@@ -124,19 +122,8 @@ def _softened(labels, widths_um, parameters):
     ],
     ids=["volume", "layers", "map"],
 )
-def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(
-    monkeypatch, tight, tmp_path, changes
-):
-    whole = _make(**changes)
-    tight()
-    monkeypatch.setattr(grid, "SLAB", 3 * 64 * 64)  # three planes: less than a nucleus or the blur
-    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
-    slabs = _make(**changes)
-    assert _bytes(slabs) == _bytes(whole)
-    assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
-    volumes = {**slabs.sockets, **slabs.extras}
-    assert all(large.is_mapped(volume.array) for volume in volumes.values())
-    assert not any(tmp_path.iterdir())  # files without a name
+def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(hold_on_disk, changes):
+    hold_on_disk(lambda: _make(**changes), 3 * 64 * 64)  # less than a nucleus or the blur
 
 
 def test_sketch_and_extras_can_be_left_out_and_nothing_else_changes(volume):

@@ -72,6 +72,10 @@ def _deepest(axes, rotations, centres):
     return least
 
 
+def _apart(centres):
+    return np.linalg.norm(centres[:, None] - centres, axis=2) + 99 * np.eye(len(centres))
+
+
 def _outermost(axes, rotations, centres, region):
     """Return how far the farthest surface point is outside of a region, in µm."""
     points = _surfaces(axes, rotations, centres).transpose(0, 2, 1).reshape(-1, 3)
@@ -91,7 +95,7 @@ def test_gap_keeps_spheres_apart_and_off_the_surface(rng):
     axes, rotations = _population(30, axis_spread=0, diameter_spread=0)
     region = ball((0, 0, 0), 26)
     centres = pack(rng, axes, rotations, region, gap_um=2)
-    apart = np.linalg.norm(centres[:, None] - centres, axis=2) + 99 * np.eye(30)
+    apart = _apart(centres)
     assert 0.98 * (9 + 2) < apart.min() < 9 + 3  # some touch
     assert np.linalg.norm(centres, axis=1).max() < 26 - 4.5 - 1 + 0.2
 
@@ -100,7 +104,7 @@ def test_neighbours_cover_no_more_than_the_allowed_share(rng):
     axes, rotations = _population(60, axis_spread=0, diameter_spread=0)
     region = _filled(ball((0, 0, 0), 30), axes, 0.65)  # too full without overlap
     centres = pack(rng, axes, rotations, region, max_overlap=0.2)
-    apart = np.linalg.norm(centres[:, None] - centres, axis=2) + 99 * np.eye(60)
+    apart = _apart(centres)
     height = 1 - apart / 9  # of the cap that a neighbour covers, in radii
     covered = np.where(height > 0, height**2 * (3 - height) / 2, 0)
     assert 0.7 * 0.2 < covered.max() < 0.2 + 0.02

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.bodies import grid
 from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 from cytosuite.denoising.camera import lag_of
-from cytosuite.volume import large
 
 
 def test_image_and_labels_are_of_one_scene(sample):
@@ -72,20 +70,8 @@ def test_a_shell_gets_thick_enough_for_a_few_large_nuclei(simulation):
     ],
     ids=["shape", "visible", "widened"],
 )
-def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(
-    simulation, monkeypatch, tight, tmp_path, changes
-):
-    whole = simulation.make(changes)
-    tight()
-    monkeypatch.setattr(grid, "SLAB", 5 * 96 * 96)
-    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
-    slabs = simulation.make(changes)
-    assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
-    assert set(slabs.extras) == set(whole.extras)
-    others = {**slabs.sockets, **slabs.extras}
-    for name, volume in {**whole.sockets, **whole.extras}.items():
-        assert others[name].array.tobytes() == volume.array.tobytes(), name
-        assert large.is_mapped(others[name].array), name
+def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(simulation, hold_on_disk, changes):
+    hold_on_disk(lambda: simulation.make(changes), 5 * 96 * 96)
 
 
 def test_a_lag_moves_noise_along_x_and_leaves_light_and_labels(simulation):

@@ -3,7 +3,7 @@ import pytest
 from layouts import hdf5
 from mistakes import refused
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
-from training_data import merged
+from training_data import merged, trained
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.train import (
@@ -14,7 +14,7 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.denoising.noise import phase
 from cytosuite.formats import read
-from cytosuite.training.loop import begin, complete, take_step, train
+from cytosuite.training.loop import begin, complete, take_step
 
 
 def _settings(**given):
@@ -135,10 +135,8 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
         validation={"every": 4, "metric": "W1_by_std", "cases": 1},
     )
     said = []
-    work, card = tmp_path / "work", tmp_path / "weights" / "mine.json"
-    (tmp_path / "weights").mkdir()
-    train(TRAINING, settings, {"images": [folder]}, card, work=work, say=said.append)
-    assert (work / "pictures" / "step-000004.png").is_file()
+    card = trained(TRAINING, settings, folder, say=said.append)
+    assert (tmp_path / "work" / "pictures" / "step-000004.png").is_file()
     found = read_card(card)
     assert found.trained["cases"] == {"images": 2}
     assert found.describes == {"axes": "ZYX"[-dimensions:]} | ({"given": "labels"} if masks else {})
@@ -166,9 +164,7 @@ def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
         crops={"augment": {"prob": 1, "queue": ["scale", "stretch"]}, "dropped": 0.2},
         validation={"every": 4, "metric": "W1_by_std", "cases": 1},
     )
-    card = tmp_path / "weights" / "two.json"
-    card.parent.mkdir()
-    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    card = trained(TRAINING, settings, folder)
     found = read_card(card)
     assert found.describes["axes"] == "CZYX"
     first, second = found.parameters["target"]

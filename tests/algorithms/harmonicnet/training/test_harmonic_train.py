@@ -3,14 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mistakes import refused
-from training_data import SPACING, simulated_folder
+from training_data import SPACING, simulated_folder, trained
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
 from cytosuite.algorithms.harmonicnet.network import load
 from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings, outlined
 from cytosuite.bodies import fit
 from cytosuite.contract.manifest import parse, read_card
-from cytosuite.training.loop import train
 
 TINY = {
     "network": {"order": 2, "features": 4},
@@ -25,15 +24,9 @@ def settings():
     return parse("t.toml", TINY, Settings)
 
 
-def _trained(settings, folder):
-    """Return the card of a training."""
-    card = folder.with_name("weights") / "tiny.json"
-    return train(TRAINING, settings, {"images": [folder]}, card, work=folder.with_name("work"))
-
-
 def test_a_training_measures_voxels_and_radius(settings, tmp_path):
     folder = simulated_folder(tmp_path / "data")
-    card = _trained(settings, folder)
+    card = trained(TRAINING, settings, folder)
     found = read_card(card)
     assert found.parameters["network"] == {"order": 2, "features": 4}
     assert found.parameters["spacing_um"] == list(SPACING)
@@ -56,7 +49,7 @@ def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch
         return Candidates(np.array([0.9, 0.6, 0.42], np.float32), centres, coefficients)
 
     monkeypatch.setitem(TRAINING.tune.__func__.__globals__, "candidates", found)
-    card = _trained(settings, folder)
+    card = trained(TRAINING, settings, folder)
     assert read_card(card).parameters["threshold"] == 0.45
     assert [*read_card(card).scores.values()] == [{"F1": 1.0}]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from training_data import trained
 
 from cytosuite.algorithms.masks.predict import predict
 from cytosuite.algorithms.masks.training.train import (
@@ -11,7 +12,6 @@ from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
-from cytosuite.training.loop import train
 from cytosuite.volume import Volume
 
 
@@ -70,13 +70,7 @@ def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
 
 
 def test_a_short_training_makes_a_model_that_answers(tmp_path):
-    card = train(
-        TRAINING,
-        _settings(),
-        {"images": [_labels(tmp_path / "data", simulated=True)]},
-        tmp_path / "weights" / "tiny.json",
-        work=tmp_path / "work",
-    )
+    card = trained(TRAINING, _settings(), _labels(tmp_path / "data", simulated=True))
     model = open_model(card.parent, read_card(card))
     canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})
     assert predict({"sample-request": canvas}, model)["sampled-nuclei"].shape == (20, 20)
