@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from rasters import discs
 from scipy import ndimage
 from training_data import trained
 
@@ -45,22 +46,11 @@ CARD = {
 PARAMETERS = Parameters(network=FLAT, **CARD)
 
 
-def plane(radius, gap=8, count=4):
-    """Return image and labels of a square of discs on a dark ground."""
-    step = 2 * radius + gap
-    y, x = np.indices((count * step + gap,) * 2)
-    row, column = y // step, x // step
-    inside = (y % step - step // 2) ** 2 + (x % step - step // 2) ** 2 <= radius**2
-    labels = np.where(inside & (row < count) & (column < count), row * count + column + 1, 0)
-    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
-    return np.clip(noise + 60 * (labels > 0), 0, 255).astype(np.uint8), labels.astype(np.uint16)
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Write two planes with discs of other sizes as a user has them."""
     for name, radius in (("a", 6), ("b", 12)):
-        for place, array in zip(("images", "labels"), plane(radius), strict=True):
+        for place, array in zip(("images", "labels"), discs(radius), strict=True):
             write(tmp_path / "data" / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
     return tmp_path / "data"
 
@@ -90,7 +80,7 @@ def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):
 
 
 def test_images_and_labels_are_scaled_about_the_same_box():
-    _, labels = plane(6)
+    _, labels = discs(6)
     larger = resized_labels(labels[None], (1, 2 * len(labels), 2 * len(labels)))
     np.testing.assert_array_equal(larger[0, ::2, 1::2], labels)
     mask = resized((labels[None] > 0).astype(np.float32), larger.shape)
@@ -98,7 +88,7 @@ def test_images_and_labels_are_scaled_about_the_same_box():
 
 
 def test_pixels_of_any_size_are_alike():
-    image, _ = plane(12)
+    image, _ = discs(12)
     found = [
         choose_scale(image[None], in_pixels(Volume(image, size, "YX")), TRAINED, PARAMETERS)
         for size in ((0.5, 0.5), (3.0, 3.0))
@@ -108,7 +98,7 @@ def test_pixels_of_any_size_are_alike():
 
 
 def test_the_size_of_the_objects_wins_where_it_differs():
-    _, labels = plane(12)
+    _, labels = discs(12)
     known = in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0}))
     first = choose_scale(labels[None], known, TRAINED, PARAMETERS)
     own = scale_of_objects(labels[None], first, TRAINED, PARAMETERS)
@@ -168,7 +158,7 @@ def _predicted(volume, model, network=Known):
 def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert model.card.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
     assert load(model.card.parameters["network"], model.weights).flat
-    image, _ = plane(12)
+    image, _ = discs(12)
     volume = Volume(image, (0.5, 0.5), "YX")
     found = _predicted(volume, model)
     assert found.shape == volume.shape
@@ -188,7 +178,7 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
 
 
 def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):
-    image, _ = plane(12)
+    image, _ = discs(12)
     volume = Volume(image, (0.5, 0.5), "YX")
     least = {**model.card.parameters, "diameter": "flow"}
     by_flow = replace(model, card=model.card.model_copy(update={"parameters": least}))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.algorithms.harmonicnet.predict import _in_eights, _whole, predict
 from cytosuite.bodies import fit
@@ -24,12 +25,9 @@ class Perfect(torch.nn.Module):
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(1))
         found = fit(labels, spacing, ORDER, 0.0)
-        axes = [
-            (np.arange(n // 2) * 2 + 0.5) * step
-            for n, step in zip(labels.shape, spacing, strict=True)
-        ]
-        place = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        away = np.stack([((place - c) / (3, 2, 2)) ** 2 for c in found.centres]).sum(axis=-1)
+        half, step = np.floor_divide(labels.shape, 2), np.multiply(spacing, 2)
+        places = (found.centres / spacing - 0.5) / 2
+        away = np.stack([away_from(place, half, step / (3, 2, 2)) for place in places]) ** 2
         nearest = away.argmin(axis=0)
         heat = np.exp(-away.min(axis=0) / 2).clip(1e-6, 1 - 1e-6)
         maps = np.moveaxis(found.coefficients[nearest] / RADIUS, -1, 0)

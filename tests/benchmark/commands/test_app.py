@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -20,8 +19,6 @@ from cytosuite.benchmark.terminal.options import (
     command_options,
     option,
 )
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 LONG = 300 * "n"
 NO_TEXT = os.fsdecode(b"\xff\xfe")
@@ -123,12 +120,9 @@ def test_neither_a_help_nor_the_list_loads_what_runs():
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(planes, monkeypatch):
     """Return the current folder: annotated images, and things that no command may alter."""
-    ball = np.zeros((8, 16, 16), np.uint16)
-    ball[2:6, 4:12, 4:12] = 1
-    for name, array in (("images", 100 * ball), ("labels", ball)):
-        write(tmp_path / "own" / name / "a.tif", Volume(array, (1.0, 0.5, 0.5), "ZYX"))
+    tmp_path = planes.rename(planes.with_name("own")).parent
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     for name in ("file", "file.toml", "folder/mine.txt", "fitted.json"):

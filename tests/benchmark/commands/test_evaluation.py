@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mistakes import refused
 from rich.console import Console
@@ -21,20 +20,14 @@ from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.files import read_json
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def own(tmp_path):
-    """Return a folder of two annotated images."""
-    for number in (1, 2):
-        labels = np.zeros((6, 20, 20), np.uint16)
-        labels[1:4, 3:9, 3:9] = number
-        grey = Volume(labels * 50, (1.0, 0.5, 0.5), "ZYX")
-        write(tmp_path / "own" / "images" / f"a b.{number}.tif", grey)
-        write(tmp_path / "own" / "labels" / f"a b.{number}.tif", grey.like(labels))
-    return tmp_path / "own"
+def own(planes):
+    """Return a folder of annotated images, one of them with a blank and a point in its name."""
+    for path in [*planes.rglob("b.tif")]:
+        path.rename(path.with_stem("b 1.2"))
+    return planes
 
 
 def test_a_folder_of_images(cli, own, tmp_path, runs):
@@ -42,14 +35,14 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
     done = cli("build-evaluation", own, "--runs", runs, "--out", out)
     assert done.exit_code == 0
     assert [p.name for p in sorted(out.iterdir())] == [
-        "own-evaluation.md", "own-ground-truth.tar.gz", "own-inputs",
+        "planes-evaluation.md", "planes-ground-truth.tar.gz", "planes-inputs",
     ]  # fmt: skip
-    with tarfile.open(out / "own-ground-truth.tar.gz") as archive:
+    with tarfile.open(out / "planes-ground-truth.tar.gz") as archive:
         described = json.load(archive.extractfile("evaluation.json"))
         names = [name for name in archive.getnames() if name.endswith(".tif")]
-    assert [case["image"] for case in described["cases"]] == ["a b.1.tif", "a b.2.tif"]
+    assert [case["image"] for case in described["cases"]] == ["a.tif", "b 1.2.tif", "c.tif"]
     assert all("/instance-labels/" in name for name in names)
-    text = (out / "own-evaluation.md").read_text()
+    text = (out / "planes-evaluation.md").read_text()
     assert "`aggregates.SEG.mean`, desc" in text
     assert "`images/instance-labels`" in text
     again = cli("build-evaluation", own, "--runs", runs, "--out", out)
@@ -57,10 +50,10 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
 
 
 def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):
-    (tmp_path / "dist" / "own-inputs").mkdir(parents=True)
-    (tmp_path / "dist" / "own-inputs" / "mine.txt").touch()
+    (tmp_path / "dist" / "planes-inputs").mkdir(parents=True)
+    (tmp_path / "dist" / "planes-inputs" / "mine.txt").touch()
     refused(
-        "own-inputs: the folder is not empty",
+        "planes-inputs: the folder is not empty",
         cli,
         "build-evaluation",
         own,

@@ -44,8 +44,8 @@ def _options(tmp_path, **options):
 
 
 @pytest.mark.slow
-def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
-    out = simulate(_options(tmp_path, out=tmp_path / "data"), Console(file=io.StringIO()))
+def test_plain_folders_with_image_labels_record_and_preview(tmp_path, quiet):
+    out = simulate(_options(tmp_path, out=tmp_path / "data"), quiet)
     names = ["croissant.json", "dataset.json", "images", "labels", "previews", "records"]
     assert sorted(path.name for path in out.iterdir()) == names
     image = tifffile.imread(out / "images" / "spheroid_01.tif")
@@ -59,19 +59,19 @@ def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
         assert min(picture.size) > 200
 
 
-def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path):
-    cases = simulate(_options(tmp_path), Console(file=io.StringIO()))
+def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path, quiet):
+    cases = simulate(_options(tmp_path), quiet)
     assert cases.parent.parent == tmp_path / "datasets"
     assert (cases / "spheroid_01" / "sockets").is_dir()
 
 
-def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path):
+def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path, quiet):
     for place in ({"out": tmp_path / "cells"}, {}):
         refused(
             "nnU-Net finds a folder called",
             simulate,
             _options(tmp_path, layout="nnunet", **place),
-            Console(file=io.StringIO()),
+            quiet,
         )
     assert not list(tmp_path.iterdir())
 

@@ -1,6 +1,7 @@
 """Sizes of objects that the images of one call share."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,7 @@ def sizes(fakes, use, tmp_path):
         notes = {"diameter_px": stated or own, "blobs_px": blobs, "diameter_source": kind}
         labels = np.full(image.shape, round(10 * (stated or own)), np.uint16)
         said = {f"watershed_{key}": value for key, value in notes.items()}
-        place = output / "images" / "instance-labels" / "any.tif"
-        write(place, Volume(labels, image.spacing, "YX", said))
+        fakes.write_labels(replace(image, metadata=said), output, labels)
 
     def run(own, blobs=50, spacing=(1.0, 1.0), names=None, out="out", **options):
         for name, size in own.items():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
+from rasters import places_of
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane import voronoi
@@ -18,8 +19,7 @@ def _everywhere(grid):
 
 def _plain(centres, factors, grid, shrink=1.0):
     """Return the smallest and second smallest weighted distances, and the owner: every pair."""
-    ticks = np.meshgrid(*(grid.centres(axis).astype(float) for axis in range(3)), indexing="ij")
-    apart = np.stack(ticks, axis=-1)[..., None, :] - centres
+    apart = places_of(grid).astype(float)[..., None, :] - centres
     apart[..., 2] *= np.reshape(shrink, (-1, 1, 1))
     keys = np.linalg.norm(apart, axis=-1) * factors
     first, second = np.moveaxis(np.partition(keys, 1, axis=-1)[..., :2], -1, 0)

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from rasters import places_of
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
@@ -73,7 +74,7 @@ def test_owner_has_the_smallest_key(tissue):
     nuclei, centres, outside, _ = tissue
     grown = _grow(tissue)
     grid = _grid((24, 24, 24), 4.2, 3.4, 3.4)
-    points = np.stack(np.meshgrid(*map(grid.centres, range(3)), indexing="ij"), axis=3)
+    points = places_of(grid)
     keys = []
     for c, a, r, w in zip(
         centres, nuclei.semi_axes_um, nuclei.rotations, grown.weights_um, strict=True

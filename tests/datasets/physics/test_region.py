@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
+from rasters import places_of
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics.region import Region
@@ -46,7 +47,7 @@ def test_normals_point_away_from_the_centre_of_a_ball():
 
 
 def test_distance_on_a_grid_is_that_at_its_voxels():
-    points = np.stack(np.meshgrid(*map(BOX.centres, range(3)), indexing="ij"), axis=-1)
+    points = places_of(BOX)
     image = BALL.on(BOX)
     assert image.dtype == np.float32
     assert np.abs(image.ravel() - BALL.distance_at(points.reshape(-1, 3))).max() < 1e-3

@@ -54,25 +54,20 @@ def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch
     assert [*read_card(card).scores.values()] == [{"F1": 1.0}]
 
 
-@pytest.mark.parametrize("patches", [{"cut": True}, {"augment": {"queue": ["noise", "stretch"]}}])
-def test_shapes_are_fitted_once(patches):
-    refused(
-        "change the shapes of objects, which are fitted once",
-        parse,
-        "t.toml",
-        {**TINY, "patches": {"shape": (24, 24, 24), **patches}},
-        Settings,
-    )
+FITTED = "change the shapes of objects, which are fitted once"
 
 
-def test_patches_below_24_voxels_are_refused():
-    refused(
-        "expected 24 or more",
-        parse,
-        "t.toml",
-        {**TINY, "patches": {"shape": (16, 24, 24)}},
-        Settings,
-    )
+@pytest.mark.parametrize(
+    ("patches", "message"),
+    [
+        ({"cut": True}, FITTED),
+        ({"augment": {"queue": ["noise", "stretch"]}}, FITTED),
+        ({"shape": (16, 24, 24)}, "expected 24 or more"),
+    ],
+)
+def test_other_shapes_and_small_patches_are_refused(patches, message):
+    own = {**TINY, "patches": TINY["patches"] | patches}
+    refused(message, parse, "t.toml", own, Settings)
 
 
 def test_volumes_of_two_voxel_sizes_are_refused(settings, tmp_path):

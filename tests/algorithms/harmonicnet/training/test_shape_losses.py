@@ -3,6 +3,7 @@ from math import log, pi
 import numpy as np
 import pytest
 import torch
+from rasters import away_from
 
 from cytosuite.algorithms.harmonicnet.network import HarmonicNet
 from cytosuite.algorithms.harmonicnet.training.train import (
@@ -51,13 +52,12 @@ def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):
 
 def test_sizes_are_learned_and_not_their_mean_alone():
     torch.manual_seed(0)
-    place = torch.stack(torch.meshgrid(*[torch.arange(n) for n in (24, 24, 48)], indexing="ij"))
     image, heat = torch.zeros(1, 1, 24, 24, 48), torch.zeros(1, 12, 12, 24)
     rows, table = torch.zeros(1, 12, 12, 24, dtype=torch.long), torch.zeros(1, 3, 4)
     for row, (middle, radius) in enumerate([(12, 4.0), (36, 8.0)], 1):
-        ball = (place - torch.tensor([12, 12, middle])[:, None, None, None]).square().sum(0)
-        image[0, 0][ball < radius**2] = 5.0
-        coarse = ball[::2, ::2, ::2] < radius**2
+        ball = torch.from_numpy(away_from((12, 12, middle), (24, 24, 48)) < radius)
+        image[0, 0][ball] = 5.0
+        coarse = ball[::2, ::2, ::2]
         heat[0][coarse], rows[0][coarse], table[0, row, 0] = 0.8, row, 3.5 * radius / 6
     network = HarmonicNet(1, 8)
     adam = torch.optim.Adam(network.parameters(), 3e-3)

@@ -23,10 +23,13 @@ def test_one_object_may_match_several_cells_and_is_then_not_unique():
     assert tracks.counterpart.tolist() == [-1]
 
 
+def _read(masks):
+    return [replace(mask, read=lambda array=mask.read: np.array(array)) for mask in masks]
+
+
 def _masks(*masks):
     """Return one track in two frames whose whole cells are drawn in these masks."""
-    read = [replace(mask, read=lambda array=mask.read: np.array(array)) for mask in masks]
-    return replace(films.one_track(2), masks=read)
+    return replace(films.one_track(2), masks=_read(masks))
 
 
 def test_masks_replace_the_markers():
@@ -37,8 +40,7 @@ def test_masks_replace_the_markers():
 def planes(*masks):
     """Return truth and prediction of one cell in three planes of 1 x 4 voxels."""
     film = TrackedSequence([Track(1, 0, 0)], [np.ones((3, 1, 4), int)])
-    read = [replace(mask, read=lambda array=mask.read: np.array(array)) for mask in masks]
-    return replace(film, masks=read), film
+    return replace(film, masks=_read(masks)), film
 
 
 def test_each_plane_is_an_image_of_its_own():
