@@ -68,6 +68,11 @@ def test_mistakes_are_one_line(cli, words, message):
     assert caught.exit_code == 2
 
 
+def _table(path, rows, *names):
+    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
+    return path
+
+
 @pytest.fixture
 def published(tmp_path):
     """Return a table in the layout of challengeR: task, case, algorithm, value."""
@@ -79,9 +84,7 @@ def published(tmp_path):
         for name, base in (("A1", 0.8), ("A2", 0.5), ("A3", 0.5))
         if (name, case) != ("A3", 4)
     ]
-    path = tmp_path / "challenge.csv"
-    pd.DataFrame(rows, columns=["task", "case", "algorithm", "value"]).to_csv(path, index=False)
-    return path
+    return _table(tmp_path / "challenge.csv", rows, "task", "case", "algorithm", "value")
 
 
 @pytest.fixture
@@ -93,10 +96,8 @@ def own(tmp_path):
         for metric in ("SEG", "DET", "truth_count")
         for name, value in (("oracle", 1.0), ("blank", 0.0), ("net", 0.8), ("old", 0.4))
     ]
-    path = tmp_path / "scores.csv"
-    names = ["dataset", "case", "algorithm", "metric", "value", "status"]
-    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
-    return path
+    names = ("dataset", "case", "algorithm", "metric", "value", "status")
+    return _table(tmp_path / "scores.csv", rows, *names)
 
 
 def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
@@ -131,11 +132,9 @@ def test_columns_have_any_names(cli, tmp_path):
 
 
 def test_hostile_names_are_data(cli, tmp_path):
-    path = tmp_path / "hostile.csv"
     name = '=1+1"\x1b[31m<script>'
     rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")]
-    names = ["case", "algorithm", "metric", "value"]
-    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
+    path = _table(tmp_path / "hostile.csv", rows, "case", "algorithm", "metric", "value")
     found = cli("rank", path, "--higher", "[bold]m")
     assert found.exit_code == 0
     assert "\x1b" not in found.stdout

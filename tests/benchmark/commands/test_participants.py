@@ -62,20 +62,22 @@ def encoding(path):
     path.write_bytes(b"\xe9\xff" + path.read_bytes()[2:] + b"\xe9")
 
 
+def _filled(path, value, word):
+    """Write a value in place of labels, or a word in place of a number of a text."""
+    if path.suffix == ".tif":
+        write(path, Volume(np.full(participants.SHAPE, value), SPACING, "YX"))
+    else:
+        path.write_text(path.read_text().replace("3", word))
+
+
 def not_a_number(path):
     """bad output:"""
-    if path.suffix == ".tif":
-        write(path, Volume(np.full(participants.SHAPE, np.nan, np.float32), SPACING, "YX"))
-    else:
-        path.write_text(path.read_text().replace("3", "NaN"))
+    _filled(path, np.float32(np.nan), "NaN")
 
 
 def huge(path):
     """bad output:"""
-    if path.suffix == ".tif":
-        write(path, Volume(np.full(participants.SHAPE, 1e300), SPACING, "YX"))
-    else:
-        path.write_text(path.read_text().replace("3", "1e308"))
+    _filled(path, 1e300, "1e308")
 
 
 def endless(path):

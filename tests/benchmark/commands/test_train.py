@@ -55,6 +55,10 @@ def _given(words):
     return [words[place + 1] for place, word in enumerate(words) if word == "--data"]
 
 
+def _after(words, flag):
+    return words[words.index(flag) + 1]
+
+
 RECIPE = (
     'dataset = "spheroid"\ntitle = "Small"\n[parameters]\n'
     "image = { shape = [16, 64, 64], spacing_um = [2, 0.5, 0.5] }\ntissue = { n_nuclei = 4 }\n"
@@ -65,7 +69,7 @@ def test_the_training_gets_the_users_own_folder(planes, train):
     card, words, data = train(planes, steps=3)
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
     assert _given(words) == data == [str(planes)]
-    assert words[words.index("--steps") + 1] == "3"
+    assert _after(words, "--steps") == "3"
     assert "--seed" not in words  # that of the settings holds
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
@@ -84,7 +88,7 @@ def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, tr
     _, words, data = train(path, **options)
     assert data == [str(path)]
     for name, value in options.items():
-        assert words[words.index(f"--{name.replace('_', '-')}") + 1] == str(value)
+        assert _after(words, f"--{name.replace('_', '-')}") == str(value)
 
 
 def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, runs, planes, train):
@@ -169,7 +173,7 @@ def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
     )
     assert not runs.exists()
     (words,) = checks
-    role, parameters = json.loads(words[words.index("--recipe") + 1])
+    role, parameters = json.loads(_after(words, "--recipe"))
     assert (role, parameters["output"]["steps"]) == ("simulated", True)
     assert _given(words) == [f"real={planes}"]
 
@@ -187,16 +191,16 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, runs, pla
     monkeypatch.chdir(tmp_path)
     card, words, _ = train(planes)
     assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
-    assert words[words.index("--work") + 1] == str(runs / "training" / "mine")
+    assert _after(words, "--work") == str(runs / "training" / "mine")
 
 
 def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
     _, words, _ = train(planes, start="cells-3d", settings=Path("tissue"))
     home = places.ROOT
     parent = home / "weights" / "cellpose3d" / "cells-3d.json"
-    assert words[words.index("--from") + 1] == str(parent.resolve())
+    assert _after(words, "--from") == str(parent.resolve())
     own = home / "algorithms" / "cellpose3d" / "training" / "tissue.toml"
-    assert words[words.index("--settings") + 1] == str(own)
+    assert _after(words, "--settings") == str(own)
     calls = []
     for missing in ("cells-3d-b", str(planes / "cells-3d.json")):
         refused(

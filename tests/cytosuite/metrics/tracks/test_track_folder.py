@@ -43,42 +43,41 @@ def written(folder, **options):
     return folder
 
 
-class TestRoundTrip:
-    @pytest.mark.parametrize("truth", [False, True])
-    def test_what_was_written_is_read(self, tmp_path, truth):
-        film = films.simulate(0)
-        write_sequence(tmp_path / "01", film.frames, film.tracks, truth=truth)
-        found = read_sequence(tmp_path / "01")
-        assert sorted(found.tracks, key=str) == sorted(film.tracks, key=str)
-        assert all((found.frames[t] == film.frames[t]).all() for t in range(films.FRAMES))
-        assert found.frames[0].dtype == np.uint16
-
-    def test_official_names_of_a_result(self, result):
-        names = sorted(path.name for path in result.iterdir())
-        assert names == [*(f"mask00{t}.tif" for t in range(4)), "res_track.txt"]
-        assert (result / "res_track.txt").read_text() == "1 0 1 0\n2 2 3 1\n3 2 3 1\n"
-
-    def test_official_names_of_a_truth(self, truth):
-        names = sorted(path.relative_to(truth).as_posix() for path in truth.rglob("*.t*"))
-        expected = [
-            f"{name}00{t}.tif" for name in ("SEG/man_seg", "TRA/man_track") for t in range(4)
-        ]
-        assert names == sorted([*expected, "TRA/man_track.txt"])
+@pytest.mark.parametrize("truth", [False, True])
+def test_what_was_written_is_read(tmp_path, truth):
+    film = films.simulate(0)
+    write_sequence(tmp_path / "01", film.frames, film.tracks, truth=truth)
+    found = read_sequence(tmp_path / "01")
+    assert sorted(found.tracks, key=str) == sorted(film.tracks, key=str)
+    assert all((found.frames[t] == film.frames[t]).all() for t in range(films.FRAMES))
+    assert found.frames[0].dtype == np.uint16
 
 
-class TestReading:
-    def test_tabs_blank_lines_and_foreign_line_ends_are_accepted(self, result):
-        text = "1\t0\t1\t0\r\n\r\n2\t2 3  1\r\n3\t2\t3\t1"
-        (result / "res_track.txt").write_text(text, newline="")
-        assert read_sequence(result).tracks == films.division().tracks
+def test_official_names_of_a_result(result):
+    names = sorted(path.name for path in result.iterdir())
+    assert names == [*(f"mask00{t}.tif" for t in range(4)), "res_track.txt"]
+    assert (result / "res_track.txt").read_text() == "1 0 1 0\n2 2 3 1\n3 2 3 1\n"
 
-    def test_a_truth_without_masks_has_none(self, truth, result):
-        for path in (truth / "SEG").iterdir():
-            path.unlink()
-        (truth / "SEG").rmdir()
-        found = read_sequence(truth)
-        assert found.masks == []
-        assert np.isnan(seg(found, read_sequence(result)))
+
+def test_official_names_of_a_truth(truth):
+    names = sorted(path.relative_to(truth).as_posix() for path in truth.rglob("*.t*"))
+    expected = [f"{name}00{t}.tif" for name in ("SEG/man_seg", "TRA/man_track") for t in range(4)]
+    assert names == sorted([*expected, "TRA/man_track.txt"])
+
+
+def test_tabs_blank_lines_and_foreign_line_ends_are_accepted(result):
+    text = "1\t0\t1\t0\r\n\r\n2\t2 3  1\r\n3\t2\t3\t1"
+    (result / "res_track.txt").write_text(text, newline="")
+    assert read_sequence(result).tracks == films.division().tracks
+
+
+def test_a_truth_without_masks_has_none(truth, result):
+    for path in (truth / "SEG").iterdir():
+        path.unlink()
+    (truth / "SEG").rmdir()
+    found = read_sequence(truth)
+    assert found.masks == []
+    assert np.isnan(seg(found, read_sequence(result)))
 
 
 def test_each_plane_that_was_drawn_is_a_mask(truth):
@@ -157,27 +156,27 @@ def test_a_folder_that_is_neither(tmp_path):
     refused("found no such folder$", read_sequence, tmp_path / "nothing")
 
 
-class TestWriting:
-    def test_a_folder_with_content_is_left_alone(self, result):
-        before = sorted(result.iterdir())
-        refused("folder is not empty", write_sequence, result, np.zeros((1, 2, 2), int), [])
-        assert sorted(result.iterdir()) == before
+def test_a_folder_with_content_is_left_alone(result):
+    before = sorted(result.iterdir())
+    refused("folder is not empty", write_sequence, result, np.zeros((1, 2, 2), int), [])
+    assert sorted(result.iterdir()) == before
 
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [({"tracks": []}, "no rows"), ({"frames": np.full((2, 3, 3), -1)}, "label -1 is negative")],
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"tracks": []}, "no rows"), ({"frames": np.full((2, 3, 3), -1)}, "label -1 is negative")],
+)
+def test_contradictions_are_not_written(tmp_path, change, message):
+    film = TrackedSequence([Track(1, 0, 1)], np.ones((2, 3, 3), int))
+    film = replace(film, **change)
+    refused(
+        f"nothing was written: .*{message}",
+        write_sequence,
+        tmp_path / "01_RES",
+        film.frames,
+        film.tracks,
     )
-    def test_contradictions_are_not_written(self, tmp_path, change, message):
-        film = TrackedSequence([Track(1, 0, 1)], np.ones((2, 3, 3), int))
-        film = replace(film, **change)
-        refused(
-            f"nothing was written: .*{message}",
-            write_sequence,
-            tmp_path / "01_RES",
-            film.frames,
-            film.tracks,
-        )
-        assert not any(tmp_path.iterdir())
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.fixture
