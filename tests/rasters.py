@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def counted(*shape):
+    """Return an image of 16 bits whose voxels are numbered."""
+    return np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+
+
 def away_from(place, shape, step=1.0):
     """Return how far each voxel is from a place, which is in voxels of this step along each axis."""
     return np.linalg.norm((np.stack(np.indices(shape), -1) - place) * step, axis=-1)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.tasks import TASKS, VIEW, VIEW_FOLDER
 
 FUSE = TASKS["fuse"]
 FUSED = FUSE.outputs[0].slug
-ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+ARRAY = counted(5, 6, 7)
 KEYS = {"spacing": 1.0, "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 1.0}
 KEYS |= {"unit": "um", "channel": "membrane", "study": 1}
 

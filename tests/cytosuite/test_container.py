@@ -121,10 +121,10 @@ def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(ca
         assert (record["by"] == "use", record["model"] == "mine") == (used, used)
 
 
-def test_warnings_on_metadata_and_shapes_stand_in_the_record(case):
+def test_warnings_on_metadata_and_shapes_stand_in_the_record(case, rng):
     z, y, x = np.ogrid[:8, :120, :120]
     away = (y % 40 - 20) ** 2 / 4 + (x % 40 - 20) ** 2 + 4 * (z - 4) ** 2
-    array = (np.random.default_rng(0).poisson(20, away.shape) + 200 * (away < 60)).astype(np.uint16)
+    array = (rng.poisson(20, away.shape) + 200 * (away < 60)).astype(np.uint16)
     volume = Volume(array, (1000.0, 500.0, 500.0), "ZYX", {"channel": "nucleus"})
     shutil.rmtree(case / "input")
     write(case / "input" / "images" / "microscopy-image" / "membrane.tif", volume)

@@ -10,6 +10,7 @@ import house
 import numpy as np
 import pytest
 import tifffile
+from rasters import counted
 
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
@@ -25,7 +26,7 @@ from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
 
 ROOT = Path(__file__).parents[2]
-PIXELS = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+PIXELS = counted(3, 4, 5)
 SPACING = (2.0, 0.5, 0.4)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import data as module
@@ -150,7 +151,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
 def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
     views = tmp_path / "views"
     for role in ("angle", "fused"):
-        stack = Volume(np.arange(512, dtype=np.uint16).reshape(2, 16, 16), (1.0, 0.5, 0.5))
+        stack = Volume(counted(2, 16, 16), (1.0, 0.5, 0.5))
         write(views / f"image_1_nucleus_{role}.tif", stack)
     remedy = "as read for fuse; TASK=segment reads it for this"
     refused(remedy, run, dataset=str(views), algorithm=["watershed"])

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from mistakes import refused
 from PIL import Image
-from rasters import away_from
+from rasters import away_from, counted
 from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
@@ -311,7 +311,7 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
 
 
 def test_grey_values_are_not_written_as_rois(tmp_path, out):
-    grey = np.arange(900, dtype=np.uint16).reshape(30, 30)
+    grey = counted(30, 30)
     write(tmp_path / "a.tif", Volume(grey, (0.5, 0.5), "YX"))
     refused(r"a.tif: grey values in place of labels", _labels, tmp_path, out, rois=True)
     assert not out.exists()

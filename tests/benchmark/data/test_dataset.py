@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import counted
 from toys import made_in
 
 from cytosuite.benchmark.cluster.processes import processes
@@ -213,7 +214,7 @@ def test_explains(dataset, more, message):
 
 def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 0)
-    image = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.4))
+    image = Volume(counted(3, 4, 5), (2.0, 0.5, 0.4))
     write(tmp_path / "own" / "images" / "a.ome.zarr", image)
     write(tmp_path / "own" / "labels" / "a.ozx", image)
     dataset = made_in(tmp_path / "runs", recipe(str(tmp_path / "own")))

@@ -49,9 +49,11 @@ def test_a_result_stands_beside_its_image(tmp_path):
 
 
 @pytest.mark.parametrize("empty_middle", [False, True])
-def test_pictures_of_volumes_on_disk_are_those_of_volumes_in_memory(tmp_path, mapped, empty_middle):
+def test_pictures_of_volumes_on_disk_are_those_of_volumes_in_memory(
+    tmp_path, mapped, empty_middle, rng
+):
     image, labels = cube()
-    image.array[...] += np.random.default_rng(0).integers(0, 90, image.shape, np.uint16)
+    image.array[...] += rng.integers(0, 90, image.shape, np.uint16)
     if empty_middle:
         labels.array[4:] = labels.array[:, 15:] = labels.array[:, :, 15:] = 0
     pictures = []

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.benchmark.engines.external import (
     ExternalImage,
@@ -26,9 +27,7 @@ from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
-IMAGE = Volume(
-    np.arange(240, dtype=np.uint16).reshape(4, 6, 10), (2.0, 0.5, 0.4), "ZYX", {"channel": "x"}
-)
+IMAGE = Volume(counted(4, 6, 10), (2.0, 0.5, 0.4), "ZYX", {"channel": "x"})
 THEIRS = {
     "inputs": {"microscopy-image": {"slug": "generic-microscopy", "format": "mha"}},
     "outputs": {"instance-labels": {"slug": "cells", "path": "images/Cells-3D"}},

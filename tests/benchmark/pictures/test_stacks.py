@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from rasters import counted
 
 from cytosuite.benchmark.pictures.stacks import (
     averaged,
@@ -52,7 +53,7 @@ def test_fine_axes_shrink_first():
 
 
 def test_means_are_those_of_blocks():
-    image = np.arange(2 * 4 * 6, dtype=np.uint16).reshape(2, 4, 6)
+    image = counted(2, 4, 6)
     expected = image.reshape(1, 2, 2, 2, 3, 2).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(averaged(image, (1, 2, 3)), expected)
     assert averaged(image, image.shape).dtype == np.float32
@@ -113,8 +114,8 @@ def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(3, 7, 9), (11, 2, 4), (1, 1, 1), (11, 13, 10)])
-def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape):
-    image = np.random.default_rng(0).normal(900, 100, (11, 13, 10)).astype(dtype)
+def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape, rng):
+    image = rng.normal(900, 100, (11, 13, 10)).astype(dtype)
     if dtype == np.float32:
         image[3, 4, 5], image[7, 8, 9] = np.nan, np.inf
     found = [averaged(own, shape, (1.0, 2000.0)) for own in (image, mapped(image))]

@@ -88,8 +88,8 @@ def test_strip_escapes_names_and_crosses_failures():
     assert len(list(tree.iter("circle"))) == 1
 
 
-def test_a_violin_is_the_density_of_scipy():
-    values = np.random.default_rng(0).beta(5, 2, 60)
+def test_a_violin_is_the_density_of_scipy(rng):
+    values = rng.beta(5, 2, 60)
     (found,) = violin(Axis(0.0, 1.0), values.tolist(), 20.0)
     up = [10 - float(y) for y in re.findall(r"\d+ ([\d.]+)", found.split('d="M')[1])[:48]]
     density = gaussian_kde(values)(np.linspace(values.min(), values.max(), 48))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rasters import counted
 
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
@@ -28,7 +29,7 @@ def examiner():
 @pytest.fixture
 def output(tmp_path):
     """Return a folder with a valid output."""
-    labels = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.5))
+    labels = Volume(counted(3, 4, 5), (2.0, 0.5, 0.5))
     write(tmp_path / LABELS.relative_path / "a.tif", labels)
     return tmp_path
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.contract.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.contract.tasks import TASKS
@@ -17,7 +18,7 @@ SLUG = "microscopy-image"
 
 
 def _volume(**metadata):
-    array = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+    array = counted(3, 4, 5)
     return Volume(array, (2.0, 0.5, 0.5), "ZYX", metadata)
 
 

@@ -20,8 +20,7 @@ def test_places_are_millimetres_from_the_first_voxel_as_x_y_z():
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-def test_what_is_written_is_read(tmp_path, axes):
-    rng = np.random.default_rng(0)
+def test_what_is_written_is_read(tmp_path, axes, rng):
     made = Points(
         rng.uniform(0, 99, (50, axes)),
         SPACING[3 - axes :],
@@ -48,8 +47,7 @@ def test_points_of_other_programs_are_read_with_what_they_lack():
     assert len(points_of(GOOD, SPACING)) == 0
 
 
-def test_the_longest_list_fits_into_an_output():
-    rng = np.random.default_rng(0)
+def test_the_longest_list_fits_into_an_output(rng):
     number = rng.uniform(0, 1e5, MOST // 100)
     given = {"confidence": number / 1e5, "photons": number, "cells": number}
     some = Points(rng.uniform(0, 5000, (number.size, 3)), SPACING, **given)

@@ -85,8 +85,8 @@ def _painted(regions, shape):
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (5, 40, 50)])
-def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(tmp_path, shape):
-    noise = np.random.default_rng(0).integers(0, 99, (*shape[:-2], shape[-2] // 8, shape[-1] // 5))
+def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(tmp_path, shape, rng):
+    noise = rng.integers(0, 99, (*shape[:-2], shape[-2] // 8, shape[-1] // 5))
     labels = noise.repeat(8, -2).repeat(5, -1).astype(np.uint32)
     labels[..., 3:9, 10:30] = 70_000
     labels[..., 5:7, 12:20] = 0  # a hole

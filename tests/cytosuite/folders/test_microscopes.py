@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.benchmark.cluster.processes import Processes
 from cytosuite.datasets.folder.load import load
@@ -16,7 +17,7 @@ from cytosuite.folders import part as microscopes
 from cytosuite.folders.index import Item
 from cytosuite.folders.part import Part, content, read_microscope
 
-ARRAY = np.arange(2 * 3 * 4 * 40 * 50, dtype=np.uint16).reshape(2, 3, 4, 40, 50)  # TCZYX
+ARRAY = counted(2, 3, 4, 40, 50)  # TCZYX
 NAMES = ("DAPI", "GFP", "RFP")
 SIZES = (1.5, 0.25, 0.2)
 

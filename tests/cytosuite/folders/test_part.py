@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from mistakes import refused
 from PIL import Image
+from rasters import counted
 
 from cytosuite.contract.interface import input_image
 from cytosuite.contract.tasks import IMAGE
@@ -17,7 +18,7 @@ from cytosuite.folders.part import Part, read_part
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
-ARRAY = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.uint16).reshape(2, 3, 4, 5, 6)  # TCZYX
+ARRAY = counted(2, 3, 4, 5, 6)  # TCZYX
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import pytest
 import tifffile
 from layouts import hdf5
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.folder.load import load
 from cytosuite.folders.index import FUSED, index
 
-ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+ARRAY = counted(5, 6, 7)
 KEYS = {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 1.0}
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from mistakes import refused
 from PIL import Image
+from rasters import counted
 
 from cytosuite.errors import InputError, plain
 from cytosuite.formats import channels, header, read
 from cytosuite.volume import large, memory
 
-PIXELS = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+PIXELS = counted(3, 4, 5)
 HUGE = (10**6, 10**4, 2 * 10**4)  # 364 TiB of 16 bits
 
 

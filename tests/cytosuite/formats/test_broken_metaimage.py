@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 
-ARRAY = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
+ARRAY = counted(3, 4, 5)
 HEAD = {"ObjectType": "Image", "NDims": "3", "DimSize": "5 4 3", "ElementType": "MET_USHORT"}
 PIXELS = ARRAY.tobytes()
 LOCAL = {"ElementDataFile": "LOCAL"}

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from mistakes import refused
 from numcodecs import Zstd
+from rasters import counted
 
 from cytosuite.errors import InputError
 from cytosuite.files import archive, read_json
 from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
-ONE = Volume(np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7), (2.0, 0.5, 0.4))
+ONE = Volume(counted(5, 6, 7), (2.0, 0.5, 0.4))
 BOMB = 2**27  # bytes
 
 

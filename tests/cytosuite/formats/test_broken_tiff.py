@@ -12,11 +12,12 @@ import pytest
 import tifffile
 from imagecodecs import jpeg_encode, png_encode
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 
-ARRAY = np.arange(3 * 5 * 6, dtype=np.uint16).reshape(3, 5, 6)
+ARRAY = counted(3, 5, 6)
 WALL = np.zeros((5000, 4000), np.uint8)
 FORMS = {3: "H", 4: "I"}
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tifffile
+from rasters import counted
 
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 
-ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+ARRAY = counted(5, 6, 7)
 SIZE = (1.0, 0.39, 0.195)  # µm; two different edges of a pixel tell y from x
 SIZES = {"PhysicalSizeX": 0.195, "PhysicalSizeY": 0.39, "PhysicalSizeZ": 1.0}
 KEYS = {"spacing": 1.0, **SIZES, "unit": "um", "channel": "nucleus", "study": 2}

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
+from rasters import counted
 from zarr.storage import LocalStore, ZipStore
 
 from cytosuite.files import read_json
 from cytosuite.formats import channels, header, read, slabs, write
 from cytosuite.volume import Header, Volume
 
-PIXELS = np.arange(2 * 3 * 5 * 6 * 7, dtype=np.uint16).reshape(2, 3, 5, 6, 7)  # TCZYX
+PIXELS = counted(2, 3, 5, 6, 7)  # TCZYX
 SIZES = (2.0, 0.5, 0.4)
 AXES = [{"name": "z", "type": "space", "unit": "micrometer"}]
 AXES += [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "yx"]

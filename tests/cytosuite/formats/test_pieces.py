@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from house import ROOT
+from rasters import counted
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, slabs, write
@@ -16,7 +17,7 @@ from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import gathered, planes_in
 
 SUFFIXES = (".tif", ".mha", ".h5", ".ome.zarr", ".ozx")
-RAMP = np.arange(7 * 40 * 30, dtype=np.uint16).reshape(7, 40, 30)
+RAMP = counted(7, 40, 30)
 GREY = {"photometric": "minisblack"}
 
 
@@ -96,9 +97,9 @@ def test_tiffs_of_others_are_read_in_slabs(tmp_path, small_memory, kind):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_cut_file_is_told_in_its_slab(tmp_path, suffix):
+def test_a_cut_file_is_told_in_its_slab(tmp_path, suffix, rng):
     path = tmp_path / f"a{suffix}"
-    noise = np.random.default_rng(0).integers(0, 2**16, (40, 40, 30), np.uint16)
+    noise = rng.integers(0, 2**16, (40, 40, 30), np.uint16)
     write(path, Volume(noise, (2.0, 0.5, 0.5)))
     for file in [path] if path.is_file() else sorted(path.rglob("c/*/*/*"))[-1:]:
         os.truncate(file, file.stat().st_size - 5000)

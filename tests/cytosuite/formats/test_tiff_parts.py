@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.formats import read
 
-ARRAY = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.uint16).reshape(2, 3, 4, 5, 6)  # TZCYX
+ARRAY = counted(2, 3, 4, 5, 6)  # TZCYX
 
 
 IMAGEJ = {"data": ARRAY, "imagej": True, "metadata": {"axes": "TZCYX"}}

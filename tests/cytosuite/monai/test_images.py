@@ -14,8 +14,8 @@ SIDES = {"YX": (9, 7), "ZYX": (5, 9, 7), "CZYX": (2, 5, 9, 7)}
 
 
 @pytest.mark.parametrize("axes", SIDES)
-def test_an_image_is_written_as_it_was_read(axes, tmp_path):
-    array = np.random.default_rng(0).integers(0, 65536, SIDES[axes]).astype(np.uint16)
+def test_an_image_is_written_as_it_was_read(axes, tmp_path, rng):
+    array = rng.integers(0, 65536, SIDES[axes]).astype(np.uint16)
     spacing = (2.0, 0.3, 0.25)[-len(axes.removeprefix("C")) :]
     write(tmp_path / "a.tif", Volume(array, spacing, axes, {"channel": "nucleus"}))
     load = LoadImaged("image", reader=VolumeReader(), ensure_channel_first=True)
@@ -41,8 +41,8 @@ def test_frames_are_refused():
     )
 
 
-def test_channels_are_normalised_on_their_own_and_keep_their_metadata():
-    array = np.random.default_rng(0).normal(((100,), (300,)), ((2,), (9,)), (2, 4096))
+def test_channels_are_normalised_on_their_own_and_keep_their_metadata(rng):
+    array = rng.normal(((100,), (300,)), ((2,), (9,)), (2, 4096))
     image = tensor_of(Volume(array.reshape(2, 4, 32, 32), (2.0, 1.0, 1.0), "CZYX"))
     found = NormaliseBackgroundd("image")({"image": image})["image"]
     for made, given in zip(found.numpy(), image.numpy(), strict=True):

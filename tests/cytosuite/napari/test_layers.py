@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from rasters import counted
 
 from cytosuite.contract.tracks import Track
 from cytosuite.files import write_json
@@ -26,7 +27,7 @@ from cytosuite.napari.runs import get_reader
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.25)
-BLOCK = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
+BLOCK = counted(4, 6, 8)
 
 
 def _layer(array, given, kind="image", **more):

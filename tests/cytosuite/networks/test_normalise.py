@@ -14,8 +14,7 @@ from cytosuite.networks.normalise import (
 
 
 @pytest.mark.parametrize("bright", [0.0, 0.02, 0.15])
-def test_background_and_noise_are_found_beneath_nuclei(bright):
-    rng = np.random.default_rng(0)
+def test_background_and_noise_are_found_beneath_nuclei(bright, rng):
     image = rng.normal(200.0, 7.0, (20, 60, 60))
     image[rng.random(image.shape) < bright] += 500
     found = background_of(image)
@@ -50,8 +49,7 @@ def test_values_beyond_all_images_stay_finite_and_in_order():
     assert found[-1] == found[-2] > found[-3]
 
 
-def test_the_grey_values_of_a_domain_are_its_median_background():
-    rng = np.random.default_rng(0)
+def test_the_grey_values_of_a_domain_are_its_median_background(rng):
     images = [rng.normal(mean, 4, (30, 60)).astype(np.uint16) for mean in (90, 100, 300)]
     found = target_of(images)
     assert found.mean == pytest.approx(100, abs=2)

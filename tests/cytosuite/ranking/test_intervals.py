@@ -60,7 +60,7 @@ def test_medians_have_the_order_statistics_of_the_sign_test(cases):
     assert np.isnan(medians(np.full((1, 4), np.nan))).all()
 
 
-def test_intervals_of_skewed_bounded_scores_hold_the_truth():
-    values = np.random.default_rng(0).beta(6, 1, (2000, 6))
+def test_intervals_of_skewed_bounded_scores_hold_the_truth(rng):
+    values = rng.beta(6, 1, (2000, 6))
     low, high = np.array([mean_interval(row) for row in values]).T
     assert ((low <= 6 / 7) & (high >= 6 / 7)).mean() > 0.93

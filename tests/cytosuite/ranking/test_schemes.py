@@ -57,8 +57,7 @@ def test_means_that_differ_by_rounding_are_a_tie(scored):
     assert by_mean(large) == [1, 1]
 
 
-def test_counts_are_the_same_as_repeated_cases(scored):
-    rng = np.random.default_rng(0)
+def test_counts_are_the_same_as_repeated_cases(scored, rng):
     values = {name: rng.uniform(size=7) for name in "abcd"}
     own = scored(**{name: found.tolist() for name, found in values.items()})
     drawn = rng.integers(7, size=(20, 7))
@@ -79,7 +78,7 @@ def test_weighted_means_leave_out_what_is_not_defined():
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (4, 1), (0, 5), (3, 0)])
-def test_minimum_ranks_are_those_of_scipy(shape):
-    keys = np.random.default_rng(0).choice([0.0, 1.0, 2.0, np.inf], shape)
+def test_minimum_ranks_are_those_of_scipy(shape, rng):
+    keys = rng.choice([0.0, 1.0, 2.0, np.inf], shape)
     expected = [rankdata(row, method="min") for row in keys]
     np.testing.assert_array_equal(minimum_ranks(keys), np.reshape(expected, shape))

@@ -3,6 +3,7 @@ from math import ceil, prod
 import numpy as np
 import pytest
 from light_sheet import SPACING, noise, specimen, view
+from rasters import counted
 
 from cytosuite.segmentation import specimen as module
 from cytosuite.segmentation.specimen import (
@@ -100,7 +101,7 @@ def test_maps_are_interpolated_between_the_middles_of_blocks():
 
 
 def test_blocks_at_the_end_are_means_of_what_they_hold():
-    image = np.arange(2 * 3 * 5, dtype=np.uint16).reshape(2, 3, 5)
+    image = counted(2, 3, 5)
     found = block_means(image, (2, 2, 3))
     expected = [
         [image[:, a, b].mean() for b in (slice(0, 3), slice(3, 5))]

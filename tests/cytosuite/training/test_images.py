@@ -21,8 +21,8 @@ def test_an_array_goes_on_until_a_crop_fits():
 
 
 @pytest.mark.parametrize("turn", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 1)])
-def test_a_crop_is_turned_in_its_planes(turn):
-    crop = np.random.default_rng(0).random((3, 4, 4))
+def test_a_crop_is_turned_in_its_planes(turn, rng):
+    crop = rng.random((3, 4, 4))
     expected = np.flip(crop, [axis for axis in range(3) if turn[axis]])
     expected = expected.transpose(0, 2, 1) if turn[3] else expected
     np.testing.assert_array_equal(turned(crop, Turn(turn[:3], turn[3])), expected)
@@ -31,8 +31,7 @@ def test_a_crop_is_turned_in_its_planes(turn):
 
 
 @pytest.mark.parametrize(("noise", "count"), [(True, 2), (False, 8)])
-def test_crops_with_a_cameras_noise_keep_their_x(noise, count):
-    rng = np.random.default_rng(0)
+def test_crops_with_a_cameras_noise_keep_their_x(noise, count, rng):
     found = {turn_of(rng, noise=noise) for _ in range(100)}
     assert len(found) == count
     assert (not noise) or not any(swap or flips[2] for flips, swap in found)

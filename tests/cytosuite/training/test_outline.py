@@ -16,8 +16,7 @@ from cytosuite.training.outline import Growth, grow, twins
 PARENT = ROOT / "weights" / "watershed" / "nuclei-2d.json"
 
 
-def test_trees_learn_what_depends_on_two_columns_together():
-    rng = np.random.default_rng(0)
+def test_trees_learn_what_depends_on_two_columns_together(rng):
     columns = rng.normal(size=(3, 4000)).astype(np.float32)
     inside, ones = (columns[0] > 0) ^ (columns[2] > 0.5), np.ones(4000, np.float32)
     growth = Growth(trees=30, depth=4, rate=0.5)

@@ -38,8 +38,7 @@ def test_parts_cover_an_image():
     assert (whole == 1).all()
 
 
-def test_labels_are_the_same_on_any_number_of_cores(monkeypatch):
-    rng = np.random.default_rng(0)
+def test_labels_are_the_same_on_any_number_of_cores(monkeypatch, rng):
     image = rng.poisson(5, (20, 64, 64)).astype(np.uint16)
     for z, y, x in rng.integers(4, (16, 60, 60), (40, 3)):
         image[z - 2 : z + 3, y - 3 : y + 4, x - 3 : x + 4] += rng.integers(20, 90, dtype=np.uint16)

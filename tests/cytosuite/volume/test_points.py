@@ -10,8 +10,8 @@ def test_the_nearest_other_point_is_far_where_there_is_none():
     assert not neighbour(points[:0]).size
 
 
-def test_points_apart_are_those_of_one_trial_after_the_other():
-    points, kept = np.random.default_rng(0).uniform(0, 10, (400, 3)), []
+def test_points_apart_are_those_of_one_trial_after_the_other(rng):
+    points, kept = rng.uniform(0, 10, (400, 3)), []
     for number, point in enumerate(points):
         if (np.linalg.norm(points[kept] - point, axis=1) > 2.0).all():
             kept.append(number)

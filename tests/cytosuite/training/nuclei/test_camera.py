@@ -31,21 +31,20 @@ def test_mean_and_variance_of_photons_and_electronics(multiplies, shot):
     assert variance == pytest.approx(shot + 0.25, rel=0.05)
 
 
-def test_blur_acts_within_planes_on_the_noise():
+def test_blur_acts_within_planes_on_the_noise(rng):
     mean, variance = _noise(PLAIN._replace(blur=0.8))
     assert mean == pytest.approx(11, rel=0.01)
     assert variance < 0.25 * 11
     single = np.zeros((3, 9, 9), np.float32)
     single[1, 4, 4] = 5000
     dark = PLAIN._replace(haze=0.0, read_noise=0.0, blur=0.8)
-    image = expose(np.random.default_rng(0), single, dark)
+    image = expose(rng, single, dark)
     assert not image[[0, 2]].any()
     assert image[1, 4, 5] > 0
 
 
-def test_cameras_stay_within_their_ranges_and_differ():
+def test_cameras_stay_within_their_ranges_and_differ(rng):
     ranges = CameraRanges()
-    rng = np.random.default_rng(0)
     drawn = [draw_camera(rng, ranges) for _ in range(400)]
     photons = np.log([camera.photons for camera in drawn])
     assert np.log(2.5) <= photons.min()
@@ -99,8 +98,7 @@ def test_tails_have_the_widths_of_their_ranges_in_diameters_and_keep_the_light()
             assert spread == pytest.approx(width, rel=0.12)
 
 
-def test_weights_stay_in_their_range_and_are_often_nothing():
-    rng = np.random.default_rng(0)
+def test_weights_stay_in_their_range_and_are_often_nothing(rng):
     drawn = np.array([draw_weights(rng, StrayRanges(weight=(0.1, 0.5))) for _ in range(500)])
     assert drawn.dtype == np.float32
     assert np.mean(drawn == 0) == pytest.approx(0.3, abs=0.05)

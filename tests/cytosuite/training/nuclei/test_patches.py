@@ -125,11 +125,10 @@ def _target(labels):
     return np.concatenate([[labels > 0], *directed(labels), [labels]]).astype(np.float32)
 
 
-def test_all_symmetries_are_drawn_and_turn_the_target_as_the_labels(labels):
+def test_all_symmetries_are_drawn_and_turn_the_target_as_the_labels(labels, rng):
     for turn in TURNS:
         expected = _target(turned(labels, turn))
         np.testing.assert_allclose(turn_target(_target(labels), turn, 3), expected, atol=1e-5)
-    rng = np.random.default_rng(0)
     assert {draw_turn(rng) for _ in range(300)} == set(TURNS)
     assert len({turned(labels, turn).tobytes() for turn in TURNS}) == 16
 
