@@ -81,7 +81,7 @@ class Condition:
 
     @property
     def labels(self) -> list[str]:
-        """Labels of the groups, those of numbers with the unit."""
+        """Labels of the groups; numbers have their unit."""
         unit = f" {self.unit}" if self.unit and self.ordered else ""
         return [f"{group.label}{unit}" for group in self.groups]
 

@@ -156,7 +156,7 @@ def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
 
 
 def _best(results: Results, group: Group, metric: Metric[Any]) -> float | None:
-    """Return the best score of a group, where algorithms can be told apart by it."""
+    """Return the best score of a group; None of one algorithm, and of a metric without a better."""
     values = [_score(group, entry, metric).mean for entry in results.ranked]
     better = max if metric.higher_is_better else min
     contest = len(values) > 1 and metric.higher_is_better is not None
