@@ -200,6 +200,11 @@ def unpack(lock: Path, below: Path | None, folder: Path) -> dict[str, str]:
             content = without_symbols(path.read_bytes())
             path.unlink()  # a hard link to uv's cache
             path.write_bytes(content)
+    for path in folder.glob("*.dist-info/RECORD"):  # programs of bin/ name this machine's Python
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        left = [line for line in lines if (folder / line.partition(",")[0]).is_file()]
+        path.unlink()
+        path.write_text("".join(left), "utf-8")
     there, pins = locked(below), added(lock, below)
     if old := [f"{name}=={there[name].version}\n" for name in pins if name in there]:
         (folder / REPLACED).write_text("".join(old), "utf-8")

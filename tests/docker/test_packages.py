@@ -140,6 +140,9 @@ def test_a_layer_gets_what_the_one_below_lacks_and_names_what_it_replaces(
     listed = [name for name in names(folder) if "dist-info" not in name]
     assert listed == ["replaced.txt", "tiny/__init__.py"]
     assert all((folder / name).is_file() for name in info)
+    record = (folder / info[1]).read_text().splitlines()
+    assert {line.partition(",")[0] for line in record} >= {"tiny/__init__.py", *info}
+    assert all((folder / line.partition(",")[0]).is_file() for line in record)
     assert (folder / "replaced.txt").read_text() == "tiny==0.9\n"
     assert not (folder / "tiny" / "tests").exists()
     assert capsys.readouterr().out == ""
