@@ -1,4 +1,4 @@
-"""The workers of a Dask scheduler as a pool; it runs already, or for a run, whatever happens."""
+"""The workers of a Dask scheduler as a pool; a scheduler that a run starts ends with it."""
 
 import logging
 import os

@@ -41,7 +41,9 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
         return style
 
     environment.globals.update(
-        {**vars(figures), **vars(wording), "line_mark": line_mark, "sealed": sealed},
+        {name: tool for name, tool in (vars(figures) | vars(wording)).items() if callable(tool)},
+        line_mark=line_mark,
+        sealed=sealed,
         results=results.first,
         views=views,
         long_names={metric.name: metric.title for metric in results.metrics},
