@@ -18,10 +18,11 @@ from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthes
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
-from cytosuite.networks.tiling import Sides, Tiled, box_at
+from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Floats, Interval, Lengths, Sizes
 from cytosuite.volume.memory import need_memory
+from cytosuite.volume.objects import box_at
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
 _COPIES = 24  # float32 copies of an image's voxels that are in memory at once

@@ -1,6 +1,6 @@
 """Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
@@ -13,8 +13,9 @@ from cytosuite.contract.manifest import Count, Described
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.objects import Box as Box
+from cytosuite.volume.objects import box_at
 
-Box = tuple[slice, ...]
 Sides = tuple[Count, Count, Count]  # z, y, x
 Widths = tuple[Count, ...]  # channels of the levels of a network
 TILE: Sides = (96, 320, 320)  # of networks of volumes
@@ -77,11 +78,6 @@ def least(shape: Sizes, halo: Sizes, multiple: Sizes) -> Shape:
 def sample(read: Callable[[Box], Floats], shape: Sizes) -> Floats:
     """Return the values in all `bricks` of a volume, float32, stacked along z, for statistics."""
     return np.concatenate([read(box) for box in bricks(shape, BRICK)])
-
-
-def box_at(corner: Iterable[int], shape: Sizes) -> Box:
-    """Return the voxels of a box at a corner."""
-    return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
 
 
 def bricks(shape: Sizes, brick: Sizes) -> list[Box]:

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.networks.tiling import Box, box_at
+from cytosuite.networks.tiling import Box
 from cytosuite.volume.arrays import Array, Floats, Rng, Sizes
+from cytosuite.volume.objects import box_at
 
 Item = TypeVar("Item")
 

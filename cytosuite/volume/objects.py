@@ -28,6 +28,11 @@ def box_of(mask: Bools) -> Box | None:
     return next(iter(scipy.ndimage.find_objects(mask.view(np.uint8))), None)
 
 
+def box_at(corner: Iterable[int], shape: Sizes) -> Box:
+    """Return the voxels of a box at a corner."""
+    return tuple(slice(int(c), int(c + side)) for c, side in zip(corner, shape, strict=True))
+
+
 def wider(box: Sequence[slice], margin: Sizes) -> Box:
     """Return a box with a margin in voxels, as far as the image reaches."""
     return tuple(

@@ -15,7 +15,7 @@ from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
 from cytosuite.folders.index import Item
-from cytosuite.networks.tiling import Box, Sides, box_at
+from cytosuite.networks.tiling import Box, Sides
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import find_images, mapped
@@ -32,6 +32,7 @@ from cytosuite.volume.arrays import (
     Sizes,
     Spacing,
 )
+from cytosuite.volume.objects import box_at
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept

@@ -18,8 +18,8 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
-from cytosuite.networks.tiling import box_at
 from cytosuite.volume.arrays import Array, Doubles, Longs, Rng, Spacing
+from cytosuite.volume.objects import box_at
 
 PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
 BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.networks.tiling import box_at, bricks
+from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
-from cytosuite.volume.objects import borders
+from cytosuite.volume.objects import borders, box_at
 from cytosuite.volume.pieces import slabs_of
 
 Labels = Integers
