@@ -108,12 +108,21 @@ class Builder:
         text = image.dockerfile.read_text("utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
+        before = find_image(self.client, tag)
         self._run(tag, files, arguments, labels)
-        lost = {"dangling": True, "label": f"{IMAGE_LABEL}={image.name}"}  # to this one
-        with daemon_errors("removal of the images before this one"):
-            self.client.images.prune(filters=lost)
+        if before is not None:
+            self._remove(before, tag)
         self.say(f"{tag} is built")
         return tag
+
+    def _remove(self, before: Any, tag: str) -> None:  # noqa: ANN401 - of the SDK
+        """Remove the image that had a tag; one that is in use stays, and no build fails by it."""
+        try:
+            with daemon_errors(f"{tag}: the image before it was not removed"):
+                if before.id != self.client.images.get(tag).id:
+                    self.client.images.remove(before.id)
+        except InputError as reason:
+            self.say(str(reason))
 
     def base(self, kind: Base = "slim") -> str:
         """Build a base image, unless one of the same inputs exists; return the tag they make."""

@@ -59,9 +59,7 @@ class Daemon:
         self.ids, self.digests = {}, {}
         self.builds = []
         self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
-        self.images = SimpleNamespace(
-            get=self.get, list=self.list, pull=self.pull, prune=lambda filters: None
-        )
+        self.images = SimpleNamespace(get=self.get, list=self.list, pull=self.pull)
         self.api = SimpleNamespace(build=self.build)
 
     def get(self, tag):
@@ -351,6 +349,33 @@ def test_progress_is_short_and_the_whole_is_in_a_log(builder, root):
     assert lines[-2:] == [f"{tag}: step 2 of 2: RUN y", f"{tag} is built"]
     logs = sorted((root / "runs/build").glob("*.log"))
     assert [log.read_text() for log in logs] == ["Step 1/2 : FROM x\nStep 2/2 : RUN y\n"] * 2
+
+
+@pytest.mark.parametrize("refusal", ["", "image is used by a running container", "No such image"])
+def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_build(
+    builder, root, daemon, refusal
+):
+    tag, removed, lines = image_tag("thresholder"), [], []
+    daemon.ids[tag] = "before"
+    builder.build("thresholder")
+
+    def remove(identity):
+        removed.append(identity)
+        if refusal:
+            raise docker_errors.APIError(refusal)
+
+    def build(**options):
+        daemon.ids[tag] = "after"
+        return Daemon.build(daemon, **options)
+
+    daemon.images.remove, daemon.api.build = remove, build
+    replace(builder, say=lines.append).build("thresholder", force=True)
+    assert removed == ["before"]
+    stays = f"{tag}: the image before it was not removed: the Docker daemon says: {refusal}"
+    assert (stays in lines) == bool(refusal)
+    assert lines[-1] == f"{tag} is built"
+    builder.build("thresholder", force=True)
+    assert removed == ["before"]  # the same image again
 
 
 def test_missing_and_stale_images_are_built(builder, root, daemon):
