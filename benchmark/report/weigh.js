@@ -15,7 +15,7 @@ const weigh = (() => {
   let samples = null; // of all cases, as Python has drawn them
 
   const range = (length) => Array.from({ length }, (_, n) => n);
-  const largest = (values) => Math.max(1, ...values.filter(Number.isFinite).map(Math.abs));
+  const largest = (values) => values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1);
   const plain = (value, scale) => (Number.isFinite(value) ? (Math.round((value / scale) * DIGITS) / DIGITS) * scale : value);
 
   // The smallest key has rank 1; equal ones share the smallest rank.
@@ -49,7 +49,7 @@ const weigh = (() => {
   // A metric on the chosen cases: values, lost ones, and lost ones with the worst value.
   function chosen(metric, cases) {
     const pick = (rows) => rows.map((row) => cases.map((place) => row[place]));
-    const goodness = pick(metric.goodness).map((row) => row.map((value) => (value === null ? NaN : value)));
+    const goodness = pick(metric.goodness);
     const lost = pick(metric.lost);
     const used = range(cases.length).filter((n) => metric.used[cases[n]]);
     const worst = metric.worst === null ? -Infinity : metric.worst;
@@ -216,8 +216,19 @@ const weigh = (() => {
     show();
     root.scrollIntoView();
   }
-  slices.inflate(data.counts).then((bytes) => {
-    samples = range(data.draws).map((n) => bytes.subarray(n * strata.length, (n + 1) * strata.length));
+  // Rows of a value per case.
+  async function rows(packed, Kind) {
+    const values = new Kind((await slices.inflate(packed)).buffer);
+    return range(values.length / strata.length).map((n) => values.subarray(n * strata.length, (n + 1) * strata.length));
+  }
+  async function unpack() {
+    samples = await rows(data.counts, Uint8Array);
+    for (const metric of metrics) {
+      metric.goodness = await rows(metric.goodness, Float64Array);
+      metric.lost = await rows(metric.lost, Uint8Array);
+    }
+  }
+  unpack().then(() => {
     part("board").hidden = false;
     root.addEventListener("input", keep);
     part("reset").addEventListener("click", () => {

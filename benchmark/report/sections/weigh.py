@@ -16,7 +16,7 @@ from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, Failures
 from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
 
-MOST = 60_000  # values in the page
+MOST = 100_000  # values in the page, 11 bytes each
 LARGEST = 255  # times that a case is drawn
 
 
@@ -42,7 +42,7 @@ def view(results: Results) -> dict[str, Any] | None:
         "algorithms": names,
         "strata": np.unique(arrays.strata, return_inverse=True)[1].tolist(),
         "draws": ranking.draws,
-        "counts": base64.b64encode(zlib.compress(counts.astype(np.uint8).tobytes())).decode(),
+        "counts": _packed(counts, "u1"),
         "alpha": ranking.alpha,
         "fewest": FEWEST,
         "many": MANY,
@@ -61,22 +61,22 @@ def view(results: Results) -> dict[str, Any] | None:
 def _scores(
     arrays: ScoreArrays, measure: Measure, names: Sequence[str], failures: Failures
 ) -> dict[str, Any]:
-    """Return the values of a metric as they count, larger ones being better, null for none."""
+    """Return the values of a metric as they count, larger ones being better, NaN for none."""
     scores = metric_scores(arrays, measure, names, failures)
     sign = 1 if measure.higher_is_better else -1
     return {
         "name": measure.name,
         "worst": None if measure.worst is None else sign * measure.worst,
-        "goodness": _rows(scores.goodness),
-        "lost": scores.lost.astype(int).tolist(),
+        "goodness": _packed(scores.goodness, "<f8"),
+        "lost": _packed(scores.lost, "u1"),
         "used": scores.used.astype(int).tolist(),
         "present": scores.present.astype(int).tolist(),
     }
 
 
-def _rows(values: NDArray[np.float64]) -> list[list[float | None]]:
-    """Return rows with None in place of NaN."""
-    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
+def _packed(values: NDArray[Any], kind: str) -> str:
+    """Return the bytes of rows of numbers, as `slices.inflate` takes them."""
+    return base64.b64encode(zlib.compress(values.astype(kind).tobytes())).decode()
 
 
 def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
