@@ -5,6 +5,10 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a run has a worker on each core; before numpy loads
 
+import gc
+
+gc.disable()  # until all tests are collected: a look for garbage among them takes as long as they
+
 import re
 import shutil
 import subprocess
@@ -59,6 +63,12 @@ def pytest_ignore_collect(collection_path):
     """Look for no examples in modules beside the tests, of which some are programs or stand for tools."""
     test = collection_path.name.startswith(("test_", "conftest"))
     return True if collection_path.suffix == ".py" and not test else None
+
+
+def pytest_collection_finish():
+    """Look for garbage from here on, among what is new."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
