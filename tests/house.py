@@ -308,6 +308,14 @@ BOARDS = MappingProxyType({**BOARDS, "tally": Board((), (), ())})
 """
 
 
+def take_bases(folder):
+    """Let a copy of the checkout take the base images that were built here, each once for all."""
+    records = folder / "runs" / "build"
+    records.mkdir(parents=True)
+    for path in (ROOT / "runs" / "build").glob("base-*.ids"):
+        shutil.copy(path, records)
+
+
 def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     """Return a checkout in a new folder with some of the toys, and the watershed."""
     for room in ("cytosuite", "benchmark", "docker"):
@@ -332,6 +340,7 @@ def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
         ):
             with (folder / path).open("a") as stream:
                 stream.write(text)
+    take_bases(folder)
     return folder
 
 
@@ -385,6 +394,7 @@ def checkout(folder):
         program.chmod(0o755)
     for mark in (".python", ".cytosuite", ".networks-cpu"):  # the environment is set up
         (folder / ".venv" / mark).touch()
+    take_bases(folder)
     return folder
 
 

@@ -70,12 +70,12 @@ def test_segment_and_measure(page, checkout, tmp_path):
     assert {path.suffix for path in (tmp_path / "labels").iterdir()} >= {".tif", ".json", ".png"}
 
 
-@pytest.mark.long
 def test_enter_a_challenge(page, checkout):
     follow(page("enter-a-challenge").partition(DOCKER)[0], checkout, checkout, **pages.PLAIN)
     assert (checkout / "runs/second/report/index.html").is_file()
 
 
+@pytest.mark.long  # .ci/users rehearses and exports each time
 @pytest.mark.docker
 def test_enter_a_challenge_with_docker(page, checkout, client, base):
     follow(page("enter-a-challenge"), checkout, checkout)
