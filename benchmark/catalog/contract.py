@@ -8,9 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
-from cytosuite.benchmark.containers.sources import imports_in, runtime_files
+from cytosuite.benchmark.catalog.packages import lock, locked, need_packages, needed_base, providers
+from cytosuite.benchmark.catalog.sources import imports_in, runtime_files
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
 from cytosuite.contract.points import Points
 from cytosuite.contract.select import left_out, partakers, select

@@ -19,8 +19,8 @@ from typing import Any
 import dask
 import distributed
 
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.cluster.site import KINDS
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.benchmark.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError, plain

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from distributed import WorkerPlugin, get_worker
 
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear

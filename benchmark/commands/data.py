@@ -11,9 +11,8 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
-from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.shard import Shard

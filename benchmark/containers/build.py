@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cytosuite.benchmark.catalog.packages import Base, Device
 from cytosuite.benchmark.containers.context import Files, by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import (
@@ -24,7 +25,6 @@ from cytosuite.benchmark.containers.images import (
     first_image,
     foreign_images,
 )
-from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, read_text, remove, value_digest

@@ -13,11 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.images import image_digest, image_tag
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import Refused, clear, size
 from cytosuite.benchmark.engines.gpu import Gpu, gpus, metered
 from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits

@@ -10,7 +10,7 @@ from typing import Any
 from docker.types import DeviceRequest
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import ROOT, program_of
 from cytosuite.benchmark.containers.build import Builder, is_built, made_from
 from cytosuite.benchmark.containers.daemon import (
@@ -21,7 +21,6 @@ from cytosuite.benchmark.containers.daemon import (
     need_docker,
 )
 from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.external import SHORT, ExternalSession, start_errors, user_of

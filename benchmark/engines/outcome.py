@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header

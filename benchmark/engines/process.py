@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import need_packages, uses_gpu
+from cytosuite.benchmark.catalog.packages import Device, need_packages, uses_gpu
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (

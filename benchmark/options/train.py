@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.terminal.console import printable, several
 from cytosuite.benchmark.terminal.options import (
     MOST_WORKERS,

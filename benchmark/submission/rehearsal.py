@@ -15,9 +15,9 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from cytosuite.benchmark.catalog.contract import Check
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.daemon import daemon_errors
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine

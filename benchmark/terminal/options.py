@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform, 
 
 import typer
 
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.cluster.site import read_cluster
-from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
     MOST_UM,

@@ -9,7 +9,7 @@ import pytest
 from house import ROOT
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.catalog.sources import runtime_files
 from cytosuite.files import visible_files
 
 BOTH = ["Dockerfile", "docker/base.Dockerfile"]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import need_checkout
+from cytosuite.benchmark.catalog.sources import ROOMS
 from cytosuite.benchmark.containers.images import evaluation_blueprint
-from cytosuite.benchmark.containers.sources import ROOMS
 from cytosuite.benchmark.data.preview import write_preview
 from cytosuite.benchmark.store.templates import rendered
 from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth

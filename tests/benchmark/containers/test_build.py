@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from mistakes import refused
 
+from cytosuite.benchmark.catalog.sources import runtime_digest
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker, podman_host
 from cytosuite.benchmark.containers.images import foreign_images, image_digest, image_tag
-from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.engines.choose import choose
 
 docker_errors = pytest.importorskip("docker.errors")

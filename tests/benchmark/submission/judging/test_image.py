@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
+from cytosuite.benchmark.catalog.packages import locked, providers
 from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.catalog.sources import follow
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import evaluation_blueprint
-from cytosuite.benchmark.containers.locks import locked, providers
-from cytosuite.benchmark.containers.sources import follow
 from cytosuite.files import read_json
 
 SHUT = {

@@ -5,7 +5,7 @@ from mistakes import refused
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
-from cytosuite.benchmark.containers.sources import follow, reached, runtime_files
+from cytosuite.benchmark.catalog.sources import follow, reached, runtime_files
 
 
 @pytest.mark.parametrize("algorithm", sorted(algorithms()))

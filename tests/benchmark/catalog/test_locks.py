@@ -2,7 +2,7 @@
 
 import pytest
 
-from cytosuite.benchmark.containers.locks import (
+from cytosuite.benchmark.catalog.packages import (
     lock,
     lock_files,
     locked,
