@@ -279,7 +279,7 @@ REMOVING = {"clear", "remove", "rmtree", "os.remove", ".rmdir", ".unlink", ".rmt
 PERMITTED = {
     "benchmark/runs/trial.py run": "cases in its own temporary folder",
     "benchmark/runs/trial.py running": "the same",
-    "benchmark/results/applied.py put": "the former result of an image",
+    "benchmark/commands/files/applied.py put": "the former result of an image",
     "benchmark/commands/model.py _drop": "weights of one model",
     "benchmark/commands/run/sources.py annotated": "its own links; listed is the truth",
     "benchmark/commands/train.py train": "its own number, for the process that it starts",

@@ -20,9 +20,7 @@ from cytosuite.benchmark.commands.choice import (
     show_choice,
 )
 from cytosuite.benchmark.commands.data import need, start_engine
-from cytosuite.benchmark.data.dataset import Case, make_case
-from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
-from cytosuite.benchmark.results.applied import (
+from cytosuite.benchmark.commands.files.applied import (
     Applied,
     count_in_cells,
     failed,
@@ -35,9 +33,11 @@ from cytosuite.benchmark.results.applied import (
     there_already,
     write_applied,
 )
+from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
+from cytosuite.benchmark.data.dataset import Case, make_case
+from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
-from cytosuite.benchmark.runs.sizes import ALONE, SHARED, Sharing, asked_first, sharings
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.benchmark.terminal.console import Cases, Step, lines_to, progress
 from cytosuite.contract.interface import read_case

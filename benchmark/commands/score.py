@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from cytosuite.benchmark.cluster.processes import beside
+from cytosuite.benchmark.commands.files import pairs
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results import answers, cases, facts, objects, pairs
+from cytosuite.benchmark.results import answers, cases, facts, objects
 from cytosuite.benchmark.results.controls import emptied
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, scores_of

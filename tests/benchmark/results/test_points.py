@@ -6,11 +6,11 @@ from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.commands.files.applied import count_in_cells
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results.applied import count_in_cells
 from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.matches import match_points

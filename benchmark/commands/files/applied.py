@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record
-from cytosuite.benchmark.runs.sizes import ALONE, SHARED, Sharing
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_value, write_value
 from cytosuite.contract.points import Points, read_points
@@ -319,7 +319,7 @@ def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
 
 def count_in_cells(out: Path, cells: Path) -> Path:
     """Write the cell of each point into the tables, and the points of each cell of all images."""
-    from cytosuite.benchmark.results.pairs import images_by_name
+    from cytosuite.benchmark.commands.files.pairs import images_by_name
     from cytosuite.benchmark.results.points import write_cell_counts, write_points
 
     files, counts = point_files(out), {}
