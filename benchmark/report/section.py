@@ -1,19 +1,16 @@
 """Sections of a report: each computes a view of the results, and shows it as HTML and Markdown."""
 
 import pkgutil
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cytosuite.benchmark.results.results import Results
 
 V = TypeVar("V")
-Cells: TypeAlias = list[list[object]]  # of a table, a list per row
 Progress = Callable[[float, int, str], None]
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~]|:(?=[\w+-]+:))")  # :name: is an emoji
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,3 @@ def views(results: Results, progress: Progress = lambda *_: None) -> dict[str, A
         progress(number, len(sections()), section.title)
         by_name[name] = section.view(results if section.whole else results.first)
     return by_name
-
-
-def escape(text: object) -> str:
-    """Return text as one line that Markdown shows as it is."""
-    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
-
-
-def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list[str], Cells]:
-    """Return heads and rows of a table without the columns, but the first, that have no value."""
-    names, cells = list(heads), [list(row) for row in rows]
-    columns = range(len(names))
-    full = [n for n in columns if not (n and cells and all(row[n] in ("", "-") for row in cells))]
-    return [names[n] for n in full], [[row[n] for n in full] for row in cells]
-
-
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Return the lines of a Markdown table of the columns with values; its cells are escaped."""
-    names, rows = valued(columns, rows)
-    heads = [escape(name) for name in names]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    return lines + [f"| {' | '.join(escape(cell) for cell in row)} |" for row in rows]

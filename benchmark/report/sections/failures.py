@@ -4,10 +4,11 @@ from collections import defaultdict
 from itertools import repeat
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import count, log_path
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.documents import table
 
 
 class Alike(NamedTuple):

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.report.section import Cells, ReportSection, table, valued
+from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.documents import Cells, table, valued
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),

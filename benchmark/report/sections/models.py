@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import ModelChoice, Record
+from cytosuite.benchmark.store.documents import table
 
 
 class Chosen(NamedTuple):

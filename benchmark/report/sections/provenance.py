@@ -1,7 +1,8 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
-from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.store.documents import table
 
 
 def view(results: Results) -> dict[str, str]:
