@@ -13,7 +13,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
-from cytosuite.benchmark.catalog.places import ROOT, model_homes, need_checkout
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, model_homes, need_checkout
 from cytosuite.benchmark.options.algorithms import CheckOptions, ListOptions, NewOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
@@ -32,7 +32,7 @@ from cytosuite.files import atomic, remove, write_text
 from cytosuite.metrics.boards import BOARDS
 
 KEYS = ("kind", "algorithm", "name", "task", "made for")
-TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
+TEMPLATES = PACKAGE / "benchmark" / "catalog" / "scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
 TAKEN = {"base", "debian"}  # images of the containers' own
 
