@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from cytosuite.benchmark.catalog.places import ROOT, workplace
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.files import read_json, read_text, read_toml, write_text
 
 PAGE, PLAN = ROOT / "docs" / "methods.md", Path(__file__).with_suffix(".toml")

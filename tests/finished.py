@@ -2,7 +2,7 @@
 
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.store.integrity import seal
+from cytosuite.benchmark.runs.store.integrity import seal
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.files import file_digest, write_json
 from cytosuite.formats import write

@@ -286,7 +286,7 @@ PERMITTED = {
     "benchmark/containers/build.py _built": "the packages of a base that is built",
     "benchmark/engines/external.py _taken": "within the folder of a session",
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
-    "benchmark/store/integrity.py forget": "stamps, which are made again",
+    "benchmark/runs/store/integrity.py forget": "stamps, which are made again",
     "cytosuite/contract/call.py delivered": "files of its own case",
     "cytosuite/napari/widget.py go": "former results in its own temporary folder",
     "cytosuite/training/command.py _follow": "its own parent, and itself",

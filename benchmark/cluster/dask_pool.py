@@ -22,7 +22,7 @@ import distributed
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.cluster.site import KINDS
 from cytosuite.benchmark.engines.gpu import slots
-from cytosuite.benchmark.store.pool import Lost, Piece, Result, travelling
+from cytosuite.benchmark.runs.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json
 
@@ -52,7 +52,7 @@ class DaskPool:
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
-        """Yield number and result of each finished piece; see `cytosuite.benchmark.store.pool`."""
+        """Yield number and result of each finished piece; see `Pool`."""
         # Dask blames all pieces that a worker holds for its end: no worker gets a second one.
         source, numbers = enumerate(pieces), dict[Any, int]()
         done = SimpleQueue[Any]()

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 from cytosuite.benchmark.engines.outcome import say
-from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, travelling
+from cytosuite.benchmark.runs.store.pool import Here, Lost, Piece, Pool, Result, travelling
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
 from cytosuite.volume.memory import GIB, free_gib
@@ -50,7 +50,7 @@ class Processes:
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
-        """Do the pieces side by side; see `cytosuite.benchmark.store.pool.Pool`."""
+        """Do the pieces side by side; see `cytosuite.benchmark.runs.store.pool.Pool`."""
         every = list(pieces)
         if len(every) <= 1 or not _has_semaphores():
             yield from Here().each(work, every)

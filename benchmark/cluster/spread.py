@@ -32,7 +32,7 @@ from cytosuite.benchmark.runs.run import (
     hopeless,
     started,
 )
-from cytosuite.benchmark.store.pool import Lost
+from cytosuite.benchmark.runs.store.pool import Lost
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError

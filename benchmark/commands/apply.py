@@ -38,7 +38,7 @@ from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
-from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.benchmark.runs.store.integrity import foreign_digest
 from cytosuite.benchmark.terminal.console import Cases, Step, lines_to, progress
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest

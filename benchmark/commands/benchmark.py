@@ -13,7 +13,7 @@ from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results import circumstances
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
-from cytosuite.benchmark.store.integrity import FOREIGN, forget
+from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
 
 if TYPE_CHECKING:  # pandas

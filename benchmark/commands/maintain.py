@@ -19,7 +19,7 @@ from cytosuite.benchmark.options.maintain import (
     MigrateOptions,
     TablesOptions,
 )
-from cytosuite.benchmark.store.documents import rendered
+from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.errors import InputError, pick
 from cytosuite.files import need_folder, write_text

@@ -17,7 +17,7 @@ from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, scores_of
 from cytosuite.benchmark.results.standings import Standing, leaderboard
 from cytosuite.benchmark.runs.record import grouped
-from cytosuite.benchmark.store.pool import Lost
+from cytosuite.benchmark.runs.store.pool import Lost
 from cytosuite.benchmark.terminal import console as terminal
 from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick

@@ -10,8 +10,8 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
 from cytosuite.benchmark.comparison.history import history_table
 from cytosuite.benchmark.comparison.scored import ScoredRun
-from cytosuite.benchmark.store.csvfile import original
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.csvfile import original
+from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError

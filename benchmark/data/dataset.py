@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.shard import Shard
-from cytosuite.benchmark.store.integrity import is_covered, is_whole, seal
-from cytosuite.benchmark.store.pool import Lost, Pool
+from cytosuite.benchmark.runs.store.integrity import is_covered, is_whole, seal
+from cytosuite.benchmark.runs.store.pool import Lost, Pool
 from cytosuite.contract.interface import TABLE, in_files, write_case, write_value
 from cytosuite.contract.manifest import (
     MOST_BYTES,

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from cytosuite.benchmark.catalog.places import PACKAGE
-from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.benchmark.runs.store.integrity import foreign_digest
 from cytosuite.contract.tasks import LABELS, TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Size, SplitName
 from cytosuite.datasets.folder.load import load

@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.store.csvfile import frame_parts
+from cytosuite.benchmark.runs.store.csvfile import frame_parts
 from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 

@@ -14,7 +14,7 @@ from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.results import Condition, Results
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.store.documents import rendered
+from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.realism.edges import EDGES

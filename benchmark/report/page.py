@@ -14,7 +14,7 @@ from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import sections
 from cytosuite.benchmark.report.verdict import readings, verdict
 from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.store.documents import escape
+from cytosuite.benchmark.runs.store.documents import escape
 from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent

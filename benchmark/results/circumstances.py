@@ -13,7 +13,7 @@ from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
-from cytosuite.benchmark.store.integrity import foreign_digest, unaltered
+from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
 from cytosuite.files import digest, file_digest, value_digest
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")

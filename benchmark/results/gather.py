@@ -20,7 +20,7 @@ from cytosuite.benchmark.results import (
 )
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.store.pool import Pool
+from cytosuite.benchmark.runs.store.pool import Pool
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import open_regular

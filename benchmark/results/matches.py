@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.benchmark.results.objects import table_rows
 from cytosuite.benchmark.results.results import Matches
-from cytosuite.benchmark.store.csvfile import write_rows
+from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels import ctc
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes

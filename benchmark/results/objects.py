@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.benchmark.store.csvfile import read_rows, write_rows
+from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table

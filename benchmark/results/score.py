@@ -16,7 +16,7 @@ from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.standings import CASE, COLUMNS
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import ModelChoice, Record
-from cytosuite.benchmark.store.pool import Here, Lost, Pool
+from cytosuite.benchmark.runs.store.pool import Here, Lost, Pool
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric, board_metrics

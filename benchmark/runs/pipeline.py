@@ -10,7 +10,7 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.run import locked
-from cytosuite.benchmark.store.integrity import is_whole, seal
+from cytosuite.benchmark.runs.store.integrity import is_whole, seal
 from cytosuite.contract.interface import TABLE
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick

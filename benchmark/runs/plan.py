@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.store.integrity import unaltered
+from cytosuite.benchmark.runs.store.integrity import unaltered
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.files import value_digest
 

@@ -32,8 +32,8 @@ from cytosuite.benchmark.runs.record import (
     facts_in,
     warnings_in,
 )
+from cytosuite.benchmark.runs.store.integrity import digests
 from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
-from cytosuite.benchmark.store.integrity import digests
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api

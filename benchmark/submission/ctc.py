@@ -13,7 +13,7 @@ import numpy as np
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.facts import Movie, read_movie
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.store.csvfile import write_rows
+from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at

@@ -15,7 +15,7 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record
-from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.benchmark.runs.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_value, write_value
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.sizes import size_in

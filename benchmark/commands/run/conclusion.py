@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.store.integrity import digests, unaltered
+from cytosuite.benchmark.runs.store.integrity import digests, unaltered
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.files import atomic, visible_files

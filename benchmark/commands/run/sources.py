@@ -10,7 +10,7 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs import finished, plan
-from cytosuite.benchmark.store.integrity import stamp
+from cytosuite.benchmark.runs.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain, reason_of

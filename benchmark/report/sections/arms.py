@@ -9,7 +9,7 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Standing
-from cytosuite.benchmark.store.documents import escape, table
+from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.ranking.intervals import mean_interval
 
 FREE = "chosen by metadata"

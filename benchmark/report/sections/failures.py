@@ -8,7 +8,7 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import count, log_path
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.documents import table
 
 
 class Alike(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.results.matches import read_links
 from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 HEADS = ("algorithm", *LINK_ERRORS)

@@ -6,7 +6,7 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import ModelChoice, Record
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.documents import table
 
 
 class Chosen(NamedTuple):

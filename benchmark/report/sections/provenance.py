@@ -2,7 +2,7 @@
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.store.documents import table
+from cytosuite.benchmark.runs.store.documents import table
 
 
 def view(results: Results) -> dict[str, str]:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.places import need_checkout
 from cytosuite.benchmark.catalog.sources import ROOMS
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.preview import write_preview
-from cytosuite.benchmark.store.documents import rendered
+from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json, work_folder

@@ -10,7 +10,7 @@ from cytosuite import __version__
 from cytosuite.benchmark.containers import context, images
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results import cases, platform, score
-from cytosuite.benchmark.store.documents import rendered
+from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,

@@ -21,7 +21,7 @@ from cytosuite.benchmark.cluster import dask_pool
 from cytosuite.benchmark.cluster import processes as module
 from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, open_pool
 from cytosuite.benchmark.cluster.processes import Processes, processes
-from cytosuite.benchmark.store.pool import Here, Lost
+from cytosuite.benchmark.runs.store.pool import Here, Lost
 from cytosuite.errors import InputError
 
 

@@ -14,7 +14,7 @@ from cytosuite.benchmark.cluster.spread import OpenSession, spread
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import LEFT, read_record
-from cytosuite.benchmark.store.pool import Lost
+from cytosuite.benchmark.runs.store.pool import Lost
 
 
 class Worker:

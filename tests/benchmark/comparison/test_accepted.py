@@ -14,7 +14,7 @@ from cytosuite.benchmark.comparison.origin import (
     simulation_today,
 )
 from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.benchmark.store.integrity import SUMS
+from cytosuite.benchmark.runs.store.integrity import SUMS
 from cytosuite.contract.weights import read_cards
 from cytosuite.files import read_json
 

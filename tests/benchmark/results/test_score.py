@@ -18,7 +18,7 @@ from cytosuite.benchmark.results.conditions import (
 )
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.store.pool import Lost
+from cytosuite.benchmark.runs.store.pool import Lost
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import file_digest, write_json
 from cytosuite.folders import masks

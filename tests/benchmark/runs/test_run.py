@@ -11,7 +11,7 @@ from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.runs.run import locked, run_job
-from cytosuite.benchmark.store.integrity import STAMPS
+from cytosuite.benchmark.runs.store.integrity import STAMPS
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.store.documents import escape
+from cytosuite.benchmark.runs.store.documents import escape
 from cytosuite.benchmark.terminal import console as room
 from cytosuite.benchmark.terminal.console import Cases, TimeLeft, progress
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.store.integrity import seal
+from cytosuite.benchmark.runs.store.integrity import seal
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.napari.runs import errors, open_run, run_layers, run_of

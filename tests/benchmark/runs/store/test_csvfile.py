@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.store.csvfile import (
+from cytosuite.benchmark.runs.store.csvfile import (
     as_text,
     frame_parts,
     neutral,

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from cytosuite.benchmark.store import integrity
-from cytosuite.benchmark.store.integrity import (
+from cytosuite.benchmark.runs.store import integrity
+from cytosuite.benchmark.runs.store.integrity import (
     STAMPS,
     SUMS,
     digests,
