@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -27,6 +26,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import locked, run_job
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.datasets.sample import Sample

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.datasets.sample import Sample
 from cytosuite.files import write_json
 from cytosuite.formats import read, write

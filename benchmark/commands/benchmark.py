@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.models import unlike
-from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.commands import data, request
 from cytosuite.benchmark.commands.run import conclusion, planned
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
@@ -14,6 +13,7 @@ from cytosuite.benchmark.results import circumstances
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
+from cytosuite.benchmark.runs.store.pool import beside
 from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
 
 if TYPE_CHECKING:  # pandas

@@ -89,7 +89,7 @@ def make(
     shard: Shard | None = None,
 ) -> Dataset:
     """Return a dataset on disk, passed through its pipeline by an engine, perhaps a new one."""
-    from cytosuite.benchmark.cluster.processes import processes
+    from cytosuite.benchmark.runs.store.pool import processes
 
     pipeline = links(recipe.through)
     if pipeline and engine is None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.commands.files import pairs
 from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results import answers, cases, facts, objects
@@ -17,7 +16,7 @@ from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, scores_of
 from cytosuite.benchmark.results.standings import Standing, leaderboard
 from cytosuite.benchmark.runs.record import grouped
-from cytosuite.benchmark.runs.store.pool import Lost
+from cytosuite.benchmark.runs.store.pool import Lost, beside
 from cytosuite.benchmark.terminal import console as terminal
 from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick

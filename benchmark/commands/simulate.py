@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.data.croissant import write_croissant
 from cytosuite.benchmark.data.dataset import Dataset
@@ -22,6 +21,7 @@ from cytosuite.benchmark.options.simulate import (
     PhantomsOptions,
     SimulateOptions,
 )
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS

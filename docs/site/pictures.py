@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from cytosuite.apply import apply
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.documents import trained
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.data.preview import write_result
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.terminal.console import console, progress
 from cytosuite.contract.manifest import ModelCard, read_recipe
 from cytosuite.contract.tasks import TASKS

@@ -20,13 +20,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.collect import empty
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth

@@ -18,10 +18,8 @@ from distributed import LocalCluster
 from mistakes import refused
 
 from cytosuite.benchmark.cluster import dask_pool
-from cytosuite.benchmark.cluster import processes as module
 from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, open_pool
-from cytosuite.benchmark.cluster.processes import Processes, processes
-from cytosuite.benchmark.runs.store.pool import Here, Lost
+from cytosuite.benchmark.runs.store.pool import Here, Lost, Processes, _has_semaphores, processes
 from cytosuite.errors import InputError
 
 
@@ -237,10 +235,10 @@ def test_without_semaphores_one_process_does_all_and_says_so_once(monkeypatch, c
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
-    module._has_semaphores.cache_clear()
+    _has_semaphores.cache_clear()
     for _ in range(2):
         assert dict(Processes(2).each(process, [0, 1])) == {0: os.getpid(), 1: os.getpid()}
-    module._has_semaphores.cache_clear()
+    _has_semaphores.cache_clear()
     assert capsys.readouterr().err.splitlines() == [
         "note: work is done by one process: no semaphore can be made (Read-only file system)"
     ]

@@ -5,7 +5,6 @@ import pytest
 from mistakes import refused
 from rows import rows_of
 
-from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.files.applied import count_in_cells
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.data.dataset import prepare
@@ -17,6 +16,7 @@ from cytosuite.benchmark.results.matches import match_points
 from cytosuite.benchmark.results.points import write_point_scores, write_points
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import write_json

@@ -10,7 +10,7 @@ import tifffile
 from mistakes import refused
 from rasters import counted
 
-from cytosuite.benchmark.cluster.processes import Processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors.packages import install
 from cytosuite.folders import part as microscopes

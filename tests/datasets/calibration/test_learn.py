@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.fit import simulator
