@@ -3,7 +3,13 @@
 import math
 from typing import Any
 
-from cytosuite.benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, choose, draw_all
+from cytosuite.benchmark.report.pictures.gallery import (
+    ALGORITHMS,
+    CASES,
+    CaseView,
+    choose,
+    draw_all,
+)
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.results.results import Results

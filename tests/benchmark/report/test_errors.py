@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rendered import html
 
-from cytosuite.benchmark.pictures.stills import GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.report import page
+from cytosuite.benchmark.report.pictures.stills import GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.report.sections.errors import (
     COLOURS,
     SECTION,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from chromium import Chromium
 
-from cytosuite.benchmark.pictures.scenes import read_scene
 from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.results.matches import write_links
 from cytosuite.benchmark.results.results import Matches
 from cytosuite.contract.tracks import Track, write_tracks

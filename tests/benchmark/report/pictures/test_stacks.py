@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from rasters import counted
 
-from cytosuite.benchmark.pictures.stacks import (
+from cytosuite.benchmark.report.pictures.stacks import (
     averaged,
     coarser,
     columns,

@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosuite.benchmark.data.circles import circles
 from cytosuite.benchmark.data.planes import frames, grey, limits, spatial
-from cytosuite.benchmark.pictures import stacks
+from cytosuite.benchmark.report.pictures import stacks
 from cytosuite.benchmark.results.matches import read_links
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.contract.points import read_points

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cytosuite.benchmark.pictures.scenes import read_scene
-from cytosuite.benchmark.pictures.stills import GUESS, TRUTH, scale_bar, still
+from cytosuite.benchmark.report.pictures.scenes import read_scene
+from cytosuite.benchmark.report.pictures.stills import GUESS, TRUTH, scale_bar, still
 from cytosuite.benchmark.results.results import Matches
 
 NAMES = ["good", "fair"]

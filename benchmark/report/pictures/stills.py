@@ -17,8 +17,8 @@ from cytosuite.benchmark.data.planes import (
     sizes,
     stretch,
 )
-from cytosuite.benchmark.pictures.scenes import CaseVolumes, ShownVolume
-from cytosuite.benchmark.pictures.stacks import jpeg
+from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume
+from cytosuite.benchmark.report.pictures.stacks import jpeg
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb

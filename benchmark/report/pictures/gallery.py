@@ -5,9 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cytosuite.benchmark.data.planes import cut_at
-from cytosuite.benchmark.pictures.scenes import VOXELS, CaseVolumes, ShownVolume, read_scene, shrunk
-from cytosuite.benchmark.pictures.stacks import columns, deflated, sprite
-from cytosuite.benchmark.pictures.stills import Still, codes, still
+from cytosuite.benchmark.report.pictures.scenes import (
+    VOXELS,
+    CaseVolumes,
+    ShownVolume,
+    read_scene,
+    shrunk,
+)
+from cytosuite.benchmark.report.pictures.stacks import columns, deflated, sprite
+from cytosuite.benchmark.report.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.pictures import scenes
-from cytosuite.benchmark.pictures.gallery import choose, draw, draw_all
-from cytosuite.benchmark.pictures.scenes import read_scene
-from cytosuite.benchmark.pictures.stills import codes
+from cytosuite.benchmark.report.pictures import scenes
+from cytosuite.benchmark.report.pictures.gallery import choose, draw, draw_all
+from cytosuite.benchmark.report.pictures.scenes import read_scene
+from cytosuite.benchmark.report.pictures.stills import codes
 from cytosuite.benchmark.results.results import Matches
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -91,7 +91,7 @@ def test_a_case_without_picture_has_a_reason(make, tmp_path):
 
 
 def test_few_bytes_give_a_coarser_grid_with_a_note_and_fewer_none(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("cytosuite.benchmark.pictures.gallery.SMALLEST", 100)
+    monkeypatch.setattr("cytosuite.benchmark.report.pictures.gallery.SMALLEST", 100)
     whole = drawn(make())
     tight = drawn(make(), share=whole.size // 2)
     assert tight.size <= whole.size // 2
