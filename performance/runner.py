@@ -28,10 +28,10 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.runs.data.dataset import prepare
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.runs.store.pool import processes

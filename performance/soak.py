@@ -18,12 +18,12 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.containers.daemon import find_docker
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.runs.data.dataset import prepare
+from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.benchmark.runs.store.pool import processes

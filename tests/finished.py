@@ -1,6 +1,6 @@
 """A small finished run on disk."""
 
-from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.integrity import seal
 from cytosuite.contract.tasks import IMAGE, LABELS

@@ -9,7 +9,7 @@ from toys import made_in
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards

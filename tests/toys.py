@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.runs.data.dataset import prepare
+from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.pool import processes

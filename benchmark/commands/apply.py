@@ -34,8 +34,8 @@ from cytosuite.benchmark.commands.files.applied import (
     write_applied,
 )
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
-from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
+from cytosuite.benchmark.runs.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.runs.store.integrity import foreign_digest

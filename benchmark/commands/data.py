@@ -13,11 +13,11 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.data.dataset import Dataset, prepare
-from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
+from cytosuite.benchmark.runs.data.recipe import Recipe
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.plan import Job

@@ -27,10 +27,10 @@ from cytosuite.benchmark.catalog.places import (
     workplace,
 )
 from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
-from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
 from cytosuite.benchmark.options.doctor import DoctorOptions
+from cytosuite.benchmark.runs.data.loops import compiled
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.options import SEGMENT
 from cytosuite.contract.weights import MODELS, open_model, read_cards

@@ -14,10 +14,10 @@ from cytosuite.benchmark.commands.external import subject
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint, image_digest
-from cytosuite.benchmark.data.dataset import serves
-from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions, RehearseOptions
+from cytosuite.benchmark.runs.data.dataset import serves
+from cytosuite.benchmark.runs.data.recipe import recipe
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.competition import write_bundle

@@ -171,7 +171,7 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
 
 def compile_command(options: CompileOptions, console: Console) -> None:
     """Compile loops into numba's cache."""
-    from cytosuite.benchmark.data.loops import compile_loops
+    from cytosuite.benchmark.runs.data.loops import compile_loops
 
     with progress(console, "compiling loops") as step:
         compile_loops(options.parts, step)

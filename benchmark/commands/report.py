@@ -11,13 +11,13 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands import benchmark, data
 from cytosuite.benchmark.commands.run import conclusion, planned, sources
 from cytosuite.benchmark.comparison.origin import request_facts
-from cytosuite.benchmark.data import dataset as datasets
-from cytosuite.benchmark.data import recipe as recipes
 from cytosuite.benchmark.engines.predictions import FilesEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs import finished, plan
+from cytosuite.benchmark.runs.data import dataset as datasets
+from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import ASSUME

@@ -16,13 +16,13 @@ from cytosuite.benchmark.catalog.models import (
     own_models,
 )
 from cytosuite.benchmark.commands import data, external
-from cytosuite.benchmark.data import dataset as datasets
-from cytosuite.benchmark.data import recipe as recipes
-from cytosuite.benchmark.data import several
 from cytosuite.benchmark.engines import choose
 from cytosuite.benchmark.engines import external as images
 from cytosuite.benchmark.engines import outcome as engines
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.runs.data import dataset as datasets
+from cytosuite.benchmark.runs.data import recipe as recipes
+from cytosuite.benchmark.runs.data import several
 from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task

@@ -11,16 +11,16 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.commands.data import make, opened, start_engine
-from cytosuite.benchmark.data.croissant import write_croissant
-from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
-from cytosuite.benchmark.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.simulate import (
     CalibrateOptions,
     PhantomsOptions,
     SimulateOptions,
 )
+from cytosuite.benchmark.runs.data.croissant import write_croissant
+from cytosuite.benchmark.runs.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.layouts import nnunet_name, write_hdf5, write_nnunet
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
@@ -190,7 +190,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
 
 def calibrate_command(options: CalibrateOptions, console: Console) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
-    from cytosuite.benchmark.data.preview import write_strip
+    from cytosuite.benchmark.runs.data.preview import write_strip
     from cytosuite.datasets.calibration.calibrate import calibrate
     from cytosuite.datasets.calibration.learn import DATASETS, learn
 

@@ -18,8 +18,8 @@ from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, workplace
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.options.train import TrainOptions
+from cytosuite.benchmark.runs.data.recipe import Recipe, recipe
 from cytosuite.benchmark.runs.learning import (
     DAYS_S,
     OUTPUT_GIB,

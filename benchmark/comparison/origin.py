@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.data.dataset import Dataset, prepare
-from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
+from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
+from cytosuite.benchmark.runs.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.benchmark.runs.store.integrity import SUMS
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.manifest import ModelCard

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cytosuite.benchmark.engines.outcome import Limits
     from cytosuite.contract.manifest import AlgorithmManifest
-from cytosuite.benchmark.data.shard import Shard, read_shard
+from cytosuite.benchmark.runs.data.shard import Shard, read_shard
 from cytosuite.benchmark.terminal.console import names, plain_name
 from cytosuite.benchmark.terminal.options import (
     ClusterOptions,

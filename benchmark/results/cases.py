@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results import answers, controls, facts, objects
 from cytosuite.benchmark.results.answers import Answer, Values
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cytosuite import __version__
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.datasets.recipes import dataset_manifests
 

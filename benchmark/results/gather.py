@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results import (
     circumstances,
     conditions,
@@ -19,6 +18,7 @@ from cytosuite.benchmark.results import (
     standings,
 )
 from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.store.pool import Pool
 from cytosuite.contract.tasks import Task

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results.answers import Answer
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import LEFT, Record, grouped
 from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task

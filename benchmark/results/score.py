@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results import cases, facts, notes
 from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.standings import CASE, COLUMNS
+from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.benchmark.runs.store.pool import Here, Lost, Pool

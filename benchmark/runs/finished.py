@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import folder_of, program_of
-from cytosuite.benchmark.data.dataset import SUMMARY, Dataset, stored
-from cytosuite.benchmark.data.recipe import DataRequest
-from cytosuite.benchmark.data.several import distinct
 from cytosuite.benchmark.engines.collect import Refused, need_plain
+from cytosuite.benchmark.runs.data.dataset import SUMMARY, Dataset, stored
+from cytosuite.benchmark.runs.data.recipe import DataRequest
+from cytosuite.benchmark.runs.data.several import distinct
 from cytosuite.benchmark.runs.plan import Job, is_done
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.contract.manifest import (

@@ -10,8 +10,8 @@ from typing import Any
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.learning import ANSWER, PART, REQUEST, WEIGHTS
 from cytosuite.contract.manifest import ModelCard, parse
 from cytosuite.contract.tasks import LABELS, TASKS

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.runs.data.dataset import STAGE, Case, Dataset
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.run import locked

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from cytosuite.benchmark.catalog.places import PACKAGE, folder_of, program_of
 from cytosuite.benchmark.catalog.sources import runtime_digest
-from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
+from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.store.integrity import unaltered
 from cytosuite.contract.manifest import AlgorithmManifest

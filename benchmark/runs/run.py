@@ -10,8 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.collect import clear_abandoned
 from cytosuite.benchmark.engines.outcome import (
     Ending,
@@ -22,6 +20,8 @@ from cytosuite.benchmark.engines.outcome import (
     Shown,
     StartError,
 )
+from cytosuite.benchmark.runs.data.dataset import Case
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.plan import Answerer, Job, is_done
 from cytosuite.benchmark.runs.record import (

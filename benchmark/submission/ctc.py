@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.facts import Movie, read_movie
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task

@@ -18,11 +18,11 @@ from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.daemon import daemon_errors
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import HEALTH_S, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs

@@ -28,8 +28,8 @@ from cytosuite.files import Entries, Json, Scalars, json_text, need_file, write_
 from cytosuite.segmentation.outline import looseness_of
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.data.recipe import DataRequest
     from cytosuite.benchmark.engines.outcome import Limits
+    from cytosuite.benchmark.runs.data.recipe import DataRequest
     from cytosuite.contract.manifest import AlgorithmManifest
     from cytosuite.folders.part import Part
 
@@ -201,7 +201,7 @@ class DataOptions(SimulatedOptions):
     @property
     def request(self) -> "DataRequest":
         """The request of the dataset, by the options of the names of its fields."""
-        from cytosuite.benchmark.data.recipe import DataRequest  # loads the datasets
+        from cytosuite.benchmark.runs.data.recipe import DataRequest  # loads the datasets
 
         names = (field.name for field in fields(DataRequest))
         asked: Json = {name: getattr(self, name) for name in names if hasattr(self, name)}

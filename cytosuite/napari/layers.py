@@ -12,8 +12,8 @@ import numpy as np
 from skimage.measure import regionprops_table
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.data.planes import limits
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.planes import limits
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import folder_of
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.matches import match
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
 from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks

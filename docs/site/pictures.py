@@ -14,9 +14,9 @@ from typing import NamedTuple
 from cytosuite.apply import apply
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.comparison.documents import trained
-from cytosuite.benchmark.data.dataset import Case, make_case
-from cytosuite.benchmark.data.preview import write_result
-from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
+from cytosuite.benchmark.runs.data.dataset import Case, make_case
+from cytosuite.benchmark.runs.data.preview import write_result
+from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, recipe
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.terminal.console import console, progress
 from cytosuite.contract.manifest import ModelCard, read_recipe
@@ -84,7 +84,7 @@ def of_recipe(name: str, settings: tuple[str, ...] = ()) -> Picture:
     """Return the picture of a dataset or recipe: of its first case."""
     size = None if "/" in name else "mini"
     made = recipe(DataRequest(name, size, cases=1, settings=(*SMALLER.get(name, ()), *settings)))
-    key = value_digest([made.fingerprint, digest([PACKAGE / "benchmark/data"], PACKAGE)])
+    key = value_digest([made.fingerprint, digest([PACKAGE / "benchmark/runs/data"], PACKAGE)])
     return Picture(CACHE / f"{name.replace('/', '-')}-{key[:12]}.png", made)
 
 

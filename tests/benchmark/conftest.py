@@ -14,8 +14,8 @@ from toys import answers, dataset_of, made_in, squares
 from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
+from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

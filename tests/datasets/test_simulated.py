@@ -1,7 +1,7 @@
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 

@@ -23,9 +23,9 @@ import numpy as np
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.collect import empty
+from cytosuite.benchmark.runs.data.dataset import prepare
+from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator

@@ -152,8 +152,8 @@ def _mounted(place, *words):
 FULL = {
     "output is taken": "cytosuite.benchmark.engines.process:collect",
     "the report is written": "cytosuite.benchmark.report:write_report",
-    "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
-    "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
+    "the dataset is generated": "cytosuite.benchmark.runs.data.dataset:write",
+    "inputs are laid out": "cytosuite.benchmark.runs.data.dataset:write_case",
     "a record is written": "cytosuite.benchmark.runs.record:Record.write",
     "objects are measured": "cytosuite.benchmark.results.objects:write_objects",
 }

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.options.apply import SegmentOptions
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest
@@ -239,7 +239,7 @@ def write_applied(
             except InputError as error:
                 facts["rois_missing"] = str(error)
         if options.preview:
-            from cytosuite.benchmark.data.preview import write_result
+            from cytosuite.benchmark.runs.data.preview import write_result
 
             write_result(folder / f"{item.name}.png", image, output, socket.kind)
     write_json(folder / f"{item.name}.json", facts)
@@ -257,10 +257,10 @@ def _write_points(
     folder: Path, item: Item, image: Volume, points: Points, *, preview: bool
 ) -> None:
     """Write the table of the points of an image, and its picture with circles."""
-    from cytosuite.benchmark.data.circles import circles
-    from cytosuite.benchmark.data.planes import spatial
-    from cytosuite.benchmark.data.preview import write_result
     from cytosuite.benchmark.results.points import write_points
+    from cytosuite.benchmark.runs.data.circles import circles
+    from cytosuite.benchmark.runs.data.planes import spatial
+    from cytosuite.benchmark.runs.data.preview import write_result
 
     write_points(folder / f"{item.name}{OBJECTS}", points)
     if preview:

@@ -6,10 +6,10 @@ from itertools import chain, islice
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import folder_of
-from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs import finished, plan
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cytosuite.benchmark.data.planes import Grey, Pixels
+from cytosuite.benchmark.runs.data.planes import Grey, Pixels
 from cytosuite.volume.arrays import Floats, Lengths, Longs, Shape
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs

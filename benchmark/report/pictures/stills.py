@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from cytosuite.benchmark.data.planes import (
+from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume
+from cytosuite.benchmark.report.pictures.stacks import jpeg
+from cytosuite.benchmark.runs.data.planes import (
     PLANES,
     Pixels,
     boundary,
@@ -17,8 +19,6 @@ from cytosuite.benchmark.data.planes import (
     sizes,
     stretch,
 )
-from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume
-from cytosuite.benchmark.report.pictures.stacks import jpeg
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb

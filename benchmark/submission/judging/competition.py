@@ -10,7 +10,7 @@ from pathlib import Path
 from cytosuite.benchmark.catalog.places import need_checkout
 from cytosuite.benchmark.catalog.sources import ROOMS
 from cytosuite.benchmark.containers.images import evaluation_blueprint
-from cytosuite.benchmark.data.preview import write_preview
+from cytosuite.benchmark.runs.data.preview import write_preview
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth
 from cytosuite.contract.tasks import TASKS

@@ -16,11 +16,11 @@ from shutil import copyfile, copytree
 from weakref import finalize
 
 from cytosuite import __version__
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines import collect as gate
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.results import blind, controls, platform, score, standings
 from cytosuite.benchmark.runs import examine, plan, run, validate
+from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute

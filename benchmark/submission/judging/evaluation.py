@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.contract.manifest import Described, TaskName, parse
 from cytosuite.files import read_json
 from cytosuite.volume import Header

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from cytosuite import __version__
 from cytosuite.benchmark.containers import context, images
-from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results import cases, platform, score
+from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,

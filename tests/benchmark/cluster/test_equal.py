@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.runs.data.shard import Shard
 
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
 CASES = 8

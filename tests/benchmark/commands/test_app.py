@@ -95,7 +95,7 @@ def test_a_command_loads_its_own_parts_alone():
         ("benchmark.commands.doctor", every),
         ("benchmark.commands.train", {"torch"}),
         ("benchmark.commands.algorithms", {"torch"}),
-        ("benchmark.data.dataset", report),
+        ("benchmark.runs.data.dataset", report),
         ("container", {"torch"}),
     ):
         words = [sys.executable, "-c", code.format(module)]

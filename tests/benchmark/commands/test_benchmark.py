@@ -21,10 +21,10 @@ from cytosuite.benchmark.commands.request import chosen
 from cytosuite.benchmark.commands.run import planned
 from cytosuite.benchmark.commands.run.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.run.planned import command_of
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.export import ExportOptions
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import ModelError

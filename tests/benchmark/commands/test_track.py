@@ -8,7 +8,7 @@ import pytest
 from mistakes import refused
 from rows import rows_of
 
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import write_series

@@ -5,10 +5,10 @@ import pytest
 from mistakes import refused
 from toys import made_in
 
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.runs import pipeline
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.manifest import AlgorithmManifest

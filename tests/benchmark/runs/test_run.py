@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from toys import squares
 
-from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.runs.run import locked, run_job

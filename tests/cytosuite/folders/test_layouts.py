@@ -8,7 +8,7 @@ import tifffile
 from mistakes import refused
 from PIL import Image
 
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.index import index

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite import formats
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.objects import write_objects
+from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract import manifest

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cytosuite.benchmark.data.circles import circles
+from cytosuite.benchmark.runs.data.circles import circles
 from cytosuite.contract.points import Points
 
 SPACING = (0.5, 0.1, 0.1)

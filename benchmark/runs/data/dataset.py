@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cytosuite.benchmark.data.loops import compiled
-from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.data.shard import Shard
+from cytosuite.benchmark.runs.data.loops import compiled
+from cytosuite.benchmark.runs.data.recipe import Recipe
+from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.runs.store.pool import Lost, Pool
 from cytosuite.contract.interface import TABLE, in_files, write_case, write_value
@@ -331,7 +331,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / FACTS, facts | ({"recipe": dict(record)} if record else {}))
         if record:
-            from cytosuite.benchmark.data.preview import write_preview  # Pillow
+            from cytosuite.benchmark.runs.data.preview import write_preview  # Pillow
 
             stages = {n: v for n, v in sample.extras.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)

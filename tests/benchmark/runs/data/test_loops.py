@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cytosuite.benchmark.data.loops import compiled
+from cytosuite.benchmark.runs.data.loops import compiled
 
 COUNTED = """
 import atexit, sys

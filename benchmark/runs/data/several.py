@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
+from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError

@@ -3,7 +3,7 @@ from hashlib import sha256
 
 import toys
 
-from cytosuite.benchmark.data.croissant import FILE, write_croissant
+from cytosuite.benchmark.runs.data.croissant import FILE, write_croissant
 from cytosuite.formats import read, write
 
 SOCKETS = {"microscopy-image": toys.image, "instance-labels": toys.labels}

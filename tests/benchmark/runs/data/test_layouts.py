@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from mistakes import refused
 
-from cytosuite.benchmark.data.layouts import classes_of, nnunet_name, write_hdf5, write_nnunet
+from cytosuite.benchmark.runs.data.layouts import classes_of, nnunet_name, write_hdf5, write_nnunet
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.files import read_json
 from cytosuite.formats import read, write

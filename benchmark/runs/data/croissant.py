@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite import __version__
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.files import file_digest, read_json, write_json
 from cytosuite.folders.index import index
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import refused
 
-from cytosuite.benchmark.data.shard import Shard, read_shard
+from cytosuite.benchmark.runs.data.shard import Shard, read_shard
 
 
 @given(st.integers(1, 20), st.integers(0, 50))

@@ -6,9 +6,9 @@ import pytest
 from mistakes import refused
 from toys import made_in
 
-from cytosuite.benchmark.data import several as module
-from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
-from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.runs.data import several as module
+from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_datasets, recipe
+from cytosuite.benchmark.runs.data.several import recipe_of_all
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

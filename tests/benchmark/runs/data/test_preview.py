@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytosuite.benchmark.data.preview import OUTLINE, write_preview, write_result, write_strip
+from cytosuite.benchmark.runs.data.preview import OUTLINE, write_preview, write_result, write_strip
 from cytosuite.volume import Volume
 
 

@@ -71,7 +71,7 @@ class DataRequest:
 class Recipe:
     """A dataset before it is made: names of the cases, and a way to make each."""
 
-    name: str  # as of `cytosuite.benchmark.data.dataset.Dataset`
+    name: str  # as of `cytosuite.benchmark.runs.data.dataset.Dataset`
     title: str
     size: str
     task: str

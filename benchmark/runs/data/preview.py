@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cytosuite.benchmark.data.planes import (
+from cytosuite.benchmark.runs.data.planes import (
     PLANES,
     Grey,
     Pixels,

@@ -11,10 +11,10 @@ from mistakes import refused
 from rasters import counted
 from toys import made_in
 
-from cytosuite.benchmark.data import recipe as module
-from cytosuite.benchmark.data.dataset import prepare
-from cytosuite.benchmark.data.recipe import DataRequest
-from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.runs.data import recipe as module
+from cytosuite.benchmark.runs.data.dataset import prepare
+from cytosuite.benchmark.runs.data.recipe import DataRequest
+from cytosuite.benchmark.runs.data.several import recipe_of_all
 from cytosuite.benchmark.runs.store.integrity import STAMPS, foreign_digest
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.interface import read_case

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.segmentation import find_boundaries
 
-from cytosuite.benchmark.data.planes import boundary, cut_at, grey, limits, planes, spatial
+from cytosuite.benchmark.runs.data.planes import boundary, cut_at, grey, limits, planes, spatial
 from cytosuite.volume import Volume
 
 LABELS = arrays(np.uint16, st.tuples(*[st.integers(1, 12)] * 2), elements=st.integers(0, 3))

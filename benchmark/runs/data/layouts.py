@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
