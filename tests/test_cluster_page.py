@@ -5,7 +5,7 @@ import subprocess
 
 from house import ROOT
 
-from cytosuite.benchmark.cluster.site import read_cluster
+from cytosuite.benchmark.runs.cluster.site import read_cluster
 
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE).findall(PAGE)

@@ -102,8 +102,8 @@ def failing(*extras, wanted=None):
 
 WINDOW = "cytosuite.napari.widget"  # the extra `napari` alone has its packages
 CLUSTER = {
-    "cytosuite.benchmark.cluster.dask_pool",
-    "cytosuite.benchmark.cluster.spread",
+    "cytosuite.benchmark.runs.cluster.dask_pool",
+    "cytosuite.benchmark.runs.cluster.spread",
 }
 
 

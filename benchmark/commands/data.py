@@ -29,7 +29,7 @@ from cytosuite.errors import InputError
 from cytosuite.errors.packages import needed_by
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.cluster.dask_pool import DaskPool
+    from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
 
 
 def start_engine(
@@ -121,7 +121,7 @@ def opened(
         yield None
         return
     with needed_by("CLUSTER"):
-        from cytosuite.benchmark.cluster.dask_pool import open_pool
+        from cytosuite.benchmark.runs.cluster.dask_pool import open_pool
     with open_pool(options.cluster, folder / "cluster", device) as pool:
         yield pool
 
@@ -142,7 +142,7 @@ def run_jobs(
     own_api = options.api or engine.api
     apis = {name: externals[name].api if name in externals else own_api for name in limits}
     if pool is not None:
-        from cytosuite.benchmark.cluster.spread import OpenSession, spread
+        from cytosuite.benchmark.runs.cluster.spread import OpenSession, spread
 
         models = {name: path.resolve() for name, path in engine.models.items()}
         own = (task.name, limits, apis, models, dict(externals), engine.voice)

@@ -11,7 +11,7 @@ import typer
 
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.cluster.site import read_cluster
+from cytosuite.benchmark.runs.cluster.site import read_cluster
 from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
     MOST_UM,

@@ -26,7 +26,7 @@ from cytosuite.files import write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.cluster.dask_pool import DaskPool
+    from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
 
 # Of options that are called otherwise on the command line.
 NAMES = {"settings": "set", "only": "part"}

@@ -15,11 +15,11 @@ from uuid import uuid4
 from distributed import WorkerPlugin, get_worker
 
 from cytosuite.benchmark.catalog.packages import Device
-from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
+from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.record import RECORD, Record, read_record

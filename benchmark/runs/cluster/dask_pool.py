@@ -20,8 +20,8 @@ import dask
 import distributed
 
 from cytosuite.benchmark.catalog.packages import Device
-from cytosuite.benchmark.cluster.site import KINDS
 from cytosuite.benchmark.engines.gpu import slots
+from cytosuite.benchmark.runs.cluster.site import KINDS
 from cytosuite.benchmark.runs.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json

@@ -9,9 +9,9 @@ pytest.importorskip("distributed")
 
 from mistakes import refused
 
-from cytosuite.benchmark.cluster import spread as module
-from cytosuite.benchmark.cluster.spread import OpenSession, spread
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.runs.cluster import spread as module
+from cytosuite.benchmark.runs.cluster.spread import OpenSession, spread
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import LEFT, read_record
 from cytosuite.benchmark.runs.store.pool import Lost

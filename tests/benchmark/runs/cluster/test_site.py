@@ -1,7 +1,7 @@
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.cluster.site import GONE, read_cluster
+from cytosuite.benchmark.runs.cluster.site import GONE, read_cluster
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ pytest.importorskip("distributed")
 from distributed import LocalCluster
 from mistakes import refused
 
-from cytosuite.benchmark.cluster import dask_pool
-from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, open_pool
+from cytosuite.benchmark.runs.cluster import dask_pool
+from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool, _result_of, open_pool
 from cytosuite.benchmark.runs.store.pool import Here, Lost, Processes, _has_semaphores, processes
 from cytosuite.errors import InputError
 
@@ -182,7 +182,7 @@ def test_ctrl_c_stays_an_interruption():
     """dask-jobqueue sets a handler of its own when it is loaded, which ends with code 0."""
     pytest.importorskip("dask_jobqueue")
     code = (
-        "import signal; from cytosuite.benchmark.cluster.dask_pool import _class_of; "
+        "import signal; from cytosuite.benchmark.runs.cluster.dask_pool import _class_of; "
         "before = signal.getsignal(signal.SIGINT); _class_of('slurm'); "
         "assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler"
     )
