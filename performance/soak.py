@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.data.dataset import prepare

@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.errors import InputError
 from cytosuite.files.working import owner_label
 from cytosuite.volume import large

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from house import ROOT
 
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.context import by_name, pack
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.context import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 

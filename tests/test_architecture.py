@@ -283,7 +283,7 @@ PERMITTED = {
     "benchmark/commands/model.py _drop": "weights of one model",
     "benchmark/commands/run/sources.py annotated": "its own links; listed is the truth",
     "benchmark/commands/train.py train": "its own number, for the process that it starts",
-    "benchmark/containers/build.py _built": "the packages of a base that is built",
+    "benchmark/engines/images/build.py _built": "the packages of a base that is built",
     "benchmark/engines/external.py _taken": "within the folder of a session",
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
     "benchmark/runs/store/integrity.py forget": "stamps, which are made again",

@@ -26,9 +26,9 @@ from cytosuite.benchmark.catalog.places import (
     model_homes,
     workplace,
 )
-from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
+from cytosuite.benchmark.engines.images.daemon import daemon_errors, need_docker
 from cytosuite.benchmark.options.doctor import DoctorOptions
 from cytosuite.benchmark.runs.data.loops import compiled
 from cytosuite.benchmark.terminal.console import lines_to

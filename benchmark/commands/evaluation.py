@@ -11,10 +11,10 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.places import ROOT, need_checkout
 from cytosuite.benchmark.commands.data import make
 from cytosuite.benchmark.commands.external import subject
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import need_docker
-from cytosuite.benchmark.containers.images import evaluation_blueprint, image_digest
 from cytosuite.benchmark.engines.choose import engine_name
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint, image_digest
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import need_docker
 from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions, RehearseOptions
 from cytosuite.benchmark.runs.data.dataset import serves
 from cytosuite.benchmark.runs.data.recipe import recipe

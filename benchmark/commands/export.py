@@ -8,9 +8,9 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
 from cytosuite.benchmark.catalog.models import need_weights
 from cytosuite.benchmark.catalog.places import folder_of, need_checkout, workplace
-from cytosuite.benchmark.containers.build import Builder, dry_run
-from cytosuite.benchmark.containers.daemon import need_docker
-from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.build import Builder, dry_run
+from cytosuite.benchmark.engines.images.daemon import need_docker
 from cytosuite.benchmark.options.export import BuildOptions, ExportOptions, PreflightOptions
 from cytosuite.benchmark.runs.finished import FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc

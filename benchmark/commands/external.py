@@ -10,8 +10,6 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import is_tarball, named_models
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.data import start_engine
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.external import (
     ARCHIVES,
     ExternalImage,
@@ -22,6 +20,8 @@ from cytosuite.benchmark.engines.external import (
     is_external,
     user_of,
 )
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive

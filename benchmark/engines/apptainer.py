@@ -15,11 +15,11 @@ from pathlib import Path
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
-from cytosuite.benchmark.containers.build import SOURCE_LABEL
-from cytosuite.benchmark.containers.images import image_digest, image_tag
 from cytosuite.benchmark.engines.collect import Refused, clear, size
 from cytosuite.benchmark.engines.gpu import Gpu, gpus, metered
 from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits
+from cytosuite.benchmark.engines.images.blueprints import image_digest, image_tag
+from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
 from cytosuite.benchmark.engines.process import Launch, ProcessSession

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import CHECKOUT, need_checkout
-from cytosuite.benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.engines.outcome import Engine, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError

@@ -12,20 +12,20 @@ from docker.types import DeviceRequest
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import ROOT, program_of
-from cytosuite.benchmark.containers.build import Builder, is_built, made_from
-from cytosuite.benchmark.containers.daemon import (
+from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.docker_session import DockerSession
+from cytosuite.benchmark.engines.external import SHORT, ExternalSession, start_errors, user_of
+from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
+from cytosuite.benchmark.engines.hardening import Host, flags
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.build import Builder, is_built, made_from
+from cytosuite.benchmark.engines.images.daemon import (
     Client,
     daemon_errors,
     find_image,
     is_podman,
     need_docker,
 )
-from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.engines.collect import clear
-from cytosuite.benchmark.engines.docker_session import DockerSession
-from cytosuite.benchmark.engines.external import SHORT, ExternalSession, start_errors, user_of
-from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
-from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
 from cytosuite.contract.words import Api, Say

@@ -9,9 +9,9 @@ from pathlib import Path
 from docker.errors import APIError, DockerException
 from requests import RequestException
 
-from cytosuite.benchmark.containers.daemon import Client, explained
 from cytosuite.benchmark.engines.collect import Refused, add_log, collect, empty, give, size
 from cytosuite.benchmark.engines.gpu import GpuMeter
+from cytosuite.benchmark.engines.images.daemon import Client, explained
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,

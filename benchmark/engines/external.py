@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import program_of
-from cytosuite.benchmark.containers.daemon import explained
+from cytosuite.benchmark.engines.images.daemon import explained
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, Session, Shown, StartError
 from cytosuite.contract.manifest import AlgorithmManifest, Described, Resources
 from cytosuite.contract.tasks import Socket, Task

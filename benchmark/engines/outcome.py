@@ -20,8 +20,8 @@ from cytosuite.volume import Header
 from cytosuite.volume.memory import GIB
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.containers.daemon import Client
     from cytosuite.benchmark.engines.external import ExternalImage
+    from cytosuite.benchmark.engines.images.daemon import Client
 
 Status = Literal[
     "ok",

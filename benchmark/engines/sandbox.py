@@ -13,8 +13,8 @@ from docker.errors import APIError, DockerException
 from docker.types import LogConfig, Mount, Ulimit
 from requests import RequestException
 
-from cytosuite.benchmark.containers.daemon import Client
 from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, ulimits
+from cytosuite.benchmark.engines.images.daemon import Client
 from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http

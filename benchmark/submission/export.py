@@ -5,10 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cytosuite.benchmark.containers.build import SOURCE_LABEL
-from cytosuite.benchmark.containers.context import by_name, write_tarball
-from cytosuite.benchmark.containers.daemon import Client, daemon_errors
 from cytosuite.benchmark.engines.external import API_LABEL
+from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
+from cytosuite.benchmark.engines.images.context import by_name, write_tarball
+from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors
 from cytosuite.benchmark.submission.profiles import RESERVED_GIB
 from cytosuite.benchmark.submission.rehearsal import rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import daemon_errors
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation

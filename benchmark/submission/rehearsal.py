@@ -17,9 +17,9 @@ import numpy as np
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.containers.daemon import daemon_errors
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import HEALTH_S, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.runs.data.dataset import Case

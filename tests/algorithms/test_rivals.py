@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.containers.daemon import find_docker, find_image
-from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.daemon import find_docker, find_image
 
 PROGRAM = Path(__file__).parent / "agreement.py"
 NEEDED = {"cellpose": ("cellpose",), "stardist": ("stardist", "tensorflow")}

@@ -9,7 +9,7 @@ import pytest
 from house import ROOT
 
 from cytosuite.benchmark.catalog.packages import lock
-from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.engines.images.build import Builder
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 # Runs inside: every compression of a format is written by its library and read by the core.

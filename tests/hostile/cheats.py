@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import find_docker
-from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.engines.collect import empty
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.store.pool import processes

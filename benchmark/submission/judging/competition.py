@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import need_checkout
 from cytosuite.benchmark.catalog.sources import ROOMS
-from cytosuite.benchmark.containers.images import evaluation_blueprint
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.runs.data.preview import write_preview
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cytosuite import __version__
-from cytosuite.benchmark.containers import context, images
+from cytosuite.benchmark.engines.images import blueprints, context
 from cytosuite.benchmark.results import cases, platform, score
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.store.documents import rendered
@@ -29,7 +29,7 @@ from cytosuite.metrics.boards import BOARDS
 
 Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
-IMAGE = images.image_tag("evaluation")
+IMAGE = blueprints.image_tag("evaluation")
 TEMPLATE = Path(__file__).with_name("steps.template")
 CLIENT = Path(__file__).with_name("grand_challenge.py")
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS

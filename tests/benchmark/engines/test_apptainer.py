@@ -14,8 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import refused
 
-from cytosuite.benchmark.containers.build import SOURCE_LABEL
-from cytosuite.benchmark.containers.images import image_digest
 from cytosuite.benchmark.engines import apptainer, process
 from cytosuite.benchmark.engines.apptainer import (
     KEPT,
@@ -29,6 +27,8 @@ from cytosuite.benchmark.engines.apptainer import (
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.gpu import Gpu
 from cytosuite.benchmark.engines.hardening import Host, ulimits
+from cytosuite.benchmark.engines.images.blueprints import image_digest
+from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.formats import read

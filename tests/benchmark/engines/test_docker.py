@@ -5,17 +5,17 @@ import pytest
 from house import ROOT
 from mistakes import refused
 
-from cytosuite.benchmark.containers.build import (
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.docker_session import Bounds
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.build import (
     FOREIGN_LABEL,
     FROM_ID_LABEL,
     SOURCE_LABEL,
     made_from,
     remember,
 )
-from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.docker_session import Bounds
-from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.files.working import owner_label

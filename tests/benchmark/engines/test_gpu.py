@@ -10,12 +10,12 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.commands.data import need
-from cytosuite.benchmark.containers.daemon import explained, find_image
-from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.engines import docker
 from cytosuite.benchmark.engines import gpu as module
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered, slots
+from cytosuite.benchmark.engines.images.blueprints import image_tag
+from cytosuite.benchmark.engines.images.daemon import explained, find_image
 from cytosuite.benchmark.engines.outcome import GpuUse
 from cytosuite.benchmark.engines.process import ProcessEngine
 

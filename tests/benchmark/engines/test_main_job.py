@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.engines.images.build import Builder
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

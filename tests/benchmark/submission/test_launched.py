@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.context import by_name, write_tarball
-from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.context import by_name, write_tarball
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
 from cytosuite.files import read_json, visible_files

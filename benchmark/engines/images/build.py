@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cytosuite.benchmark.catalog.packages import Base, Device
-from cytosuite.benchmark.containers.context import Files, by_name, pack
-from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
-from cytosuite.benchmark.containers.images import (
+from cytosuite.benchmark.engines.images.blueprints import (
     BASE_FILE,
     PACKAGES_FILE,
     Blueprint,
@@ -25,6 +23,8 @@ from cytosuite.benchmark.containers.images import (
     first_image,
     foreign_images,
 )
+from cytosuite.benchmark.engines.images.context import Files, by_name, pack
+from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, read_text, remove, value_digest

@@ -9,10 +9,10 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.catalog.sources import runtime_digest
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import need_docker, podman_host
-from cytosuite.benchmark.containers.images import foreign_images, image_digest, image_tag
 from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.images.blueprints import foreign_images, image_digest, image_tag
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import need_docker, podman_host
 
 docker_errors = pytest.importorskip("docker.errors")
 

@@ -4,8 +4,8 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.containers.build import dry_run
-from cytosuite.benchmark.containers.images import algorithm_blueprint, base_layer
+from cytosuite.benchmark.engines.images.blueprints import algorithm_blueprint, base_layer
+from cytosuite.benchmark.engines.images.build import dry_run
 
 # Docker with BuildKit, which finds fault with the Dockerfile of algorithms, not with the bases'.
 CHECKS = """#!/bin/sh

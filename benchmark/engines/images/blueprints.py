@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cytosuite import __version__
 from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files, needed_base
 from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
-from cytosuite.benchmark.containers.context import Files, by_name
+from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.files import digest, visible_files
 
