@@ -23,8 +23,8 @@ from skimage.measure import regionprops_table
 from cytosuite.algorithms.linking.predict import predict
 from cytosuite.algorithms.watershed.predict import predict as segment
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.results.controls import nearest
-from cytosuite.benchmark.results.facts import Movie as Truth
+from cytosuite.benchmark.scores.controls import nearest
+from cytosuite.benchmark.scores.facts import Movie as Truth
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS

@@ -21,12 +21,12 @@ from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.scores.score import score
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.datasets.sample import Sample

@@ -9,15 +9,15 @@ from cytosuite.benchmark.catalog.models import unlike
 from cytosuite.benchmark.commands import data, request
 from cytosuite.benchmark.commands.run import conclusion, planned
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.results import circumstances
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.runs.store.pool import beside
+from cytosuite.benchmark.scores import circumstances
 from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
 
 if TYPE_CHECKING:  # pandas
-    from cytosuite.benchmark.results.results import Results
+    from cytosuite.benchmark.scores.results import Results
 
 
 def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
@@ -80,7 +80,7 @@ def run_missing(run: planned.PlannedRun) -> None:
 
 def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":
     """Return the scores of a run, in processes or on the workers of a cluster."""
-    from cytosuite.benchmark.results.gather import gather  # pandas
+    from cytosuite.benchmark.scores.gather import gather  # pandas
 
     dataset, task = run.dataset, run.task
     with progress(run.console, "scoring", minor=True) as step:

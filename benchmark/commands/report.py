@@ -14,11 +14,11 @@ from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.engines.predictions import FilesEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.report import ReportOptions
-from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.run import locked
+from cytosuite.benchmark.scores.circumstances import RunFacts
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import ASSUME
 from cytosuite.errors import InputError

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands.files import pairs
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results import answers, cases, facts, objects
-from cytosuite.benchmark.results.controls import emptied
-from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.score import Scores, scores_of
-from cytosuite.benchmark.results.standings import Standing, leaderboard
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.runs.store.pool import Lost, beside
+from cytosuite.benchmark.scores import answers, cases, facts, objects
+from cytosuite.benchmark.scores.controls import emptied
+from cytosuite.benchmark.scores.platform import platform_layout
+from cytosuite.benchmark.scores.score import Scores, scores_of
+from cytosuite.benchmark.scores.standings import Standing, leaderboard
 from cytosuite.benchmark.terminal import console as terminal
 from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick

@@ -16,7 +16,7 @@ from cytosuite.benchmark.comparison.scored import (
     read_scored,
     some,
 )
-from cytosuite.benchmark.results.controls import broken_rulers
+from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.datasets.recipes import simulations
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json

@@ -11,8 +11,8 @@ from pydantic_core import from_json, to_json
 
 from cytosuite.benchmark.comparison.changes import Thresholds, changes, costs, largest, slower
 from cytosuite.benchmark.comparison.scored import ScoredRun, some
-from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Json
 from cytosuite.metrics.boards import BOARDS, CONTROLS

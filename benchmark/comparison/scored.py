@@ -8,8 +8,8 @@ from typing import cast
 import pandas as pd
 
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.runs.store.csvfile import original
+from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS

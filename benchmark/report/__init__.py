@@ -8,10 +8,10 @@ import pandas as pd
 
 from cytosuite.benchmark.report import files, page
 from cytosuite.benchmark.report.section import Progress, views
-from cytosuite.benchmark.results.blind import blind_names, blinded
-from cytosuite.benchmark.results.objects import join_tables
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.csvfile import frame_parts
+from cytosuite.benchmark.scores.blind import blind_names, blinded
+from cytosuite.benchmark.scores.objects import join_tables
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
-from cytosuite.benchmark.results.fairness import COLUMNS, TIMES
-from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.results import Condition, Results
-from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import rendered
+from cytosuite.benchmark.scores.fairness import COLUMNS, TIMES
+from cytosuite.benchmark.scores.platform import platform_layout
+from cytosuite.benchmark.scores.results import Condition, Results
+from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.realism.edges import EDGES

@@ -13,8 +13,8 @@ from cytosuite.benchmark.report import figures, wording
 from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import sections
 from cytosuite.benchmark.report.verdict import readings, verdict
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import escape
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent

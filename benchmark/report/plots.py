@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.wording import known, number, span_of
-from cytosuite.benchmark.results.standings import Summary
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
 
 LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points

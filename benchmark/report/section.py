@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.scores.results import Results
 
 V = TypeVar("V")
 Progress = Callable[[float, int, str], None]

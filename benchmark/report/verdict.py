@@ -13,9 +13,9 @@ from cytosuite.benchmark.report.wording import (
     number,
     probability,
 )
-from cytosuite.benchmark.results.conditions import CASES
-from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.results.standings import Standing
+from cytosuite.benchmark.scores.conditions import CASES
+from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import joined

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.results.facts import Movie, read_movie
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.store.csvfile import write_rows
+from cytosuite.benchmark.scores.facts import Movie, read_movie
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at

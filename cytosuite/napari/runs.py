@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import folder_of
-from cytosuite.benchmark.results.cases import output_path
-from cytosuite.benchmark.results.facts import case_facts
-from cytosuite.benchmark.results.matches import match
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
+from cytosuite.benchmark.scores.cases import output_path
+from cytosuite.benchmark.scores.facts import case_facts
+from cytosuite.benchmark.scores.matches import match
 from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError

@@ -155,7 +155,7 @@ FULL = {
     "the dataset is generated": "cytosuite.benchmark.runs.data.dataset:write",
     "inputs are laid out": "cytosuite.benchmark.runs.data.dataset:write_case",
     "a record is written": "cytosuite.benchmark.runs.record:Record.write",
-    "objects are measured": "cytosuite.benchmark.results.objects:write_objects",
+    "objects are measured": "cytosuite.benchmark.scores.objects:write_objects",
 }
 
 

@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from rasters import counted
 
-from cytosuite.benchmark.results.cases import measure
-from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.runs.validate import BadOutput, check
+from cytosuite.benchmark.scores.cases import measure
+from cytosuite.benchmark.scores.facts import case_facts
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.phantoms.library import read_library

@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from cytosuite.benchmark.engines.collect import Refused, add_log, empty, take
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.results.results import CaseFiles, Results
-from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.runs.record import (
     LIMIT_LINE,
     LIMIT_LINES,
@@ -27,6 +25,8 @@ from cytosuite.benchmark.runs.record import (
     read_record,
     warnings_in,
 )
+from cytosuite.benchmark.scores.results import CaseFiles, Results
+from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.progress import latest
 from cytosuite.contract.tasks import TASKS

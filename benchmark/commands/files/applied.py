@@ -226,7 +226,7 @@ def write_applied(
         facts["sha256"] = digest_of(output_of(folder, item))
         objects = socket.kind == "labels" and not socket.movie
         if objects:
-            from cytosuite.benchmark.results.objects import write_objects
+            from cytosuite.benchmark.scores.objects import write_objects
 
             try:
                 write_objects(folder / f"{item.name}{OBJECTS}", output, image)
@@ -257,10 +257,10 @@ def _write_points(
     folder: Path, item: Item, image: Volume, points: Points, *, preview: bool
 ) -> None:
     """Write the table of the points of an image, and its picture with circles."""
-    from cytosuite.benchmark.results.points import write_points
     from cytosuite.benchmark.runs.data.circles import circles
     from cytosuite.benchmark.runs.data.planes import spatial
     from cytosuite.benchmark.runs.data.preview import write_result
+    from cytosuite.benchmark.scores.points import write_points
 
     write_points(folder / f"{item.name}{OBJECTS}", points)
     if preview:
@@ -298,7 +298,7 @@ def join_objects(out: Path) -> list[str]:
     images, lines = _images_with_objects(out)
     tables = {(image,): out / f"{name}{OBJECTS}" for name, image in images.items()}
     if tables:
-        from cytosuite.benchmark.results.objects import join_tables
+        from cytosuite.benchmark.scores.objects import join_tables
 
         join_tables(out / FILE, ["image"], tables)
     return lines
@@ -320,7 +320,7 @@ def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
 def count_in_cells(out: Path, cells: Path) -> Path:
     """Write the cell of each point into the tables, and the points of each cell of all images."""
     from cytosuite.benchmark.commands.files.pairs import images_by_name
-    from cytosuite.benchmark.results.points import write_cell_counts, write_points
+    from cytosuite.benchmark.scores.points import write_cell_counts, write_points
 
     files, counts = point_files(out), {}
     if not files:

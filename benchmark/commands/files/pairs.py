@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results.facts import AnswerReader, ImageSet, Reader, once
+from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError
 from cytosuite.folders import layouts, points, rois, sides

@@ -15,7 +15,7 @@ from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.files import atomic, visible_files
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.results.results import Results
+    from cytosuite.benchmark.scores.results import Results
 
 FAILURES = 10  # that the console lists
 FILE = ".conclusion.json"

@@ -13,8 +13,8 @@ from cytosuite.benchmark.report.pictures.scenes import (
 )
 from cytosuite.benchmark.report.pictures.stacks import columns, deflated, sprite
 from cytosuite.benchmark.report.pictures.stills import Still, codes, still
-from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.benchmark.runs.data.planes import cut_at
+from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import Entries, Json

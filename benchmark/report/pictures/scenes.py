@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from cytosuite.benchmark.report.pictures import stacks
-from cytosuite.benchmark.results.matches import read_links
-from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.runs.data.circles import circles
 from cytosuite.benchmark.runs.data.planes import frames, grey, limits, spatial
+from cytosuite.benchmark.scores.matches import read_links
+from cytosuite.benchmark.scores.results import CaseFiles, Matches, Results
 from cytosuite.contract.points import read_points
 from cytosuite.contract.tasks import TRACKS, Kind, Socket
 from cytosuite.contract.tracks import read_tracks

@@ -7,9 +7,9 @@ import numpy as np
 from cytosuite.benchmark.catalog.places import program_of
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
-from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.ranking.intervals import mean_interval
 
 FREE = "chosen by metadata"

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.figures import value
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis
 from cytosuite.metrics import Metric
 

@@ -7,9 +7,9 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import count, estimate, known, number, span_of
-from cytosuite.benchmark.results.results import Condition, Group, Results
-from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.results import Condition, Group, Results
+from cytosuite.benchmark.scores.standings import Standing, Summary
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.metrics import Metric
 

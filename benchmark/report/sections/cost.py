@@ -8,7 +8,7 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.plots import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.metrics import Metric
 

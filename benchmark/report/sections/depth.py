@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.report.plots import Line, Spot, boxes, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import SHAPES, axis_around, colour
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
 from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScores

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number as score
-from cytosuite.benchmark.results.objects import DEPTH, KIND, table_rows
-from cytosuite.benchmark.results.results import Matches, Results
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
+from cytosuite.benchmark.scores.results import Matches, Results
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
 

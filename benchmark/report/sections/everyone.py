@@ -8,7 +8,7 @@ from typing import Any
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, fixed
-from cytosuite.benchmark.results.results import SHOWN, Results
+from cytosuite.benchmark.scores.results import SHOWN, Results
 
 
 def view(results: Results) -> dict[str, Any] | None:

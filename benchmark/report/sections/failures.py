@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import count, log_path
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.results import Results
 
 
 class Alike(NamedTuple):

@@ -7,9 +7,9 @@ import pandas as pd
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, memory
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import Cells, table, valued
+from cytosuite.benchmark.scores.results import Results
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),

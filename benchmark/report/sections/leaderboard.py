@@ -6,9 +6,9 @@ from typing import Any
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, estimate, known, memory, number
-from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.results.standings import Summary
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.ranking.by_measure import BOTTOMS, TOPS
 from cytosuite.ranking.rule import joined
 

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.results.matches import read_links
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.matches import read_links
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 HEADS = ("algorithm", *LINK_ERRORS)

@@ -5,8 +5,8 @@ from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import direction
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.metrics import Metric
 
 

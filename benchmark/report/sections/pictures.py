@@ -12,7 +12,7 @@ from cytosuite.benchmark.report.pictures.gallery import (
 )
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import known, number
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.scores.results import Results
 
 
 def view(results: Results) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.results import Results
 
 
 def view(results: Results) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number
-from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
 from cytosuite.ranking.rule import joined
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.scores.results import Results
 
 DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.scores.results import Results
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.bootstrap import draw_counts
 from cytosuite.ranking.intervals import FEWEST

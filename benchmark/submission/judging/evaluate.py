@@ -18,10 +18,10 @@ from weakref import finalize
 from cytosuite import __version__
 from cytosuite.benchmark.engines import collect as gate
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
-from cytosuite.benchmark.results import blind, controls, platform, score, standings
 from cytosuite.benchmark.runs import examine, plan, run, validate
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.store.csvfile import write_rows
+from cytosuite.benchmark.scores import blind, controls, platform, score, standings
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from cytosuite import __version__
 from cytosuite.benchmark.engines.images import blueprints, context
-from cytosuite.benchmark.results import cases, platform, score
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.store.documents import rendered
+from cytosuite.benchmark.scores import cases, platform, score
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,

@@ -8,9 +8,9 @@ from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cytosuite.benchmark.results.blind import blind_row, tells
-from cytosuite.benchmark.results.platform import metric_keys
 from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.scores.blind import blind_row, tells
+from cytosuite.benchmark.scores.platform import metric_keys
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.results.results import (
+from cytosuite.benchmark.runs.record import ModelChoice, Record
+from cytosuite.benchmark.scores.results import (
     CaseFiles,
     Condition,
     Group,
     Matches,
     Results,
 )
-from cytosuite.benchmark.results.standings import COLUMNS, Summary, leaderboard
-from cytosuite.benchmark.runs.record import ModelChoice, Record
+from cytosuite.benchmark.scores.standings import COLUMNS, Summary, leaderboard
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket, Task
 from cytosuite.formats import write

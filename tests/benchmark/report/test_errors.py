@@ -15,8 +15,8 @@ from cytosuite.benchmark.report.sections.errors import (
     missed_bars,
     view,
 )
-from cytosuite.benchmark.results.matches import match
-from cytosuite.benchmark.results.objects import measured_places, write_object_scores
+from cytosuite.benchmark.scores.matches import match
+from cytosuite.benchmark.scores.objects import measured_places, write_object_scores
 from cytosuite.figures import palette
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume

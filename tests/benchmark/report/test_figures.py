@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import gaussian_kde
 
 from cytosuite.benchmark.report.figures import DOT, LANES, blobs, lanes, strip, violin, whisker
-from cytosuite.benchmark.results.results import axis_of
+from cytosuite.benchmark.scores.results import axis_of
 from cytosuite.figures.svg import Axis, axis_of_times, near
 from cytosuite.metrics import metrics_of
 

@@ -15,7 +15,7 @@ from cytosuite.benchmark.report.plots import (
     points,
 )
 from cytosuite.benchmark.report.sections.cost import front, staircase
-from cytosuite.benchmark.results.standings import Summary
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import Axis, axis_of_ratios, part
 
 AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))

@@ -10,7 +10,7 @@ from rendered import html, text_of
 
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.report import page, write_report
-from cytosuite.benchmark.results.blind import blinded
+from cytosuite.benchmark.scores.blind import blinded
 from cytosuite.contract.manifest import AlgorithmManifest
 
 FILES = {"index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv", "cases.csv"}

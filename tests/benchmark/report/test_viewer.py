@@ -8,8 +8,8 @@ from chromium import Chromium
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.pictures.scenes import read_scene
-from cytosuite.benchmark.results.matches import write_links
-from cytosuite.benchmark.results.results import Matches
+from cytosuite.benchmark.scores.matches import write_links
+from cytosuite.benchmark.scores.results import Matches
 from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.figures.palette import rgb
 from cytosuite.formats import write

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.sections import weigh
-from cytosuite.benchmark.results.results import Condition, Group
+from cytosuite.benchmark.scores.results import Condition, Group
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking import contests
 from cytosuite.ranking.by_measure import rank_measures

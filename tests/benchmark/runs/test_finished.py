@@ -7,10 +7,10 @@ import pytest
 from finished import finish, record
 from mistakes import refused
 
-from cytosuite.benchmark.results.gather import _tail
 from cytosuite.benchmark.runs.finished import read_run
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.runs.store.integrity import SUMS, seal
+from cytosuite.benchmark.scores.gather import _tail
 from cytosuite.contract.tasks import LABELS
 from cytosuite.files import read_json, write_json
 

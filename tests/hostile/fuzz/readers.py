@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite import formats
-from cytosuite.benchmark.results.cases import measure
-from cytosuite.benchmark.results.facts import case_facts
-from cytosuite.benchmark.results.objects import write_objects
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.validate import check
+from cytosuite.benchmark.scores.cases import measure
+from cytosuite.benchmark.scores.facts import case_facts
+from cytosuite.benchmark.scores.objects import write_objects
 from cytosuite.contract import manifest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import parse

@@ -8,7 +8,7 @@ from cytosuite.benchmark.report.pictures import scenes
 from cytosuite.benchmark.report.pictures.gallery import choose, draw, draw_all
 from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.report.pictures.stills import codes
-from cytosuite.benchmark.results.results import Matches
+from cytosuite.benchmark.scores.results import Matches
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

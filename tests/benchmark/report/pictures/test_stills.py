@@ -10,7 +10,7 @@ from PIL import Image
 
 from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.report.pictures.stills import GUESS, TRUTH, scale_bar, still
-from cytosuite.benchmark.results.results import Matches
+from cytosuite.benchmark.scores.results import Matches
 
 NAMES = ["good", "fair"]
 

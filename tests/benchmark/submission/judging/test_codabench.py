@@ -11,7 +11,7 @@ import pytest
 import toys
 from mistakes import refused
 
-from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.scores.score import score
 from cytosuite.benchmark.submission.judging.codabench import answers_in
 from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bundle
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation

@@ -9,8 +9,8 @@ import pytest
 import toys
 from mistakes import refused
 
-from cytosuite.benchmark.results.blind import rounded, tells
-from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.scores.blind import rounded, tells
+from cytosuite.benchmark.scores.score import score
 from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.points import Points

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.results.objects import DEPTH, texts
 from cytosuite.benchmark.runs.store.csvfile import write_rows
+from cytosuite.benchmark.scores.objects import DEPTH, texts
 from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at

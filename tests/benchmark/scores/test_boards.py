@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import toys
 
-from cytosuite.benchmark.results.controls import broken_rulers
+from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.metrics.realism.edges import EDGES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.scores.score import score
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from mistakes import refused
 from toys import squares as perfect
 
-from cytosuite.benchmark.results.conditions import (
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.runs.store.pool import Lost
+from cytosuite.benchmark.scores.conditions import (
     CASES,
     RANGES,
     WORDS,
@@ -16,9 +18,7 @@ from cytosuite.benchmark.results.conditions import (
     divide,
     roundest,
 )
-from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.runs.store.pool import Lost
+from cytosuite.benchmark.scores.score import score
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import file_digest, write_json
 from cytosuite.folders import masks
@@ -143,7 +143,7 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
         opened.append(path)
         return read(path, **options)
 
-    for module in ("folders.masks", "benchmark.results.cases"):
+    for module in ("folders.masks", "benchmark.scores.cases"):
         monkeypatch.setattr(f"cytosuite.{module}.read", counted)
     score(dataset, SEGMENT, jobs)
     truths = [case.truth(SEGMENT)["instance-labels"] for case in dataset.cases]

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.results.platform import (
+from cytosuite.benchmark.scores.platform import (
     aggregate,
     metric_keys,
     platform_layout,
     ranking_path,
 )
-from cytosuite.benchmark.results.standings import (
+from cytosuite.benchmark.scores.standings import (
     COLUMNS,
     Standing,
     Summary,

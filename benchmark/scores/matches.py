@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from cytosuite.benchmark.results.objects import table_rows
-from cytosuite.benchmark.results.results import Matches
 from cytosuite.benchmark.runs.store.csvfile import write_rows
+from cytosuite.benchmark.scores.objects import table_rows
+from cytosuite.benchmark.scores.results import Matches
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels import ctc
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes

@@ -9,11 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.results import answers, controls, facts, objects
-from cytosuite.benchmark.results.answers import Answer, Values
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.scores import answers, controls, facts, objects
+from cytosuite.benchmark.scores.answers import Answer, Values
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError

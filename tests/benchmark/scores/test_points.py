@@ -8,15 +8,15 @@ from rows import rows_of
 from cytosuite.benchmark.commands.files.applied import count_in_cells
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.options.score import ScoreOptions
-from cytosuite.benchmark.results.cases import score_case
-from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.matches import match_points
-from cytosuite.benchmark.results.points import write_point_scores, write_points
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.scores.cases import score_case
+from cytosuite.benchmark.scores.controls import control_answer
+from cytosuite.benchmark.scores.matches import match_points
+from cytosuite.benchmark.scores.points import write_point_scores, write_points
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import write_json

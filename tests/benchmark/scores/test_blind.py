@@ -6,11 +6,11 @@ import pytest
 from toys import squares
 
 from cytosuite.benchmark.report import write_blind, write_report
-from cytosuite.benchmark.results.blind import blind_contest, blinded
-from cytosuite.benchmark.results.circumstances import RunFacts
-from cytosuite.benchmark.results.gather import gather
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
+from cytosuite.benchmark.scores.blind import blind_contest, blinded
+from cytosuite.benchmark.scores.circumstances import RunFacts
+from cytosuite.benchmark.scores.gather import gather
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json
 from cytosuite.ranking.ranking import Contest, Difference

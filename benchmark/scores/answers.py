@@ -7,10 +7,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.results import matches, objects, points
-from cytosuite.benchmark.results.facts import AnswerReader
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
+from cytosuite.benchmark.scores import matches, objects, points
+from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence

@@ -5,9 +5,9 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from cytosuite.benchmark.results.results import CaseFiles, Results
-from cytosuite.benchmark.results.standings import Summary
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.scores.results import CaseFiles, Results
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.files import value_digest
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Contest, Difference, Ranking

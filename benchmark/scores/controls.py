@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cytosuite.benchmark.results.facts import AnswerReader, Movie, Reader
+from cytosuite.benchmark.scores.facts import AnswerReader, Movie, Reader
 from cytosuite.contract.points import Points
 from cytosuite.contract.tracks import Track
 from cytosuite.metrics import Metric

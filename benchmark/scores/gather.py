@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from cytosuite.benchmark.results import (
+from cytosuite.benchmark.runs.data.dataset import Dataset
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.store.pool import Pool
+from cytosuite.benchmark.scores import (
     circumstances,
     conditions,
     controls,
@@ -17,10 +20,7 @@ from cytosuite.benchmark.results import (
     score,
     standings,
 )
-from cytosuite.benchmark.results.results import CaseFiles, Results
-from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.benchmark.runs.plan import Job
-from cytosuite.benchmark.runs.store.pool import Pool
+from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import open_regular

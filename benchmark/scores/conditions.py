@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from cytosuite.benchmark.results.results import CaseValues, Condition, Group
-from cytosuite.benchmark.results.score import Scores
-from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
 from cytosuite.benchmark.runs.data.dataset import Dataset
+from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
+from cytosuite.benchmark.scores.score import Scores
+from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
 from cytosuite.files import Scalar
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric

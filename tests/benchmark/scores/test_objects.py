@@ -6,15 +6,15 @@ import pytest
 import toys
 from rows import rows_of
 
-from cytosuite.benchmark.results.objects import (
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.scores.objects import (
     join_tables,
     measured_places,
     write_object_scores,
     write_objects,
     written_places,
 )
-from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.scores.score import score
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.metrics import det, seg

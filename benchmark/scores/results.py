@@ -20,7 +20,7 @@ from cytosuite.ranking.ranking import MANY, Contest, Ranking
 if TYPE_CHECKING:  # pandas
     import pandas as pd
 
-    from cytosuite.benchmark.results.standings import Standing, Summary
+    from cytosuite.benchmark.scores.standings import Standing, Summary
 
 SHOWN = 20  # algorithms in the sections of a report, of more than `MANY`
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.results.circumstances import RunFacts
-from cytosuite.benchmark.results.controls import broken_rulers
-from cytosuite.benchmark.results.gather import gather
-from cytosuite.benchmark.results.matches import match
 from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.scores.circumstances import RunFacts
+from cytosuite.benchmark.scores.controls import broken_rulers
+from cytosuite.benchmark.scores.gather import gather
+from cytosuite.benchmark.scores.matches import match
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.metrics.labels.overlap import overlap
@@ -91,8 +91,8 @@ def test_the_end_of_a_log_is_kept(jobs_of, dataset):
 
 
 def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
-    from cytosuite.benchmark.results.notes import of_warnings
     from cytosuite.benchmark.runs.record import Record
+    from cytosuite.benchmark.scores.notes import of_warnings
     from cytosuite.contract.choice_warnings import ASSUMED
 
     own = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cytosuite.benchmark.results.answers import Answer
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import LEFT, Record, grouped
+from cytosuite.benchmark.scores.answers import Answer
 from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task
 from cytosuite.formats import header

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cytosuite.benchmark.results import cases, facts, notes
-from cytosuite.benchmark.results.answers import Answer
-from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.standings import CASE, COLUMNS
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.benchmark.runs.store.pool import Here, Lost, Pool
+from cytosuite.benchmark.scores import cases, facts, notes
+from cytosuite.benchmark.scores.answers import Answer
+from cytosuite.benchmark.scores.controls import control_answer
+from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric, board_metrics

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytosuite.benchmark.results.standings import Standing
+from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from cytosuite.benchmark.report.sections.fairness import view
-from cytosuite.benchmark.results.fairness import domain_of, with_domain
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.scores.fairness import domain_of, with_domain
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Results of a run: scores, controls, ranks and conditions."""

@@ -1,0 +1,1 @@
+"""Scores of a run: answers judged, controls, standings, groups by condition."""
