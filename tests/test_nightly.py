@@ -66,7 +66,7 @@ def test_the_tests_that_take_long_run_every_night():
 
 
 def test_every_task_is_held_against_accepted_scores_every_night():
-    from cytosuite.benchmark.comparison.accepted import accepted
+    from cytosuite.benchmark.scores.comparison.accepted import accepted
     from cytosuite.contract.tasks import TASKS
 
     (job,) = (job for path in FILES for name, job in read(path)["jobs"].items() if name == "guard")
@@ -169,7 +169,7 @@ def test_one_job_alone_publishes_and_no_pull_request_starts_it():
 
 
 def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
-    from cytosuite.benchmark.comparison.accepted import accepted
+    from cytosuite.benchmark.scores.comparison.accepted import accepted
 
     words = read(NIGHTLY)["env"]
     own = {"dataset": words["DATASET"], "size": words["SIZE"]}

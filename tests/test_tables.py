@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from house import ROOT
 
-from cytosuite.benchmark.comparison.accepted import accepted
-from cytosuite.benchmark.comparison.documents import documents, outdated
+from cytosuite.benchmark.scores.comparison.accepted import accepted
+from cytosuite.benchmark.scores.comparison.documents import documents, outdated
 from cytosuite.metrics.boards import BOARDS
 
 RUNS = accepted()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 from rich.console import Console
 
-from cytosuite.benchmark.comparison.accepted import accepted_for
-from cytosuite.benchmark.comparison.changes import DEFAULT, read_thresholds
-from cytosuite.benchmark.comparison.comparison import compare
-from cytosuite.benchmark.comparison.scored import read_scored, read_scores
 from cytosuite.benchmark.options.compare import CompareOptions, RankOptions
+from cytosuite.benchmark.scores.comparison.accepted import accepted_for
+from cytosuite.benchmark.scores.comparison.changes import DEFAULT, read_thresholds
+from cytosuite.benchmark.scores.comparison.comparison import compare
+from cytosuite.benchmark.scores.comparison.scored import read_scored, read_scores
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import ValueTable, give, keep, show
 from cytosuite.files import Entries, write_text

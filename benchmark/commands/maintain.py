@@ -49,8 +49,8 @@ class Variable(NamedTuple):
 
 def accept_command(options: AcceptOptions, console: Console) -> None:
     """Accept the scores of a run."""
-    from cytosuite.benchmark.comparison.accepted import accept
-    from cytosuite.benchmark.comparison.scored import read_scored
+    from cytosuite.benchmark.scores.comparison.accepted import accept
+    from cytosuite.benchmark.scores.comparison.scored import read_scored
 
     need_checkout("to accept scores")
     scored = read_scored(options.run)
@@ -60,9 +60,9 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
 
 def tables_command(options: TablesOptions, console: Console) -> int:
     """Write tables and the Makefile's variables; exit code 1 if one is stale: its run changed."""
-    from cytosuite.benchmark.comparison.accepted import ACCEPTED, accepted
-    from cytosuite.benchmark.comparison.documents import documents, outdated, written
-    from cytosuite.benchmark.comparison.history import history_picture
+    from cytosuite.benchmark.scores.comparison.accepted import ACCEPTED, accepted
+    from cytosuite.benchmark.scores.comparison.documents import documents, outdated, written
+    from cytosuite.benchmark.scores.comparison.history import history_picture
 
     need_checkout("a change of the documents")
     runs = accepted()

@@ -10,7 +10,6 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands import benchmark, data
 from cytosuite.benchmark.commands.run import conclusion, planned, sources
-from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.engines.predictions import FilesEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.report import ReportOptions
@@ -19,6 +18,7 @@ from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.scores.circumstances import RunFacts
+from cytosuite.benchmark.scores.comparison.origin import request_facts
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import ASSUME
 from cytosuite.errors import InputError

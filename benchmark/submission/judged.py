@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.submission import (
     differences,

@@ -93,7 +93,7 @@ def open_run(folder: Path) -> OpenedRun:
 
 def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[str, float]]:
     """Return the first metric that ranks, and its mean by case, the worst first; else none."""
-    from cytosuite.benchmark.comparison.scored import read_scored  # pandas
+    from cytosuite.benchmark.scores.comparison.scored import read_scored  # pandas
     from cytosuite.metrics.metric import known_metrics
 
     try:

@@ -55,7 +55,7 @@ def test_a_mistake_bundles_nothing(cli, started, words, line):
 
 
 def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
-    from cytosuite.benchmark.comparison import accepted
+    from cytosuite.benchmark.scores.comparison import accepted
 
     run = shutil.copytree(ROOT / "benchmark" / "accepted" / "spheroid", tmp_path / "run")
     keep, kept = accepted.accept, tmp_path / "kept"
@@ -68,7 +68,7 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
 
 
 def test_tables_are_checked_without_a_change(cli, monkeypatch):
-    from cytosuite.benchmark.comparison import documents
+    from cytosuite.benchmark.scores.comparison import documents
 
     before = (ROOT / "README.md").read_bytes()
     monkeypatch.setattr(documents, "outdated", lambda known: ["README.md: stale"])

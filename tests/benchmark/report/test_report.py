@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from rendered import html, text_of
 
-from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.report import page, write_report
 from cytosuite.benchmark.scores.blind import blinded
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.manifest import AlgorithmManifest
 
 FILES = {"index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv", "cases.csv"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
-from cytosuite.benchmark.comparison.history import history_table
-from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.comparison.accepted import BOARD, accepted, stale
+from cytosuite.benchmark.scores.comparison.history import history_table
+from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError

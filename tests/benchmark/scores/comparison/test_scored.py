@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.comparison.scored import read_scored, some
+from cytosuite.benchmark.scores.comparison.scored import read_scored, some
 
 HEAD = "case,algorithm,metric,value\n"
 

@@ -1,10 +1,10 @@
-from cytosuite.benchmark.comparison.history import (
+from cytosuite.benchmark.scores.comparison.history import (
     FILE,
     add_to_history,
     history_picture,
     history_table,
 )
-from cytosuite.benchmark.comparison.scored import read_scored
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 
 
 def test_a_row_is_added_where_a_mean_changed(made, tmp_path):

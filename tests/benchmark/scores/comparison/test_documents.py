@@ -1,8 +1,13 @@
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.comparison.documents import documents, outdated, scores_table, written
-from cytosuite.benchmark.comparison.scored import read_scored
+from cytosuite.benchmark.scores.comparison.documents import (
+    documents,
+    outdated,
+    scores_table,
+    written,
+)
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 
 MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 

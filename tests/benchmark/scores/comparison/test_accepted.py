@@ -5,16 +5,16 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.comparison.accepted import accept, accepted, accepted_for, stale
-from cytosuite.benchmark.comparison.origin import (
+from cytosuite.benchmark.runs.store.integrity import SUMS
+from cytosuite.benchmark.scores.comparison.accepted import accept, accepted, accepted_for, stale
+from cytosuite.benchmark.scores.comparison.origin import (
     case_digests,
     cases_today,
     model_digest,
     models_today,
     simulation_today,
 )
-from cytosuite.benchmark.comparison.scored import read_scored
-from cytosuite.benchmark.runs.store.integrity import SUMS
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.weights import read_cards
 from cytosuite.files import read_json
 

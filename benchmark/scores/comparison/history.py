@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.runs.store.documents import table
+from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.figures.curves import plots
 from cytosuite.metrics.boards import BOARDS
 

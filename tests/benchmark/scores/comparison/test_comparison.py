@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.comparison.changes import Thresholds, read_thresholds
-from cytosuite.benchmark.comparison.comparison import compare
-from cytosuite.benchmark.comparison.scored import read_scored
+from cytosuite.benchmark.scores.comparison.changes import Thresholds, read_thresholds
+from cytosuite.benchmark.scores.comparison.comparison import compare
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 
 SCORES = np.linspace(0.5, 0.9, 12)
 

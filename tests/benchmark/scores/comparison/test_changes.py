@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.comparison.changes import Thresholds, changes, largest
+from cytosuite.benchmark.scores.comparison.changes import Thresholds, changes, largest
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures

@@ -9,9 +9,15 @@ import numpy as np
 import pandas as pd
 from pydantic_core import from_json, to_json
 
-from cytosuite.benchmark.comparison.changes import Thresholds, changes, costs, largest, slower
-from cytosuite.benchmark.comparison.scored import ScoredRun, some
 from cytosuite.benchmark.runs.store.documents import escape, table
+from cytosuite.benchmark.scores.comparison.changes import (
+    Thresholds,
+    changes,
+    costs,
+    largest,
+    slower,
+)
+from cytosuite.benchmark.scores.comparison.scored import ScoredRun, some
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Json
