@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from cytosuite.benchmark.commands.options.report import ReportOptions
 from cytosuite.benchmark.commands.report import report_command
-from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.contract.points import Points
 from cytosuite.files import write_json

@@ -5,9 +5,9 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.commands.choice import own_images
+from cytosuite.benchmark.commands.options.apply import SegmentOptions
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.score import layout, score_files
-from cytosuite.benchmark.options.apply import SegmentOptions
-from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.datasets.phantoms.build import _pairs
 from cytosuite.formats import write

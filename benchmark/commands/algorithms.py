@@ -14,9 +14,9 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, model_homes, need_checkout
-from cytosuite.benchmark.options.algorithms import CheckOptions, ListOptions, NewOptions
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
+from cytosuite.benchmark.commands.options.algorithms import CheckOptions, ListOptions, NewOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.manifest import (
     ModelCard,
     SelectPolicy,

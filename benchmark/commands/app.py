@@ -25,7 +25,7 @@ class Command(NamedTuple):
     @property
     def options(self) -> Any:  # noqa: ANN401 - a dataclass
         """The class of its options."""
-        home = import_module(f"cytosuite.benchmark.options.{self.module}")
+        home = import_module(f"cytosuite.benchmark.commands.options.{self.module}")
         return getattr(home, f"{self.name.title().replace('-', '')}Options")
 
     def load(self) -> Callable[..., int | None]:
@@ -134,7 +134,7 @@ def _add(
     """Add a command to a program, with its options only where it is chosen."""
     callback = common_options
     if command.name == chosen:
-        from cytosuite.benchmark.terminal.options import as_callback
+        from cytosuite.benchmark.commands.terminal.options import as_callback
 
         callback = as_callback(command.options, command.load)
         _refuse_empty_paths(callback, words)

@@ -34,12 +34,12 @@ from cytosuite.benchmark.commands.files.applied import (
     write_applied,
 )
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
-from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
+from cytosuite.benchmark.commands.options.apply import ApplyOptions, SegmentOptions
+from cytosuite.benchmark.commands.terminal.console import Cases, Step, lines_to, progress
 from cytosuite.benchmark.runs.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.runs.store.integrity import foreign_digest
-from cytosuite.benchmark.terminal.console import Cases, Step, lines_to, progress
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given

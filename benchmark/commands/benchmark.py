@@ -7,14 +7,14 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.models import unlike
 from cytosuite.benchmark.commands import data, request
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.run import conclusion, planned
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.terminal.console import Cases, lines_to, progress
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.runs.store.pool import beside
 from cytosuite.benchmark.scores import circumstances
-from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
 
 if TYPE_CHECKING:  # pandas
     from cytosuite.benchmark.scores.results import Results

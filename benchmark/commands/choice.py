@@ -20,11 +20,11 @@ from cytosuite.benchmark.catalog.models import (
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.commands.files.applied import WORDS
+from cytosuite.benchmark.commands.options.apply import SegmentOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
+from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
-from cytosuite.benchmark.options.apply import SegmentOptions
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
-from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given

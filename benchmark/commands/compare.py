@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 from rich.console import Console
 
-from cytosuite.benchmark.options.compare import CompareOptions, RankOptions
+from cytosuite.benchmark.commands.options.compare import CompareOptions, RankOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.table import ValueTable, give, keep, show
 from cytosuite.benchmark.scores.comparison.accepted import accepted_for
 from cytosuite.benchmark.scores.comparison.changes import DEFAULT, read_thresholds
 from cytosuite.benchmark.scores.comparison.comparison import compare
 from cytosuite.benchmark.scores.comparison.scored import read_scored, read_scores
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.table import ValueTable, give, keep, show
 from cytosuite.files import Entries, write_text
 from cytosuite.ranking import RankingRules, rank
 from cytosuite.ranking.ranking import ranking_json

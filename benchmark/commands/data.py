@@ -13,6 +13,8 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import workplace
+from cytosuite.benchmark.commands.terminal.console import Cases, progress
+from cytosuite.benchmark.commands.terminal.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
@@ -22,8 +24,6 @@ from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.run import run_job
-from cytosuite.benchmark.terminal.console import Cases, progress
-from cytosuite.benchmark.terminal.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import needed_by

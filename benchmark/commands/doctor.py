@@ -26,13 +26,13 @@ from cytosuite.benchmark.catalog.places import (
     model_homes,
     workplace,
 )
+from cytosuite.benchmark.commands.options.doctor import DoctorOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.options import SEGMENT
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
 from cytosuite.benchmark.engines.images.daemon import daemon_errors, need_docker
-from cytosuite.benchmark.options.doctor import DoctorOptions
 from cytosuite.benchmark.runs.data.loops import compiled
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import SEGMENT
 from cytosuite.contract.weights import MODELS, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.errors.packages import extras, install

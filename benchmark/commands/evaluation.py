@@ -11,11 +11,13 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.places import ROOT, need_checkout
 from cytosuite.benchmark.commands.data import make
 from cytosuite.benchmark.commands.external import subject
+from cytosuite.benchmark.commands.options.evaluation import BuildEvaluationOptions, RehearseOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to, progress
+from cytosuite.benchmark.commands.terminal.options import DataOptions
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint, image_digest
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import need_docker
-from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions, RehearseOptions
 from cytosuite.benchmark.runs.data.dataset import serves
 from cytosuite.benchmark.runs.data.recipe import recipe
 from cytosuite.benchmark.submission.export import export_image
@@ -29,8 +31,6 @@ from cytosuite.benchmark.submission.judging.ground_truth import (
 )
 from cytosuite.benchmark.submission.profiles import PROFILES, smallest
 from cytosuite.benchmark.submission.rehearsal import Rehearsal, all_checks, write_record
-from cytosuite.benchmark.terminal.console import lines_to, progress
-from cytosuite.benchmark.terminal.options import DataOptions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests

@@ -8,16 +8,20 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
 from cytosuite.benchmark.catalog.models import need_weights
 from cytosuite.benchmark.catalog.places import folder_of, need_checkout, workplace
+from cytosuite.benchmark.commands.options.export import (
+    BuildOptions,
+    ExportOptions,
+    PreflightOptions,
+)
+from cytosuite.benchmark.commands.terminal.console import lines_to, names, new_folder, progress
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder, dry_run
 from cytosuite.benchmark.engines.images.daemon import need_docker
-from cytosuite.benchmark.options.export import BuildOptions, ExportOptions, PreflightOptions
 from cytosuite.benchmark.runs.finished import FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Submission, export
-from cytosuite.benchmark.terminal.console import lines_to, names, new_folder, progress
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
 from cytosuite.files import Json, need_folder

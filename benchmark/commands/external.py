@@ -10,6 +10,8 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import is_tarball, named_models
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.data import start_engine
+from cytosuite.benchmark.commands.options.evaluation import RehearseOptions
+from cytosuite.benchmark.commands.terminal.options import ExternalOptions
 from cytosuite.benchmark.engines.external import (
     ARCHIVES,
     ExternalImage,
@@ -23,9 +25,7 @@ from cytosuite.benchmark.engines.external import (
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
-from cytosuite.benchmark.terminal.options import ExternalOptions
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick

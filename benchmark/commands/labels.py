@@ -4,9 +4,9 @@ from collections import Counter
 
 from rich.console import Console
 
-from cytosuite.benchmark.options.labels import CombineOptions, LabelsOptions
+from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions
+from cytosuite.benchmark.commands.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.benchmark.runs.store.csvfile import write_rows
-from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
 from cytosuite.files import need_folder

@@ -12,15 +12,15 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, need_checkout
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
-from cytosuite.benchmark.options.maintain import (
+from cytosuite.benchmark.commands.options.maintain import (
     AcceptOptions,
     BundleOptions,
     CompileOptions,
     MigrateOptions,
     TablesOptions,
 )
+from cytosuite.benchmark.commands.terminal.console import lines_to, progress
 from cytosuite.benchmark.runs.store.documents import rendered
-from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.errors import InputError, pick
 from cytosuite.files import need_folder, write_text
 

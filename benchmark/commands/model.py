@@ -23,8 +23,8 @@ from cytosuite.benchmark.catalog.places import (
     workplace,
 )
 from cytosuite.benchmark.commands.data import start_engine
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.options.model import (
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.model import (
     AddOptions,
     InstallOptions,
     PackOptions,
@@ -32,10 +32,10 @@ from cytosuite.benchmark.options.model import (
     UseOptions,
     fact,
 )
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.trial import running
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.contract.select import FOLDER, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands import benchmark, data
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.report import ReportOptions
 from cytosuite.benchmark.commands.run import conclusion, planned, sources
 from cytosuite.benchmark.engines.predictions import FilesEngine
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes

@@ -16,10 +16,10 @@ from cytosuite.benchmark.catalog.models import (
     own_models,
 )
 from cytosuite.benchmark.commands import data, external
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines import choose
 from cytosuite.benchmark.engines import external as images
 from cytosuite.benchmark.engines import outcome as engines
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.data import several

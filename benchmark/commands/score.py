@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from cytosuite.benchmark.commands.files import pairs
-from cytosuite.benchmark.options.score import ScoreOptions
+from cytosuite.benchmark.commands.options.score import ScoreOptions
+from cytosuite.benchmark.commands.terminal import console as terminal
+from cytosuite.benchmark.commands.terminal import table as tables
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.runs.store.pool import Lost, beside
 from cytosuite.benchmark.scores import answers, cases, facts, objects
@@ -17,8 +19,6 @@ from cytosuite.benchmark.scores.controls import emptied
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import Standing, leaderboard
-from cytosuite.benchmark.terminal import console as terminal
-from cytosuite.benchmark.terminal import table as tables
 from cytosuite.errors import InputError, pick
 from cytosuite.files import Json
 from cytosuite.folders.masks import Masks

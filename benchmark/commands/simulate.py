@@ -11,19 +11,19 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.commands.data import make, opened, start_engine
-from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.options.simulate import (
+from cytosuite.benchmark.commands.options.simulate import (
     CalibrateOptions,
     PhantomsOptions,
     SimulateOptions,
 )
+from cytosuite.benchmark.commands.terminal.console import copied, lines_to, new_folder, progress
+from cytosuite.benchmark.commands.terminal.options import RunOptions
+from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.croissant import write_croissant
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.data.layouts import nnunet_name, write_hdf5, write_nnunet
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.runs.store.pool import processes
-from cytosuite.benchmark.terminal.console import copied, lines_to, new_folder, progress
-from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.recipes import Simulated, simulated, simulations
 from cytosuite.errors import InputError

@@ -18,7 +18,9 @@ from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, workplace
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.options.train import TrainOptions
+from cytosuite.benchmark.commands.options.train import TrainOptions
+from cytosuite.benchmark.commands.terminal.console import progress
+from cytosuite.benchmark.commands.terminal.options import DataOptions, RunOptions
 from cytosuite.benchmark.runs.data.recipe import Recipe, recipe
 from cytosuite.benchmark.runs.learning import (
     DAYS_S,
@@ -27,8 +29,6 @@ from cytosuite.benchmark.runs.learning import (
     settings_of,
     trained,
 )
-from cytosuite.benchmark.terminal.console import progress
-from cytosuite.benchmark.terminal.options import DataOptions, RunOptions
 from cytosuite.contract.weights import new_card, user
 from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import CytosuiteError, InputError, pick

@@ -16,8 +16,8 @@ from qtpy.QtCore import Qt, QTimer
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import preferred
 from cytosuite.benchmark.catalog.places import model_homes, workplace
-from cytosuite.benchmark.terminal.console import numbers
-from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
+from cytosuite.benchmark.commands.terminal.console import numbers
+from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import read_json, remove

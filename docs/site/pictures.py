@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from cytosuite.apply import apply
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
+from cytosuite.benchmark.commands.terminal.console import console, progress
 from cytosuite.benchmark.runs.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.data.preview import write_result
 from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, recipe
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.benchmark.scores.comparison.documents import trained
-from cytosuite.benchmark.terminal.console import console, progress
 from cytosuite.contract.manifest import ModelCard, read_recipe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards

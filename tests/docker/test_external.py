@@ -13,11 +13,11 @@ from house import ROOT
 from rich.console import Console
 
 from cytosuite.benchmark.commands.external import take_in
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.external import ExternalImage, SocketMapping, write_external_case
 from cytosuite.benchmark.engines.images.context import pack
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import parse

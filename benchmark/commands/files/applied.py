@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing
-from cytosuite.benchmark.options.apply import SegmentOptions
+from cytosuite.benchmark.commands.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import grouped, read_record

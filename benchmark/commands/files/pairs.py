@@ -5,7 +5,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from cytosuite.benchmark.options.score import ScoreOptions
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError

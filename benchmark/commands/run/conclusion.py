@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
-from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.files import atomic, visible_files
 
 if TYPE_CHECKING:

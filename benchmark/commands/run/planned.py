@@ -13,14 +13,14 @@ from rich.console import Console
 from cytosuite import __version__
 from cytosuite.benchmark.catalog import models as cards
 from cytosuite.benchmark.catalog.places import CHECKOUT
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.terminal.options import TableOptions
 from cytosuite.benchmark.engines import gpu, outcome
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.circumstances import RunFacts, revision
 from cytosuite.benchmark.scores.comparison import origin
-from cytosuite.benchmark.terminal.options import TableOptions
 from cytosuite.contract.tasks import Task
 from cytosuite.files import write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows

@@ -6,12 +6,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import folder_of
+from cytosuite.benchmark.commands.options.report import ReportOptions
+from cytosuite.benchmark.commands.terminal.console import plain_name
 from cytosuite.benchmark.engines.predictions import Predictions
-from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.store.integrity import stamp
-from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import link, remove, value_digest

@@ -1,4 +1,4 @@
-"""The packages of others that an algorithm needs, read from its imports."""
+"""The packages of others that an algorithm and its base need, read from imports and locks."""
 
 import tomllib
 
@@ -8,7 +8,17 @@ from mistakes import refused
 
 from cytosuite.benchmark.catalog import packages
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.packages import imported, need_packages, uses_gpu
+from cytosuite.benchmark.catalog.packages import (
+    imported,
+    lock,
+    lock_files,
+    locked,
+    need_packages,
+    needed_base,
+    providers,
+    run_time_imports,
+    uses_gpu,
+)
 from cytosuite.errors.packages import install
 
 
@@ -61,3 +71,72 @@ def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
     needed = {name for module in modules for name in imported(module)}
     main = {line.split(">=")[0].lower() for line in project["dependencies"]} | {"skimage", "pil"}
     assert {name for name in needed if name.lower() not in main} == extra
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a small checkout whose core has a part for networks and one that reads files."""
+    for name, text in {
+        "cytosuite/__init__.py": "",
+        "cytosuite/container.py": "from cytosuite import files",
+        "cytosuite/files.py": "def read():\n    import h5py",
+        "cytosuite/networks/network.py": "import torch",
+        "cytosuite/metrics/table.py": "import pandas",
+        "algorithms/__init__.py": "",
+        "algorithms/mine/__init__.py": "",
+        "algorithms/mine/predict.py": "from cytosuite.files import read\nimport skimage.filters",
+        "algorithms/mine/training/train.py": "from cytosuite import network",
+        "docker/requirements-slim.txt": "# a\nH5PY==1\nscikit_image==1  # b\n",
+        "docker/requirements-networks.txt": f"monai==1 --hash=sha256:{'0' * 64}\n",
+        "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu\n",
+        "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def _append(root, text, name="predict.py"):
+    with (root / "algorithms" / "mine" / name).open("a") as stream:
+        stream.write(f"\n{text}\n")
+
+
+def test_what_core_and_algorithm_import_decides_and_training_does_not(root):
+    assert set(run_time_imports(root, "mine")) == {"h5py", "skimage"}
+    assert needed_base(root, "mine", "cpu") == ("slim", "its imports need no more")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("from monai import x", "cytosuite.algorithms.mine.predict imports monai"),
+        ("from ...networks.network import x", "cytosuite.networks.network imports torch"),
+        ("def f():\n    import torch", "cytosuite.algorithms.mine.predict imports torch"),
+        ("try:\n    import torch\nexcept ImportError:\n    pass", "imports torch"),
+        ("if TYPE_CHECKING:\n    import torch", None),
+    ],
+)
+def test_an_import_beyond_the_slim_base_asks_for_the_devices(root, line, reason):
+    _append(root, line, "_other.py" if line.startswith("try") else "predict.py")
+    base, why = needed_base(root, "mine", "cuda")
+    assert base == ("cuda" if reason else "slim")
+    assert reason is None or why.endswith(reason)
+
+
+def test_packages_in_the_algorithms_own_list_spare_the_large_base(root):
+    _append(root, "import monai")
+    (root / "algorithms/mine/requirements.txt").write_text("Monai==1\n")
+    assert needed_base(root, "mine", "cpu")[0] == "slim"
+
+
+def test_a_lock_holds_what_it_includes(root):
+    names = [path.stem for path in lock_files(lock(root, "cpu"))]
+    assert names == ["requirements-slim", "requirements-networks", "requirements-cpu"]
+    assert locked([lock(root, "cpu")]) == {"h5py", "scikit-image", "monai", "torch"}
+    assert locked([root / "absent.txt"]) == set()
+
+
+def test_modules_are_known_by_the_package_that_brings_them():
+    assert providers("skimage") == {"scikit-image"}
+    assert providers("PIL") == {"pillow"}
+    assert providers("nowhere_known") == {"nowhere-known"}

@@ -15,7 +15,7 @@ from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
-from cytosuite.benchmark.terminal.options import TableOptions
+from cytosuite.benchmark.commands.terminal.options import TableOptions
 from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import Model, open_model

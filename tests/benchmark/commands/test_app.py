@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.app import COMMANDS, GROUPS, MOVED
-from cytosuite.benchmark.terminal.console import names, numbers, pairs, several
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import names, numbers, pairs, several
+from cytosuite.benchmark.commands.terminal.options import (
     argument,
     as_callback,
     command_options,

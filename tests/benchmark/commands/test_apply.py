@@ -16,12 +16,12 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
+from cytosuite.benchmark.commands.options.apply import ApplyOptions
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.options.apply import ApplyOptions
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.runs.data.preview import OUTLINE
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError

@@ -17,13 +17,13 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.export import export_command
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.export import ExportOptions
 from cytosuite.benchmark.commands.request import chosen
 from cytosuite.benchmark.commands.run import planned
 from cytosuite.benchmark.commands.run.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.run.planned import command_of
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.options.export import ExportOptions
 from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS

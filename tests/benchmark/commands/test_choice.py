@@ -17,7 +17,7 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.commands import choice as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice
-from cytosuite.benchmark.options.apply import ApplyOptions
+from cytosuite.benchmark.commands.options.apply import ApplyOptions
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.files import read_json
 from cytosuite.formats import write

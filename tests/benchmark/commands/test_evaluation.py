@@ -13,9 +13,9 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
+from cytosuite.benchmark.commands.options.evaluation import RehearseOptions
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder
-from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests

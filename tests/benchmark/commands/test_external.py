@@ -7,9 +7,9 @@ from mistakes import refused
 
 from cytosuite.benchmark.commands import external as module
 from cytosuite.benchmark.commands.external import read_sockets, take_in
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 
 SEGMENT = TASKS["segment"]

@@ -11,7 +11,7 @@ from participants import CASES, ENDS, SPACING, TASKS, report, scores
 from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

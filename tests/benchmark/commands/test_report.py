@@ -11,9 +11,9 @@ from mistakes import refused
 from PIL import Image
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.report import ReportOptions
 from cytosuite.benchmark.commands.report import report_command
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

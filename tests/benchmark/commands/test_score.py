@@ -11,8 +11,8 @@ from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 from rows import rows_of
 
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.score import layout, score_files
-from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write

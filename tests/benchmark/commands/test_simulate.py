@@ -13,10 +13,10 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.labels import combine_command, labels_command
+from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions, weights
+from cytosuite.benchmark.commands.options.simulate import SimulateOptions
 from cytosuite.benchmark.commands.simulate import simulate
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.options.labels import CombineOptions, LabelsOptions, weights
-from cytosuite.benchmark.options.simulate import SimulateOptions
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS

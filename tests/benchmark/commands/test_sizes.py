@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.commands.apply import apply
-from cytosuite.benchmark.options.apply import ApplyOptions
+from cytosuite.benchmark.commands.options.apply import ApplyOptions
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

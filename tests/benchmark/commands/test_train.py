@@ -8,7 +8,7 @@ from mistakes import refused
 
 from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import train as training
-from cytosuite.benchmark.options.train import TrainOptions
+from cytosuite.benchmark.commands.options.train import TrainOptions
 from cytosuite.errors import InputError
 
 

@@ -11,8 +11,8 @@ from docker.errors import APIError
 from rich.console import Console
 
 from cytosuite.benchmark.commands.external import take_in
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 
 pytestmark = pytest.mark.docker

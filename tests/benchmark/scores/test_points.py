@@ -6,8 +6,8 @@ from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.commands.files.applied import count_in_cells
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.score import layout, score_files
-from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.plan import Answerer

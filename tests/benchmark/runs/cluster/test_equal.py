@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.runs.data.shard import Shard
 
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run

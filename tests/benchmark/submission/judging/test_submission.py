@@ -8,7 +8,7 @@ from mistakes import refused
 from rich.console import Console
 
 from cytosuite.benchmark.commands.evaluation import _built
-from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions
+from cytosuite.benchmark.commands.options.evaluation import BuildEvaluationOptions
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.submission import (

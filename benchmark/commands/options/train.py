@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.packages import Device
-from cytosuite.benchmark.terminal.console import printable, several
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import printable, several
+from cytosuite.benchmark.commands.terminal.options import (
     MOST_WORKERS,
     FileOptions,
     RunOptions,

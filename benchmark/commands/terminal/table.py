@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from cytosuite.benchmark.commands.terminal.options import STDOUT, TableOptions
 from cytosuite.benchmark.runs.store.csvfile import as_text
-from cytosuite.benchmark.terminal.options import STDOUT, TableOptions
 from cytosuite.files import Json, json_text, write_text
 
 Cell = str | int | float | None

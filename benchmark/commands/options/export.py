@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.terminal.console import box
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import box
+from cytosuite.benchmark.commands.terminal.options import (
     BuildingOptions,
     JsonOptions,
     argument,

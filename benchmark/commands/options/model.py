@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cytosuite.benchmark.terminal.console import numbers, pairs, printable
-from cytosuite.benchmark.terminal.options import argument, command_options, option
+from cytosuite.benchmark.commands.terminal.console import numbers, pairs, printable
+from cytosuite.benchmark.commands.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Options of ``doctor``."""
 
-from cytosuite.benchmark.terminal.options import JsonOptions, command_options
+from cytosuite.benchmark.commands.terminal.options import JsonOptions, command_options
 
 
 @command_options

@@ -8,9 +8,9 @@ import pytest
 from mistakes import refused
 from rich.console import Console
 
-from cytosuite.benchmark.terminal import table as tables
-from cytosuite.benchmark.terminal.options import TableOptions
-from cytosuite.benchmark.terminal.table import give, show
+from cytosuite.benchmark.commands.terminal import table as tables
+from cytosuite.benchmark.commands.terminal.options import TableOptions
+from cytosuite.benchmark.commands.terminal.table import give, show
 
 
 def table_of(names, rows, **more):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cytosuite.benchmark.terminal.console import plain_name, printable
-from cytosuite.benchmark.terminal.options import argument, command_options, option
+from cytosuite.benchmark.commands.terminal.console import plain_name, printable
+from cytosuite.benchmark.commands.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
 from cytosuite.files import need_file
 

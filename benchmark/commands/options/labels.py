@@ -3,8 +3,8 @@
 from math import isfinite
 from pathlib import Path
 
-from cytosuite.benchmark.terminal.console import names
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import names
+from cytosuite.benchmark.commands.terminal.options import (
     argument,
     command_options,
     option,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.options import (
     ExternalOptions,
     PhaseOptions,
     argument,

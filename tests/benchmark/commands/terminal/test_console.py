@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from cytosuite.benchmark.commands.terminal import console as room
+from cytosuite.benchmark.commands.terminal.console import Cases, TimeLeft, progress
 from cytosuite.benchmark.runs.store.documents import escape
-from cytosuite.benchmark.terminal import console as room
-from cytosuite.benchmark.terminal.console import Cases, TimeLeft, progress
 
 
 @pytest.fixture

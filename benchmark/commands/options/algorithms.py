@@ -1,6 +1,11 @@
 """Options of ``new``, ``check`` and ``list``."""
 
-from cytosuite.benchmark.terminal.options import TableOptions, argument, command_options, option
+from cytosuite.benchmark.commands.terminal.options import (
+    TableOptions,
+    argument,
+    command_options,
+    option,
+)
 
 
 @command_options

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cytosuite.benchmark.engines.outcome import Limits
     from cytosuite.contract.manifest import AlgorithmManifest
-from cytosuite.benchmark.runs.data.shard import Shard, read_shard
-from cytosuite.benchmark.terminal.console import names, plain_name
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import names, plain_name
+from cytosuite.benchmark.commands.terminal.options import (
     ClusterOptions,
     ExternalOptions,
     PhaseOptions,
@@ -17,6 +16,7 @@ from cytosuite.benchmark.terminal.options import (
     command_options,
     option,
 )
+from cytosuite.benchmark.runs.data.shard import Shard, read_shard
 
 
 @command_options

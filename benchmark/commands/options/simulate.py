@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.terminal.console import numbers
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import numbers
+from cytosuite.benchmark.commands.terminal.options import (
     MOST_FRAMES,
     ClusterOptions,
     DataOptions,

@@ -11,8 +11,7 @@ import typer
 
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.runs.cluster.site import read_cluster
-from cytosuite.benchmark.terminal.console import (
+from cytosuite.benchmark.commands.terminal.console import (
     LEAST_UM,
     MOST_UM,
     console,
@@ -21,6 +20,7 @@ from cytosuite.benchmark.terminal.console import (
     printable,
     voxel_size,
 )
+from cytosuite.benchmark.runs.cluster.site import read_cluster
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Api, Format, Size, SplitName
 from cytosuite.errors import InputError, pick

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cytosuite.benchmark.terminal.console import numbers
-from cytosuite.benchmark.terminal.options import (
+from cytosuite.benchmark.commands.terminal.console import numbers
+from cytosuite.benchmark.commands.terminal.options import (
     TableOptions,
     argument,
     command_options,
