@@ -1,56 +1,29 @@
-"""CPU time and memory of a ranking, its family-wise error, and how often intervals hold the truth.
+"""CPU time and peak memory of a ranking, by the number of algorithms: a process each.
 
-    python performance/ranking.py [ALGORITHMS...]         time and peak memory, a process each
-    python performance/ranking.py error [TABLES]          null tables with a significant pair
-    python performance/ranking.py intervals [BENCHMARKS]  share of 95 % intervals with the truth
-
-Null tables: all algorithms alike but for chance, and two groups of which one is better, where a
-pair within a group is an error. Beside our rule, Holm over the chosen pairs alone. Intervals of
-means and medians are of scores as real ones lie: near the best end and skewed (SEG, DET), unbounded
-(distances), in two groups; beside ours the percentile bootstrap of 2,000 samples.
+Usage: python performance/ranking.py [ALGORITHMS...]
 """
 
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from cytosuite.ranking import RankingRules, rank
-from cytosuite.ranking.bootstrap import draw_counts, weighted_means
-from cytosuite.ranking.intervals import ENDS, mean_interval, medians
-from cytosuite.ranking.significance import holm, signed_rank, two_sided
+from cytosuite.ranking import rank
 from cytosuite.volume.arrays import Doubles
 
 SIZES = ("50", "200", "1000", "10000")
 CASES, METRICS = 100, ("SEG", "DET")
-FEW = (6, 8, 10, 20)  # cases of a benchmark
-Draw = Callable[[np.random.Generator, int | tuple[int, int]], Doubles]
-SCORES: dict[str, Draw] = {
-    "normal": lambda rng, size: rng.normal(0.7, 0.1, size),
-    "beta(8, 2)": lambda rng, size: rng.beta(8, 2, size),
-    "beta(20, 2)": lambda rng, size: rng.beta(20, 2, size),
-    "beta(6, 1)": lambda rng, size: rng.beta(6, 1, size),
-    "beta(20, 1)": lambda rng, size: rng.beta(20, 1, size),
-    "exponential": lambda rng, size: rng.exponential(1, size),
-    "lognormal(0.7)": lambda rng, size: rng.lognormal(0, 0.7, size),
-    "30 % hard cases": lambda rng, size: np.where(
-        rng.random(size) < 0.3, rng.beta(5, 5, size), rng.beta(30, 3, size)
-    ),
-}
 
 
-def table(
-    levels: Doubles, cases: int, rng: np.random.Generator, metrics: Sequence[str] = METRICS
-) -> pd.DataFrame:
+def table(levels: Doubles, cases: int, rng: np.random.Generator) -> pd.DataFrame:
     """Return scores of algorithms with a mean each (algorithms,); cases are harder or easier."""
     count = len(levels)
     names = np.repeat([f"a{n:05}" for n in range(count)], cases)
     tables = []
-    for metric in metrics:
+    for metric in METRICS:
         values = levels[:, None] + rng.normal(0, 0.1, cases) + rng.normal(0, 0.1, (count, cases))
         case = np.tile([f"{n:03}" for n in range(cases)], count)
         scores = {"case": case, "algorithm": names, "metric": metric, "value": values.ravel()}
@@ -76,61 +49,9 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def error(tables: int) -> None:
-    """Print how often any pair of equal algorithms is significant, at 0.05."""
-    print("algorithms cases groups     ours  Holm over the chosen pairs")
-    for count, cases, groups in ((60, 30, 1), (60, 30, 2), (200, 100, 1)):
-        found = np.zeros(2)
-        for seed in range(tables):
-            rng = np.random.default_rng(seed)
-            group = np.arange(count) % groups
-            scores = table(np.asarray(0.3 * group, np.float64), cases, rng, METRICS[:1])
-            ranking = rank(scores, rules=RankingRules(draws=0))
-            differences = ranking.metrics["SEG"].differences
-            pairs = [(int(a[1:]), int(b[1:])) for a, b in differences if a < b]
-            within = np.array([group[a] == group[b] for a, b in pairs])
-            p = np.array([own.p for (a, b), own in differences.items() if a < b])
-            values = scores["value"].to_numpy().reshape(count, cases)
-            apart = np.array([values[a] - values[b] for a, b in pairs])
-            alone = holm(two_sided(signed_rank(apart)[0], signed_rank(-apart)[0]))
-            found += (p[within] < 0.05).any(), (alone[within] < 0.05).any()
-        ours, naive = found / tables
-        print(f"{count:10} {cases:5} {groups:6} {ours:8.3f} {naive:8.3f}")
-
-
-def shares(draw: Draw, cases: int, benchmarks: int) -> list[float]:
-    """Return the share of intervals that hold the truth: of means, by bootstrap, of medians."""
-    population = draw(np.random.default_rng(1), 10**6)
-    mean, median = population.mean(), np.median(population)
-    values = draw(np.random.default_rng(cases), (benchmarks, cases))
-    ends = np.array([mean_interval(row) for row in values]).T
-    drawn = weighted_means(values, draw_counts([""] * cases))
-    return [
-        ((low <= truth) & (truth <= high)).mean()
-        for truth, (low, high) in (
-            (mean, ends),
-            (mean, np.percentile(drawn, ENDS, axis=0)),
-            (median, medians(values)[1:]),
-        )
-    ]
-
-
-def intervals(benchmarks: int) -> None:
-    """Print the shares by distribution and number of cases."""
-    print(f"{'cases':>18}", *(f"{cases:^22}" for cases in FEW))
-    print(f"{'':>18}", *(" mean bootstrap median" for _ in FEW))
-    for name, draw in SCORES.items():
-        rows = [shares(draw, cases, benchmarks) for cases in FEW]
-        print(f"{name:>18}", *("{:6.3f} {:7.3f} {:7.3f}".format(*row) for row in rows))
-
-
 def main(*words: str) -> None:
-    """Measure what the words say."""
-    if words[:1] == ("error",):
-        error(int(words[1]) if words[1:] else 1000)
-    elif words[:1] == ("intervals",):
-        intervals(int(words[1]) if words[1:] else 10_000)
-    elif len(words) == 1:
+    """Measure one size in this process, several in one each."""
+    if len(words) == 1:
         size(int(words[0]))
     else:
         print("algorithms    CPU s   peak MiB  table MiB    tests  tiers", flush=True)

@@ -1,6 +1,6 @@
 """Run what users run and print where they wait: time, memory, cores, and the share of stages.
 
-Usage: python performance/waits.py [--only WORD...] [--all] [--list] [--growth] [--measured]
+Usage: python performance/waits.py [--only WORD...] [--all] [--list] [--measured]
            [--folder FOLDER] [--out FILE.json] [--baseline FILE.json]
 
 Each wait is a process of its own with the real command; `--only` takes those with a word in their
@@ -16,7 +16,6 @@ it (.md) with those of the baseline; `--measured` writes what pages say into doc
 import argparse
 import hashlib
 import json
-import math
 import os
 import platform
 import re
@@ -45,9 +44,11 @@ from cytosuite.volume import Volume
 
 PROGRAM = (sys.executable, "-m", "cytosuite.benchmark")
 MODEL = "waits"  # name of trained models, which are removed
-FACTORS = (1, 2, 4, 8)
 SHOWN = 0.04  # share of the CPU time from which a stage is named
-STACK = ("image.shape=[64,512,512]", "image.spacing_um=[2.0,0.5,0.5]")
+STACK = (
+    "spheroid --cases 1 --set image.shape=[64,512,512] --set image.spacing_um=[2.0,0.5,0.5] "
+    "--set tissue.n_nuclei=400"
+)
 TRAININGS = {
     "cellpose3d": "{training}",
     "harmonicnet": "{training}",
@@ -122,22 +123,6 @@ def segment(program: str, image: str, name: str, *, long: bool = False) -> Wait:
     return Wait(f"segment {image} by {program}", command, long=long)
 
 
-def growth() -> Iterator[tuple[str, list[Wait]]]:
-    """Yield what grows, with its waits at each of `FACTORS`."""
-    small = "spheroid --size mini --cases {} --workers 1 --runs {{out}}"
-    grown = {
-        "voxels, watershed": "segment {{voxels{}}} --algorithm watershed",
-        "voxels, cellpose3d": "segment {{voxels{}}} --algorithm cellpose3d",
-        "objects, watershed": "segment {{objects{}}} --algorithm watershed",
-        "cases, simulate": f"simulate {small}",
-        "cases, benchmark": f"benchmark {small} --algorithm watershed --engine process",
-    }
-    for title, command in grown.items():
-        more = " --engine process --out {out}" if command.startswith("segment") else ""
-        sizes = [6 * n if "cases" in title else n for n in FACTORS]
-        yield title, [Wait(f"{title} {n}", command.format(n) + more) for n in sizes]
-
-
 class Inputs:
     """The inputs of all waits in a folder, each made once when a command names it."""
 
@@ -145,7 +130,7 @@ class Inputs:
         self.folder = folder
         self.makers: dict[str, Callable[[Path], None]] = {
             "plane": partial(simulated, "cells --size full --cases 1"),
-            "stack": partial(simulated, _stack(400)),
+            "stack": partial(simulated, STACK),
             "mini": partial(simulated, "spheroid --size mini"),
             "training": partial(simulated, "spheroid --cases 12"),
             "large": partial(self.mirrored, shape=(60, 1024, 1024)),
@@ -154,10 +139,6 @@ class Inputs:
             "pairs": self.pairs,
             "models.tar.gz": self.tarball,
         }
-        for n, (y, x) in zip(FACTORS, ((1, 1), (1, 2), (2, 2), (2, 4)), strict=True):
-            shape = (64, 512 * y, 512 * x)
-            self.makers[f"voxels{n}"] = partial(self.mirrored, shape=shape)
-            self.makers[f"objects{n}"] = partial(simulated, _stack(50 * n))
 
     def __getitem__(self, name: str) -> str:
         """Return the path of an input, which is made if it is missing; `twenty`: algorithms."""
@@ -215,11 +196,6 @@ class Inputs:
             own = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
             path.write_text(json.dumps(own | {"name": path.stem}))
             yield path
-
-
-def _stack(nuclei: int) -> str:
-    settings = (*STACK, f"tissue.n_nuclei={nuclei}")
-    return "spheroid --cases 1 " + " ".join(f"--set {setting}" for setting in settings)
 
 
 def simulated(words: str, path: Path) -> None:
@@ -365,18 +341,6 @@ def table(rows: list[Row], baseline: dict[str, Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def grown(title: str, rows: list[Row]) -> str:
-    """Return the CPU seconds of the largest stages at each factor, and the last exponent."""
-    head = [title, *(f"{n} x" for n in FACTORS), "exponent"]
-    lines = [head, ["---"] * len(head)]
-    largest = [name for name in rows[-1]["stages"] if name != "not sampled"][:5]
-    for name in ["whole", *largest]:
-        spent = [row["cpu_s"] if name == "whole" else row["stages"].get(name, 0.0) for row in rows]
-        power = math.log2(spent[-1] / spent[-2]) if spent[-2] > 0 else math.nan
-        lines.append([name, *(f"{one:.2f}" for one in spent), f"{power:.2f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main() -> None:
     """Run the chosen waits; print and write their table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -384,24 +348,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for inputs and results; kept")
     parser.add_argument("--out", type=Path, default=Path("waits.json"))
     parser.add_argument("--baseline", type=Path)
-    for name in ("all", "list", "growth", "measured"):
+    for name in ("all", "list", "measured"):
         parser.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
-    groups = list(growth()) if options.growth else [("", list(waits()))]
-    chosen = {
-        title: [
-            wait
-            for wait in group
-            if any(word in f"{title} {wait.name}" for word in options.only)
-            or (not options.only and (options.all or not wait.long))
-        ]
-        for title, group in groups
-    }
+    chosen = [
+        wait
+        for wait in waits()
+        if any(word in wait.name for word in options.only)
+        or (not options.only and (options.all or not wait.long))
+    ]
     if options.list:
-        for title, group in chosen.items():
-            for wait in group:
-                program = "make" if wait.clone else "cytosuite"
-                print(f"{title or wait.name}: {program} {wait.command}")
+        for wait in chosen:
+            print(f"{wait.name}: {'make' if wait.clone else 'cytosuite'} {wait.command}")
         return
     before = json.loads(options.baseline.read_text())["waits"] if options.baseline else []
     baseline = {row["name"]: row for row in before}
@@ -411,16 +369,12 @@ def main() -> None:
         tools = Path(temporary, "tools")
         tools.mkdir()
         shutil.copyfile(HERE / "stages.py", tools / "sitecustomize.py")
-        inputs, rows, texts = Inputs(folder.resolve()), list[Row](), list[str]()
-        for title, group in chosen.items():
-            own = []
-            for wait in group:
-                own.append(measured(wait, inputs, tools))
-                print(table(own[-1:], baseline).splitlines()[-1], flush=True)
-            rows += own
-            texts += [grown(title, own)] if title and len(own) == len(FACTORS) else []
+        inputs, rows = Inputs(folder.resolve()), list[Row]()
+        for wait in chosen:
+            rows.append(measured(wait, inputs, tools))
+            print(table(rows[-1:], baseline).splitlines()[-1], flush=True)
         machine = f"{platform.machine()}, {os.cpu_count()} cores, cytosuite {cytosuite.__version__}"
-        text = "\n\n".join([machine, limits(inputs), table(rows, baseline), *texts])
+        text = "\n\n".join([machine, limits(inputs), table(rows, baseline)])
     print(f"\n{text}")
     options.out.write_text(json.dumps({"machine": machine, "waits": rows}, indent=1))
     options.out.with_suffix(".md").write_text(text + "\n")

@@ -3,8 +3,7 @@
 Of a mean the hull of two intervals: Student's t, with the degrees of freedom of Welch and
 Satterthwaite over the datasets, and the same after Hall's transformation, which removes skewness
 (J. R. Stat. Soc. B 54, 1992, doi:10.1111/j.2517-6161.1992.tb01877.x). Of a median the order
-statistics of the sign test. `performance/ranking.py intervals` measures how often they hold the
-truth.
+statistics of the sign test.
 """
 
 from collections.abc import Sequence

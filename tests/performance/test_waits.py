@@ -13,8 +13,8 @@ from cytosuite.files import read_json
 def test_each_command_and_each_input_of_the_list_is_known(tmp_path):
     known = {command.name for group in COMMANDS.values() for command in group}
     inputs = waits.Inputs(tmp_path)
-    listed = [*waits.waits(), *(wait for _, group in waits.growth() for wait in group)]
-    assert len({wait.name for wait in waits.waits()}) == len(list(waits.waits()))
+    listed = [*waits.waits()]
+    assert len({wait.name for wait in listed}) == len(listed)
     for wait in listed:
         assert wait.clone or wait.command.split()[0] in known
         assert set(waits.NAMES.findall(wait.command)) <= {*inputs.makers, "out", "twenty"}
@@ -55,12 +55,8 @@ def test_samples_are_written_by_a_process_that_imports_them(tmp_path):
     assert 0.2 < sum(read_json(file).values()) <= 0.9
 
 
-def test_tables_hold_the_baseline_and_the_growth_of_stages():
+def test_tables_hold_the_baseline():
     row = {"name": "a", "wall_s": 2.0, "cpu_s": 3.0, "cores": 1.5, "peak_mib": 9.0, "error": ""}
     row["stages"] = {"f": 2.4, "g": 0.03, "not sampled": 0.57}
     text = waits.table([row], {"a": {"cpu_s": 6.0, "wall_s": 7.0}}).splitlines()[-1]
     assert text == "| a | 6.0 | 7.0 | 3.0 | 2.0 | 1.50 | 9 | f 80%, not sampled 19% |"
-    rows = [row | {"cpu_s": 3.0 * n, "stages": {"f": 2.4 * n**2}} for n in waits.FACTORS]
-    whole, stage = waits.grown("voxels", rows).splitlines()[2:]
-    assert whole.endswith("| 24.00 | 1.00 |")
-    assert stage.endswith("| 153.60 | 2.00 |")
