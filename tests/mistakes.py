@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 
 
 def refused(message, call, *given, **named):
@@ -15,3 +15,12 @@ def refused(message, call, *given, **named):
     assert message in line or re.search(message, line), line
     assert ("\n" not in line, caught.value.exit_code) == (True, 2)
     return caught.value
+
+
+def explained(call, path, mistake):
+    """Hold the line of a call on a file: of a text, the maker of the mistake, what it takes."""
+    text, make, *given = mistake
+    options = given.pop() if given and isinstance(given[-1], dict) else {}
+    place = make(path, *given, **options) or path
+    line = rf"{re.escape(plain(str(place)))}: (cannot be read as [\w, ]+ \()?{re.escape(text)}"
+    assert re.match(line, str(refused("", call, place)))

@@ -17,6 +17,18 @@ sys.addaudithook(_watch)  # there is no way to remove one
 
 
 @pytest.fixture
+def tif(tmp_path):
+    """Return the path of a TIFF to write."""
+    return tmp_path / "a.tif"
+
+
+@pytest.fixture
+def mha(tmp_path):
+    """Return the path of a MetaImage to write."""
+    return tmp_path / "a.mha"
+
+
+@pytest.fixture
 def opened():
     """Return a list that grows by the name of each file that is opened."""
     WATCHES.append([])

@@ -6,10 +6,9 @@ import zlib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from mistakes import refused
+from mistakes import explained, refused
 from rasters import counted
 
-from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 
@@ -31,43 +30,40 @@ def _raw(path, text, content=PIXELS):
 
 
 MISTAKES = [
-    ("expected 3 positive integers as DimSize, found none)", lambda p: _write(p, DimSize=None)),
-    ("its pixels are text, BinaryData =", lambda p: _write(p, b"1 2 3", BinaryData="False")),
-    ("expected 2, 3 or 4 dimensions, found 99", lambda p: _write(p, NDims="99")),
-    ("expected 3 positive integers as DimSize, found '5", lambda p: _write(p, DimSize="5 -4 3")),
-    ("expected 200000000000000000000", lambda p: _write(p, DimSize=" ".join(["1" + "0" * 10] * 3))),
-    ("expected one of MET_CHAR, MET_UCHAR,", lambda p: _write(p, ElementType="MET_USHORT_ARRAY")),
-    ("expected a grey image,", lambda p: _write(p, PIXELS * 3, ElementNumberOfChannels="3")),
-    ("expected one of Image as ObjectType, found 'Tube')", lambda p: _write(p, ObjectType="Tube")),
-    ("expected HeaderSize = 0, found", lambda p: _write(p, HeaderSize="99999999999")),
-    ("expected positive lengths in mm as", lambda p: _write(p, ElementSpacing="0 0.5 0.5")),
-    ("expected 3 finite numbers as", lambda p: _write(p, ElementSpacing="nan 1 1")),
-    ("expected 9 finite numbers as", lambda p: _write(p, TransformMatrix="nan 0 0 0 1 0 0 0 1")),
+    ("expected 3 positive integers as DimSize, found none)", _write, {"DimSize": None}),
+    ("its pixels are text, BinaryData =", _write, b"1 2 3", {"BinaryData": "False"}),
+    ("expected 2, 3 or 4 dimensions, found 99", _write, {"NDims": "99"}),
+    ("expected 3 positive integers as DimSize, found '5", _write, {"DimSize": "5 -4 3"}),
+    ("expected 200000000000000000000", _write, {"DimSize": " ".join(["1" + "0" * 10] * 3)}),
+    ("expected one of MET_CHAR, MET_UCHAR,", _write, {"ElementType": "MET_USHORT_ARRAY"}),
+    ("expected a grey image,", _write, PIXELS * 3, {"ElementNumberOfChannels": "3"}),
+    ("expected one of Image as ObjectType, found 'Tube')", _write, {"ObjectType": "Tube"}),
+    ("expected HeaderSize = 0, found", _write, {"HeaderSize": "99999999999"}),
+    ("expected positive lengths in mm as", _write, {"ElementSpacing": "0 0.5 0.5"}),
+    ("expected 3 finite numbers as", _write, {"ElementSpacing": "nan 1 1"}),
+    ("expected 9 finite numbers as", _write, {"TransformMatrix": "nan 0 0 0 1 0 0 0 1"}),
     (
         "BinaryDataByteOrderMSB and ElementByteOrderMSB contradict",
-        lambda p: _write(p, BinaryDataByteOrderMSB="True", ElementByteOrderMSB="False"),
+        _write,
+        {"BinaryDataByteOrderMSB": "True", "ElementByteOrderMSB": "False"},
     ),
-    ("two lines of DimSize)", lambda p: _raw(p, "NDims = 3\nDimSize = 5 4 3\ndimsize = 5 4 4\n")),
-    ("no line of its text: NDims = 3\\x00)", lambda p: _raw(p, "NDims = 3\0\n")),
-    ("no line of its text: \ufffd = a)", lambda p: _write(p, **{"\udcff": "a"})),
-    ("no line of its text: hello)", lambda p: _raw(p, "hello\nNDims = 3\n")),
-    ("expected 120 bytes ", lambda p: _write(p, zlib.compress(PIXELS)[:-9], CompressedData="True")),
-    ("expected 7 bytes of", lambda p: _write(p, CompressedData="True", CompressedDataSize="7")),
-    ("expected 120 bytes", lambda p: _write(p, zlib.compress(PIXELS[1:]), CompressedData="True")),
-    ("expected 120 bytes", lambda p: _write(p, zlib.compress(bytes(2**24)), CompressedData="True")),
-    ("compressed pixels ", lambda p: _write(p, b"x\x9c" + bytes(range(99)), CompressedData="True")),
-    ("expected a MetaImage with ElementDataFile = LOCAL,", lambda p: _raw(p, "NDims = 3\n", b"")),
-    ("expected a MetaImage with ElementDataFile =", lambda p: _write(p, remark="a" * 70000)),
+    ("two lines of DimSize)", _raw, "NDims = 3\nDimSize = 5 4 3\ndimsize = 5 4 4\n"),
+    ("no line of its text: NDims = 3\\x00)", _raw, "NDims = 3\x00\n"),
+    ("no line of its text: � = a)", _write, {**{"\udcff": "a"}}),
+    ("no line of its text: hello)", _raw, "hello\nNDims = 3\n"),
+    ("expected 120 bytes ", _write, zlib.compress(PIXELS)[:-9], {"CompressedData": "True"}),
+    ("expected 7 bytes of", _write, {"CompressedData": "True", "CompressedDataSize": "7"}),
+    ("expected 120 bytes", _write, zlib.compress(PIXELS[1:]), {"CompressedData": "True"}),
+    ("expected 120 bytes", _write, zlib.compress(bytes(2**24)), {"CompressedData": "True"}),
+    ("compressed pixels ", _write, b"x\x9c" + bytes(range(99)), {"CompressedData": "True"}),
+    ("expected a MetaImage with ElementDataFile = LOCAL,", _raw, "NDims = 3\n", b""),
+    ("expected a MetaImage with ElementDataFile =", _write, {"remark": "a" * 70000}),
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
-def test_explains(tmp_path, capfd, expected, mistake):
-    mistake(tmp_path / "a.mha")
-    with pytest.raises(InputError) as caught:
-        read(tmp_path / "a.mha")
-    assert str(caught.value).startswith(f"{tmp_path / 'a.mha'}: ")
-    assert expected in str(caught.value)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_explains(mha, capfd, mistake):
+    explained(read, mha, mistake)
     assert capfd.readouterr() == ("", "")
 
 
@@ -83,14 +79,14 @@ def test_explains(tmp_path, capfd, expected, mistake):
     ],
 )
 @pytest.mark.parametrize("function", [read, header])
-def test_no_other_file_is_opened(tmp_path, opened, line, function):
+def test_no_other_file_is_opened(tmp_path, mha, opened, line, function):
     (tmp_path / "other.raw").write_bytes(PIXELS)
     os.mkfifo(tmp_path / "pipe")
     head = "".join(f"{key} = {text}\n" for key, text in HEAD.items())
-    _raw(tmp_path / "a.mha", f"{head}{line.format(folder=tmp_path)}\n")
+    _raw(mha, f"{head}{line.format(folder=tmp_path)}\n")
     opened.clear()
-    refused(r"a\.mha: ", function, tmp_path / "a.mha")
-    assert {path for path in opened if path.startswith(str(tmp_path))} == {str(tmp_path / "a.mha")}
+    refused(r"a\.mha: ", function, mha)
+    assert {path for path in opened if path.startswith(str(tmp_path))} == {str(mha)}
 
 
 @pytest.mark.parametrize("compress", [True, False])
@@ -98,13 +94,13 @@ def test_no_other_file_is_opened(tmp_path, opened, line, function):
     ("shape", "dtype"),
     [((4, 5), "int8"), ((3, 4, 5), "uint16"), ((2, 3, 4, 5), "int64"), ((3, 4, 5), "float32")],
 )
-def test_files_of_itk_are_read(tmp_path, dtype, shape, compress):
+def test_files_of_itk_are_read(mha, dtype, shape, compress):
     image = sitk.GetImageFromArray(np.arange(np.prod(shape)).reshape(shape).astype(dtype), False)
     image.SetSpacing([0.1, 0.2, 0.3, 0.4][: len(shape)])
     image.SetMetaData("channel", "nucleus")
     image.SetMetaData("gain", "0.5")
-    sitk.WriteImage(image, str(tmp_path / "a.mha"), useCompression=compress)
-    found, head = read(tmp_path / "a.mha"), header(tmp_path / "a.mha")
+    sitk.WriteImage(image, str(mha), useCompression=compress)
+    found, head = read(mha), header(mha)
     np.testing.assert_array_equal(found.array, sitk.GetArrayFromImage(image))
     assert found.spacing == ((200, 100) if len(shape) == 2 else (300, 200, 100))
     assert dict(found.metadata) == {"channel": "nucleus", "gain": 0.5}
@@ -113,19 +109,19 @@ def test_files_of_itk_are_read(tmp_path, dtype, shape, compress):
 
 @pytest.mark.parametrize("key", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
 @pytest.mark.parametrize("compress", [True, False])
-def test_the_order_of_bytes_is_read(tmp_path, key, compress):
+def test_the_order_of_bytes_is_read(mha, key, compress):
     content = ARRAY.astype(">u2").tobytes()
     packed = zlib.compress(content) if compress else content
-    _write(tmp_path / "a.mha", packed, **{key: "True", "CompressedData": str(compress)})
-    found = read(tmp_path / "a.mha").array
+    _write(mha, packed, **{key: "True", "CompressedData": str(compress)})
+    found = read(mha).array
     np.testing.assert_array_equal(found, ARRAY)
     assert found.dtype == np.uint16
 
 
-def test_texts_that_python_alone_takes_for_numbers_stay_texts(tmp_path):
+def test_texts_that_python_alone_takes_for_numbers_stay_texts(mha):
     texts = {"a": "1_000", "b": "nan", "c": "inf", "d": "\u0663", "e": "9" * 30}
-    _write(tmp_path / "a.mha", **texts, f="-2", g="1e-3", h="1e999", spacing_source="assumed")
-    found = read(tmp_path / "a.mha")
+    _write(mha, **texts, f="-2", g="1e-3", h="1e999", spacing_source="assumed")
+    found = read(mha)
     wanted = texts | {"e": 9e29 + 1e29 - 1, "f": -2, "g": 0.001, "spacing_source": "assumed"}
     assert {key: found.metadata[key] for key in "abcdfg"} == {key: wanted[key] for key in "abcdfg"}
     assert "h" not in found.metadata
@@ -133,18 +129,18 @@ def test_texts_that_python_alone_takes_for_numbers_stay_texts(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["DimSize", "Comment", "a=b", "a\nElementDataFile"])
-def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, key):
+def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, mha, key):
     refused(
         "MetaImage cannot hold metadata of the name",
         write,
-        tmp_path / "a.mha",
+        mha,
         Volume(ARRAY, (1, 1, 1), metadata={key: "x"}),
     )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("mark", "end"), [(": ", "\n"), ("=", "\r\n"), ("\t=\t", "\n")])
-def test_headers_of_other_programs_are_read(tmp_path, mark, end):
+def test_headers_of_other_programs_are_read(mha, mark, end):
     lines = [f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]
-    _raw(tmp_path / "a.mha", "".join(lines))
-    np.testing.assert_array_equal(read(tmp_path / "a.mha").array, ARRAY)
+    _raw(mha, "".join(lines))
+    np.testing.assert_array_equal(read(mha).array, ARRAY)

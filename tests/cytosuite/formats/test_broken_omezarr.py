@@ -8,17 +8,17 @@ import zlib
 
 import numpy as np
 import pytest
-from mistakes import refused
+from mistakes import explained, refused
 from numcodecs import Zstd
 from rasters import counted
 
-from cytosuite.errors import InputError
 from cytosuite.files import archive, read_json
 from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
 ONE = Volume(counted(5, 6, 7), (2.0, 0.5, 0.4))
 BOMB = 2**27  # bytes
+CHUNK = "0/c/0/0/0"
 
 
 @pytest.fixture
@@ -33,8 +33,10 @@ def _alter(path, change):
     path.write_text(json.dumps(found if changed is None else changed))
 
 
-def _chunk(image):
-    return image / "0" / "c" / "0" / "0" / "0"
+def _put(image, name, content=None):
+    (image / name).unlink()
+    if content is not None:
+        (image / name).write_bytes(content)
 
 
 def _array(image, **values):
@@ -50,7 +52,7 @@ def _ome(image, **values):
 
 
 def _v2(image, **values):
-    (image / "0" / "zarr.json").unlink()
+    _put(image, "0/zarr.json")
     own = {"zarr_format": 2, "shape": [5, 6, 7], "chunks": [5, 6, 7], "dtype": "<u2", "order": "C"}
     own |= {"compressor": None, "fill_value": 0, "filters": None} | values
     (image / "0" / ".zarray").write_text(json.dumps(own))
@@ -77,9 +79,8 @@ def _grid(*shape):
 
 
 def _link_outside(image):
-    chunk = _chunk(image)
-    chunk.unlink()
-    chunk.symlink_to("/etc/passwd")
+    _put(image, CHUNK)
+    (image / CHUNK).symlink_to("/etc/passwd")
 
 
 def _folder_of_links(image):
@@ -88,76 +89,82 @@ def _folder_of_links(image):
 
 
 def _pipe(image):
-    (image / "zarr.json").unlink()
+    _put(image, "zarr.json")
     os.mkfifo(image / "zarr.json")
 
 
+def _array_alone(image):
+    (image / "0" / "zarr.json").rename(image / "zarr.json")
+
+
 MISTAKES = [
-    ("expected OME-Zarr, found neither zarr.json nor", lambda i: (i / "zarr.json").unlink()),
-    ("zarr.json: expected JSON, found", lambda i: (i / "zarr.json").write_text("hello")),
-    ("zarr.json: expected a JSON object, found list", lambda i: (i / "zarr.json").write_text("[]")),
-    ("expected a group with", lambda i: (i / "0" / "zarr.json").rename(i / "zarr.json")),
-    ("expected an image, found a plate; give one of its wells, as", lambda i: _ome(i, plate={})),
+    ("expected OME-Zarr, found neither zarr.json nor", _put, "zarr.json"),
+    ("zarr.json: expected JSON, found", _put, "zarr.json", b"hello"),
+    ("zarr.json: expected a JSON object, found list", _put, "zarr.json", b"[]"),
+    ("expected a group with", _array_alone),
+    ("expected an image, found a plate; give one of its wells, as", _ome, {"plate": {}}),
     (
         "expected OME-Zarr, found no multiscales in its metadata",
-        lambda i: _alter(i / "zarr.json", lambda found: found.update(attributes={})),
+        _put,
+        "zarr.json",
+        b'{"node_type": "group"}',
     ),
-    ("expected a list of objects as multiscales, found", lambda i: _ome(i, multiscales=["a"])),
-    ("expected datasets", lambda i: _scales(i, lambda s: s["datasets"][0].update(path="../b"))),
-    ("0: expected the array of the image, found none", lambda i: (i / "0" / "zarr.json").unlink()),
+    ("expected a list of objects as multiscales, found", _ome, {"multiscales": ["a"]}),
+    ("expected datasets", _scales, lambda s: s["datasets"][0].update(path="../b")),
+    ("0: expected the array of the image, found none", _put, "0/zarr.json"),
     (
         "expected axes of t, c, z, y, x, found z, y, \\x1b[31mq",
-        lambda i: _scales(i, lambda scale: scale["axes"][2].update(name="\x1b[31mq")),
+        _scales,
+        lambda scale: scale["axes"][2].update(name="\x1b[31mq"),
     ),
     ("the axes y, x contradict the shape (5, 6, 7)", _too_few_axes),
-    ("the axis z has", lambda i: _scales(i, lambda scale: scale["axes"][0].update(unit="parsnip"))),
+    ("the axis z has", _scales, lambda scale: scale["axes"][0].update(unit="parsnip")),
     (
         "expected a scale of 3 numbers, found [1]",
-        lambda i: _scales(
-            i, lambda s: s["datasets"][0]["coordinateTransformations"][0].update(scale=[1])
-        ),
+        _scales,
+        lambda s: s["datasets"][0]["coordinateTransformations"][0].update(scale=[1]),
     ),
-    ("expected real numbers of at most 64 bits, found '|O'", lambda i: _v2(i, dtype="|O")),
-    ("filters are not read, found [{'id':", lambda i: _v2(i, filters=[{"id": "pickle"}])),
-    ("pixels packed by 'pickle' are not read;", lambda i: _v2(i, compressor={"id": "pickle"})),
+    ("expected real numbers of at most 64 bits, found '|O'", _v2, {"dtype": "|O"}),
+    ("filters are not read, found [{'id':", _v2, {"filters": [{"id": "pickle"}]}),
+    ("pixels packed by 'pickle' are not read;", _v2, {"compressor": {"id": "pickle"}}),
     (
         "pixels packed by 'numcodecs.pickle' are not read; expected one of",
-        lambda i: _array(i, codecs=[{"name": "bytes"}, {"name": "numcodecs.pickle"}]),
+        _array,
+        {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}]},
     ),
     ("expected shards of plain chunks with a plain index, found others", _nested_shards),
-    ("expected 2 to 5 positive integers as shape, found", lambda i: _array(i, shape=[-5, 6, 7])),
+    ("expected 2 to 5 positive integers as shape, found", _array, {"shape": [-5, 6, 7]}),
     (
         "12500000000000 chunks, more than 2097152; write larger ones",
-        lambda i: _array(i, shape=[10**6, 10**4, 10**5], chunk_grid=_grid(1, 8, 10)),
+        _array,
+        {"shape": [10**6, 10**4, 10**5], "chunk_grid": _grid(1, 8, 10)},
     ),
     (
         "needs 3.73e+05 GiB of memory,",
-        lambda i: _array(i, shape=[10**6, 10**4, 10**4], chunk_grid=_grid(10**6, 10**4, 10**4)),
+        _array,
+        {"shape": [10**6, 10**4, 10**4], "chunk_grid": _grid(10**6, 10**4, 10**4)},
     ),
     (
         "claims 1.86e+05 GiB of pixels in",
-        lambda i: _array(i, shape=[10**6, 10**4, 10**4], chunk_grid=_grid(64, 1000, 1000)),
+        _array,
+        {"shape": [10**6, 10**4, 10**4], "chunk_grid": _grid(64, 1000, 1000)},
     ),
-    ("expected a regular grid of", lambda i: _array(i, chunk_grid={"name": "rectangular"})),
-    ("expected a fill value of uint16, found -1.5", lambda i: _array(i, fill_value=-1.5)),
-    ("expected / or . between the numbers of a", lambda i: _v2(i, dimension_separator="../")),
+    ("expected a regular grid of", _array, {"chunk_grid": {"name": "rectangular"}}),
+    ("expected a fill value of uint16, found -1.5", _array, {"fill_value": -1.5}),
+    ("expected / or . between the numbers of a", _v2, {"dimension_separator": "../"}),
     ("0/c/0/0/0: a link that leads out of the image's folder", _link_outside),
     ("0/zarr.json: a link that leads out of the image's folder", _folder_of_links),
     ("zarr.json: expected a file, found a folder, a pipe or a device", _pipe),
-    ("0/c/0/0/0: expected at most 66392 bytes, found", lambda i: os.truncate(_chunk(i), 10**6)),
-    ("0/c/0/0/0: a chunk that is cut", lambda i: _chunk(i).write_bytes(b"")),
-    ("cannot be read as", lambda i: _chunk(i).write_bytes(np.random.default_rng(0).bytes(300))),
+    ("0/c/0/0/0: expected at most 66392 bytes, found", _put, CHUNK, bytes(10**6)),
+    ("0/c/0/0/0: a chunk that is cut", _put, CHUNK, b""),
+    ("cannot be read as", _put, CHUNK, np.random.default_rng(0).bytes(300)),
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
-def test_explains(image, expected, mistake):
-    mistake(image)
-    for use in (read, lambda path: [*slabs(path)]):
-        with pytest.raises(InputError) as caught:
-            use(image)
-        assert str(caught.value).startswith(f"{image}: {expected}")
-        assert len(str(caught.value)) < len(str(image)) + 300
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("use", [read, lambda path: [*slabs(path)]])
+def test_explains(image, use, mistake):
+    explained(use, image, mistake)
 
 
 def test_headers_are_held_to_the_same(image):
@@ -188,7 +195,7 @@ def test_a_chunk_gives_no_more_than_its_size(image, bomb, monkeypatch):
     codec, data = bomb()
     _array(image, codecs=[{"name": "bytes", "configuration": {"endian": "little"}}, codec])
     monkeypatch.setattr("cytosuite.formats.zarrarray.OVERHEAD", 2**20)
-    _chunk(image).write_bytes(data)
+    _put(image, CHUNK, data)
     tracemalloc.start()
     refused("cannot be read as OME-Zarr", read, image)
     assert tracemalloc.get_traced_memory()[1] < 2**24

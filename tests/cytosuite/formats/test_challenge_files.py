@@ -35,14 +35,14 @@ BOTH = pytest.mark.parametrize("program", [_template, _imagej])
 
 
 @BOTH
-def test_both_descriptions_are_read_alike(tmp_path, program):
-    found = read(program(tmp_path / "a.tif"))
+def test_both_descriptions_are_read_alike(tif, program):
+    found = read(program(tif))
     np.testing.assert_array_equal(found.array, ARRAY)
     assert (found.axes, found.spacing) == ("ZYX", pytest.approx(SIZE))
     assert dict(found.metadata) == {"channel": "nucleus", "study": 2}
     assert found.origin.warnings == ()
     assert set(found.origin.sources.values()) == {"json" if program is _template else "imagej"}
-    assert header(tmp_path / "a.tif").spacing == pytest.approx(SIZE)
+    assert header(tif).spacing == pytest.approx(SIZE)
 
 
 NO_NUMBER = "is no positive number and does not count"
@@ -60,10 +60,10 @@ CONTRADICTS = "the file contradicts itself: it gives voxels of z 1, y 0.39, x 0.
     ids=["a step", "no step", "another step"],
 )
 def test_a_step_is_a_number_a_text_or_one_of_three_and_sizes_by_axis_precede_it(
-    tmp_path, program, said, spacings
+    tif, program, said, spacings
 ):
     for spacing in spacings:
-        found = read(program(tmp_path / "a.tif", spacing=spacing))
+        found = read(program(tif, spacing=spacing))
         assert found.spacing == pytest.approx(SIZE), spacing
         assert not found.spacing_is_assumed, spacing
         assert all(word in line for word, line in zip(said, found.origin.warnings, strict=True))
@@ -73,8 +73,8 @@ TURNED = ["XYZ", "YXZ", "ZXY", "TYX", "CYX", "zyx", "QYX", "IYX"]
 
 
 @pytest.mark.parametrize("axes", TURNED)
-def test_a_stack_is_read_as_it_lies_whatever_its_axes_are_called(tmp_path, axes):
-    path = _template(tmp_path / "a.tif", axes=axes)
+def test_a_stack_is_read_as_it_lies_whatever_its_axes_are_called(tif, axes):
+    path = _template(tif, axes=axes)
     found = read(path, stack=True)
     np.testing.assert_array_equal(found.array, ARRAY)
     assert (found.axes, found.spacing) == ("ZYX", SIZE)
@@ -102,15 +102,15 @@ def _as_the_template_reads(path):
 
 
 @pytest.mark.parametrize("compress", [True, False])
-def test_the_template_finds_all_keys_in_our_files(tmp_path, compress):
+def test_the_template_finds_all_keys_in_our_files(tif, compress):
     volume = Volume(ARRAY, SIZE, "ZYX", {"channel": "membrane", "study": 3, "gain": 0.1})
-    write(tmp_path / "a.tif", volume, compress=compress, as_json=True)
-    pixels, found = _as_the_template_reads(tmp_path / "a.tif")
+    write(tif, volume, compress=compress, as_json=True)
+    pixels, found = _as_the_template_reads(tif)
     np.testing.assert_array_equal(pixels, ARRAY)
     assert pixels.dtype == np.uint16
     expected = {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
     assert found == expected
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+    with tifffile.TiffFile(tif) as file:
         tags = file.pages[0].tags
         assert tags["ResolutionUnit"].value == 3
         x, y = (tags[f"{axis}Resolution"].value for axis in "XY")

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
-from mistakes import refused
+from mistakes import explained, refused
 from PIL import Image
 
 from cytosuite import files, formats
-from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
 from cytosuite.formats.metaimage import write as write_metaimage
 from cytosuite.volume import Header, Volume
@@ -27,7 +26,7 @@ def _volume(shape=(3, 5, 7), dtype="uint16", spacing=(2.0, 0.25, 0.2)):
 @pytest.mark.parametrize("suffix", [".mha", ".h5"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(3, 5, 7), (5, 7), (1, 5, 7)])
-def test_what_is_written_is_read(tmp_path, suffix, dtype, shape):
+def test_what_is_written_is_read(tmp_path, mha, suffix, dtype, shape):
     volume = _volume(shape, dtype)
     write(tmp_path / f"a{suffix}", volume)
     found = read(tmp_path / f"a{suffix}")
@@ -36,7 +35,7 @@ def test_what_is_written_is_read(tmp_path, suffix, dtype, shape):
     assert found.spacing == pytest.approx(volume.spacing, rel=1e-9)
     if suffix == ".mha":
         expected = Header(shape, found.array.dtype, found.spacing, found.axes)
-        assert header(tmp_path / "a.mha") == expected
+        assert header(mha) == expected
     assert found.axes == volume.axes
     assert dict(found.metadata) == dict(volume.metadata)
 
@@ -50,12 +49,10 @@ def test_an_unknown_voxel_size_stays_unknown(tmp_path, suffix):
 
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "float32", "float64"])
-def test_metaimage_is_written_as_itk_writes_it(tmp_path, dtype, compress):
+def test_metaimage_is_written_as_itk_writes_it(tmp_path, mha, dtype, compress):
     metadata = {"study": 2, "channel": "nucleus", "A": "x  y", "gain": 0.1}
     array = np.arange(60).reshape(3, 4, 5).astype(dtype)
-    write(
-        tmp_path / "a.mha", Volume(array, (2.0, 0.25, 0.1 / 3), "ZYX", metadata), compress=compress
-    )
+    write(mha, Volume(array, (2.0, 0.25, 0.1 / 3), "ZYX", metadata), compress=compress)
     image = sitk.GetImageFromArray(array)
     image.SetSpacing([0.1 / 3 / 1000, 0.25 / 1000, 2.0 / 1000])
     for key, text in {**metadata, "A": "x y"}.items():
@@ -67,17 +64,15 @@ def test_metaimage_is_written_as_itk_writes_it(tmp_path, dtype, compress):
             re.sub(rb"DataSize = .*|LOCAL\n(?s:.*)", b"", file) for file in (ours, theirs)
         )
     assert ours == theirs
-    np.testing.assert_array_equal(
-        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.mha"))), array
-    )
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mha))), array)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "float16"])
-def test_metaimage_refuses_a_dtype_that_it_lacks(tmp_path, dtype):
+def test_metaimage_refuses_a_dtype_that_it_lacks(mha, dtype):
     refused(
         f"MetaImage cannot hold dtype {dtype}",
         write_metaimage,
-        tmp_path / "a.mha",
+        mha,
         Volume(np.zeros((3, 4), dtype), (1.0, 1.0), "YX"),
         False,
     )
@@ -95,21 +90,18 @@ def _tiff(folder, shape, photometric):
 
 MISTAKES = [
     ("expected a grey image, found a colour image of shape (4, 5, 3); give one channel", _rgb_png),
-    ("expected a grey image, found a colour image of", lambda f: _tiff(f, (4, 5, 3), "rgb")),
+    ("expected a grey image, found a colour image of", _tiff, (4, 5, 3), "rgb"),
     ("the file is empty", lambda f: (f / "a.tif").touch() or f / "a.tif"),
     ("no such file", lambda folder: folder / "a.tif"),
     ("expected one of .tif, .tiff, .mha, .h5, .hdf5, .png,", lambda folder: folder / "a.nii"),
-    ("cannot tell the axes of shape (2,", lambda f: _tiff(f, (2, 3, 4, 5), "minisblack")),
+    ("cannot tell the axes of shape (2,", _tiff, (2, 3, 4, 5), "minisblack"),
 ]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
-def test_explains(tmp_path, expected, mistake):
-    path = mistake(tmp_path)
-    with pytest.raises(InputError) as caught:
-        read(path)
-    assert str(caught.value).startswith(f"{path}: {expected}")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_explains(tmp_path, mistake):
+    explained(read, tmp_path, mistake)
 
 
 @pytest.mark.parametrize("compress", [True, False])
@@ -124,11 +116,11 @@ def test_a_cut_file_is_never_read_as_a_whole_one(tmp_path, suffix, share, compre
     refused(r"a\.\w+: ", read, path)
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_nothing(tmp_path, mha):
     refused(
         r"/a\.mha: MetaImage holds the axes YX or ZYX, found TYX",
         write,
-        tmp_path / "a.mha",
+        mha,
         Volume(np.zeros((2, 3, 4)), (1, 1), "TYX"),
     )
     refused(r"can write .*, found '\.png'", write, tmp_path / "a.png", _volume())
@@ -176,9 +168,9 @@ def test_grey_pictures_are_read(tmp_path, mode):
     np.testing.assert_array_equal(read(tmp_path / "a.png").array, array)
 
 
-def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, monkeypatch):
+def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, tif, monkeypatch):
     monkeypatch.setattr(files, "YOUNG_NS", 0)
-    path, other = tmp_path / "a.tif", tmp_path / "b.tif"
+    path, other = tif, tmp_path / "b.tif"
     write(path, Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
     before, opened = path.stat(), []
     monkeypatch.setattr(
@@ -195,6 +187,6 @@ def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, m
     refused("no such file", header, path)
 
 
-def test_a_file_that_has_just_changed_is_opened_each_time(tmp_path):
-    write(tmp_path / "a.tif", Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
-    assert files.settled(tmp_path / "a.tif") == files.settled(tmp_path) == ()
+def test_a_file_that_has_just_changed_is_opened_each_time(tmp_path, tif):
+    write(tif, Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
+    assert files.settled(tif) == files.settled(tmp_path) == ()

@@ -26,10 +26,10 @@ def image(axes, dtype, **facts):
 
 
 @pytest.mark.parametrize(("axes", "dtype"), IMAGES)
-def test_an_independent_reader_finds_the_microscope(tmp_path, axes, dtype):
+def test_an_independent_reader_finds_the_microscope(tif, axes, dtype):
     ome_types = pytest.importorskip("ome_types", reason="needs make peers")
-    write(tmp_path / "a.tif", image(axes, dtype, channel="nucleus", **FACTS))
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+    write(tif, image(axes, dtype, channel="nucleus", **FACTS))
+    with tifffile.TiffFile(tif) as file:
         ome = ome_types.from_xml(file.ome_metadata)  # by the schema
     (found,), (instrument,) = ome.images, ome.instruments
     (detector,), (objective,) = instrument.detectors, instrument.objectives
@@ -48,14 +48,14 @@ def test_an_independent_reader_finds_the_microscope(tmp_path, axes, dtype):
 
 
 @pytest.mark.parametrize(("axes", "dtype"), IMAGES)
-def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, axes, dtype):
+def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, tif, axes, dtype):
     bare, volume = image(axes, dtype), image(axes, dtype, **FACTS)
     for name, one in (("a", volume), ("b", bare)):
         write(tmp_path / f"{name}.tif", one)
-    found, plain = read(tmp_path / "a.tif"), read(tmp_path / "b.tif")
+    found, plain = read(tif), read(tmp_path / "b.tif")
     assert (found.metadata, found.spacing, found.axes) == (FACTS, volume.spacing, axes)
     assert found.array.tobytes() == plain.array.tobytes() == bare.array.tobytes()
-    with tifffile.TiffFile(tmp_path / "a.tif") as one, tifffile.TiffFile(tmp_path / "b.tif") as two:
+    with tifffile.TiffFile(tif) as one, tifffile.TiffFile(tmp_path / "b.tif") as two:
         texts = [dict(file.imagej_metadata or {}) for file in (one, two)]
     assert all(text.pop("Info", "{").startswith("{") for text in texts)
     assert texts[0] == texts[1]
@@ -63,13 +63,11 @@ def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, axes,
 
 
 @pytest.mark.parametrize("chosen", [FACTS, {"gain": 2.0}, {"na": 0.8}, {"read_noise": 1.0}])
-def test_a_file_of_another_program_says_its_microscope(tmp_path, chosen):
+def test_a_file_of_another_program_says_its_microscope(tif, chosen):
     volume = image("ZYX", np.uint16, **chosen)
     text = ome_xml(chosen, "uint16", volume.shape, "ZYX", lambda: "0")
-    tifffile.imwrite(
-        tmp_path / "a.tif", volume.array, photometric=1, description=text, metadata=None
-    )
-    found = read(tmp_path / "a.tif")
+    tifffile.imwrite(tif, volume.array, photometric=1, description=text, metadata=None)
+    found = read(tif)
     assert {key: found.metadata[key] for key in chosen} == chosen
     assert {found.origin.sources[key] for key in chosen} == {"ome"}
 

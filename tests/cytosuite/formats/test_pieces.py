@@ -72,8 +72,8 @@ def test_images_larger_than_the_memory_lie_on_disk(
     assert [*(tmp_path / "scratch").iterdir()] == []  # their files have no names
 
 
-def test_the_order_of_bytes_is_that_of_this_machine(tmp_path, small_memory):
-    path = tmp_path / "a.tif"
+def test_the_order_of_bytes_is_that_of_this_machine(tif, small_memory):
+    path = tif
     tifffile.imwrite(path, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
     for found in (read(path).array, *slabs(path, 99)):
         assert found.dtype.isnative
@@ -89,11 +89,11 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_tiffs_of_others_are_read_in_slabs(tmp_path, small_memory, kind):
+def test_tiffs_of_others_are_read_in_slabs(tif, small_memory, kind):
     options = {"metadata": {"axes": "ZYX"}, **GREY, **OTHERS[kind]}
-    tifffile.imwrite(tmp_path / "a.tif", RAMP, **options)
-    np.testing.assert_array_equal(np.concatenate([*slabs(tmp_path / "a.tif", 2)]), RAMP)
-    np.testing.assert_array_equal(read(tmp_path / "a.tif").array, RAMP)
+    tifffile.imwrite(tif, RAMP, **options)
+    np.testing.assert_array_equal(np.concatenate([*slabs(tif, 2)]), RAMP)
+    np.testing.assert_array_equal(read(tif).array, RAMP)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

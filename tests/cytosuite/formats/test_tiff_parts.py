@@ -18,16 +18,16 @@ OME = {"data": ARRAY.swapaxes(1, 2), "ome": True, "metadata": {"axes": "TCZYX"}}
 
 @pytest.mark.parametrize("options", [IMAGEJ, PACKED, OME])
 @pytest.mark.parametrize("pick", [{"T": 1, "C": 2}, {"C": 3}, {"T": 0}])
-def test_the_part_is_that_of_the_whole(tmp_path, options, pick):
-    tifffile.imwrite(tmp_path / "a.tif", **options)
-    found = read(tmp_path / "a.tif", pick)
+def test_the_part_is_that_of_the_whole(tif, options, pick):
+    tifffile.imwrite(tif, **options)
+    found = read(tif, pick)
     whole = ARRAY.swapaxes(1, 2)[pick.get("T", slice(None)), pick.get("C", slice(None))]
     np.testing.assert_array_equal(found.array, whole)
     assert found.axes == "".join(axis for axis in "TCZYX" if axis not in pick)
 
 
-def test_other_channels_are_not_decoded(tmp_path, monkeypatch):
-    tifffile.imwrite(tmp_path / "a.tif", **PACKED)
+def test_other_channels_are_not_decoded(tif, monkeypatch):
+    tifffile.imwrite(tif, **PACKED)
     asked = []
     asarray = tifffile.TiffFile.asarray
 
@@ -36,7 +36,7 @@ def test_other_channels_are_not_decoded(tmp_path, monkeypatch):
         return asarray(self, key, **options)
 
     monkeypatch.setattr(tifffile.TiffFile, "asarray", spy)
-    read(tmp_path / "a.tif", {"T": 1, "C": 2})
+    read(tif, {"T": 1, "C": 2})
     assert [len(key) for key in asked] == [3]
 
 

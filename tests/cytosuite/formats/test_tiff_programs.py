@@ -39,28 +39,28 @@ SHAPES = [(4, 5, 6), (5, 6), (1, 5, 6), (5, 4, 3), (2, 3, 5, 6), (3, 3, 5, 6), (
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [*DTYPES, "int8", "float64", "uint64", "int64", "float16"])
-def test_all_is_read_back(tmp_path, dtype, shape):
+def test_all_is_read_back(tif, dtype, shape):
     volume = _volume(dtype, shape=shape)
-    write(tmp_path / "a.tif", volume)
-    found = read(tmp_path / "a.tif")
+    write(tif, volume)
+    found = read(tif)
     np.testing.assert_array_equal(found.array, volume.array)
     assert (found.array.dtype, found.axes) == (volume.array.dtype, volume.axes)
     assert found.spacing == volume.spacing
     assert dict(found.metadata) == dict(volume.metadata)
     assert found.origin.warnings == ()
-    assert header(tmp_path / "a.tif").shape == shape
+    assert header(tif).shape == shape
 
 
-def test_channels_are_those_of_a_hyperstack(tmp_path):
-    write(tmp_path / "a.tif", _volume(shape=(2, 3, 5, 6)))
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+def test_channels_are_those_of_a_hyperstack(tif):
+    write(tif, _volume(shape=(2, 3, 5, 6)))
+    with tifffile.TiffFile(tif) as file:
         found = file.imagej_metadata
     assert (found["channels"], found["slices"], found["mode"]) == (2, 3, "composite")
 
 
-def test_containers_of_others_find_their_keys_in_the_text(tmp_path):
-    write(tmp_path / "a.tif", _volume(channel="nucleus"))
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+def test_containers_of_others_find_their_keys_in_the_text(tif):
+    write(tif, _volume(channel="nucleus"))
+    with tifffile.TiffFile(tif) as file:
         found = file.imagej_metadata
     assert (found["channel"], found["study"], found["unit"]) == ("nucleus", 2, "cm")
     sizes = [found["spacing"], found["physicalsizey"], found["physicalsizex"]]
@@ -69,15 +69,15 @@ def test_containers_of_others_find_their_keys_in_the_text(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(tmp_path, dtype):
-    write(tmp_path / "a.tif", _volume(dtype))
-    found = sitk.ReadImage(str(tmp_path / "a.tif"))
+def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(mha, tif, dtype):
+    write(tif, _volume(dtype))
+    found = sitk.ReadImage(str(tif))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(found), _volume(dtype).array)
     assert found.GetSpacing()[:2] == pytest.approx((0.0002, 0.00025))
     # ITK knows no step in TIFFs, not in its own either; a MetaImage has all three.
     assert found.GetSpacing()[2] == 1.0
-    write(tmp_path / "a.mha", read(tmp_path / "a.tif"))
-    spacing = sitk.ReadImage(str(tmp_path / "a.mha")).GetSpacing()
+    write(mha, read(tif))
+    spacing = sitk.ReadImage(str(mha)).GetSpacing()
     assert spacing == pytest.approx((0.0002, 0.00025, 0.0015))
 
 
@@ -135,9 +135,9 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize(("expected", "options"), PROGRAMS)
-def test_the_voxel_size_of_each_program_is_read(tmp_path, expected, options):
-    tifffile.imwrite(tmp_path / "a.tif", _volume().array, **options)
-    found = read(tmp_path / "a.tif")
+def test_the_voxel_size_of_each_program_is_read(tif, expected, options):
+    tifffile.imwrite(tif, _volume().array, **options)
+    found = read(tif)
     z, y, x = found.spacing
     known = "assumed" if found.spacing_is_assumed else "known"
     assert f"z {z:.6g}, y {y:.6g}, x {x:.6g}, {known}" == expected
@@ -149,11 +149,11 @@ WRONG += [("shape", [2, 5, 6])]  # scaled by another program
 
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
-def test_info_that_only_looks_like_ours_does_not_count(tmp_path, key, value):
+def test_info_that_only_looks_like_ours_does_not_count(tif, key, value):
     info = {"axes": "ZYX", "shape": [4, 5, 6], "spacing": list(SPACING), "study": 2, key: value}
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": json.dumps(info)}
     array = _volume().array
-    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, resolution=(5, 4), metadata=metadata)
-    found = read(tmp_path / "a.tif")
+    tifffile.imwrite(tif, array, imagej=True, resolution=(5, 4), metadata=metadata)
+    found = read(tif)
     assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
     assert found.origin.sources["spacing"] == "imagej"
