@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from cytosuite.algorithms.spots.filters import clearest
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.algorithms.spots.predict import find
+from cytosuite.metrics.points.detection import rmse_lateral
 from cytosuite.metrics.points.matching import matched_points
 
 SPACING = (0.3, 0.1, 0.1)
@@ -42,6 +43,18 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     assert pairs.predictions <= 13
     assert np.median(abs(pairs.offsets[:, 1:])) < 0.015
     assert found.gain == pytest.approx(2, rel=0.5)
+
+
+@pytest.mark.parametrize("photons", [500.0, 2000.0])
+def test_lone_spots_lie_near_the_least_error_that_light_allows(photons, rng):
+    """Mortensen et al. 2010, doi:10.1038/nmeth.1447: the bound of Cramer and Rao as an integral."""
+    places = np.stack(np.divmod(np.arange(100), 10), 1) * 20 + rng.uniform(25, 35, (100, 2))
+    image, spacing = _image((240, 240), places, photons)
+    area = 2 * np.pi * 1.3**2  # pixels; 6.25 is the variance without a spot
+    t = (np.arange(10**5) + 0.5) / 10**5
+    loss = np.mean(np.log(t) / (1 + t * photons / area / 6.25))
+    bound = 0.13 * np.sqrt(2 / photons / (1 + loss))
+    assert 0.8 < rmse_lateral.of(_pairs(places, image, spacing)) / bound < 1.2
 
 
 def test_noise_alone_holds_hardly_a_spot():
