@@ -61,12 +61,12 @@ def read(
     with _open(path) as file:
         plan = _describe(path, file, pick or {}, scene, stack)
         head, series = plan.header, file.series[scene or 0]
-        if large.fits(prod(head.shape) * head.dtype.itemsize):
-            array = _pixels(path, series, plan).transpose(plan.order).reshape(head.shape)
-        elif series.dataoffset is not None and file.byteorder == NATIVE:
+        fits = large.fits(prod(head.shape) * head.dtype.itemsize)
+        if not fits and series.dataoffset is not None and file.byteorder == NATIVE:
             array = _mapped(series, plan)
         else:
-            array = gathered(head.shape, head.dtype.newbyteorder("="), _slabs(path, series, plan))
+            parts = _slabs(path, series, plan, head.shape[0] if fits else None)
+            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
     axes = head.axes
     if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
         array, axes = array.take(pick["C"], axes.index("C")), axes.replace("C", "")
@@ -300,28 +300,6 @@ def _reconciled(ours: Entries, stated: list[Stated]) -> tuple[Json, list[Stated]
     return {key: value for key, value in ours.items() if key != "spacing_source"}, stated
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> Array:
-    """Return the wanted part of a series, as stored; only its pages or bytes, where that can be."""
-    planes = plan.stored[:-2]
-    pages = list(series.pages)
-    numbers = np.arange(prod(planes)).reshape(planes)[plan.index[:-2]]
-    whole = numbers.size == prod(planes)
-    size = numbers.size * prod(plan.stored[-2:]) * series.dtype.itemsize
-    if series.dataoffset is None:
-        chosen = pages if whole or len(pages) != prod(planes) else [pages[n] for n in numbers.flat]
-        check_pictures(chosen)
-        size += _decoding(series)
-    check_room(path, size)
-    if whole:
-        array: Array = series.asarray()
-        return array.reshape(plan.stored)
-    if len(pages) == prod(planes):
-        chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
-        return np.asarray(chosen).reshape(*numbers.shape, *plan.stored[-2:])
-    out = None if series.dataoffset is None else "memmap"
-    return np.array(series.asarray(out=out).reshape(plan.stored)[plan.index])
-
-
 def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> Array:
     """Return pixels that lie in one piece as an array on disk, in the file's own bytes."""
     array = series.asarray(out="memmap").reshape(plan.stored)[plan.index]
@@ -354,7 +332,8 @@ def _slabs(
         whole = whole[plan.index].transpose(plan.order).reshape(head.shape)
     else:
         whole = _mapped(series, plan)
-    yield from copies(whole, count)
+    alone = series.dataoffset is None and count >= len(whole) and not large.is_mapped(whole)
+    yield from [whole] if alone else copies(whole, count)
 
 
 def _decoding(series: tifffile.TiffPageSeries) -> int:

@@ -87,12 +87,9 @@ def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
         um = UM_PER.get(str(entries["unit"]).lower())
     elif unit == INCH and not imagej and any(n <= DOTS_PER_INCH for n in dots.values()):
         um = None  # programs write 72 or 96 dots per inch for "not known"
+    sizes = {axis: um / n for axis, n in dots.items()} if um else {}
     source = "imagej" if imagej else "tiff"
-    if um is None:
-        return Stated(source, {})
-    sizes = {axis: um / n for axis, n in dots.items()}
-    unusable = {str(size): size for size in sizes.values() if not is_size(size)}
-    return Stated(source, {a: n for a, n in sizes.items() if is_size(n)}, um, tuple(unusable))
+    return _stated(source, sizes, dict.fromkeys(SPATIAL, 1.0))._replace(um=um or 1.0)
 
 
 def _ratio(value: object) -> float:
@@ -109,16 +106,11 @@ def _resolution_unit(file: tifffile.TiffFile) -> int:
 
 def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     pixels = _ome_image(file, scene)
-    sizes, um, unusable = {}, 1.0, {}
-    for axis in SPATIAL:
-        value = pixels.get(f"PhysicalSize{axis}")
-        size = _positive(value)
-        unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
-        if size is not None and unit is not None and is_size(size * unit):
-            sizes[axis], um = size * unit, unit
-        elif value is not None and (size is None or unit is not None):
-            unusable[str(value)] = value
-    return Stated("ome", sizes, um, tuple(unusable))
+    named = {axis: str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower() for axis in SPATIAL}
+    units = {axis: UM_PER.get(unit, 0.0) for axis, unit in named.items()}
+    values = {axis: pixels.get(f"PhysicalSize{axis}") for axis in SPATIAL}
+    foreign = {axis for axis in SPATIAL if not units[axis] and _positive(values[axis])}
+    return _stated("ome", {a: n for a, n in values.items() if a not in foreign}, units)
 
 
 def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
