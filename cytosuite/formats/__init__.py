@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.pieces import copies, planes_in
+from cytosuite.volume.pieces import planes_in
 
 MOST = 2**16  # headers that are kept
 _HEADERS: dict[tuple[object, ...], Header] = {}  # of files by place, size and times
@@ -56,16 +56,15 @@ def read(
         If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
         channel is picked, or neither memory nor disk has room for it.
     """
-    with _gate(path) as form:
-        volume: Volume = form.call(
-            "read", path, pick=pick or {}, scene=scene, stack=stack, group=group
-        )
+    options = {"pick": pick or {}, "scene": scene, "stack": stack, "group": group}
+    with _gate(path) as form, form.opened(path, **options) as image:
+        volume = image.volume()
         left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
         index = tuple(left.get(axis, slice(None)) for axis in volume.axes)
         array = volume.array[index]
         return replace(
             volume,
-            array=array.astype(array.dtype.newbyteorder("="), copy=False),
+            array=array.astype(array.dtype.newbyteorder("="), copy=bool(left)),
             axes="".join(axis for axis in volume.axes if axis not in left),
         )
 
@@ -93,18 +92,16 @@ def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iter
     InputError
         As of `read`.
     """
-    with _gate(path) as form:
-        if hasattr(form.code, "slabs"):
-            parts = form.call("slabs", path, planes, stack=stack)
-        else:
-            array = form.call("read", path).array
-            parts = copies(array, planes_in(array, planes))
-    while True:
-        with guarded(path, form.name):
-            part = next(parts, None)
-        if part is None:
-            return
-        yield part
+    with ExitStack() as held:
+        with _gate(path) as form:
+            image = held.enter_context(form.opened(path, stack=stack))
+            parts = iter(image.slabs(planes_in(image.header, planes)))
+        while True:
+            with guarded(path, form.name):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = False) -> None:
@@ -163,8 +160,8 @@ def header(
             raise InputError(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
-        head: Header = form.call("header", path, scene=scene, stack=stack, colours=colours)
-        head = replace(head, dtype=head.dtype.newbyteorder("="))
+        with form.opened(path, scene=scene, stack=stack, colours=colours) as image:
+            head = replace(image.header, dtype=image.header.dtype.newbyteorder("="))
     if state:
         if len(_HEADERS) >= MOST:
             _HEADERS.clear()

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json
-from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, Volumes, large, scalars
+from cytosuite.files import Json, Scalars
+from cytosuite.formats.stored import Stored
+from cytosuite.volume import KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.memory import check_declared, check_room
-from cytosuite.volume.pieces import chunk_rows, gathered, planes_of, regrouped
+from cytosuite.volume.pieces import chunk_rows, planes_of, regrouped
 
 if TYPE_CHECKING:
     import h5py
@@ -29,25 +31,33 @@ OWN = ("axes", *SPACING)
 PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
 
 
-def read(path: Path, group: str = "") -> Volume:
-    """Return the dataset of a path in the file, else named image, raw, data, labels, or alone."""
+@contextmanager
+def opened(path: Path, group: str = "") -> Iterator[Stored]:
+    """Open the dataset of a path in the file, else named image, raw, data, labels, or alone."""
     import h5py
 
     with h5py.File(path, "r") as file:
         dataset = _dataset(path, file, group)
         _check(path, dataset)
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
-        array = _pixels(path, dataset)
-        attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
-        metadata, warnings = scalars(_attributes(dataset))
+        header, metadata, origin = _described(path, dataset, unread)
+        yield Stored(header, metadata, origin, partial(_slabs, path, dataset, header))
+
+
+def _described(
+    path: Path, dataset: "h5py.Dataset", unread: Sequence[str]
+) -> tuple[Header, Scalars, Origin]:
+    """Return what the attributes of a dataset say, and a warning on datasets that are not read."""
+    attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
+    metadata, warnings = scalars(_attributes(dataset))
     if unread:
         warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
-    axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim))
+    axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim))
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
         raise InputError(
-            f"{path}: expected the axes of shape {array.shape} as a text, found {_shown(axes)}"
+            f"{path}: expected the axes of shape {dataset.shape} as a text, found {_shown(axes)}"
         )
     size = next((attributes[name] for name in SPACING if name in attributes), None)
     if size is None:
@@ -57,17 +67,8 @@ def read(path: Path, group: str = "") -> Volume:
     if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
         raise InputError(f"{path}: expected a list of µm as spacing, found {_shown(size)}")
     spacing = tuple(float(value) for value in numbers)
-    return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
-
-
-def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
-    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        dataset = _dataset(path, file)
-        _check(path, dataset)
-        yield from regrouped(_header(dataset), _rows(dataset), planes)
+    header = Header(dataset.shape, dataset.dtype.newbyteorder("="), spacing, axes)
+    return header, metadata, Origin(sources, "um", warnings)
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:
@@ -166,14 +167,17 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
     check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
 
 
-def _pixels(path: Path, dataset: "h5py.Dataset") -> Array:
-    """Return the pixels, or name the filter without which they cannot be decoded."""
+def _slabs(path: Path, dataset: "h5py.Dataset", head: Header, planes: int) -> Iterator[Array]:
+    """Yield the pixels, or name the filter without which they cannot be decoded."""
     import h5py
 
+    chunks = dataset.chunks or (1, dataset.shape[1])
+    rows = chunk_rows(head, chunks, lambda *region: np.asarray(dataset[region]))
     try:
-        if large.fits(prod(dataset.shape) * dataset.dtype.itemsize):
-            return np.asarray(dataset[()])
-        return gathered(dataset.shape, dataset.dtype.newbyteorder("="), _rows(dataset))
+        if planes >= len(dataset):
+            yield np.asarray(dataset[()])
+        else:
+            yield from regrouped(head, rows, planes)
     except OSError:
         properties = dataset.id.get_create_plist()
         for code, _, _, name in (
@@ -185,17 +189,6 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> Array:
                     "which is not installed; save them with gzip"
                 ) from None
         raise
-
-
-def _rows(dataset: "h5py.Dataset") -> Iterator[Array]:
-    chunks = dataset.chunks or (1, dataset.shape[1])
-    return chunk_rows(_header(dataset), chunks, lambda *region: np.asarray(dataset[region]))
-
-
-def _header(dataset: "h5py.Dataset") -> Header:
-    axes = AXES[-dataset.ndim :]
-    ones = (1.0,) * sum(axis in SPATIAL for axis in axes)
-    return Header(dataset.shape, dataset.dtype.newbyteorder("="), ones, axes)
 
 
 def _attributes(dataset: "h5py.Dataset") -> Json:

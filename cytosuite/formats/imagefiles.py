@@ -1,18 +1,23 @@
 """The file formats of images, and images by their names; no format is loaded yet."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cytosuite.volume import Volume
+from cytosuite.formats.stored import Stored
+from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
+from cytosuite.volume.pieces import copies
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A module here: ``read``, perhaps ``slabs``, ``header``, ``channels``, ``write``."""
+    """A module here: ``opened``, else ``read``; perhaps ``channels``, ``write``."""
 
     name: str  # for messages
     module: str
@@ -30,6 +35,18 @@ class Format:
         """Return the answer of a function of the module, without options that it does not take."""
         accepted = {name: value for name, value in options.items() if name in self.takes}
         return getattr(self.code, function)(path, *arguments, **accepted)
+
+    @contextmanager
+    def opened(self, path: Path, **options: object) -> Iterator[Stored]:
+        """Open an image; one of a format without slabs is read."""
+        if hasattr(self.code, "opened"):
+            with self.call("opened", path, **options) as stored:
+                yield stored
+        else:
+            image = self.call("read", path, **options)
+            head = Header(image.shape, image.array.dtype, image.spacing, image.axes)
+            slabs = partial(copies, image.array)
+            yield Stored(head, image.metadata, image.origin, slabs, image=image)
 
 
 TIFF = Format("TIFF", "tiff", (".tif", ".tiff"), ("pick", "scene", "stack", "colours", "as_json"))

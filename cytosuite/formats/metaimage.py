@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, prod
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -14,10 +15,11 @@ import numpy as np
 
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, open_regular
-from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
+from cytosuite.formats.stored import Stored
+from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.large import is_mapped
-from cytosuite.volume.pieces import copies, gathered, planes_in, planes_of
+from cytosuite.volume.pieces import copies, planes_of
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
@@ -85,47 +87,31 @@ class _Fields:
         return f"found {self.texts[key][:60]!r}" if key in self.texts else "found none"
 
 
-def read(path: Path) -> Volume:
-    """Return the image in a MetaImage file."""
-    with _opened(path) as (fields, head, measured, compressed):
-        array = _pixels(fields, head, compressed)
-    entries = {}
-    for key, text in fields.texts.items():
-        if _is_own(key):
-            number = float if NUMBER.fullmatch(text) else str
-            entries[key] = int(text) if INTEGER.fullmatch(text) else number(text)
-    metadata, warnings = scalars(entries)
-    metadata.pop("spacing_source", None)
-    sources = dict.fromkeys(metadata, "metaimage")
-    sources["spacing"] = "metaimage" if measured else "assumed"
-    if not measured:
-        metadata["spacing_source"] = "assumed"
-    return Volume(array, head.spacing, head.axes, metadata, Origin(sources, "mm", warnings))
-
-
-def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
-    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    with _opened(path) as (fields, head, _, compressed):
-        count = planes_in(head, planes)
-        if compressed:
-            yield from _parts(fields, head, count)
-        else:
-            yield from copies(_mapped(fields, head), count)
-
-
-def header(path: Path) -> Header:
-    """Return the geometry of a MetaImage without decoding its pixels; see `read`."""
-    with _opened(path) as (_, head, _, _):
-        return head
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[_Fields, Header, bool, bool]]:
-    """Yield fields and geometry, whether the voxel size is known, and whether pixels are packed."""
+def opened(path: Path) -> Iterator[Stored]:
+    """Open the image in a MetaImage file."""
     with open_regular(path) as stream:
         fields = _fields(path, stream)
         head, measured = _geometry(fields)
-        yield fields, head, measured, _is_compressed(fields, head)
+        entries = {}
+        for key, text in fields.texts.items():
+            if _is_own(key):
+                number = float if NUMBER.fullmatch(text) else str
+                entries[key] = int(text) if INTEGER.fullmatch(text) else number(text)
+        metadata, warnings = scalars(entries)
+        metadata.pop("spacing_source", None)
+        sources = dict.fromkeys(metadata, "metaimage")
+        sources["spacing"] = "metaimage" if measured else "assumed"
+        if not measured:
+            metadata["spacing_source"] = "assumed"
+        origin = Origin(sources, "mm", warnings)
+        if _is_compressed(fields, head):
+            yield Stored(head, metadata, origin, partial(_parts, fields, head))
+            return
+        dtype = head.dtype.newbyteorder(_order(fields))
+        mapped = partial(np.memmap, stream, dtype, "r", fields.start, head.shape)
+        native = mapped if dtype.isnative else None
+        yield Stored(head, metadata, origin, lambda n: copies(mapped(), n), native)
 
 
 def _fields(path: Path, stream: BinaryIO) -> _Fields:
@@ -210,27 +196,6 @@ def _order(fields: _Fields) -> Literal["<", ">"]:
     if len(words) > 1:
         raise fields.broken(f"{' and '.join(ORDERS)} contradict each other")
     return ">" if words == {True} else "<"
-
-
-def _pixels(fields: _Fields, head: Header, compressed: bool) -> Array:
-    """Return the pixels in memory where they fit, else memory-mapped, plain ones in their file."""
-    fits = large.fits(_bytes(head))
-    if compressed:
-        parts = _parts(fields, head, head.shape[0] if fits else planes_in(head))
-        return gathered(head.shape, head.dtype, parts)
-    if fits:
-        fields.stream.seek(fields.start)
-        raw = np.fromfile(fields.stream, head.dtype.newbyteorder(_order(fields)), prod(head.shape))
-        return raw.astype(head.dtype, copy=False).reshape(head.shape)
-    array = _mapped(fields, head)
-    if array.dtype.isnative:
-        return array
-    return gathered(head.shape, head.dtype, copies(array, planes_in(head)))
-
-
-def _mapped(fields: _Fields, head: Header) -> Array:
-    dtype = head.dtype.newbyteorder(_order(fields))
-    return np.memmap(fields.stream, dtype, "r", fields.start, head.shape)
 
 
 def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[Array]:

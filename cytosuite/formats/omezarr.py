@@ -3,18 +3,18 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Scalars
+from cytosuite.files import Json
 from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
+from cytosuite.formats.stored import Stored
 from cytosuite.formats.zarrarray import (
     ZarrArray,
     ZarrEntries,
@@ -28,10 +28,9 @@ from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, scalars, wit
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import release
 from cytosuite.volume.memory import check_declared
-from cytosuite.volume.pieces import chunk_regions, chunk_rows, gathered, regrouped
+from cytosuite.volume.pieces import chunk_regions, chunk_rows, regrouped
 
 if TYPE_CHECKING:
-    import zarr
     from zarr.core.buffer import Buffer
 
 VERSION = "0.5"
@@ -44,53 +43,24 @@ ZIP_COMMENT = {"ome": {"version": VERSION, "zipFile": {"centralDirectory": {"jso
 Put = Callable[[str, bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """An open image to read parts from, along the axes of a `Volume`."""
+def _rows(
+    home: ZarrEntries, image: NgffImage, stored: ZarrArray, head: Header, held: Mapping[str, int]
+) -> Iterator[Array]:
+    """Yield the pixels in rows of chunks along the first axis, along the axes of a header."""
+    from cytosuite.formats.zarrstore import opened
 
-    home: ZarrEntries
-    image: NgffImage
-    stored: ZarrArray
-    header: Header
-    held: Mapping[str, int]
-    metadata: Scalars
-    origin: Origin
+    left = [axis for axis in image.axes if axis not in held]
+    order = [left.index(axis) for axis in head.axes]
+    by_axis = dict(zip(image.axes, stored.chunks, strict=True))
+    array = opened(home, image.path, stored.metadata, stored.limit)
 
-    def part(self, source: "zarr.Array[Any]", *region: slice) -> Array:
+    def part(*region: slice) -> Array:
         """Return the pixels of a region along the first axes."""
-        slices = dict(zip(self.header.axes, region, strict=False))
-        index = tuple(self.held.get(a, slices.get(a, slice(None))) for a in self.image.axes)
-        left = [axis for axis in self.image.axes if axis not in self.held]
-        return np.asarray(source[index]).transpose([left.index(axis) for axis in self.header.axes])
+        slices = dict(zip(head.axes, region, strict=False))
+        index = tuple(held.get(a, slices.get(a, slice(None))) for a in image.axes)
+        return np.asarray(array[index]).transpose(order)
 
-    def rows(self) -> Iterator[Array]:
-        """Yield the pixels in rows of chunks along the first axis."""
-        from cytosuite.formats.zarrstore import opened
-
-        by_axis = dict(zip(self.image.axes, self.stored.chunks, strict=True))
-        chunks = tuple(by_axis[axis] for axis in self.header.axes)
-        array = opened(self.home, self.image.path, self.stored.metadata, self.stored.limit)
-        return chunk_rows(self.header, chunks, partial(self.part, array))
-
-
-def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None) -> Volume:
-    """Return an image at its full resolution, whole or one frame and channel of it."""
-    with _opened(path, pick or {}, scene) as opened:
-        head = opened.header
-        array = gathered(head.shape, head.dtype, opened.rows())
-    return Volume(array, head.spacing, head.axes, opened.metadata, opened.origin)
-
-
-def header(path: Path, scene: int | None = None) -> Header:
-    """Return the geometry of an image without decoding a pixel; see `read`."""
-    with _opened(path, {}, scene) as opened:
-        return opened.header
-
-
-def slabs(path: Path, planes: int | None = None) -> Iterator[Array]:
-    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    with _opened(path, {}, None) as opened:
-        yield from regrouped(opened.header, opened.rows(), planes)
+    return chunk_rows(head, tuple(by_axis[axis] for axis in head.axes), part)
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
@@ -100,8 +70,10 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
 
 
 @contextmanager
-def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[_Opened]:
-    """Open an image; T and C are dropped where they are picked or of length one."""
+def opened(
+    path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None
+) -> Iterator[Stored]:
+    """Open an image at its full resolution; T and C are dropped where picked or of length one."""
     with entries(path) as home:
         image = image_of(home, scene)
         stored = array_of(path, home, image.path)
@@ -112,9 +84,9 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
             )
         sizes = dict(zip(image.axes, stored.shape, strict=True))
         single = {axis: 0 for axis in "TC" if sizes.get(axis) == 1}
-        held = single | {axis: number for axis, number in pick.items() if axis in sizes}
+        held = single | {axis: n for axis, n in (pick or {}).items() if axis in sizes}
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
-        metadata, warnings = with_channel(image.metadata, image.channels, axes, pick)
+        metadata, warnings = with_channel(image.metadata, image.channels, axes, pick or {})
         spatial = [axis for axis in axes if axis in SPATIAL]
         if not all(axis in image.sizes for axis in spatial):
             metadata["spacing_source"] = "assumed"
@@ -130,7 +102,8 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         measured = metadata.get("spacing_source") != "assumed"
         sources["spacing"] = "ome" if measured else "assumed"
         origin = Origin(sources, image.unit if measured else "um", (*image.warnings, *warnings))
-        yield _Opened(home, image, stored, header, held, metadata, origin)
+        rows = partial(_rows, home, image, stored, header, held)
+        yield Stored(header, metadata, origin, lambda n: regrouped(header, rows(), n))
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.files import Json, read_json
-from cytosuite.volume import SPATIAL, Header, Origin, Volume, is_size
+from cytosuite.volume import SPATIAL, Origin, Volume, is_size
 
 VOXELS = 2**31  # of an image that is asked for
 LARGEST = 2**63  # seed
@@ -49,12 +49,6 @@ KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
 def read(path: Path) -> Volume:
     """Return the empty image of a request in a file."""
     return canvas_of(read_json(path))
-
-
-def header(path: Path) -> Header:
-    """Return the geometry of a request in a file."""
-    canvas = read(path)
-    return Header(canvas.shape, canvas.array.dtype, canvas.spacing, canvas.axes)
 
 
 def canvas_of(request: object) -> Volume:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import isclose, prod
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import tifffile
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Entries, Json, Scalars, open_regular
 from cytosuite.formats.picture import COLOURS
+from cytosuite.formats.stored import Stored
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
@@ -33,11 +35,11 @@ from cytosuite.formats.tiffmetadata import (
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, large, with_channel
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
-from cytosuite.volume.pieces import copies, gathered, planes_in
+from cytosuite.volume.pieces import copies
 
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
@@ -50,54 +52,44 @@ ALONE = {"is_mmstack": False, "is_ndtiff": False}
 SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the file, not of code
 
 
-def read(
+@contextmanager
+def opened(
     path: Path,
     pick: Mapping[str, int] | None = None,
     scene: int | None = None,
     *,
     stack: bool = False,
-) -> Volume:
-    """Return an image series of a TIFF file, whole or one frame and channel of it."""
-    with _open(path) as file:
-        plan = _describe(path, file, pick or {}, scene, stack)
-        head, series = plan.header, file.series[scene or 0]
-        fits = large.fits(prod(head.shape) * head.dtype.itemsize)
-        if not fits and series.dataoffset is not None and file.byteorder == NATIVE:
-            array = _mapped(series, plan)
-        else:
-            parts = _slabs(path, series, plan, head.shape[0] if fits else None)
-            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
-    axes = head.axes
-    if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
-        array, axes = array.take(pick["C"], axes.index("C")), axes.replace("C", "")
-    return Volume(array, head.spacing, axes, plan.metadata, plan.origin)
-
-
-def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[Array]:
-    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
+    colours: bool = False,
+) -> Iterator[Stored]:
+    """Open an image series of a TIFF file, whole or one frame and channel of it."""
     with ExitStack() as held:
         with _watched(path):
             file = held.enter_context(_file(path))
-            parts = _slabs(path, file.series[0], _describe(path, file, {}, None, stack), planes)
-        while True:
-            with _watched(path):  # not while the caller works, who may read another file
-                part = next(parts, None)
-            if part is None:
-                return
-            yield part
+            plan = _describe(path, file, pick or {}, scene, stack, colours)
+        series = file.series[scene or 0]
+        in_place = series.dataoffset is not None and file.byteorder == NATIVE
+        yield Stored(
+            plan.header,
+            plan.metadata,
+            plan.origin,
+            lambda planes: _each_watched(path, _slabs(path, series, plan, planes)),
+            partial(_mapped, series, plan) if in_place else None,
+        )
 
 
-def header(
-    path: Path, scene: int | None = None, *, stack: bool = False, colours: bool = False
-) -> Header:
-    """Return the geometry of a series without decoding a pixel; see `read`."""
-    with _open(path) as file:
-        return _describe(path, file, {}, scene, stack, colours).header
+def _each_watched(path: Path, parts: Iterator[Array]) -> Iterator[Array]:
+    """Yield slabs, watched while they are decoded: the caller may read another file between."""
+    while True:
+        with _watched(path):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
     """Return the names of colours, or of the channels in OME-XML, empty where one has none."""
-    with _open(path) as file:
+    with _watched(path), _file(path) as file:
         series = file.series[min(scene or 0, len(file.series) - 1)]
         photometric = getattr(series.keyframe.photometric, "name", "")
         if "S" in series.axes and photometric in {"RGB", "YCBCR"}:
@@ -130,13 +122,6 @@ class _Complaints(logging.Handler):
         if record.thread == self.thread:
             self.first = self.first or record.getMessage()
             raise tifffile.TiffFileError(self.first)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file; raise an `InputError` for every defect that tifffile raises or logs."""
-    with _watched(path), _file(path) as file:
-        yield file
 
 
 @contextmanager
@@ -307,11 +292,11 @@ def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> Array:
 
 
 def _slabs(
-    path: Path, series: tifffile.TiffPageSeries, plan: _Series, planes: int | None = None
+    path: Path, series: tifffile.TiffPageSeries, plan: _Series, count: int
 ) -> Iterator[Array]:
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
     head, last = plan.header, len(plan.stored) - 2
-    dtype, count = head.dtype.newbyteorder("="), planes_in(head, planes)
+    dtype = head.dtype.newbyteorder("=")
     numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:
         check_room(path, _decoding(series))

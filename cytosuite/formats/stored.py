@@ -1,0 +1,35 @@
+"""An image in an open file: what is known of it, and its pixels slab by slab."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import prod
+
+from cytosuite.files import Scalars
+from cytosuite.volume import Header, Origin, Volume, large
+from cytosuite.volume.arrays import Array
+from cytosuite.volume.pieces import gathered, planes_in
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An image in an open file."""
+
+    header: Header
+    metadata: Scalars
+    origin: Origin
+    slabs: Callable[[int], Iterable[Array]]  # of so many planes; each part is decoded once
+    mapped: Callable[[], Array] | None = None  # the file's own bytes as an array on disk
+    image: Volume | None = None  # of a format without slabs, which has been read
+
+    def volume(self) -> Volume:
+        """Return the image, in memory where it fits, else on disk."""
+        if self.image is not None:
+            return self.image
+        head = self.header
+        fits = large.fits(prod(head.shape) * head.dtype.itemsize)
+        if self.mapped and not fits:
+            array = self.mapped()
+        else:
+            parts = self.slabs(head.shape[0] if fits else planes_in(head))
+            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
+        return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
