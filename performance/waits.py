@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import fft
 from stages import FOLDER
 
 import cytosuite
@@ -301,27 +300,6 @@ def run(words: list[str], environment: Any, place: Path = ROOT) -> Row:  # noqa:
     }
 
 
-def limits(inputs: Inputs) -> str:
-    """Return what this machine does at best with the stack, CPU µs per voxel."""
-    image, _ = inputs.array("stack")
-    wide = image.array.astype(np.float32)
-    file = next((Path(inputs["stack"]) / "images").glob("*.tif"))
-    lines = []
-    pieces: dict[str, Callable[[], object]] = {
-        "copy": wide.copy,
-        "FFT": lambda: fft.rfftn(wide),
-        "decode": lambda: read(file),
-    }
-    for name, work in pieces.items():
-        spent = []
-        for _ in range(3):
-            begin = time.process_time()
-            work()
-            spent.append(time.process_time() - begin)
-        lines.append(f"{name} {sorted(spent)[1] / wide.size * 1e6:.4f}")
-    return f"limits on 64 x 512 x 512, CPU µs per voxel: {', '.join(lines)}"
-
-
 def table(rows: list[Row], baseline: dict[str, Row]) -> str:
     """Return rows as Markdown, beside those of a baseline."""
     old = ["CPU s before", "wall s before"] if baseline else []
@@ -374,7 +352,7 @@ def main() -> None:
             rows.append(measured(wait, inputs, tools))
             print(table(rows[-1:], baseline).splitlines()[-1], flush=True)
         machine = f"{platform.machine()}, {os.cpu_count()} cores, cytosuite {cytosuite.__version__}"
-        text = "\n\n".join([machine, limits(inputs), table(rows, baseline)])
+        text = f"{machine}\n\n{table(rows, baseline)}"
     print(f"\n{text}")
     options.out.write_text(json.dumps({"machine": machine, "waits": rows}, indent=1))
     options.out.with_suffix(".md").write_text(text + "\n")
