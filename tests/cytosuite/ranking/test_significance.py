@@ -69,17 +69,6 @@ def test_pairs_are_one_family_and_those_without_a_result_lose_untested():
     assert not significant(np.full((1, 1), np.nan), 0.05, every[:1]).any()
 
 
-def test_the_adjusted_p_of_pairs_is_that_of_statsmodels(scored):
-    peer = pytest.importorskip("statsmodels.stats.multitest")
-    values = np.random.default_rng(4).uniform(size=(5, 30)) + np.linspace(0, 0.5, 5)[:, None]
-    own = scored(**dict(zip("abcde", values.tolist(), strict=True)))
-    found = pairwise(own, "abcde")
-    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
-    plain = [stats.wilcoxon(values[i], values[j]).pvalue for i, j in pairs]
-    adjusted = peer.multipletests(plain, method="holm")[1]
-    assert [found["abcde"[i], "abcde"[j]].p for i, j in pairs] == pytest.approx(list(adjusted))
-
-
 @pytest.mark.parametrize("digits", [1, 9])
 def test_p_of_a_sample_is_that_of_the_repeated_cases(digits):
     rng = np.random.default_rng(5)

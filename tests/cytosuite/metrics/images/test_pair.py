@@ -3,7 +3,6 @@ import pytest
 from mistakes import refused
 
 from cytosuite.metrics.images.pair import pair
-from cytosuite.volume.pieces import chunks
 
 
 def image():
@@ -38,13 +37,3 @@ MISTAKES = {
 def test_explains(message):
     arguments = {"truth": image(), "prediction": image(), "data_range": 1.0}
     refused(message, pair, **arguments | MISTAKES[message])
-
-
-def test_chunks_pair_voxels_whatever_the_layouts():
-    a = np.arange(60).reshape(3, 4, 5)
-    b = np.asfortranarray(a).astype(">f4")
-    seen = 0
-    for left, right in chunks(a, b, dtype=np.float64, size=7):
-        np.testing.assert_array_equal(left, right)
-        seen += left.size
-    assert seen == 60

@@ -1,10 +1,11 @@
-from itertools import product
+from functools import reduce
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
+from numpy.lib.stride_tricks import sliding_window_view
 
 from cytosuite.metrics.images import ssim_compare
 from cytosuite.metrics.images.ssim import ssim
@@ -24,21 +25,17 @@ def images(shape=(13, 14, 15), seed=0):
 
 def slowly(truth, prediction, data_range):
     """Return the similarity of each window, with all its weights at once and the true variances."""
-    truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
-    halves, weights = [5] * truth.ndim, np.ones(())
-    for _ in halves:
-        weights = np.multiply.outer(weights, np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2)))
-    weights /= weights.sum()
-    out = np.empty([n - 2 * half for n, half in zip(truth.shape, halves, strict=True)])
+    weight = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
+    weights = reduce(np.multiply.outer, [weight / weight.sum()] * truth.ndim)
+
+    def mean(windows):
+        return (weights * windows).sum(tuple(range(-truth.ndim, 0)), keepdims=True)
+
+    x, y = (sliding_window_view(v.astype(float), weights.shape) for v in (truth, prediction))
+    mx, my = mean(x), mean(y)
+    vx, vy, cov = mean((x - mx) ** 2), mean((y - my) ** 2), mean((x - mx) * (y - my))
     c1, c2 = C1 * data_range**2, C2 * data_range**2
-    for at in product(*map(range, out.shape)):
-        box = tuple(slice(i, i + 2 * half + 1) for i, half in zip(at, halves, strict=True))
-        x, y = truth[box], prediction[box]
-        mx, my = (weights * x).sum(), (weights * y).sum()
-        vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
-        cov = (weights * (x - mx) * (y - my)).sum()
-        out[at] = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    return out
+    return (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
 
 
 @pytest.mark.parametrize("shape", [(11, 11, 11), (12, 13, 14), (15, 11, 16), (1, 12, 13), (14, 15)])

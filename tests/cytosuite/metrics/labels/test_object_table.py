@@ -1,14 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from mistakes import refused
 from skimage.measure import regionprops_table
 
 from cytosuite.metrics.labels import object_table as room
 from cytosuite.metrics.labels.object_table import object_table
-from cytosuite.volume import large
 
 SPACING = (2.0, 0.5, 0.25)
 
@@ -82,22 +78,12 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
     assert object_table(np.arange(60).reshape(6, 10) % 13, (1.0, 1.0))["label"].size == 12
 
 
-@settings(max_examples=20)
-@given(
-    arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 5)),
-    st.sampled_from([1, 10**6, 2**40]),
-    st.integers(1, 100),
-)
-def test_labels_on_disk_have_the_table_of_those_in_memory(labels, times, slab):
-    labels = labels.astype(np.int64) * times
-    image = np.random.default_rng(0).normal(size=labels.shape)
+@pytest.mark.parametrize("times", [1, 10**6, 2**40])
+def test_labels_on_disk_have_the_table_of_those_in_memory(times, mapped, rng):
+    labels = rng.integers(0, 6, (9, 6, 5)) * times
+    image = rng.normal(size=labels.shape)
     expected = object_table(labels, SPACING, image, labels[::-1])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "fits", lambda _: False)
-        patch.setattr(large, "SLAB", slab)
-        moved = large.room(labels.shape, labels.dtype)
-        moved[...] = labels
-        found = object_table(moved, SPACING, image, labels[::-1])
+    found = object_table(mapped(labels), SPACING, image, labels[::-1])
     assert list(found) == list(expected)
     for name, column in expected.items():
         assert found[name].dtype == column.dtype

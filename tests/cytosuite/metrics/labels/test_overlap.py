@@ -93,15 +93,6 @@ def test_noise_outgrows_the_hash_table_and_needs_memory(monkeypatch, rng):
     )
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_volumes_are_counted_in_any_layout(dtype):
-    labels = np.arange(6400, dtype=np.uint32).reshape(64, -1) // 99
-    truth, prediction = labels.astype(dtype), np.roll(labels, 5, 1).astype(np.uint16)
-    assert counted(overlap(truth, prediction)) == slowly(truth, prediction)
-    other = np.asfortranarray(truth), prediction.T.copy().T
-    assert counted(overlap(*other)) == slowly(truth, prediction)
-
-
 def test_concatenation_keeps_objects_of_different_volumes_apart(situations):
     one, other = overlap(*situations.merged()), overlap(*situations.split())
     both = concatenate([one, other])

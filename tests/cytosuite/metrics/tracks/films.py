@@ -5,7 +5,6 @@ within their site, divide into a free one, vanish, and may return after a frame,
 whose parent is the old one.
 """
 
-from collections import defaultdict
 from functools import cache
 
 import numpy as np
@@ -90,78 +89,41 @@ def _draw(image, site, label, rng):
 
 @cache
 def corrupt(truth, seed, rate=0.08):
-    """Return a tracking with missed, merged, split, shrunk, spurious cells and wrong links."""
+    """Return a tracking with missed, merged, shrunk, split, spurious cells and wrong links."""
     rng = np.random.default_rng([seed, 1])
-    frames = np.zeros(np.shape(truth.frames), np.uint16)
-    parents = {row.label: row.parent for row in truth.tracks}
-    previous, older, objects, number = {}, {}, {}, 0
-    for t, labels in enumerate(truth.frames):
-        current = {}
-        for label in np.unique(labels[labels > 0]).tolist():
-            number = _objects(frames[t], labels == label, label, number, current, rng, rate)
-        if rng.random() < 2 * rate and not frames[t, :3, -4:].any():
-            number += 1
-            frames[t, :3, -4:] = number
-            current[number] = 0
-        for vertex, origin in current.items():
-            source = _source(origin, parents, previous, older, rng, rate)
-            objects[vertex] = (t, source)
-        older, previous = previous, current
-    return _as_tracks(frames, objects, rng, rate)
+    frames = np.array(truth.frames)
+    new = iter(range(1000, 9999))
+    for image in frames:
+        for label in np.unique(image[image > 0]).tolist():
+            mask = image == label
+            part = mask & (mask.cumsum().reshape(mask.shape) > rng.integers(5, 20))
+            fates = [(mask, 0), (mask, rng.choice(np.unique(image))), (part, 0), (part, next(new))]
+            if (fate := rng.random() / rate) < len(fates):
+                where, value = fates[int(fate)]
+                image[where] = value
+        if rng.random() < 2 * rate and not image[:3, -4:].any():
+            image[:3, -4:] = next(new)
+    late = frames[FRAMES // 2 :]
+    one, other = rng.choice(np.unique(late[late > 0]), 2, replace=False)
+    late[...] = np.select([late == one, late == other], [other, one], late)  # exchanged
+    return _tracked(frames, {t.label: t.parent for t in truth.tracks}, rng, rate)
 
 
-def _objects(image, mask, label, number, current, rng, rate):
-    """Draw the objects found of a cell: none, one, two, or a part of another's."""
-    fate = rng.random()
-    if fate < rate:
-        return number
-    if fate < 2 * rate and current:
-        image[mask] = rng.choice(list(current))
-        return number
-    number += 1
-    image[mask] = number
-    current[number] = label
-    rows = np.flatnonzero(mask.any(axis=1))
-    if fate < 3 * rate:
-        image[rows[: rng.integers(1, 4)]] *= ~mask[rows[0]]  # shrunk, perhaps too much to match
-    elif fate < 4 * rate:
-        part = mask.copy()
-        part[rows[2:]] = False
-        number += 1
-        image[part] = number
-        current[number] = label
-    return number
-
-
-def _source(origin, parents, previous, older, rng, rate):
-    """Return the object which an object is linked to, None for none."""
-    if rng.random() < rate:
-        return rng.choice(list(previous)) if previous and rng.random() < 0.5 else None
-    for earlier in (previous, older):
-        for vertex, label in earlier.items():
-            if origin and label in (origin, parents.get(origin)):
-                return vertex
-    return None
-
-
-def _as_tracks(frames, objects, rng, rate):
-    """Return the sequence of objects, joined into tracks where one follows one."""
-    children = defaultdict(list)
-    for vertex, (_, source) in objects.items():
-        children[source].append(vertex)
-    names = rng.permutation(len(objects)) + 1
-    label, rows = {}, {}
-    for vertex, (t, source) in objects.items():
-        follows = source is not None and len(children[source]) == 1
-        if follows and objects[source][0] == t - 1 and rng.random() > rate:
-            label[vertex] = label[source]
-            rows[label[vertex]][2] = t
-        else:
-            label[vertex] = int(names[len(rows)])
-            rows[label[vertex]] = [label[vertex], t, t, label[source] if source else 0]
-    table = np.zeros(len(objects) + 1, np.uint16)
-    table[list(label)] = list(label.values())
-    return TrackedSequence([Track(*row) for row in rows.values()], table[frames])
+def _tracked(frames, parents, rng, rate):
+    """Return the sequence of labels, a track for each run of frames; some links are lost."""
+    tracked, tracks = np.zeros_like(frames), {}
+    names, last = rng.permutation(999) + 1, {}
+    for label in np.unique(frames[frames > 0]).tolist():
+        times = np.flatnonzero((frames == label).any(axis=(1, 2)))
+        parent = last.get(parents.get(label))
+        cuts = (np.diff(times) > 1) | (rng.random(times.size - 1) < rate)
+        for run in np.split(times, np.flatnonzero(cuts) + 1):
+            begin, end, name = int(run[0]), int(run[-1]), int(names[len(tracks)])
+            linked = parent and tracks[parent].end < begin and rng.random() > rate
+            tracks[name] = Track(name, begin, end, parent if linked else 0)
+            tracked[begin : end + 1][frames[begin : end + 1] == label] = name
+            parent = last[label] = name
+    return TrackedSequence([*tracks.values()], tracked)
 
 
 def relabelled(film, seed):
