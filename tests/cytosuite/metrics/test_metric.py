@@ -23,15 +23,13 @@ from cytosuite.metrics import (
     metrics_of,
     n_ssim,
     seg,
-    ssim,
     w1,
 )
 from cytosuite.metrics.boards import BOARDS, Board
 from cytosuite.metrics.evidence import CASE_FACTS, SET_FACTS, Evidence, Facts, gather
 from cytosuite.metrics.images.pair import pair
 from cytosuite.metrics.labels.ctc import missed
-from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
-from cytosuite.metrics.labels.surfaces import surface_table
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import Metric, reference
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.tracks.biology import bc1
@@ -201,14 +199,6 @@ def test_uses_are_handed_over_where_they_are_known():
     optional = Evidence(joined, ("truth",), uses=("spacing",))
     assert optional.of(facts(truth=1)) == (1, None)
     assert optional.of(facts(truth=1, spacing=(2, 2))) == (1, (2, 2))
-
-
-def test_pooled_evidence_is_that_of_all_cases():
-    cases = [(TRUTH, np.roll(TRUTH, n)) for n in (0, 1)]
-    pooled = dice.evidence.pool([overlap(*case) for case in cases])
-    assert dice.of(pooled) == pytest.approx((dice(*cases[0]) + dice(*cases[1])) / 2)
-    assert assd.evidence.pool([surface_table(*case, (1, 1, 1)) for case in cases]).assd.size == 2
-    assert ssim.evidence.pool is n_ssim.evidence.pool is None
 
 
 def test_evidence_that_makes_no_sense_is_refused():

@@ -126,22 +126,6 @@ def _tracked(frames, parents, rng, rate):
     return TrackedSequence([*tracks.values()], tracked)
 
 
-def relabelled(film, seed):
-    """Return the same film under other labels."""
-    old = np.array([0] + [track.label for track in film.tracks])
-    new = np.concatenate([[0], np.random.default_rng(seed).permutation(old.size - 1) + 1])
-    to = dict(zip(old.tolist(), new.tolist(), strict=True))
-    table = np.zeros(old.max() + 1, np.uint16)
-    table[old] = new
-    tracks = [Track(to[t.label], t.begin, t.end, to[t.parent]) for t in film.tracks]
-    return TrackedSequence(tracks, [table[frame] for frame in film.frames])
-
-
-def empty_like(film):
-    """Return frames of the same shape without a cell."""
-    return TrackedSequence([], np.zeros_like(film.frames))
-
-
 def padded(film):
     """Return one-dimensional frames as images with background, as other programs want them."""
     frames = np.stack([np.pad(frame[None], 2) for frame in film.frames]).astype(np.uint16)
