@@ -1,50 +1,37 @@
 """Spots found by `algorithms/spots`, beside scikit-image's `blob_log`: F1, places and CPU time.
 
-Usage: python performance/spots.py [real FOLDER] [pairs]
+Usage: python performance/spots.py
 
-real: images of a folder (images/*.tif, points/*.csv with columns y, x in pixels) by the defaults of
-`cytosuite apply`, beside `blob_log`, by its defaults and with the threshold that is best for each
-image itself, and `trackpy.locate` where it is installed; pixels within three count.
-pairs: images of cells. `blob_log` has the psf's sigma and the threshold that is best for images
-drawn alike; `algorithms/spots` its defaults.
+Images of cells. `blob_log` has the psf's sigma and the threshold that is best for images drawn
+alike; `algorithms/spots` its defaults.
 """
 
 import os
-import re
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_laplace
-from side_by_side import installed, timed
 from skimage.feature import blob_log
 
 from cytosuite.algorithms.spots.parameters import Parameters
-from cytosuite.algorithms.spots.predict import find, predict
+from cytosuite.algorithms.spots.predict import find
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.manifest import merged
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, POINTS
-from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.files import read_toml
-from cytosuite.formats import read
 from cytosuite.metrics.points.detection import (
     points_f1,
-    points_precision,
-    points_recall,
     rmse_lateral,
 )
 from cytosuite.metrics.points.matching import matched_points, pooled
-from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.arrays import Doubles
 
 Finder = Callable[["Scene"], Doubles]
 
@@ -138,73 +125,6 @@ def pairs() -> None:
             print(f"  {name:28}{seconds:8.3f} s {ratio:6.1f} x  F1 {f1:.3f}  {1000 * um:5.1f} nm")
 
 
-def marked(image: Array) -> tuple[Doubles, str]:
-    """Return the places of the card's model without a voxel size, and what its record says."""
-    folder = ROOT / "weights/spots"
-    model = open_model(folder, read_cards(folder, "spots")[0])
-    volume = Volume(image, (1.0,) * image.ndim, "ZYX"[-image.ndim :], {"spacing_source": "assumed"})
-    with gathered() as facts:
-        points = predict({IMAGE.slug: volume}, model)["detected-points"]
-    return points.array, f"{facts.words['spots']} -> {facts.words['marked']}"
-
-
-def peers(image: Array, truth: Doubles) -> dict[str, Doubles]:
-    """Return the places of other programs in an image of whole numbers."""
-    light = image / max(image.max(), 1)
-    every = blob_log(light, 1, 3, num_sigma=5, threshold=0.005)[:, :2]
-    levels = gaussian_laplace(light, 1.5)[tuple(every.astype(int).T)] * -(1.5**2)
-    answers = {
-        "blob_log, defaults": blob_log(light)[:, :2],
-        "blob_log, tuned on the image": highest(every, levels, truth),
-    }
-    if (trackpy := installed("trackpy")) is None:
-        return answers
-    trackpy.quiet()
-    table = trackpy.locate(image, 7)
-    answers["trackpy.locate, 7 px"] = places = table[["y", "x"]].to_numpy()
-    answers["trackpy, tuned on the image"] = highest(places, table["mass"].to_numpy(), truth)
-    return answers
-
-
-def highest(places: Doubles, levels: Doubles, truth: Doubles) -> Doubles:
-    """Return the places (N, 2) above the level (N,) that is best for the truth."""
-    ends = np.quantile(levels, np.linspace(0, 0.999, 200)) if len(places) else [0.0]
-    return max((places[levels >= end] for end in ends), key=lambda own: scored(truth, own)[0])
-
-
-def scored(truth: Doubles, found: Doubles) -> tuple[float, float, float]:
-    """Return F1, precision and recall within three pixels."""
-    pairs = matched_points(truth, found, (1.0,) * truth.shape[1])
-    return points_f1.of(pairs), points_precision.of(pairs), points_recall.of(pairs)
-
-
-def real(folder: Path) -> None:
-    """Print F1, precision and recall of all programs by kind of image: name up to its number."""
-    kinds: dict[str, list[tuple[float, ...]]] = {}
-    for path in sorted((folder / "images").glob("*.tif")):
-        image = read(path).array
-        table = folder / "points" / f"{path.stem}.csv"
-        truth = np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2)
-        places, words = marked(image)  # compiles, too
-        seconds = timed(partial(marked, image))[0]
-        print(f"{path.stem}: {len(truth)} true, {words} marked, {seconds:.2f} s")
-        ratio = re.search(r"_snr(\d+)_", path.stem)
-        kind = f"known, ratio {ratio[1]}" if ratio else path.stem
-        for name, found in {"spots": places, **peers(image, truth)}.items():
-            kinds.setdefault(f"{kind} | {name}", []).append(scored(truth, found))
-    for kind, rows in sorted(kinds.items()):
-        print(f"| {kind} | {' | '.join(f'{value:.3f}' for value in np.nanmean(rows, axis=0))} |")
-
-
-def main() -> None:
-    """Print what is asked for."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    words = sys.argv[1:]
-    if words[:1] == ["real"]:
-        real(Path(words[1]))
-    if not words or "pairs" in words:
-        pairs()
-
-
 if __name__ == "__main__":
-    main()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    pairs()
