@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def same(one, other):
+    """Hold that two arrays have one shape and the same values."""
+    np.testing.assert_array_equal(one, other)
+
+
 def counted(*shape):
     """Return an image of 16 bits whose voxels are numbered."""
     return np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from monai.networks.schedulers import NoiseSchedules
+from rasters import same
 
 from cytosuite.denoising.noise import (
     BLOCK,
@@ -24,14 +25,14 @@ SHAPE = (5, 150, 130)
 def test_a_part_has_the_noise_of_the_whole(origin, shape):
     whole = noise_field(SHAPE, 7, 2)
     box = tuple(slice(low, low + size) for low, size in zip(origin, shape, strict=True))
-    np.testing.assert_array_equal(noise_field(shape, 7, 2, origin), whole[box])
+    same(noise_field(shape, 7, 2, origin), whole[box])
 
 
 def test_the_noise_stays_the_same_over_versions():
     """A stored result is made again from its seed: these numbers must never change."""
     stream = np.random.Philox(counter=[0, 1, 2, 3], key=[5, 6])
     expected = np.random.Generator(stream).standard_normal(BLOCK, np.float32)
-    np.testing.assert_array_equal(noise_field((1, 64, 64), 5, 6, (1, 128, 192)), expected[:])
+    same(noise_field((1, 64, 64), 5, 6, (1, 128, 192)), expected[:])
     values = noise_field((1, 1, 4), 0, 0)[0, 0]
     np.testing.assert_allclose(values, [0.059911, 0.0155596, -1.1644385, -0.1326471], atol=1e-6)
 
@@ -41,9 +42,9 @@ def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
     first[1:4, 20:60, 10:70], second[2:5, 33:73, 1:61] = 3, 3
     second[0, :10, :10] = 1
     noises = [object_noise(SHAPE, 7, 2, labels) for labels in (first, second)]
-    np.testing.assert_array_equal(noises[0][first == 3], noises[1][second == 3])
+    same(noises[0][first == 3], noises[1][second == 3])
     ground = (first == 0) & (second == 0)
-    np.testing.assert_array_equal(noises[0][ground], noises[1][ground])
+    same(noises[0][ground], noises[1][ground])
     plain = noise_field(SHAPE, 7, 2)
     assert abs(np.corrcoef(plain[first == 3], noises[0][first == 3])[0, 1]) < 0.05
     assert (noises[0].mean(), noises[0].std()) == pytest.approx((0, 1), abs=0.02)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from mistakes import explained, refused
-from rasters import counted
+from rasters import counted, same
 
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
@@ -101,7 +101,7 @@ def test_files_of_itk_are_read(mha, dtype, shape, compress):
     image.SetMetaData("gain", "0.5")
     sitk.WriteImage(image, str(mha), useCompression=compress)
     found, head = read(mha), header(mha)
-    np.testing.assert_array_equal(found.array, sitk.GetArrayFromImage(image))
+    same(found.array, sitk.GetArrayFromImage(image))
     assert found.spacing == ((200, 100) if len(shape) == 2 else (300, 200, 100))
     assert dict(found.metadata) == {"channel": "nucleus", "gain": 0.5}
     assert (head.shape, head.dtype, head.spacing) == (shape, found.array.dtype, found.spacing)
@@ -114,7 +114,7 @@ def test_the_order_of_bytes_is_read(mha, key, compress):
     packed = zlib.compress(content) if compress else content
     _write(mha, packed, **{key: "True", "CompressedData": str(compress)})
     found = read(mha).array
-    np.testing.assert_array_equal(found, ARRAY)
+    same(found, ARRAY)
     assert found.dtype == np.uint16
 
 
@@ -143,4 +143,4 @@ def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, mha, key):
 def test_headers_of_other_programs_are_read(mha, mark, end):
     lines = [f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]
     _raw(mha, "".join(lines))
-    np.testing.assert_array_equal(read(mha).array, ARRAY)
+    same(read(mha).array, ARRAY)

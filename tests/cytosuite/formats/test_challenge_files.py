@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from rasters import counted
+from rasters import counted, same
 
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
@@ -37,7 +37,7 @@ BOTH = pytest.mark.parametrize("program", [_template, _imagej])
 @BOTH
 def test_both_descriptions_are_read_alike(tif, program):
     found = read(program(tif))
-    np.testing.assert_array_equal(found.array, ARRAY)
+    same(found.array, ARRAY)
     assert (found.axes, found.spacing) == ("ZYX", pytest.approx(SIZE))
     assert dict(found.metadata) == {"channel": "nucleus", "study": 2}
     assert found.origin.warnings == ()
@@ -76,7 +76,7 @@ TURNED = ["XYZ", "YXZ", "ZXY", "TYX", "CYX", "zyx", "QYX", "IYX"]
 def test_a_stack_is_read_as_it_lies_whatever_its_axes_are_called(tif, axes):
     path = _template(tif, axes=axes)
     found = read(path, stack=True)
-    np.testing.assert_array_equal(found.array, ARRAY)
+    same(found.array, ARRAY)
     assert (found.axes, found.spacing) == ("ZYX", SIZE)
     assert header(path, stack=True).shape == (5, 6, 7)
     named = ", ".join(axes.lower())
@@ -106,7 +106,7 @@ def test_the_template_finds_all_keys_in_our_files(tif, compress):
     volume = Volume(ARRAY, SIZE, "ZYX", {"channel": "membrane", "study": 3, "gain": 0.1})
     write(tif, volume, compress=compress, as_json=True)
     pixels, found = _as_the_template_reads(tif)
-    np.testing.assert_array_equal(pixels, ARRAY)
+    same(pixels, ARRAY)
     assert pixels.dtype == np.uint16
     expected = {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
     assert found == expected

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import refused
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
-from rasters import counted
+from rasters import counted, same
 from zarr.storage import LocalStore, ZipStore
 
 from cytosuite.files import read_json
@@ -66,13 +66,13 @@ def test_what_is_written_is_read(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("w") / f"a{suffix}"
     write(path, one, compress=packed)
     found = read(path)
-    np.testing.assert_array_equal(found.array, one.array)
+    same(found.array, one.array)
     assert found.array.dtype == np.dtype(dtype).newbyteorder("=")
     kept = {k: v for k, v in one.metadata.items() if not isinstance(v, int) or abs(v) < 2**64}
     assert (found.axes, found.spacing, found.metadata) == (axes, one.spacing, kept)
     assert header(path) == Header(found.shape, found.array.dtype, found.spacing, found.axes)
     joined = np.concatenate(list(slabs(path, data.draw(st.integers(1, 9)))))
-    np.testing.assert_array_equal(joined, one.array)
+    same(joined, one.array)
 
 
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".ozx"])
@@ -81,7 +81,7 @@ def test_the_zarr_library_reads_what_we_write(tmp_path, suffix):
     write(tmp_path / f"a{suffix}", one)
     store = (LocalStore if suffix == ".ome.zarr" else ZipStore)(tmp_path / f"a{suffix}")
     group = zarr.open_group(store, mode="r")
-    np.testing.assert_array_equal(group["0"][:], one.array)
+    same(group["0"][:], one.array)
     assert group["0"].chunks == (16, 256, 20)
     assert group["0"].metadata.dimension_names == ("z", "y", "x")
     assert group.attrs["cytosuite"] == {"channel": "DAPI", "study": 3}
@@ -116,7 +116,7 @@ def test_zarr_v2_is_read(tmp_path, codec, order):
         chunk_key_encoding={"name": "v2", "separator": "/" if order == "C" else "."},
     )  # fmt: skip
     found = read(path)
-    np.testing.assert_array_equal(found.array, PIXELS[0, 0])
+    same(found.array, PIXELS[0, 0])
     assert found.array.dtype == np.uint16
     assert found.spacing == SIZES
     assert (found.origin.sources, found.origin.unit) == ({"spacing": "ome"}, "nm")
@@ -128,9 +128,9 @@ def test_shards_are_read(tmp_path, place):
         tmp_path / "a.zarr", chunks=(1, 2, 7),
         shards={"shape": (4, 6, 7), "index_location": place},
     )  # fmt: skip
-    np.testing.assert_array_equal(read(path).array, PIXELS[0, 0])
+    same(read(path).array, PIXELS[0, 0])
     for planes in (1, 2, 3):
-        np.testing.assert_array_equal(np.concatenate([*slabs(path, planes)]), PIXELS[0, 0])
+        same(np.concatenate([*slabs(path, planes)]), PIXELS[0, 0])
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -151,7 +151,7 @@ def test_a_frame_and_channel_are_read_without_the_others(tmp_path):
         if chunk.parts[-5:-3] != ("1", "1"):
             chunk.write_bytes(b"no chunk")
     found = read(path, {"T": 1, "C": 1})
-    np.testing.assert_array_equal(found.array, PIXELS[1, 1])
+    same(found.array, PIXELS[1, 1])
     assert (found.axes, found.spacing) == ("ZYX", SIZES)
     assert found.metadata == {"channel": "GFP"}
     refused("cannot be read as OME-Zarr", read, path, {"T": 0, "C": 1})
@@ -166,9 +166,9 @@ def test_axes_in_another_order_are_turned(tmp_path):
     turned = PIXELS[0, 0].transpose(2, 0, 1)
     path = _group(tmp_path / "a.zarr", {"ome": {"multiscales": _scales(axes, steps)}}, array=turned)
     found = read(path)
-    np.testing.assert_array_equal(found.array, PIXELS[0, 0])
+    same(found.array, PIXELS[0, 0])
     assert found.spacing == SIZES
-    np.testing.assert_array_equal(np.concatenate([*slabs(path, 2)]), PIXELS[0, 0])
+    same(np.concatenate([*slabs(path, 2)]), PIXELS[0, 0])
 
 
 @pytest.mark.parametrize("steps", [[], [{"type": "scale", "scale": [1, 1, 1]}]])
@@ -184,7 +184,7 @@ def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
     zarr.create_group(LocalStore(path), zarr_format=2, attributes={"bioformats2raw.layout": 3})
     for number in range(2):
         _v2(path / str(number), array=PIXELS[number, 0])
-    np.testing.assert_array_equal(read(path, scene=1).array, PIXELS[1, 0])
+    same(read(path, scene=1).array, PIXELS[1, 0])
     assert read(path).origin.warnings == ("the file holds 2 images, and only the first is read",)
     refused("expected a scene from 0 to 1, found 2", header, path, 2)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
-from rasters import counted
+from rasters import counted, same
 
 from cytosuite.contract.tracks import Track
 from cytosuite.files import write_json
@@ -57,7 +57,7 @@ def test_an_image_has_its_scale_in_um(tmp_path):
     path = tmp_path / "a.ome.zarr"
     write(path, Volume(BLOCK, SPACING))
     ((array, given, kind),) = get_reader(str(path))(str(path))
-    np.testing.assert_array_equal(array, BLOCK)
+    same(array, BLOCK)
     assert (kind, given["name"], given["scale"]) == ("image", "a", SPACING)
     assert (given["units"], given["axis_labels"]) == (("um",) * 3, ("z", "y", "x"))
 
@@ -129,7 +129,7 @@ def test_further_axes_are_at_the_shown_step():
     given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "metadata": {}, "name": "a"}
     frames = np.stack([BLOCK, BLOCK + 7])
     found = volume_of(_layer(frames, {**given, "axis_labels": tuple("tzyx")}), (1.2, 2, 0, 0))
-    np.testing.assert_array_equal(found.array, BLOCK + 7)
+    same(found.array, BLOCK + 7)
 
 
 def _colours(layer):

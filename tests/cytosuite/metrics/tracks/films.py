@@ -48,43 +48,25 @@ def empty(frames=2):
 
 
 @cache
-def simulate(seed, *, gaps=True):
-    """Return a truth of about 15 tracks in 9 frames of 63 x 63 voxels."""
+def simulate(seed):
+    """Return a truth of about 20 tracks in 9 frames of 63 x 63 voxels."""
     rng = np.random.default_rng(seed)
-    frames = np.zeros((FRAMES, SITES * PITCH, SITES * PITCH), np.uint16)
-    sites = rng.permutation(SITES**2)[:6].tolist()
-    alive = {label + 1: site for label, site in enumerate(sites)}
-    rows = {label: [label, 0, 0, 0] for label in alive}
-    away = {}
-    for frame in range(FRAMES):
+    frames, parents = np.zeros((FRAMES, SITES * PITCH, SITES * PITCH), np.uint16), {}
+    alive = dict(enumerate(rng.permutation(SITES**2)[:6].tolist(), 1))
+    for image in frames:
         for label, site in list(alive.items()):
-            rows[label][2] = frame
-            _draw(frames[frame], site, label, rng)
-        for label, site in list(away.items()):
-            alive[len(rows) + 1] = site
-            rows[len(rows) + 1] = [len(rows) + 1, frame + 1, 0, label]
-            del away[label]
-        for label in list(alive):
-            if rows[label][1] > frame or frame == FRAMES - 1:
-                continue
-            free = sorted(set(range(SITES**2)) - set(alive.values()) - set(away.values()))
-            fate = rng.random()
-            if fate < 0.22 and free:
-                site = alive.pop(label)
+            if rng.random() < 0.05:
+                continue  # for a frame
+            y, x = np.array(divmod(site, SITES)) * PITCH + rng.integers(0, PITCH - EDGE, 2)
+            image[y : y + EDGE, x : x + EDGE] = label
+            if (fate := rng.random()) < 0.27:
+                del alive[label]
+            if fate < 0.22:
+                free = sorted({*range(SITES**2)} - {site, *alive.values()})
                 for place in (site, int(rng.choice(free))):
-                    alive[len(rows) + 1] = place
-                    rows[len(rows) + 1] = [len(rows) + 1, frame + 1, 0, label]
-            elif fate < 0.27:
-                alive.pop(label)
-            elif fate < 0.32 and gaps and frame < FRAMES - 2:
-                away[label] = alive.pop(label)
-    return TrackedSequence([Track(*row) for row in rows.values()], frames)
-
-
-def _draw(image, site, label, rng):
-    """Draw a cell somewhere in its site."""
-    y, x = np.array(divmod(site, SITES)) * PITCH + rng.integers(0, PITCH - EDGE, 2)
-    image[y : y + EDGE, x : x + EDGE] = label
+                    daughter = 7 + len(parents)
+                    alive[daughter], parents[daughter] = place, label
+    return _tracked(frames, parents, rng, 0)
 
 
 @cache
