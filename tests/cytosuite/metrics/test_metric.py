@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from itertools import product
 from math import isnan
 from pathlib import Path
 
@@ -190,6 +191,18 @@ def test_images_of_a_set_are_known_by_their_form():
     ready = {m.name for m in metrics_of("realism") if not m.evidence.missing(scenes)}
     assert {"region_similarity", "feature_distance", "patch_KID"} <= ready
     assert "label_AUC" not in ready
+
+
+def test_sets_of_volumes_are_stacks_of_finite_numbers():
+    grey = np.zeros((12, 12, 12))
+    grey[2, 1, 1] = np.nan
+    wrong = {
+        "plane 2: grey values must be finite numbers": Volume(grey, (1, 1, 1)),
+        "the image must be a ZYX stack": Volume(grey[0], (1, 1), "YX"),
+    }
+    kinds = {m.evidence for m in metrics_of("realism") if m.evidence.form == "volumes"}
+    for kind, (message, image) in product(kinds, wrong.items()):
+        refused(message, kind.gather, image, image)
 
 
 def test_uses_are_handed_over_where_they_are_known():

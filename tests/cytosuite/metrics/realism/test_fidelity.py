@@ -2,7 +2,6 @@ from math import isnan
 
 import numpy as np
 import pytest
-from mistakes import refused
 from rasters import away_from
 from scipy import ndimage
 
@@ -136,14 +135,3 @@ def test_undefined_without_visible_objects():
 def test_shares_by_hand():
     found = Kept(4, 1, 2, np.array([0.0, 3.0, 1.0]), np.array([1.0, 0.5, 2.0, 0.25]))
     assert [m.of(found) for m in METRICS] == [1.0, 0.25, 0.5, 0.75]
-
-
-def test_explains():
-    refused(
-        "labels must be integers of the shape of the image",
-        kept,
-        IMAGE,
-        IMAGE,
-        LABELS * 1.0,
-        SPACING,
-    )

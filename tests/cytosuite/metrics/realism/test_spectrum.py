@@ -1,8 +1,7 @@
-from math import isnan, nan
+from math import isnan
 
 import numpy as np
 import pytest
-from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.metrics.realism.spectrum import (
@@ -79,15 +78,3 @@ def test_white_noise_has_its_variance_as_density():
 def test_undefined_without_variation_or_extent(metric, image):
     for pair in ((image, noise()), (noise(), image), (noise(), [])):
         assert isnan(metric(*pair))
-
-
-def test_refuses_nan_and_planes():
-    grey = np.zeros((4, 5, 6), np.float32)
-    grey[2, 1, 1] = nan
-    refused("^plane 2: grey values must be finite", lateral_spectra, noise(), Volume(grey, UNIT))
-    refused(
-        "^the image must be a ZYX stack",
-        axial_spectra,
-        Volume(np.zeros((9, 9)), (1, 1), "YX"),
-        noise(),
-    )
