@@ -81,11 +81,7 @@ def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(mha, tif, dtype):
     found = sitk.ReadImage(str(tif))
     same(sitk.GetArrayFromImage(found), _volume(dtype).array)
     assert found.GetSpacing()[:2] == pytest.approx((0.0002, 0.00025))
-    # ITK knows no step in TIFFs, not in its own either; a MetaImage has all three.
-    assert found.GetSpacing()[2] == 1.0
-    write(mha, read(tif))
-    spacing = sitk.ReadImage(str(mha)).GetSpacing()
-    assert spacing == pytest.approx((0.0002, 0.00025, 0.0015))
+    assert found.GetSpacing()[2] == 1.0  # ITK knows no step in TIFFs, not in its own either
 
 
 @pytest.mark.slow

@@ -6,8 +6,6 @@ import pytest
 from cytosuite.metrics.images.intensity import mae, nrmse, nrmse_range, pearson, psnr
 from cytosuite.metrics.images.pair import pair
 
-METRICS = [psnr, nrmse, nrmse_range, pearson, mae]
-
 
 def images(shape=(9, 20, 200)):
     rng = np.random.default_rng(0)
@@ -36,9 +34,6 @@ def test_undefined_cases(value):
     assert isnan(pearson(other, flat, data_range=1))
     assert isnan(nrmse_range(flat, other, data_range=1))
     assert isnan(nrmse(flat, other, data_range=1)) is (value == 0)
-    for metric in METRICS:
-        assert not isnan(metric(other, other + 1, data_range=1))
-        assert metric.undefined.startswith("when ") or metric in (psnr, mae)
 
 
 def test_psnr_of_float32_is_that_of_its_exact_sum():

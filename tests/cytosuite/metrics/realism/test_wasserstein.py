@@ -86,9 +86,3 @@ def test_refuses_complex_values():
         np.ones(3, complex),
         np.ones(3),
     )
-
-
-def test_scaled_distances_by_hand():
-    a, b = sample("u2", 900), sample("u2", 900, 1, 3.0)
-    assert w1_by_std(a, b) == pytest.approx(w1(a, b) / a.std(), rel=1e-12)
-    assert w1_by_range(a, b) == pytest.approx(w1(a, b) / (a.max() - a.min()), rel=1e-12)
