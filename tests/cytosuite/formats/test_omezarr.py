@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mistakes import refused
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
 from rasters import counted, same
@@ -12,7 +10,7 @@ from zarr.storage import LocalStore, ZipStore
 
 from cytosuite.files import read_json
 from cytosuite.formats import channels, header, read, slabs, write
-from cytosuite.volume import Header, Volume
+from cytosuite.volume import Volume
 
 PIXELS = counted(2, 3, 5, 6, 7)  # TCZYX
 SIZES = (2.0, 0.5, 0.4)
@@ -46,33 +44,6 @@ def _v2(folder, **options):
 
 def _v3(folder, **options):
     return _group(folder, {"ome": {"version": "0.5", "multiscales": _scales()}}, **options)
-
-
-@settings(max_examples=40)
-@given(st.data())
-def test_what_is_written_is_read(tmp_path_factory, data):
-    axes = data.draw(st.sampled_from(["YX", "ZYX", "TYX", "CZYX", "TCZYX"]))
-    shape = [1 if a in "TC" else data.draw(st.integers(1, 40)) for a in axes]
-    shape = [
-        data.draw(st.integers(2, 3)) if a in "TC" else n for a, n in zip(axes, shape, strict=True)
-    ]
-    dtype = data.draw(st.sampled_from(["?", "u1", "i2", ">u2", "u4", "i8", "u8", "f2", "f4", "f8"]))
-    suffix, packed = data.draw(st.sampled_from([".ome.zarr", ".ozx"])), data.draw(st.booleans())
-    keys = st.text("abc_", min_size=1, max_size=5)
-    extra = data.draw(
-        st.dictionaries(keys, st.integers() | st.floats(-1e9, 1e9) | st.text("aä µ"), max_size=3)
-    )
-    one = _volume(shape, dtype, axes, channel="nucleus", **extra)
-    path = tmp_path_factory.mktemp("w") / f"a{suffix}"
-    write(path, one, compress=packed)
-    found = read(path)
-    same(found.array, one.array)
-    assert found.array.dtype == np.dtype(dtype).newbyteorder("=")
-    kept = {k: v for k, v in one.metadata.items() if not isinstance(v, int) or abs(v) < 2**64}
-    assert (found.axes, found.spacing, found.metadata) == (axes, one.spacing, kept)
-    assert header(path) == Header(found.shape, found.array.dtype, found.spacing, found.axes)
-    joined = np.concatenate(list(slabs(path, data.draw(st.integers(1, 9)))))
-    same(joined, one.array)
 
 
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".ozx"])

@@ -1,4 +1,4 @@
-"""TIFFs of ours in other programs, and of other programs in ours: the voxel size arrives."""
+"""Files of ours in ours, TIFFs in other programs, and theirs in ours: the voxel size arrives."""
 
 import json
 import shutil
@@ -40,11 +40,13 @@ SHAPES = [(4, 5, 6), (5, 6), (1, 5, 6), (5, 4, 3), (2, 3, 5, 6), (3, 3, 5, 6), (
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
-@pytest.mark.parametrize("dtype", [*DTYPES, "int8", "float64", "uint64", "int64", "float16"])
+@pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5", ".ome.zarr", ".ozx"])
+@pytest.mark.parametrize(
+    "dtype", [*DTYPES, "int8", "float64", "uint64", "int64", "float16", "bool"]
+)
 def test_all_is_read_back(tmp_path, suffix, dtype, shape):
     volume, path = _volume(dtype, shape=shape), tmp_path / f"a{suffix}"
-    if suffix == ".mha" and (len(shape) > 3 or dtype == "float16"):
+    if suffix == ".mha" and (len(shape) > 3 or dtype in ("float16", "bool")):
         refused("MetaImage (holds the axes|cannot hold dtype)", write, path, volume)
         return
     write(path, volume)
