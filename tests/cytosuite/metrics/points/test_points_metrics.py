@@ -147,7 +147,6 @@ def test_points_of_cells_by_hand():
     assert cell_count_correlation(*facts) == pytest.approx(0.5)
     assert right_cell(*facts) == 2 / 3
     assert right_cell(truth, prediction[::-1], *facts[2:]) == 2 / 3
-    assert cell_at([[0, 7.5], [0, 8.5], [-0.5, 0], [-0.6, 0]], labels).tolist() == [5, 0, 1, 0]
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.25, 0, 0.25, 0.49])
