@@ -30,6 +30,7 @@ class Stored:
         if self.mapped and not fits:
             array = self.mapped()
         else:
-            parts = self.slabs(head.shape[0] if fits else planes_in(head))
+            few = max(1, planes_in(head) // 16)  # they are copied, two of them in memory at a time
+            parts = self.slabs(head.shape[0] if fits else few)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
         return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
