@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cytosuite.bodies.grid import Grid
+
 
 def same(one, other):
     """Hold that two arrays have one shape and the same values."""
@@ -21,6 +23,11 @@ def away_from(place, shape, step=1.0):
 def places_of(grid):
     """Return the centres (Z, Y, X, 3) of a grid's voxels, in µm."""
     return np.stack(np.meshgrid(*map(grid.centres, range(3)), indexing="ij"), -1)
+
+
+def cube(size_um, *spacing):
+    """Return the grid of a cube with voxels of a size along each axis."""
+    return Grid(tuple(round(size_um / step) for step in spacing), spacing)
 
 
 def sizes_of(labels):

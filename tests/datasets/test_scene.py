@@ -11,7 +11,7 @@ from cytosuite.datasets import simulate
 from cytosuite.datasets.cells.parameters import Parameters as Cells
 from cytosuite.datasets.membrane.parameters import Parameters as Membrane
 from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
-from cytosuite.datasets.recipes import simulated, simulations
+from cytosuite.datasets.recipes import simulated
 from cytosuite.datasets.views.parameters import Parameters as Views
 from cytosuite.volume import Volume
 
@@ -59,13 +59,12 @@ def test_a_case_has_the_numbers_it_always_had(case):
 
 
 def test_all_images_of_a_case_are_of_one_place_and_say_what_they_were_seen_with(case):
-    name, sample, _ = case
+    _, sample, _ = case
     volumes = [v for v in (sample.sockets | sample.extras).values() if isinstance(v, Volume)]
     assert len({(v.shape[-len(v.spacing) :], v.spacing) for v in volumes}) == 1
     (main,) = (sample.volume(slug) for slug in IMAGES & set(sample.sockets))
     assert main.metadata["camera"] == "CMOS"
     assert {"channel", "gain", "offset", "read_noise", "psf_sigma_z_um"} <= set(main.metadata)
-    assert set(sample.sockets) >= set(simulations()[name].offers)
     assert all(type(value) in (int, float, str) for value in sample.metadata.values())
 
 
@@ -126,6 +125,16 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
         ({"fotons": 1.0}, "nuclei: fotons is not a known key"),
         ({"camera": {"bits": 10}}, "nuclei: camera.bits: input should be 8, 12 or 16, found 10"),
         ({"camera": {"gain": 0}}, "nuclei: camera.gain: input should be greater than"),
+        ({"shape": (30, 40)}, "nuclei: image: shape has 2 axes and spacing_um 3; give both"),
+        (
+            {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
+            "nuclei: the file: foreground map needs an image with the axes z, y, x, found a plane of 30",
+        ),
+        ({"radius_um": (1.0, 3.0, 2.0)}, "nuclei: radius_um: must be one number or a range [low,"),
+        (
+            {"upright": True, "outward": True},
+            "nuclei: the file: upright and outward contradict each other",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(values, line):

@@ -11,10 +11,7 @@ def test_legendre_functions_are_those_of_scipy_but_for_the_phase():
     found = legendre(20, np.cos(polar))
     for degree in (0, 1, 2, 7, 20):
         for m in range(degree + 1):
-            if hasattr(special, "sph_harm_y"):
-                peer = special.sph_harm_y(degree, m, polar, 0.0).real
-            else:
-                peer = special.sph_harm(m, degree, 0.0, polar).real
+            peer = special.sph_harm_y(degree, m, polar, 0.0).real
             assert found[m, degree] == pytest.approx((-1) ** m * peer, abs=1e-10)
 
 

@@ -93,18 +93,5 @@ def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):
     refused(r"ends with \.toml", calibrate, "spheroid", folder, tmp_path / "mine.json")
     write(folder / "images" / "s0.tif", Volume(np.ones((30, 48, 48), np.uint16), (2, 1, 1)))
-    refused("one kind of images at a time", calibrate, "spheroid", folder, tmp_path / "mine.toml")
-
-
-def test_the_spheroid_simulator_is_called_with_sections():
     refused("dataset to calibrate", simulator, "folder")
-    values = {
-        "image": {"shape": [16, 48, 48], "spacing_um": [2.0, 1.0, 1.0], "oversampling": [1, 1, 1]},
-        "tissue": {"n_nuclei": 3, "width_um": 30.0},
-        "camera": {"photons": 30.0, "offset": 50.0},
-    }
-    first, same = (simulator("spheroid")(values, 4) for _ in range(2))
-    image, labels = first
-    assert image.shape == labels.shape == (16, 48, 48)
-    assert labels.max() == 3
-    assert (image.array == same[0].array).all()
+    refused("one kind of images at a time", calibrate, "spheroid", folder, tmp_path / "mine.toml")

@@ -45,13 +45,6 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
     assert load(replace(known, files={})).conditions == known.conditions
 
 
-def _with(folder, slug, array, socket="microscopy-image"):
-    item = _item(folder, ONES)
-    path = folder / f"{slug}.tif"
-    tifffile.imwrite(path, array)
-    return replace(item, files={slug: path}, socket=socket)
-
-
 @pytest.fixture
 def described(tmp_path):
     """Return the place of a JSON beside an image, and both as an item."""
@@ -61,7 +54,9 @@ def described(tmp_path):
 
 
 def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
-    sample = load(_with(tmp_path, "enhanced-image", np.full((4, 5), 0.5, np.float32)))
+    path = tmp_path / "enhanced-image.tif"
+    tifffile.imwrite(path, np.full((4, 5), 0.5, np.float32))
+    sample = load(replace(_item(tmp_path, ONES), files={"enhanced-image": path}))
     truth = sample.volume("enhanced-image")
     assert truth.array.dtype == np.float32
     assert truth.spacing == (0.5, 0.5)

@@ -50,18 +50,6 @@ def test_a_cell_that_is_hidden_for_a_frame_goes_on_as_its_own_child():
     assert found == [Track(1, 0, 0, 0), Track(3, 2, 2, 1), Track(2, 0, 2, 0)]
 
 
-def test_labels_of_tracks_are_the_labels_of_frames_under_other_numbers():
-    labels, found, tracks, _ = _series(0, LIVELY, 6)
-    assert len(labels) == len(found) == 6
-    assert any(track.parent for track in tracks)
-    for frame, (own, new) in enumerate(zip(labels, found, strict=True)):
-        assert ((own > 0) == (new > 0)).all()
-        pairs = np.unique(np.stack([own.ravel(), new.ravel()]), axis=1)
-        assert pairs.shape[1] == len(np.unique(own))
-        there = {track.label for track in tracks if track.begin <= frame <= track.end}
-        assert set(np.unique(new)) - {0} == there
-
-
 def test_a_cell_keeps_its_grey_value():
     still = SMALL.model_copy(update={"smooth_um": 0.0, "step_um": 1.0, "division": 0.0})
     _, labels, tracks, samples = _series(0, still, 3)

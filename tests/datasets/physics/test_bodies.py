@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rasters import sizes_of
+from rasters import cube, sizes_of
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
@@ -16,10 +16,6 @@ def _nuclei(seed=0, **options):
     return shapes.draw_nuclei(np.random.default_rng(seed), 1, **{"diameter_um": 9.0} | options)
 
 
-def _grid(*spacing):
-    return Grid(tuple(round(20 / step) for step in spacing), spacing)
-
-
 def _paint(nuclei, grid, centres=MIDDLE, tile_um=12):
     tile = bodies.chromatin_tile(np.random.default_rng(1), grid, 0.5, tile_um)
     return bodies.paint(nuclei, centres, grid, tile, np.zeros(grid.shape, np.float32))
@@ -27,7 +23,7 @@ def _paint(nuclei, grid, centres=MIDDLE, tile_um=12):
 
 @pytest.mark.parametrize("phase", [shapes.INTERPHASE, shapes.PROPHASE, shapes.METAPHASE])
 def test_mean_over_a_nucleus_is_its_brightness(phase):
-    grid, ratios = _grid(*(0.6, 0.3, 0.3)), []
+    grid, ratios = cube(20, *(0.6, 0.3, 0.3)), []
     for seed in range(8):
         nuclei = _nuclei(seed=seed, flat_fraction=0.5)
         nuclei = replace(nuclei, phase=np.array([phase]))
@@ -52,7 +48,7 @@ def test_painting_slab_by_slab_is_the_same_to_the_bit(rng):
 def test_nucleolus_has_a_dense_shell():
     nuclei = _nuclei(contrast=0, axis_spread=0, roughness=0, brightness_spread=0, nucleoli=1)
     nuclei = replace(nuclei, nucleoli=np.array([[[0, 0, 0, 0.3]]]), rotations=np.eye(3)[None])
-    line = _paint(nuclei, _grid(0.1, 0.1, 0.1))[98:102, 98:102].mean(axis=(0, 1))[100:]
+    line = _paint(nuclei, cube(20, 0.1, 0.1, 0.1))[98:102, 98:102].mean(axis=(0, 1))[100:]
     radius = 0.3 * nuclei.semi_axes_um.mean() * 10  # in voxels
     inside, shell, beyond = line[: int(radius) - 4], line[int(radius) :][:8], line[25:35]
     assert inside.mean() < 0.4 * beyond.mean()
@@ -60,7 +56,7 @@ def test_nucleolus_has_a_dense_shell():
 
 
 def test_chromatin_is_normalised_and_periodic(rng):
-    grid = _grid(0.5, 0.25, 0.25)
+    grid = cube(20, 0.5, 0.25, 0.25)
     tile = bodies.chromatin_tile(rng, grid, 0.5, tile_um=8)
     assert tile.shape == (16, 32, 32)
     assert tile.mean() == pytest.approx(0, abs=1e-3)
@@ -72,7 +68,7 @@ def test_chromatin_is_normalised_and_periodic(rng):
 def test_chromatin_clumps_have_their_size_in_um():
     lengths = []
     for step in (0.2, 0.4):
-        tile = bodies.chromatin_tile(np.random.default_rng(0), _grid(step, step, step), 0.6, 12)
+        tile = bodies.chromatin_tile(np.random.default_rng(0), cube(20, step, step, step), 0.6, 12)
         slope = (np.diff(tile, axis=2) / step).std()
         lengths.append(1 / slope)
     assert lengths[0] == pytest.approx(lengths[1], rel=0.1)
@@ -87,7 +83,7 @@ def _balls(*diameters):
 def test_the_border_bulges_into_the_larger_ball():
     centres = np.array([[10.0, 10, 5], [10, 10, 11]])  # surfaces at x = 9 and 9, in ratio 4 : 2
     ((pressed, _),) = bodies.pressed([(_balls(10.0, 5.0), centres)])
-    line = label(pressed, centres, _grid(0.1, 0.1, 0.1))[100, 100]
+    line = label(pressed, centres, cube(20, 0.1, 0.1, 0.1))[100, 100]
     assert np.flatnonzero(line == 1)[-1] + 1 == np.flatnonzero(line == 2)[0] == 90
 
 
@@ -99,7 +95,7 @@ def test_pressed_bodies_share_out_the_same_place_in_one_piece_each(rng):
         (nuclei.take(np.arange(12, 24)), centres[12:]),
     ]
     parts = bodies.pressed(halves)
-    grid = _grid(0.4, 0.4, 0.4)
+    grid = cube(20, 0.4, 0.4, 0.4)
     pressed = bodies.Mixture(tuple(part for part, _ in parts))
     owners = np.zeros(grid.shape, int)
     for patch in pressed.patches(centres, grid):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rasters import cube
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
@@ -20,10 +21,6 @@ def _stars(count=1, seed=0, axes=None, rotations=None, **options):
     axes = np.full((count, 3), 8.0) if axes is None else np.array(axes, float)
     turns = np.broadcast_to(np.eye(3), (len(axes), 3, 3)) if rotations is None else rotations
     return draw_stars(np.random.default_rng(seed), axes, turns, **options)
-
-
-def _grid(*spacing):
-    return Grid(tuple(round(24 / step) for step in spacing), spacing)
 
 
 def _mean_over_sphere(table):
@@ -57,13 +54,13 @@ def test_no_surface_comes_near_the_centre_however_rough():
 def test_an_ellipsoid_is_as_long_as_its_axes_where_its_rotation_turns_them():
     swapped = np.array([[[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]])  # third axis along z
     stars = _stars(axes=[[3, 5, 9]], rotations=swapped, order=0)
-    inside = np.argwhere(label(stars, MIDDLE, _grid(0.25, 0.25, 0.25)))
+    inside = np.argwhere(label(stars, MIDDLE, cube(24, 0.25, 0.25, 0.25)))
     assert np.ptp(inside, axis=0) * 0.125 == pytest.approx([9, 5, 3], abs=0.15)
 
 
 def test_labels_have_the_volume_of_the_stated_ellipsoids_in_one_piece():
     stars = _stars(seed=2, axes=[[5, 6, 8]])
-    labels = label(stars, MIDDLE, _grid(0.25, 0.25, 0.25))
+    labels = label(stars, MIDDLE, cube(24, 0.25, 0.25, 0.25))
     volume = np.count_nonzero(labels) * 0.25**3
     assert volume == pytest.approx(bodies.volumes_um3(stars)[0], rel=0.01)
     assert ndimage.label(labels)[1] == 1

@@ -42,17 +42,6 @@ def test_a_delay_longer_than_the_length_does_not_dim():
     assert law.factor(np.array([0.0, 9.0])).tolist() == [1, 1]  # the bare formula gives 0.09 at 0
 
 
-@pytest.mark.parametrize("size", [(3, 5, 7), (4, 6, 2)])
-def test_convolution_is_the_direct_sum(size, rng):
-    image, kernel = rng.random((12, 13, 14), dtype=np.float32), rng.random(size)
-    whole = np.zeros([n + m - 1 for n, m in zip(image.shape, size, strict=True)])
-    for place in np.ndindex(size):  # the light of every voxel, spread like the kernel
-        box = tuple(slice(p, p + n) for p, n in zip(place, image.shape, strict=True))
-        whole[box] += image * (kernel[place] / kernel.sum())
-    middle = tuple(slice(n // 2, n // 2 + m) for n, m in zip(size, image.shape, strict=True))
-    assert np.abs(optics.convolve(image, kernel) - whole[middle]).max() < 1e-4 * whole.max()
-
-
 def _light(sigma, shape=SHAPE):
     """Return a blurred image in slabs put together, the slabs, and scipy's."""
     image = np.random.default_rng(0).random(shape, dtype=np.float32)

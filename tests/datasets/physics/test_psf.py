@@ -77,17 +77,16 @@ def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
     assert wider.spacing == (1, 2, 3)
 
 
-def test_weights_blend_linearly_and_have_the_sum_1():
-    several = psf.measured([_bead()] * 3)._replace(depths_um=(0, 10, 30))
-    weights = several.weights(np.array([-5.0, 0, 5, 10, 25, 99]), 50.0)
-    assert weights.T.tolist() == [
-        [1, 0, 0], [1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.25, 0.75], [0, 0, 1],
-    ]  # fmt: skip
-
-
-def test_without_depths_stacks_are_spaced_from_the_first_plane_to_the_last():
-    weights = psf.measured([_bead()] * 3).weights(np.array([0.0, 20, 30, 40]), 40.0)
-    assert weights.T.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]]
+@pytest.mark.parametrize(
+    ("depths", "seen", "expected"),
+    [
+        ((0, 10, 30), [-5, 5, 10, 25, 99], [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.25, 0.75], [0, 0, 1]]),
+        (None, [0, 20, 30, 40], [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]]),
+    ],
+)  # fmt: skip
+def test_weights_blend_linearly_by_depths_or_evenly_to_the_last_plane(depths, seen, expected):
+    several = psf.measured([_bead()] * 3)._replace(depths_um=depths)
+    assert several.weights(np.array(seen, float), 40.0).T.tolist() == expected
 
 
 def test_gaussian_grows_with_depth_below_the_first_plane():

@@ -19,7 +19,7 @@ LABELS = arrays.arrays(
 
 
 def _volume(array, spacing=SPACING):
-    return Volume(np.asarray(array), spacing, "ZYX"[-np.ndim(array) :])
+    return Volume(np.asarray(array), spacing, "TZYX"[-np.ndim(array) :])
 
 
 def _blocks():
@@ -78,6 +78,7 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
 @pytest.mark.parametrize(
     ("array", "width", "message"),
     [
+        (np.zeros((2, 2, 3, 3), np.uint16), 1.0, "axes ZYX or YX, found TZYX"),
         (np.zeros((2, 3, 3), np.float32), 1.0, "must be integers, found dtype float32"),
         (np.full((2, 3, 3), -1), 1.0, "must be 0 or more, found -1"),
         (np.zeros((2, 3, 3), np.uint16), -1.0, "number of µm from 0 on, found -1"),
@@ -86,8 +87,3 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
 )
 def test_refuses(array, width, message):
     refused(message, sketch.extras, _volume(array), width)
-
-
-def test_refuses_time_series():
-    series = Volume(np.zeros((2, 2, 3, 3), np.uint16), SPACING, "TZYX")
-    refused("axes ZYX or YX, found TZYX", sketch.seeds, series)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from mistakes import refused
 from rasters import sizes_of
+from spheroids import image_of, labels_of, make
 
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -26,9 +26,9 @@ def _changes(cells, **more):
     }
 
 
-def test_each_cell_of_a_file_has_its_outline_and_a_nucleus(simulation, cells):
-    made = simulation.make(_changes(cells))
-    nuclei, around = simulation.labels(made), made.extras["cell-labels"].array
+def test_each_cell_of_a_file_has_its_outline_and_a_nucleus(cells):
+    made = make(_changes(cells))
+    nuclei, around = labels_of(made), made.extras["cell-labels"].array
     assert sizes_of(around).tolist() == [5 * 32 * 32] * 8
     assert [np.unique(around[nuclei == n]).tolist() for n in range(1, 9)] == [
         [n] for n in range(1, 9)
@@ -37,21 +37,17 @@ def test_each_cell_of_a_file_has_its_outline_and_a_nucleus(simulation, cells):
     assert made.metadata["cells_file"] == "cells.tif"
 
 
-def test_membranes_shine_where_cells_meet(simulation, cells):
+def test_membranes_shine_where_cells_meet(cells):
     changes = _changes(cells, output={"channel": "membrane"}, optics={"attenuation": "none"})
-    image = simulation.image(simulation.make(changes))[8].astype(float)
+    image = image_of(make(changes))[8].astype(float)
     wall, inside = image[24:72, 47:49].mean(), image[24:40, 28:36].mean()
     assert wall - 100 > 3 * (inside - 100)
 
 
-def test_nuclei_take_the_share_of_the_cell_that_is_wanted(simulation, cells):
+def test_nuclei_take_the_share_of_the_cell_that_is_wanted(cells):
     placement = {"ratio": 0.15, "depth": [0.8, 1.0]}
-    made = simulation.make(_changes(cells, placement=placement))
-    sizes = sizes_of(simulation.labels(made)) / (5 * 32 * 32)
+    made = make(_changes(cells, placement=placement))
+    sizes = sizes_of(labels_of(made)) / (5 * 32 * 32)
     assert sizes == pytest.approx([0.15] * 8, abs=0.03)
-    again = simulation.make(_changes(cells, placement=placement))
-    assert np.array_equal(simulation.image(made), simulation.image(again))
-
-
-def test_a_file_that_is_missing_is_refused(simulation):
-    refused("no such file", simulation.make, _changes("nothing.tif"))
+    again = make(_changes(cells, placement=placement))
+    assert np.array_equal(image_of(made), image_of(again))

@@ -1,5 +1,6 @@
 import pytest
 from rasters import numbers_of
+from spheroids import make
 
 RECIPES = {
     "cells": {
@@ -47,8 +48,8 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_case_has_the_numbers_it_always_had(simulation, name):
-    sample = simulation.make(RECIPES[name], seed=7)
+def test_a_case_has_the_numbers_it_always_had(name):
+    sample = make(RECIPES[name], seed=7)
     volumes = {**sample.sockets, **sample.extras}
     found = {key: numbers_of(volume.array) for key, volume in sorted(volumes.items())}
     assert found == {key: pytest.approx(row, rel=2e-3) for key, row in EXPECTED[name].items()}

@@ -3,6 +3,7 @@ import pytest
 import tifffile
 from mistakes import refused
 from rasters import away_from
+from spheroids import image_of, labels_of, make, small
 
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
@@ -10,7 +11,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 WIDE = {"image": {"shape": (32, 128, 128), "spacing_um": (2.0, 0.5, 0.5)}}
 
 
-def test_a_mask_from_a_file_says_where_nuclei_are(simulation, tmp_path):
+def test_a_mask_from_a_file_says_where_nuclei_are(tmp_path):
     mask = np.zeros((20, 30, 30), np.uint8)
     mask[4:16, 3:27, 3:15] = 255
     tifffile.imwrite(tmp_path / "mask.tif", mask)
@@ -20,84 +21,77 @@ def test_a_mask_from_a_file_says_where_nuclei_are(simulation, tmp_path):
         "masks_um": (2, 2, 2),
         "n_nuclei": "auto",
     }
-    labels = simulation.labels(simulation.make(WIDE, {"tissue": tissue}))
+    labels = labels_of(make(WIDE, {"tissue": tissue}))
     spans = [np.ptp(np.nonzero(labels)[axis]) * s for axis, s in enumerate((2.0, 0.5, 0.5))]
     assert spans[0] < 26
     assert 35 < spans[1] < 50
     assert spans[2] < 26
 
 
-def test_an_empty_mask_and_one_without_voxel_size_are_refused(simulation, tmp_path):
-    path = tmp_path / "mask.tif"
-    tifffile.imwrite(path, np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
-    tissue = {"outline": "file", "masks": [str(path)]}
-    refused(
-        "the mask gives no voxel size; set tissue.masks_um", simulation.make, {"tissue": tissue}
-    )
-    refused(
-        "mask of tissue is empty", simulation.make, {"tissue": tissue | {"masks_um": (1, 1, 1)}}
-    )
+def test_a_mask_without_voxel_size_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "mask.tif", np.ones((4, 8, 8), np.uint8), photometric="minisblack")
+    tissue = {"outline": "file", "masks": [str(tmp_path / "mask.tif")]}
+    refused("the mask gives no voxel size; set tissue.masks_um", make, {"tissue": tissue})
 
 
-def test_a_given_width_is_the_width(simulation):
+def test_a_given_width_is_the_width():
     tissue = {"width_um": 40.0, "flattening": 0.9, "n_nuclei": "auto"}
-    sample = simulation.make(WIDE, {"tissue": tissue})
+    sample = make(WIDE, {"tissue": tissue})
     assert sample.metadata["tissue_x_um"] == pytest.approx(40, rel=0.05)
     assert sample.metadata["tissue_z_um"] == pytest.approx(36, rel=0.05)
 
 
-def test_dying_nuclei_are_seen_and_not_labelled(simulation):
+def test_dying_nuclei_are_seen_and_not_labelled():
     dying = {"nucleus": {"apoptotic_fraction": 1.0}, "tissue": {"n_nuclei": 12}}
-    sample = simulation.make(dying, {"camera": {"photons": 100}})
+    sample = make(dying, {"camera": {"photons": 100}})
     assert sample.metadata["n_nuclei"] == 0
     assert sample.metadata["n_dying"] == 12
-    assert simulation.image(sample).max() > 400
+    assert image_of(sample).max() > 400
 
 
-def test_new_ranges_leave_the_draws_of_a_recipe_as_they_were(simulation):
+def test_new_ranges_leave_the_draws_of_a_recipe_as_they_were():
     wide = {"cells": {"bleed_through": [0.1, 0.4]}, "optics": {"cytoplasm_spread": [0.1, 0.4]}}
-    before, after = simulation.make(), simulation.make(wide)
+    before, after = make(), make(wide)
     changed = {"bleed_through", "cytoplasm_spread", "snr"}
     for name, value in before.metadata.items():
         assert after.metadata[name] == value or name in changed
     assert 0.1 <= after.metadata["bleed_through"] <= 0.4
 
 
-def test_nuclei_too_faint_to_see_lose_their_labels(simulation):
+def test_nuclei_too_faint_to_see_lose_their_labels():
     faint = {"camera": {"photons": 2, "read_noise": 2}}
-    seen = simulation.make(faint, {"labels": {"visibility": 1.0}})
-    assert simulation.labels(seen).max() < simulation.labels(simulation.make(faint)).max()
+    seen = make(faint, {"labels": {"visibility": 1.0}})
+    assert labels_of(seen).max() < labels_of(make(faint)).max()
 
 
-def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(simulation, rng):
+def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(rng):
     changes = {"tissue": {"n_nuclei": 8, "volume_fraction": (0.2, 0.55)}}
-    parameters = Parameters.model_validate(simulation.small(changes))
+    parameters = Parameters.model_validate(small(changes))
     drawn = draw_values(rng, parameters) | {"volume_fraction": 0.55}
     assert 0.2 < grow(rng, parameters, drawn).volume_fraction < 0.5
 
 
-def test_several_outlines_are_drawn_from(simulation):
+def test_several_outlines_are_drawn_from():
     tissue = {"outline": ["ellipsoid", "fill"], "width_um": 25, "n_nuclei": "auto"}
     widths = {
-        round(simulation.make({"tissue": tissue}, seed=seed).metadata["tissue_x_um"]) > 40
-        for seed in range(6)
+        round(make({"tissue": tissue}, seed=seed).metadata["tissue_x_um"]) > 40 for seed in range(6)
     }
     assert widths == {True, False}
 
 
-def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path, rng):
+def test_stored_nuclei_take_the_place_of_drawn_ones(tmp_path, rng):
     from cytosuite.datasets.phantoms.build import draw_library
     from cytosuite.datasets.phantoms.library import write_phantom
 
     for phantom in draw_library(rng, 3, (0.8, 0.4, 0.4), diameter_um=7.0):
         write_phantom(tmp_path, phantom)
     stored = {"nucleus": {"phantoms": str(tmp_path)}, "tissue": {"n_nuclei": 10}}
-    sample = simulation.make(stored)
+    sample = make(stored)
     assert sample.metadata["n_nuclei"] == 10
     assert sample.metadata["mean_volume_um3"] == pytest.approx(np.pi / 6 * 7**3, rel=0.25)
 
 
-def test_light_of_a_measured_stack_is_spread_as_the_stack_says(simulation, tmp_path):
+def test_light_of_a_measured_stack_is_spread_as_the_stack_says(tmp_path):
     from cytosuite.formats import write
     from cytosuite.volume import Volume
 
@@ -106,10 +100,10 @@ def test_light_of_a_measured_stack_is_spread_as_the_stack_says(simulation, tmp_p
     path = tmp_path / "bead.tif"
     write(path, Volume(stack.astype(np.float32), (0.8, 0.25, 0.25), "ZYX"))
     optics = {"psf": "file", "psf_files": [str(path)], "attenuation": "none"}
-    measured = simulation.make({"optics": optics, "camera": {"photons": 300}})
+    measured = make({"optics": optics, "camera": {"photons": 300}})
     gauss = {"psf_sigma_z_um": 1.6, "psf_sigma_xy_um": 0.5, "haze": 0, "attenuation": "none"}
-    gaussian = simulation.make({"optics": gauss, "camera": {"photons": 300}})
-    images = [simulation.image(s).astype(float) for s in (measured, gaussian)]
+    gaussian = make({"optics": gauss, "camera": {"photons": 300}})
+    images = [image_of(s).astype(float) for s in (measured, gaussian)]
     assert np.corrcoef(images[0].ravel(), images[1].ravel())[0, 1] > 0.95
     assert images[0].sum() == pytest.approx(images[1].sum(), rel=0.02)
 
@@ -122,18 +116,16 @@ EMBRYO = {
 CROWD = {"tissue": {"contact": 0.06, "max_overlap": 0.1, "may_be_cut": True}}
 
 
-def _grown(simulation, *changes, seed=0):
-    parameters = Parameters.model_validate(simulation.small(EMBRYO, *changes))
+def _grown(*changes, seed=0):
+    parameters = Parameters.model_validate(small(EMBRYO, *changes))
     rng = np.random.default_rng(seed)
     return grow(rng, parameters, draw_values(rng, parameters))
 
 
 @pytest.mark.parametrize("width", [{}, {"width_um": 64.0}])
-def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the_mass(
-    simulation, width
-):
+def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the_mass(width):
     tissue = {"n_nuclei": 80, "core": 0.75, "inner": 0.4, "may_be_cut": True}
-    made = _grown(simulation, {"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
+    made = _grown({"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
     (population,), (whole, layer, mass) = made.packed, made.outline.homes
     places, axes = population.centres_um, population.living.semi_axes_um
     outer, inner = layer.distance_at(places) < 0, mass.distance_at(places) < 0
@@ -147,36 +139,36 @@ def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the
     assert along[outer].min() > 0.99
 
 
-def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece(simulation):
-    made = simulation.make(EMBRYO, CROWD)
+def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece():
+    made = make(EMBRYO, CROWD)
     assert made.metadata["contact_share"] == pytest.approx(0.06, abs=0.02)
     assert "contact" not in made.metadata.get("missed", "")
-    labels = simulation.labels(made)
+    labels = labels_of(made)
     pairs = {
         tuple(pair) for pair in np.stack([labels[..., 1:], labels[..., :-1]], -1).reshape(-1, 2)
     }
     assert len({pair for pair in pairs if 0 not in pair and pair[0] != pair[1]}) > 5
-    again = simulation.make(EMBRYO, CROWD)
-    assert (simulation.labels(again) == labels).all()
-    assert (simulation.image(again) == simulation.image(made)).all()
+    again = make(EMBRYO, CROWD)
+    assert (labels_of(again) == labels).all()
+    assert (image_of(again) == image_of(made)).all()
 
 
-def test_what_cannot_be_met_is_said_in_one_line(simulation):
+def test_what_cannot_be_met_is_said_in_one_line():
     loose = {"tissue": {"contact": 0.4, "volume_fraction": 0.1}}
-    missed = simulation.make(EMBRYO, CROWD, loose).metadata["missed"]
+    missed = make(EMBRYO, CROWD, loose).metadata["missed"]
     assert missed.startswith("contact 0.4 asked, 0.")
     dense = {"tissue": {"arrangement": "random", "volume_fraction": 0.5}}
-    assert simulation.make(dense).metadata["missed"].startswith("volume_fraction 0.5 asked, 0.")
-    given = simulation.make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata
+    assert make(dense).metadata["missed"].startswith("volume_fraction 0.5 asked, 0.")
+    given = make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata
     assert not {"volume_fraction", "missed"} & set(given)
 
 
 @pytest.mark.parametrize("style", ["shape", "widened", "visible"])
-def test_looseness_of_labels_leaves_the_image_as_it_is(simulation, style):
+def test_looseness_of_labels_leaves_the_image_as_it_is(style):
     tight, even, loose = (
-        simulation.make({"labels": {"style": style, "loose_um": um}}) for um in (-0.5, 0.0, 0.5)
+        make({"labels": {"style": style, "loose_um": um}}) for um in (-0.5, 0.0, 0.5)
     )
-    images = [simulation.image(each) for each in (tight, even, loose)]
+    images = [image_of(each) for each in (tight, even, loose)]
     assert all((image == images[0]).all() for image in images)
-    sizes = [np.count_nonzero(simulation.labels(each)) for each in (tight, even, loose)]
+    sizes = [np.count_nonzero(labels_of(each)) for each in (tight, even, loose)]
     assert sizes[0] < 0.9 * sizes[1] < 0.8 * sizes[2]
