@@ -47,8 +47,6 @@ PATHS = (
 )
 SCALE = 255  # grey values of the published images, always 8 bits
 NO_SHOT_NOISE = 1e4  # photons per grey value: shot noise of 0.16 grey values at full scale
-LENGTHS = {"f2": 150.0, "f3": 200.0}  # attenuation laws with a fixed length, voxels
-DELAYS = {"f1": -5, "f3": 10, "f3p": 10}  # and those with a delay, voxels
 MOST_PLACES = 20000  # that a recipe may ask to be tried
 
 
@@ -59,6 +57,14 @@ class Migration:
     recipe: Json = field(default_factory=dict)  # dataset, title, ..., parameters
     untranslated: list[str] = field(default_factory=list)  # a line per key without counterpart
     notes: list[str] = field(default_factory=list)  # a line per value that changed or is absent
+
+    def note(self, remark: str, **values: object) -> None:
+        """Add one of the `notes` of the table."""
+        self.notes.append(TABLES["notes"][remark].format(**values))
+
+    def lose(self, remark: str, **values: object) -> None:
+        """Add one of the `untranslated` lines of the table."""
+        self.untranslated.append(TABLES["untranslated"][remark].format(**values))
 
 
 def tidy(value: float) -> float:
@@ -76,7 +82,7 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
         )
     home, log = home or path.parent, Migration()
     known = {key: value for key, value in values.items() if key in KEYS}
-    old = parse(path, known, Published).model_dump()
+    old = parse(path, known, Published).model_dump(mode="json")
     folders, shares = (old[f"input_phantom_folders{end}"] or () for end in ("", "_prop"))
     if shares and len(shares) != len(folders):
         raise InputError(
@@ -85,28 +91,28 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
         )
     having = {KEYS[key][1] for key in known}  # the versions that have a key, by keys of the file
     version = "c" if "c" in having else "2" if having & {"2", "2c"} else "1"
+    title = TABLES["versions"][version]
     log.untranslated += [f"{key}: not a published key" for key in values if key not in KEYS]
-    missing = [key for key in EXPECTED[TABLES["versions"][version]] if key not in values]
-    log.notes += [f"{key}: not in the file; its parameter keeps our default" for key in missing]
+    for key in EXPECTED[title]:
+        if key not in values:
+            log.note("missing", key=key)
     _move_paths(old, path.parent, home, log)
     first = version == "1"
-    image = _image(old, home, first, log)
-    parameters = {
-        "image": image,
-        "tissue": _tissue(old, log),
-        **_nuclei(old, log),
-        "optics": _optics(old, image, first, log),
-        "camera": _camera(old, first, log),
-        "labels": {"style": "shape"},
-    }
-    title = TABLES["versions"][version]
+    parts = {"image": _image(old, home, first, log), "tissue": _tissue(old, log)}
+    parts |= _nuclei(old, log)
+    parts |= {"optics": _optics(old, parts["image"], first, log)}
+    parts |= {"camera": _camera(old, first, log), "labels": {"style": "shape"}}
+    for place, key in TABLES["same"].items():
+        section, name = place.split(".")
+        if old[key] not in (None, "", []):
+            parts[section] = {name: old[key]} | parts[section]
     log.recipe = {
         "dataset": "spheroid",
         "title": f"Spheroids after {path.stem}",
         "description": f"Translated from a parameter file of the published simulator, {title}.",
         "cases": (old["num_of_images"] or 1) * max(len(old["input_spheroid_mask"] or ()), 1),
         "references": [TABLES["doi"][version]],
-        "parameters": {name: section for name, section in parameters.items() if section},
+        "parameters": {name: section for name, section in parts.items() if section},
     }
     log.untranslated += [
         f"{key}: {reason}" for key, reason in TABLES["machine"].items() if old[key] is not None
@@ -121,7 +127,7 @@ def _move_paths(old: Json, folder: Path, home: Path, log: Migration) -> None:
         """Return where a file was found."""
         places = [place for place in (folder / name, Path(name)) if place.exists()]
         if not places:
-            log.notes.append(f"{name}: no such file; correct its path in the recipe")
+            log.note("lost_file", name=name)
         return os.path.relpath(places[0], home) if places else name
 
     for key in PATHS:
@@ -133,34 +139,25 @@ def _image(old: Json, folder: Path, first: bool, log: Migration) -> Json:
     """Return the field of view: voxels of the output, and the oversampling of the simulation."""
     image: Json = {}
     out, fine, shape = old["px_size_desired"], old["px_size_sim_img"], old["generated_image_shape"]
-    if out:
-        image["spacing_um"] = list(out)
     if out and fine:
         ratios = [tidy(a / b) for a, b in zip(out, fine, strict=True)]
         if all(1 <= ratio <= 8 for ratio in ratios):
             image["oversampling"] = ratios
         else:
-            shown = " x ".join(f"{ratio:g}" for ratio in ratios)
-            log.untranslated.append(
-                f"px_size_sim_img: {shown} simulated samples per voxel, 1 to 8 are possible"
-            )
+            log.lose("oversampling", ratios=" x ".join(f"{ratio:g}" for ratio in ratios))
     if shape and first and not (out and fine):
-        log.untranslated.append(
-            "generated_image_shape: in voxels of the simulation, of unknown size"
-        )
+        log.lose("simulated_shape")
     elif shape:  # the first version counted voxels of the simulation
-        image["shape"] = _scaled(shape, fine, out) if first else list(shape)
+        image["shape"] = _scaled(shape, fine, out) if first else shape
     elif masks := old["input_spheroid_mask"]:  # as the published programs do without a shape
         place = (folder / masks[0]).resolve()  # the folder of the recipe may be a new one
         if not place.is_file():
-            lost = f"that of the mask, but {masks[0]} was not found; set it"
-            log.untranslated.append(f"generated_image_shape: {lost}")
+            log.lose("mask", mask=masks[0])
             return image
         own = old["px_size_mask_img"] if out else None
         image["shape"] = _scaled(header(place).shape, own or (1, 1, 1), out if own else (1, 1, 1))
         if len(masks) > 1:
-            now = "was that of each mask; now that of the first mask"
-            log.notes.append(f"generated_image_shape: {now}")
+            log.note("masks")
     return image
 
 
@@ -173,26 +170,24 @@ def _scaled(shape: Shape, before: Lengths, after: Lengths) -> list[int]:
 def _tissue(old: Json, log: Migration) -> Json:
     """Return the arrangement of nuclei: at random places in a mask until there is no room."""
     tissue: Json = {"arrangement": "random", "n_nuclei": "auto"}
-    if masks := old["input_spheroid_mask"]:
-        tissue |= {"outline": "file", "masks": masks}
+    if old["input_spheroid_mask"]:
+        tissue["outline"] = "file"
         if size := old["px_size_mask_img"] or old["px_size_desired"]:
-            tissue["masks_um"] = list(size)
+            tissue["masks_um"] = size
     places, nuclei = old["break_criterion_positions"], old["break_criterion_objects"]
     if tries := places * nuclei if places and nuclei else old["break_criterion"]:
         tissue["break_criterion"] = min(tries, MOST_PLACES)
     if places and nuclei:
-        now = f"now {tissue['break_criterion']} places in a row"
-        log.notes.append(f"break_criterion: {places} places for each of {nuclei} nuclei; {now}")
+        log.note("places", places=places, nuclei=nuclei, now=tissue["break_criterion"])
     if (overlap := old["max_overlap"]) is not None:
         tissue["max_overlap"] = min(overlap, 0.5)
         if overlap > 0.5:
-            log.notes.append(f"max_overlap: {overlap:g} is more than the 0.5 possible here")
+            log.note("overlap", overlap=overlap)
     gap, size = old["min_dist"], old["px_size_sim_img"]
     if gap is not None and size:
         tissue["gap_um"] = tidy(gap * size[2])
         if gap:
-            was = f"was {gap * size[0]:g} µm along z and {tissue['gap_um']:g} µm across"
-            log.notes.append(f"min_dist: {was}; the latter now holds for all directions")
+            log.note("gap", along=gap * size[0], across=tissue["gap_um"])
     return tissue
 
 
@@ -203,9 +198,7 @@ def _nuclei(old: Json, log: Migration) -> Json:
     spacing = _sized(old["px_size_phantom_img"])
     shares = old["input_phantom_folders_prop"] or (1.0,) * len(folders)
     nucleus: Json = {"brightness_spread": 0.0, "mitotic_fraction": 0.0}
-    log.notes.append(
-        "nucleus: brightness_spread and mitotic_fraction are 0, stored nuclei have their own"
-    )
+    log.note("nucleus")
     if len(folders) == 1:
         nucleus |= {"phantoms": folders[0], **spacing}
     kinds = [
@@ -214,7 +207,7 @@ def _nuclei(old: Json, log: Migration) -> Json:
     ]
     sections: Json = {"nucleus": nucleus}
     if dying and old["input_fragment_folder"]:
-        log.untranslated.append("input_fragment_folder: fragments of dying nuclei are drawn")
+        log.lose("fragments")
     if clusters := _subcultures(old, log):
         place = {"phantoms": old["input_subculture_folder"]}
         stranger = {"name": "subculture", "share": 0.0, **place}
@@ -224,27 +217,24 @@ def _nuclei(old: Json, log: Migration) -> Json:
     if len(kinds) > 1:
         sections["kinds"] = kinds
     if dying:
-        nucleus["apoptotic_fraction"] = dying
         sections["debris"] = {"fragment_share": 0.05, "fragment_brightness": 10.0}
     if (ratio := old["volume_ratio_phantom"]) is not None:
         sections["cells"] = {"enabled": True}
-        log.untranslated.append(
-            f"volume_ratio_phantom: {ratio:g} of each given cell was nucleus; here cells are grown "
-            "around packed nuclei, and masks say only where tissue is"
-        )
+        log.lose("ratio", ratio=ratio)
     return sections
 
 
 def _sized(spacing: Lengths | None) -> Json:
     """Return the voxel size of stored nuclei, where it is known."""
-    return {"phantoms_um": list(spacing)} if spacing else {}
+    return {"phantoms_um": spacing} if spacing else {}
 
 
 def _subcultures(old: Json, log: Migration) -> list[Json]:
     """Return the balls that hold another kind of nuclei."""
-    if not (old["num_of_subcultures"] and old["input_subculture_folder"]):
-        if old["num_of_subcultures"]:
-            log.untranslated.append("num_of_subcultures: no input_subculture_folder is given")
+    if not old["num_of_subcultures"]:
+        return []
+    if not old["input_subculture_folder"]:
+        log.lose("subcultures")
         return []
     cluster = {"kind": "subculture", "count": old["num_of_subcultures"]}
     width, height = old["subculture_radius_xy"], old["subculture_radius_z"]
@@ -253,27 +243,23 @@ def _subcultures(old: Json, log: Migration) -> list[Json]:
         diameter = min(width, height * steps)
         cluster["diameter_um"] = tidy(diameter * size[2])
         cluster["flattening"] = tidy(diameter / steps * size[0] / (diameter * size[2]))
-        log.notes.append(
-            "subculture_radius_xy, subculture_radius_z: were full widths in voxels; now "
-            f"{cluster['diameter_um']:g} µm wide, flattening {cluster['flattening']:g}"
-        )
+        log.note("subcultures", **cluster)
     if old["subculture_min_dist"]:
-        log.untranslated.append("subculture_min_dist: the distance is tissue.gap_um for all kinds")
+        log.lose("subculture_gap")
     return [cluster]
 
 
 def _optics(old: Json, image: Json, first: bool, log: Migration) -> Json:
     """Return attenuation and blur; `image` is the section of the new recipe."""
-    optics: Json = {"cytoplasm": 0.0, "haze": 0.0}
-    log.notes.append("optics: cytoplasm and haze are 0, the published simulation has none")
-    optics |= _attenuation(old, image, first, log)
-    if stacks := old["paths_psf"]:
-        optics |= {"psf": "file", "psf_files": stacks}
+    log.note("optics")
+    optics: Json = {"cytoplasm": 0.0, "haze": 0.0} | _attenuation(old, image, first, log)
+    if old["paths_psf"]:
+        optics["psf"] = "file"
         if size := old["px_size_sim_img"]:
-            optics["psf_um"] = list(size)
-        log.notes.append("paths_psf: was applied as its mirror image; now it is a convolution")
-    elif stacks is not None:
-        log.untranslated.append("paths_psf: empty means no blur; optics.psf keeps our default")
+            optics["psf_um"] = size
+        log.note("psf")
+    elif old["paths_psf"] is not None:
+        log.lose("psf")
     return optics
 
 
@@ -288,24 +274,21 @@ def _attenuation(old: Json, image: Json, first: bool, log: Migration) -> Json:
     law, size = old["brightness_red_fuction"], old["px_size_desired"]
     if law in (None, "None"):
         return {"attenuation": "none"} if law else {}
-    by_slices = law in ("f1", "fOld")
-    voxels = LENGTHS.get(law, old["brightness_red_factor_b"])
+    published = TABLES["laws"][law]
+    by_slices = published.get("by_slices", False)
+    voxels = published.get("length", old["brightness_red_factor_b"])
     voxels = _simulated_slices(old, image) if by_slices else voxels
     if not (voxels and size):
         lacks = "the height of the stack" if by_slices else "brightness_red_factor_b"
-        log.untranslated.append(
-            f"brightness_red_fuction: {law} needs the voxel size and {lacks}; keeps our default"
-        )
+        log.lose("law", law=law, lacks=lacks)
         return {}
     section = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
-    if law in DELAYS:
-        section["attenuation_delay_um"] = tidy(DELAYS[law] * size[0])
-    if law == "fOld":
-        section["attenuation_floor"] = 0.2
+    if "delay" in published:
+        section["attenuation_delay_um"] = tidy(published["delay"] * size[0])
+    if "floor" in published:
+        section["attenuation_floor"] = published["floor"]
     if first:
-        log.notes.append(
-            "brightness_red_fuction: the brightest voxel was stretched back; now it is dimmed"
-        )
+        log.note("dimmed")
     return section
 
 
@@ -322,32 +305,22 @@ def _camera(old: Json, first: bool, log: Migration) -> Json:
     """Return the camera, from grey values to photons."""
     factor, dark, read = old["noise_poisson_factor"], old["dc_baseline"], old["noise_gauss"]
     exposure = old["exposure_percentage"] or (1.0 if first else None)
-    same = {
-        "exposure": exposure,
-        "offset": dark,
-        "half_normal": old["noise_gauss_absolute"],
-        "averaging": old["num_of_acquisition_iterations"],
-    }
     camera = {"bits": 8, "background_photons": 0.0}
-    camera |= {key: value for key, value in same.items() if value is not None}
+    if exposure:
+        camera["exposure"] = exposure
     if first:
-        now = "now the 99.99 % quantile of labelled ones is"
-        log.notes.append(f"camera: the brightest voxel was 255; {now}")
+        log.note("brightest")
     if dark:
-        log.notes.append("dc_baseline: had shot noise as if it were light; now it has none")
+        log.note("dark")
     if factor == 0:
         factor = NO_SHOT_NOISE
-        now = f"now {factor:g} photons per grey value"
-        log.notes.append(f"noise_poisson_factor: no shot noise; {now}")
+        log.note("no_shot_noise", factor=factor)
     if factor:
         brightest = factor * (SCALE * (exposure or 1.0) - (dark or 0.0))
         camera |= {"gain": tidy(1 / factor), "photons": tidy(max(brightest, factor))}
-        log.notes.append(
-            f"noise_poisson_factor: {factor:g} photons per grey value; camera.photons is the light "
-            "of the brightest labelled voxels: adjust it, a median nucleus has less"
-        )
+        log.note("photons", factor=factor)
     if read is not None and factor:
         camera["read_noise"] = tidy(read * factor)
     elif read is not None:
-        log.untranslated.append("noise_gauss: in grey values, and photons per grey value is absent")
+        log.lose("read_noise")
     return camera
