@@ -8,6 +8,7 @@ import numpy as np
 
 from cytosuite.datasets.calibration.measure import (
     OBJECT_STATISTICS,
+    STATISTICS,
     VOLUME_STATISTICS,
     StackStatistics,
     finite_median,
@@ -31,11 +32,7 @@ RELATIVE = {  # distances relative to the mean of the real values
     **{name: f"per object: {OBJECT_STATISTICS[name]}" for name in COMPARED},
     **{f"stack_{name}": f"per stack: {VOLUME_STATISTICS[name]}" for name in PER_STACK},
 }
-RATIOS = {"size": "volume of an object, ratio of medians", "number": "objects, ratio of means"}
-SPECTRA = {
-    "lateral_db": "power spectrum within planes, dB",
-    "axial_db": "power spectrum along z, dB",
-}
+RATIOS, SPECTRA = STATISTICS["ratio"], STATISTICS["spectrum"]
 PLACED = {f"placed_{name}": meaning for name, meaning in PROPERTIES.items()}
 MEANINGS = RATIOS | SPECTRA | RELATIVE | PLACED
 WORSE = 1.5  # times the distance between real stacks from which a fit counts as poor

@@ -11,7 +11,6 @@ from functools import partial
 from importlib import import_module
 from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
-from pathlib import Path
 from time import monotonic
 from typing import Literal, NamedTuple
 
@@ -28,10 +27,10 @@ from cytosuite.datasets.calibration.measure import (
     measure,
 )
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
-from cytosuite.datasets.calibration.start import Start, short
+from cytosuite.datasets.calibration.start import TABLES, Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, read_toml
+from cytosuite.files import Entries, Json
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Interval
 
@@ -80,7 +79,6 @@ class Knob(NamedTuple):
         return min(max(place, self.low), self.high)
 
 
-TABLES = read_toml(Path(__file__).with_name("knobs.toml"))
 KNOBS = tuple(Knob(**facts) for facts in TABLES["knobs"])
 FILLED = Knob(**TABLES["filled"])
 

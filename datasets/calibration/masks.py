@@ -13,7 +13,7 @@ from scipy import ndimage
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.calibration.compare import Compared, compared, halves
-from cytosuite.datasets.calibration.measure import finite_median
+from cytosuite.datasets.calibration.measure import STATISTICS, finite_median
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.entries import entries
@@ -36,22 +36,7 @@ LONG = 1.2  # elongation from which an object has a direction
 STEPS = 10  # between quantiles
 TAILS = (0.01, 0.99)  # the first and the last one: extremes are chance
 TREND = 6, 2.0  # images, and standard errors, that make a trend of sizes with numbers
-PER_OBJECT = {
-    "size": "area (volume) of a whole object, µm² (µm³)",
-    "elongation": "longest / shortest principal axis",
-    "solidity": "area (volume) / that of the convex hull",
-    "turn_deg": "angle of a long object to x within the plane, degrees",
-    "neighbour_um": "distance to the nearest object, µm",
-    "crowd_um": "distance to the 4th nearest object, µm",
-    "contact": "share of an object's outline that faces another object",
-    "radius": "distance from the middle of all objects / their radius, from 8 on",
-    "cut": "objects that a face of the image cuts",
-}
-PER_IMAGE = {
-    "density": "objects of an image per (100 µm)² or (100 µm)³",
-    "radius_um": "median radius of the whole objects of an image, µm",
-    "cover": "share of an image near objects",
-}
+PER_OBJECT, PER_IMAGE = STATISTICS["mask_object"], STATISTICS["mask_image"]
 
 
 def read_labels(

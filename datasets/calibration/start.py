@@ -1,12 +1,13 @@
 """First estimates of the spheroid's parameters from the measured statistics."""
 
 from math import isfinite, pi
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, read_toml
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -14,22 +15,7 @@ CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of
 OVERLAP = 0.2  # share of a nucleus that a contact may take
 FADED = 0.06  # of its peak, where people take a nucleus to end along z
 GROWS = -0.002  # dimming per µm below which the objective is taken to be at the last plane
-SOURCES = {
-    "image.shape": "median of the stacks",
-    "image.spacing_um": "of the stacks",
-    "labels.style": "annotators draw the visible light",
-    "labels.plane_level": "annotators draw plane by plane until a nucleus has faded",
-    "labels.haze": "annotators draw down to the dark background",
-    "optics.objective": "side from which nuclei get dimmer",
-    "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
-}
-FREE = {
-    "tissue.outline": "a small core is a ball all but filled",
-    "tissue.may_be_cut": "some real objects are cut by the faces of the stacks",
-    "tissue.core_tissue": "the core is a cavity",
-    "tissue.max_overlap": "nuclei in contact flatten",
-    "nucleus.flat_along_surface": "flat nuclei lie along the surface",
-}
+TABLES: Json = read_toml(Path(__file__).with_name("knobs.toml"))
 SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxels
 
 
@@ -62,7 +48,7 @@ def start(real: StackStatistics) -> Start:
         "optics.psf": "gaussian",
         "optics.haze_sigma_um": haze,
     }
-    sources |= SOURCES
+    sources |= TABLES["sources"]
     centres = _light(real, fixed) | {
         "nucleus.diameter_um": diameter,
         "optics.psf_sigma_z_um": axial,
@@ -73,7 +59,7 @@ def start(real: StackStatistics) -> Start:
         more, free = _tissue(real, diameter, fixed["optics.objective"])
         fixed |= more
         centres |= free
-        sources |= FREE
+        sources |= TABLES["free"]
     else:
         fixed |= {"tissue.outline": "fill", "tissue.n_nuclei": "auto"}
         centres["tissue.volume_fraction"] = 0.3
