@@ -182,7 +182,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in phantoms.skipped.items())
     lines_to(console)(
-        f"written: {phantoms.folder}, {phantoms.nuclei} nuclei and {phantoms.copies} copies, "
+        f"written: {options.out}, {phantoms.nuclei} nuclei and {phantoms.copies} copies, "
         f"median volume {phantoms.median_volume_um3:.0f} µm³"
         + (f"; left out: {skipped}" if skipped else "")
     )

@@ -1,8 +1,6 @@
 """Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -64,11 +62,6 @@ class Extraction(NamedTuple):
 
     phantoms: tuple[Phantom, ...]  # by rising label
     objects: tuple[CutObject, ...]  # one for each label, kept or skipped
-
-    @property
-    def skipped(self) -> tuple[CutObject, ...]:
-        """The objects that are no phantoms."""
-        return tuple(entry for entry in self.objects if entry.skipped)
 
 
 def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
@@ -195,9 +188,7 @@ def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
 class LibrarySummary(NamedTuple):
     """Numbers of a new library."""
 
-    folder: Path  # the library
-    stacks: int  # read
-    nuclei: int  # cut from them
+    nuclei: int  # cut from stacks, or drawn
     copies: int  # altered
     skipped: dict[str, int]  # objects that were not cut out, by reason
     median_volume_um3: float  # of the nuclei, without copies
@@ -215,77 +206,57 @@ def extract_to(
     """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
     if augment_copies < 0:
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
+    need_folder(folder, new=True)
     cutting = cutting or Cutting()
-    rng = np.random.default_rng(seed)
-    extractions = []
-    sources, entries = list[Entry](), list[Entry]()
-    with _new_library(folder) as temporary:
+    rng, skipped = np.random.default_rng(seed), Counter[str]()
+    nuclei, sources, entries = list[Phantom](), list[Entry](), list[Entry]()
+    with atomic(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             with at(image):
-                extractions.append(extract(read(image), read_labels(labels), cutting))
-            objects = [item._asdict() for item in extractions[-1].objects]
+                cut = extract(read(image), read_labels(labels), cutting)
             files = {
                 kind: {"file": plain(path.name), "sha256": digest(files_of(path), path.parent)}
                 for kind, path in (("image", image), ("labels", labels))
             }
+            objects = [item._asdict() for item in cut.objects]
             sources.append({"name": name, **files, "objects": objects})
-            for phantom in extractions[-1].phantoms:
+            skipped.update(item.skipped for item in cut.objects if item.skipped)
+            for phantom in cut.phantoms:
                 nucleus = replace(phantom, name=f"{name}_{phantom.name}")
+                nuclei.append(nucleus)
                 entries.append(_written(temporary, nucleus, name))
                 for number in range(1, augment_copies + 1):
                     copy = augment(rng, nucleus, name=f"{nucleus.name}_copy_{number:02d}")
                     entries.append(_written(temporary, copy, name))
-        summary = _summary(folder, image_path, extractions, len(entries))
+        if not nuclei:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+            raise InputError(
+                f"{image_path}: expected nuclei to cut out, found none ({reasons or 'no label'})"
+            )
         settings = {"augment_copies": augment_copies, "alteration": asdict(Alteration())}
         parameters = {"cutting": cutting._asdict(), **settings}
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)
-    return summary
+    copies = len(entries) - len(nuclei)
+    return LibrarySummary(len(nuclei), copies, dict(skipped), _median_volume(nuclei))
 
 
 def draw_to(
     folder: Path, count: int, *, spacing_um: Lengths = (0.5, 0.25, 0.25), seed: int = 0
 ) -> LibrarySummary:
     """Write a library of drawn nuclei, 3 % in mitosis; InputError for a folder with content."""
-    rng = np.random.default_rng(seed)
-    with _new_library(folder) as temporary:
-        phantoms = draw_library(rng, count, spacing_um, mitotic_fraction=0.03)
+    need_folder(folder, new=True)
+    phantoms = draw_library(np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03)
+    with atomic(folder) as temporary:
         entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
         parameters = {"count": count, "spacing_um": list(spacing_um)}
         record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
         write_json(temporary / RECORD, record)
-    median = float(np.median([phantom.volume_um3 for phantom in phantoms]))
-    return LibrarySummary(folder, 0, len(phantoms), 0, {}, median)
+    return LibrarySummary(len(phantoms), 0, {}, _median_volume(phantoms))
 
 
-@contextmanager
-def _new_library(folder: Path) -> Iterator[Path]:
-    """Give a folder that becomes `folder` once it is whole, and refuse one with content."""
-    need_folder(folder, new=True)
-    with atomic(folder) as temporary:
-        temporary.mkdir()
-        yield temporary
-
-
-def _summary(
-    folder: Path, source: Path, extractions: list[Extraction], written: int
-) -> LibrarySummary:
-    """Return the numbers of a library, or refuse one without a nucleus."""
-    phantoms = [phantom for extraction in extractions for phantom in extraction.phantoms]
-    skipped = Counter(item.skipped for extraction in extractions for item in extraction.skipped)
-    if not phantoms:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-        raise InputError(
-            f"{source}: expected nuclei to cut out, found none ({reasons or 'no label'})"
-        )
-    return LibrarySummary(
-        folder=folder,
-        stacks=len(extractions),
-        nuclei=len(phantoms),
-        copies=written - len(phantoms),
-        skipped=dict(skipped),
-        median_volume_um3=float(np.median([phantom.volume_um3 for phantom in phantoms])),
-    )
+def _median_volume(phantoms: list[Phantom]) -> float:
+    return float(np.median([phantom.volume_um3 for phantom in phantoms]))
 
 
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
