@@ -105,14 +105,13 @@ def draw_stored(
     diameter_spread: float = 0.0,
     brightness_spread: float = 0.0,
     tilt: float = 0.0,
-    mirror: bool = True,
 ) -> StoredNuclei:
     """Return stored nuclei of a median diameter, z tilted by <= `tilt` degrees; else InputError."""
     if not library:
         raise InputError("library of phantoms: expected at least one, found none")
     which = rng.integers(len(library), size=count)
     rotations = draw_rotations(rng, count, tilt)
-    signs = np.where(rng.random((count, 3)) < 0.5 * mirror, -1.0, 1.0)
+    signs = np.where(rng.random((count, 3)) < 0.5, -1.0, 1.0)
     scale = np.exp(rng.normal(0.0, diameter_spread, count))
     spread = np.exp(rng.normal(0.0, brightness_spread, count))
     if diameter_um is not None:
