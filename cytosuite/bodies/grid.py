@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Floats, Longs, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Doubles, Floats, Indices, Longs, Shape, Sizes, Spacing
 from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import slab_bounds
@@ -64,6 +64,12 @@ class Grid:
     def place_of(self, index: Array | Longs, shift: Array | float = 0.5) -> Array:
         """Return places (N, 3) in µm in voxels, their centres by themselves."""
         return np.asarray((index + shift) * self.spacing + self.origin)
+
+    def near(self, centres_um: Doubles, reach_um: Doubles) -> Indices:
+        """Return the numbers (M,) of balls, centres (N, 3) and radii (N,), that may touch it."""
+        reach, low = reach_um[:, None], np.asarray(self.origin)
+        apart = (centres_um + reach < low) | (centres_um - reach > low + self.size_um)
+        return np.flatnonzero(~apart.any(axis=1))
 
     def slab(self, start: int, stop: int) -> "Grid":
         """Return the part of the grid that holds the planes `start` to `stop`."""

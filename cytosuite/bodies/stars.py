@@ -14,7 +14,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Indices, Longs, Rows, Shape
+from cytosuite.volume.arrays import Doubles, Longs, Rows, Shape
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
@@ -96,19 +96,12 @@ class Stars(Rows):
             longest = longest * self.stretch.max(axis=1)
         return np.asarray(highest.sum(axis=1) * longest * ROUNDED)
 
-    def _near(self, centres_um: Doubles, grid: Grid) -> Indices:
-        """Return the numbers (M,) of all bodies that may touch a grid, without their shapes."""
-        reach, low = self.reach_um[:, None], np.asarray(grid.origin)
-        high = low + grid.size_um
-        apart = (centres_um + reach < low) | (centres_um - reach > high)
-        return np.flatnonzero(~apart.any(axis=1))
-
     def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid; the cost is per box, not per grid voxel."""
         from cytosuite.bodies import _kernels  # compiled on first use
 
         stretches = np.ones(self.axes_um.shape) if self.stretch is None else self.stretch
-        near = self._near(centres_um, grid) if rim_um == 0 else np.arange(len(self))
+        near = grid.near(centres_um, self.reach_um) if rim_um == 0 else np.arange(len(self))
         for index in near.tolist():
             table = self.table(index)
             axes, stretch = self.axes_um[index], stretches[index, :, None]
@@ -118,8 +111,7 @@ class Stars(Rows):
             if box is None:
                 continue
             ticks = grid.ticks(box, centres_um[index])
-            to_axes = (self.rotations[index] / axes / stretch).T.astype(np.float32)
-            to_axes = np.ascontiguousarray(to_axes)
+            to_axes = np.array((self.rotations[index] / axes / stretch).T, np.float32, order="C")
             yield Patch(index, box, *_kernels.cut_star(*ticks, to_axes, table, rim))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:  # noqa: ARG002

@@ -16,7 +16,7 @@ from cytosuite.bodies.harmonics import ball
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
 from cytosuite.datasets.cells.parameters import Placing, Ratio
-from cytosuite.datasets.phantoms.library import moments
+from cytosuite.datasets.physics.labels import moments
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import NotNegative, Positive, Share
@@ -95,24 +95,16 @@ class Objects(Rows):
 
 def measure(labels: Labels, grid: Grid) -> Objects:
     """Return the objects of labels (Z, Y, X) without gaps; one plane is a section."""
-    boxes = tuple(ndimage.find_objects(labels))
-    plane, voxel = labels.shape[0] == 1, float(np.prod(grid.spacing))
-    centres, sizes = np.zeros((len(boxes), 3)), np.zeros(len(boxes))
-    values, turns = np.zeros((len(boxes), 3)), np.zeros((len(boxes), 3, 3))
-    for number, box in enumerate(boxes):
-        mask = labels[box] == number + 1
-        sizes[number] = np.count_nonzero(mask) * voxel
-        middle, spread = moments(mask, grid.spacing, sizes[number])
-        corner = np.array([span.start for span in box]) + 0.5
-        centres[number] = middle + corner * grid.spacing + grid.origin
-        if plane:  # z is the first axis, however small the object is
-            spread[0, 0] = 0.0
-        values[number], turns[number] = np.linalg.eigh(spread)
+    plane = labels.shape[0] == 1
+    sizes, centres, spread = moments(labels, grid)
+    if plane:  # z is the first axis, however small the object is
+        spread[:, 0] = spread[:, :, 0] = 0.0
+    values, turns = np.linalg.eigh(spread)
     axes = np.sqrt(np.maximum(values, 0))
     others = axes[:, 1] if plane else np.sqrt(axes[:, 0] * axes[:, 1])
     areas = sizes / grid.spacing[0]
     radius = np.sqrt(areas / np.pi) if plane else (sizes * 3 / 4 / np.pi) ** (1 / 3)
-    return Objects(centres, radius, axes[:, 2] / others, turns, boxes)
+    return Objects(centres, radius, axes[:, 2] / others, turns, tuple(ndimage.find_objects(labels)))
 
 
 def depth_um(labels: Labels, grid: Grid) -> Image:

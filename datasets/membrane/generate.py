@@ -13,7 +13,7 @@ from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
 from cytosuite.datasets.physics.harmonics import draw_stars
-from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.labels import moments, tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
@@ -164,26 +164,9 @@ def nuclei(rng: Rng, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
 
 def ellipsoids(cells: Labels, grid: Grid) -> tuple[Doubles, Doubles, Doubles]:
     """Return centroids, semi-axes (N, 3) in µm , rotations (N, 3, 3) of cells by second moments."""
-    count = int(cells.max(initial=0)) + 1
-    sums = np.zeros((10, count))  # 1, z, y, x, zz, yy, xx, zy, zx, yx
-    y, x = (grid.centres(axis).astype(np.float64) for axis in (1, 2))
-    for z, plane in zip(grid.centres(0).astype(np.float64), cells, strict=True):
-        rows, columns = np.nonzero(plane)
-        owner, q, r = plane[rows, columns], y[rows], x[columns]
-        flat = np.bincount(owner, minlength=count)
-        one_y, one_x = (np.bincount(owner, ticks, count) for ticks in (q, r))
-        squares = [np.bincount(owner, products, count) for products in (q * q, r * r, q * r)]
-        sums[:4] += flat, z * flat, one_y, one_x
-        sums[4:] += z * z * flat, *squares[:2], z * one_y, z * one_x, squares[2]
-    number = sums[0, 1:]
-    mean = sums[1:, 1:] / number
-    centres = mean[:3].T
-    index = np.array([[3, 6, 7], [6, 4, 8], [7, 8, 5]])
-    moments = mean[index].transpose(2, 0, 1) - centres[:, :, None] * centres[:, None, :]
-    moments += np.diag(np.square(grid.spacing) / 12)
-    values, rotations = np.linalg.eigh(moments)
+    volumes, centres, covariances = moments(cells, grid)
+    values, rotations = np.linalg.eigh(covariances)
     rotations[:, :, 0] *= np.linalg.det(rotations)[:, None]
     axes = np.sqrt(values)
-    volume = 3 / (4 * np.pi) * number * np.prod(grid.spacing)
-    axes *= ((volume / axes.prod(axis=1)) ** (1 / 3))[:, None]
+    axes *= ((3 / (4 * np.pi) * volumes / axes.prod(axis=1)) ** (1 / 3))[:, None]
     return centres, axes, rotations

@@ -15,7 +15,7 @@ from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.shapes import about_axis, random_rotations
+from cytosuite.datasets.physics.shapes import about_axis, random_rotations, turns
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import large
@@ -196,11 +196,8 @@ def place(
 def lifted(rotations: Doubles, normals: Doubles) -> Doubles:
     """Return rotations (N, 3, 3) turned as little as needed to have directions as last axes."""
     long = rotations[:, :, 2]
-    cosine = (long * normals).sum(axis=1)
-    goal = normals * np.where(cosine < 0, -1.0, 1.0)[:, None]
-    cross = np.cross(np.eye(3), np.cross(long, goal)[:, None])
-    turns = np.eye(3) + cross + cross @ cross / (1 + np.abs(cosine))[:, None, None]
-    return np.asarray(turns @ rotations)
+    away = (long * normals).sum(axis=1, keepdims=True) < 0
+    return np.asarray(turns(long, np.where(away, -normals, normals)) @ rotations)
 
 
 def _packed(

@@ -277,16 +277,6 @@ def _dyes(
 
 
 @compiled
-def _any_below(values: Floats, limit: float) -> bool:
-    for plane in range(values.shape[0]):
-        for row in range(values.shape[1]):
-            for column in range(values.shape[2]):
-                if values[plane, row, column] < limit:
-                    return True
-    return False
-
-
-@compiled
 def _two(i: int, size: int, work: Floats, owner: Ints) -> None:
     """Enter the keys of a cell, ``work[0]``, into the two smallest so far and their owners."""
     for j in range(size):
@@ -349,7 +339,7 @@ def fill(
                 xs = x[x0 : x0 + block[2]]
                 wide = len(xs)
                 region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
-                if not _any_below(region, reach):
+                if region.min() >= reach:
                     continue
                 ball = _ball(zs, ys, xs, middle)
                 count = _candidates(table, middle, ball, near)

@@ -7,6 +7,7 @@ modes are principal components (Cootes et al. 1995, doi:10.1006/cviu.1995.1004).
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Lengths, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Lengths, Rng
 from cytosuite.volume.objects import numbered, objects_in, on_face
 
 LEAST_SHAPES = 3
@@ -69,8 +70,12 @@ class ShapeModel(Described):
         displaced = np.zeros((len(axes_um), *higher.shape))
         displaced[:, higher] = np.array(self.mean) + scores @ modes
         stars = stars_of(axes_um, rotations, displaced)
-        ratios = np.array([_ratios(stars.table(i), plane) for i in range(len(stars))])
-        return replace(stars, semi_axes_um=stars.semi_axes_um * ratios.reshape(-1, 3))
+        directions, basis = _harmonics(self.order, plane)
+        radius, axes = np.tensordot(stars.coefficients, basis, higher.ndim), 2 if plane else 3
+        moments = radius ** (axes + 2) @ np.square(directions[-axes:]).T
+        semi_axes = stars.semi_axes_um.copy()
+        semi_axes[:, -axes:] *= np.sqrt(moments / moments.prod(axis=1, keepdims=True) ** (1 / axes))
+        return replace(stars, semi_axes_um=semi_axes)
 
     def write(self, path: Path) -> None:
         """Write the model as JSON, which the parameter ``shapes`` of the dataset nuclei reads."""
@@ -147,12 +152,8 @@ def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
     tails = (((points - centre) @ frame) ** 3).sum(axis=0)
     frame = frame * np.where(tails < 0, -1.0, 1.0)
     frame[:, 0] *= np.sign(np.linalg.det(frame))
-    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-    circle = np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
-    directions = circle if plane else fibonacci_sphere(DIRECTIONS).astype(np.float64)
+    directions, basis = _harmonics(order, plane)
     lengths = radii(mask, spacing, centre, frame @ directions[-mask.ndim :])
-    turns = waves(order, np.arctan2(directions[2], directions[1]))  # (2, L + 1, n)
-    basis = turns if plane else turns[:, :, None] * legendre(order, directions[0])
     higher = entries(order, plane)
     zero = (0,) * higher.ndim
     chosen = np.vstack([basis[zero], basis[higher]])
@@ -160,18 +161,11 @@ def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
 
 
-def _ratios(table: Floats, plane: bool) -> Doubles:
-    """Return the semi-axes (3,) relative to their geometric mean, by means of u_i² r^(d + 2)."""
-    radius = table[:, :-1].astype(np.float64)
-    about = np.arange(radius.shape[1]) * (2 * np.pi / radius.shape[1])
-    if plane:
-        power = radius[0] ** 4
-        moments = np.array([(power * np.cos(about) ** 2).sum(), (power * np.sin(about) ** 2).sum()])
-        ratios = np.sqrt(moments / np.sqrt(moments.prod()))
-        return np.array([1.0, *ratios])
-    polar = np.linspace(0, np.pi, len(radius))[:, None]
-    power = radius**5 * np.sin(polar)
-    across = power * np.sin(polar) ** 2
-    sums = [power * np.cos(polar) ** 2, across * np.cos(about) ** 2, across * np.sin(about) ** 2]
-    moments = np.array([values.sum() for values in sums])
-    return np.asarray(np.sqrt(moments / moments.prod() ** (1 / 3)))
+@lru_cache(maxsize=4)
+def _harmonics(order: int, plane: bool) -> tuple[Doubles, Doubles]:
+    """Return even directions (3, n), of a plane in it, and harmonics (2, L + 1, ..., n) there."""
+    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+    circle = np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
+    directions = circle if plane else fibonacci_sphere(DIRECTIONS)
+    turns = waves(order, np.arctan2(directions[2], directions[1]))
+    return directions, turns if plane else turns[:, :, None] * legendre(order, directions[0])

@@ -79,6 +79,28 @@ def _find(labels: Labels) -> list[Box | None]:
     return boxes
 
 
+def moments(labels: Labels, grid: Grid) -> tuple[Doubles, Doubles, Doubles]:
+    """Return volumes (N,) in µm³, centres (N, 3) in µm, covariances (N, 3, 3) in µm² of 1 to N.
+
+    Voxels are boxes: a single one has a covariance as well. Planes are summed one by one.
+    """
+    count = int(labels.max(initial=0)) + 1
+    ticks = grid.place_of(np.arange(max(grid.shape))[:, None]).T
+    sums = np.zeros((10, count))  # 1, z, y, x, zz, yy, xx, zy, zx, yx
+    for z, plane in zip(ticks[0], labels, strict=False):
+        rows, columns = np.nonzero(plane)
+        owner, y, x = plane[rows, columns], ticks[1][rows], ticks[2][columns]
+        n = np.bincount(owner, minlength=count)
+        ys, xs, yy, xx, yx = (np.bincount(owner, w, count) for w in (y, x, y * y, x * x, y * x))
+        sums += n, z * n, ys, xs, z * z * n, yy, xx, z * ys, z * xs, yx
+    mean = sums[1:, 1:] / sums[0, 1:]
+    centres = mean[:3].T
+    index = np.array([[3, 6, 7], [6, 4, 8], [7, 8, 5]])
+    covariances = mean[index].transpose(2, 0, 1) - centres[:, :, None] * centres[:, None, :]
+    covariances += np.diag(np.square(grid.spacing) / 12)
+    return sums[0, 1:] * np.prod(grid.spacing), centres, covariances
+
+
 def visible(
     bodies: Bodies,
     centres_um: Doubles,

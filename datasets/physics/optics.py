@@ -64,18 +64,6 @@ def attenuate(
     return depth
 
 
-def convolve(image: Image, kernel: Reals) -> Image:
-    """Return the convolution of an image, dark outside, with a kernel centred in ``size // 2``."""
-    shape = padded_shape(image.shape, kernel.shape)
-    spread = np.zeros(shape, np.float32)
-    spread[tuple(slice(size) for size in kernel.shape)] = kernel / kernel.sum(dtype=np.float64)
-    spread = np.roll(spread, [-(size // 2) for size in kernel.shape], axis=(0, 1, 2))
-    spectrum = scipy.fft.rfftn(image, shape, workers=1)
-    spectrum *= scipy.fft.rfftn(spread, workers=1)
-    result = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
-    return np.asarray(result[tuple(slice(size) for size in image.shape)], np.float32)  # a view
-
-
 def padded_shape(shape: Sizes, reach: Sizes) -> Shape:
     """Return a shape, fast to transform, with at least `reach` more samples along each axis."""
     return tuple(

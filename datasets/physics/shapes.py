@@ -73,11 +73,8 @@ class Nuclei(Rows):
         rims = 1 + rim_um / self.semi_axes_um.min(axis=1)
         farthest = self.semi_axes_um.max(axis=1) * rims
         farthest *= 1.1 + 2.1 * np.abs(self.bend) + 6 * self.roughness
-        low = np.asarray(grid.origin)
-        high = low + grid.size_um
-        near = (centres_um + farthest[:, None] > low) & (centres_um - farthest[:, None] < high)
         sphere = SPHERE.astype(np.float32)
-        for index in np.flatnonzero(near.all(axis=1)).tolist():
+        for index in grid.near(centres_um, farthest).tolist():
             waves = self.waves[index].astype(np.float32)
             roughness, bend = np.float32(self.roughness[index]), np.float32(self.bend[index])
             surface = _body_kernels.measure(sphere, waves, roughness)
@@ -87,9 +84,9 @@ class Nuclei(Rows):
             if box is None:
                 continue
             z, y, x = grid.ticks(box, centres_um[index])
-            to_axes = (self.rotations[index] / self.semi_axes_um[index]).T.astype(np.float32)
+            to_axes = (self.rotations[index] / self.semi_axes_um[index]).T
             form = (bend, waves, roughness, surface, float(rims[index]))
-            to_axes = np.ascontiguousarray(to_axes)
+            to_axes = np.array(to_axes, np.float32, order="C")
             yield Patch(index, box, *_body_kernels.cut(z, y, x, to_axes, *form))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
@@ -162,8 +159,7 @@ def draw_nuclei(
 def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     """Return the nuclei with the shortest axes of chosen ones (n,) along vectors (n, 3).
 
-    An axis `a` that points away from `n` turns over, then the smallest rotation ``R = c I + [v]x +
-    v vᵀ / (1 + c)`` with ``v = a x n``, ``c = a . n`` (Rodrigues 1840): others keep their chance.
+    An axis that points away turns over, then the smallest rotation: others keep their chance.
     """
     rotations, chosen = nuclei.rotations.copy(), np.asarray(chosen)
     shortest = nuclei.semi_axes_um[chosen].argmin(axis=1)
@@ -175,11 +171,18 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
     flip[np.arange(len(chosen)), second] = 1.0
     current = rotations[chosen] * np.where(turned[:, None], flip, 1.0)[:, None, :]
     axes = np.where(turned[:, None], -axes, axes)
-    v, c = np.cross(axes, normals), (axes * normals).sum(axis=1)[:, None, None]
-    cross = np.cross(np.eye(3), v[:, None])
-    rotation = c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c)
-    rotations[chosen] = rotation @ current
+    rotations[chosen] = turns(axes, normals) @ current
     return replace(nuclei, rotations=rotations)
+
+
+def turns(axes: Doubles, goals: Doubles) -> Doubles:
+    """Return the smallest rotations (n, 3, 3) of unit vectors (n, 3) to others (Rodrigues 1840).
+
+    ``R = c I + [v]x + v vᵀ / (1 + c)`` with ``v = a x g``, ``c = a . g``.
+    """
+    v, c = np.cross(axes, goals), (axes * goals).sum(axis=1)[:, None, None]
+    cross = np.cross(np.eye(3), v[:, None])
+    return np.asarray(c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c))
 
 
 def of_length_1(vectors: Doubles, axis: int = 1) -> Doubles:

@@ -11,7 +11,7 @@ from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs
 from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.physics import labels, optics
+from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.psf import Gaussian, Psf
@@ -96,11 +96,13 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
             return sharp + np.float32(spread.haze) * (veil - sharp)
 
         return _gaussian
+    from scipy.signal import fftconvolve  # slow to load
+
     resampled, last = spread.resampled(detector.spacing), detector.size_um[0]
 
     def _sampled(image: Image, _: Lengths, depth_um: float) -> Image:
         nearest = int(resampled.weights(np.array([depth_um]), last)[:, 0].argmax())
-        return optics.convolve(image, resampled.kernels[nearest].image)
+        return np.asarray(fftconvolve(image, resampled.kernels[nearest].image, "same"), np.float32)
 
     return _sampled
 
