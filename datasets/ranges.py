@@ -1,10 +1,12 @@
 """Parameters of simulated datasets: sections of a recipe, and ranges from which each case draws."""
 
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
 from cytosuite.volume.arrays import Doubles, Interval, Rng
@@ -72,13 +74,28 @@ def draw_whole(rng: Rng, values: tuple[int, ...]) -> int:
     return round(float(draw(rng, values, 1)[0]))
 
 
-def _from_folder(value: str, info: ValidationInfo) -> str:
+class FileName(str):
+    """The path of a file or folder in a recipe."""
+
+    __slots__ = ()
+
+
+def _from_folder(value: str, info: ValidationInfo) -> FileName:
     """Return a path that counts from the recipe's folder as one that counts from anywhere."""
     folder = (info.context or {}).get("folder")
-    return str(folder / value) if value and folder is not None else value
+    return FileName(folder / value if value and folder is not None else value)
 
 
 PathName = Annotated[str, AfterValidator(_from_folder)]
+
+
+def files_in(value: object) -> Iterator[Path]:
+    """Yield the files and folders that a section and those in it refer to."""
+    if isinstance(value, FileName) and value:
+        yield Path(value)
+    elif isinstance(value, BaseModel | tuple):
+        for part in dict(value).values() if isinstance(value, BaseModel) else value:
+            yield from files_in(part)
 
 
 def is_range(value: object) -> bool:

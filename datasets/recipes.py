@@ -183,8 +183,9 @@ def sources(name: str) -> str:
 
 def files(parameters: BaseModel) -> dict[str, str]:
     """Return the files that parameters refer to, each with the digest of its content."""
-    paths: Sequence[Path] = getattr(parameters, "files", tuple)()
-    return {str(path): digest([path], path.parent) for path in paths}
+    from cytosuite.datasets.ranges import files_in  # the names of all datasets need none of it
+
+    return {str(path): digest([path], path.parent) for path in files_in(parameters)}
 
 
 def _settings(settings: Sequence[str]) -> Json:

@@ -39,6 +39,12 @@ class Grid:
         """Extent in µm along z, y, x."""
         return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))
 
+    @classmethod
+    def around(cls, shape: Shape, spacing: Lengths, middle_um: Spacing) -> "Grid":
+        """Return the grid of a shape with its middle at a place (3,) in µm."""
+        axes = zip(middle_um, shape, spacing, strict=True)
+        return cls(shape, spacing, tuple(float(middle - n * s / 2) for middle, n, s in axes))
+
     @property
     def layer(self) -> "Grid":
         """One layer of voxels, 1 µm thick, over the plane of the grid."""

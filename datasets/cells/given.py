@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
@@ -12,7 +12,6 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Shape
 from cytosuite.volume.objects import numbered
 
 T = TypeVar("T", bound=np.generic)
@@ -81,19 +80,13 @@ def nearest(array: NDArray[T], source: Grid, grid: Grid) -> NDArray[T]:
     return values
 
 
-def centred(shape: Shape, spacing: Lengths, middle_um: ArrayLike) -> Grid:
-    """Return the grid of a shape (Z, Y, X) with its middle at a place (3,) in µm."""
-    origin = np.subtract(middle_um, np.multiply(shape, spacing) / 2)
-    return Grid(shape, spacing, tuple(origin.tolist()))
-
-
 def on_grid(source: Volume, grid: Grid) -> Labels:
     """Return labels (Z, Y, X), 1 to N, of the nearest voxels; both have the same middle."""
     array = source.array.reshape((1, *source.shape)[-3:])
     steps = (grid.spacing[0], *source.spacing)[-3:]
     middle = np.add(grid.origin, np.divide(grid.size_um, 2))
     with at(source.metadata.get(NAME, "labels")):
-        return _tidied(nearest(array, centred(array.shape, steps, middle), grid))
+        return _tidied(nearest(array, Grid.around(array.shape, steps, middle.tolist()), grid))
 
 
 def _tidied(labels: NDArray[np.integer]) -> Labels:

@@ -1,6 +1,5 @@
 """A recipe for cells on glass: bodies, nuclei, dyes, spots, stray light, optics and camera."""
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -266,12 +265,6 @@ class Parameters(SceneParameters):
         if self.cells.two_nuclei + self.cells.dividing + self.cells.dying > 1:
             raise ValueError("cells.two_nuclei, dividing and dying are shares of at most 1 in all")
         return self
-
-    def files(self) -> list[Path]:
-        """Return the files and folders the recipe refers to."""
-        cells, nuclei = self.cells, self.nuclei
-        names = (cells.source, cells.shapes, nuclei.learned, nuclei.phantoms)
-        return [Path(name) for name in names if name]
 
     def sized(self, source: Volume) -> "Parameters":
         """Return parameters with an image as large as given labels, where it is wanted."""

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from math import acos, pi, sqrt
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -115,10 +114,6 @@ class Parameters(Shapes, SceneParameters):
         if self.upright and self.outward:
             raise ValueError("upright and outward contradict each other; set one of them")
         return self
-
-    def files(self) -> list[Path]:
-        """Return the files the recipe refers to."""
-        return [Path(self.shapes)] if self.shapes else []
 
     @property
     def packed_overlap(self) -> float:

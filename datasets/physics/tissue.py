@@ -210,8 +210,7 @@ def from_mask(mask: Volume, centre_um: Lengths) -> Region:
 
 def _centred(distance: Image, spacing: Lengths, centre_um: Lengths) -> Region:
     """Return a region with the middle of its grid at a point."""
-    axes = zip(centre_um, distance.shape, spacing, strict=True)
-    return Region(distance, spacing, tuple(centre - n * step / 2 for centre, n, step in axes))
+    return Region(distance, spacing, Grid.around(distance.shape, spacing, centre_um).origin)
 
 
 def _sphere(count: int) -> Image:

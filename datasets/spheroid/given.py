@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Image, Labels
-from cytosuite.datasets.cells.given import centred, nearest, on_grid
+from cytosuite.datasets.cells.given import nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
@@ -27,7 +27,7 @@ class GivenCells:
         """Return the cells of labels, the middle of the box around all of them at a place."""
         whole = on_grid(source, Grid(source.shape, source.spacing))
         labels = np.pad(whole[box_of(whole > 0)], 1)  # the faces of the file are borders
-        return cls(labels, centred(labels.shape, source.spacing, middle_um), source.metadata)
+        return cls(labels, Grid.around(labels.shape, source.spacing, middle_um), source.metadata)
 
     def __len__(self) -> int:
         """Return the number of cells."""

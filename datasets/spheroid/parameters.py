@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from math import exp, pi, prod
-from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
 
 from cytosuite.datasets.cells.parameters import Placing
-from cytosuite.datasets.ranges import is_range
+from cytosuite.datasets.ranges import files_in, is_range
 from cytosuite.datasets.scene import SceneParameters
 from cytosuite.datasets.spheroid import sections
 from cytosuite.datasets.spheroid.sections import Kind
@@ -82,13 +81,6 @@ class Parameters(SceneParameters):
             if is_range(value)
         ]
         return sorted(ranges, key=lambda row: LAST.index(row[0]) + 1 if row[0] in LAST else 0)
-
-    def files(self) -> list[Path]:
-        """Return the files and folders the recipe refers to."""
-        names = [*self.tissue.masks, *self.optics.psf_files]
-        names += [kind.phantoms for kind in self.all_kinds() if kind.phantoms]
-        names += [name for name in (self.cells.source, self.placement.learned) if name]
-        return [Path(name) for name in names]
 
 
 def draw_values(rng: Rng, parameters: Parameters) -> Drawn:
@@ -205,7 +197,7 @@ def _files(parameters: Parameters) -> Iterator[str]:
         yield "tissue.outline has file, but tissue.masks names no file"
     if parameters.optics.psf == "file" and not parameters.optics.psf_files:
         yield "optics.psf is file, but optics.psf_files names no file"
-    for path in parameters.files():
+    for path in files_in(parameters):
         if not path.exists():
             yield f"{path}: no such file; paths count from the recipe's folder"
 

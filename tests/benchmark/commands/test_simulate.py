@@ -21,6 +21,7 @@ from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.phantoms.library import read_library
+from cytosuite.datasets.ranges import files_in
 from cytosuite.datasets.recipes import simulated
 from cytosuite.files import read_json
 from cytosuite.folders.index import index
@@ -256,7 +257,7 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     found = cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout
     assert found.startswith("label images: 1, objects: 9\n")
     assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
-    assert simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters.files()[0].is_file()
+    assert next(files_in(simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters)).is_file()
     refused(
         "--data-root: labels are read from a file or folder",
         cli,

@@ -13,6 +13,7 @@ from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.parameters import Cores, Parameters, Placing
 from cytosuite.datasets.cells.placement import COLUMNS, Placement, learn, learn_to, measure, poses
 from cytosuite.datasets.physics.shapes import draw_nuclei
+from cytosuite.datasets.ranges import files_in
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -135,5 +136,5 @@ def test_one_number_of_depth_and_angle_is_an_end_of_a_range():
 
 def test_files_of_a_recipe_count_for_its_fingerprint():
     named = {"cells": {"source": "cells"}, "nuclei": {"learned": "a.json", "phantoms": "library"}}
-    found = Parameters.model_validate(named).files()
+    found = files_in(Parameters.model_validate(named))
     assert [path.name for path in found] == ["cells", "a.json", "library"]

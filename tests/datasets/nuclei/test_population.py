@@ -14,6 +14,7 @@ from cytosuite.datasets.nuclei.population import (
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import fit
 from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.datasets.ranges import files_in
 from cytosuite.volume import Volume
 
 GRID = Grid((1, 40, 90), (1.0, 1.0, 1.0))
@@ -146,7 +147,7 @@ def test_learned_shapes_take_the_place_of_random_ones(tmp_path, rng):
     fit(ellipses, order=3).write(tmp_path / "shapes.json")
     flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0), "n_nuclei": 8, "radius_um": 5}
     wanted = Parameters(**flat, shapes=str(tmp_path / "shapes.json"))
-    assert wanted.files() == [tmp_path / "shapes.json"]
+    assert [*files_in(wanted)] == [tmp_path / "shapes.json"]
     made, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     assert made.semi_axes_um[:, 2] / made.semi_axes_um[:, 1] == pytest.approx(1.8, abs=0.15)
     found = annotate(made, centres, wanted)

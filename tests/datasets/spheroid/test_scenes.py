@@ -79,18 +79,6 @@ def test_several_outlines_are_drawn_from():
     assert widths == {True, False}
 
 
-def test_stored_nuclei_take_the_place_of_drawn_ones(tmp_path, rng):
-    from cytosuite.datasets.phantoms.build import draw_library
-    from cytosuite.datasets.phantoms.library import write_phantom
-
-    for phantom in draw_library(rng, 3, (0.8, 0.4, 0.4), diameter_um=7.0):
-        write_phantom(tmp_path, phantom)
-    stored = {"nucleus": {"phantoms": str(tmp_path)}, "tissue": {"n_nuclei": 10}}
-    sample = make(stored)
-    assert sample.metadata["n_nuclei"] == 10
-    assert sample.metadata["mean_volume_um3"] == pytest.approx(np.pi / 6 * 7**3, rel=0.25)
-
-
 def test_light_of_a_measured_stack_is_spread_as_the_stack_says(tmp_path):
     from cytosuite.formats import write
     from cytosuite.volume import Volume
