@@ -123,6 +123,15 @@ def client():
 
 
 @pytest.fixture(scope="session")
+def slurm():
+    """Skip where no Slurm answers."""
+    if not shutil.which("sbatch") or not os.environ.get("SLURM_CONF"):
+        pytest.skip("no Slurm: sbatch or SLURM_CONF is missing (docker/start_slurm.sh)")
+    if subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=60).returncode:
+        pytest.skip("no Slurm answers (docker/start_slurm.sh)")
+
+
+@pytest.fixture(scope="session")
 def base(client):
     """Return the tag of the base image, built if it is not there."""
     try:

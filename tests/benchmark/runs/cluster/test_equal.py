@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -124,14 +123,9 @@ def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
 
 
 @pytest.fixture
-def by_slurm(home, tmp_path):
-    """Return a function that starts a run by a real Slurm; skip where none answers."""
+def by_slurm(home, tmp_path, slurm):
+    """Return a function that starts a run by a real Slurm."""
     pytest.importorskip("dask_jobqueue")
-    if not shutil.which("sbatch") or not os.environ.get("SLURM_CONF"):
-        pytest.skip("no Slurm: sbatch or SLURM_CONF is missing (docker/start_slurm.sh)")
-    done = subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=60, check=False)
-    if done.returncode:
-        pytest.skip("no Slurm answers (docker/start_slurm.sh)")
     (tmp_path / "site.toml").write_text(SITE)
     return lambda run: start(home, run, "--cluster", tmp_path / "site.toml")
 
