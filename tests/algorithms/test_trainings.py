@@ -1,104 +1,41 @@
 """What holds for the training of every network: its model answers as its validation saw it."""
 
 from functools import partial
-from importlib import import_module
 
 import pytest
-import sketches
 import torch
-import training_data
-import unpaired
-import view_pairs
+from trainings import TRAININGS, cases_of, short, written
 
-from cytosuite.contract.manifest import parse, read_card
+from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import Model, open_model
 from cytosuite.errors import InputError
+from cytosuite.training.command import training_of
 from cytosuite.training.heldout import facts_of_sets, program
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.training.validate import score, wanted_metrics
 
-PATCH = (24, 24, 24)
-
-
-DENOISER = {"widths": [4, 6], "embedding": 8, "fold": 1}
-CROPS = {"shape": [8, 16, 16], "batch": 2}
-# Data by role, settings, and the metric of a validation.
-TRAININGS = {
-    "cellpose3d": (
-        {"images": training_data.simulated_folder},
-        {"network": {"widths": [4, 6, 8]}, "patches": {"shape": [16] * 3}},
-        "SEG",
-    ),
-    "harmonicnet": (
-        {"images": training_data.simulated_folder},
-        {"network": {"order": 2, "features": 4}, "patches": {"shape": PATCH}},
-        "SEG",
-    ),
-    "u2net": (
-        {"images": training_data.planes_folder},
-        {
-            "network": {"channels": 4, "middle": 2},
-            "patches": {"shape": [1, 32, 32], "batch": 2, "diameter": 12.0, "near": 1.0},
-        },
-        "SEG",
-    ),
-    "masks": (
-        {"images": training_data.planes_folder},
-        {
-            "network": {**DENOISER, "dimensions": 2, "channels": 2, "conditioned": False},
-            "crops": {"shape": [1, 16, 16], "batch": 4},
-            "process": {"steps": 2, "t_start": 500, "range": [-1, 1]},
-        },
-        "arrangement_distance",
-    ),
-    "cyclegan3d": (
-        {"simulated": unpaired.simulated_dataset, "real": unpaired.real_folder},
-        {
-            "network": {"widths": [4, 6], "blocks": 1, "fold": 2},
-            "judge": {"widths": [4, 6]},
-            "crops": CROPS,
-        },
-        "W1_by_std",
-    ),
-    "diffusion": (
-        {"images": sketches.paired_dataset},
-        {
-            "network": {**DENOISER, "fold": 2},
-            "crops": {**CROPS, "shown": [8, 16, 16]},
-            "process": {"steps": 2, "t_start": 500},
-        },
-        "W1_by_std",
-    ),
-    "view_fusion": (
-        {"pairs": view_pairs.dataset},
-        {"network": {"widths": [4, 6], "blocks": [1, 1], "flat": 0}, "crops": CROPS},
-        "NRMSE",
-    ),
+# Metrics of validations that are not SEG.
+METRICS = {
+    "masks": "arrangement_distance",
+    "cyclegan3d": "W1_by_std",
+    "diffusion": "W1_by_std",
+    "view_fusion": "NRMSE",
 }
 
 
 @pytest.fixture(params=TRAININGS)
 def tiny(request, tmp_path):
     """Return a training with settings of two steps, and its data by role."""
-    name = f"cytosuite.algorithms.{request.param}.training.train"
-    data, given, metric = TRAININGS[request.param]
-    training = import_module(name).TRAINING
-    schedule = {"steps": 2, "report": 1, "learning_rate": 1e-2}
-    validation = {"every": 2, "metric": metric, "cases": 1}
-    settings = {"schedule": schedule, "validation": validation, **given}
-    folders = {role: [write_data(tmp_path / role)] for role, write_data in data.items()}
-    return training, parse("t.toml", settings, training.settings), folders
-
-
-def _cases(training, settings, data):
-    return {role: training.load(folder, role, settings) for role, (folder,) in data.items()}
+    name = request.param
+    validation = {"every": 2, "metric": METRICS.get(name, "SEG"), "cases": 1}
+    return training_of(name), short(name, validation=validation), written(name, tmp_path)
 
 
 @pytest.fixture
 def begun(tiny):
     """Return a training, its cases and their settings."""
     training, settings, data = tiny
-    cases = _cases(training, settings, data)
+    cases = cases_of(training.algorithm, data, settings)
     return training, cases, complete(training, settings, cases, None, lambda _: None)
 
 
@@ -121,7 +58,7 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     if not training.brings("held_out"):  # it has a validation of its own
         return
     (scores,) = card.scores.values()
-    cases = _cases(training, settings, data)
+    cases = cases_of(training.algorithm, data, settings)
     held = {role: [items[len(items) // 2]] for role, items in cases.items()}
     own = card.model_copy(update={"parameters": {**card.parameters, **training.judged_with}})
     scene = training.held_out(

@@ -3,70 +3,27 @@ import pytest
 import torch
 from mistakes import refused
 from training_data import simulated_folder
+from trainings import cases_of, short, written
 
-from cytosuite.algorithms.cellpose3d.network import load as load_network
 from cytosuite.algorithms.cellpose3d.training.train import (
     TRAINING,
     Settings,
 )
-from cytosuite.contract.manifest import parse, read_card
-from cytosuite.contract.weights import open_model
+from cytosuite.contract.manifest import parse
 from cytosuite.files import read_toml
-from cytosuite.training.loop import train
 from cytosuite.training.publish import ALGORITHMS
 
-TOML = """
-[network]
-widths = [4, 6, 8]
-[schedule]
-steps = 6
-report = 2
-checkpoint = 3
-[patches]
-shape = [16, 16, 16]
-[card]
-description = "A test."
-authors = "nobody"
-license = "Apache-2.0"
-[card.parameters]
-tau = 0.2
-"""
+
+def test_the_card_describes_nuclei(tmp_path):
+    settings = short("cellpose3d")
+    cases = cases_of("cellpose3d", written("cellpose3d", tmp_path), settings)
+    found = dict(TRAINING.describe(cases, settings))
+    assert 5 < found.pop("diameter_um") < 9
+    assert found == {"axes": "ZYX", "channel": "nucleus", "spacing": [2.0, 0.8, 0.8]}
 
 
-@pytest.fixture
-def settings(tmp_path):
-    path = tmp_path / "train.toml"
-    path.write_text(TOML)
-    return parse(path, read_toml(path), Settings)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return simulated_folder(tmp_path / "data")
-
-
-def _train(settings, folder, card, **options):
-    work = card.parent / f"work-{card.stem}"
-    return train(TRAINING, settings, {"images": [folder]}, card, work=work, **options)
-
-
-def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
-    path = _train(settings, data, tmp_path / "m.json")
-    card = read_card(path)
-    model = open_model(path.parent, card)
-    assert (card.trained["data"], card.trained["cases"]) == ({"images": ["f" * 64]}, {"images": 2})
-    network = {"dimensions": 3, "widths": [4, 6, 8], "fold": 2}
-    assert card.parameters == {"network": network, "tau": 0.2}
-    assert (card.task, card.scores) == ("segment", {})
-    assert card.describes["spacing"] == (2.0, 0.8, 0.8)
-    assert (card.describes["axes"], card.describes["channel"]) == ("ZYX", "nucleus")
-    assert 5 < card.describes["diameter_um"] < 9
-    fields = load_network(card.parameters["network"], model.weights)(torch.zeros(1, 1, 8, 16, 16))
-    assert torch.isfinite(fields).all()
-    assert set(card.trained["curves"]) == {"total", "level", "flow", "heat"}
-
-
-def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path, settings):
+def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path):
+    settings = short("cellpose3d", card={"parameters": {"tau": 0.2}})
     (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
     scene = TRAINING.held_out(case, 0, settings.with_card(describes={"diameter_um": 7.0}))
     (image,), truth = scene.inputs.values(), scene.truth.array
@@ -76,7 +33,8 @@ def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path, settings):
     assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {"diameter_um": 7.0})
 
 
-def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
+def test_data_are_checked_before_they_are_simulated(tmp_path):
+    settings = short("cellpose3d")
     learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
     TRAINING.check(learnable, "images", settings)
     refused(f"{tmp_path}: expected images/", TRAINING.check, tmp_path, "images", settings)

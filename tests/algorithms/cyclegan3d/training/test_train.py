@@ -1,14 +1,15 @@
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from mistakes import refused
-from training_data import changed, merged, moves
+from training_data import changed, moves
+from trainings import cases_of, short, written
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
-from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.train import (
     TRAINING,
 )
@@ -21,42 +22,18 @@ from cytosuite.formats import read, write
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.volume import Volume
 
-TARGET = {"mean": 200.0, "sd": 25.0, "dtype": "uint16"}
 ROLES = ("simulated", "real")
-
-
-def _settings(**given):
-    """Return settings of a short training of tiny networks; sections are merged."""
-    base = {
-        "network": {"widths": [4, 6], "blocks": 1, "fold": 2},
-        "judge": {"widths": [4, 6], "norm": "spectral"},
-        "crops": {"shape": [8, 16, 16], "batch": 1, "alike": 2},
-        "loss": {"pool": 2},
-        "schedule": {"steps": 6, "report": 2, "checkpoint": 3, "learning_rate": 2e-3},
-        "card": {"parameters": {"target": TARGET, "guard": "off"}},
-    }
-    return Settings.model_validate(merged(base, given))
+_settings = partial(short, "cyclegan3d")
 
 
 @pytest.fixture
 def data(tmp_path):
     """Return folders by role."""
-    return {
-        "simulated": [simulated_dataset(tmp_path / "simulated")],
-        "real": [real_folder(tmp_path / "real")],
-    }
-
-
-def _cases(data, settings):
-    return {role: TRAINING.load(data[role][0], role, settings) for role in ROLES}
+    return written("cyclegan3d", tmp_path)
 
 
 def _begun(data, settings):
-    return _cases(data, settings), begin(TRAINING, settings, None, "cpu")
-
-
-def _train(settings, data, card, **options):
-    return train(TRAINING, settings, data, card, work=card.parent / f"w-{card.stem}", **options)
+    return cases_of("cyclegan3d", data, settings), begin(TRAINING, settings, None, "cpu")
 
 
 def _stepped(settings, data, steps=2):
@@ -84,16 +61,13 @@ CAMERA = {"gain": 2.0, "offset": 10.0, "read_noise": 1.0}
     ids=str,
 )
 def test_losses_are_finite_and_only_those_that_are_asked_for(given, names, data):
-    sections = {name: section for name, section in given.items() if name != "checkpointing"}
-    checkpointing = given.get("checkpointing", False)
-    settings = _settings(**sections).model_copy(update={"checkpointing": checkpointing})
-    state, losses = _stepped(settings, data)
+    state, losses = _stepped(_settings(**given), data)
     for found in losses:
         assert set(found) == {*names.split(), "fool_real", "fool_simulated", "judge"}
         assert all(torch.isfinite(value) for value in found.values())
         assert not any(value.requires_grad for value in found.values())
     assert ("reader" in state.modules) == ("reader" in names)
-    assert state.modules["forward"].checkpointing is checkpointing
+    assert state.modules["forward"].checkpointing is given.get("checkpointing", False)
 
 
 def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
@@ -128,7 +102,7 @@ def test_judges_learn_in_every_second_step_where_that_is_asked_for(data):
 def test_pools_hold_the_translations_of_their_domain(data):
     settings = _settings(loss={"pool": 3})
     state, _ = _stepped(settings, data, 2)
-    batch = TRAINING.batch(_cases(data, settings), settings, 0)
+    batch = TRAINING.batch(cases_of("cyclegan3d", data, settings), settings, 0)
     for role, source in zip(ROLES[::-1], ROLES, strict=True):
         pool = state.modules[f"pool_{role}"]
         assert int(pool.count) == 2
@@ -161,10 +135,13 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
     settings = _settings(
         network={"dimensions": 2, "padding": "reflect"},
         crops={"shape": [1, 32, 16]},
-        validation={"every": 6, "metric": "W1_by_std", "cases": 1},
-    ).model_copy(update={"both_ways": True})
+        validation={"every": 2, "metric": "W1_by_std", "cases": 1},
+        both_ways=True,
+    )
     lines = []
-    path = _train(settings, data, tmp_path / "m.json", say=lines.append)
+    path = train(
+        TRAINING, settings, data, tmp_path / "m.json", work=tmp_path / "work", say=lines.append
+    )
     cards = [read_card(path), read_card(tmp_path / "m-back.json")]
     for card, dtype in zip(cards, ("uint16", "uint16"), strict=True):
         assert card.describes == {"axes": "YX", "spacing": SPACING[1:]}
@@ -180,9 +157,8 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
 @pytest.mark.parametrize("scale", ["style", "light"])
 def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale, data, tmp_path):
     given = _settings(images={"scale": scale}, **({"camera": CAMERA} if scale == "light" else {}))
-    cases = _cases(data, given)
-    card = given.card.model_copy(update={"parameters": {}})
-    settings = complete(TRAINING, given.model_copy(update={"card": card}), cases, None, print)
+    cases = cases_of("cyclegan3d", data, given)
+    settings = complete(TRAINING, given.with_card(parameters={}), cases, None, print)
     parameters = parse("card", settings.card.parameters, Parameters)
     assert (parameters.scale, parameters.network) == (scale, None)
     ready = TRAINING.prepare_cases(cases, settings)
@@ -201,20 +177,17 @@ def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale,
     assert TRAINING.prepare_cases(cases, _settings()) is cases
 
 
-SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
         ({"crops": {"shape": [2, 16, 16]}}, r"at least \[4, 6, 6\] for these judges"),
-        ({"loss": {"pool": 2}, "crops": {"shape": [8, 16, 16], "batch": 3}}, "hold a batch"),
+        ({"crops": {"batch": 3}}, "hold a batch"),
         ({"loss": {"window": [5, 8, 9]}}, r"loss.window must be odd numbers, found \[5, 8, 9\]"),
         ({"card": {"parameters": {"scale": "dtype"}}}, "card.parameters.scale"),
-        ({"network": {**SMALL["network"], "dimensions": 2}}, r"begin with 1 .*found \[8, 16, 16\]"),
+        ({"network": {"dimensions": 2}}, r"begin with 1 .*found \[8, 16, 16\]"),
         (
-            {"images": {"scale": "style"}, "network": {**SMALL["network"], "channels": 2}},
+            {"images": {"scale": "style"}, "network": {"channels": 2}},
             "style is of one channel, found network.channels 2",
         ),
         ({"images": {"scale": "light"}}, "images.scale light needs a table camera"),
@@ -222,10 +195,4 @@ SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
     ],
 )
 def test_impossible_settings_are_refused(given, message):
-    refused(
-        f"train.toml: .*{message}",
-        parse,
-        "train.toml",
-        {**SMALL, "crops": {"shape": [8, 16, 16]}, **given},
-        Settings,
-    )
+    refused(f"train.toml: .*{message}", _settings, **given)

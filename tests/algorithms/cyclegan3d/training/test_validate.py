@@ -1,47 +1,18 @@
 import numpy as np
-import pytest
-from unpaired import SPACING, TINY, random_network, real_folder, simulated, simulated_dataset
+from trainings import cases_of, short, written
+from unpaired import SPACING, TINY, random_network, simulated
 
-from cytosuite.algorithms.cyclegan3d.training.settings import Settings
-from cytosuite.algorithms.cyclegan3d.training.train import (
-    TRAINING,
-)
+from cytosuite.algorithms.cyclegan3d.training.train import TRAINING
 from cytosuite.formats import read
 from cytosuite.training.loop import begin
 
-TARGET = {"mean": 300.0, "sd": 25.0, "dtype": "uint16"}
 
-
-@pytest.fixture
-def settings():
-    return Settings.model_validate(
-        {
-            "network": TINY.model_dump(),
-            "judge": {"widths": [4, 6]},
-            "crops": {"shape": [8, 16, 16]},
-            "card": {"parameters": {"target": TARGET}},
-        }
-    )
-
-
-@pytest.fixture
-def cases(tmp_path, settings):
-    folders = {
-        "simulated": simulated_dataset(tmp_path / "simulated", 2),
-        "real": real_folder(tmp_path / "real", 3),
-    }
-    return {role: TRAINING.load(folder, role, settings) for role, folder in folders.items()}
-
-
-@pytest.fixture
-def state(settings):
-    """Return the state of a training with random weights of its average."""
+def test_facts_are_those_of_each_case_and_of_the_set(tmp_path):
+    settings = short("cyclegan3d")
+    cases = cases_of("cyclegan3d", written("cyclegan3d", tmp_path), settings)
+    cases["simulated"] = cases["simulated"][:2]
     state = begin(TRAINING, settings, None, "cpu")
     state.average.load_state_dict(random_network(TINY).state_dict())
-    return state
-
-
-def test_facts_are_those_of_each_case_and_of_the_set(state, cases, settings):
     *each, whole = TRAINING.validate(state, cases, settings)
     assert len(each) == 2
     for number, facts in enumerate(each):

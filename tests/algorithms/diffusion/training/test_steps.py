@@ -8,13 +8,11 @@ import torch
 from mistakes import refused
 from sketches import labels_of, paired_dataset, real_folder, volume
 from training_data import merged, moves
+from trainings import short
 
 from cytosuite.algorithms.diffusion.predict import predict
-from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.train import (
-    TRAINING,
-)
-from cytosuite.contract.manifest import parse, read_card
+from cytosuite.algorithms.diffusion.training.train import TRAINING
+from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.formats import write
 from cytosuite.training.denoise import FURTHER
@@ -24,16 +22,13 @@ ADVERSARY = {"judge": {"widths": [4, 6], "norm": "spectral"}, "judges": 2, "pool
 
 
 def _settings(loss="adversarial", **given):
-    """Return settings of a short training of tiny networks; sections are merged."""
+    """Return settings of a training of few steps."""
     base = {
-        "loss": loss,
-        "network": {"widths": [4, 6], "embedding": 8, "position": ["distance", "depth"]},
-        "crops": {"shape": [8, 16, 16], "batch": 2, "shown": [8, 16, 16]},
+        "network": {"position": ["distance", "depth"]},
         "process": {"steps": 1, "t_start": 1000},
         "adversary": ADVERSARY,
-        "schedule": {"steps": 6, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
     }
-    return parse("train.toml", merged(base, given), Settings)
+    return short("diffusion", loss=loss, **merged(base, given))
 
 
 def _begun(folder, settings, seed=0):

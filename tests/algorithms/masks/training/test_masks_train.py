@@ -2,32 +2,17 @@ import numpy as np
 import pytest
 from mistakes import refused
 from training_data import trained
+from trainings import short
 
 from cytosuite.algorithms.masks.predict import predict
-from cytosuite.algorithms.masks.training.train import (
-    TRAINING,
-    Settings,
-)
+from cytosuite.algorithms.masks.training.train import TRAINING
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume
 
-
-def _settings(**given):
-    """Return settings of a short training of a tiny network."""
-    base = {
-        "network": {
-            **{"dimensions": 2, "widths": [4, 6], "embedding": 8, "fold": 1},
-            **{"channels": 2, "conditioned": False},
-        },
-        "crops": {"shape": [1, 16, 16], "batch": 4},
-        "process": {"steps": 2, "t_start": 500, "range": [-1, 1]},
-        "schedule": {"steps": 2, "report": 1, "checkpoint": 2},
-        "validation": {"every": 2, "metric": "arrangement_distance", "cases": 1},
-    }
-    return Settings.model_validate({**base, **given})
+VALIDATION = {"every": 2, "metric": "arrangement_distance", "cases": 1}
 
 
 def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
@@ -50,7 +35,7 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
 
 def test_folders_and_datasets_are_read_alike(tmp_path):
     pair = [
-        TRAINING.load(_labels(tmp_path / name, simulated=simulated), "images", _settings())
+        TRAINING.load(_labels(tmp_path / name, simulated=simulated), "images", short("masks"))
         for name, simulated in (("plain", False), ("set", True))
     ]
     for plain, own in zip(*pair, strict=True):
@@ -60,7 +45,7 @@ def test_folders_and_datasets_are_read_alike(tmp_path):
 
 
 def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
-    settings = _settings()
+    settings = short("masks")
     found = TRAINING.measure(
         {"images": TRAINING.load(_labels(tmp_path), "images", settings)}, settings
     )
@@ -70,7 +55,9 @@ def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
 
 
 def test_a_short_training_makes_a_model_that_answers(tmp_path):
-    card = trained(TRAINING, _settings(), _labels(tmp_path / "data", simulated=True))
+    card = trained(
+        TRAINING, short("masks", validation=VALIDATION), _labels(tmp_path / "data", simulated=True)
+    )
     model = open_model(card.parent, read_card(card))
     canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})
     assert predict({"sample-request": canvas}, model)["sampled-nuclei"].shape == (20, 20)
@@ -79,13 +66,11 @@ def test_a_short_training_makes_a_model_that_answers(tmp_path):
 
 
 def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
-    settings, folder = _settings(), _labels(tmp_path / "a")
+    settings, folder = short("masks"), _labels(tmp_path / "a")
     others = TRAINING.load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
     both = [*TRAINING.load(folder, "images", settings), *others]
     refused("give labels of one voxel size", TRAINING.measure, {"images": both}, settings)
     (folder / "nucleus-labels" / "c1.tif").unlink()
     refused("c1.tif: expected labels of the nuclei", TRAINING.load, folder, "images", settings)
-    odd = settings.model_copy(
-        update={"network": settings.network.model_copy(update={"channels": 1})}
-    )
+    odd = short("masks", network={"channels": 1})
     refused("network: expected channels = 2", TRAINING.check, folder, "images", odd)

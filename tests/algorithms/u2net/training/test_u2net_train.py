@@ -4,25 +4,16 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
-from training_data import planes_folder
+from trainings import cases_of, short, written
 
 from cytosuite.algorithms.u2net.predict import BORDER
 from cytosuite.algorithms.u2net.training.train import (
     TRAINING,
     LossWeights,
-    Settings,
     classes,
     losses,
 )
-from cytosuite.contract.manifest import parse
-from cytosuite.training.loop import begin
-
-TINY = {
-    "network": {"channels": 4, "middle": 2},
-    "schedule": {"steps": 2, "report": 1},
-    "patches": {"shape": (1, 32, 32), "batch": 2, "diameter": 12.0, "near": 1.0},
-    "validation": {"every": 2, "metric": "SEG", "cases": 1},
-}
+from cytosuite.training.loop import begin, take_step
 
 
 def test_border_lies_in_objects_where_another_or_the_ground_is_near():
@@ -43,26 +34,13 @@ def test_the_border_weighs_more_and_every_depth_counts():
 
 
 def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(tmp_path):
-    patches = {**TINY["patches"], "shape": [1, 32, 32], "batch": 1}
-    refused(
-        "patches: expected a batch of 2 or more, or a shape bey",
-        parse,
-        "t.toml",
-        {**TINY, "patches": patches},
-        Settings,
-    )
+    message = "patches: expected a batch of 2 or more, or a shape bey"
+    refused(message, short, "u2net", patches={"batch": 1})
     for shape in ([1, 0, 0], [1, -32, -32]):
-        refused(
-            r"patches\.shape",
-            parse,
-            "t.toml",
-            {**TINY, "patches": {**patches, "shape": shape}},
-            Settings,
-        )
-    for larger in ({"batch": 2}, {"shape": [1, 64, 64]}):
-        settings = parse("t.toml", {**TINY, "patches": {**patches, **larger}}, Settings)
-        cases = {"images": TRAINING.load(planes_folder(tmp_path), "images", settings)}
+        refused(r"patches\.shape", short, "u2net", patches={"shape": shape})
+    for larger in ({"batch": 2}, {"batch": 1, "shape": [1, 64, 64]}):
+        settings = short("u2net", patches=larger)
+        cases = cases_of("u2net", written("u2net", tmp_path), settings)
         state = begin(TRAINING, settings, None, "cpu")
-        drawn = TRAINING.batch(cases, settings, 0)
-        batch = {name: torch.from_numpy(array) for name, array in drawn.items()}
-        assert TRAINING.step(state, batch, settings)["total"] > 0
+        losses = take_step(TRAINING, settings, state, TRAINING.batch(cases, settings, 0))
+        assert losses["total"] > 0

@@ -1,28 +1,19 @@
 import numpy as np
 import pytest
-from restorers import TINY
+from mistakes import refused
 from training_data import merged
+from trainings import short
 from view_pairs import SHAPE, SPACING, dataset, published, volume
 
-from cytosuite.algorithms.view_fusion.training.train import (
-    TRAINING,
-    Settings,
-)
+from cytosuite.algorithms.view_fusion.training.train import TRAINING
 from cytosuite.formats import write
 from cytosuite.training.loop import begin, take_step
 
-TINY_NETWORK = TINY.model_copy(update={"inputs": ("distance", "light")}).model_dump()
-
 
 def _settings(**given):
-    """Return settings of a short training of tiny networks; sections are merged."""
-    base = {
-        "network": TINY_NETWORK,
-        "files": {"recursive": True},
-        "crops": {"shape": (8, 16, 16), "batch": 2},
-        "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3, "clip": 100},
-    }
-    return Settings.model_validate(merged(base, given))
+    """Return settings of a network with maps, for images in folders of any depth."""
+    network = {"inputs": ["distance", "light"]}
+    return short("view_fusion", files={"recursive": True}, **merged({"network": network}, given))
 
 
 def _cases(folder, settings):
@@ -75,6 +66,5 @@ def test_what_the_files_do_not_give_is_said(tmp_path):
 
 
 def test_crops_that_the_network_cannot_halve_are_refused():
-    given = {"crops": {"shape": (31, 96, 96)}, "network": {"flat": 0}}
-    with pytest.raises(ValueError, match=r"crops\.shape must be multiples of \[4, 8, 8\]"):
-        Settings.model_validate(given)
+    message = r"crops\.shape must be multiples of \[2, 4, 4\]"
+    refused(message, _settings, crops={"shape": (31, 96, 96)})

@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
-from restorers import TINY, random_network
 from scipy import ndimage
+from trainings import short
 from view_pairs import SHAPE, dataset
 
-from cytosuite.algorithms.view_fusion.training.train import (
-    TRAINING,
-    Settings,
-)
+from cytosuite.algorithms.view_fusion.training.train import TRAINING
 from cytosuite.formats import read
 from cytosuite.training.loop import begin
 from cytosuite.training.validate import score, wanted_metrics
@@ -15,30 +12,19 @@ from cytosuite.training.validate import score, wanted_metrics
 NAMES = ("N_SSIM", "SSIM", "PSNR", "NRMSE")
 
 
-def _settings(shown=(64, 256, 256), **given):
-    network = TINY.model_copy(update={"inputs": ("distance",)}).model_dump()
+def _settings(**crops):
     validation = {"every": 1, "cases": 1, "metric": NAMES[0], "also": NAMES[1:]}
-    return Settings.model_validate(
-        {
-            "network": network,
-            "crops": {"shape": (8, 16, 16), "shown": shown},
-            "validation": validation,
-            "card": {"parameters": {"method": "network", "least_agreement": -1.0}},
-            **given,
-        }
-    )
+    card = {"parameters": {"method": "network", "least_agreement": -1.0}}
+    return short("view_fusion", crops=crops, validation=validation, card=card)
 
 
 def _held(folder, settings, **metadata):
     return {"pairs": TRAINING.load(dataset(folder, 2, **metadata), "pairs", settings)}
 
 
-def _state(settings, seed=None):
-    """Return a state of a new network, which changes nothing, or of one that does."""
-    state = begin(TRAINING, settings, None, "cpu")
-    if seed is not None:
-        state.average = random_network(settings.network, seed)
-    return state
+def _validated(held, settings):
+    """Return facts by a new network, which changes nothing."""
+    return TRAINING.validate(begin(TRAINING, settings, None, "cpu"), held, settings)
 
 
 def _scores(facts, settings):
@@ -48,7 +34,7 @@ def _scores(facts, settings):
 def test_a_new_network_scores_as_the_view_itself(tmp_path):
     settings = _settings()
     held = _held(tmp_path, settings)
-    found = _scores(TRAINING.validate(_state(settings), held, settings), settings)
+    found = _scores(_validated(held, settings), settings)
     methods = {name: _scores(facts, settings) for name, facts in TRAINING.baselines(held, settings)}
     assert list(methods) == ["identity", "gaussian"]
     assert methods["identity"]["N_SSIM"] == 0
@@ -61,7 +47,7 @@ def test_a_new_network_scores_as_the_view_itself(tmp_path):
 def test_the_middle_of_a_large_image_is_judged(tmp_path):
     settings = _settings(shown=(8, 24, 16))
     held = _held(tmp_path, settings)
-    (facts, _, _) = TRAINING.validate(_state(settings), held, settings)
+    (facts, _, _) = _validated(held, settings)
     view = read(held["pairs"][0].path).array
     np.testing.assert_array_equal(facts.get("image"), view[3:11, 8:32, 10:26])
     assert facts.get("prediction").shape == facts.get("truth").shape == (8, 24, 16)
