@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,7 @@ from cytosuite.algorithms.cyclegan3d.measure import (
 from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
+from cytosuite.networks.normalise import Dtype, dtype_of
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
 from cytosuite.volume.large import release, room
@@ -37,7 +38,7 @@ Quantiles = Annotated[tuple[float, ...], Field(min_length=len(SHARES), max_lengt
 class Style(Described):
     """The look of a microscope's images, without their content; grey values as stored."""
 
-    dtype: Literal["uint8", "uint16", "float32"]  # number type of the pixels
+    dtype: Dtype  # number type of the pixels
     background: float  # most frequent level of the smoothed image
     spread: NotNegative  # standard deviation of the level in the dark
     glow: Quantiles  # quantiles of levels brighter than background, but no objects, at `SHARES`
@@ -220,7 +221,7 @@ def measure_style(volumes: Sequence[Volume]) -> Style:
     )
 
 
-def _checked(volumes: Sequence[Volume]) -> Literal["uint8", "uint16", "float32"]:
+def _checked(volumes: Sequence[Volume]) -> Dtype:
     """Return the dtype of images that can share a look."""
     if not volumes:
         raise InputError("style: expected at least one real image, found none")
@@ -231,10 +232,6 @@ def _checked(volumes: Sequence[Volume]) -> Literal["uint8", "uint16", "float32"]
     axes, dtype = pairs.pop()
     if axes not in ("ZYX", "YX"):
         raise InputError(f"style: expected axes ZYX or YX, found {axes}")
-    if dtype.kind == "f":
-        return "float32"
-    if dtype == np.uint8:
-        return "uint8"
-    if dtype == np.uint16:
-        return "uint16"
-    raise InputError(f"style: expected uint8, uint16 or floating point, found {dtype}")
+    if dtype.kind != "f" and dtype.name not in ("uint8", "uint16"):
+        raise InputError(f"style: expected uint8, uint16 or floating point, found {dtype}")
+    return dtype_of(volumes[0].array)

@@ -1,7 +1,7 @@
 """The network: a U-Net at half resolution that predicts centres and the shapes about them."""
 
+from functools import partial
 from math import pi, sqrt
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
-from cytosuite.files import Entries
 from cytosuite.networks.levels import unet
 from cytosuite.networks.network import channels_last, folded, trained
 
@@ -69,6 +68,4 @@ def build(arguments: Network) -> HarmonicNet:
     return HarmonicNet(arguments.order, arguments.features)
 
 
-def load(arguments: Entries, path: Path) -> HarmonicNet:
-    """Return a trained network for inference; InputError if its weights do not fit."""
-    return trained(build, Network, arguments, path)
+load = partial(trained, build, Network)  # arguments of a card, path of its weights

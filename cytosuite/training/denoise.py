@@ -1,5 +1,7 @@
 """The step of a denoiser's training: noised crops in, the loss of its answer out."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -17,12 +19,13 @@ def phases(place: Reals, schedule: NoiseSchedule) -> Floats:
     return np.asarray(phase(signal[steps]), np.float32)
 
 
-def denoising_step(state: State, batch: Tensors, predicts: str) -> Tensors:
+def denoising_step(state: State, batch: Tensors, settings: Any) -> Tensors:  # noqa: ANN401
     """Take a step towards the noise, or the velocity, of noised crops, and return the loss."""
     angle = batch["phase"][:, None, None, None, None]
     image, noise = batch["image"], batch["noise"]
     noised = angle.cos() * image + angle.sin() * noise
-    target = noise if predicts == "noise" else angle.cos() * noise - angle.sin() * image
+    noisy = settings.network.predicts == "noise"
+    target = noise if noisy else angle.cos() * noise - angle.sin() * image
     channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
     with state.autocast():
         answer = state.modules["network"](channels, batch["phase"])

@@ -21,6 +21,7 @@ from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.folders.splits import Splits
 from cytosuite.formats.lists import list_of
+from cytosuite.networks.tiling import check_crop
 from cytosuite.volume import Volume
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
@@ -154,6 +155,14 @@ class TrainingSettings(Described):
     schedule: Schedule = Schedule()
     validation: Validation = Validation()
     card: Card = Card()
+
+    @model_validator(mode="after")
+    def _crops_fit_the_network(self) -> Self:
+        """Refuse crops that the network cannot halve as often as it has to."""
+        for name in ("crops", "patches"):
+            if crops := getattr(self, name, None):
+                check_crop(f"{name}.shape", crops.shape, self.network)
+        return self
 
     def with_schedule(self, **changes: float | None) -> Self:
         """Return settings with another schedule; entries that are None stay, steps end epochs."""

@@ -84,3 +84,8 @@ def cases_of(name, data, settings):
     """Return the cases of a training in its folders by role."""
     load = training_of(name).load
     return {role: load(folder, role, settings) for role, (folder,) in data.items()}
+
+
+def losses_of(name, prediction, batch, **weights):
+    """Return the losses of an answer with weights in place of the usual ones."""
+    return training_of(name).losses(prediction, batch, short(name, loss=weights))

@@ -26,17 +26,6 @@ class LossWeights(Described):
     per_step: Count = 2  # thresholds per step
 
 
-def losses(
-    prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights
-) -> dict[str, Tensor]:
-    """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
-    level = level_loss(prediction[:, 0], target[:, 0], thresholds)
-    flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
-    heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
-    total = level + weights.flow * flow + weights.heat * heat
-    return {"total": total, "level": level, "flow": flow, "heat": heat}
-
-
 def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
     """Return the loss of a level as the answer to "is it above the threshold?", over thresholds.
 
@@ -102,9 +91,14 @@ class FlowTraining(NucleiTraining[Settings]):
     make_targets = staticmethod(targets_of)
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
-        """Return the loss at the thresholds of the step, and its parts."""
-        thresholds = draw_thresholds(settings.loss).to(prediction.device)
-        return losses(prediction, batch["target"], thresholds, settings.loss)
+        """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
+        target, weights = batch["target"], settings.loss
+        thresholds = draw_thresholds(weights).to(prediction.device)
+        level = level_loss(prediction[:, 0], target[:, 0], thresholds)
+        flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
+        heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
+        total = level + weights.flow * flow + weights.heat * heat
+        return {"total": total, "level": level, "flow": flow, "heat": heat}
 
     def tau(self, settings: Settings) -> float:
         """Return the level at which the card cuts nuclei."""

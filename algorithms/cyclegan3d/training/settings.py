@@ -8,7 +8,7 @@ from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale
 from cytosuite.contract.manifest import Count, Described, NotNegative, Positive, Whole
 from cytosuite.denoising.camera import CameraModel
-from cytosuite.networks.tiling import Sides, check_crop
+from cytosuite.networks.tiling import Sides
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
@@ -59,9 +59,8 @@ class Settings(TrainingSettings):
     checkpointing: bool = False  # activations are computed twice in place of being kept
 
     @model_validator(mode="after")
-    def _crops_fit_the_network(self) -> Self:
-        """Refuse crops that the network cannot halve as often as it has to."""
-        check_crop("crops.shape", self.crops.shape, self.network)
+    def _consistent(self) -> Self:
+        """Refuse crops that are too small for judges, and units that contradict each other."""
         self.judge.check(self.crops.shape, self.network.dimensions)
         if any(side % 2 == 0 for side in self.loss.window):
             raise ValueError(f"loss.window must be odd numbers, found {list(self.loss.window)}")

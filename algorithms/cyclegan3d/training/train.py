@@ -297,13 +297,9 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return the images of the other domain."""
         return [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
 
-    def divide(self, folder: Path) -> Mapping[str, Path]:
-        """Return the domains of a published data set."""
-        return divide(folder)
-
     def translate(self, path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
         """Return the settings in a file of TOML, or of a published program."""
         return super().translate(path, data) if path.suffix == ".toml" else translate(path, data)
 
 
-TRAINING = CycleTraining()
+TRAINING = CycleTraining(divide=divide)

@@ -9,7 +9,7 @@ from cytosuite.contract.manifest import Count, Described, NotNegative, OpenShare
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
-from cytosuite.networks.tiling import Sides, check_crop
+from cytosuite.networks.tiling import Sides
 from cytosuite.training.augment import Augmentations
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
@@ -77,8 +77,7 @@ class Settings(TrainingSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Refuse crops that the network cannot take, and hidden sketches or guidance in vain."""
-        check_crop("crops.shape", self.crops.shape, self.network)
+        """Refuse hidden sketches or guidance in vain."""
         if self.crops.dropped and not self.network.conditioned:
             raise ValueError(
                 f"crops.dropped must be 0 for a network that is given no sketch, found "

@@ -60,11 +60,6 @@ def parts(settings: Settings) -> Parts:
     return modules, optimisers
 
 
-def _denoising(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step towards the noise, or the velocity, of noised crops."""
-    return denoising_step(state, batch, settings.network.predicts)
-
-
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:
     """Return the clean crops that a network of velocity expects of noised ones."""
     time = torch.full((len(noised),), float(phase(signal)), device=noised.device)
@@ -219,7 +214,7 @@ def _mean(losses: list[Tensor]) -> Tensor:
 
 
 STEPS = {
-    "denoising": _denoising,
+    "denoising": denoising_step,
     "adversarial": _adversarial,
     "distillation": _distillation,
 }

@@ -29,7 +29,7 @@ from cytosuite.folders.index import Item
 from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.heldout import HeldOut
 from cytosuite.training.images import filled, find_images, middle, seen
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
 from cytosuite.volume import Volume
 
 _ENDS = (0.01, 99.99)  # percentiles of an image between which values are expected
@@ -78,10 +78,6 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         cases = [*super().load(folder, role, settings)]
         given_of(cases)
         return cases
-
-    def build(self, settings: Settings) -> Parts:
-        """Return the networks of the loss."""
-        return parts(settings)
 
     def batch(self, cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
         """Return crops, noise and the phases of their levels for a step."""
@@ -177,4 +173,4 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         return middle(seen(volume, settings.network.dimensions), settings.crops.shown)
 
 
-TRAINING = DenoiserTraining()
+TRAINING = DenoiserTraining(build=parts)

@@ -125,13 +125,6 @@ class LossWeights(Described):
     shape: NotNegative = 25.0  # weight of the shapes; the heat has 1
 
 
-def losses(prediction: Tensor, batch: Tensors, weights: LossWeights) -> dict[str, Tensor]:
-    """Return the loss of (N, 1 + C, z, y, x), ``total``, and its parts heat and shape."""
-    heat = heat_loss(prediction[:, 0], batch["heat"])
-    shape = shape_loss(prediction[:, 1:], batch["heat"], batch["rows"], batch["table"])
-    return {"total": heat + weights.shape * shape, "heat": heat, "shape": shape}
-
-
 def heat_loss(logit: Tensor, heat: Tensor) -> Tensor:
     """Return the cross entropy of the heat; objects and ground have half of the weight each."""
     entropy = functional.binary_cross_entropy_with_logits(logit, heat, reduction="none")
@@ -223,8 +216,10 @@ class ShapeTraining(NucleiTraining[Settings]):
         return batch_of(drawn, settings.card.parameters["radius_um"])
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
-        return losses(prediction, batch, settings.loss)
+        """Return the loss of (N, 1 + C, z, y, x), ``total``, and its parts heat and shape."""
+        heat = heat_loss(prediction[:, 0], batch["heat"])
+        shape = shape_loss(prediction[:, 1:], batch["heat"], batch["rows"], batch["table"])
+        return {"total": heat + settings.loss.shape * shape, "heat": heat, "shape": shape}
 
     def validate(
         self, state: State, cases: Cases[TrainingCase], settings: Settings

@@ -32,7 +32,7 @@ from cytosuite.training.images import (
     turn_of,
     turned,
 )
-from cytosuite.training.parts import Arrays, Cases, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, State, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Bytes, Halves, Lengths
@@ -127,10 +127,6 @@ class MaskTraining(Training[Settings, LabelPair]):
         noise = rng.standard_normal(image.shape, np.float32)
         return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
 
-    def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
-        """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
-        return denoising_step(state, batch, settings.network.predicts)
-
     def describe(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return axes and voxel size, µm."""
         axes = SPATIAL[-settings.network.dimensions :]
@@ -197,4 +193,4 @@ class MaskTraining(Training[Settings, LabelPair]):
         return self.outputs(state, request, settings)
 
 
-TRAINING = MaskTraining()
+TRAINING = MaskTraining(step=denoising_step)

@@ -55,15 +55,6 @@ def classes(labels: Ints, width: int) -> Longs:
     return np.where(labels > 0, edge, GROUND).astype(np.int64)
 
 
-def losses(prediction: Tensor, target: Tensor, weights: LossWeights) -> dict[str, Tensor]:
-    """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and the fused answer's."""
-    by_class = prediction.new_ones(CLASSES)
-    by_class[BORDER] = weights.border
-    answers = prediction.unfold(1, CLASSES, CLASSES).movedim(-1, 2).unbind(1)
-    fused, *sides = (functional.cross_entropy(answer, target, by_class) for answer in answers)
-    return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
-
-
 class U2NetTraining(NucleiTraining[Settings]):
     """The parts of the training."""
 
@@ -78,8 +69,13 @@ class U2NetTraining(NucleiTraining[Settings]):
         return {"image": drawn["image"], "classes": targets[:, None]}
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
-        """Return the loss of all depths, and the fused answer's."""
-        return losses(prediction.float(), batch["classes"], settings.loss)
+        """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and the fused answer's."""
+        prediction, target, weights = prediction.float(), batch["classes"], settings.loss
+        by_class = prediction.new_ones(CLASSES)
+        by_class[BORDER] = weights.border
+        answers = prediction.unfold(1, CLASSES, CLASSES).movedim(-1, 2).unbind(1)
+        fused, *sides = (functional.cross_entropy(answer, target, by_class) for answer in answers)
+        return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
 
 
 TRAINING = U2NetTraining()

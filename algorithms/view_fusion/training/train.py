@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
@@ -25,7 +24,6 @@ from cytosuite.files import Entries
 from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
-from cytosuite.networks.tiling import check_crop
 from cytosuite.training.heldout import HeldOut, outputs_of
 from cytosuite.training.images import filled, middle
 from cytosuite.training.parts import Arrays, Cases, Tensors, Training
@@ -44,27 +42,6 @@ class FusionLoss(Described):
     # n_ssim: one ratio per crop, as published, or of sums over the batch
     over: Literal["crop", "batch"] = "batch"
     floor: Positive = 0.05  # n_ssim: least similarity lost in a view that is divided by
-
-
-def fusion_loss(
-    answer: Tensor, target: Tensor, view: Tensor, weights: FusionLoss
-) -> dict[str, Tensor]:
-    """Return the loss of a batch, ``total``, and its parts ``similarity``, ``difference``; scalars.
-
-    With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)``; ``n_ssim`` is
-    ``(1 - S(answer)) / max(1 - S(view), floor)``, 1 minus the challenge's score, of each crop or of
-    the sums over the batch: without floor a crop of background outweighs a hundred others.
-    """
-    answer, target, view = (part.float() for part in (answer, target, view))
-    lost = 1 - similarity(answer, target)
-    if weights.kind == "n_ssim":
-        before = 1 - similarity(view, target)
-        if weights.over == "batch":
-            lost, before = lost.mean(), before.mean()
-        lost = lost / before.clamp_min(weights.floor)
-    parts = {"similarity": lost.mean(), "difference": (answer - target).abs().mean()}
-    total = weights.similarity * parts["similarity"] + weights.difference * parts["difference"]
-    return {"total": total, **parts}
 
 
 def similarity(first: Tensor, second: Tensor) -> Tensor:
@@ -108,12 +85,6 @@ class Settings(TrainingSettings):
     crops: ViewCrops = ViewCrops()
     loss: FusionLoss = FusionLoss()
 
-    @model_validator(mode="after")
-    def _crops_fit_the_network(self) -> Self:
-        """Refuse crops that the network cannot halve as often as it has to."""
-        check_crop("crops.shape", self.crops.shape, self.network)
-        return self
-
 
 class FusionTraining(Training[Settings, ViewPair]):
     """The parts of the training."""
@@ -137,8 +108,23 @@ class FusionTraining(Training[Settings, ViewPair]):
         return draw_crops(cases["pairs"], settings.crops, settings.schedule.seed, step)
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
-        """Return the loss of a restored view, see `fusion_loss`."""
-        return fusion_loss(prediction, batch["target"], batch["image"][:, :1], settings.loss)
+        """Return the loss of restored views, ``total``, and its parts similarity and difference.
+
+        With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)``; ``n_ssim``
+        is ``(1 - S(answer)) / max(1 - S(view), floor)``, 1 minus the challenge's score, of each
+        crop or of the sums over the batch: without floor a crop of background outweighs a hundred.
+        """
+        weights, views = settings.loss, batch["image"][:, :1]
+        answer, target, view = (part.float() for part in (prediction, batch["target"], views))
+        lost = 1 - similarity(answer, target)
+        if weights.kind == "n_ssim":
+            before = 1 - similarity(view, target)
+            if weights.over == "batch":
+                lost, before = lost.mean(), before.mean()
+            lost = lost / before.clamp_min(weights.floor)
+        parts = {"similarity": lost.mean(), "difference": (answer - target).abs().mean()}
+        total = weights.similarity * parts["similarity"] + weights.difference * parts["difference"]
+        return {"total": total, **parts}
 
     def describe(self, cases: Cases[ViewPair], settings: Settings) -> Entries:
         """Return axes, median shape and voxel size [µm], and channel and study where all agree."""

@@ -10,7 +10,6 @@ from pydantic import model_validator
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.files import Entries
 from cytosuite.networks.grid import PIXELS
-from cytosuite.networks.tiling import check_crop
 from cytosuite.training.heldout import HeldOut
 from cytosuite.training.images import filled
 from cytosuite.training.nuclei.cases import (
@@ -38,9 +37,8 @@ class NucleiSettings(TrainingSettings):
     patches: Patches = Patches()
 
     @model_validator(mode="after")
-    def _patches_fit_the_network(self) -> Self:
+    def _patches_are_square(self) -> Self:
         shape = self.patches.shape
-        check_crop("patches.shape", shape, self.network)
         if shape[1] != shape[2]:
             raise ValueError("patches.shape must be as long in y as in x, which are exchanged")
         return self

@@ -1,12 +1,12 @@
 import pytest
 import torch
+from trainings import losses_of
 
 from cytosuite.algorithms.cellpose3d.training.train import (
     LossWeights,
     draw_thresholds,
     flow_loss,
     level_loss,
-    losses,
 )
 
 THRESHOLDS = torch.tensor([0.1, 0.2, 0.4])
@@ -49,7 +49,7 @@ def test_the_total_is_the_weighted_sum():
     generator = torch.Generator().manual_seed(1)
     prediction = torch.randn(2, 5, 2, 4, 4, generator=generator)
     target = torch.rand(2, 5, 2, 4, 4, generator=generator)
-    found = losses(prediction, target, THRESHOLDS, LossWeights(flow=3.0, heat=5.0))
+    found = losses_of("cellpose3d", prediction, {"target": target}, flow=3.0, heat=5.0)
     expected = float(found["level"] + 3 * found["flow"] + 5 * found["heat"])
     assert float(found["total"]) == pytest.approx(expected, rel=1e-6)
 

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 import torch
 from rasters import away_from
+from trainings import losses_of
 
 from cytosuite.algorithms.harmonicnet.network import HarmonicNet
-from cytosuite.algorithms.harmonicnet.training.train import (
-    LossWeights,
-    heat_loss,
-    losses,
-    shape_loss,
-)
+from cytosuite.algorithms.harmonicnet.training.train import heat_loss, shape_loss
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 
 HEAT = torch.tensor([1.0, 0.5, 0.0, 0.0, 0.0]).view(1, 1, 1, 5)
@@ -30,11 +26,11 @@ def test_shapes_count_where_the_centre_is_hot_by_their_squared_error():
     rows = torch.tensor([1, 2, 0, 0, 0]).view(1, 1, 1, 5)
     prediction = torch.zeros(1, 3, 1, 1, 5)
     batch = {"heat": HEAT, "rows": rows, "table": table}
-    found = losses(prediction, batch, LossWeights(shape=2))
+    found = losses_of("harmonicnet", prediction, batch, shape=2)
     # Errors of 3, 1 and 2, 0: sums of squares of 10 and 4, with the heat of 1 and 0.5.
     assert float(found["shape"]) == pytest.approx((10 * 1 + 4 * 0.5) / 1.5 / (4 * pi))
     assert float(found["total"]) == pytest.approx(log(2) + 2 * float(found["shape"]))
-    empty = losses(prediction, {**batch, "heat": 0 * HEAT}, LossWeights())
+    empty = losses_of("harmonicnet", prediction, {**batch, "heat": 0 * HEAT})
     assert float(empty["shape"]) == 0
 
 
@@ -65,7 +61,7 @@ def test_sizes_are_learned_and_not_their_mean_alone():
     for _ in range(40):
         maps = network(image + 0.1 * torch.randn_like(image))
         adam.zero_grad()
-        losses(maps, batch, LossWeights())["total"].backward()
+        losses_of("harmonicnet", maps, batch)["total"].backward()
         adam.step()
     means = [maps.detach()[0, 1][rows[0] == row].mean() for row in (1, 2)]
     assert means[1] - means[0] > 0.5 * 3.5 * 4 / 6

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from trainings import losses_of
 
-from cytosuite.algorithms.view_fusion.training.train import FusionLoss, fusion_loss, similarity
+from cytosuite.algorithms.view_fusion.training.train import similarity
 from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 
 SHAPES = [(16, 20, 18), (6, 20, 13), (1, 20, 20)]
@@ -14,8 +15,12 @@ def _crops(shape=(14, 18, 16), count=2, seed=0, scale=1.0):
     return target, target + 0.3 * scale * torch.randn(count, 1, *shape)
 
 
-def _total(answer, target, view, **given):
-    return fusion_loss(answer, target, view, FusionLoss(**given))["total"]
+def _losses(answer, target, view, **weights):
+    return losses_of("view_fusion", answer, {"target": target, "image": view}, **weights)
+
+
+def _total(*crops, **weights):
+    return _losses(*crops, **weights)["total"]
 
 
 def _by_metric(first, second):
@@ -35,7 +40,7 @@ def test_the_loss_is_the_published_sum():
     target, view = _crops()
     lost, apart = 1 - similarity(view, target).mean(), (view - target).abs().mean()
     assert _total(view, target, view).item() == pytest.approx((100 * lost + apart).item(), rel=1e-5)
-    found = fusion_loss(view, target, view, FusionLoss(similarity=3, difference=0))
+    found = _losses(view, target, view, similarity=3, difference=0)
     assert found["total"].item() == pytest.approx(3 * lost.item(), rel=1e-5)
     assert found["difference"].item() == pytest.approx(apart.item())
 
