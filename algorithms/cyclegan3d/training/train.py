@@ -24,7 +24,6 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
 )
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.tasks import IMAGE
-from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, rounded
 from cytosuite.folders.index import Item
 from cytosuite.networks.normalise import target_of
@@ -162,26 +161,6 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return the images of a domain."""
         return find_images(folder, getattr(settings.images, role), settings.files)
 
-    def case(self, item: Item, role: str, settings: Settings) -> DomainVolume:
-        """Return a volume of a domain; labels are read of the simulated one alone."""
-        real = role == "real"
-        labelled = settings.loss.keep == "labels" and settings.loss.structure > 0 and not real
-        volume = load_item(
-            item,
-            settings.images.scale,
-            settings.crops.shape,
-            axes=settings.network.axes,
-            labelled=labelled,
-            dithered=real,
-            files=settings.files,
-        )
-        if labelled and volume.labels is None:
-            raise InputError(
-                "expected labels beside this image for loss.keep labels, found none; give them, or "
-                "choose correlation"
-            )
-        return volume
-
     def build(self, settings: Settings) -> Parts:
         """Return generators, judges, pools, a reader where labels are kept, and optimisers."""
         network = settings.network
@@ -302,4 +281,4 @@ class CycleTraining(Training[Settings, DomainVolume]):
         return super().translate(path, data) if path.suffix == ".toml" else translate(path, data)
 
 
-TRAINING = CycleTraining(divide=divide)
+TRAINING = CycleTraining(divide=divide, case=load_item)

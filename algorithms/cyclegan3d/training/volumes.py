@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.algorithms.cyclegan3d.training.settings import Crops
+from cytosuite.algorithms.cyclegan3d.training.settings import Crops, Settings
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling, scaling_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
@@ -43,25 +43,19 @@ class DomainVolume:
         return self.files.read(self.path)
 
 
-def load_item(
-    listed: Item,
-    scale: Scale,
-    crop: Sizes,
-    *,
-    axes: str = "ZYX",
-    labelled: bool,
-    dithered: bool = False,
-    files: FileSettings = BESIDE,
-) -> DomainVolume:
-    """Return a volume of a domain; networks of planes (`axes` YX) see planes of stacks, too.
+def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
+    """Return a volume of a domain; networks of planes see planes of stacks, too.
 
-    InputError if the image or its labels do not fit.
+    Labels are read of the simulated one alone. InputError if the image or its labels do not fit.
     """
+    real, axes, scale = role == "real", settings.network.axes, settings.images.scale
+    labelled = settings.loss.keep == "labels" and settings.loss.structure > 0 and not real
     accepted = (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
     first = "background" if scale in OF_TARGET else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
-    path, twin = listed.image, listed.files.get(LABELS.slug)
+    path, twin = item.image, item.files.get(LABELS.slug)
+    files, crop = settings.files, settings.crops.shape
     volume = files.read(path)
     if volume.axes not in accepted:
         expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
@@ -72,6 +66,11 @@ def load_item(
         raise InputError("expected finite grey values, found NaN or infinity")
     units = [scaling_of(channel, first) for channel in array]
     values = np.stack([scaling(channel) for scaling, channel in zip(units, array, strict=True)])
+    if labelled and not twin:
+        raise InputError(
+            "expected labels beside this image for loss.keep labels, found none; give them, or "
+            "choose correlation"
+        )
     labels = deep(files.labels(twin).array) if labelled and twin else None
     if labels is not None and labels.shape != array.shape[1:]:
         raise InputError(f"expected labels of the shape {array.shape[1:]}, found {labels.shape}")
@@ -82,7 +81,7 @@ def load_item(
         labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
         shape=array.shape[1:],
         spacing=volume.spacing,
-        counts=_counts(array, units, first) if dithered else (),
+        counts=_counts(array, units, first) if real else (),
         scale=first,
         files=files,
     )

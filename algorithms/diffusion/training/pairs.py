@@ -4,39 +4,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
 from cytosuite.algorithms.diffusion.intensity import (
-    Units,
     contrast_of,
     each_channel,
     image_units,
     sketch_units,
 )
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
+from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
-from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
-from cytosuite.denoising.noise import NoiseKind, noise_of
+from cytosuite.denoising.noise import noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
-from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.augment import augmented
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape, Sizes
+from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape
 
-PLAIN = Augmentations()
-Drawn = Literal["file", "threshold", "labels"]  # source of a sketch
+SKETCHES = "sketches"  # role of further label images or sketches
 _SMOOTH = 1.0  # pixels, before the threshold that makes a sketch of an image
 
 
@@ -66,11 +63,11 @@ def _position(item: SketchedImage, channels: Sequence[Channel]) -> tuple[CoarseM
     return tuple(positions(np.asarray(item.sketch, np.float32), spacing, channels))
 
 
-def _units(image: Array, units: Units | CameraModel) -> Floats:
+def _units(image: Array, settings: Settings) -> Floats:
     """Return an image in its own units, or its light in its camera's."""
-    if isinstance(units, CameraModel):
-        return normalise(light_of(image, units), units.units)
-    return image_units(image, units)
+    if settings.camera:
+        return normalise(light_of(image, settings.camera), settings.camera.units)
+    return image_units(image, settings.units)
 
 
 def threshold_sketch(image: Array) -> Floats:
@@ -97,46 +94,45 @@ def stacks(image: Volume) -> list[Volume]:
     return [stacked(channel) for channel in image.channels]
 
 
-def load_pair(
-    item: Item,
-    crop: Sizes,
-    axes: str,
-    units: Units | CameraModel,
-    files: FileSettings = BESIDE,
-    drawn: Drawn | None = None,
-    position: Sequence[Channel] = (),
-) -> SketchedImage:
+def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
     """Return an image in units of its own, or of a camera, with its sketch if one is drawn."""
-    path, twin = item.image, item.files.get(LABELS.slug)
+    network, files = settings.network, settings.files
+    drawn = "threshold" if settings.adversary.unpaired else "file"
+    drawn = "labels" if role == SKETCHES else drawn
+    axes, path, twin = network.axes, item.image, item.files.get(LABELS.slug)
     volume = files.read(path)
     if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
+    if (count := len(volume.channels)) != network.channels:
+        raise InputError(
+            f"expected {network.channels} channels, found {count}; set network.channels"
+        )
     sketch: Floats | None = None
     kind: Given | None = None
-    if drawn == "threshold":
+    if network.conditioned and drawn == "threshold":
         sketch = each_channel(threshold_sketch, volume)
-    elif drawn:
+    elif network.conditioned:
         itself = path if drawn == "labels" and not twin else None
         sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
     def stored(array: Floats) -> Halves:
         """Return an array as float16, mapped from a file."""
         parts = [channel.array for channel in stacks(volume.like(array))]
-        return mapped(padded(np.stack(parts).astype(np.float16), crop))
+        return mapped(padded(np.stack(parts).astype(np.float16), settings.crops.shape))
 
     image = SketchedImage(
         path,
         twin,
-        stored(each_channel(partial(_units, units=units), volume)),
+        stored(each_channel(partial(_units, settings=settings), volume)),
         None if sketch is None else stored(sketch),
         None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
         kind,
         stacks(volume)[0].shape,
         files,
     )
-    return replace(image, position=_position(image, position))
+    return replace(image, position=_position(image, network.position))
 
 
 def _sketch(
@@ -160,24 +156,17 @@ def _sketch(
 
 
 def draw_crops(
-    items: Sequence[SketchedImage],
-    shape: Sizes,
-    count: int,
-    seed: int,
-    step: int,
-    dropped: float = 0,
-    augment: Augmentations = PLAIN,
-    noise_channel: NoiseKind | None = None,
-    *,
-    light: bool = False,
+    items: Sequence[SketchedImage], settings: Settings, seed: int, step: int
 ) -> dict[str, Floats]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
     arrays: dict[str, list[Floats]] = {}
+    crops, noise_channel = settings.crops, settings.network.noise_channel
+    shape, augment, count = crops.shape, crops.augment, crops.batch
     for number, rng in enumerate(streams(seed, step, count)):
         item = chosen(rng, items)
         channels, *whole = item.image.shape
         box = draw_box(rng, whole, shape)
-        turn = turn_of(rng, noise=not light)
+        turn = turn_of(rng, noise=settings.camera is None)
         image, sketch = (
             None if array is None else turned(cut(array, box), turn)
             for array in (item.image, item.sketch)
@@ -185,7 +174,7 @@ def draw_crops(
         assert image is not None
         noise = rng.standard_normal((channels, *shape), np.float32)
         place = np.float32((number + rng.random()) / count)
-        hidden = sketch is not None and rng.random() < dropped
+        hidden = sketch is not None and rng.random() < crops.dropped
         if item.position and sketch is not None:
             maps = np.stack([turned(channel.read(box), turn) for channel in item.position])
             image, both = augmented(rng, image, np.concatenate([sketch, maps]), augment)

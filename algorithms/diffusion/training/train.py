@@ -1,6 +1,5 @@
 """Training of the diffusion model: the parts that `cytosuite.training.loop` puts together."""
 
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +12,7 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.algorithms.diffusion.predict import LABELS, SKETCH, doubt_of
 from cytosuite.algorithms.diffusion.training.pairs import (
-    Drawn,
+    SKETCHES,
     SketchedImage,
     draw_crops,
     given_of,
@@ -34,7 +33,6 @@ from cytosuite.volume import Volume
 
 _ENDS = (0.01, 99.99)  # percentiles of an image between which values are expected
 _SPARE = 0.25  # of the range beyond them
-SKETCHES = "sketches"  # role of further label images or sketches
 
 
 class DenoiserTraining(Training[Settings, SketchedImage]):
@@ -51,28 +49,6 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         """Return the images, or sketches, of a folder."""
         return find_images(folder, settings.names, settings.files)
 
-    def case(self, item: Item, role: str, settings: Settings) -> SketchedImage:
-        """Return an image, with a sketch for a conditioned network, or a sketch alone."""
-        network = settings.network
-        drawn: Drawn = "threshold" if settings.adversary.unpaired else "file"
-        drawn = "labels" if role == SKETCHES else drawn
-        units = settings.camera or settings.units
-        image = load_pair(
-            item,
-            settings.crops.shape,
-            network.axes,
-            units,
-            settings.files,
-            drawn if network.conditioned else None,
-            network.position,
-        )
-        if len(image.image) != network.channels:
-            raise InputError(
-                f"expected {network.channels} channels, found {len(image.image)}; set "
-                "network.channels"
-            )
-        return image
-
     def load(self, folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
         """Return the images of a folder with sketches of one kind."""
         cases = [*super().load(folder, role, settings)]
@@ -81,12 +57,10 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
 
     def batch(self, cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
         """Return crops, noise and the phases of their levels for a step."""
-        crops, seed = settings.crops, settings.schedule.seed
-        changes = crops.dropped, crops.augment, settings.network.noise_channel
-        draw = partial(draw_crops, light=settings.camera is not None)
-        drawn = draw(cases["images"], crops.shape, crops.batch, seed, step, *changes)
+        seed = settings.schedule.seed
+        drawn = draw_crops(cases["images"], settings, seed, step)
         if settings.adversary.unpaired:
-            others = draw(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
+            others = draw_crops(cases[SKETCHES], settings, seed + 1, step)
             drawn |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
         return {**drawn, "phase": phases(drawn.pop("place"), settings.process.schedule)}
 
@@ -173,4 +147,4 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         return middle(seen(volume, settings.network.dimensions), settings.crops.shown)
 
 
-TRAINING = DenoiserTraining(build=parts)
+TRAINING = DenoiserTraining(build=parts, case=load_pair)

@@ -4,14 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mistakes import refused
+from trainings import short
 from unpaired import SPACING, real, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
+from cytosuite.algorithms.cyclegan3d.training.train import TRAINING
 from cytosuite.algorithms.cyclegan3d.training.volumes import (
     DomainVolume,
     draw_batch,
     in_grey_values_of,
-    load_item,
 )
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.formats import write
@@ -27,9 +28,9 @@ def _write(path, array, axes="ZYX"):
     return path
 
 
-def _load(folder, patterns=("*",), scale="background", crop=CROP, labelled=True, **more):
-    found = find_images(folder, patterns)
-    return [load_item(item, scale, crop, labelled=labelled, **more) for item in found]
+def _load(folder, role="simulated", scale="background", keep="labels"):
+    given = {"images": {"scale": scale}, "loss": {"keep": keep}, "crops": {"shape": [8, 8, 8]}}
+    return TRAINING.load(folder, role, short("cyclegan3d", **given))
 
 
 def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
@@ -47,10 +48,11 @@ def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
 def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     _write(tmp_path / "a" / "a.tif", real())
     _write(tmp_path / "b" / "b.tif", real().astype(np.float32))
-    assert _load(tmp_path / "a")[0].counts == _load(tmp_path / "b", dithered=True)[0].counts == ()
-    (item,) = _load(tmp_path / "a", dithered=True)
+    floats, simulated = _load(tmp_path / "b", "real"), _load(tmp_path / "a", keep="levels")
+    assert floats[0].counts == simulated[0].counts == ()
+    (item,) = _load(tmp_path / "a", "real")
     assert item.counts == pytest.approx([1 / 3 / background_of(real()).sd], rel=1e-3)
-    (item,) = _load(tmp_path / "a", scale="dtype", dithered=True)
+    (item,) = _load(tmp_path / "a", "real", "dtype")
     assert item.counts == pytest.approx([2 / 65535], rel=0.01)
     # Each count of 16 bits is kept apart.
     np.testing.assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
@@ -65,7 +67,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     image = real().astype(np.float32)
     image[3, 4, 5] = np.nan
     _write(tmp_path / "a.tif", image)
-    refused("finite grey values, found NaN", _load, tmp_path)
+    refused("finite grey values, found NaN", _load, tmp_path, "real")
 
 
 def test_labels_of_another_shape_are_refused(tmp_path):
@@ -73,7 +75,7 @@ def test_labels_of_another_shape_are_refused(tmp_path):
     twin = find_images(folder, ["*"])[0].files["instance-labels"]
     _write(twin, simulated()[1][:-1])
     refused(r"expected labels of the shape .*found \(9,", _load, folder)
-    assert _load(folder, labelled=False)[0].labels is None
+    assert _load(folder, keep="levels")[0].labels is None
 
 
 CROPS = Crops(shape=(4, 8, 8), batch=2, alike=3)

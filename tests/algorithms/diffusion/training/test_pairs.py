@@ -1,26 +1,29 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from mistakes import refused
 from scipy import ndimage
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 from tifffile import imwrite
+from trainings import short
 
-from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pair
+from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of
+from cytosuite.algorithms.diffusion.training.train import TRAINING
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.sampling import HIDDEN
 from cytosuite.formats import write
 from cytosuite.networks.normalise import denormalise, sketch_of_labels
-from cytosuite.training.augment import Augmentations
-from cytosuite.training.images import find_images
 
 CROP = (4, 8, 8)
 
 
-def _load(
-    folder, sketched=True, axes="ZYX", crop=CROP, names=("*",), units="background", position=()
-):
-    own = {"drawn": "file" if sketched else None, "position": position}
-    return [load_pair(item, crop, axes, units, **own) for item in find_images(folder, names)]
+def _settings(crops=(), **given):
+    return short("diffusion", crops={"shape": CROP, **dict(crops)}, **given)
+
+
+def _load(folder, **given):
+    return TRAINING.load(folder, "images", _settings(**given))
 
 
 def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
@@ -36,20 +39,16 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
 
 
 def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
-    flat = _load(real_folder(tmp_path / "a", 1, (24, 20)), False, "YX", (1, 8, 8))
+    network = {"dimensions": 2, "conditioned": False}
+    plane = partial(_load, crops={"shape": (1, 8, 8)}, network=network)
+    flat = plane(real_folder(tmp_path / "a", 1, (24, 20)))
     stack = volume(image_of(labels_of(0, (24, 20)))[None])
     write(tmp_path / "b" / "r_0.tif", stack)
-    (item,) = _load(tmp_path / "b", False, "YX", (1, 8, 8))
+    (item,) = plane(tmp_path / "b")
     np.testing.assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]
-    refused(
-        "expected an image with the axes YX, found ZYX",
-        _load,
-        real_folder(tmp_path / "c", 1),
-        False,
-        "YX",
-        (1, 8, 8),
-    )
+    message = "expected an image with the axes YX, found ZYX"
+    refused(message, plane, real_folder(tmp_path / "c", 1))
 
 
 def test_a_missing_sketch_and_another_shape_are_explained(tmp_path):
@@ -67,7 +66,7 @@ def items(tmp_path):
 
 def test_sketch_and_image_are_cut_and_turned_alike(items):
     for step in range(20):
-        found = draw_crops(items, CROP, 2, 0, step)
+        found = draw_crops(items, _settings(), 0, step)
         inside = found["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
             assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
@@ -76,7 +75,7 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
 def test_light_is_learned_in_the_units_of_its_camera(tmp_path):
     camera = CameraModel(gain=4.0, offset=100.0, read_noise=2.0)
     folder = paired_dataset(tmp_path, 1)
-    (item,) = _load(folder, units=camera)
+    (item,) = _load(folder, camera=camera.model_dump())
     light = denormalise(item.image[0].astype(np.float32), camera.units)
     truth = 100 + 300 * (labels_of() > 0)
     ground = ndimage.distance_transform_edt(truth == 100) > 3
@@ -85,10 +84,12 @@ def test_light_is_learned_in_the_units_of_its_camera(tmp_path):
 
 
 def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
-    items = _load(paired_dataset(tmp_path), position=("distance", "depth"))
-    augment = Augmentations(queue=("shrink",), prob=0.5, permute_dim=True)
+    network = {"position": ("distance", "depth")}
+    items = _load(paired_dataset(tmp_path), network=network)
+    augment = {"queue": ("shrink",), "prob": 0.5, "permute_dim": True}
+    settings = _settings({"augment": augment}, network=network)
     for step in range(20):
-        found = draw_crops(items, CROP, 2, 0, step, augment=augment)
+        found = draw_crops(items, settings, 0, step)
         assert found["position"].shape == (2, 2, *CROP)
         inside = found["sketch"][:, 0] > 0.5
         if 20 < inside.sum() < inside.size - 20:
@@ -97,13 +98,13 @@ def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
     for folder, array in (("images", image_of(labels_of())), ("labels", labels_of())):
         (tmp_path / "d" / folder).mkdir(parents=True)
         imwrite(tmp_path / "d" / folder / "x.tif", array)
-    refused(r"no voxel size, which network\.position", _load, tmp_path / "d", position=("depth",))
+    refused(r"no voxel size, which network\.position", _load, tmp_path / "d", network=network)
 
 
 def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):
-    hidden = 0
+    hidden, both = 0, [_settings({"batch": 4, "dropped": share}) for share in (0, 0.25)]
     for step in range(100):
-        plain, some = (draw_crops(items, CROP, 4, 0, step, share) for share in (0, 0.25))
+        plain, some = (draw_crops(items, settings, 0, step) for settings in both)
         for name in ("image", "noise", "place"):
             np.testing.assert_array_equal(plain[name], some[name])
         gone = (some["sketch"] == HIDDEN).all((1, 2, 3, 4))
@@ -114,6 +115,7 @@ def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):
 
 
 def test_levels_of_noise_are_spread_evenly(items):
-    places = np.stack([draw_crops(items, CROP, 4, 0, step)["place"] for step in range(100)])
+    settings = _settings({"batch": 4})
+    places = np.stack([draw_crops(items, settings, 0, step)["place"] for step in range(100)])
     assert ((places >= np.arange(4) / 4) & (places <= np.arange(1, 5) / 4)).all()
     assert places[:, 0].std() == pytest.approx(0.25 / 12**0.5, rel=0.2)
