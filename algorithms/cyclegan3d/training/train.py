@@ -40,7 +40,7 @@ from cytosuite.training.judges import (
     misread,
     structure_of,
 )
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import Cases, Parts, State, Tensors, Training, decaying
 from cytosuite.volume import Volume
 
 ROLES = ("simulated", "real")
@@ -195,11 +195,6 @@ class CycleTraining(Training[Settings, DomainVolume]):
         }
         return {**modules, **pools}, optimisers
 
-    def batch(self, cases: Cases[DomainVolume], settings: Settings, step: int) -> Arrays:
-        """Return simulated and real crops (N, C, Z, Y, X) of a step, see `draw_batch`."""
-        seed = settings.schedule.seed
-        return draw_batch(cases["simulated"], cases["real"], settings.crops, seed, step)
-
     def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
         """Take a step of the generators, then one of the judges, and return the losses."""
         modules = state.modules
@@ -281,4 +276,4 @@ class CycleTraining(Training[Settings, DomainVolume]):
         return super().translate(path, data) if path.suffix == ".toml" else translate(path, data)
 
 
-TRAINING = CycleTraining(divide=divide, case=load_item)
+TRAINING = CycleTraining(divide=divide, case=load_item, batch=draw_batch)

@@ -15,6 +15,7 @@ from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import deep, mapped, padded, turn_of, turned
+from cytosuite.training.parts import Cases
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Rng, Shape, Sizes
@@ -111,11 +112,7 @@ def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> tuple[fl
 
 
 def draw_batch(
-    simulated: Sequence[DomainVolume],
-    real: Sequence[DomainVolume],
-    settings: Crops,
-    seed: int,
-    step: int,
+    cases: Cases[DomainVolume], settings: Settings, step: int
 ) -> dict[str, Image | Labels]:
     """Return simulated and real crops (N, C, Z, Y, X) of a step, and the simulated ones' labels.
 
@@ -125,22 +122,20 @@ def draw_batch(
     light fades and blurs along it. Whole grey counts are dithered: generated images hold any value
     between them, and a judge could tell them by that alone.
     """
-    drawn = [_pair(rng, simulated, real, settings) for rng in streams(seed, step, settings.batch)]
-    crops: dict[str, Image | Labels] = {
+    crops, seed = settings.crops, settings.schedule.seed
+    drawn = [_pair(rng, cases, crops) for rng in streams(seed, step, crops.batch)]
+    arrays: dict[str, Image | Labels] = {
         "simulated": np.stack([pair[0] for pair in drawn]),
         "real": np.stack([pair[1] for pair in drawn]),
     }
     labels = [pair[2] for pair in drawn if pair[2] is not None]
-    return {**crops, "labels": np.stack(labels)} if len(labels) == len(drawn) else crops
+    return {**arrays, "labels": np.stack(labels)} if len(labels) == len(drawn) else arrays
 
 
 def _pair(
-    rng: Rng,
-    simulated: Sequence[DomainVolume],
-    real: Sequence[DomainVolume],
-    settings: Crops,
+    rng: Rng, cases: Cases[DomainVolume], settings: Crops
 ) -> tuple[Image, Image, Labels | None]:
-    target = chosen(rng, real)
+    target, simulated = chosen(rng, cases["real"]), cases["simulated"]
     crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
     sources = [
         simulated[int(number)] for number in rng.integers(len(simulated), size=settings.alike)

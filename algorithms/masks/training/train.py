@@ -16,7 +16,6 @@ from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, rounded
 from cytosuite.folders.index import Item
-from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.networks.tiling import Sides
@@ -70,8 +69,9 @@ class LabelPair:
     read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 
 
-def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
-    """Return the distances of one pair of label images."""
+def load_pair(item: Item, _: str, settings: Settings) -> LabelPair:
+    """Return a pair of label images as distances to their borders."""
+    path, nuclei = item.path(LABELS.slug) or item.image, item.extras.get(NUCLEI)
     if not nuclei:
         raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
 
@@ -108,11 +108,6 @@ class MaskTraining(Training[Settings, LabelPair]):
     def find(self, folder: Path, role: str, settings: Settings) -> list[Item]:
         """Return the labels of a folder."""
         return find_images(folder, settings.names, settings.files, task=None)
-
-    def case(self, item: Item, role: str, settings: Settings) -> LabelPair:
-        """Return labels as distances to their borders."""
-        cells = item.path(LABELS.slug) or item.image
-        return _pair(cells, item.extras.get(NUCLEI), settings)
 
     def batch(self, cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
         """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
@@ -193,4 +188,4 @@ class MaskTraining(Training[Settings, LabelPair]):
         return self.outputs(state, request, settings)
 
 
-TRAINING = MaskTraining(step=denoising_step)
+TRAINING = MaskTraining(case=load_pair, step=denoising_step)

@@ -1,6 +1,6 @@
 """Views and fused images: their files, decoded once into mapped arrays, and crops of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -8,18 +8,20 @@ from typing import Literal
 import numpy as np
 
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
+from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.contract.interface import is_finite
-from cytosuite.contract.manifest import Count, Described, Share
+from cytosuite.contract.manifest import Count, Described, NotNegative, Positive, Share
 from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
 from cytosuite.folders.index import Item
 from cytosuite.networks.tiling import Box, Sides
-from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
+from cytosuite.segmentation.specimen import CoarseMap, maps_of
 from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import find_images, mapped
-from cytosuite.training.settings import BESIDE, FileSettings
+from cytosuite.training.parts import Cases
+from cytosuite.training.settings import FileSettings, TrainingSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import (
     Array,
@@ -30,7 +32,6 @@ from cytosuite.volume.arrays import (
     Shape,
     Shorts,
     Sizes,
-    Spacing,
 )
 from cytosuite.volume.objects import box_at
 
@@ -51,6 +52,28 @@ class ViewCrops(Described):
     # most voxels, z y x, of the middle of a held-out image that a validation predicts; percentiles
     # and scores are of this part
     shown: Sides = (64, 256, 256)
+
+
+class FusionLoss(Described):
+    """Parts of the loss and their weights."""
+
+    # similarity lost in the answer; n_ssim: relative to that lost in the view
+    kind: Literal["ssim", "n_ssim"] = "ssim"
+    # weight of the lost similarity; published: 100 (ssim), 1 (n_ssim)
+    similarity: NotNegative = 100
+    difference: NotNegative = 1  # weight of the mean absolute difference
+    # n_ssim: one ratio per crop, as published, or of sums over the batch
+    over: Literal["crop", "batch"] = "batch"
+    floor: Positive = 0.05  # n_ssim: least similarity lost in a view that is divided by
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: RestorerArguments = RestorerArguments()
+    names: tuple[str, ...] = ("*",)  # of views, without suffix, like image_*_membrane_angle
+    crops: ViewCrops = ViewCrops()
+    loss: FusionLoss = FusionLoss()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +97,9 @@ class ViewPair:
         return np.stack([self.view[box].astype(np.float32), *(m.read(box) for m in self.maps)])
 
 
-def find_pairs(folder: Path, patterns: Sequence[str], files: FileSettings = BESIDE) -> list[Item]:
+def find_pairs(folder: Path, _: str, settings: Settings) -> list[Item]:
     """Return the views in a folder that have a fused image; InputError of none."""
-    items = find_images(folder, patterns, files, "fuse")
+    items = find_images(folder, settings.names, settings.files, "fuse")
     fused = [item for item in items if item.path(FUSED)]
     if not fused:
         raise InputError(
@@ -86,23 +109,19 @@ def find_pairs(folder: Path, patterns: Sequence[str], files: FileSettings = BESI
     return fused
 
 
-def load_pair(
-    item: Item,
-    crop: Sizes,
-    inputs: Sequence[Channel],
-    spacing: Spacing | None = None,
-    files: FileSettings = BESIDE,
-) -> ViewPair:
-    """Return a view with its fused image; `spacing`, µm, is for a file without one."""
+def load_pair(item: Item, _: str, settings: Settings) -> ViewPair:
+    """Return a view with its fused image; the card's voxel size is for a file without one."""
+    files, crop = settings.files, settings.crops.shape
+    spacing = settings.card.describes.get("spacing")
     fused = item.path(FUSED)
     assert fused is not None  # see find_pairs
 
     def view() -> Volume:
         """Return the view."""
         whole = _volume(item.image, files)
-        if spacing is None or not whole.spacing_is_assumed:
-            return whole
-        return replace(whole, spacing=tuple(spacing))
+        if isinstance(spacing, tuple) and whole.spacing_is_assumed:
+            return replace(whole, spacing=spacing)
+        return whole
 
     target = _volume(fused, files)  # one of the two is in memory at a time
     shape, goal = target.shape, _in_units(target.array, crop)
@@ -113,7 +132,7 @@ def load_pair(
             f"expected a fused image of the view's shape {volume.shape}, found {shape} in {fused}"
         )
     image = _in_units(volume.array, crop)
-    maps = maps_of(volume.array, volume.spacing, inputs)
+    maps = maps_of(volume.array, volume.spacing, settings.network.inputs)
     return ViewPair(
         path=item.image,
         view=image,
@@ -159,13 +178,12 @@ def _foreground(fused: Halves) -> Shorts:
     return (np.argwhere(coarse >= mean) * MESH).astype(np.uint16)
 
 
-def draw_crops(
-    items: Sequence[ViewPair], crops: ViewCrops, seed: int, step: int
-) -> dict[str, Floats]:
+def draw_crops(cases: Cases[ViewPair], settings: Settings, step: int) -> dict[str, Floats]:
     """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
     drawn: dict[str, list[Floats]] = {"image": [], "target": []}
-    for rng in streams(seed, step, crops.batch):
-        item = chosen(rng, items)
+    crops = settings.crops
+    for rng in streams(settings.schedule.seed, step, crops.batch):
+        item = chosen(rng, cases["pairs"])
         box = draw_box(rng, item, crops)
         back = [axis for axis in crops.mirror if rng.random() < 0.5]
         sides = tuple(slice(None, None, -1 if axis in back else 1) for axis in "zyx")

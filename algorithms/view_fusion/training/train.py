@@ -3,45 +3,26 @@
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.algorithms.view_fusion.training.pairs import (
-    ViewCrops,
+    Settings,
     ViewPair,
     draw_crops,
     find_pairs,
     load_pair,
 )
-from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.contract.tasks import VIEW
 from cytosuite.files import Entries
-from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
 from cytosuite.training.heldout import HeldOut, outputs_of
 from cytosuite.training.images import filled, middle
-from cytosuite.training.parts import Arrays, Cases, Tensors, Training
-from cytosuite.training.settings import TrainingSettings
+from cytosuite.training.parts import Cases, Tensors, Training
 from cytosuite.volume import Volume
-
-
-class FusionLoss(Described):
-    """Parts of the loss and their weights."""
-
-    # similarity lost in the answer; n_ssim: relative to that lost in the view
-    kind: Literal["ssim", "n_ssim"] = "ssim"
-    # weight of the lost similarity; published: 100 (ssim), 1 (n_ssim)
-    similarity: NotNegative = 100
-    difference: NotNegative = 1  # weight of the mean absolute difference
-    # n_ssim: one ratio per crop, as published, or of sums over the batch
-    over: Literal["crop", "batch"] = "batch"
-    floor: Positive = 0.05  # n_ssim: least similarity lost in a view that is divided by
 
 
 def similarity(first: Tensor, second: Tensor) -> Tensor:
@@ -77,35 +58,12 @@ def _rows(length: int, half: tuple[float, ...]) -> Tensor:
 SIGMA = {"nucleus": 0.442, "membrane": 0.5}
 
 
-class Settings(TrainingSettings):
-    """All settings of a training."""
-
-    network: RestorerArguments = RestorerArguments()
-    names: tuple[str, ...] = ("*",)  # of views, without suffix, like image_*_membrane_angle
-    crops: ViewCrops = ViewCrops()
-    loss: FusionLoss = FusionLoss()
-
-
 class FusionTraining(Training[Settings, ViewPair]):
     """The parts of the training."""
 
     algorithm = "view_fusion"
     settings = Settings
     roles = ("pairs",)
-
-    def find(self, folder: Path, role: str, settings: Settings) -> list[Item]:
-        """Return the views in a folder that have a fused image."""
-        return find_pairs(folder, settings.names, settings.files)
-
-    def case(self, item: Item, role: str, settings: Settings) -> ViewPair:
-        """Return a view with its fused image."""
-        spacing = settings.card.describes.get("spacing")
-        size = spacing if isinstance(spacing, tuple) else None
-        return load_pair(item, settings.crops.shape, settings.network.inputs, size, settings.files)
-
-    def batch(self, cases: Cases[ViewPair], settings: Settings, step: int) -> Arrays:
-        """Return the crops of a step."""
-        return draw_crops(cases["pairs"], settings.crops, settings.schedule.seed, step)
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
         """Return the loss of restored views, ``total``, and its parts similarity and difference.
@@ -185,4 +143,4 @@ class FusionTraining(Training[Settings, ViewPair]):
             )
 
 
-TRAINING = FusionTraining()
+TRAINING = FusionTraining(find=find_pairs, case=load_pair, batch=draw_crops)

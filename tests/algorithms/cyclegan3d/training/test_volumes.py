@@ -97,7 +97,8 @@ def _places(shape=(6, 12, 10)):
 
 
 def _draw(simulated, real, crops=CROPS, seed=0, step=0):
-    return draw_batch(simulated, real, crops, seed, step)
+    settings = short("cyclegan3d").model_copy(update={"crops": crops}).with_schedule(seed=seed)
+    return draw_batch({"simulated": simulated, "real": real}, settings, step)
 
 
 def _same(one, two):

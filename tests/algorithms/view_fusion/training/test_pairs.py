@@ -1,8 +1,10 @@
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pytest
 from mistakes import refused
+from trainings import short
 from view_pairs import (
     FUSED,
     SHAPE,
@@ -18,26 +20,21 @@ from view_pairs import (
 )
 
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
-from cytosuite.algorithms.view_fusion.training.pairs import (
-    MESH,
-    ViewCrops,
-    draw_box,
-    draw_crops,
-    find_pairs,
-    load_pair,
-)
+from cytosuite.algorithms.view_fusion.training.pairs import MESH, ViewCrops, draw_box
+from cytosuite.algorithms.view_fusion.training.train import TRAINING
 from cytosuite.contract.tasks import VIEW, VIEW_FOLDER
 from cytosuite.formats import read, write
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
-from cytosuite.training.settings import FileSettings
 
-CROP = (8, 16, 16)
-DEEP = FileSettings(recursive=True)
+settings = partial(short, "view_fusion", files={"recursive": True})
 
 
-def _load(folder, inputs=(), crop=CROP, **given):
-    found = find_pairs(folder, ["*"], DEEP)
-    return [load_pair(item, crop, inputs, files=DEEP, **given) for item in found]
+def _find(folder, *names):
+    return TRAINING.find(folder, "pairs", settings(names=names or ["*"]))
+
+
+def _load(folder, inputs=()):
+    return TRAINING.load(folder, "pairs", settings(network={"inputs": inputs}))
 
 
 @pytest.mark.parametrize(
@@ -90,30 +87,30 @@ def test_the_platforms_folders_and_letters_are_found(tmp_path):
     folder = two_folders(tmp_path, 1)
     (folder / VIEW).rename(folder / VIEW_FOLDER)
     (folder / FUSED).rename(folder / f"fused-{VIEW_FOLDER}")
-    (pair,) = find_pairs(folder, ["*"])
+    (pair,) = _find(folder)
     assert pair.image == folder / VIEW_FOLDER / "a_0.tif"
     assert pair.path(FUSED).parent.name == f"fused-{VIEW_FOLDER}"
     loud = tmp_path / "loud"
     write(loud / "A_ANGLE.tif", volume(fused_of()))
     write(loud / "A_Fused.tiff", volume(fused_of()))
-    (pair,) = find_pairs(loud, ["*"])
+    (pair,) = _find(loud)
     assert (pair.image, pair.path(FUSED)) == (loud / "A_ANGLE.tif", loud / "A_Fused.tiff")
 
 
 @pytest.mark.parametrize("layout", [dataset, challenge])
 def test_a_view_without_its_fused_image_is_left_out(layout, tmp_path):
-    pairs = find_pairs(folder := layout(tmp_path), ["*"], DEEP)
+    pairs = _find(folder := layout(tmp_path))
     pairs[1].path(FUSED).unlink()
-    assert find_pairs(folder, ["*"], DEEP) == [pairs[0], pairs[2]]
+    assert _find(folder) == [pairs[0], pairs[2]]
 
 
 def test_folders_without_pairs_are_refused(tmp_path):
-    refused("no such folder", find_pairs, tmp_path / "nowhere", ["*"])
+    refused("no such folder", _find, tmp_path / "nowhere")
     write(tmp_path / "plain" / "a.tif", volume(fused_of()))
-    refused("plain: expected views .* found none of these", find_pairs, tmp_path / "plain", ["*"])
+    refused("plain: expected views .* found none of these", _find, tmp_path / "plain")
     write(tmp_path / "alone" / "a_fused.tif", volume(fused_of()))
-    refused("found fused images alone", find_pairs, tmp_path / "alone", ["*"])
-    refused("names like x", find_pairs, challenge(tmp_path / "pairs"), ["x"])
+    refused("found fused images alone", _find, tmp_path / "alone")
+    refused("names like x", _find, challenge(tmp_path / "pairs"), "x")
 
 
 def _alter(folder, array, role="fused"):
@@ -155,8 +152,10 @@ def test_wrong_pairs_are_refused_in_one_line(mistake, tmp_path):
 SIDES = (8, 12, 16)  # 1536 voxels: each number is exact in float16
 
 
-def _given(**given):
-    return ViewCrops(**{"shape": (4, 4, 8), "batch": 3, **given})
+def _drawn(image, step, maps=(), **crops):
+    """Return the arrays of a step from one image."""
+    given = settings(crops={"shape": (4, 4, 8), "batch": 3, **crops})
+    return TRAINING.batch({"pairs": [item(image, maps=maps)]}, given, step)
 
 
 def _numbered():
@@ -173,7 +172,7 @@ def test_channels_and_target_show_one_place():
     image = _numbered()
     maps = [CoarseMap(image.astype(np.float32), (1, 1, 1), SIDES)]
     for step in range(20):
-        found = draw_crops([item(image, maps=maps)], _given(mirror=("z", "y", "x")), 0, step)
+        found = _drawn(image, step, maps, mirror=("z", "y", "x"))
         np.testing.assert_array_equal(found["image"][:, :1], found["target"])
         np.testing.assert_allclose(found["image"][:, 1:], found["target"])
 
@@ -182,7 +181,7 @@ def test_channels_and_target_show_one_place():
 def test_crops_are_mirrored_along_the_chosen_axes_alone(mirror):
     seen = set()
     for step in range(40):
-        for crop in draw_crops([item(_numbered())], _given(mirror=mirror), 0, step)["target"]:
+        for crop in _drawn(_numbered(), step, mirror=mirror)["target"]:
             signs = []
             for axis, place in enumerate(_places(crop[0])):
                 steps = np.unique(np.diff(place, axis=axis))
@@ -193,14 +192,11 @@ def test_crops_are_mirrored_along_the_chosen_axes_alone(mirror):
     assert seen == set(product(*[(1, -1) if axis in mirror else (1,) for axis in "zyx"]))
 
 
-def _boxes(case, given, count):
-    rng = np.random.default_rng(0)
-    return [draw_box(rng, case, given) for _ in range(count)]
-
-
 def test_an_aimed_crop_has_its_voxel_in_the_middle():
     place = np.array([4, 4, 8])
-    for box in _boxes(item(_numbered(), places=[place]), _given(aimed=1), 100):
+    rng, aimed = np.random.default_rng(0), ViewCrops(shape=(4, 4, 8), aimed=1)
+    for _ in range(100):
+        box = draw_box(rng, item(_numbered(), places=[place]), aimed)
         middle = np.array(
             [side.start + size // 2 for side, size in zip(box, (4, 4, 8), strict=True)]
         )
