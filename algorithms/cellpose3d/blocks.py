@@ -7,7 +7,6 @@ from math import ceil, prod
 import numpy as np
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.errors import RoomError
 from cytosuite.networks.grid import (
     interpolate,
     labels_to_image,
@@ -16,7 +15,7 @@ from cytosuite.networks.grid import (
     to_working,
     touched,
 )
-from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
+from cytosuite.networks.tiling import Box, Tile, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, put, room, taken
@@ -67,11 +66,7 @@ def plan_blocks(
     smallest = least(shape, margin, multiple)
     needed = memory_gib(smallest, shape, image_shape, tile)
     if needed > free:
-        raise RoomError(
-            f"an image of {' x '.join(map(str, image_shape))} voxels{reason}, worked on in blocks "
-            f"of {' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
-            f"{free:.1f} GiB are free; crop it, or give more memory"
-        )
+        raise no_room(image_shape, smallest, needed, free, reason)
     spare = (free - memory_gib((0,), shape, image_shape, tile)) * GIB
     passed = prod(tile)
     # A block no larger than a tile is passed through the network as a whole.

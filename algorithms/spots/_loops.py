@@ -73,30 +73,6 @@ def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> Non
         _along_x(spare, kx, out[z])
 
 
-@compiled("float64(float32[::1], int64)")
-def _median(values: Floats, count: int) -> float:
-    """Return the median of the first values, which are reordered (Hoare, CACM 4 (1961) 321)."""
-    middle, low, high = count // 2, 0, count - 1
-    while low < high:
-        pivot, i, j = values[middle], low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i, j = i + 1, j - 1
-        low, high = i if j < middle else low, j if i > middle else high
-    upper = values[middle]
-    if count % 2:
-        return float(upper)
-    lower = values[0]
-    for k in range(1, middle):
-        lower = max(lower, values[k])
-    return float((lower + upper) / 2)
-
-
 @compiled("float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)")
 def spreads(values: Floats, ends_y: Longs, ends_x: Longs, least: float) -> Floats:
     """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
@@ -111,7 +87,7 @@ def spreads(values: Floats, ends_y: Longs, ends_x: Longs, least: float) -> Float
                     for x in range(ends_x[j], ends_x[j + 1], step):
                         part[n] = abs(values[z, y, x])
                         n += 1
-                sd[z, i, j] = max(least, _MAD_TO_SD * _median(part, n))
+                sd[z, i, j] = max(least, _MAD_TO_SD * np.median(part[:n]))
     return sd
 
 

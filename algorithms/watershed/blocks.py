@@ -18,8 +18,7 @@ from cytosuite.algorithms.watershed.segment import (
     smoothed,
 )
 from cytosuite.contract import progress
-from cytosuite.errors import RoomError
-from cytosuite.networks.tiling import Box, Tile, bricks, least, plan, tiles
+from cytosuite.networks.tiling import Box, Tile, bricks, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -72,11 +71,7 @@ def plan_blocks(shape: Sizes, margin: Sizes, multiple: Sizes) -> list[Tile]:
     smallest = least(shape, margin, multiple)
     if prod(smallest) * _VOXEL_BYTES > spare:
         needed = prod(smallest) * _VOXEL_BYTES + free - spare
-        raise RoomError(
-            f"an image of {' x '.join(map(str, shape))} voxels, worked on in blocks of "
-            f"{' x '.join(map(str, smallest))}, needs about {needed / GIB:.1f} GiB of memory, "
-            f"{free / GIB:.1f} GiB are free; crop it, or give more memory"
-        )
+        raise no_room(shape, smallest, needed / GIB, free / GIB)
     return tiles(shape, margin, spare / _VOXEL_BYTES, multiple=multiple)
 
 

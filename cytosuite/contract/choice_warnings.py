@@ -87,7 +87,7 @@ def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[st
         if agreeing and close and not any(candidate in close for candidate in agreeing):
             lines.append(
                 f"{key} and voxel size contradictory: {facts[key]} is that of "
-                f"{agreeing[0].card.name}, {_text(size)} µm that of {close[0].card.name}; "
+                f"{agreeing[0].card.name}, {text(size)} µm that of {close[0].card.name}; "
                 f"{selection.card.name} was used"
             )
     return lines
@@ -108,19 +108,15 @@ def _logs(size: Spacing, card: Sequence[float]) -> list[float]:
 def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
     edges = selection.card.describes.get("spacing")
     if volume.spacing_is_assumed:
-        yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
+        yield f"{ASSUMED}: {text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
     elif isinstance(edges, tuple):
         far = max(_logs(volume.spacing, edges), key=abs, default=0.0)
         if abs(far) > FAR:
             yield (
-                f"voxel size far from the model's: {_text(volume.spacing)} µm, up to "
+                f"voxel size far from the model's: {text(volume.spacing)} µm, up to "
                 f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than "
-                f"{_text(edges)} µm of {selection.card.name}"
+                f"{text(edges)} µm of {selection.card.name}"
             )
-
-
-def _text(size: Spacing) -> str:
-    return " x ".join(f"{step:g}" for step in size)
 
 
 def stretched(labels: Volume) -> str:

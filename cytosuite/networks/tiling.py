@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import model_validator
 
 from cytosuite.contract.manifest import Count, Described
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, RoomError
 from cytosuite.volume.arrays import Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.objects import Box as Box
@@ -105,6 +105,15 @@ def tiles(shape: Sizes, reach: Sizes, voxels: float, *, multiple: Sizes = ()) ->
     limit = max(int(voxels), prod(least(shape, reach, steps)))
     return plan(
         shape, fit(shape, (limit, *[1] * (len(shape) - 1)), reach, steps), reach, multiple=steps
+    )
+
+
+def no_room(shape: Sizes, block: Sizes, needed: float, free: float, reason: str = "") -> RoomError:
+    """Return the error of an image whose smallest blocks need more memory [GiB] than is free."""
+    image, part = (" x ".join(map(str, sides)) for sides in (shape, block))
+    return RoomError(
+        f"an image of {image} voxels{reason}, worked on in blocks of {part}, needs about "
+        f"{needed:.1f} GiB of memory, {free:.1f} GiB are free; crop it, or give more memory"
     )
 
 

@@ -146,15 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.ends_with:
         Thread(target=_follow, args=(options.ends_with,), daemon=True).start()
     home = ALGORITHMS / options.algorithm / "training"
-    draws, alone = (home / OUTLINE).is_file(), not (home / "train.py").is_file()
-    settings_path = options.settings or (home / OUTLINE if alone else None)
-    if (
-        draws
-        and settings_path is not None
-        and settings_path.suffix == ".toml"
-        and "outline" in read_toml(settings_path)
-    ):
-        return _outline(options, settings_path, say)
+    outline = options.settings or (None if (home / "train.py").is_file() else home / OUTLINE)
+    of_outlines = outline and outline.suffix == ".toml" and (home / OUTLINE).is_file()
+    if outline and of_outlines and "outline" in read_toml(outline):
+        return _outline(options, outline, say)
     training = training_of(options.algorithm)
     path = options.settings or settings_file(training, options.parent)
 

@@ -239,20 +239,11 @@ class ImagePool(nn.Module):
         return torch.stack(exchanged)
 
 
-def fooled(answers: Tensor) -> Tensor:
-    """Return the mean squared distance of answers from 1: Mao et al., doi:10.1109/ICCV.2017.304."""
-    return judged_as(answers, "squares", real=True)
-
-
-def judged(real: Tensor, synthetic: Tensor) -> Tensor:
-    """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
-    return 0.5 * (fooled(real) + judged_as(synthetic, "squares", real=False))
-
-
-def judged_as(answers: Tensor, game: str, *, real: bool) -> Tensor:
+def judged_as(answers: Tensor, game: str = "squares", *, real: bool) -> Tensor:
     """Return the loss of answers that are to call crops real or made.
 
-    ``logistic``: Goodfellow et al., NeurIPS 2014, doi:10.48550/arXiv.1406.2661, not saturating.
+    ``squares``: from 1 or 0, Mao et al., doi:10.1109/ICCV.2017.304; ``logistic``: Goodfellow et
+    al., NeurIPS 2014, doi:10.48550/arXiv.1406.2661, not saturating.
     """
     if game == "squares":
         return (answers - float(real)).square().mean()

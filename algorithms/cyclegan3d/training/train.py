@@ -34,8 +34,7 @@ from cytosuite.training.judges import (
     PatchJudge,
     apart,
     decorrelation,
-    fooled,
-    judged,
+    judged_as,
     level_change,
     misread,
     structure_of,
@@ -59,8 +58,10 @@ def _generator_losses(
     grain = not settings.network.noise  # drawn anew, it cannot come back the same
     again = _forward(modules, translations["simulated"], settings)
     losses = {
-        "fool_real": fooled(modules["judge_real"](translations["real"])),
-        "fool_simulated": fooled(modules["judge_simulated"](translations["simulated"])),
+        "fool_real": judged_as(modules["judge_real"](translations["real"]), real=True),
+        "fool_simulated": judged_as(
+            modules["judge_simulated"](translations["simulated"]), real=True
+        ),
         "cycle": loss.cycle
         * (
             apart(backward(translations["real"]), batch["simulated"], loss.soft)
@@ -116,7 +117,8 @@ def _step_judges(state: State, batch: Tensors, translations: Tensors, settings: 
         lost = torch.zeros((), device=state.device)
         for role, crops in seen.items():
             judge = state.modules[f"judge_{role}"]
-            lost = lost + judged(judge(batch[role]), judge(crops))
+            told = judged_as(judge(batch[role]), real=True) + judged_as(judge(crops), real=False)
+            lost = lost + 0.5 * told
     if (state.step + 1) % settings.loss.judge_every == 0:
         state.update("judges", lost)
     return lost.detach()
