@@ -1,5 +1,8 @@
 """What tests of adapters of other tools share: a scene, and what a stub learns and predicts."""
 
+import json
+
+import cards
 import numpy as np
 from house import ROOT
 
@@ -22,14 +25,28 @@ def scene(*shape, spacing=0.5, **metadata):
     return image, image.like(labels)
 
 
-def learned(name, learn, folder, pairs, **changes):
-    """Return what a tool learns from pairs of image and labels."""
-    settings = {**read_toml(ALGORITHMS / name / "learn.toml"), "seed": 1, **changes}
-    return learn([Pair(f"n{n}", *pair) for n, pair in enumerate(pairs)], settings, folder)
+class Adapter:
+    """An algorithm of a tool that is a stub: what it learns, the model of that, its labels."""
 
+    def __init__(self, stubbed, folder, name, kind, **settings):
+        self.predict, self.learn = stubbed(name, "predict", "learn")
+        self.name, self.folder = name, folder
+        self.tool = getattr(self.predict, kind)
+        self.settings = {**read_toml(ALGORITHMS / name / "learn.toml"), "seed": 1, **settings}
 
-def predicted(predict, calls, image, model):
-    """Return labels, keywords of the tool's call, and facts."""
-    with gathered() as facts:
-        found = predict({"microscopy-image": image}, model)["instance-labels"]
-    return found, calls[-1], facts
+    def learned(self, *pairs, **changes):
+        """Return what the tool learns from pairs of image and labels."""
+        named = [Pair(f"n{n}", *pair) for n, pair in enumerate(pairs)]
+        return self.learn.learn(named, {**self.settings, **changes}, self.folder)
+
+    def model(self, learned):
+        """Return the model of what was learned."""
+        facts = {"describes": dict(learned.describes), "parameters": dict(learned.parameters)}
+        facts = json.loads(json.dumps(facts)) | {"name": "own", "algorithm": self.name}
+        return cards.model(self.folder, learned.tensors, **facts)
+
+    def predicted(self, image, model):
+        """Return labels, keywords of the tool's call, and facts."""
+        with gathered() as facts:
+            found = self.predict.predict({"microscopy-image": image}, model)["instance-labels"]
+        return found, self.tool.calls[-1], facts

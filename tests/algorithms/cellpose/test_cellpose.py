@@ -3,62 +3,32 @@
 import pickle
 from pathlib import Path
 
-import adapters
-import cards
 import numpy as np
 import pytest
 import torch
-from adapters import ASSUMED, scene
+from adapters import ASSUMED, Adapter, scene
 from mistakes import refused
 
 from cytosuite.contract import progress
-from cytosuite.contract.weights import Model
-from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def tool(stubbed):
-    """Return prediction and training with the stub."""
-    return stubbed("cellpose", "predict", "learn")
-
-
-@pytest.fixture
-def model(tool, tmp_path):
-    """Return a function that makes a model of the stub's weights."""
-
-    def made(learned):
-        facts = {"algorithm": "cellpose", "parameters": dict(learned.parameters)}
-        return cards.model(tmp_path, learned.tensors, **facts)
-
-    return made
-
-
-@pytest.fixture
-def own(tool, model):
-    """Return a model of two squares."""
-    return model(learned(tool, scene(32, 32)))
-
-
-def learned(tool, *pairs, **changes):
-    """Return a model trained by the stub on scenes."""
-    own = {"n_epochs": 2, **changes}
-    return adapters.learned("cellpose", tool[1].learn, Path.cwd(), pairs, **own)
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    """Work in an own folder."""
+def tool(stubbed, tmp_path, monkeypatch):
+    """Return the adapter of the stub, at work in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    return Adapter(stubbed, tmp_path, "cellpose", "CellposeModel", n_epochs=2)
 
 
-def predicted(tool, image, model):
-    return adapters.predicted(tool[0].predict, tool[0].CellposeModel.calls, image, model)
+@pytest.fixture
+def own(tool):
+    """Return a model of two squares."""
+    return tool.model(tool.learned(scene(32, 32)))
 
 
 def test_a_plane_is_segmented_with_the_diameter_of_the_training_in_its_own_pixels(tool, own):
     image, labels = scene(32, 32, spacing=0.25)
-    found, call, facts = predicted(tool, image, own)
+    found, call, facts = tool.predicted(image, own)
     assert np.array_equal(found.array, labels.array)
     assert found.array.dtype == np.uint32
     assert (found.spacing, found.axes) == (image.spacing, "YX")
@@ -77,13 +47,12 @@ def test_a_plane_is_segmented_with_the_diameter_of_the_training_in_its_own_pixel
     ],
 )
 def test_the_diameter_without_a_pixel_size_and_of_the_user(tool, own, metadata, diameter, size):
-    _, call, facts = predicted(tool, scene(32, 32, **metadata)[0], own)
+    _, call, facts = tool.predicted(scene(32, 32, **metadata)[0], own)
     assert call["diameter"] == diameter
     assert facts.words["size"] == size
     refused(
         "diameter_um must be a positive number of µm, found 0",
-        predicted,
-        tool,
+        tool.predicted,
         scene(32, 32, diameter_um=0)[0],
         own,
     )
@@ -91,36 +60,29 @@ def test_the_diameter_without_a_pixel_size_and_of_the_user(tool, own, metadata, 
 
 def test_a_volume_is_segmented_by_planes_along_all_axes_and_one_slice_as_a_plane(tool, own):
     image, labels = scene(20, 32, 32)
-    found, call, _ = predicted(tool, image, own)
+    found, call, _ = tool.predicted(image, own)
     assert np.array_equal(found.array, labels.array)
     assert call["anisotropy"] == 4.0
     slice_ = Volume(image.array[5:6], image.spacing)
-    found, call, _ = predicted(tool, slice_, own)
+    found, call, _ = tool.predicted(slice_, own)
     assert found.shape == (1, 32, 32)
     assert found.array.any()
     assert "anisotropy" not in call
-    assert not predicted(tool, image.like(np.zeros(image.shape)), own)[0].array.any()
+    assert not tool.predicted(image.like(np.zeros(image.shape)), own)[0].array.any()
 
 
-def test_a_card_changes_the_tool_s_settings(tool, model):
-    found = learned(tool, scene(32, 32))
+def test_a_card_changes_the_tool_s_settings(tool):
+    found = tool.learned(scene(32, 32))
     changed = {**found.parameters, "evaluation": {"flow_threshold": 0.9, "diameter": 12.0}}
-    _, call, _ = predicted(tool, scene(32, 32)[0], model(found._replace(parameters=changed)))
+    _, call, _ = tool.predicted(scene(32, 32)[0], tool.model(found._replace(parameters=changed)))
     assert call == {"channels": [0, 0], "diameter": 12.0, "flow_threshold": 0.9}
-
-
-def test_a_card_without_weights_and_an_image_of_channels_are_refused(tool, own):
-    with pytest.raises(ModelError, match=r"no weights; train a model .*cellpose.* \(MODEL=path\)"):
-        predicted(tool, scene(32, 32)[0], Model(own.card))
-    two = Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX")
-    refused("found CYX: give one frame and one channel at a time", predicted, tool, two, own)
 
 
 def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkeypatch):
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     with progress.shown():
-        found = learned(tool, *[scene(32, 32)] * 6, nimg_per_epoch=3, batch_size=2)
-    seen = tool[1].train_seg.__globals__["seen"]
+        found = tool.learned(*[scene(32, 32)] * 6, nimg_per_epoch=3, batch_size=2)
+    seen = tool.learn.train_seg.__globals__["seen"]
     assert (len(seen["data"]), len(seen["labels"]), len(seen["test_data"])) == (5, 5, 1)
     assert (seen["channels"], seen["bsize"], seen["SGD"]) == ([0, 0], 128, False)
     assert capsys.readouterr().out.split("\n")[:-1] == [
@@ -136,15 +98,15 @@ def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkey
 
 def test_the_seed_gives_the_same_model_and_an_unknown_pixel_size_none_in_um(tool):
     pair = scene(32, 32, **ASSUMED)
-    one, same, other = (learned(tool, pair, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (tool.learned(pair, seed=seed) for seed in (1, 1, 2))
     assert one.parameters["diameter_um"] is None
     assert np.array_equal(one.tensors["output.weight"], same.tensors["output.weight"])
     assert not np.array_equal(one.tensors["output.weight"], other.tensors["output.weight"])
 
 
 def test_volumes_are_seen_in_planes_along_all_axes_with_square_pixels(tool):
-    learned(tool, scene(20, 32, 40), planes=3)
-    seen = tool[1].train_seg.__globals__["seen"]
+    tool.learned(scene(20, 32, 40), planes=3)
+    seen = tool.learn.train_seg.__globals__["seen"]
     assert [plane.shape for plane in seen["data"]] == [(32, 40)] * 3 + [(80, 40)] * 3 + [
         (80, 32)
     ] * 3
@@ -152,8 +114,7 @@ def test_volumes_are_seen_in_planes_along_all_axes_with_square_pixels(tool):
     blank = scene(32, 32)[0]
     refused(
         "needs labelled objects, found none",
-        learned,
-        tool,
+        tool.learned,
         (blank, blank.like(np.zeros((32, 32), int))),
     )
 
@@ -166,20 +127,20 @@ class Evil:
 
 
 def test_a_model_of_the_tool_keeps_its_weights_and_sizes_and_others_are_refused(tool, tmp_path):
-    net = tool[0].CellposeModel(mkldnn=False, diam_mean=17.0).net
+    net = tool.tool(mkldnn=False, diam_mean=17.0).net
     torch.save(net.state_dict(), own := tmp_path / "cyto3")
-    found = tool[1].convert(own, tmp_path)
+    found = tool.learn.convert(own, tmp_path)
     assert np.array_equal(found.tensors["output.weight"], net.output.weight.detach().numpy())
     assert found.tensors["diam_mean"] == 17.0
     assert found.parameters == {"tool": "cellpose 3.stub", "diameter_um": None}
     old = {key: value for key, value in net.state_dict().items() if "diam" not in key}
     torch.save(old, own)
-    assert tool[1].convert(own, tmp_path).tensors["diam_labels"] == 30.0
+    assert tool.learn.convert(own, tmp_path).tensors["diam_labels"] == 30.0
     torch.save({**old, "W2": torch.ones(1)}, own)
     message = "cyto3: expected a model file of Cellpose .* W2 differs"
-    refused(message, tool[1].convert, own, tmp_path)
+    refused(message, tool.learn.convert, own, tmp_path)
     for content in (pickle.dumps(Evil(), 2), b"", b"no model"):
         own.write_bytes(content)
         message = "cyto3: expected a model file of Cellpose 1 to 3, wei"
-        refused(message, tool[1].convert, own, tmp_path)
+        refused(message, tool.learn.convert, own, tmp_path)
     assert not Path("hacked").exists()

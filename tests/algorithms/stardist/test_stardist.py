@@ -3,58 +3,26 @@
 import json
 import zipfile
 
-import adapters
-import cards
 import h5py
 import numpy as np
 import pytest
-from adapters import ASSUMED, scene
+from adapters import ASSUMED, Adapter, scene
 from mistakes import refused
 
 from cytosuite.contract import progress
-from cytosuite.contract.weights import Model
-from cytosuite.errors import ModelError
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def tool(stubbed):
-    """Return prediction and training with the stub."""
-    return stubbed("stardist", "predict", "learn")
-
-
-@pytest.fixture
-def model(tmp_path):
-    """Return a function that makes a model of what was learned."""
-
-    def made(learned):
-        facts = {"describes": dict(learned.describes), "parameters": dict(learned.parameters)}
-        facts = json.loads(json.dumps(facts)) | {"name": "own", "algorithm": "stardist"}
-        return cards.model(tmp_path, learned.tensors, **facts)
-
-    return made
-
-
-@pytest.fixture
-def learned(tool, tmp_path):
-    """Return a function that trains the stub on scenes, and gives the model."""
-
-    def learn(*pairs, **changes):
-        own = {"train_epochs": 2, **changes}
-        return adapters.learned("stardist", tool[1].learn, tmp_path, pairs, **own)
-
-    return learn
-
-
-def predicted(tool, image, model):
-    return adapters.predicted(tool[0].predict, tool[0].StarDist2D.calls, image, model)
+def tool(stubbed, tmp_path):
+    """Return the adapter of the stub."""
+    return Adapter(stubbed, tmp_path, "stardist", "StarDist2D", train_epochs=2)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (24, 32, 32)])
-def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, learned, model, shape):
+def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, shape):
     image, labels = scene(*shape)
-    own = model(learned((image, labels)))
-    found, call, facts = predicted(tool, image, own)
+    own = tool.model(tool.learned((image, labels)))
+    found, call, facts = tool.predicted(image, own)
     assert np.array_equal(found.array, labels.array)
     assert (found.array.dtype, found.spacing, found.axes) == (np.uint32, image.spacing, image.axes)
     assert call["thresholds"]._asdict() == {"prob": 0.7, "nms": 0.3}
@@ -62,50 +30,35 @@ def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, learned
     assert facts.words == {"tool": "stardist 0.stub, Keras 3.stub", "size": "not used"}
     assert facts.network_seconds > 0
     blank = image.like(np.zeros(shape))
-    assert not predicted(tool, blank, own)[0].array.any()
+    assert not tool.predicted(blank, own)[0].array.any()
 
 
-def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool, learned, model):
-    own = model(learned(scene(32, 32)))
-    _, call, facts = predicted(tool, scene(900, 32, spacing=1.0)[0], own)
+def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool):
+    own = tool.model(tool.learned(scene(32, 32)))
+    _, call, facts = tool.predicted(scene(900, 32, spacing=1.0)[0], own)
     assert (call["scale"], call["n_tiles"]) == ((2.0, 2.0), [2, 1])
     assert facts.words["size"] == "given: voxels of another size, scaled by 2 x 2"
-    assert predicted(tool, scene(32, 32, spacing=0.502)[0], own)[1]["scale"] is None
-    assert predicted(tool, scene(32, 32, spacing=1.0, **ASSUMED)[0], own)[1]["scale"] is None
+    assert tool.predicted(scene(32, 32, spacing=0.502)[0], own)[1]["scale"] is None
+    assert tool.predicted(scene(32, 32, spacing=1.0, **ASSUMED)[0], own)[1]["scale"] is None
     refused(
         r"voxels of 0.5 x 0.5 µm, found 9 x 9 µm: check the vox",
-        predicted,
-        tool,
+        tool.predicted,
         scene(32, 32, spacing=9.0)[0],
         own,
     )
 
 
-def test_other_dimensions_channels_and_a_card_without_weights_are_refused(tool, learned, model):
-    own = model(learned(scene(32, 32)))
-    refused(
-        "own is a model of 2 dimensions, found ZYX of 24 x 32",
-        predicted,
-        tool,
-        scene(24, 32, 32)[0],
-        own,
-    )
-    refused(
-        "found CYX: give one frame and one channel at a time",
-        predicted,
-        tool,
-        Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX"),
-        own,
-    )
-    with pytest.raises(ModelError, match=r"no weights; train a model .*stardist.* \(MODEL=path\)"):
-        predicted(tool, scene(32, 32)[0], Model(own.card))
+def test_other_dimensions_are_refused(tool):
+    own = tool.model(tool.learned(scene(32, 32)))
+    message = "own is a model of 2 dimensions, found ZYX of 24 x 32"
+    refused(message, tool.predicted, scene(24, 32, 32)[0], own)
 
 
-def test_every_fifth_image_is_held_out_and_progress_is_said(tool, learned, capsys, monkeypatch):
+def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkeypatch):
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     with progress.shown():
-        found = learned(*[scene(40, 70)] * 6)
-    call = tool[0].StarDist2D.calls[-1]
+        found = tool.learned(*[scene(40, 70)] * 6)
+    call = tool.tool.calls[-1]
     assert (call["seen"], call["held"]) == (5, 1)
     assert capsys.readouterr().out.split("\n")[:-1] == ["progress 50 %", "progress 100 %"]
     config = found.parameters["config"]
@@ -113,36 +66,38 @@ def test_every_fifth_image_is_held_out_and_progress_is_said(tool, learned, capsy
     assert not config["train_tensorboard"]
     assert found.describes == {"axes": "YX", "spacing": (0.5, 0.5)}
     assert found.tensors["000/conv/kernel"].tolist() == [0, 1, 2]
-    assert tool[1].keras.seeds[-1] == 1
+    assert tool.learn.keras.seeds[-1] == 1
 
 
-def test_rays_and_grid_of_volumes_follow_the_objects(learned):
+def test_rays_and_grid_of_volumes_follow_the_objects(tool):
     image, labels = scene(24, 64, 64)
     flat = labels.array.copy()
     flat[4:12] = 0
     flat[4:6, 4:8, 4:8] = 1
     flat[14:] = 0
-    config = learned((image, image.like(flat))).parameters["config"]
+    config = tool.learned((image, image.like(flat))).parameters["config"]
     assert (config["anisotropy"], config["grid"]) == ((2.0, 1.0, 1.0), (1, 2, 2))
     assert (config["n_rays"], config["train_patch_size"]) == (64, [24, 64, 64])
     assert config["train_batch_size"] == 1
 
 
-def test_images_are_learned_at_the_middle_voxel_size(tool, learned):
+def test_images_are_learned_at_the_middle_voxel_size(tool):
     pairs = [scene(32, 32), scene(32, 32), scene(32, 32, spacing=1.0)]
-    found = learned(pairs[2], pairs[0], pairs[1])
+    found = tool.learned(pairs[2], pairs[0], pairs[1])
     assert found.parameters["spacing"] == (0.5, 0.5)
-    assert tool[0].StarDist2D.calls[-1]["x"].shape == (64, 64)
-    assert "spacing" not in learned(scene(32, 32, **ASSUMED)).parameters
+    assert tool.tool.calls[-1]["x"].shape == (64, 64)
+    assert "spacing" not in tool.learned(scene(32, 32, **ASSUMED)).parameters
 
 
-def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(learned):
+def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(tool):
     image, labels = scene(32, 32)
     refused(
-        "needs labelled objects, found none", learned, (image, image.like(np.zeros((32, 32), int)))
+        "needs labelled objects, found none",
+        tool.learned,
+        (image, image.like(np.zeros((32, 32), int))),
     )
-    refused("takes planes or volumes, found both", learned, (image, labels), scene(24, 32, 32))
-    refused("images of 16 voxels along each axis", learned, scene(18, 12))
+    refused("takes planes or volumes, found both", tool.learned, (image, labels), scene(24, 32, 32))
+    refused("images of 16 voxels along each axis", tool.learned, scene(18, 12))
 
 
 def stored(folder, **changes):
@@ -173,26 +128,26 @@ def packed(tmp_path):
     return pack
 
 
-def test_a_model_of_the_tool_keeps_weights_and_thresholds(tool, packed, model):
-    found = tool[1].convert(*packed())
+def test_a_model_of_the_tool_keeps_weights_and_thresholds(tool, packed):
+    found = tool.learn.convert(*packed())
     assert found.parameters["thresholds"] == {"prob": 0.6, "nms": 0.2}
     assert found.tensors["000/conv/kernel"].tolist() == [4, 4, 4]
     assert found.describes == {"axes": "YX"}
-    _, call, facts = predicted(tool, scene(32, 32, spacing=1.0)[0], model(found))
+    _, call, facts = tool.predicted(scene(32, 32, spacing=1.0)[0], tool.model(found))
     assert call["thresholds"]._asdict() == {"prob": 0.6, "nms": 0.2}
     assert facts.words["size"] == "not used"
-    assert tool[1].convert(*packed("thresholds.json")).parameters["thresholds"]["prob"] == 0.5
+    assert tool.learn.convert(*packed("thresholds.json")).parameters["thresholds"]["prob"] == 0.5
 
 
 def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
     refused(
         r"expected the folder of .*, found no weights_best.h5",
-        tool[1].convert,
+        tool.learn.convert,
         *packed("weights_best.h5"),
     )
     refused(
         "a model of images with one channel, .* 3 channels",
-        tool[1].convert,
+        tool.learn.convert,
         *packed(n_channel_in=3),
     )
     path, _ = packed()
@@ -202,7 +157,9 @@ def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("config.json", "weights_best.h5"):
             archive.write(tmp_path / "kept" / name, name)
-    refused("2D_own.zip: expected the folder of a StarDist model", tool[1].convert, path, scratch)
+    refused(
+        "2D_own.zip: expected the folder of a StarDist model", tool.learn.convert, path, scratch
+    )
     scratch = packed()[1]
     path.write_bytes(b"no zip")
-    refused("or a zip of it; .* not a zip file", tool[1].convert, path, scratch)
+    refused("or a zip of it; .* not a zip file", tool.learn.convert, path, scratch)
