@@ -169,9 +169,6 @@ def test_a_card_that_cannot_translate_is_refused(given, message):
     refused(f"card: .*{message}", parse, "card", given, Parameters)
 
 
-def test_tiles_that_are_all_halo_are_refused():
-    network = {"widths": [4, 4, 4], "blocks": 1, "fold": 3}
-    given = {"network": network, "target": TARGET, "tile": [1, 1, 1]}
-    refused("tile must be at least ", parse, "card", given, Parameters)
-    network["norm"] = "instance"  # sees the image in one piece
-    parse("card", given, Parameters)
+def test_a_network_that_sees_an_image_in_one_piece_takes_any_tile():
+    network = {"widths": [4, 4, 4], "blocks": 1, "fold": 3, "norm": "instance"}
+    assert parse("card", {"network": network, "target": TARGET, "tile": [1, 1, 1]}, Parameters)

@@ -138,10 +138,6 @@ NETWORK = TINY.model_dump(mode="json")
             {"method": "gaussian", "network": NETWORK},
             "network is for method network, found method gaussian",
         ),
-        (
-            {"method": "network", "network": NETWORK, "tile": [8, 44, 44]},
-            r"tile must be at least \[20, 40, 40\] for this network, found \[8, 44, 44\]",
-        ),
     ],
 )
 def test_contradictions_are_explained(given, message):

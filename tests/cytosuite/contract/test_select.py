@@ -80,34 +80,26 @@ def test_an_assumed_voxel_size_counts_as_missing():
 
 
 NAMES = [2, 2.0, "2", "2.0", " 2 ", "02", "study 2", "Study 2", "STUDY_2", "study2", "study-2"]
-
-
-@pytest.mark.parametrize("study", [*NAMES, "study: 2", "study=2"])
-def test_a_number_has_many_spellings(study):
-    cards = [_card("a", study=1), _card("b", study=2), _card("c", study="study 3")]
-    assert select(cards, {"study": study}, POLICY).cost == 0.0
-    assert select(cards, {"study": study}, POLICY).card.name == "b"
-    assert select(cards, {"study": 3}, POLICY).card.name == "c"
+OTHERS = [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"]
+NOTHING = ["", "  ", nan, "nan", "NaN"]
+SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
 
 
 @pytest.mark.parametrize(
-    "study", [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"]
+    ("key", "values", "cost"),
+    [
+        ("study", [*NAMES, "study: 2", "study=2"], 0.0),  # a number has many spellings
+        ("study", OTHERS, 4.0),
+        ("study", NOTHING, POLICY.missing),
+        ("spacing", SIZES, POLICY.missing),
+    ],
 )
-def test_another_number_or_word_is_another(study):
-    assert select([_card("b", study=2)], {"study": study}, POLICY).terms == {"study": 4.0}
-
-
-@pytest.mark.parametrize("study", ["", "  ", nan, "nan", "NaN"])
-def test_what_says_nothing_is_missing(study):
-    found = select([_card("b", study=2, channel="x")], {"study": study, "channel": study}, POLICY)
-    assert found.terms == {"channel": 1.0, "study": 1.0}
-    assert found.unknown == ("channel",)
-
-
-@pytest.mark.parametrize("spacing", [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()])
-def test_a_size_that_nothing_has_is_missing(spacing):
-    found = select([_card("a", spacing=(1.0, 1.0, 1.0))], {"spacing": spacing}, POLICY)
-    assert found.terms == {"spacing": POLICY.missing}
+def test_a_value_is_the_cards_or_another_or_says_nothing(key, values, cost):
+    own = _card("b", study=2) if key == "study" else _card("b", spacing=(1.0, 1.0, 1.0))
+    for value in values:
+        assert select([own], {key: value}, POLICY).terms == {key: cost}, value
+    found = select([_card("b", channel="x")], {"channel": values[-1]}, POLICY)
+    assert found.unknown == (("channel",) if cost == POLICY.missing else ())
 
 
 def test_a_word_that_no_card_has_counts_as_missing():

@@ -177,6 +177,16 @@ def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale,
     assert TRAINING.prepare_cases(cases, _settings()) is cases
 
 
+def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
+    settings, (image, labels) = _settings(), simulated()
+    cases = cases_of("cyclegan3d", data, settings)
+    scene = TRAINING.held_out(cases["simulated"][0], 0, settings)
+    np.testing.assert_array_equal(scene.image.array, image)
+    np.testing.assert_array_equal(scene.labels.array, labels)
+    for item, volume in zip(cases["real"], TRAINING.real(cases, settings), strict=True):
+        np.testing.assert_array_equal(volume.array, read(item.path).array)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
