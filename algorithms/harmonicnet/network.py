@@ -2,14 +2,14 @@
 
 from functools import partial
 from math import pi, sqrt
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.levels import unet
+from cytosuite.networks.levels import Triple, unet
 from cytosuite.networks.network import channels_last, folded, trained
 
 FOLD = 2  # voxels along each axis folded into channels
@@ -22,15 +22,8 @@ class Network(Described):
     order: int = Field(5, ge=0, le=20)  # highest degree of the harmonics
     features: int = Field(32, ge=4)  # channels at half resolution, twice at each level
 
-    @property
-    def dimensions(self) -> Literal[3]:
-        """Axes of the images."""
-        return 3
-
-    @property
-    def multiple(self) -> tuple[int, int, int]:
-        """Numbers that the sides of an image must be multiples of, z, y, x."""
-        return 8, 8, 8
+    dimensions: ClassVar[int] = 3  # axes of the images
+    multiple: ClassVar[Triple] = (8, 8, 8)  # of which the sides of an image are multiples
 
 
 class HarmonicNet(nn.Module):

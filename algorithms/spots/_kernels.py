@@ -5,8 +5,8 @@ Arrays are computed value by value: numba takes a second to compile each other w
 
 import numpy as np
 
-# An image keeps the loops of both modules.
-from cytosuite.algorithms.spots._loops import compiled
+from cytosuite.algorithms.spots import _loops as _loops  # an image keeps the loops of both
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs, Shape
 
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.

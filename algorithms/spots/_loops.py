@@ -3,17 +3,14 @@
 Arrays are copied value by value: numba takes a second to compile each other way.
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
-from cytosuite.networks.kernels import FOLDER, use
+from cytosuite.networks.kernels import FOLDER, compiled, use
 from cytosuite.volume.arrays import Bytes, Floats, Longs
 
 use(Path(__file__).with_name(FOLDER))
-compiled = partial(njit, cache=True, nogil=True)
 
 _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured

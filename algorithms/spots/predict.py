@@ -1,9 +1,7 @@
 """Entry point of the detector of spots: one image in, its points out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,9 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
 from cytosuite.contract.spacing import text
+from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Spacing
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
@@ -92,11 +92,6 @@ def find(image: NDArray[Any], spacing: Spacing, parameters: Parameters) -> Detec
         results[:, kernels.SCORE],
         gain,
     )
-
-
-if TYPE_CHECKING:
-    from cytosuite.contract.weights import Model
-    from cytosuite.volume import Volume
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:

@@ -6,7 +6,7 @@ Qin et al., Pattern Recognition 106 (2020) 107404, doi:10.1016/j.patcog.2020.107
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cytosuite.contract.manifest import Count, Described
 from cytosuite.files import Entries
+from cytosuite.networks.levels import Triple
 from cytosuite.networks.network import PlaneByPlane, channels_last, trained
 
 CLASSES = 3  # background, inside, border
@@ -28,15 +29,8 @@ class Network(Described):
     channels: Count = 64  # between blocks
     middle: Count = 16  # within blocks
 
-    @property
-    def dimensions(self) -> Literal[2]:
-        """Axes of the images."""
-        return 2
-
-    @property
-    def multiple(self) -> tuple[int, int, int]:
-        """Numbers that the sides of an image must be multiples of, z, y, x."""
-        return 1, 32, 32
+    dimensions: ClassVar[int] = 2  # axes of the images
+    multiple: ClassVar[Triple] = (1, 32, 32)  # of which the sides of an image are multiples
 
 
 _layer = partial(Convolution, 2, adn_ordering="NA", norm="batch", act=("relu", {"inplace": True}))

@@ -1,9 +1,5 @@
 """Entry point of the watershed algorithm: one image in, its instance labels out."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
@@ -12,11 +8,9 @@ from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.weights import Model
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.volume import Volumes
-
-if TYPE_CHECKING:
-    from cytosuite.contract.weights import Model
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
