@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.contract import example
 from cytosuite.container import Algorithm
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import read_card
@@ -24,7 +26,6 @@ from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.training.bundle import write_bundle
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.volume import Volume
 
 # MONAI warns of configurations that run code, and of optional files.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -149,16 +150,11 @@ def test_metadata_are_those_of_the_card(bundle, algorithm):
 
 
 def _case(algorithm, folder):
-    """Write a case of two balls; return the task, the image's path and all voxels of its output."""
-    z, y, x = np.indices((16, 32, 64)) * np.array([1.0, 0.5, 0.5])[:, None, None, None]
-    balls = sum((z - 8) ** 2 + (y - 8) ** 2 + (x - c) ** 2 < 25 for c in (8, 24))
-    array = np.random.default_rng(0).poisson(20, balls.shape) + 200 * balls
-    image = Volume(array.astype(np.uint16), (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
-    if algorithm == "diffusion":
-        labels = (balls[8] * (1 + (x[8] > 16))).astype(np.uint16)
-        image = Volume(labels, (0.5, 0.5), "YX", {"channel": "nucleus"})
-    task = TASKS[read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json").task]
+    """Write the example of a contract as a case; return the task and the image's path."""
+    card = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json")
+    task = TASKS[card.task]
     socket = task.inputs[1 if algorithm == "diffusion" else 0]
+    image = example(algorithms()[algorithm], card.describes["axes"])[socket.slug]
     write_case(folder, task, "h2b_balls", {socket.slug: image})
     return task, folder / socket.relative_path / "h2b_balls.tif"
 

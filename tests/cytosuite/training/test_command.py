@@ -45,8 +45,18 @@ def test_one_folder_may_hold_all_roles(tmp_path):
     assert by_role([f"real={both}"], roles, _halves) == {"real": [Path(both)]}
 
 
+@pytest.fixture
+def words(toy, tmp_path, data, monkeypatch):
+    """Return the words of a training of two steps of the toy."""
+    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
+    (tmp_path / "own.toml").write_text("schedule.steps = 2")
+    words = ["toy", "--settings", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
+    words += ["--work", str(tmp_path / "work"), "--name", "m"]
+    return words + [f"--data={role}={folder}" for role, (folder,) in data.items()]
+
+
 def test_settings_that_are_no_toml_are_translated_with_a_note(
-    toy, tmp_path, data, monkeypatch, capsys
+    toy, words, tmp_path, monkeypatch, capsys
 ):
     def translate(path, data):
         assert data.keys() == {"simulated", "real"}
@@ -55,9 +65,7 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
     training = toy.altered(translate=translate)
     monkeypatch.setattr(command, "training_of", lambda name: training)
     (tmp_path / "old.hjson").write_text("3")
-    words = ["toy", "--settings", str(tmp_path / "old.hjson"), "--out", str(tmp_path / "out")]
-    words += ["--work", str(tmp_path / "work"), "--name", "m"]
-    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
+    words += ["--settings", str(tmp_path / "old.hjson")]
     assert main([*words, "--check"]) == 0
     assert capsys.readouterr().out == ""
     assert main(words) == 0
@@ -130,12 +138,9 @@ def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, given, m
     assert not (tmp_path / "work").exists()
 
 
-def test_a_checked_training_waits_for_its_data(toy, tmp_path, data, monkeypatch, capsys):
-    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
-    (tmp_path / "own.toml").write_text("schedule.steps = 2")
-    words = ["toy", "--settings", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
-    words += ["--work", str(tmp_path / "work"), "--name", "m", "--wait"]
-    words += [f"--recipe={json.dumps([role, {}])}" for role in data]
+def test_a_checked_training_waits_for_its_data(words, tmp_path, data, monkeypatch, capsys):
+    recipes = [f"--recipe={json.dumps([role, {}])}" for role in data]
+    words = [*words[: -len(data)], *recipes, "--wait"]
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert main(words) == 141  # nobody is left to give any
     assert capsys.readouterr().err == command.CHECKED
@@ -143,16 +148,6 @@ def test_a_checked_training_waits_for_its_data(toy, tmp_path, data, monkeypatch,
     monkeypatch.setattr(sys, "stdin", io.StringIO(given))
     assert main(words) == 0
     assert read_card(tmp_path / "out" / "m.json").trained["cases"] == {"simulated": 4, "real": 4}
-
-
-@pytest.fixture
-def words(toy, tmp_path, data, monkeypatch):
-    """Return the words of a training of two steps of the toy."""
-    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
-    (tmp_path / "own.toml").write_text("schedule.steps = 2")
-    words = ["toy", "--settings", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
-    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
-    return [*words, "--work", str(tmp_path / "work"), "--name", "m"]
 
 
 def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(words, tmp_path):
@@ -191,9 +186,8 @@ def test_a_training_that_was_killed_between_its_two_models_writes_both(
 
 
 def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given_parts(
-    toy, settings, tmp_path, data, monkeypatch
+    toy, words, settings, tmp_path, data, monkeypatch
 ):
-    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
     own = {"network": toy.network(width=6), "side": 6}
     wide = settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5})
@@ -202,8 +196,7 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")
     (home / "finetune.toml").write_text("schedule.steps = 2")
     (tmp_path / "own.toml").write_text('rules = [{ part = "test", match = "*" }]')
-    words = ["toy", "--out", str(tmp_path / "out"), "--from", str(parent)]
-    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
+    words = [*words[:1], *words[3:], "--from", str(parent)]  # without settings of its own
     assert main([*words, "--work", str(tmp_path / "a"), "--name", "a"]) == 0
     card = read_card(tmp_path / "out" / "a.json")
     assert (card.parameters["network"], card.trained["steps"]) == ({"width": 6}, 2)
