@@ -18,8 +18,8 @@ NONE, ONE = np.uint64(0), np.uint64(1)  # an index without a sign needs no check
 
 _TAPS = "float32[::1], float32[::1], float32[::1]"
 _PLANE = (
-    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean, boolean[:, ::1], boolean[:, ::1], "
-    f"int64, float32[:, ::1], float32[:, ::1], {_TAPS})"
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
+    f"float32[:, ::1], float32[:, ::1], {_TAPS})"
 )
 _BLUR = (
     "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], int64, int64, "
@@ -67,18 +67,10 @@ def _add_within(total: Floats, row: Floats, mask: Bools, weight: float) -> None:
         total[x] += weight * row[x] if mask[x] else ZERO
 
 
-@compiled("void(float32[::1], boolean[::1], float32)")
-def _add_mask(total: Floats, mask: Bools, weight: float) -> None:
-    """Add a weight where a mask holds."""
-    for x in range(len(total)):
-        total[x] += weight if mask[x] else ZERO
-
-
 @compiled(_PLANE)
 def _plane(
     values: Floats,
     mask: Bools,
-    ones: bool,
     along_z: Bools,
     reached: Bools,
     z: int,
@@ -88,17 +80,15 @@ def _plane(
     ky: Floats,
     kx: Floats,
 ) -> None:
-    """Write plane z of the values, or `ones`, within a mask, convolved, where `reached` holds."""
+    """Write plane z of values, or one for all, in a mask, convolved, where `reached` holds."""
     nz, ny, nx = mask.shape
     rz, ry, rx = len(kz) // 2, len(ky) // 2, len(kx) // 2
     for y in range(ny):
         if along_z[z, y]:
             out[y] = ZERO
             for source in range(max(z - rz, 0), min(z + rz + 1, nz)):
-                if ones:
-                    _add_mask(out[y], mask[source, y], kz[source - z + rz])
-                else:
-                    _add_within(out[y], values[source, y], mask[source, y], kz[source - z + rz])
+                row = values[source % len(values), y]
+                _add_within(out[y], row, mask[source, y], kz[source - z + rz])
     for y in range(ny):
         if reached[z, y]:
             spare[y] = ZERO
@@ -134,7 +124,7 @@ def blur(
     reached = _reached(along_z, 0, len(ky) // 2)
     spare = np.empty(mask.shape[1:], np.float32)
     for z in range(first, stop):
-        _plane(values, mask, False, along_z, reached, z, spare, out[z], kz, ky, kx)
+        _plane(values, mask, along_z, reached, z, spare, out[z], kz, ky, kx)
 
 
 @compiled(_SMOOTH)
@@ -154,12 +144,12 @@ def smooth(
     along_z = _reached(rows, len(kz) // 2, 0)
     reached = _reached(along_z, 0, len(ky) // 2)
     spare = np.empty(mask.shape[1:], np.float32)
-    total = np.empty(mask.shape[1:], np.float32)
+    total, ones = np.empty_like(spare), np.ones((1, *mask.shape[1:]), np.float32)
     for z in range(first, stop):
-        _plane(flow[0], mask, True, along_z, reached, z, spare, total, kz, ky, kx)
+        _plane(ones, mask, along_z, reached, z, spare, total, kz, ky, kx)
         for c in range(len(flow)):
             mean = out[c, z]
-            _plane(flow[c], mask, False, along_z, reached, z, spare, mean, kz, ky, kx)
+            _plane(flow[c], mask, along_z, reached, z, spare, mean, kz, ky, kx)
             for y in range(mask.shape[1]):
                 if reached[z, y]:
                     for x in range(mask.shape[2]):
