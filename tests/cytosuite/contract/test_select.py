@@ -98,6 +98,7 @@ def test_a_value_is_the_cards_or_another_or_says_nothing(key, values, cost):
     own = _card("b", study=2) if key == "study" else _card("b", spacing=(1.0, 1.0, 1.0))
     for value in values:
         assert select([own], {key: value}, POLICY).terms == {key: cost}, value
+    assert distance("study", 2, "study 2") == 0  # a card spells as it likes, too
     found = select([_card("b", channel="x")], {"channel": values[-1]}, POLICY)
     assert found.unknown == (("channel",) if cost == POLICY.missing else ())
 

@@ -167,6 +167,7 @@ def test_the_card_describes_its_own_training(toy, settings, data, monkeypatch):
     of = "spheroid/mini, real"
     assert card.description == f"Trained for 6 steps on 6 cases of {of}, from random weights."
     assert card.authors == "A. Somebody"
+    assert card.trained["data"]["simulated"] == ["f"]  # its fingerprint
     assert list(card.scores) == [f"held-out 2 of 8 cases of {of}"]
     assert "cytosuite" not in card.model_dump_json().replace("cytosuite.", "")
     assert read_card(toy(plain.with_card(authors="B."), "n")).authors == "B."
