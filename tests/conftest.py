@@ -65,8 +65,9 @@ def pytest_ignore_collect(collection_path):
     return True if collection_path.suffix == ".py" and not test else None
 
 
-def pytest_collection_finish():
-    """Look for garbage from here on, among what is new."""
+def pytest_collection_finish(session):
+    """Refuse names that differ between workers; look for garbage from here on, among what is new."""
+    assert not [item.nodeid for item in session.items if " at 0x" in item.nodeid]
     gc.freeze()
     gc.enable()
 

@@ -121,7 +121,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[text for text, *_ in MISTAKES])
 def test_explains(tif, capfd, caplog, mistake):
     explained(read, tif, mistake)
     assert capfd.readouterr() == ("", "")
