@@ -14,7 +14,7 @@ import pandas as pd
 
 from cytosuite.files.working import LEFTOVER, SESSION
 
-ALGORITHMS = ("toy_threshold", "watershed")
+ALGORITHMS = ("toy_limit", "watershed")
 CASES = tuple(f"toy_cells_{number:02d}" for number in (1, 2, 3))
 TIMES = ["s_per_case", "peak_MiB", "seconds", "peak_memory"]  # the columns that no run repeats
 RUNNER = """

@@ -149,6 +149,8 @@ def predict(inputs, model):
 """,
     ),
 }
+# Tests of attacks run beside others, on one daemon: their image has a name of its own.
+PREDICT["toy_limit"] = PREDICT["toy_threshold"]
 NEEDS = {
     "toy_paint": '["structure-sketch"]',
     "toy_colour": '["instance-labels"]',

@@ -61,10 +61,10 @@ def runs(tmp_path_factory):
     """Return what runs commands in a checkout with a toy dataset and a toy algorithm with weights."""
     home = house.build(
         tmp_path_factory.mktemp("faults") / "house",
-        algorithms=["toy_threshold"],
+        algorithms=["toy_limit"],
         datasets=["toy_cells"],
     )
-    weights, content = home / "weights" / "toy_threshold", b"\0" * 1000
+    weights, content = home / "weights" / "toy_limit", b"\0" * 1000
     (weights / "plain.safetensors").write_bytes(content)
     card = read_json(weights / "plain.json")
     card |= {"weights": "plain.safetensors", "sha256": sha256(content).hexdigest()}

@@ -45,7 +45,7 @@ PATIENCE_S = 60.0  # until the last process of a killed command has ended
 
 def checkout(folder):
     """Return a checkout with a toy algorithm and dataset, and a network, without its models."""
-    house.build(folder, algorithms=["toy_threshold"], datasets=["toy_cells"])
+    house.build(folder, algorithms=["toy_limit"], datasets=["toy_cells"])
     place = folder / "algorithms" / NETWORK
     shutil.copytree(house.ROOT / "algorithms" / NETWORK, place, ignore=house.passing)
     return folder
@@ -101,7 +101,7 @@ class Benchmark:
 
     def words(self, home):
         given = ["--size", "mini", "--runs", home, "--run", "run", "--engine", "process"]
-        return ["benchmark", "toy_cells", *given, "--algorithm", "toy_threshold,watershed"]
+        return ["benchmark", "toy_cells", *given, "--algorithm", "toy_limit,watershed"]
 
     def state(self, home):
         images = {

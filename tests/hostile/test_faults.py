@@ -97,8 +97,8 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
     _flip(
         run / "watershed" / forks.CASES[1] / f"output/images/instance-labels/{forks.CASES[1]}.tif"
     )
-    _flip(run / "toy_threshold" / forks.CASES[0] / "record.json")
-    _flip(run / "toy_threshold" / forks.CASES[2] / "objects.csv")
+    _flip(run / "toy_limit" / forks.CASES[0] / "record.json")
+    _flip(run / "toy_limit" / forks.CASES[2] / "objects.csv")
     shutil.rmtree(run / "watershed" / forks.CASES[2])
     (run / "watershed" / forks.CASES[0] / "log.txt").write_text("")
     _flip(data / forks.CASES[0] / f"sockets/images/microscopy-image/{forks.CASES[0]}.tif")
@@ -111,7 +111,7 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
     after = forks.results(disturbed)
     assert {key for key in after if after[key] != before[key]} == {
         ("watershed", forks.CASES[1]),
-        ("toy_threshold", forks.CASES[0]),
+        ("toy_limit", forks.CASES[0]),
         ("watershed", forks.CASES[2]),
     }
     forks.as_if_nothing(disturbed, undisturbed[0])
@@ -120,7 +120,7 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
 
 
 def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, disturbed):
-    weights = runs.home / "weights" / "toy_threshold" / "plain.safetensors"
+    weights = runs.home / "weights" / "toy_limit" / "plain.safetensors"
     before = forks.results(disturbed)
     _flip(weights)
     try:
