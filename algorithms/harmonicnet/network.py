@@ -23,7 +23,7 @@ class Network(Described):
     features: int = Field(32, ge=4)  # channels at half resolution, twice at each level
 
     dimensions: ClassVar[int] = 3  # axes of the images
-    multiple: ClassVar[Triple] = (8, 8, 8)  # of which the sides of an image are multiples
+    multiple: ClassVar[Triple] = (8, 8, 8)  # the sides of an image are multiples of them
 
 
 class HarmonicNet(nn.Module):

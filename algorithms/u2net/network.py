@@ -30,7 +30,7 @@ class Network(Described):
     middle: Count = 16  # within blocks
 
     dimensions: ClassVar[int] = 2  # axes of the images
-    multiple: ClassVar[Triple] = (1, 32, 32)  # of which the sides of an image are multiples
+    multiple: ClassVar[Triple] = (1, 32, 32)  # the sides of an image are multiples of them
 
 
 _layer = partial(Convolution, 2, adn_ordering="NA", norm="batch", act=("relu", {"inplace": True}))

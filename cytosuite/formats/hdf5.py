@@ -47,7 +47,7 @@ def opened(path: Path, group: str = "") -> Iterator[Stored]:
 def _described(
     path: Path, dataset: "h5py.Dataset", unread: Sequence[str]
 ) -> tuple[Header, Scalars, Origin]:
-    """Return what the attributes of a dataset say, and a warning on datasets that are not read."""
+    """Return header, metadata and origin of a dataset, with a warning on those not read."""
     attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
     metadata, warnings = scalars(_attributes(dataset))
     if unread:
