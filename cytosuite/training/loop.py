@@ -11,7 +11,6 @@ from typing import Any, Generic
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
@@ -28,7 +27,6 @@ from cytosuite.training.parts import (
     Best,
     Case,
     Cases,
-    DivergedError,
     State,
     Tensors,
     Training,
@@ -46,6 +44,7 @@ from cytosuite.training.progress import (
     write_rows,
 )
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
+from cytosuite.training.rounding import rounding
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import (
     FEW,
@@ -65,8 +64,6 @@ DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has n
 Trainer = Training[Any, Any]
 _SILENT_S = 10.0  # between two lines, where a step takes long
 _LEAST_S = 20.0  # for all validations of a training, however short
-_FAINT = 1e-3  # of an optimiser's gradient: the part of a weight below it may be all rounding
-_STIR = 0.05  # deviation of weights that are 0 at first: no gradient passes them
 
 
 class StoppedError(CytosuiteError):
@@ -434,54 +431,6 @@ def take_step(training: Trainer, settings: Settings, state: State, batch: Arrays
 
 def _tensors(batch: Arrays, device: str) -> Tensors:
     return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
-
-
-def rounding(training: Trainer, settings: Settings, state: State, batch: Tensors) -> float:
-    """Return the largest relative error of a gradient in fast precision; oneDNN has bugs there."""
-    try:
-        exact = _gradients(training, settings, state, batch, inf)
-    except DivergedError:
-        return 0.0  # which the step itself explains
-    try:
-        fast = _gradients(training, settings, state, batch, 0.0)
-    except DivergedError:
-        return inf
-    errors = [torch.zeros(())]
-    for name, gradients in exact.items():
-        least = _FAINT * torch.stack([gradient.norm() for gradient in gradients]).norm()
-        # Gains, shifts and biases before a norm over an image have gradients near 0.
-        errors += [
-            (approximate - gradient).norm() / gradient.norm().maximum(least)
-            for gradient, approximate in zip(gradients, fast[name], strict=True)
-            if gradient.ndim > 1 and gradient.any()
-        ]
-    return float(torch.stack(errors).max())
-
-
-def _gradients(
-    training: Trainer, settings: Settings, state: State, batch: Tensors, assumed: float
-) -> dict[str, list[Tensor]]:
-    """Return the gradients of each optimiser at a copy of a state, with an assumed `rounding`."""
-    probe = deepcopy(state)
-    probe.rounding, probe.clip, probe.step = assumed, inf, -1  # at -1 every network takes a turn
-    torch.manual_seed(settings.schedule.seed)
-    weights = {
-        name: [weight for group in optimiser.param_groups for weight in group["params"]]
-        for name, optimiser in probe.optimisers.items()
-    }
-    for name, optimiser in probe.optimisers.items():
-        for group in optimiser.param_groups:
-            group["lr"] = 0.0
-        for weight in weights[name]:
-            if weight.ndim > 1 and not weight.any():
-                torch.nn.init.normal_(weight, std=_STIR)
-    for module in probe.modules.values():
-        module.train()
-    training.step(probe, batch, settings)
-    return {
-        name: [weight.grad for weight in group if weight.grad is not None]
-        for name, group in weights.items()
-    }
 
 
 def _curves(settings: Settings, state: State, work: Path, say: Say) -> Json:

@@ -339,6 +339,20 @@ def test_wrong_gradients_in_bfloat16_are_left_for_float32(toy, settings, monkeyp
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(("sides", "sound"), [((2, 8, 8), False), ((3, 8, 8), True)])
+def test_a_kernel_longer_than_its_volume_takes_float32(toy, settings, sides, sound):
+    layer = torch.nn.Conv3d(1, 1, 3, padding=1)
+
+    def step(state, batch, settings):
+        if state.precision == torch.float32:  # the other one may end the process
+            layer(torch.zeros(1, 1, *sides))
+        return _training(toy, 1.0).step(state, batch, settings)
+
+    card = toy(settings(), "a", toy.altered(step=step))
+    assert (read_card(card).trained["device"] == "cpu, torch.bfloat16") == sound
+
+
+@pytest.mark.usefixtures("fast")
 def test_sound_gradients_stay_in_bfloat16_and_the_comparison_leaves_no_trace(
     toy, settings, monkeypatch
 ):
