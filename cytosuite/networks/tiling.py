@@ -109,7 +109,7 @@ def tiles(shape: Sizes, reach: Sizes, voxels: float, *, multiple: Sizes = ()) ->
 
 
 def no_room(shape: Sizes, block: Sizes, needed: float, free: float, reason: str = "") -> RoomError:
-    """Return the error of an image whose blocks do not fit; memory needed and free in GiB."""
+    """Return the error where not even small blocks fit; memory needed and free in GiB."""
     image, part = (" x ".join(map(str, sides)) for sides in (shape, block))
     return RoomError(
         f"an image of {image} voxels{reason}, worked on in blocks of {part}, needs about "

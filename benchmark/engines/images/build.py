@@ -109,18 +109,17 @@ class Builder:
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
         before = find_image(self.client, tag)
-        self._run(tag, files, arguments, labels)
-        if before is not None:
-            self._remove(before, tag)
+        identity = self._run(tag, files, arguments, labels)
+        if before is not None and before.id != identity:
+            self._remove(before.id, tag)
         self.say(f"{tag} is built")
         return tag
 
-    def _remove(self, before: Any, tag: str) -> None:  # noqa: ANN401 - of the SDK
+    def _remove(self, before: str, tag: str) -> None:
         """Remove the image that had a tag; one that is in use stays, and no build fails by it."""
         try:
             with daemon_errors(f"{tag}: the image before it was not removed"):
-                if before.id != self.client.images.get(tag).id:
-                    self.client.images.remove(before.id)
+                self.client.images.remove(before)
         except InputError as reason:
             self.say(str(reason))
 
@@ -203,8 +202,8 @@ class Builder:
 
     def _run(
         self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]
-    ) -> None:
-        """Run one build: its output goes to a log, its steps to `say`, the image's id to a file."""
+    ) -> str:
+        """Run one build and return the image's id; its output goes to a log, its steps to `say`."""
         log = build_file(self.root, tag, ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         with daemon_errors(f"build of {tag}"), closing(pack(files)) as context:
@@ -226,7 +225,9 @@ class Builder:
                     stream.write(line)
                     if step := STEP.match(line):
                         self.say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
-            remember(self.root, tag, self.client.images.get(tag).id)
+            identity = str(self.client.images.get(tag).id)
+            remember(self.root, tag, identity)
+        return identity
 
     def _need(self, tag: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return an image, which is pulled unless the daemon has it."""

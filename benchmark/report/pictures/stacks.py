@@ -156,5 +156,10 @@ def deflated(indices: Indices) -> tuple[int, str]:
     parts[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * LONG
     top = max(1, (int(flat.max()).bit_length() + 7) // 8)
     every = [(parts, 0), (parts, 8), *((labels, 8 * n) for n in range(top))]
-    packed = b"".join((values >> shift).astype(np.uint8).tobytes() for values, shift in every)
-    return len(labels), base64.b64encode(zlib.compress(packed, 9)).decode("ascii")
+    content = b"".join((values >> shift).astype(np.uint8).tobytes() for values, shift in every)
+    return len(labels), packed(content)
+
+
+def packed(content: bytes) -> str:
+    """Return bytes as `slices.inflate` of the page takes them."""
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")

@@ -1,10 +1,9 @@
 """All algorithms of many: a table to search, whose rows the page writes when they are asked for."""
 
-import base64
 import json
-import zlib
 from typing import Any
 
+from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, fixed
@@ -44,7 +43,7 @@ def view(results: Results) -> dict[str, Any] | None:
             "failed",
             "time per case",
         ],
-        "rows": base64.b64encode(zlib.compress(json.dumps(rows).encode())).decode(),
+        "rows": packed(json.dumps(rows).encode()),
         "count": len(rows),
         "step": SHOWN,
     }

@@ -1,13 +1,11 @@
 """Weigh the metrics: cases, metrics and weights of the reader's choice, ranked in the browser."""
 
-import base64
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.metrics.boards import CONTROLS
@@ -42,7 +40,7 @@ def view(results: Results) -> dict[str, Any] | None:
         "algorithms": names,
         "strata": np.unique(arrays.strata, return_inverse=True)[1].tolist(),
         "draws": ranking.draws,
-        "counts": _packed(counts, "u1"),
+        "counts": packed(counts.astype(np.uint8).tobytes()),
         "alpha": ranking.alpha,
         "fewest": FEWEST,
         "many": MANY,
@@ -67,16 +65,11 @@ def _scores(
     return {
         "name": measure.name,
         "worst": None if measure.worst is None else sign * measure.worst,
-        "goodness": _packed(scores.goodness, "<f8"),
-        "lost": _packed(scores.lost, "u1"),
+        "goodness": packed(scores.goodness.astype("<f8").tobytes()),
+        "lost": packed(scores.lost.astype(np.uint8).tobytes()),
         "used": scores.used.astype(int).tolist(),
         "present": scores.present.astype(int).tolist(),
     }
-
-
-def _packed(values: NDArray[Any], kind: str) -> str:
-    """Return the bytes of rows of numbers, as `slices.inflate` takes them."""
-    return base64.b64encode(zlib.compress(values.astype(kind).tobytes())).decode()
 
 
 def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
