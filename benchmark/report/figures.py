@@ -18,7 +18,8 @@ LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
 BLOB = 30.0  # px: height of a row of circles
 FEWEST, STEPS = 8, 48  # values that a density needs, and its places
-OUTLINE = f'<path class="violin" d="M{"L".join(["%.0f %.2f"] * 2 * STEPS)}Z"/>'
+OUTLINE = f'<path class="violin" d="M{"L".join(["%.0f %.1f"] * 2 * STEPS)}Z"/>'
+DOTS = 4000  # of the figures of a section: of the algorithms beyond, densities are drawn alone
 DOT = 1.1  # % of the width a dot takes up
 KEYS = {"None": "", "nan": "", "inf": "Infinity", "-inf": "-Infinity"}  # as scripts read them
 
@@ -34,8 +35,9 @@ def cell(
     """Return a table cell: text and small lines, its key for sorting and its CSS style."""
     small = "".join(f"<small>{escape(line)}</small>" for line in below if line)
     end = KEYS.get(str(key), key)
-    end = escape(end) if isinstance(end, str) else end
-    return Markup(f'<td data-key="{end}" style="{style}">{escape(text)}{small}</td>')
+    end = f"{end:.7g}" if isinstance(end, float) else escape(end)
+    look = f' style="{style}"' if style else ""
+    return Markup(f'<td data-key="{end}"{look}>{escape(text)}{small}</td>')
 
 
 def value(
@@ -51,15 +53,14 @@ def value(
 
 
 def heat(goodness: float | None) -> str:
-    """Return a CSS style for a goodness of 0 to 1: orange below the middle, blue above it.
+    """Return the share of a colour, for a goodness of 0 to 1: blue above the middle, orange below.
 
     Okabe and Ito (2008, Color Universal Design): apart for all common kinds of colour blindness.
     """
     if goodness is None or abs(goodness - 0.5) < 0.01:
         return ""
     strength = round(110 * abs(goodness - 0.5))
-    hue = "good" if goodness > 0.5 else "poor"
-    return f"background:color-mix(in srgb, var(--{hue}) {strength}%, transparent)"
+    return f"--{'g' if goodness > 0.5 else 'p'}:{strength}%"
 
 
 def svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:
@@ -77,7 +78,7 @@ def axis_figure(axis: Axis) -> Markup:
 
 def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> Markup:
     """Return a mean as a dot, if on the axis, interval as a line, pooled value as a diamond."""
-    parts = [*_grid(axis, 28)]
+    parts = [_grid(axis, 28)]
     row = 10 if known(pooled) else 14
     label = f"mean {number(mean)}" if known(mean) else "not defined"
     if known(low) and known(high):
@@ -104,7 +105,7 @@ def strip(
 ) -> Markup:
     """Return cases as dots (`places`: their numbers) on their density; crosses for failed ones."""
     half = LANE_STEP * (LANES // 2) + 6
-    parts = [*_grid(axis, 2 * half)]
+    parts = [_grid(axis, 2 * half)]
     scored = {case: value for case, value in values.items() if known(value)}
     if not scored:
         return svg("strip", 2 * half, "no values", parts)
@@ -154,12 +155,12 @@ def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
     room = 100 / len(shares)
     ends = (min(place, last) for place in (*interval, middle))
     left, right, x = (f"{room * (place - 0.5):.2f}%" for place in ends)
-    places = [f"{room * (n + 0.5):.2f}%" for n in range(len(shares))]
-    parts = [line("grid", (at, at), ("0", f"{BLOB:g}")) for at in places]
+    places = [room * (n + 0.5) for n in range(len(shares))]
+    parts = [upright(places, BLOB)]
     parts.append(line("ci", (left, right), (f"{BLOB / 2:g}", f"{BLOB / 2:g}")))
     for n, (at, share) in enumerate(zip(places, shares, strict=True), start=1):
         if share >= 0.002:
-            size = f'cx="{at}" cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
+            size = f'cx="{at:.2f}%" cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
             text = f"<title>place {n}: {100 * share:.0f} % of the resamples</title>"
             parts.append(f'<circle class="blob" {size}>{text}</circle>')
     parts.append(line("median", (x, x), (f"{BLOB / 2 - 7:g}", f"{BLOB / 2 + 7:g}")))
@@ -201,7 +202,18 @@ def _percent(axis: Axis, value: float) -> str:
 
 
 @lru_cache(maxsize=100)
-def _grid(axis: Axis, height: float) -> tuple[str, ...]:
+def _grid(axis: Axis, height: float) -> str:
     """Return the faint lines of an axis, which many figures share."""
-    places = [_percent(axis, tick) for tick in axis.ticks()]
-    return tuple(line("grid", (x, x), ("0", f"{height:g}")) for x in places)
+    return upright([100 * axis.position(tick) for tick in axis.ticks()], height)
+
+
+def upright(places: Iterable[float], height: float) -> str:
+    """Return faint lines at places in % of the width, so many px high."""
+    path = "".join(f"M{10 * at:.0f} 0V1" for at in places)
+    box = f'width="100%" height="{height:g}" viewBox="0 0 1000 1" preserveAspectRatio="none"'
+    return f'<svg {box} overflow="visible"><path class="grid" d="{path}"/></svg>'
+
+
+def dotted(cases: int, figures: int) -> int:
+    """Return the number of algorithms, the first ones, of which figures show each case."""
+    return DOTS // max(1, cases * figures)

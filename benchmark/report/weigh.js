@@ -46,8 +46,9 @@ const weigh = (() => {
     });
   }
 
-  // A metric on the chosen cases: values, lost ones, and lost ones with the worst value.
-  function chosen(metric, cases) {
+  // A metric on the chosen cases, or its sets: values, lost ones, and lost ones with the worst value.
+  function chosen(metric, chosenCases) {
+    const cases = metric.whole ? range(metric.used.length) : chosenCases;
     const pick = (rows) => rows.map((row) => cases.map((place) => row[place]));
     const goodness = pick(metric.goodness);
     const lost = pick(metric.lost);
@@ -114,6 +115,7 @@ const weigh = (() => {
 
   // Whether the first of a pair is significantly better (1), or worse (-1), or alone has results.
   function judge(metric) {
+    if (metric.whole) return () => 0;
     const scale = largest(metric.filled.flat());
     const test = (a, b) => {
       const differences = metric.filled[a].map((value, n) => {
@@ -145,7 +147,7 @@ const weigh = (() => {
 
   function tested(metric) {
     const rivals = metric.present.reduce((sum, value) => sum + value, 0);
-    return rivals > 1 && metric.used.length >= Math.floor(Math.log2((rivals * (rivals - 1)) / alpha)) + 1;
+    return !metric.whole && rivals > 1 && metric.used.length >= Math.floor(Math.log2((rivals * (rivals - 1)) / alpha)) + 1;
   }
 
   const inverse = (values, share) => values[Math.max(0, Math.ceil(values.length * share - 1e-9) - 1)];
@@ -153,13 +155,12 @@ const weigh = (() => {
   // Rank, place, interval, share of first places and tier of each algorithm, best first.
   function outcome(weights, cases) {
     const parts = metrics.map((metric, n) => ({ ...chosen(metric, cases), weight: weights[n] }))
-      .filter((metric) => metric.weight > 0 && metric.used.length);
+      .filter((metric) => metric.weight > 0 && metric.used.length && (!metric.whole || cases.length === strata.length));
     const total = parts.reduce((sum, metric) => sum + metric.weight, 0);
     if (!total) return [];
     const mean = (rows) => range(count).map((a) => parts.reduce((sum, metric, n) => sum + metric.weight * rows[n][a], 0) / total);
-    const once = new Uint8Array(cases.length).fill(1);
-    const rank = mean(parts.map((metric) => ranks(metric, once)));
-    const enough = parts.every((metric) => metric.used.length >= data.fewest);
+    const rank = mean(parts.map((metric) => ranks(metric, metric.goodness[0].map(() => 1))));
+    const enough = parts.every((metric) => !metric.whole && metric.used.length >= data.fewest);
     const some = (counts) => parts.every((metric) => metric.used.some((n) => counts[n]));
     const draws = enough ? drawn(cases).filter(some).map((counts) => ranked(mean(parts.map((metric) => ranks(metric, counts))))) : [];
     const places = range(count).map((a) => draws.map((draw) => draw[a]).sort((x, y) => x - y));
@@ -216,16 +217,16 @@ const weigh = (() => {
     show();
     root.scrollIntoView();
   }
-  // Rows of a value per case.
-  async function rows(packed, Kind) {
+  // Rows of a value per case, or per set.
+  async function rows(packed, Kind, length) {
     const values = new Kind((await slices.inflate(packed)).buffer);
-    return range(values.length / strata.length).map((n) => values.subarray(n * strata.length, (n + 1) * strata.length));
+    return range(values.length / length).map((n) => values.subarray(n * length, (n + 1) * length));
   }
   async function unpack() {
-    samples = await rows(data.counts, Uint8Array);
+    samples = await rows(data.counts, Uint8Array, strata.length);
     for (const metric of metrics) {
-      metric.goodness = await rows(metric.goodness, Float64Array);
-      metric.lost = await rows(metric.lost, Uint8Array);
+      metric.goodness = await rows(metric.goodness, Float64Array, metric.used.length);
+      metric.lost = await rows(metric.lost, Uint8Array, metric.used.length);
     }
   }
   unpack().then(() => {

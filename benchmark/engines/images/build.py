@@ -30,7 +30,6 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, read_text, remove, value_digest
 from cytosuite.files.working import alone
 
-IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
@@ -104,7 +103,7 @@ class Builder:
         facts = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
         arguments = {"BASE": self._layer(image.layer(root)), **facts, **image.arguments}
         files = image.context(root)
-        labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
+        labels = {SOURCE_LABEL: image.digest(root), **image.labels}
         text = image.dockerfile.read_text("utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)

@@ -15,7 +15,7 @@ from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis
 from cytosuite.metrics import Metric
 
-CELLS = 9000  # on the page; beyond them the other metrics are in the CSV file alone
+CELLS = 12_000  # on the page; beyond them other metrics, and then cases, are in the CSV file alone
 Cost = tuple[str, str, Callable[[float | None], str]]  # title, fact of a record, text
 COSTS: tuple[Cost, ...] = (
     ("time", "seconds", duration),
@@ -29,11 +29,21 @@ Cells = Callable[[str], Markup]  # of a case, in all metrics
 Grid = tuple[str, list[str], Cells, Mapping[str, Record] | None, Sequence[Cost]]
 
 
-def view(results: Results) -> list[Grid] | None:
-    """Return one table of all metrics for one algorithm, else one per metric."""
+def view(results: Results) -> dict[str, Any] | None:
+    """Return tables and their cases, of too many the hardest by the first algorithm."""
     names = [entry.algorithm for entry in results.ranked]
     if not names or not results.case_order:
         return None
+    grids = _grids(results, names)
+    rows = CELLS // sum(len(columns) for _, columns, *_ in grids)
+    goodness = results.goodness(names[0]) if rows < len(results.case_order) else {}
+    hardest = {*sorted(goodness, key=goodness.__getitem__)[:rows]} or results.case_order
+    cases = {case: place for case, place in results.case_order.items() if case in hardest}
+    return {"grids": grids, "cases": cases}
+
+
+def _grids(results: Results, names: list[str]) -> list[Grid]:
+    """Return one table of all metrics for one algorithm, else one per metric."""
     if len(names) == 1 or not results.by_case:
         return [_grid_of_one(results, name) for name in names]
     failed = {name: results.failed(name) for name in names}
@@ -71,16 +81,17 @@ def _cells(columns: Sequence[Column], case: str) -> Markup:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
-<p class="lead">{% if results.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < results.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ results.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
+{% set grids, cases = view.grids, view.cases %}
+<p class="lead">{% if results.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if cases|length < results.case_order|length %} (too many for this page, which shows the {{ cases|length }} hardest cases of {{ results.ranked[0].algorithm }}){% elif grids|length > 1 and grids|length < results.by_case|length %} (too many for this page, which shows {{ grids|length }} of {{ results.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
-{{ tabs("grid", view|map("first")|list) }}
-{% for title, columns, cells, records, costs in view %}
-<div class="scroll grid-table{% if view|length > 1 %} switched grid-{{ loop.index0 }}{% endif %}" tabindex="0" role="region" aria-label="{{ title }} per case">
+{{ tabs("grid", grids|map("first")|list) }}
+{% for title, columns, cells, records, costs in grids %}
+<div class="scroll grid-table{% if grids|length > 1 %} switched grid-{{ loop.index0 }}{% endif %}" tabindex="0" role="region" aria-label="{{ title }} per case">
 <table class="heat sortable">
   <caption>{{ title }}</caption>
   <thead><tr><th scope="col" data-sort="text">case</th>{% for column in columns %}<th scope="col" data-sort="{{ 'text' if column == 'status' else 'number' }}">{{ column }}</th>{% endfor %}</tr></thead>
   <tbody>
-  {% for case, place in results.case_order.items() %}
+  {% for case, place in cases.items() %}
   <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{{ cells(case) }}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
   {% endfor %}
   </tbody>

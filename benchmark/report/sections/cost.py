@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cytosuite.benchmark.report.figures import dotted
 from cytosuite.benchmark.report.plots import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
@@ -23,7 +24,6 @@ COSTS = (
     ("median_seconds", "time per case in s, median", 1.0, duration),
     ("peak_memory", "peak memory in MiB", 2.0**20, memory),
 )
-DOTS = 2000  # cases of all algorithms up to which each is drawn
 LETTERS = 22  # of a name next to its point
 
 
@@ -47,11 +47,11 @@ def view(results: Results) -> dict[str, Any] | None:
     for (name, _), record in results.records.items():
         if record.startup_seconds:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
-    dots = len(results.ranked) * len(results.case_order) <= DOTS
     prices = {metric.name: prices_of(results, metric) for metric in results.board}
     prices = {name: plots for name, plots in prices.items() if plots}
     if not figures:
         return None
+    dots = dotted(len(results.case_order), len(figures))
     return {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
 
 

@@ -149,7 +149,7 @@ TEMPLATE = """
 {% from "macros.html" import tabs %}
 {% macro against(contest, a, b) %}
 {% set won, lost, test = (a, b) in contest.better, (b, a) in contest.better, contest.differences.get((a, b)) %}
-{% if a == b %}<td class="same"></td>{% else %}<td class="{{ "won" if won else "lost" if lost else "open" }}" title="{{ a }}{% if won or lost %} significantly {{ "better" if won else "worse" }} than {{ b }}{% else %} and {{ b }}: no significant difference{% endif %}{% if won and test and known(test.p) %}, {{ probability(test.p) }}{% endif %}">{{ "+" if won else "-" if lost else "·" }}</td>{% endif %}
+{% if a == b %}<td class="same"></td>{% else %}<td class="{{ "won" if won else "lost" if lost else "open" }}" title="{{ a }}{% if won or lost %} {{ "better" if won else "worse" }} than {{ b }}{% else %} and {{ b }}: no significant difference{% endif %}{% if won and test and known(test.p) %}, {{ probability(test.p) }}{% endif %}">{{ "+" if won else "-" if lost else "·" }}</td>{% endif %}
 {%- endmacro %}
 <p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
 {{ tabs("contest", view.tabs|list) }}
@@ -184,7 +184,7 @@ TEMPLATE = """
   <thead><tr><th scope="col" data-sort="text">first</th><th scope="col" data-sort="text">second</th><th scope="col" data-sort="number" title="First minus second, with the 95 % interval">median difference</th><th scope="col" data-sort="number" title="Matched-pairs rank-biserial correlation: 1 where the first is always better">effect</th><th scope="col" data-sort="number" title="Two-sided, adjusted after Holm">test</th></tr></thead>
   <tbody>{% for first, second in pairs %}
   {% set test = contest.differences[first, second] %}
-  <tr><th scope="row"><span class="long" title="{{ first }}">{{ first }}</span></th><th scope="row"><span class="long" title="{{ second }}">{{ second }}</span></th>{{ cell(number(test.median, 3), test.median, below=[interval(test.low, test.high, 3)]) }}{{ cell(number(test.rank_biserial), test.rank_biserial) }}{{ cell(probability(test.p), test.p, heat(1.0) if (first, second) in contest.better else "") }}</tr>
+  <tr><th scope="row"><span class="long">{{ first }}</span></th><th scope="row"><span class="long">{{ second }}</span></th>{{ cell(number(test.median, 3), test.median, below=[interval(test.low, test.high, 3)]) }}{{ cell(number(test.rank_biserial), test.rank_biserial) }}{{ cell(probability(test.p), test.p, heat(1.0) if (first, second) in contest.better else "") }}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}

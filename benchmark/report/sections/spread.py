@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from cytosuite.benchmark.report.figures import dotted
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
-
-DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 
 
 def view(results: Results) -> dict[str, Any] | None:
@@ -19,21 +18,21 @@ def view(results: Results) -> dict[str, Any] | None:
         return None
     first = [metric for metric in results.by_case if metric in results.board]
     more = [metric for metric in results.by_case if metric not in first]
-    dots = len(names) * len(results.case_order) * len(more) <= DOTS
     first, more = (first, more) if first else (more[:2], more[2:])
+    dots = [dotted(len(results.case_order), figures) for figures in (len(first), len(values))]
     return {"values": values, "first": first, "more": more, "dots": dots}
 
 
 TEMPLATE = """
 {% from "macros.html" import strips %}
-<p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script"><span class="for-mouse">Point at a dot to find the same case everywhere; click it for the case.</span><span class="for-touch">Tap a dot to find its case.</span></span></p>
+<p class="lead">{% if view.dots[0] %}One dot per case{% if view.dots[0] < results.ranked|length %} of the first {{ count(view.dots[0], "algorithm") }}{% endif %} before the density of all{% else %}The density of all cases{% endif %}, the line at the median, crosses for cases that failed. <span class="needs-script"><span class="for-mouse">Point at a dot to find the same case everywhere; click it for the case.</span><span class="for-touch">Tap a dot to find its case.</span></span></p>
 <div class="columns">
-{% for metric in view.first %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
+{% for metric in view.first %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name], "", view.dots[0]) }}{% endfor %}
 </div>
 {% if view.more %}
-<details class="more long-print"><summary>{{ count(view.more|length, "more measure") }}{% if not view.dots %}, as densities{% endif %}</summary>
+<details class="more long-print"><summary>{{ count(view.more|length, "more measure") }}{% if not view.dots[1] %}, as densities{% endif %}</summary>
 <div class="columns">
-{% for metric in view.more %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name], "", view.dots) }}{% endfor %}
+{% for metric in view.more %}{{ strips(metric.title, direction(metric), results.axes[metric.name], view["values"][metric.name], "", view.dots[1]) }}{% endfor %}
 </div></details>
 {% endif %}
 """  # noqa: E501 - HTML

@@ -15,6 +15,7 @@ from cytosuite.ranking.ranking import MANY, Failures
 from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
 
 MOST = 100_000  # values in the page, 11 bytes each
+SAMPLED = 4_000_000  # numbers of all samples in the page, 0.4 bytes each
 LARGEST = 255  # times that a case is drawn
 
 
@@ -26,14 +27,12 @@ def view(results: Results) -> dict[str, Any] | None:
     arrays = score_arrays(results.scores)
     names = [name for name in arrays.algorithms if name not in CONTROLS]
     directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
-    if any(m.of_set for m in directed if m.name in ranking.metrics):
-        return None
     cells = len(names) * len(arrays.strata)
     first = [m for m in directed if m.name in ranking.metrics]
-    others = [m for m in directed if not (m.of_set or m in first)]
-    shown = (first + others)[: MOST // cells]
+    others = [m for m in directed if m not in first]
+    shown = (first + others)[: MOST // max(1, cells)]
     counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
-    if len(shown) < len(first) or counts.max(initial=0) > LARGEST:
+    if len(shown) < len(first) or counts.size > SAMPLED or counts.max(initial=0) > LARGEST:
         return None
     titles = {metric.name: metric.title for metric in results.metrics}
     return {
@@ -64,6 +63,7 @@ def _scores(
     sign = 1 if measure.higher_is_better else -1
     return {
         "name": measure.name,
+        "whole": measure.of_set,
         "worst": None if measure.worst is None else sign * measure.worst,
         "goodness": packed(scores.goodness.astype("<f8").tobytes()),
         "lost": packed(scores.lost.astype(np.uint8).tobytes()),
@@ -86,7 +86,7 @@ def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
 
 
 TEMPLATE = """
-<p class="lead">Does the order hold by other metrics, weights or cases? Change them: ranks, intervals and tiers are computed in this page. A rank is the weighted mean of the ranks by the mean of each metric; as the page opens, all is as above. The address keeps your choice.</p>
+<p class="lead">Does the order hold by other metrics, weights or cases? Change them: ranks, intervals and tiers are computed in this page. A rank is the weighted mean of the ranks by the mean of each metric; as the page opens, all is as above.{% if view.metrics|selectattr("whole")|list %} Of whole sets, without intervals, tests and parts of the cases: {{ view.metrics|selectattr("whole")|map(attribute="name")|join(", ") }}.{% endif %} The address keeps your choice.</p>
 <script type="application/json" data-part="scores">{{ view|tojson }}</script>
 <div class="weigh" data-part="board" hidden>
 <p class="choices"><label>Cases <select data-part="cases"><option value="">all</option>{% for condition in view.conditions %}<optgroup label="{{ condition.title }}">{% for group in condition.groups %}<option value="{{ loop.index0 }}">{{ group.label }} ({{ group.cases|length }})</option>{% endfor %}</optgroup>{% endfor %}</select></label>

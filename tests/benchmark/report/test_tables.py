@@ -6,7 +6,7 @@ import pytest
 from markupsafe import escape
 from rendered import html, text_of
 
-from cytosuite.benchmark.report import files
+from cytosuite.benchmark.report import figures, files
 from cytosuite.benchmark.report.files import GPU, by_case, leaderboard
 from cytosuite.benchmark.report.sections import cases, cost
 
@@ -67,9 +67,9 @@ def test_columns_without_a_value_are_left_out(make):
         for key, own in timed.records.items()
     }
     one = make(algorithms=("good",))
-    ((_, heads, *_),) = cases.view(one)
+    ((_, heads, *_),) = cases.view(one)["grids"]
     assert heads[-3:] == ["time", "memory", "status"]
-    ((_, heads, *_),) = cases.view(replace(one, records=untimed))
+    ((_, heads, *_),) = cases.view(replace(one, records=untimed))["grids"]
     assert not {"time", "memory"} & {*heads}
 
 
@@ -131,3 +131,22 @@ def test_goodness_is_the_mean_over_the_leaderboard_and_none_for_failures(make):
     goodness = make(failed=[("good", "b")]).goodness("good")
     assert goodness == {"a": pytest.approx(0.8), "b": -math.inf, "c": pytest.approx(0.82)}
     assert set(make(task="enhance").goodness("good").values()) == {-math.inf}
+
+
+def test_of_too_many_cases_the_hardest_of_the_first_algorithm_are_shown(make, monkeypatch):
+    run = make(cases=("a", "b", "c", "d"), failed=[("good", "c")])
+    assert list(cases.view(run)["cases"]) == ["a", "b", "c", "d"]
+    monkeypatch.setattr(cases, "CELLS", 2 * len(run.board) * 2)
+    assert list(cases.view(run)["cases"]) == ["a", "c"]  # values rise from case to case
+    section = re.search(r'<section id="cases">.*?</section>', html(run), re.S)[0]
+    assert "the 2 hardest cases of good" in section
+    assert len(re.findall("<tr data-case", section)) == 2 * len(run.board)
+
+
+def test_of_too_many_dots_those_of_the_first_algorithms_are_drawn(make, monkeypatch):
+    run = make(cases=("a", "b", "c"))
+    monkeypatch.setattr(figures, "DOTS", 3 * len(run.board))
+    section = re.search(r'<section id="spread">.*?</section>', html(run), re.S)[0]
+    drawn = [row.count("<circle") for row in re.findall(r'aria-label="3 cases.*?</div>', section)]
+    assert drawn[: 2 * len(run.board)] == [3, 0] * len(run.board)
+    assert "per case of the first 1 algorithm " in section

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from chromium import Chromium
 from scipy.stats import norm
@@ -10,6 +11,7 @@ from scipy.stats import norm
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.sections import weigh
 from cytosuite.benchmark.scores.results import Condition, Group
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking import contests
 from cytosuite.ranking.by_measure import rank_measures
@@ -48,6 +50,22 @@ def run(make, most, monkeypatch):
     return replace(results, ranking=ranking(results, scores))
 
 
+@pytest.fixture
+def enhanced(make, most, monkeypatch):
+    """Return a run that is ranked by a metric of cases and by one of the whole set."""
+    monkeypatch.setattr(contests, "MANY", most)
+    monkeypatch.setattr(weigh, "MANY", most)
+    results = make(cases=CASES, algorithms=ALGORITHMS, task="enhance")
+    (ssim,) = (metric for metric in board_metrics("enhance") if metric.name == "SSIM")
+    rng, rows = np.random.default_rng(5), results.scores[results.scores["metric"] == ""]
+    level = rows["algorithm"].map(LEVELS).fillna(0.5) + 0.1 * rng.normal(size=len(rows))
+    rows = rows.assign(metric="SSIM", value=level.round(2))
+    scores = pd.concat([results.scores, rows])
+    primary = ["SSIM", "W1_by_std"]
+    results = replace(results, scores=scores, metrics=(ssim, *results.metrics), primary=primary)
+    return replace(results, ranking=ranking(results, scores))
+
+
 def ranking(results, scores, primary=None):
     every = measures(results.metrics)
     return rank_measures(scores, every, primary or results.primary, CONTROLS)
@@ -69,28 +87,54 @@ def rows(contest):
 
 
 @pytest.fixture
-def page(run, tmp_path, browser):
+def opened(tmp_path, browser):
+    """Return a function that opens the page of a run in a browser."""
+    window = Chromium(browser, tmp_path / "profile")
+
+    def show(results, fragment=""):
+        window.open(write_report(results, tmp_path / "report"), fragment)
+        window.wait("document.getElementById('weigh').dataset.ready === ''")
+        return window
+
+    yield show
+    window.close()
+
+
+@pytest.fixture
+def page(run, opened):
     """Return the page of the run in a browser."""
-    opened = Chromium(browser, tmp_path / "profile")
-    opened.open(
-        write_report(run, tmp_path / "report"), "#weigh?SEG=0&cases=density+%5B%25%5D%3A+high"
+    return opened(run, "#weigh?SEG=0&cases=density+%5B%25%5D%3A+high")
+
+
+def weigher(page):
+    """Return the names of the metrics on a page, and a function that ranks by weights."""
+    names = page.run(
+        "JSON.parse(document.querySelector('[data-part=scores]').textContent).metrics.map((m) => m.name)"
     )
-    opened.wait("document.getElementById('weigh').dataset.ready === ''")
-    yield opened
-    opened.close()
+    return names, lambda weights, cases: page.run(
+        f"weigh.outcome({[weights.get(name, 0) for name in names]}, {cases})"
+    )
+
+
+@pytest.mark.parametrize("most", [50, 3])
+def test_metrics_of_the_whole_set_rank_all_cases_as_in_python(enhanced, opened):
+    page = opened(enhanced)
+    names, outcome = weigher(page)
+    assert names == ["SSIM", "W1_by_std", "lateral_spectrum_distance", "patch_KID"]
+    every = list(range(len(CASES)))
+    assert outcome({"SSIM": 1, "W1_by_std": 1}, every) == rows(enhanced.ranking.overall)
+    for metric in ("SSIM", "W1_by_std"):
+        assert outcome({metric: 1}, every) == rows(enhanced.ranking.metrics[metric])
+    assert outcome({"W1_by_std": 1}, every[:9]) == []
+    assert outcome({"SSIM": 1, "W1_by_std": 1}, every[:9]) == outcome({"SSIM": 1}, every[:9])
+    assert page.complaints == []
 
 
 @pytest.mark.parametrize("most", [50, 3])
 def test_ranks_intervals_and_tiers_are_those_of_python(run, page):
-    names = page.run(
-        "JSON.parse(document.querySelector('[data-part=scores]').textContent).metrics.map((m) => m.name)"
-    )
+    names, outcome = weigher(page)
     assert names[:2] == list(run.ranking.metrics)
     every = list(range(len(CASES)))
-
-    def outcome(weights, cases):
-        return page.run(f"weigh.outcome({[weights.get(name, 0) for name in names]}, {cases})")
-
     assert outcome({"SEG": 1, "DET": 1}, every) == rows(run.ranking.overall)
     for metric in ("SEG", "DET"):
         assert outcome({metric: 2.5}, every) == rows(run.ranking.metrics[metric])

@@ -25,7 +25,7 @@ WORDS = {
     _share: {(1.0,): "all", (0.9995,): "99.9 % of", (0.87,): "87 % of"},
     rounded: {(3.594,): "3.59", (3651.2,): "3651"},
     joined: {(("SEG",),): "SEG", (("SEG", "DET", "F1"),): "SEG, DET and F1"},
-    heat: {(1.0,): "background:color-mix(in srgb, var(--good) 55%, transparent)", (0.5,): ""},
+    heat: {(1.0,): "--g:55%", (0.5,): ""},
     Axis.position: {(Axis(0.0, 2.0), 0.5): 0.25, (Axis(1.0, 100.0, log=True), 10.0): 0.5},
 }
 
