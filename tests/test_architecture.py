@@ -14,6 +14,8 @@ import pytest
 from house import ROOT
 from hypothesis import HealthCheck, settings
 
+from cytosuite.contract.manifest import read_algorithm
+
 # Every algorithm or dataset has one of its own.
 PER_FOLDER = {"LossWeights", "Network", "Parameters", "Settings"}
 PACKAGES = ("cytosuite", "algorithms", "datasets", "benchmark")
@@ -223,7 +225,7 @@ def test_one_algorithm_does_not_import_another():
             name.split(".")[2]
             for name in _imports(path)
             if name.startswith("cytosuite.algorithms.")
-        } - {own}
+        } - {own, *read_algorithm(ROOT / "algorithms" / own / "algorithm.toml").uses}
         assert not others, path
 
 

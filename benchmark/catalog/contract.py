@@ -10,7 +10,7 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.packages import lock, locked, need_packages, needed_base, providers
 from cytosuite.benchmark.catalog.sources import imports_in, runtime_files
-from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
 from cytosuite.contract.points import Points
 from cytosuite.contract.select import left_out, partakers, select
 from cytosuite.contract.tasks import TASKS, Socket
@@ -143,6 +143,7 @@ def _files(root: Path, name: str) -> None:
 def _imports(root: Path, name: str) -> None:
     """Refuse imports that an image of the algorithm does not hold."""
     folder = root / "algorithms" / name
+    names = {name, *read_algorithm(folder / "algorithm.toml").uses}
     base = lock(root, needed_base(root, name, "cpu")[0])
     there = locked([base, folder / "requirements.txt"])
     for path in runtime_files(root, name):
@@ -153,8 +154,8 @@ def _imports(root: Path, name: str) -> None:
             where = f"algorithms/{path.relative_to(root / 'algorithms')} imports {module}"
             first, *rest = module.split(".")
             if first == "cytosuite":
-                of_itself = rest[:2] == ["algorithms", name] and rest[2:3] != ["training"]
-                if rest and rest[0] in NOT_IN_IMAGE and not of_itself:
+                inside = rest[:1] == ["algorithms"] and {*rest[1:2]} <= names
+                if rest and rest[0] in NOT_IN_IMAGE and not (inside and "training" not in rest):
                     raise InputError(f"{where}: an image holds the core of cytosuite alone")
             elif first in sys.stdlib_module_names or providers(first) & there:
                 continue

@@ -36,8 +36,8 @@ def view(results: Results) -> dict[str, Any] | None:
         return None
     grids = _grids(results, names)
     rows = CELLS // sum(len(columns) for _, columns, *_ in grids)
-    goodness = results.goodness(names[0]) if rows < len(results.case_order) else {}
-    hardest = {*sorted(goodness, key=goodness.__getitem__)[:rows]} or results.case_order
+    goodness = results.goodness(names[0])
+    hardest = {*sorted(goodness, key=goodness.__getitem__)[:rows]}
     cases = {case: place for case, place in results.case_order.items() if case in hardest}
     return {"grids": grids, "cases": cases}
 

@@ -28,11 +28,10 @@ def view(results: Results) -> dict[str, Any] | None:
     names = [name for name in arrays.algorithms if name not in CONTROLS]
     directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
     cells = len(names) * len(arrays.strata)
-    first = [m for m in directed if m.name in ranking.metrics]
-    others = [m for m in directed if m not in first]
-    shown = (first + others)[: MOST // max(1, cells)]
+    directed.sort(key=lambda measure: measure.name not in ranking.metrics)
+    shown = directed[: MOST // max(1, cells)]
     counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
-    if len(shown) < len(first) or counts.size > SAMPLED or counts.max(initial=0) > LARGEST:
+    if len(shown) < len(ranking.metrics) or counts.size > SAMPLED or counts.max(initial=0) > LARGEST:
         return None
     titles = {metric.name: metric.title for metric in results.metrics}
     return {
@@ -46,7 +45,7 @@ def view(results: Results) -> dict[str, Any] | None:
         "metrics": [
             {
                 "title": titles[measure.name],
-                "weight": int(measure in first),
+                "weight": int(measure.name in ranking.metrics),
                 **_scores(arrays, measure, names, ranking.failures),
             }
             for measure in shown

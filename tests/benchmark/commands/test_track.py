@@ -25,8 +25,8 @@ def scores(cli, runs):
 
     def run(*words):
         done = cli(
-            "benchmark", *words, "--task", "track", "--engine", "process",
-            "--runs", runs, "--run", "run",
+            "benchmark", *words, "--task", "track", "--algorithm", "linking",
+            "--engine", "process", "--runs", runs, "--run", "run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         table = runs / "run" / "report" / "scores.csv"

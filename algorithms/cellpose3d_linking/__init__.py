@@ -1,0 +1,1 @@
+"""Linking of the cells that Cellpose3D finds."""
