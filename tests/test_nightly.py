@@ -143,16 +143,6 @@ def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
     assert alone.stdout.startswith(f"## benchmark/old: {noticed}\n")
 
 
-def test_the_nightly_job_may_do_little_and_runs_alone():
-    found = read(NIGHTLY)
-    assert set(found["on"]) == {"schedule", "workflow_dispatch"}
-    assert found["permissions"] == {"contents": "read"}
-    (job,) = found["jobs"].values()
-    assert job["runs-on"] == ["self-hosted", "gpu"]
-    assert "permissions" not in job
-    assert found["concurrency"]["cancel-in-progress"] is False
-
-
 def test_one_job_alone_publishes_and_no_pull_request_starts_it():
     may = {
         path.name: (name, set(read(path)["on"]))

@@ -17,8 +17,8 @@ def view(results: Results) -> dict[str, Any] | None:
     if not names or not values:
         return None
     first = [metric for metric in results.by_case if metric in results.board]
+    first = first or results.by_case[:2]
     more = [metric for metric in results.by_case if metric not in first]
-    first, more = (first, more) if first else (more[:2], more[2:])
     dots = [dotted(len(results.case_order), figures) for figures in (len(first), len(values))]
     return {"values": values, "first": first, "more": more, "dots": dots}
 

@@ -31,7 +31,11 @@ def view(results: Results) -> dict[str, Any] | None:
     directed.sort(key=lambda measure: measure.name not in ranking.metrics)
     shown = directed[: MOST // max(1, cells)]
     counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
-    if len(shown) < len(ranking.metrics) or counts.size > SAMPLED or counts.max(initial=0) > LARGEST:
+    if (
+        len(shown) < len(ranking.metrics)
+        or counts.size > SAMPLED
+        or counts.max(initial=0) > LARGEST
+    ):
         return None
     titles = {metric.name: metric.title for metric in results.metrics}
     return {

@@ -38,7 +38,6 @@ from cytosuite.metrics.labels.overlap import Labels, Overlap
 from cytosuite.volume.arrays import Doubles, Longs
 
 MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", "false"
-CAUSES = ("found", MERGED, SPLIT, "outline", MISSED)  # see `causes`
 
 Values = Doubles
 
@@ -99,25 +98,6 @@ def object_errors(table: Overlap) -> tuple[ObjectErrors, ObjectErrors]:
         _judged(truth, prediction, table.shared, iou, pairs, of_truth),
         _judged(prediction, truth, table.shared, iou, pairs, of_prediction),
     )
-
-
-def causes(table: Overlap) -> NDArray[np.str_]:
-    """Return why each object of a truth (T,) has no partner at an IoU of 0.5: of `CAUSES`.
-
-    Found ones have one. Others are merged or split by their class, have a wrong outline if they
-    have a match or a single piece, or are missed.
-
-    Examples
-    --------
-    >>> from cytosuite.metrics.labels.overlap import overlap
-    >>> causes(overlap(np.array([1, 1, 1, 2, 3, 3, 3]), np.array([4, 4, 5, 0, 6, 0, 0]))).tolist()
-    ['found', 'missed', 'outline']
-    """
-    truth = object_errors(table)[0]
-    pieces = np.bincount(table.truth_index[table.contained], minlength=truth.labels.size)
-    covered = (truth.matched > 0) | (pieces > 0)
-    kinds = [truth.iou >= 0.5, truth.classes == MERGED, truth.classes == SPLIT, covered]
-    return np.select(kinds, CAUSES[:-1], MISSED)
 
 
 class _Side(NamedTuple):

@@ -219,27 +219,8 @@ def test_a_card_segments_as_the_card_of_its_segmenter_does(name):
     for card in read_cards(WEIGHTS / name, name):
         settings = predict.Settings(**card.parameters)
         source = card.description.split()[-1].removesuffix(".")  # it ends with the name
-        (other,) = (
-            card
-            for card in read_cards(WEIGHTS / settings.segmenter, settings.segmenter)
-            if card.name == source
-        )
-        assert settings.segmentation["parameters"] == other.parameters
-        assert card.sha256 == other.sha256
-        if card.sha256:
-            used = card.model_copy(update=settings.segmentation)
-            assert trained_of(used) == trained_of(other)
-
-
-def test_the_network_segments_the_frames_of_a_movie():
-    film = np.zeros((2, 96, 96), np.uint16)
-    for frame in film:
-        disc(frame, 30, 30, 12, 100)
-        disc(frame, 60, 66, 12, 100)
-    noise = np.random.default_rng(1).poisson(10, film.shape).astype(np.uint16)
-    movie = Volume(film + noise, SPACING, "TYX", {"diameter_um": 12.0})
-    outputs = apply("cellpose3d_linking", {"microscopy-movie": movie})
-    assert [(t.begin, t.end, t.parent) for t in outputs["tracks"]] == [(0, 1, 0)] * 2
-    labels = outputs["tracked-labels"].array
-    assert labels[0, 30, 30] == labels[1, 30, 30] > 0
-    assert {*np.unique(labels)} == {0, 1, 2}
+        others = read_cards(WEIGHTS / settings.segmenter, settings.segmenter)
+        (other,) = (found for found in others if found.name == source)
+        used = card.model_copy(update=settings.segmentation)
+        assert (used.parameters, used.sha256) == (other.parameters, other.sha256)
+        assert used.sha256 is None or trained_of(used) == trained_of(other)

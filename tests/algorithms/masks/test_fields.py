@@ -23,23 +23,8 @@ def _squares():
 def test_distances_are_zero_between_touching_cells_and_fall_outside():
     cells, _ = _squares()
     row = signed_distance(cells, UNIT)[4]
-    assert row[:15].tolist() == [
-        -1.5,
-        -0.5,
-        0.5,
-        1.5,
-        2.5,
-        2.5,
-        1.5,
-        0.5,
-        0.5,
-        1.5,
-        2.5,
-        2.5,
-        1.5,
-        0.5,
-        -0.5,
-    ]
+    cell = [0.5, 1.5, 2.5, 2.5, 1.5, 0.5]
+    assert row[:15].tolist() == [-1.5, -0.5, *cell, *cell, -0.5]
     np.testing.assert_array_equal(signed_distance(cells, (0.5, 0.5))[4], row / 2)
 
 

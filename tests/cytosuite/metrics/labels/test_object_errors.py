@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from situations import drawn
 
-from cytosuite.metrics.labels.object_errors import (
-    causes,
-    object_classes,
-    object_errors,
-)
+from cytosuite.metrics.labels.object_errors import object_classes, object_errors
 from cytosuite.metrics.labels.overlap import overlap
 
 # Classes of the truth and of the prediction, by hand from the sizes in tests/situations.py
@@ -36,22 +32,6 @@ def classes_of(truth, prediction):
 )
 def test_limits_of_the_classes(truth, prediction, expected):
     assert classes_of(truth, prediction) == list(expected)
-
-
-@pytest.mark.parametrize(
-    ("truth", "prediction", "expected"),
-    [
-        ("1111", ".2..", ["outline"]),  # a single piece, far too small
-        ("1111", "22..", ["found"]),  # an IoU of one half
-        (".11..", "22222", ["outline"]),  # a match, far too large
-        ("1111.", "2.3..", ["split"]),
-        ("11122", "33333", ["found", "merged"]),  # the larger one has its partner
-        ("1112222", "3333...", ["found", "missed"]),
-        ("11...", ".2222", ["missed"]),  # half of it lies in an object elsewhere
-    ],
-)
-def test_causes_of_nuclei_without_partner(truth, prediction, expected):
-    assert causes(overlap(drawn(truth), drawn(prediction))).tolist() == expected
 
 
 def test_values_of_each_object_by_hand():
