@@ -166,7 +166,8 @@ def _score_case(
     doubts: dict[str, list[str]] = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
-        if of_labels and (line := prepare.grey_doubt(readers[side]().array)):
+        labels = readers[side]().array
+        if of_labels and (line := prepare.grey_doubt(labels) or prepare.mask_doubt(labels)):
             doubts[f"{side} {pair.name}"] = [line]
         if isinstance(source, Masks) and (lines := readers[side]().origin.warnings):
             doubts.setdefault(f"{side} {pair.name}", []).extend(lines)

@@ -38,7 +38,7 @@ OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.ou
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
 NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net; its labels are classes
 IMAGES = ("images", NNUNET)
-ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES), POINTS.slug: ("points",)}
+ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES, "masks"), POINTS.slug: ("points",)}
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
 EXTRA = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
@@ -394,6 +394,9 @@ def _matched(
         if not paths:
             continue
         orphans = sorted(set(paths) - set(items))
+        if len(orphans) == len(paths) and room.name == "masks":  # of the objects of one image?
+            skipped["masks/"] = "no file is named like an image"
+            continue
         if len(orphans) == len(paths):
             image, file = next(iter(listing.images.values())), paths[orphans[0]]
             raise InputError(

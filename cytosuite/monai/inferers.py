@@ -21,7 +21,6 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, at
 from cytosuite.monai.images import tensor_of, volume_of
 from cytosuite.networks.network import predict_tiles, using
-from cytosuite.training.bundle import formatter
 from cytosuite.volume.arrays import Sizes
 
 _BLOCKS = (9, 33, 129)  # lengths of images, in multiples, in which a reach is looked for
@@ -49,13 +48,6 @@ class TileInferer(Inferer):
     def __init__(self, tile: Sizes, multiple: Sizes, halo: Sizes | None = None) -> None:
         super().__init__()
         self.tile, self.multiple, self.halo = tile, multiple, halo
-
-    @classmethod
-    def from_card(cls, card: str | Path) -> "TileInferer":
-        """Return the tiles of a model card, ``weights/<algorithm>/<model>.json``."""
-        model_card = read_card(Path(card))
-        network = formatter(model_card.algorithm)(model_card)
-        return cls(network.tile, network.multiple, network.exact_halo)
 
     def __call__(
         self,

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +20,7 @@ LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
 PIPE = 10_000  # characters of a line in a file or pipe: no sentence is folded there
 LINE_EVERY_S = 10.0
+WORK_S = 1e6  # of steps that tell the pace of a bar: cases may take hours
 ESTIMATE_S = 5.0  # of work before the rest is estimated; shorter ends are not worth a word
 UNITS = (("s", 1, 60), ("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9))  # up to so many
 
@@ -153,6 +153,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         Progress,
         SpinnerColumn,
         TextColumn,
+        TimeRemainingColumn,
     )
     from rich.table import Column
 
@@ -161,7 +162,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}", style="cyan"),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn(
             "{task.fields[note]}",
             style="dim",
@@ -169,12 +170,11 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
             table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
         ),
     )
-    bar, left = Progress(*columns, console=console, expand=True), TimeLeft()
-    task = bar.add_task(title, total=None, note="", left=left)
+    bar = Progress(*columns, console=console, expand=True, speed_estimate_period=WORK_S)
+    task = bar.add_task(title, total=None, note="")
 
     def step(done: float, total: int, note: str = "") -> None:
         """Move the bar; the first step shows it."""
-        left(done, total)
         bar.update(task, completed=done, total=total, note="" if done >= total else note)
         if done < total:
             bar.start()
@@ -229,25 +229,14 @@ class TimeLeft:
         self.total = total
 
     @property
-    def seconds(self) -> float | None:
-        """Seconds to the end; they count down between steps, and are unknown before the second."""
-        (first, begin), (done, now) = self.first, self.latest
-        if done <= first:
-            return None
-        rest = (now - begin) * (self.total - done) / (done - first)
-        return max(rest - (time.monotonic() - now), 0.0)
-
-    def __str__(self) -> str:
-        """Return the time left as a clock shows it; at the end the time that all took."""
-        ended = self.latest[0] >= self.total
-        seconds = self.latest[1] - self.first[1] if ended else self.seconds
-        return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
-
-    @property
     def words(self) -> str:
-        """The time left in words, empty where it is short or not known."""
-        left = self.seconds or 0.0
-        if min(left, time.monotonic() - self.first[1]) < ESTIMATE_S:
+        """The time left in words; empty where it is short, or not known before the second step."""
+        (first, begin), (done, latest) = self.first, self.latest
+        if done <= first:
+            return ""
+        now = time.monotonic()
+        left = (latest - begin) * (self.total - done) / (done - first) - (now - latest)
+        if min(left, now - begin) < ESTIMATE_S:
             return ""
         for unit, length, most in UNITS:
             if (number := round(left / length)) <= most:

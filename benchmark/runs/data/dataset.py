@@ -34,7 +34,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import Scalar, atomic, link, read_json, sweep, write_json
 from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs
@@ -362,6 +362,12 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     if assumed := sum(record["spacing_assumed"] for record in facts):
         images = f"{assumed} of {len(cases)} images give no voxel size"
         yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
+    if all(record["conditions"].get("objects", 1) == 1 for record in facts):
+        from cytosuite.metrics.labels.prepare import mask_doubt  # numba
+
+        paths = filter(None, (case.socket(LABELS.slug) for case in cases))
+        if doubt := next((mask_doubt(read(path).array) for path in paths), ""):
+            yield f"{doubt}, and no image has two: number the pieces."
     if drawn := [record["masks"] for record in facts if record.get("masks")]:
         total = sum((Counter(record["counts"]) for record in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):

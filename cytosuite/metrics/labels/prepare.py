@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
@@ -162,5 +163,20 @@ def grey_doubt(labels: Integers) -> str:
             same += int(np.count_nonzero(inside & (a == b)))
     if pairs < LEAST or same >= SHARED * pairs:
         return ""
-    kind = "grey values in place of labels?"
-    return f"{kind}: {same / pairs:.0%} of neighbours within objects have one number"
+    line = "grey values in place of labels?: {:.0%} of neighbours within objects have one number"
+    return line.format(same / pairs)
+
+
+def mask_doubt(labels: Integers) -> str:
+    """Return why labels (Y, X) or (Z, Y, X) look like a mask of all objects; empty if they do not.
+
+    Examples
+    --------
+    >>> mask_doubt(np.array([[255, 0, 255]]))
+    'a mask in place of labels?: 2 pieces have one number'
+    >>> mask_doubt(np.array([[1, 0, 2]]))
+    ''
+    """
+    alone = np.count_nonzero(distinct(labels, most=2)) == 1
+    pieces = ndimage.label(labels)[1] if alone else 1
+    return f"a mask in place of labels?: {pieces} pieces have one number" if pieces > 1 else ""

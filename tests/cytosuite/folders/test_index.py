@@ -36,6 +36,13 @@ def test_images_without_labels_are_noted(tmp_path):
     )
 
 
+def test_masks_named_as_the_images_are_labels_and_others_are_left(tmp_path):
+    _touch(tmp_path, "a/images/x.tif", "a/masks/x.tif", "b/images/x.tif", "b/masks/1.tif")
+    named, others = (index(tmp_path / room) for room in "ab")
+    assert (_pairs(named), _pairs(others)) == ({"x": "x.tif"}, {"x": None})
+    assert "masks/" in others.skipped
+
+
 def test_a_published_simulation_is_read_in_place(tmp_path):
     numbers = ("000_001", "000_002")
     _touch(tmp_path, *(f"{n}_final.tif" for n in numbers), f"{numbers[0]}_final_label.tif")

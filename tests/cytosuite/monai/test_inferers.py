@@ -5,8 +5,7 @@ from mistakes import refused
 from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.unet import UNet
 
-from cytosuite.apply import WEIGHTS
-from cytosuite.monai import TileInferer, measured_halo
+from cytosuite.monai import TileInferer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MONAI, about torch
 
@@ -29,14 +28,6 @@ def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
     assert (inferer(image, network) - whole).abs().max() < 1e-5
     short = TileInferer((32,) * sides, multiple, [n - 4 for n in inferer.halo])
     assert (short(image, network) - whole).abs().max() > 1e-5  # no longer than needed
-
-
-def test_the_halo_of_a_card_is_the_measured_one():
-    from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
-
-    found = TileInferer.from_card(WEIGHTS / "view_fusion" / "nucleus-study1.json")
-    network = build(RestorerArguments(inputs=("light",))).eval()
-    assert measured_halo(network, 2, found.multiple) == tuple(found.halo)
 
 
 def test_further_arguments_reach_the_network():

@@ -97,13 +97,3 @@ def test_estimates(clock, done, seconds, expected):
     clock["s"] = seconds
     pace(done, 100)
     assert pace.words == expected
-
-
-def test_the_clock_of_a_bar_counts_down_between_steps_and_ends_with_the_time_taken(clock):
-    pace, seen = TimeLeft(), []
-    for second, done in ((0, 0.0), (5, 0.0), (10, 0.2), (20, 0.2), (60, 0.2), (70, 1.0), (99, 1.0)):
-        clock["s"] = second
-        pace(done, 1)
-        seen.append(str(pace))
-    unknown, end = "-:--:--", "0:01:10"
-    assert seen == [unknown, unknown, "0:00:40", "0:00:30", "0:00:00", end, end]
