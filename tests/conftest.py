@@ -160,7 +160,7 @@ def sandboxed(client, puppet, tiny, tmp_path):
     Whatever the program does, no container may be left.
     """
     own = {"label": f"{RUN_LABEL}={owner_label()}"}
-    before = {found.id for found in client.containers.list(all=True, filters=own)}
+    before = {found.id for found in client.containers.list(all=True, sparse=True, filters=own)}
     with ExitStack() as stack:
 
         def starter(api="invoke", limits=tiny):
@@ -184,7 +184,9 @@ def sandboxed(client, puppet, tiny, tmp_path):
             return act
 
         yield starter
-    assert {found.id for found in client.containers.list(all=True, filters=own)} <= before
+    assert {
+        found.id for found in client.containers.list(all=True, sparse=True, filters=own)
+    } <= before
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def wait(process, seconds):
 
 def containers(client, folder):
     """Return the containers that see a folder."""
-    found = client.containers.list(all=True, ignore_removed=True)
+    found = client.containers.list(all=True, sparse=True)
     mounts = {one.id: [mount.get("Source", "") for mount in one.attrs["Mounts"]] for one in found}
     return [one for one in mounts if any(str(folder) in source for source in mounts[one])]
 

@@ -23,7 +23,7 @@ SECONDS = {
 
 def base(client):
     """Return the tag of the base image, built if it is not there; InputError if it cannot be."""
-    made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
+    made = bool(client.api.images(BOOTSTRAPPED))
     return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
 
 
@@ -31,9 +31,9 @@ def image(client, base):
     """Return the id of an image of puppets."""
     sources = [HOME / "puppet.py", HOME / "expected.py", *sorted((HOME / "attacks").glob("*.py"))]
     label = {"org.cytosuite.test": f"{digest(sources, HOME)}{base.rpartition('-')[2]}"}
-    found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
-    if found:
-        return found[0].id
+    made = client.api.images(filters={"label": [f"{k}={v}" for k, v in label.items()]})
+    if made:
+        return made[0]["Id"]
     entry = '"python3", "-m", "puppet"'
     recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT [{entry}]\nCMD ["exec"]\n'
     with pack({"Dockerfile": recipe.encode(), **by_name(sources, HOME)}) as context:

@@ -215,5 +215,5 @@ def upright(places: Iterable[float], height: float) -> str:
 
 
 def dotted(cases: int, figures: int) -> int:
-    """Return the number of algorithms, the first ones, of which figures show each case."""
+    """Return how many algorithms, the first ones, get a mark for each case."""
     return DOTS // max(1, cases * figures)

@@ -52,7 +52,7 @@ def puppets(client, puppet, tmp_path_factory):
 
         yield act
     label = f"{RUN_LABEL}={owner_label()}"
-    assert client.containers.list(all=True, filters={"label": label}) == []
+    assert client.containers.list(all=True, sparse=True, filters={"label": label}) == []
     assert not list(home.glob("session-*"))
 
 

@@ -65,9 +65,8 @@ class Builder:
         built = find_image(self.client, image.tag)
         if built is None:
             return "missing"
-        if not is_built(self.root, image.tag, built.id):
-            return "stale"
-        if built.labels.get(SOURCE_LABEL) != image.digest(self.root):
+        same = built.labels.get(SOURCE_LABEL) == image.digest(self.root)
+        if not same or not is_built(self.root, image.tag, built.id):
             return "stale"
         for tag, identity in json.loads(built.labels.get(FOREIGN_LABEL, "{}")).items():
             there = find_image(self.client, tag)
@@ -180,8 +179,8 @@ class Builder:
         command += ["--below", str(layer.below.lock)] if layer.below else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise InputError(lines[-1] if lines else f"{PACKAGES_FILE}: exit {done.returncode}")
+            reason = done.stderr.strip() or f"{PACKAGES_FILE}: exit {done.returncode}"
+            raise InputError(reason.splitlines()[-1])
         return folder, dict(line.split() for line in done.stdout.splitlines())
 
     def _found_base(self, kind: str, inputs: str) -> str | None:
@@ -189,13 +188,15 @@ class Builder:
         if self.anew:
             return None
         with daemon_errors("search for the base image"):
-            # Podman 4.3 finds nothing by two labels at once.
-            for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
-                fits = self.base_image in (None, image.labels.get(FROM_LABEL))
-                for tag in image.tags if fits else ():
+            # Podman 4.3 finds nothing by two labels at once. `client.images.list` asks for each
+            # image again, and fails if another build has removed one of them in between.
+            for image in self.client.api.images(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
+                fits = self.base_image in (None, image["Labels"].get(FROM_LABEL))
+                for tag in image["RepoTags"] or ():
                     short = f"/{tag}".rpartition("/cytosuite/")[2]
-                    if short.startswith(f"base:{kind}-") and is_built(self.root, short, image.id):
-                        image.tag("cytosuite/base", kind)
+                    named = fits and short.startswith(f"base:{kind}-")
+                    if named and is_built(self.root, short, image["Id"]):
+                        self.client.api.tag(image["Id"], "cytosuite/base", kind)
                         return str(tag)
         return None
 

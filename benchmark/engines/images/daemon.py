@@ -39,8 +39,9 @@ def find_docker(host: str | None = None) -> Client | str:
     if place.startswith("unix://") and (reason := _unreachable(place.removeprefix("unix://"))):
         return f"{place}: {reason}"
     try:
-        connect = DockerClient if host else DockerClient.from_env
-        client = connect(**({"base_url": host} if host else {}), timeout=FIND_S)
+        client = (
+            DockerClient(host, timeout=FIND_S) if host else DockerClient.from_env(timeout=FIND_S)
+        )
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
         return f"{place}: {_last(error)}"
@@ -122,7 +123,7 @@ def _last(error: BaseException) -> str:
 
 def explained(message: str) -> str:
     """Return the message of a daemon, about GPUs with the remedy."""
-    remedy = next(
-        (advice for words, advice in GPU_REMEDIES.items() if re.search(words, message)), ""
-    )
-    return f"{message}; {remedy}, or run with DEVICE=cpu" if remedy else message
+    for words, advice in GPU_REMEDIES.items():
+        if re.search(words, message):
+            return f"{message}; {advice}, or run with DEVICE=cpu"
+    return message

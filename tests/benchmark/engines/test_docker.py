@@ -69,7 +69,7 @@ class TestWithDaemon:
         with pytest.raises(StartError, match=f"puppet did not start: {reason}"):
             session.__enter__()
         assert not client.containers.list(
-            all=True, filters={"label": f"{RUN_LABEL}={owner_label()}"}
+            all=True, sparse=True, filters={"label": f"{RUN_LABEL}={owner_label()}"}
         )
 
     def test_the_server_is_started_once(self, sandboxed):
@@ -96,7 +96,9 @@ class TestWithDaemon:
         dead = f"{owner_label().partition(':')[0]}:4194305:1"  # no process has this number
         orphan = client.containers.create(puppet, labels={RUN_LABEL: dead})
         assert remove_orphans(client) >= 1
-        assert orphan.id not in {found.id for found in client.containers.list(all=True)}
+        assert orphan.id not in {
+            found.id for found in client.containers.list(all=True, sparse=True)
+        }
 
     def test_a_named_model_is_mounted_alone_and_read_only(self, client, puppet, tiny, tmp_path):
         home = tmp_path / "models"

@@ -142,7 +142,7 @@ def case(tmp_path):
 def take(client, base, tmp_path):
     """Return a function that takes in an image, and leaves no container."""
     own = {"label": f"{RUN_LABEL}={owner_label()}"}
-    before = {found.id for found in client.containers.list(all=True, filters=own)}
+    before = {found.id for found in client.containers.list(all=True, sparse=True, filters=own)}
 
     def take(word, **options):
         engine = DockerEngine(client)
@@ -152,7 +152,9 @@ def take(client, base, tmp_path):
         return engine, engine.externals[manifest.name]
 
     yield take
-    assert {found.id for found in client.containers.list(all=True, filters=own)} <= before
+    assert {
+        found.id for found in client.containers.list(all=True, sparse=True, filters=own)
+    } <= before
 
 
 @pytest.fixture
@@ -247,4 +249,4 @@ def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tm
         output.mkdir()
         assert session.predict(case[0], output, tmp_path / "log").status == "ok"
         assert session.inner._box.voice != first
-        assert first not in {found.id for found in client.containers.list(all=True)}
+        assert first not in {found.id for found in client.containers.list(all=True, sparse=True)}

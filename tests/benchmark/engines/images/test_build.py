@@ -59,8 +59,8 @@ class Daemon:
         self.ids, self.digests = {}, {}
         self.builds = []
         self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
-        self.images = SimpleNamespace(get=self.get, list=self.list, pull=self.pull)
-        self.api = SimpleNamespace(build=self.build)
+        self.images = SimpleNamespace(get=self.get, pull=self.pull)
+        self.api = SimpleNamespace(build=self.build, images=self.list, tag=self.tag)
 
     def get(self, tag):
         if tag not in self.stock:
@@ -68,15 +68,20 @@ class Daemon:
         return SimpleNamespace(
             id=self.ids.get(tag, f"id of {tag}"),
             labels=self.stock[tag],
-            tags=[tag],
             attrs={"RepoDigests": self.digests.get(tag, [])},
-            tag=lambda name, tag_: self.stock.update({f"{name}:{tag_}": self.stock[tag]}),
+            tag=lambda name, tag_: self.tag(f"id of {tag}", name, tag_),
         )
 
     def list(self, filters):
         key, value = filters["label"].split("=", 1)  # one: podman finds nothing by two
-        matches = [tag for tag, labels in self.stock.items() if labels.get(key) == value]
-        return [self.get(tag) for tag in matches]
+        return [
+            {"Id": self.get(tag).id, "RepoTags": [tag], "Labels": labels}
+            for tag, labels in self.stock.items()
+            if labels.get(key) == value
+        ]
+
+    def tag(self, identity, name, tag):
+        self.stock[f"{name}:{tag}"] = self.stock[identity.removeprefix("id of ")]
 
     def pull(self, name):
         raise docker_errors.APIError(f"cannot reach the registry of\n{name}")
