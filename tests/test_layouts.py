@@ -25,7 +25,7 @@ LAYOUTS = {
     "labels called so": "images/a.tif labels/a_label.tif",
     "Cellpose": "a.tif a_masks.tif",
     "Cell Tracking Challenge": "01/t000.tif 01_GT/SEG/man_seg000.tif",
-    "nnU-Net": "imagesTr/a_0000.tif labelsTr/a.tif",
+    "nnU-Net": "imagesTr/a_0000.tif labelsTr/a.tif dataset.json",
     "nnU-Net with instances": "imagesTr/a_0000.tif labelsTr/a.tif instancesTr/a.tif",
     "cases": "cases/a/sockets/images/microscopy-image/a.tif "
     "cases/a/sockets/images/instance-labels/a.tif",
@@ -49,7 +49,7 @@ def _folder(place, names):
         array = np.full((4, 16, 16), 7, np.uint8)
         if "label" in name.lower() or any(word in name for word in ("mask", "seg", "inst", "_A/")):
             array[...] = np.pad(np.ones((2, 6, 6), np.uint8), ((1, 1), (5, 5), (5, 5)))
-        if path.suffix in {".png", ".txt"}:
+        if path.suffix in {".png", ".txt", ".json"}:
             path.touch()
         else:
             write(path, Volume(array, (1.0, 1.0, 1.0), "ZYX"))

@@ -87,14 +87,6 @@ GROUPS = {
     "model": ("Train", "Models of your own and of colleagues.", MODEL),
     "maintain": ("Maintain", "Commands for those who keep the repository.", MAINTAIN),
 }
-MOVED = {
-    "weights": "model add",
-    "adopt": "model use",
-    "select": "apply --dry-run",
-    "evaluation": "build-evaluation",
-    "ctc": "export --ctc RUN",
-    **{name: f"maintain {name}" for name in ("accept", "tables", "bundle", "migrate")},
-}
 
 
 def _show_version(show: bool) -> None:
@@ -157,12 +149,11 @@ def _refuse_empty_paths(command: Callable[..., None], words: Sequence[str]) -> N
 def run() -> int | None:
     """Run the command line, and return its exit code; InputError if the words make no command."""
     words = sys.argv[1:] or ["--help"]
-    if words[0] in MOVED:
-        raise InputError(f"cytosuite {words[0]} is now: cytosuite {MOVED[words[0]]}")
     try:
         code: int | None = application(words)(words, standalone_mode=False)
     except typer.TyperException as error:
-        raise InputError(f"{error.format_message()} (see --help)") from None
+        message = error.format_message().replace("Value error, ", "")  # pydantic's
+        raise InputError(f"{message} (see --help)") from None
     if code == INTERRUPTED:  # as typer ends by itself
         raise KeyboardInterrupt
     return code

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,13 @@ LAYOUTS = {
 
 
 def score_command(options: ScoreOptions, console: Console) -> int:
-    """Score files and show the table; exit code 1 if a case has no prediction."""
+    """Score files and show the table; exit code 1 if a case has none that can be scored."""
     with terminal.progress(console, "scoring", minor=True) as step:
         scores = score_files(options, step)
         step(1, 1)
     value = layout(scores)
     tables.give(table(scores), options, console, value)
-    for line in (*scores.notes, *(f"no prediction: {case}" for case in value["failed"])):
+    for line in scores.notes:
         terminal.lines_to(console)(line)
     return 1 if value["failed"] else 0
 
@@ -100,6 +101,17 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             for answer, lines in _score_cases(by_case, options, step, pieces):
                 scored.append(answer)
                 doubts |= lines
+        spare = pairs.without_truth(options, listed)
+        doubts |= {name: ["no truth of this name: not scored"] for name in spare}
+    failed = [
+        f"{answer.case}: the prediction cannot be scored: {answer.refused['']}"
+        if answer.status == "bad output"
+        else f"no prediction: {answer.case}"
+        for answer in scored
+        if answer.status != "ok"
+    ]
+    if scored and all(answer.status == "bad output" for answer in scored):
+        raise InputError(failed[0])
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
         real = pairs.side(options, options.truth, options.truth_labels)
@@ -107,7 +119,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         edges = PUBLISHED if options.edges == "published" else None
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
     masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in {m.evidence for m in by_case})
-    notes = (*grouped(doubts, "file"), *masks)
+    notes = (*grouped(doubts, "file"), *masks, *failed)
     return scores_of(scored, [*by_case, *sets])._replace(notes=notes)
 
 
@@ -131,8 +143,8 @@ def _score_cases(
     pieces: Sequence[tuple[pairs.FilePair, Path]],
 ) -> list[Scored]:
     """Return the scores of all cases, each with the place for the table of its objects."""
-    labelled = (pair.prediction for pair, _ in pieces if pair.spacing is None)
-    files = [path for path in labelled if isinstance(path, Path)]
+    sides = [pair.prediction for pair, _ in pieces if pair.spacing is None]
+    files = [path for path in sides if isinstance(path, Path)]
     scored: dict[int, Scored] = {}
     step(0, len(pieces), pieces[0][0].name)
     for number, case in beside(files).each(partial(_score_case, metrics, options), pieces):
@@ -149,20 +161,29 @@ def _score_case(
 ) -> Scored:
     """Return the scores of a prediction, with the doubts about both files.
 
-    A case without one has the worst values, and counts as empty when pooled, as in a run.
+    A case without one, or with one that metrics refuse though they take the truth in its place, has
+    the worst values, and counts as empty when pooled, as in a run.
     """
     pair, table = piece
     readers, of_points = pair.readers(options), pair.spacing is not None
     judged = (0, options.radius) if of_points else (options.min_object_voxels, None)
-    ranged = options.data_range is not None and not of_points
-    data_range = (lambda: options.data_range or 0.0) if ranged else None
-    if pair.prediction is None:
-        readers["prediction"] = cache(lambda: emptied(readers["truth"]()))
-    pair_facts = facts.case_facts(readers, data_range, options.spacing, *judged, options.segmenter)
-    if pair.prediction is None:
-        answer = cases.measure(ANSWERER, pair.name, metrics, pair_facts, "missing output")
-    else:
-        answer = _measured(pair.name, metrics, pair_facts)
+    extent = None if of_points else options.data_range
+    data_range = None if extent is None else partial(float, extent)
+    blank = cache(lambda: emptied(readers["truth"]()))
+
+    def known(prediction: facts.AnswerReader) -> evidence.Facts:
+        both = {**readers, "prediction": prediction}
+        return facts.case_facts(both, data_range, options.spacing, *judged, options.segmenter)
+
+    status = "ok" if pair.prediction else "missing output"
+    prediction = readers.setdefault("prediction", blank)
+    _require(metrics, known(prediction))
+    answer = cases.measure(ANSWERER, pair.name, metrics, known(prediction), status)
+    if answer.refused and answer.status == "ok":
+        _measured(pair.name, metrics, known(readers["truth"]))  # refused, too: not its own fault
+        readers["prediction"] = blank
+        failed = cases.measure(ANSWERER, pair.name, metrics, known(blank), "bad output")
+        answer = replace(failed, refused={"": next(iter(answer.refused.values()))})
     doubts: dict[str, list[str]] = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
@@ -179,16 +200,21 @@ def _score_case(
 
 
 def _measured(case: str, metrics: cases.Metrics, judged: evidence.Facts) -> answers.Answer:
-    """Return the scores of a case or set, refused with the option that a metric lacks."""
+    """Return the scores of a case or set; InputError if a metric refuses it."""
+    _require(metrics, judged)
+    answer = cases.measure(ANSWERER, case, metrics, judged)
+    for reason in answer.refused.values():
+        raise InputError(reason)
+    return answer
+
+
+def _require(metrics: cases.Metrics, judged: evidence.Facts) -> None:
+    """Raise InputError with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(judged):
             remedy = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
             lack = remedy or f"--{fact.replace('_', '-')}; give it or leave it out"
             raise InputError(f"metric {metric.name} needs {lack}")
-    answer = cases.measure(ANSWERER, case, metrics, judged)
-    for reason in answer.refused.values():
-        raise InputError(reason)
-    return answer
 
 
 def layout(scores: Scores) -> Json:

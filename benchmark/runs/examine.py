@@ -30,7 +30,7 @@ VOXELS_PER_S = 10**7  # of its main input: large outputs may be much smaller in 
 ROOM_BYTES, BYTES_PER_VOXEL = 4 * 2**30, 32  # of memory: libraries with their threads, an image
 ANSWER_BYTES = 2**16
 BAD: Status = "bad output"
-_STATUSES: dict[str, Status] = {status: status for status in (BAD, "missing output")}
+MISSING: Status = "missing output"
 
 
 class Examiner:
@@ -74,7 +74,7 @@ class Examiner:
         voxels = prod(geometry.shape) if geometry else 0
         answer = self._ask(question, self.read_s + max(files / BYTES_PER_S, voxels / VOXELS_PER_S))
         if "reason" in answer:
-            raise BadOutput(_STATUSES.get(answer.get("status", ""), BAD), answer["reason"])
+            raise BadOutput(MISSING if answer["status"] == MISSING else BAD, answer["reason"])
         by_slug = {socket.slug: socket for socket in sockets}
         return {slug: folder / _inside(by_slug[slug], name) for slug, name in answer.items()}
 
@@ -143,7 +143,7 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
         names = {}
         for socket in (Socket(**values) for values in question["sockets"]):
-            path = check(folder, socket, geometry, **question.get("manner", {}))
+            path = check(folder, socket, geometry, **question["manner"])
             if path is not None:
                 names[socket.slug] = path.name
     except BadOutput as finding:

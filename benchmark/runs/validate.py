@@ -13,8 +13,8 @@ from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import Socket
 from cytosuite.contract.tracks import read_tracks
-from cytosuite.errors import InputError, plain
-from cytosuite.files import parse_json, write_json
+from cytosuite.errors import InputError, at, plain
+from cytosuite.files import read_json, write_json
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
@@ -48,38 +48,40 @@ def check(
     is written, and the voxel size does not count.
     """
     place = folder / socket.relative_path
-    if socket.kind == "tracks":
-        return _check_tracks(place, socket, geometry)
-    if socket.is_file:
+    try:
+        if not socket.is_file:
+            return _check_image(place, socket, geometry, lenient, files)
         spacing = (1.0,) * 3 if geometry is None else geometry.spacing
-        if files:
-            _write_points(place, spacing)
-        return _check_json(place, folder, socket, spacing)
+        if files and socket.kind == "points":
+            (source,) = place.with_suffix("").iterdir()
+            write_json(place, read_annotated(source, spacing).document())
+        return _check_file(place, socket, spacing, geometry.shape[0] if geometry else sys.maxsize)
+    except InputError as error:
+        raise BadOutput("bad output", str(error).replace(f"{folder}/", "")) from None
+
+
+def _check_image(
+    place: Path, socket: Socket, geometry: Header | None, lenient: bool, files: bool
+) -> Path | None:
+    """Return the valid image in a folder; None where there needs to be none."""
     entries = sorted(place.iterdir()) if place.is_dir() else []
     if not entries and socket.optional:
         return None
     if not entries:
         raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
     if len(entries) > 1:
-        raise BadOutput(
-            "bad output", f"{socket.relative_path}: expected one image, found {len(entries)}"
-        )
+        raise InputError(f"{place}: expected one image, found {len(entries)}")
     path = entries[0]
-    where = path.relative_to(folder)
     suffixes = tuple(READABLE) if files else IMAGE_SUFFIXES
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
-        raise BadOutput("bad output", f"{where}: expected a file, {', '.join(suffixes)}")
-    try:
-        head = _header(path)
-        same = geometry is not None and head.axes == geometry.axes
-        if geometry is not None and (
-            (files and same) or (lenient and lost_spacing(head, geometry, socket))
-        ):
+        raise InputError(f"{path}: expected a file, {', '.join(suffixes)}")
+    head = _header(path)
+    if geometry is not None:
+        same = files and head.axes == geometry.axes
+        if same or (lenient and lost_spacing(head, geometry, socket)):
             head = replace(head, spacing=geometry.spacing)
-        _check_header(head, geometry, socket, str(where))
-        _check_values(path, head, socket, str(where))
-    except InputError as error:
-        raise BadOutput("bad output", str(error).replace(str(path), str(where))) from None
+    _check_header(head, geometry, socket, path)
+    _check_values(path, head, socket)
     return path
 
 
@@ -113,102 +115,69 @@ def same_spacing(first: Header | Volume, second: Header | Volume) -> bool:
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
-def _write_points(path: Path, spacing: tuple[float, ...]) -> None:
-    """Write the points in the only file of a folder, JSON or a table, as the platform's JSON."""
-    (source,) = path.with_suffix("").iterdir()
-    try:
-        points = read_annotated(source, spacing)
-    except InputError as error:
-        raise BadOutput("bad output", str(error).replace(str(source), source.name)) from None
-    write_json(path, points.document())
-
-
-def _check_json(
-    path: Path, folder: Path, socket: Socket, spacing: tuple[float, ...]
-) -> Path | None:
-    """Return a file with a JSON object of bounded size; points must be of an image."""
+def _check_file(path: Path, socket: Socket, spacing: tuple[float, ...], frames: int) -> Path | None:
+    """Return a valid file of bounded size: a table of tracks, a JSON object, points of an image."""
+    table = socket.kind == "tracks"
     if not path.is_file():
         if socket.optional:
             return None
-        raise BadOutput("missing output", f"{socket.relative_path}: expected a JSON object")
+        kind = "a table of tracks" if table else "a JSON object"
+        raise BadOutput("missing output", f"{socket.relative_path}: expected {kind}")
     if path.stat().st_size > JSON_BYTES:
-        raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
-    try:
-        value = parse_json(path.read_text("utf-8"))
-    except ValueError as error:  # also of the encoding
-        reason = f"{socket.relative_path}: expected JSON, found {error}"
-        raise BadOutput("bad output", reason.replace(str(folder), "")) from None
-    if not isinstance(value, dict):
-        raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
-    if socket.kind == "points":
-        try:
-            points_of(value, spacing)
-        except InputError as error:
-            raise BadOutput("bad output", f"{socket.relative_path}: {error}") from None
-    return path
-
-
-def _check_tracks(path: Path, socket: Socket, geometry: Header | None) -> Path:
-    """Return a table of tracks, or BadOutput where rows contradict each other."""
-    if not path.is_file():
-        raise BadOutput("missing output", f"{socket.relative_path}: expected a table of tracks")
-    if path.stat().st_size > JSON_BYTES:
-        raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
-    try:
-        frames = geometry.shape[0] if geometry else sys.maxsize
+        raise InputError(f"{path}: more than {JSON_BYTES} bytes")
+    if table:
         refuse([*row_problems(read_tracks(path), frames)], "a bad table")
-    except InputError as error:
-        raise BadOutput("bad output", str(error).replace(str(path), path.name)) from None
+        return path
+    value = read_json(path)
+    with at(path):
+        if not isinstance(value, dict):
+            raise InputError("expected a JSON object")
+        if socket.kind == "points":
+            points_of(value, spacing)
     return path
 
 
-def _check_header(head: Header, geometry: Header | None, socket: Socket, where: str) -> None:
+def _check_header(head: Header, geometry: Header | None, socket: Socket, path: Path) -> None:
     """Refuse other axes, another shape, voxel size or kind of numbers."""
     if geometry is not None and socket.course:
         geometry = replace(
             geometry, shape=(head.shape[0], *geometry.shape), axes=f"T{geometry.axes}"
         )
     if geometry is not None and head.shape != geometry.shape:
-        raise BadOutput(
-            "bad output", f"{where}: expected shape {geometry.shape}, found {head.shape}"
-        )
+        raise InputError(f"{path}: expected shape {geometry.shape}, found {head.shape}")
     if geometry is not None and head.axes != geometry.axes:
-        raise BadOutput("bad output", f"{where}: expected axes {geometry.axes}, found {head.axes}")
+        raise InputError(f"{path}: expected axes {geometry.axes}, found {head.axes}")
     if head.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
         expected = "integers" if socket.kind == "labels" else "numbers"
-        raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {head.dtype}")
+        raise InputError(f"{path}: expected {expected}, found dtype {head.dtype}")
     if geometry is None:
         if prod(head.shape) > VOXELS:
-            raise BadOutput("bad output", f"{where}: more than {VOXELS} voxels")
+            raise InputError(f"{path}: more than {VOXELS} voxels")
         return
     if not same_spacing(head, geometry):
-        raise BadOutput(
-            "bad output", f"{where}: expected spacing {geometry.spacing}, found {head.spacing}"
-        )
+        raise InputError(f"{path}: expected spacing {geometry.spacing}, found {head.spacing}")
 
 
-def _check_values(path: Path, head: Header, socket: Socket, where: str) -> None:
+def _check_values(path: Path, head: Header, socket: Socket) -> None:
     """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
     planes = 0
     for part in slabs(path):
         planes += len(part)
         shape = (planes, *part.shape[1:])
         if shape[1:] != head.shape[1:] or part.dtype.kind != head.dtype.kind:
-            _contradicted(head, part.dtype, shape, where)
+            _contradicted(head, part.dtype, shape, path)
         if socket.kind == "labels" and part.size and part.min() < 0:
-            raise BadOutput("bad output", f"{where}: expected labels >= 0, found {part.min()}")
+            raise InputError(f"{path}: expected labels >= 0, found {part.min()}")
         if socket.kind != "labels" and not is_finite(part):
             values = "NaN or infinity" if not np.isfinite(part).all() else "larger ones"
-            raise BadOutput(
-                "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {values}"
-            )
+            raise InputError(f"{path}: expected finite values up to {LARGEST:g}, found {values}")
     if planes != head.shape[0]:
-        _contradicted(head, head.dtype, (planes, *head.shape[1:]), where)
+        _contradicted(head, head.dtype, (planes, *head.shape[1:]), path)
 
 
 def _contradicted(
-    head: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+    head: Header, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path
 ) -> NoReturn:
     """Refuse pixels that contradict the header."""
     pixels, said = f"{dtype} {shape}", f"{head.dtype} {head.shape}"
-    raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
+    raise InputError(f"{path}: the header says {said}, the pixels are {pixels}")

@@ -18,6 +18,7 @@ from cytosuite.formats.imagefiles import READABLE
 from cytosuite.volume.arrays import Lengths
 
 SUFFIXES = (".json", ".csv")
+HEAD = 4096  # characters at the start of a file that show its kind
 PLACES = ("{}_px", "{}", "{}_um", "centroid_{}_um")  # columns of an axis, the first one counts
 NAMES = ("name", "id", "label")
 FRAMES = ("frame", "t")
@@ -40,12 +41,14 @@ def read_annotated(path: Path, spacing: Lengths) -> Points:
 
 
 def is_points(path: Path) -> bool:
-    """Return whether a file can hold points: JSON, or a table with a column of x."""
-    if path.suffix.lower() == ".csv" and path.is_file():
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            columns = {name.strip().lower() for name in re.split("[,;]", stream.readline(4096))}
-        return not columns.isdisjoint(name.format("x") for name in PLACES)
-    return path.suffix.lower() == ".json" and path.is_file()
+    """Return whether a file can hold points: JSON that has some, or a table with a column of x."""
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        if path.suffix.lower() == ".json":
+            return '"points"' in stream.read(HEAD)
+        columns = {name.strip().lower() for name in re.split("[,;]", stream.readline(HEAD))}
+    return not columns.isdisjoint(name.format("x") for name in PLACES)
 
 
 def tables_of(folder: Path) -> list[Path]:

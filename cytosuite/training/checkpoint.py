@@ -8,7 +8,6 @@ from pickle import UnpicklingError
 import torch
 
 from cytosuite.contract.manifest import read_card
-from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Json, atomic, digest, read_json, value_digest
 from cytosuite.formats.lists import list_of, read_list
@@ -65,7 +64,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         temporary.write_bytes(stream.getbuffer())  # torch would not tell why a disk refuses it
 
 
-def restore(state: State, path: Path, made_from: Origin, say: Say) -> None:
+def restore(state: State, path: Path, made_from: Origin) -> None:
     """Read a checkpoint into a state; InputError for other files and another `origin`."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,9 +73,6 @@ def restore(state: State, path: Path, made_from: Origin, say: Say) -> None:
         raise InputError(
             f"{path}: cannot be read as a checkpoint ({last_line(error)}); remove it"
         ) from None
-    if "parameters" not in old:
-        say(f"{path}: of a version that kept no parameters of the card; taken as made with these")
-        old = {**old, "parameters": made_from["parameters"]}
     if differs := [key for key in _BINDING if old.get(key) != made_from.get(key)]:
         raise InputError(
             f"{path}: this checkpoint was made with other {' and '.join(differs)}; give the "
@@ -85,10 +81,9 @@ def restore(state: State, path: Path, made_from: Origin, say: Say) -> None:
     for name, module in state.modules.items():
         module.load_state_dict(stored["modules"][name])
     try:
-        parts = stored["optimisers"].values()  # earlier versions gave them other names
-        for optimiser, part in zip(state.optimisers.values(), parts, strict=True):
-            optimiser.load_state_dict(part)
-    except ValueError:
+        for name, optimiser in state.optimisers.items():
+            optimiser.load_state_dict(stored["optimisers"][name])
+    except (KeyError, ValueError):
         raise InputError(
             f"{path}: this checkpoint was made by a version with other groups of weights in its "
             "optimiser; finish it with that version, or give --restart to begin anew"
@@ -96,10 +91,10 @@ def restore(state: State, path: Path, made_from: Origin, say: Say) -> None:
     state.average.load_state_dict(stored["average"])
     state.best = None if stored["best"] is None else Best(*stored["best"])
     state.step, state.seconds = stored["step"], stored["seconds"]
-    state.cpu_seconds = stored.get("cpu_seconds", 0.0)
-    state.stale, state.rounding = stored["stale"], stored.get("rounding")
-    state.bound = stored.get("bound")
-    state.recent = [losses.to(state.device) for losses in stored.get("recent", ())]
+    state.cpu_seconds = stored["cpu_seconds"]
+    state.stale, state.rounding = stored["stale"], stored["rounding"]
+    state.bound = stored["bound"]
+    state.recent = [losses.to(state.device) for losses in stored["recent"]]
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:

@@ -93,7 +93,7 @@ def train(
     made_from = origin(data, known, code, parent)
     state = begin(training, settings, parent, device)
     if resume and settings.schedule.steps and (work / CHECKPOINT).is_file():
-        restore(state, work / CHECKPOINT, made_from, say)
+        restore(state, work / CHECKPOINT, made_from)
         whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
     cases, held = _load(training, known, data, say, work)

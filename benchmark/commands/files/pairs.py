@@ -73,6 +73,14 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     return pairs
 
 
+def without_truth(options: ScoreOptions, listed: Sequence[FilePair]) -> list[str]:
+    """Return the names of files in the folder of predictions that belong to no case."""
+    place = options.prediction
+    files = points.point_files(place) if listed[0].spacing else sides.named(place, rois=True)
+    used = {str(pair.prediction) for pair in listed}
+    return [name for name, path in files.items() if str(path) not in used and not view_role(name)]
+
+
 def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
     """Return images by their case; a single file belongs to the only case."""
     if path is None:

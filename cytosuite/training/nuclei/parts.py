@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.files import Entries
+from cytosuite.metrics.labels.prepare import mask_doubt
 from cytosuite.networks.grid import PIXELS
 from cytosuite.training.heldout import HeldOut
 from cytosuite.training.images import filled
@@ -79,12 +80,16 @@ class NucleiTraining(Training[Given, TrainingCase]):
         return draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
 
     def notes(self, cases: Cases[TrainingCase], settings: Given) -> list[str]:
-        """Return a line on volumes smaller than a patch, and one on volumes without a camera."""
+        """Return lines on volumes smaller than a patch, without a camera, or with masks."""
         images = cases["images"]
         finished = sum(not case.simulated and not case.is_plane for case in images)
         camera = f"{finished} of {len(images)} images as they are: no camera is drawn for them"
-        lines = filled([case.unpadded for case in images], settings.patches.shape)
-        return lines + [camera] * bool(finished)
+        doubts = [mask_doubt(case.labels) for case in images]
+        return [
+            *filled([case.unpadded for case in images], settings.patches.shape),
+            *([camera] if finished else []),
+            *([f"{doubts[0]}, and no image has two: number the pieces"] if all(doubts) else []),
+        ]
 
     def prepare_cases(self, cases: Cases[TrainingCase], settings: Given) -> Cases[TrainingCase]:
         """Return the cases to train on with bad annotation, where the settings ask for it."""

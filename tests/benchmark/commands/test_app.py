@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands.app import COMMANDS, GROUPS, MOVED
+from cytosuite.benchmark.commands.app import COMMANDS, GROUPS
 from cytosuite.benchmark.commands.terminal.console import names, numbers, pairs, several
 from cytosuite.benchmark.commands.terminal.options import (
     argument,
@@ -78,12 +78,6 @@ def test_the_help_shows_every_command_in_its_group(here):
         assert all(f" {command.name} " in shown for command in commands)
     for name, (_, _, commands) in GROUPS.items():
         assert all(f" {command.name} " in here(name, "--help")[1] for command in commands)
-
-
-@pytest.mark.parametrize(("old", "new"), MOVED.items())
-def test_an_old_command_names_the_new_one(here, old, new):
-    code, _, errors = here(old, "x")
-    assert (code, errors) == (2, f"cytosuite: cytosuite {old} is now: cytosuite {new}\n")
 
 
 def test_a_command_loads_its_own_parts_alone():

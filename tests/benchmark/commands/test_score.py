@@ -103,13 +103,25 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
     values = {case: scores["SEG"] for case, scores in found["case"].items()}
     assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
     _write(path, TWO[:2])
-    refused(
-        rf"{name}\.tif: expected a plane 3, found 2",
-        _scored,
-        tmp_path / "SEG",
-        tmp_path / "01_RES",
-        ["SEG"],
-    )
+    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    assert found["failed"] == ["man_seg_000_003"]
+    assert found["doubts"][-1].endswith(f"{path}: expected a plane 3, found 2")
+
+
+def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
+    truth, prediction = folders
+    expected = _scored(truth, prediction, ["SEG", "Dice"])
+    (prediction / "c.tif").write_bytes(b"broken")
+    _write(prediction / "d.tif", TWO)
+    found = _scored(truth, prediction, ["SEG", "Dice"])
+    spare, line = found.pop("doubts")
+    assert spare == "no truth of this name in 1 file (d): not scored"
+    assert line.startswith(f"c: the prediction cannot be scored: {prediction / 'c.tif'}: cannot be")
+    del expected["doubts"]
+    assert found == expected
+    for name in ("a.tif", "b.mha"):
+        _write(prediction / name, TWO[:2])
+    refused("must have the same shape", _scored, truth, prediction, ["SEG"])  # of all cases
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):

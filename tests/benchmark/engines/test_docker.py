@@ -87,7 +87,7 @@ class TestWithDaemon:
     @pytest.mark.parametrize("api", ["invoke", "exec"])
     def test_the_peak_of_memory_is_that_of_the_case(self, sandboxed, api):
         act = sandboxed(api)
-        hold = "import time\nb = b'x' * ({0} * 2**20)\ntime.sleep(0.3)\nopen('/output/f', 'w')"
+        hold = "import time\nb = b'x' * ({0} * 2**20)\ntime.sleep(1.5)\nopen('/output/f', 'w')"
         large, small = (act(hold.format(mib), str(mib)).outcome for mib in (120, 40))
         assert 120 * 2**20 < large.peak_memory < 160 * 2**20
         assert 40 * 2**20 < small.peak_memory < 80 * 2**20

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,15 @@ def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path):
     np.testing.assert_array_equal(truth > 0, seen & (case.level > 255 * 0.2))
     assert 0 < np.count_nonzero(truth) < np.count_nonzero(case.labels)
     assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {"diameter_um": 7.0})
+
+
+def test_masks_of_all_nuclei_are_doubted(tmp_path):
+    settings = short("cellpose3d")
+    (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
+    pieces = (case.labels == 1) | np.roll(case.labels == 2, 9, -1)
+    masked = TRAINING.notes({"images": [replace(case, labels=pieces)]}, settings)
+    (line,) = {*masked} - {*TRAINING.notes({"images": [case]}, settings)}
+    assert line.startswith("a mask in place of labels?: 2 pieces have one number")
 
 
 def test_data_are_checked_before_they_are_simulated(tmp_path):
