@@ -172,6 +172,7 @@ def _score_case(
     blank = cache(lambda: emptied(readers["truth"]()))
 
     def known(prediction: facts.AnswerReader) -> evidence.Facts:
+        """Return the facts about the case with a prediction."""
         both = {**readers, "prediction": prediction}
         return facts.case_facts(both, data_range, options.spacing, *judged, options.segmenter)
 
@@ -179,7 +180,7 @@ def _score_case(
     prediction = readers.setdefault("prediction", blank)
     _require(metrics, known(prediction))
     answer = cases.measure(ANSWERER, pair.name, metrics, known(prediction), status)
-    if answer.refused and answer.status == "ok":
+    if answer.refused and status == "ok":
         _measured(pair.name, metrics, known(readers["truth"]))  # refused, too: not its own fault
         readers["prediction"] = blank
         failed = cases.measure(ANSWERER, pair.name, metrics, known(blank), "bad output")
