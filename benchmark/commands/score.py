@@ -213,8 +213,8 @@ def _require(metrics: cases.Metrics, judged: evidence.Facts) -> None:
     """Raise InputError with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(judged):
-            remedy = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
-            lack = remedy or f"--{fact.replace('_', '-')}; give it or leave it out"
+            option = f"--{fact.replace('_', '-')}; give it or leave it out"
+            lack = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact, option)
             raise InputError(f"metric {metric.name} needs {lack}")
 
 

@@ -139,14 +139,6 @@ def _check_file(path: Path, socket: Socket, spacing: tuple[float, ...], frames: 
 
 def _check_header(head: Header, geometry: Header | None, socket: Socket, path: Path) -> None:
     """Refuse other axes, another shape, voxel size or kind of numbers."""
-    if geometry is not None and socket.course:
-        geometry = replace(
-            geometry, shape=(head.shape[0], *geometry.shape), axes=f"T{geometry.axes}"
-        )
-    if geometry is not None and head.shape != geometry.shape:
-        raise InputError(f"{path}: expected shape {geometry.shape}, found {head.shape}")
-    if geometry is not None and head.axes != geometry.axes:
-        raise InputError(f"{path}: expected axes {geometry.axes}, found {head.axes}")
     if head.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
         expected = "integers" if socket.kind == "labels" else "numbers"
         raise InputError(f"{path}: expected {expected}, found dtype {head.dtype}")
@@ -154,6 +146,14 @@ def _check_header(head: Header, geometry: Header | None, socket: Socket, path: P
         if prod(head.shape) > VOXELS:
             raise InputError(f"{path}: more than {VOXELS} voxels")
         return
+    if socket.course:
+        geometry = replace(
+            geometry, shape=head.shape[:1] + geometry.shape, axes=f"T{geometry.axes}"
+        )
+    if head.shape != geometry.shape:
+        raise InputError(f"{path}: expected shape {geometry.shape}, found {head.shape}")
+    if head.axes != geometry.axes:
+        raise InputError(f"{path}: expected axes {geometry.axes}, found {head.axes}")
     if not same_spacing(head, geometry):
         raise InputError(f"{path}: expected spacing {geometry.spacing}, found {head.spacing}")
 

@@ -54,8 +54,9 @@ def is_points(path: Path) -> bool:
 def tables_of(folder: Path) -> list[Path]:
     """Return the files in a folder that can hold points, of a name without any other tables."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    stems = {path.stem for path in paths if is_points(path)}
-    return [path for path in paths if path.stem not in stems or is_points(path)]
+    tables = [path for path in paths if path.suffix.lower() == ".json" or is_points(path)]
+    stems = {path.stem for path in tables}
+    return [path for path in paths if path.stem not in stems or path in tables]
 
 
 def point_files(path: Path) -> dict[str, Path]:
