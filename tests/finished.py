@@ -37,6 +37,12 @@ def finish(folder, situations):
 
 def record(folder, place):
     """Write the sealed record of a case with an output, and its right digest."""
-    own = {"algorithm": "watershed", "version": "0.1.0", "case": folder.name, "key": KEY}
-    outputs, sums = {LABELS.slug: str(place)}, {LABELS.slug: file_digest(folder / place)}
-    Record.model_construct(**own, status="ok", outputs=outputs, digests=sums).write(folder)
+    Record.model_construct(
+        algorithm="watershed",
+        version="0.1.0",
+        case=folder.name,
+        key=KEY,
+        status="ok",
+        outputs={LABELS.slug: str(place)},
+        digests={LABELS.slug: file_digest(folder / place)},
+    ).write(folder)

@@ -402,8 +402,15 @@ def checkout(folder):
 
 def ran(*words, cwd=ROOT, timeout=300, **environment):
     """Run a program and return the finished process with its texts."""
-    given = {"cwd": cwd, "env": {**os.environ, **environment}, "timeout": timeout}
-    return subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, **given)
+    return subprocess.run(
+        [*map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=timeout,
+    )
 
 
 def command(house, *words, timeout=300):

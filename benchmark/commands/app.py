@@ -152,8 +152,8 @@ def run() -> int | None:
     try:
         code: int | None = application(words)(words, standalone_mode=False)
     except typer.TyperException as error:
-        message = error.format_message().replace("Value error, ", "")  # pydantic's
-        raise InputError(f"{message} (see --help)") from None
+        reason = f"{error.format_message()} (see --help)"
+        raise InputError(reason.replace("Value error, ", "")) from None  # pydantic's
     if code == INTERRUPTED:  # as typer ends by itself
         raise KeyboardInterrupt
     return code

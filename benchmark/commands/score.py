@@ -51,7 +51,7 @@ LAYOUTS = {
 
 
 def score_command(options: ScoreOptions, console: Console) -> int:
-    """Score files and show the table; exit code 1 if a case has none that can be scored."""
+    """Score files and show the table; exit code 1 if a case has no usable prediction."""
     with terminal.progress(console, "scoring", minor=True) as step:
         scores = score_files(options, step)
         step(1, 1)
@@ -101,15 +101,9 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             for answer, lines in _score_cases(by_case, options, step, pieces):
                 scored.append(answer)
                 doubts |= lines
-        spare = pairs.without_truth(options, listed)
-        doubts |= {name: ["no truth of this name: not scored"] for name in spare}
-    failed = [
-        f"{answer.case}: the prediction cannot be scored: {answer.refused['']}"
-        if answer.status == "bad output"
-        else f"no prediction: {answer.case}"
-        for answer in scored
-        if answer.status != "ok"
-    ]
+        spare = ["no truth of this name: not scored"]
+        doubts |= dict.fromkeys(pairs.without_truth(options, listed), spare)
+    failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
     if scored and all(answer.status == "bad output" for answer in scored):
         raise InputError(failed[0])
     if sets := [metric for metric in metrics if metric.scope == "set"]:
@@ -167,8 +161,8 @@ def _score_case(
     pair, table = piece
     readers, of_points = pair.readers(options), pair.spacing is not None
     judged = (0, options.radius) if of_points else (options.min_object_voxels, None)
-    extent = None if of_points else options.data_range
-    data_range = None if extent is None else partial(float, extent)
+    extent = options.data_range
+    data_range = None if of_points or extent is None else partial(float, extent)
     blank = cache(lambda: emptied(readers["truth"]()))
 
     def known(prediction: facts.AnswerReader) -> evidence.Facts:
@@ -176,23 +170,28 @@ def _score_case(
         both = {**readers, "prediction": prediction}
         return facts.case_facts(both, data_range, options.spacing, *judged, options.segmenter)
 
-    status = "ok" if pair.prediction else "missing output"
-    prediction = readers.setdefault("prediction", blank)
-    _require(metrics, known(prediction))
-    answer = cases.measure(ANSWERER, pair.name, metrics, known(prediction), status)
-    if answer.refused and status == "ok":
-        _measured(pair.name, metrics, known(readers["truth"]))  # refused, too: not its own fault
+    _require(metrics, known(blank))
+    status = "missing output"
+    reason = f"no prediction: {pair.name}"
+    if pair.prediction is not None:
+        answer = cases.measure(ANSWERER, pair.name, metrics, known(readers["prediction"]))
+        if answer.refused:
+            _measured(pair.name, metrics, known(readers["truth"]))  # refused: not its own fault
+            status = "bad output"
+            cause = next(iter(answer.refused.values()))
+            reason = f"{pair.name}: the prediction cannot be scored: {cause}"
+    if pair.prediction is None or answer.refused:
         readers["prediction"] = blank
-        failed = cases.measure(ANSWERER, pair.name, metrics, known(blank), "bad output")
-        answer = replace(failed, refused={"": next(iter(answer.refused.values()))})
+        answer = cases.measure(ANSWERER, pair.name, metrics, known(blank), status)
+        answer = replace(answer, refused={**answer.refused, "": reason})
     doubts: dict[str, list[str]] = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
-        labels = readers[side]().array
-        if of_labels and (line := prepare.grey_doubt(labels) or prepare.mask_doubt(labels)):
-            doubts[f"{side} {pair.name}"] = [line]
-        if isinstance(source, Masks) and (lines := readers[side]().origin.warnings):
-            doubts.setdefault(f"{side} {pair.name}", []).extend(lines)
+        volume = readers[side]()
+        lines = list(volume.origin.warnings) if isinstance(source, Masks) else []
+        if of_labels:
+            lines.insert(0, prepare.grey_doubt(volume.array) or prepare.mask_doubt(volume.array))
+        doubts[f"{side} {pair.name}"] = [*filter(None, lines)]
     if options.objects and of_points:
         answers.write_points(table, readers, answer, options.radius)
     elif options.objects:

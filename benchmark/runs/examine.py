@@ -74,7 +74,7 @@ class Examiner:
         voxels = prod(geometry.shape) if geometry else 0
         answer = self._ask(question, self.read_s + max(files / BYTES_PER_S, voxels / VOXELS_PER_S))
         if "reason" in answer:
-            raise BadOutput(MISSING if answer["status"] == MISSING else BAD, answer["reason"])
+            raise BadOutput(MISSING if answer.get("status") == MISSING else BAD, answer["reason"])
         by_slug = {socket.slug: socket for socket in sockets}
         return {slug: folder / _inside(by_slug[slug], name) for slug, name in answer.items()}
 
@@ -129,10 +129,12 @@ class Examiner:
 def answer(question: dict[str, Any]) -> dict[str, str]:
     """Return the names of the valid files by socket slug, or status and reason of a finding."""
     folder, described = Path(question["folder"]), question["geometry"]
-    geometry = None
-    if described is not None:
-        shape, spacing = tuple(described["shape"]), tuple(described["spacing"])
-        geometry = Header(shape, np.dtype(described["dtype"]), spacing, described["axes"])
+    geometry = described and Header(
+        tuple(described["shape"]),
+        np.dtype(described["dtype"]),
+        tuple(described["spacing"]),
+        described["axes"],
+    )
     try:
         usage = Path("/proc/self/statm")
         if usage.exists():  # on Linux, which alone enforces a limit of memory

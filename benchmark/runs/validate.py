@@ -65,14 +65,14 @@ def _check_image(
 ) -> Path | None:
     """Return the valid image in a folder; None where there needs to be none."""
     entries = sorted(place.iterdir()) if place.is_dir() else []
-    if not entries and socket.optional:
-        return None
     if not entries:
+        if socket.optional:
+            return None
         raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
     if len(entries) > 1:
         raise InputError(f"{place}: expected one image, found {len(entries)}")
     path = entries[0]
-    suffixes = tuple(READABLE) if files else IMAGE_SUFFIXES
+    suffixes = READABLE if files else IMAGE_SUFFIXES
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
         raise InputError(f"{path}: expected a file, {', '.join(suffixes)}")
     head = _header(path)

@@ -91,10 +91,10 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.average.load_state_dict(stored["average"])
     state.best = None if stored["best"] is None else Best(*stored["best"])
     state.step, state.seconds = stored["step"], stored["seconds"]
-    state.cpu_seconds = stored["cpu_seconds"]
-    state.stale, state.rounding = stored["stale"], stored["rounding"]
-    state.bound = stored["bound"]
-    state.recent = [losses.to(state.device) for losses in stored["recent"]]
+    state.cpu_seconds = stored.get("cpu_seconds", 0.0)
+    state.stale, state.rounding = stored["stale"], stored.get("rounding")
+    state.bound = stored.get("bound")
+    state.recent = [losses.to(state.device) for losses in stored.get("recent", ())]
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:

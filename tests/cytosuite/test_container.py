@@ -75,8 +75,15 @@ def _command(name):
 
 
 def _run(case, *, cwd=ROOT, **more):
-    given = {"cwd": cwd, "env": _environment(case, **more), "text": True, "timeout": 60}
-    return subprocess.run(_command("exec"), capture_output=True, check=False, **given)
+    return subprocess.run(
+        _command("exec"),
+        capture_output=True,
+        check=False,
+        cwd=cwd,
+        env=_environment(case, **more),
+        text=True,
+        timeout=60,
+    )
 
 
 def _checkout(case, source):
@@ -195,15 +202,14 @@ def test_sigterm_ends_it_at_once_with_nothing_half_written(case):
     )
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=5)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.strip() == "stopped by SIGTERM before the case was done"
     assert not (case / "output").exists()
 
 
 def test_workers_of_a_tool_end_by_sigterm_without_python(case):
-    words = {"cwd": _checkout(case, FORKING), "env": _environment(case), "timeout": 60}
-    done = subprocess.run(_command("exec"), capture_output=True, text=True, check=False, **words)
+    done = _run(case, cwd=_checkout(case, FORKING))
     assert done.stdout == f"{-signal.SIGTERM}\n", done.stderr
 
 

@@ -1,6 +1,7 @@
 """Servers that do not start are given up soon, with the reason, and leave nothing."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,7 @@ def start(client, puppet, tiny, tmp_path):
 @pytest.mark.parametrize("attack", attacks("starts"), ids=str)
 def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeypatch):
     monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
+    begin = time.perf_counter()
     with (
         pytest.raises(StartError, match="puppet did not start: ") as caught,
         start(f"from attacks import starts\nstarts.{attack.name}(Handler)"),
@@ -41,6 +43,7 @@ def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeyp
         pass
     assert any(word in str(caught.value) for word in attack.statuses), str(caught.value)
     assert str(caught.value).isprintable()
+    assert time.perf_counter() - begin < 25
     assert not (tmp_path / "session").exists()
 
 

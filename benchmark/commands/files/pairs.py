@@ -77,8 +77,10 @@ def without_truth(options: ScoreOptions, listed: Sequence[FilePair]) -> list[str
     """Return the names of files in the folder of predictions that belong to no case."""
     place = options.prediction
     files = points.point_files(place) if listed[0].spacing else sides.named(place, rois=True)
-    used = {str(pair.prediction) for pair in listed}
-    return [name for name, path in files.items() if str(path) not in used and not view_role(name)]
+    used = {  # by names, as ROIs stand for their image
+        sides.bare_name(Path(str(pair.prediction))).removesuffix(points.END) for pair in listed
+    }
+    return [name for name in files if name not in used and not view_role(name)]
 
 
 def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:

@@ -126,7 +126,12 @@ def _started(settings: Json, home: Path, resource: str) -> Iterator[Any]:
     kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
     if kind == "local":
         number = number or (len(slots()) if resource == RESOURCES["cuda"] else os.cpu_count())
-        usual: Json = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": HERE}
+        usual: Json = {
+            "n_workers": 0,
+            "threads_per_worker": 1,
+            "dashboard_address": None,
+            "scheduler_kwargs": {"dashboard_address": HERE},
+        }
         settings["resources"] = {resource: 1}
     else:
         if shlex.quote(folder := str(home)) != folder:

@@ -84,12 +84,12 @@ class NucleiTraining(Training[Given, TrainingCase]):
         images = cases["images"]
         finished = sum(not case.simulated and not case.is_plane for case in images)
         camera = f"{finished} of {len(images)} images as they are: no camera is drawn for them"
-        doubts = [mask_doubt(case.labels) for case in images]
-        return [
-            *filled([case.unpadded for case in images], settings.patches.shape),
-            *([camera] if finished else []),
-            *([f"{doubts[0]}, and no image has two: number the pieces"] if all(doubts) else []),
-        ]
+        lines = filled([case.unpadded for case in images], settings.patches.shape)
+        lines += [camera] * bool(finished)
+        doubt = mask_doubt(images[0].labels)  # most sets are read no further
+        if doubt and all(mask_doubt(case.labels) for case in images):
+            lines.append(f"{doubt}, and no image has two: number the pieces")
+        return lines
 
     def prepare_cases(self, cases: Cases[TrainingCase], settings: Given) -> Cases[TrainingCase]:
         """Return the cases to train on with bad annotation, where the settings ask for it."""

@@ -466,8 +466,8 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
     write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
     write(home / "a.tif", Volume(array[0], (2.0, 0.5, 0.5), "ZYX"))
     Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")
-    given = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
-    tifffile.imwrite(home / "nosize.tif", array[0], **given)
+    path, axes = home / "nosize.tif", {"axes": "ZYX"}
+    tifffile.imwrite(path, array[0], metadata=axes, photometric="minisblack")
     results = segment([home], out, frame="all")
     found = {own.output.stem: own.message for own in results if own.status == "failed"}
     assert list(found) == ["nosize"]

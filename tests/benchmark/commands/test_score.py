@@ -24,8 +24,8 @@ from cytosuite.volume import Volume, large
 
 def _scored(truth, prediction, metrics=(), image=None, **more):
     """Return the scores of files as JSON has them."""
-    own = {"truth": truth, "prediction": prediction, "metrics": metrics, "image": image}
-    return layout(score_files(ScoreOptions(**own, **more)))
+    options = ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, image=image, **more)
+    return layout(score_files(options))
 
 
 def _labels(*places):

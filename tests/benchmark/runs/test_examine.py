@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,10 @@ def test_a_finding_is_that_of_the_check(examiner, output, tmp_path_factory):
 def test_a_reader_that_hangs_is_ended(output):
     with Examiner(read_s=0.3) as examiner:
         os.kill(examiner._process.pid, signal.SIGSTOP)
+        begin = time.monotonic()
         with pytest.raises(BadOutput, match="cannot be read within 0 s"):
             examiner.examine(output, [LABELS], INPUT)
+        assert time.monotonic() - begin < 5
         examiner.read_s = 20
         assert examiner.examine(output, [LABELS], INPUT)
 

@@ -159,8 +159,9 @@ def test_an_honest_run_is_read_also_through_links_to_another_run(run, tmp_path):
 
 @pytest.mark.parametrize("place", ["/a.tif", "../a.tif", "a/../../b.tif", "", ".", "a\nb.tif"])
 def test_a_record_names_places_in_its_folder_alone(tmp_path, place):
-    own = {"algorithm": "a", "version": "1", "case": "c", "key": "k", "status": "ok"}
-    Record.model_construct(**own, outputs={LABELS.slug: place}).write(tmp_path)
+    Record.model_construct(
+        algorithm="a", version="1", case="c", key="k", status="ok", outputs={LABELS.slug: place}
+    ).write(tmp_path)
     assert read_record(tmp_path) is None
 
 

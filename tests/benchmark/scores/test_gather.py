@@ -95,8 +95,10 @@ def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
     from cytosuite.benchmark.scores.notes import of_warnings
     from cytosuite.contract.choice_warnings import ASSUMED
 
-    own = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
-    record = Record(**own, warnings=("model: none is near", f"{ASSUMED}: 1 um"))
+    warnings = ("model: none is near", f"{ASSUMED}: 1 um")
+    record = Record(
+        algorithm="a", version="1.0.0", case="c", key="k", status="ok", warnings=warnings
+    )
     (line,) = of_warnings({("a", "c"): record})
     assert line.startswith("a: ")
     assert "none is near" in line

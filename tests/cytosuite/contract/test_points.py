@@ -49,8 +49,8 @@ def test_points_of_other_programs_are_read_with_what_they_lack():
 
 def test_the_longest_list_fits_into_an_output(rng):
     number = rng.uniform(0, 1e5, MOST // 100)
-    given = {"confidence": number / 1e5, "photons": number, "cells": number}
-    some = Points(rng.uniform(0, 5000, (number.size, 3)), SPACING, **given)
+    places = rng.uniform(0, 5000, (number.size, 3))
+    some = Points(places, SPACING, confidence=number / 1e5, photons=number, cells=number)
     assert 100 * len(json.dumps(some.document(), indent=2)) < JSON_BYTES
 
 

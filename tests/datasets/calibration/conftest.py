@@ -25,8 +25,10 @@ def simulate(parameters, seed):
     wanted = parameters["camera"]
     light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
     light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
-    own = {"lag": wanted.get("lag", 0.0), "gain": wanted["gain"], "offset": wanted["offset"]}
-    counts = camera.Camera(**own).expose(rng, light)
+    detector = camera.Camera(
+        lag=wanted.get("lag", 0.0), gain=wanted["gain"], offset=wanted["offset"]
+    )
+    counts = detector.expose(rng, light)
     return Volume(counts, SPACING), labels
 
 
