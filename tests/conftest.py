@@ -15,7 +15,6 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import jinja2
 import numpy as np
@@ -23,10 +22,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.errors import InputError
-from cytosuite.files.working import owner_label
 from cytosuite.volume import large
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
@@ -159,8 +156,7 @@ def sandboxed(client, puppet, tiny, tmp_path):
 
     Whatever the program does, no container may be left.
     """
-    own = {"label": f"{RUN_LABEL}={owner_label()}"}
-    before = {found.id for found in client.containers.list(all=True, sparse=True, filters=own)}
+    before = _puppets.containers(client)
     with ExitStack() as stack:
 
         def starter(api="invoke", limits=tiny):
@@ -170,23 +166,13 @@ def sandboxed(client, puppet, tiny, tmp_path):
             )
 
             def act(program, name="case"):
-                folder = tmp_path / name
-                case = SimpleNamespace(
-                    input=folder / "in", output=folder / "out", log=folder / "log"
-                )
-                case.input.mkdir(parents=True)
-                case.output.mkdir()
-                (case.input / "act.py").write_text(program)
-                case.outcome = session.predict(case.input, case.output, case.log)
-                return case
+                return _puppets.played(session, tmp_path / name, program)
 
             act.session = session
             return act
 
         yield starter
-    assert {
-        found.id for found in client.containers.list(all=True, sparse=True, filters=own)
-    } <= before
+    assert _puppets.containers(client) <= before
 
 
 @pytest.fixture(scope="session")

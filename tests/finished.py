@@ -26,8 +26,7 @@ def finish(folder, situations):
         case = Case(name, home / "cases" / name)
         write(case.path(IMAGE.slug), Volume(truth, SPACING))
         write(case.path(LABELS.slug), Volume(truth, SPACING))
-        slugs = [IMAGE.slug, LABELS.slug]
-        own = {"sockets": slugs, "conditions": {}, "spacing_assumed": False}
+        own = {"sockets": [IMAGE.slug, LABELS.slug], "conditions": {}, "spacing_assumed": False}
         write_json(case.folder / "case.json", own)
         seal(case.folder)
         write(folder / "toy/watershed" / name / "output/a.tif", Volume(answer, SPACING))

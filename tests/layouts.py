@@ -167,8 +167,12 @@ def channels(home):
 
 def sequences(home):
     """A movie in the layout of the Cell Tracking Challenge, with its truth."""
-    values = {"shape": (96, 96), "spacing_um": (0.5, 0.5), "n_nuclei": 4}
-    write_series(home, np.random.default_rng(0), Parameters(**values), frames=3)
+    write_series(
+        home,
+        np.random.default_rng(0),
+        Parameters(shape=(96, 96), spacing_um=(0.5, 0.5), n_nuclei=4),
+        frames=3,
+    )
 
 
 def hdf5(path, **arrays):

@@ -1,13 +1,16 @@
 """Images of puppets, which run the program of a case or an attack by its name, and their limits."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 from house import ROOT
 
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.context import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
+from cytosuite.files.working import owner_label
 
 HOME = ROOT / "tests" / "hostile"
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
@@ -47,6 +50,23 @@ def image(client, base):
             forcerm=True,
         )
     return made.id
+
+
+def containers(client):
+    """Return the ids of the containers of this program."""
+    label = f"{RUN_LABEL}={owner_label()}"
+    listed = client.containers.list(all=True, sparse=True, filters={"label": label})
+    return {container.id for container in listed}
+
+
+def played(session, folder, program):
+    """Return a case of which a session ran the program, with its outcome."""
+    case = SimpleNamespace(input=folder / "in", output=folder / "out", log=folder / "log")
+    case.input.mkdir(parents=True)
+    case.output.mkdir()
+    (case.input / "act.py").write_text(program)
+    case.outcome = session.predict(case.input, case.output, case.log)
+    return case
 
 
 def limits_of(attack):

@@ -37,8 +37,7 @@ def _follow(readme, place):
     for language, content, path in _blocks(readme):
         if language == "sh":
             for line in content.splitlines():
-                words = line.removeprefix(".venv/bin/cytosuite ").split()
-                done = house.command(place, *words)
+                done = house.command(place, *line.removeprefix(".venv/bin/cytosuite ").split())
                 assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
         elif path:
             (place / path).parent.mkdir(parents=True, exist_ok=True)

@@ -349,8 +349,9 @@ def agree(kind, after, expected, exact):
     if after.ndim != expected.ndim or (kind != "points" and after.shape != expected.shape):
         return False
     if kind == "points":
-        near = {"atol": 1e-3 if exact else 0.05, "rtol": 0}
-        return len(after) >= len(PLACES) and np.allclose(clear(after), clear(expected), **near)
+        return len(after) >= len(PLACES) and np.allclose(
+            clear(after), clear(expected), atol=1e-3 if exact else 0.05, rtol=0
+        )
     if kind == "labels":
         alike = f1(expected, after) == 1 and seg(expected, after) > 0.7
         return (after != expected).mean() < 1e-3 if exact else alike  # but for rounding

@@ -52,8 +52,7 @@ def test_a_tag_needs_its_section_of_the_changelog_and_files_of_its_version(tmp_p
 def test_the_citation_is_of_this_version():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert cited["version"] == __version__
-    needed = {"cff-version", "message", "title", "authors"}
-    assert needed <= set(cited)
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert re.fullmatch(r"\d+(\.\d+)+((a|b|rc)\d+)?", __version__), "a tag of it must be one"
 
 

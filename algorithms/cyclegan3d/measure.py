@@ -13,7 +13,7 @@ from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.objects import opened
-from cytosuite.volume.pieces import extremes, slabs, slabs_of
+from cytosuite.volume.pieces import deep, extremes, slabs, slabs_of
 
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
 SMOOTHING = 1.0  # voxels; the smooth image is the level, the difference detail and noise
@@ -167,9 +167,7 @@ def _read_noise(gain: float, zero: float, lowest: float) -> float:
 def _edge_blur(array: Floats, axis: int, step: float) -> float:
     """Return the squared blur along an axis in µm², NaN where it cannot be measured."""
     beside = -1 if axis < array.ndim - 1 else -2
-    lines = np.moveaxis(
-        array if array.ndim == 3 else array[None], [axis - array.ndim, beside], [-1, -2]
-    )
+    lines = np.moveaxis(deep(array), [axis - array.ndim, beside], [-1, -2])
     lines = lines[:: max(1, -(-lines.size // VOXELS))]  # evenly spaced planes
     length = lines.shape[-1]
     frequency = np.fft.rfftfreq(max(length, 1), step).astype(np.float64)

@@ -26,7 +26,7 @@ from cytosuite.networks.normalise import Dtype, dtype_of
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
 from cytosuite.volume.large import release, room
-from cytosuite.volume.pieces import extremes, slabs
+from cytosuite.volume.pieces import deep, extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
 WHITE = 0.1  # share of smoothed white noise that counts as structure where there is none
@@ -84,9 +84,7 @@ def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
     )
     release(scaled, level)
     limits = np.iinfo(result.dtype) if result.dtype.kind == "u" else None
-    planes = (
-        (scaled, level, result) if image.ndim == 3 else (scaled[None], level[None], result[None])
-    )
+    planes = [deep(array) for array in (scaled, level, result)]
     for voxels, base, out in zip(*planes, strict=True):
         scale = np.interp(base, before, slope).astype(np.float32)
         mapped = np.interp(base, before, after).astype(np.float32)

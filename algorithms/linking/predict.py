@@ -19,6 +19,7 @@ from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED
 from cytosuite.contract.tracks import LARGEST
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.files import Entries, Json
 from cytosuite.volume import Volume
 from cytosuite.volume.objects import numbered
 
@@ -30,11 +31,11 @@ class Settings(Described):
     """how unusual links may be"""
     segmenter: str = "watershed"
     """algorithm that segments frames without labels"""
-    segmentation: dict[str, Any] = Field(default_factory=dict)
+    segmentation: Json = Field(default_factory=dict)
     """fields of its card, `parameters` and maybe `describes`; the weights are those of this card"""
 
 
-def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Any]:
+def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
     """Return ``tracked-labels`` and ``tracks`` of a movie; InputError if it is none."""
     settings = parameters_of(model.card, Settings)
     if FRAME_LABELS.slug in inputs:

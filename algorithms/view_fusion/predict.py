@@ -16,7 +16,7 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar, Scalars
+from cytosuite.files import Scalars
 from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
 from cytosuite.networks.tiling import Sides, Tiled, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
@@ -126,7 +126,7 @@ def fused(
     """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
     view = volume.array if volume.axes == "ZYX" else volume.array[None]
     spacing = volume.spacing if volume.axes == "ZYX" else (volume.spacing[0], *volume.spacing)
-    units, facts = units_of(view), dict[str, Scalar]()
+    units, facts = units_of(view), Scalars()
     method, warning = parameters.method, ""
     if units.flat and method != "identity":
         method, warning = "identity", "no contrast in the view: it is handed back as it is"

@@ -231,7 +231,7 @@ def radii_of(typical: float, p: Parameters) -> Lengths:
     return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)
 
 
-def _bounding_box(mask: Bools) -> tuple[slice, ...]:
+def _bounding_box(mask: Bools) -> Box:
     axes = range(mask.ndim)
     sides = [np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes]
     return tuple(slice(max(0, int(side[0]) - 1), int(side[-1]) + 2) for side in sides)

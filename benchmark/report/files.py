@@ -15,6 +15,7 @@ from cytosuite.benchmark.scores.fairness import COLUMNS, TIMES
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.results import Condition, Results
 from cytosuite.benchmark.scores.standings import Standing
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.realism.edges import EDGES
@@ -129,7 +130,7 @@ def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).dropna(subset="value")
 
 
-def platform_metrics(results: Results) -> dict[str, Any]:
+def platform_metrics(results: Results) -> Json:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
     metrics = results.metrics
     rows = dict(list(results.scores.groupby("algorithm")))

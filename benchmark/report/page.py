@@ -1,10 +1,9 @@
 """The report as text: one HTML file that asks the network nothing, and Markdown."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -16,11 +15,12 @@ from cytosuite.benchmark.report.verdict import readings, verdict
 from cytosuite.benchmark.runs.store.documents import escape
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures import palette
+from cytosuite.files import Entries
 
 FOLDER = Path(__file__).parent
 
 
-def html(results: Results, views: Mapping[str, Any]) -> str:
+def html(results: Results, views: Entries) -> str:
     """Return the report as one HTML page with its pictures, style and script, escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -66,7 +66,7 @@ def html(results: Results, views: Mapping[str, Any]) -> str:
     )
 
 
-def markdown(results: Results, views: Mapping[str, Any]) -> str:
+def markdown(results: Results, views: Entries) -> str:
     """Return the report as Markdown for a terminal or a pull request; see `html`."""
     lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(results))}**", ""]
     lines += [f"- {name}: {escape(text)}" for name, text in readings(results)] + [""]

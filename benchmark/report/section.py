@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 
 V = TypeVar("V")
 Progress = Callable[[float, int, str], None]
@@ -36,7 +37,7 @@ def sections() -> dict[str, ReportSection[Any]]:
     return dict(sorted(by_name.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
-def views(results: Results, progress: Progress = lambda *_: None) -> dict[str, Any]:
+def views(results: Results, progress: Progress = lambda *_: None) -> Json:
     """Return the view of each section by name, None without content."""
     by_name = {}
     for number, (name, section) in enumerate(sections().items()):

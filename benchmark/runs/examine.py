@@ -13,7 +13,7 @@ from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import last_line
-from cytosuite.files import parse_json
+from cytosuite.files import Json, parse_json
 from cytosuite.volume import Header
 
 READ_S, BYTES_PER_S = 60.0, 10**6  # longest time to decode the outputs of a case
@@ -126,7 +126,7 @@ class Examiner:
         return self._process
 
 
-def answer(question: dict[str, Any]) -> dict[str, str]:
+def answer(question: Json) -> dict[str, str]:
     """Return the names of the valid files by socket slug, or status and reason of a finding."""
     folder, described = Path(question["folder"]), question["geometry"]
     geometry = described and Header(

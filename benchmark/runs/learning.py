@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
@@ -17,6 +16,8 @@ from cytosuite.contract.manifest import ModelCard, parse
 from cytosuite.contract.tasks import LABELS, TASKS
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import (
+    Entries,
+    Json,
     atomic,
     file_digest,
     link,
@@ -42,7 +43,7 @@ def is_tool(algorithm: str) -> bool:
     return (ROOT / "algorithms" / algorithm / f"{PART}.py").is_file()
 
 
-def settings_of(algorithm: str, changes: Path | None) -> dict[str, Any]:
+def settings_of(algorithm: str, changes: Path | None) -> Json:
     """Return the settings of a tool's training with a file's changes; InputError of others."""
     settings = read_toml(ROOT / "algorithms" / algorithm / SETTINGS)
     changed = read_toml(changes) if changes else {}
@@ -57,8 +58,8 @@ def trained(
     algorithm: str,
     dataset: Dataset,
     card: Path,
-    settings: Mapping[str, Any],
-    entries: Mapping[str, Any],
+    settings: Entries,
+    entries: Entries,
     limits: Limits,
     shown: Shown = lambda _: None,
 ) -> Path:
@@ -113,11 +114,11 @@ def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str
 def _asked(
     engine: Engine,
     algorithm: str,
-    request: Mapping[str, Any],
+    request: Entries,
     files: Mapping[str, Path],
     limits: Limits,
     shown: Shown = lambda _: None,
-) -> tuple[Mapping[str, Any], bytes]:
+) -> tuple[Entries, bytes]:
     """Return the answer of a tool and packed weights; LearningError with its last line."""
     with TemporaryDirectory(prefix="cytosuite-") as temporary:
         place = Path(temporary)
@@ -146,10 +147,10 @@ def _asked(
 def _written(
     card: Path,
     algorithm: str,
-    answer: Mapping[str, Any],
+    answer: Entries,
     weights: bytes,
     description: str,
-    trained: Mapping[str, Any],
+    trained: Entries,
     authors: str,
 ) -> Path:
     """Write a card and its weights; return the card's path."""

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.manifest import Sentence
 from cytosuite.errors import InputError, plain
-from cytosuite.files import parse_json, read_json, value_digest, write_json
+from cytosuite.files import Entries, Json, parse_json, read_json, value_digest, write_json
 
 RECORD = "record.json"
 LIMIT_BYTES = 100_000
@@ -57,7 +57,7 @@ class ModelChoice(ModelCost):
         return next((model for model in self.others if not model.left_out), None)
 
     @classmethod
-    def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
+    def of(cls, reported: Entries, *, named: bool = False) -> "ModelChoice":
         """Return the choice in a container's report, empty if that makes no sense."""
         used = reported.get("by") == "use"
         by = {"by": "user" if named else "use" if used else "metadata"}
@@ -118,7 +118,7 @@ def read_record(folder: Path) -> Record | None:
         return None
 
 
-def container_report(path: Path) -> Mapping[str, Any]:
+def container_report(path: Path) -> Entries:
     """Return the content of ``record.json``, which may be anything or absent, as a mapping."""
     try:
         if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
@@ -129,7 +129,7 @@ def container_report(path: Path) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
+def facts_in(reported: Entries) -> Json:
     """Return times and words of a container's report, those that make sense."""
     facts = {
         key: value
@@ -142,7 +142,7 @@ def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "facts": dict(texts[:LIMIT_LINES])}
 
 
-def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
+def warnings_in(reported: Entries) -> tuple[str, ...]:
     """Return the warnings in a container's report: at most 20 single lines of 300 characters."""
     texts = reported.get("warnings")
     texts = texts if isinstance(texts, list) else []

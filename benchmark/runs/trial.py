@@ -1,11 +1,10 @@
 """Runs an algorithm on inputs in memory, as its container would, unisolated."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Any
 
 from cytosuite.benchmark.catalog.contract import Run
 from cytosuite.benchmark.catalog.models import Models
@@ -16,6 +15,7 @@ from cytosuite.contract.interface import read_value, write_case
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError
+from cytosuite.files import Entries, Json
 from cytosuite.formats import header, read
 
 TIMEOUT_S = 120.0  # of a case of a few thousand voxels
@@ -38,7 +38,7 @@ def running(
     sessions: list[Session] = []
     with ExitStack() as stack:
 
-        def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        def run(inputs: Entries) -> Json:
             """Return the outputs that the algorithm writes for these inputs."""
             if not sessions:
                 place = folder / "session"
@@ -52,9 +52,7 @@ def running(
         yield run
 
 
-def _case(
-    manifest: AlgorithmManifest, inputs: Mapping[str, Any], session: Session, folder: Path
-) -> dict[str, Any]:
+def _case(manifest: AlgorithmManifest, inputs: Entries, session: Session, folder: Path) -> Json:
     """Return the outputs of one case, read from the files that the algorithm wrote."""
     task, raw = TASKS[manifest.task], folder / "output"
     raw.mkdir()
@@ -65,7 +63,7 @@ def _case(
     main = next(socket for socket in task.inputs if socket.slug in inputs)
     place = folder / "input" / main.relative_path
     geometry = header(place if main.is_file else place / "example.tif")
-    outputs: dict[str, Any] = {}
+    outputs: Json = {}
     try:
         for socket in task.outputs:
             if (path := check(raw, socket, geometry)) is not None:

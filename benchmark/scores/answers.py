@@ -19,6 +19,7 @@ from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
 from cytosuite.metrics.tracks.link_errors import link_errors
 from cytosuite.metrics.tracks.matched_tracks import MATCHED
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Lengths
 
 
 class Values(Mapping[str, float]):
@@ -139,7 +140,7 @@ def write_objects(
     path: Path,
     readers: Mapping[str, AnswerReader],
     answer: Answer,
-    spacing: tuple[float, ...] | None,
+    spacing: Lengths | None,
 ) -> None:
     """Write the judged objects of a case."""
     truth = readers["truth"]()

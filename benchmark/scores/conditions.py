@@ -15,7 +15,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
 from cytosuite.benchmark.scores.score import Scores
 from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
-from cytosuite.files import Scalar
+from cytosuite.files import Json, Scalar
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -39,7 +39,7 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     ranked = set(rows.loc[rows["metric"].isin(scores.primary), "case"])
     by_name = {case.name: case.conditions() for case in dataset.cases if case.name in ranked}
     facts = pd.DataFrame(list(by_name.values()), index=list(by_name), dtype=object)
-    values: dict[str, Any] = {str(name): facts[name].dropna().to_dict() for name in facts}
+    values: Json = {str(name): facts[name].dropna().to_dict() for name in facts}
     divided = {name: parts for name in values if len(parts := divide(values[name])) > 1}
     numbers = [name for name in divided if is_number(values[name])]
     alike = facts[numbers].astype(float).corr("spearman", min_periods=CASES).to_dict()

@@ -16,6 +16,7 @@ from cytosuite.metrics.realism.edges import EdgeSettings
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.tracks.lineage import TrackedSequence
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Lengths
 
 Reader = Callable[[], Volume]
 AnswerReader = Callable[[], Any]  # of a truth or an answer: a Volume, or Points
@@ -34,7 +35,7 @@ class Movie:
         return TrackedSequence(self.tracks, self.labels.array)
 
     @property
-    def spacing(self) -> tuple[float, ...]:
+    def spacing(self) -> Lengths:
         """Voxel size, µm."""
         return self.labels.spacing
 
@@ -57,7 +58,7 @@ def once_points(path: Path, image: Path | None) -> Callable[[], Points]:
 def case_facts(
     readers: Mapping[str, AnswerReader | None],
     data_range: Callable[[], float] | None = None,
-    spacing: tuple[float, ...] | None = None,
+    spacing: Lengths | None = None,
     min_object_voxels: int = 0,
     radius_um: float | None = None,
     segmenter: str | None = None,

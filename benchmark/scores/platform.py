@@ -8,6 +8,7 @@ import numpy as np
 
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import InputError
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def ranking_path(metric: Metric[Any]) -> str:
     )
 
 
-def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -> dict[str, Any]:
+def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -> Json:
     """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
     rows = scores[(scores["algorithm"] == entry.algorithm) & (scores["case"] != "")]
     states = dict(zip(rows["case"], rows["status"], strict=True))

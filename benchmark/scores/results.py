@@ -13,6 +13,7 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
@@ -159,7 +160,7 @@ class Results:
         standings = [*self.ranked[:SHOWN], *self.controls]
         names = {entry.algorithm for entry in standings}
         by_case = ("records", "logs", "outputs", "matches", "objects", "object_scores", "links")
-        theirs: dict[str, Any] = {
+        theirs: Json = {
             field: {key: value for key, value in getattr(self, field).items() if key[0] in names}
             for field in by_case
         }

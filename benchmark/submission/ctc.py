@@ -22,6 +22,7 @@ from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
+from cytosuite.volume.objects import Box
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)
@@ -61,7 +62,7 @@ def truths(cases: Sequence[Case]) -> list[Segmentation]:
     return [Segmentation(n, partial(_pixels, path)) for n, path in paths.items() if path]
 
 
-def labelled(files: Mapping[str, Path], crop: tuple[slice, ...] = ()) -> list[Segmentation]:
+def labelled(files: Mapping[str, Path], crop: Box = ()) -> list[Segmentation]:
     """Return the label images of some cases, cut to a part."""
     return [Segmentation(name, partial(_cut, path, crop)) for name, path in files.items()]
 
@@ -205,7 +206,7 @@ def _pixels(path: Path) -> Labels:
     return read(path).array
 
 
-def _cut(path: Path, crop: tuple[slice, ...]) -> Labels:
+def _cut(path: Path, crop: Box) -> Labels:
     """Return a part of a label image."""
     image = read(path)
     kind = image.array.dtype.kind

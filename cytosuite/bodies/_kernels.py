@@ -41,6 +41,12 @@ def _rows(
 
 
 @compiled
+def length(p: float, q: float, r: float) -> float:
+    """Return the length of a vector, in the precision of its parts."""
+    return np.sqrt(p * p + q * q + r * r)  # type: ignore[no-any-return]
+
+
+@compiled
 def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Longs, Floats]:
     """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
     first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
@@ -100,7 +106,7 @@ def cut_star(
     distance = np.empty(inside.size, np.float32)
     for i in range(inside.size):
         p, q, r = float(position[0, i]), float(position[1, i]), float(position[2, i])
-        away = np.sqrt(p * p + q * q + r * r)
+        away = length(p, q, r)
         # Harmonics of a network may fall below 0: nothing lies inside there.
         distance[i] = away / max(radius_at(p, q, r, table), TINY) if away > 0.0 else 0.0
     return inside, position, distance

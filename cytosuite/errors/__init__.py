@@ -1,7 +1,7 @@
 """Errors that a user can correct: one line each, and the exit code of the program."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LINE = 1000  # characters of a message
@@ -55,6 +55,12 @@ def printable(line: str) -> str:
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names, at most so many, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def last_line(error: Exception) -> str:

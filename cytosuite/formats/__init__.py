@@ -56,8 +56,10 @@ def read(
         If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
         channel is picked, or neither memory nor disk has room for it.
     """
-    options = {"pick": pick or {}, "scene": scene, "stack": stack, "group": group}
-    with _gate(path) as form, form.opened(path, **options) as image:
+    with (
+        _gate(path) as form,
+        form.opened(path, pick=pick or {}, scene=scene, stack=stack, group=group) as image,
+    ):
         volume = image.volume()
         left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
         index = tuple(left.get(axis, slice(None)) for axis in volume.axes)

@@ -8,9 +8,8 @@ from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
 from cytosuite.folders.index import index
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.names import case_name, key_of, readable
 from cytosuite.formats import write
-from cytosuite.formats.imagefiles import READABLE
 from cytosuite.volume import Volume
 
 
@@ -51,9 +50,7 @@ def in_pieces(labels: Volume) -> str:
 
 def _of_name(home: Path, name: str) -> list[Path]:
     """Return the images of a name in a folder, of any suffix and case."""
-    paths = home.iterdir() if home.is_dir() else ()
-    images = (path for path in paths if path.suffix.lower() in READABLE and path.name[0] != ".")
-    return [path for path in images if key_of(path).casefold() == name.casefold()]
+    return [path for path in readable(home) if key_of(path).casefold() == name.casefold()]
 
 
 def count(folder: Path) -> int:

@@ -144,13 +144,18 @@ class Tiled(Described):
         network = getattr(self, "network", None)
         if network is None or getattr(network, "norm", "") == "instance":
             return self
-        halo = getattr(self, "halo", None) or network.halo
-        least = smallest_tile(halo, network.multiple)
+        least = smallest_tile(reach_of(self), network.multiple)
         if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
             raise ValueError(
                 f"tile must be at least {list(least)} for this network, found {list(self.tile)}"
             )
         return self
+
+
+def reach_of(parameters: Any) -> Sizes:  # noqa: ANN401
+    """Return the voxels at the inner faces of a tile without an answer, z, y, x."""
+    reach: Sizes = getattr(parameters, "halo", None) or parameters.network.halo
+    return reach
 
 
 def check_crop(name: str, shape: Sizes, network: Any) -> None:  # noqa: ANN401

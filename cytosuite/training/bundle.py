@@ -4,14 +4,14 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import BaseModel
 
 from cytosuite import __version__
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
@@ -21,8 +21,9 @@ from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
+from cytosuite.networks.tiling import reach_of
 from cytosuite.training.publish import ALGORITHMS, module_of
-from cytosuite.volume.arrays import Interval, Sizes
+from cytosuite.volume.arrays import Interval
 
 SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -46,10 +47,7 @@ _LACK = (
 class NetworkFormat:
     """A network as other programs see it; ``network_format`` in ``training/bundle.py`` gives it."""
 
-    arguments: BaseModel  # of ``build`` in the algorithm's ``network.py``
-    multiple: Sizes  # numbers that the sides of an image must be multiples of, z, y, x
-    tile: Sizes  # voxels of a tile, halo included
-    halo: Sizes  # voxels at its inner faces that are thrown away
+    parameters: Any  # of a card: the arguments of the network, its tile, perhaps its halo
     inputs: Sequence[str]  # channels of the image and of the answer
     outputs: Sequence[str]
     input_range: Interval | None = None  # bounds of their values; None where there are none
@@ -60,14 +58,19 @@ class NetworkFormat:
     socket: str | None = None  # slug of the model's input, where it is not the task's main one
 
     @property
+    def arguments(self) -> Any:  # noqa: ANN401 - of any network
+        """The arguments of ``build`` in the algorithm's ``network.py``."""
+        return self.parameters.network
+
+    @property
     def exact_halo(self) -> Sequence[int] | None:
         """The halo, None of a network that sees the whole image."""
-        return self.halo if self.patches else None
+        return reach_of(self.parameters) if self.patches else None
 
     @property
     def data_format(self) -> Json:
         """``network_data_format`` of a bundle."""
-        shape = [side(step) for step in self.multiple]
+        shape = [side(step) for step in self.arguments.multiple]
         image = tensor(self.inputs, shape, self.input_range, patches=self.patches)
         return {
             "inputs": {"image": image, **self.others},
@@ -138,7 +141,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
             f"{folder / card.name}.json: a bundle holds a network, but this card has no weights; "
             "name another model"
         )
-    network = formatter(card.algorithm)(card)
+    network: NetworkFormat = module_of(card.algorithm, "bundle", _LACK).network_format(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
     loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
@@ -155,14 +158,6 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     }
 
 
-def formatter(algorithm: str) -> Callable[[ModelCard], NetworkFormat]:
-    """Return ``network_format`` of an algorithm's ``training/bundle.py``; InputError without."""
-    network_format: Callable[[ModelCard], NetworkFormat] = module_of(
-        algorithm, "bundle", _LACK
-    ).network_format
-    return network_format
-
-
 def _json(value: object) -> bytes:
     """Return a value as JSON in ASCII, for readers of any locale."""
     return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
@@ -170,7 +165,7 @@ def _json(value: object) -> bytes:
 
 def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat) -> Json:
     """Return ``configs/metadata.json``, see docs.monai.io/en/stable/mb_specification.html."""
-    sides = f"Sides z, y, x are multiples of {' x '.join(map(str, network.multiple))}"
+    sides = f"Sides z, y, x are multiples of {' x '.join(map(str, network.arguments.multiple))}"
     return {
         "schema": SCHEMA,
         "version": card.version,
@@ -221,8 +216,8 @@ def inference(card: ModelCard, network: NetworkFormat) -> Json:
         # Of the network alone, for normalised images.
         "tiles": _call(
             f"{package}.TileInferer",
-            tile=network.tile,
-            multiple=network.multiple,
+            tile=network.parameters.tile,
+            multiple=network.arguments.multiple,
             halo=network.exact_halo,
         ),
         "postprocessing": _call("Compose", transforms=[save]),

@@ -19,6 +19,7 @@ from cytosuite.segmentation.objects import keep_by
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bytes, Ints, Rng, Sizes
+from cytosuite.volume.pieces import deep
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
 _LEAST = 50  # voxels of an object
@@ -61,11 +62,6 @@ def seen(volume: Volume, dimensions: int) -> Volume:
     plane = volume.array.take(volume.shape[-3] // 2, -3)
     axes = volume.axes.replace("Z", "")
     return replace(volume, array=plane, axes=axes, spacing=volume.spacing[1:])
-
-
-def deep(array: Array) -> Array:
-    """Return an image as (Z, Y, X), with z of 1 for a plane."""
-    return array if array.ndim == 3 else array[None]
 
 
 def mapped(array: Array) -> Array:

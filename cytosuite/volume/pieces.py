@@ -47,6 +47,11 @@ def planes_of(array: Array) -> Iterator[Array]:
         release(array)
 
 
+def deep(array: Array) -> Array:
+    """Return an image as (Z, Y, X), with z of 1 for a plane."""
+    return array if array.ndim == 3 else array[None]
+
+
 def thinned(array: Array, step: int) -> Array:
     """Return every `step`-th voxel of an array in C order, a copy where it is memory-mapped."""
     if not is_mapped(array):

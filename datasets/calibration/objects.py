@@ -15,6 +15,7 @@ from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Floats, Integers
+from cytosuite.volume.objects import Box
 
 SMOOTH_UM = 0.8
 APART_UM = 3.0  # seeds are at least this far from each other
@@ -68,7 +69,7 @@ def edges(scene: Scene) -> tuple[Edge, Edge]:
 def _rays(
     image: Floats,
     labels: Integers,
-    boxes: list[tuple[slice, ...] | None],
+    boxes: list[Box | None],
     axis: int,
     step: float,
 ) -> Iterator[Doubles]:

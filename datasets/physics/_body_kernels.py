@@ -5,7 +5,7 @@ Cosine and exponential are short polynomials, of which the compiler makes vector
 
 import numpy as np
 
-from cytosuite.bodies._kernels import bounds, compiled, fill
+from cytosuite.bodies._kernels import bounds, compiled, fill, length
 from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
@@ -103,7 +103,7 @@ def cut(
     distance = np.empty(total, np.float32)
     for i in range(total):
         p[i] += bend * (q[i] * q[i] + r[i] * r[i] - BALL)
-        distance[i] = np.sqrt(p[i] * p[i] + q[i] * q[i] + r[i] * r[i])
+        distance[i] = length(p[i], q[i], r[i])
     unit, height = np.empty((3, BLOCK), np.float32), np.empty(BLOCK, np.float32)
     for begin in range(0, total, BLOCK):
         end = min(begin + BLOCK, total)
@@ -176,7 +176,7 @@ def _structures(
         if radius > ZERO:
             for i in range(depth.size):
                 dz, dy, dx = p[0, i] - z, p[1, i] - y, p[2, i] - x
-                away = np.sqrt(dz * dz + dy * dy + dx * dx) - radius
+                away = length(dz, dy, dx) - radius
                 outline[i] = min(outline[i], away)
                 nearest = min(nearest, outline[i])
     if nearest < FAR:
@@ -215,7 +215,7 @@ def dye(
     away, still = np.empty(size, np.float32), np.empty(size, np.float32)
     for i in range(size):
         z, y, x = ball[0, i], ball[1, i], ball[2, i]
-        away[i], still[i] = np.sqrt(z * z + y * y + x * x), ZERO
+        away[i], still[i] = length(z, y, x), ZERO
     even = np.empty(size, np.float32)
     _structures(ball, _depth(ball, away, semi_axes), still, nucleoli, rim, radius_um, edge, even)
     total = ZERO
@@ -242,8 +242,6 @@ def _depth(position: Floats, distance: Floats, semi_axes: Floats) -> Floats:
     a, b, c = ONE / semi_axes[0], ONE / semi_axes[1], ONE / semi_axes[2]
     for i in range(distance.size):
         p, q, r = position[0, i], position[1, i], position[2, i]
-        length = np.sqrt(p * p + q * q + r * r) + TINY
-        p, q, r = p * a, q * b, r * c
-        slope = np.sqrt(p * p + q * q + r * r) + TINY * a
-        depth[i] = (ONE - distance[i]) * length / slope
+        slope = length(p * a, q * b, r * c) + TINY * a
+        depth[i] = (ONE - distance[i]) * (length(p, q, r) + TINY) / slope
     return depth

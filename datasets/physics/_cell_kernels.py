@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import compiled
+from cytosuite.bodies._kernels import compiled, length
 from cytosuite.volume.arrays import Floats, Ints
 
 # Numbers of numpy, as Python's would turn every sum into float64.
@@ -69,7 +69,7 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
     for i in range(len(table.cells)):
         cell = table.cells[i]
         centre = cell.centre
-        away = _length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
+        away = length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
         light = max(cell.weight - cell.wrinkle, lightest)
         farthest = away - cell.smallest + ball
         upper = min(upper, key(farthest, light, cell.radius, softness, inverse))
@@ -80,7 +80,7 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
         centre = cell.centre
         d0, d1, d2 = middle[0] - centre[0], middle[1] - centre[1], middle[2] - centre[2]
         heavy = min(cell.weight + cell.wrinkle, heaviest)
-        nearest = _length(d0, d1, d2) - cell.largest - ball
+        nearest = length(d0, d1, d2) - cell.largest - ball
         if key(nearest, heavy, cell.radius, softness, inverse) > upper + margin:
             continue
         axes, (l0, l1, l2) = cell.axes, _local(cell.frame, d0, d1, d2)
@@ -101,11 +101,6 @@ def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float
         frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
         frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2,
     )
-
-
-@compiled
-def _length(a: float, b: float, c: float) -> float:
-    return sqrt(a * a + b * b + c * c)
 
 
 @compiled
@@ -153,7 +148,7 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     middle[2] = HALF * (x[0] + x[-1])
     half0, half1 = z[-1] - middle[0], y[-1] - middle[1]
     half2 = x[-1] - middle[2]
-    return sqrt(half0 * half0 + half1 * half1 + half2 * half2) + MARGIN
+    return length(half0, half1, half2) + MARGIN
 
 
 @compiled
@@ -199,8 +194,8 @@ def _sheet(away: float, thickness: float, width: float) -> float:
 @compiled
 def _width(slope: Floats, spacing: Floats) -> float:
     """Return the width of the box that blurs as voxels do across a sheet with this gradient."""
-    steep = _length(slope[0], slope[1], slope[2]) + TINY
-    return _length(slope[0] * spacing[0], slope[1] * spacing[1], slope[2] * spacing[2]) / steep
+    steep = length(slope[0], slope[1], slope[2]) + TINY
+    return length(slope[0] * spacing[0], slope[1] * spacing[1], slope[2] * spacing[2]) / steep
 
 
 @compiled
@@ -240,7 +235,7 @@ def _dye(
         _slope(table, j, z, y, x, waves, at, slopes[1])
         for c in range(3):
             slopes[1, c] -= slopes[0, c]
-        steep = _length(slopes[1, 0], slopes[1, 1], slopes[1, 2])
+        steep = length(slopes[1, 0], slopes[1, 1], slopes[1, 2])
         border = difference / min(max(steep, FLATTEST), most)
         sheet = covered * _sheet(border, thickness, _width(slopes[1], table.look))
     if free == ZERO and sheet == ZERO:

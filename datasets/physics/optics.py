@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import taps
-from cytosuite.volume.arrays import Bools, Reals, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Bools, Reals, Sizes, Spacing
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
@@ -62,14 +61,6 @@ def attenuate(
         plane *= law.factor(depth)
         depth += half
     return depth
-
-
-def padded_shape(shape: Sizes, reach: Sizes) -> Shape:
-    """Return a shape, fast to transform, with at least `reach` more samples along each axis."""
-    return tuple(
-        scipy.fft.next_fast_len(size + extra, real=True)
-        for size, extra in zip(shape, reach, strict=True)
-    )
 
 
 def blurred(

@@ -10,7 +10,7 @@ from scipy.special import erf
 
 from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics.grid import area_average
-from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
+from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
@@ -194,7 +194,7 @@ class SampledSpread:
     def add(self, light: Image, start: int, out: Image) -> None:
         """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
         whole = tuple(n + 2 * r for n, r in zip(light.shape, self._reach, strict=True))
-        shape = padded_shape(whole, (0, 0, 0))
+        shape = tuple(scipy.fft.next_fast_len(size, real=True) for size in whole)
         weights = self._weights[:, start : start + len(light)]
         used = [(index, shape) for index, weight in enumerate(weights) if weight.any()]
         self._transfers = {key: t for key, t in self._transfers.items() if key in used}

@@ -120,8 +120,15 @@ def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(ca
     rules = {"use": [{"model": "mine", "images": {"folder": "/a"}}]}
     (models / "use.rules").write_text(json.dumps(rules))
     for folder in ("/a", "/b"):
-        given = {"CYTOSUITE_MODEL": str(models), "CYTOSUITE_RECORD": str(case / "r.json")}
-        assert _run(case, CYTOSUITE_FOLDER=folder, **given).returncode == 0
+        assert (
+            _run(
+                case,
+                CYTOSUITE_FOLDER=folder,
+                CYTOSUITE_MODEL=str(models),
+                CYTOSUITE_RECORD=str(case / "r.json"),
+            ).returncode
+            == 0
+        )
         record = read_json(case / "r.json")
         used = folder == "/a"
         assert (record["by"] == "use", record["model"] == "mine") == (used, used)

@@ -53,9 +53,11 @@ def test_multiplication_adds_variance_and_keeps_the_mean(rng, excess, factor):
 
 
 def test_averaging_divides_the_variance(rng):
-    noise = {"gain": 10.0, "read_noise": 2.0, "excess": 0.3, "half_normal": 20.0}
     single, mean_of_four = (
-        expose(rng, flat(50), averaging=n, **noise).astype(float) for n in (1, 4)
+        expose(
+            rng, flat(50), averaging=n, gain=10.0, read_noise=2.0, excess=0.3, half_normal=20.0
+        ).astype(float)
+        for n in (1, 4)
     )
     assert mean_of_four.var() == pytest.approx(single.var() / 4, rel=0.04)
     assert mean_of_four.mean() == pytest.approx(single.mean(), rel=0.002)

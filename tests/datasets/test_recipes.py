@@ -78,8 +78,7 @@ def test_the_recipe_with_files_of_ones_own_runs(tmp_path):
 
 @pytest.mark.slow
 def test_the_recipe_of_a_light_sheet_runs():
-    kinds = _runs("spheroid/lightsheet").extras["cell-kinds"].array
-    assert set(np.unique(kinds)) == {0, 1, 2}
+    assert set(np.unique(_runs("spheroid/lightsheet").extras["cell-kinds"].array)) == {0, 1, 2}
 
 
 def _runs(recipe):

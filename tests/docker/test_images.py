@@ -57,9 +57,16 @@ def inside(client, watershed):
     """Return a function that runs Python in the container, as strictly as a challenge does."""
 
     def run(code):
-        walls = {"network_mode": "none", "read_only": True, "tmpfs": {"/tmp": ""}, "remove": True}
         words = ["-c", code]
-        return client.containers.run(watershed, words, entrypoint="python3", **walls).decode()
+        return client.containers.run(
+            watershed,
+            words,
+            entrypoint="python3",
+            network_mode="none",
+            read_only=True,
+            tmpfs={"/tmp": ""},
+            remove=True,
+        ).decode()
 
     return run
 
@@ -134,9 +141,14 @@ def test_two_builds_from_scratch_differ_in_times_alone(client, base, tmp_path):
     start = labels["org.cytosuite.base-image"]
     # What is there may stand on an older image of that name: then it is built twice.
     same = client.images.get(start).id == labels["org.cytosuite.base-image-id"]
-    given = {"base_image": start, "say": lambda _: None}
     (first, before), (again, after) = (
-        _archived(client, Builder(client, ROOT, anew=anew, **given).build("watershed"), tmp_path)
+        _archived(
+            client,
+            Builder(client, ROOT, anew=anew, base_image=start, say=lambda _: None).build(
+                "watershed"
+            ),
+            tmp_path,
+        )
         for anew in (not same, True)
     )
     assert before == after

@@ -46,8 +46,14 @@ def test_a_slurm_starts_runs_a_job_is_found_again_and_stops(tmp_path):
     first = _run("start_slurm.sh", tmp_path / "s")
     try:
         assert first.stdout == f"export SLURM_CONF={tmp_path}/s/slurm.conf\n", first.stderr
-        own = {"SLURM_CONF": f"{tmp_path}/s/slurm.conf"}
-        done = house.ran("srun", "--time=1", "printenv", "SLURM_CLUSTER_NAME", timeout=60, **own)
+        done = house.ran(
+            "srun",
+            "--time=1",
+            "printenv",
+            "SLURM_CLUSTER_NAME",
+            timeout=60,
+            SLURM_CONF=f"{tmp_path}/s/slurm.conf",
+        )
         assert done.stdout.strip() == "cytosuite", done.stderr
         again = _run("start_slurm.sh", tmp_path / "s")
         assert (again.stdout, "Slurm runs" in again.stderr) == (first.stdout, False)

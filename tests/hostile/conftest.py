@@ -8,16 +8,14 @@ from contextlib import ExitStack
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
 
 import forks
 import house
+import puppets as _puppets
 import pytest
 
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.files import read_json
-from cytosuite.files.working import owner_label
 
 _spec = spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
 _expected = module_from_spec(_spec)
@@ -41,18 +39,10 @@ def puppets(client, puppet, tmp_path_factory):
                 place = home / f"session-{len(sessions)}"
                 session = engine.session("puppet", place, limits, api)
                 sessions[api, limits] = stack.enter_context(session)
-            folder = home / str(next(names))
-            case = SimpleNamespace(input=folder / "in", output=folder / "out", log=folder / "log")
-            case.input.mkdir(parents=True)
-            case.output.mkdir()
-            (case.input / "act.py").write_text(program)
-            session = sessions[api, limits]
-            case.outcome = session.predict(case.input, case.output, case.log)
-            return case
+            return _puppets.played(sessions[api, limits], home / str(next(names)), program)
 
         yield act
-    label = f"{RUN_LABEL}={owner_label()}"
-    assert client.containers.list(all=True, sparse=True, filters={"label": label}) == []
+    assert not _puppets.containers(client)
     assert not list(home.glob("session-*"))
 
 

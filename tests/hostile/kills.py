@@ -138,8 +138,7 @@ class Install:
 
     def __init__(self, place):
         self.place, self.file = place, place.folder / "theirs.zip"
-        packed = place.run("model", "pack", "watershed:nuclei-2d", "--out", self.file)
-        in_order(*packed, fine=(0,))
+        in_order(*place.run("model", "pack", "watershed:nuclei-2d", "--out", self.file), fine=(0,))
 
     def words(self, home):
         return ["model", "install", self.file, "--name", f"theirs-{home.name}"]

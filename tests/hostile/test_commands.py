@@ -104,8 +104,7 @@ def _start(home, words, stdout=subprocess.DEVNULL):
 def _ended(home, words):
     """Return exit code and stderr of a command that nobody disturbs."""
     process = _start(home, words)
-    errors = process.communicate(timeout=300)[1]
-    return process.returncode, errors
+    return process.returncode, process.communicate(timeout=300)[1]
 
 
 def _stopped(process, number, group):
@@ -144,8 +143,7 @@ def test_stopped_at_any_moment_it_is_one_line_and_the_next_one_ends_as_undisturb
 
 
 def _train(name):
-    given = ("--name", name, "--settings", "train.toml")
-    return ["train", "cellpose3d", "own", *given]
+    return ["train", "cellpose3d", "own", *("--name", name, "--settings", "train.toml")]
 
 
 @pytest.mark.long

@@ -20,10 +20,7 @@ def network_format(card: ModelCard) -> NetworkFormat:
     whole = parameters.scale == "dtype" and not network.noise
     images = tuple(f"image of the first domain: {units}" for _ in range(network.channels))
     return NetworkFormat(
-        network,
-        network.multiple,
-        tile=parameters.tile,
-        halo=network.halo,
+        parameters,
         inputs=(*images, *("normal noise of standard deviation 1" for _ in range(network.noise))),
         outputs=tuple("image of the target domain, in its units" for _ in images),
         input_range=(-1, 1) if whole else None,

@@ -14,11 +14,12 @@ from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
 from cytosuite.training.crops import chosen, cut, draw_box, streams
-from cytosuite.training.images import deep, mapped, padded, turn_of, turned
+from cytosuite.training.images import mapped, padded, turn_of, turned
 from cytosuite.training.parts import Cases
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Rng, Shape, Sizes
+from cytosuite.volume.pieces import deep
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 Image = Floats

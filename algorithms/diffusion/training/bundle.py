@@ -29,10 +29,7 @@ def network_format(card: ModelCard) -> NetworkFormat:
     noise = [f"{network.noise_channel} noise"] if network.noise_channel is not None else []
     time = tensor((PHASE,), (), (0, round(pi / 2, 6)), kind="tuples", content="raw", patches=False)
     return NetworkFormat(
-        network,
-        network.multiple,
-        tile=parameters.tile,
-        halo=network.halo,
+        parameters,
         inputs=[*listed("noised image: cos(time) image + sin(time) noise", *sketch), *noise],
         outputs=listed(ANSWERS[network.predicts]),
         others={"time": time},

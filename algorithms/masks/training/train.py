@@ -22,7 +22,6 @@ from cytosuite.networks.tiling import Sides
 from cytosuite.training.crops import cut, draw_box
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
-    deep,
     find_images,
     joined,
     mapped,
@@ -35,6 +34,7 @@ from cytosuite.training.parts import Arrays, Cases, State, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Bytes, Halves, Lengths
+from cytosuite.volume.pieces import deep
 
 NUCLEI = "nucleus-labels"
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates

@@ -17,10 +17,7 @@ def network_format(card: ModelCard) -> NetworkFormat:
     network = parameters.network
     assert network is not None  # of a card with weights
     return NetworkFormat(
-        network,
-        network.multiple,
-        tile=parameters.tile,
-        halo=network.halo,
+        parameters,
         inputs=(VIEW, *(BESIDE[name] for name in network.inputs)),
         outputs=("fused image, in units of the view",),
     )

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,7 +21,7 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.sizes import size_in
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.errors import InputError, printable
-from cytosuite.files import atomic, file_digest, read_json, remove, write_json
+from cytosuite.files import Entries, Json, atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
@@ -67,7 +67,7 @@ def output_of(out: Path, item: Item, more: str = "") -> Path:
     return points if not more and points.is_file() and not volume.exists() else volume
 
 
-def recorded(out: Path, item: Item) -> dict[str, Any]:
+def recorded(out: Path, item: Item) -> Json:
     """Return the record of an image if its output is there, else an empty one."""
     if not output_of(out, item).exists():
         return {}
@@ -88,12 +88,12 @@ def named(item: Item, out: Path, others: Collection[str]) -> Item:
     return item if name.casefold() in others else replace(item, name=name)
 
 
-def asked(part: Part) -> dict[str, Any]:
+def asked(part: Part) -> Json:
     """Return the wanted channel, frame and scene, as the record holds them."""
     return {k: v for k, v in asdict(part).items() if v is not None and k != "stains"}
 
 
-def held(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
+def held(item: Item, out: Path, record: Entries) -> Applied | None:
     """Return the result for an image with an output that must not be replaced, else None."""
     output = output_of(out, item)
     if not os.path.lexists(output):
@@ -108,7 +108,7 @@ def held(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
     return Applied(item.image, output, "failed", message)
 
 
-def _altered(item: Item, out: Path, record: Mapping[str, Any]) -> Path | None:
+def _altered(item: Item, out: Path, record: Entries) -> Path | None:
     """Return the output or the ROIs of an image if they are not as they were written."""
     output, rois = output_of(out, item), out / f"{item.name}{ROIS}"
     if record.get("sha256") != digest_of(output):
@@ -116,7 +116,7 @@ def _altered(item: Item, out: Path, record: Mapping[str, Any]) -> Path | None:
     return rois if rois.exists() and record.get("rois_sha256") != file_digest(rois) else None
 
 
-def _is_of(record: Mapping[str, Any], item: Item) -> bool:
+def _is_of(record: Entries, item: Item) -> bool:
     """Return whether a record belongs to an image."""
     return record.get("image") == printable(str(item.image.resolve()))
 
@@ -126,9 +126,7 @@ def digest_of(output: Path) -> str:
     return foreign_digest(content_of(output), output.parent)
 
 
-def there_already(
-    item: Item, out: Path, record: Mapping[str, Any], *, rois: bool = False
-) -> Applied | None:
+def there_already(item: Item, out: Path, record: Entries, *, rois: bool = False) -> Applied | None:
     """Return the result of an image that an earlier command has written, None if a file lacks."""
     measured = "objects" in record and "objects_table" not in record
     files = [*[OBJECTS] * measured, *[ROIS] * (rois and "rois_missing" not in record)]
@@ -190,7 +188,7 @@ def write_applied(
     main = case.main(task)
     assert main is not None  # an image was given
     image, folder = read(main), job.folder / case.name / "made"
-    facts: dict[str, Any] = {
+    facts: Json = {
         "algorithm": record.algorithm,
         "version": record.version,
         "model": record.model,
@@ -271,7 +269,7 @@ def _write_points(
         write_result(folder / f"{item.name}.png", image, drawn, "labels")
 
 
-def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
+def _notes(output: Volume, algorithm: str, socket: Socket) -> Json:
     """Return the number of objects, and the notes that the algorithm left in the output."""
     prefix = f"{algorithm}_"
     notes = {
@@ -279,14 +277,14 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
         for key, value in output.metadata.items()
         if key.startswith(prefix)
     }
-    facts: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
+    facts: Json = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
         numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
         facts["tracks" if socket.movie else "objects"] = len(numbers - {0})
     return facts
 
 
-def _own_size(facts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+def _own_size(facts: Entries, earlier: Entries) -> Json:
     """Return the size of the objects of an image by itself, where it or its earlier record says."""
     known = earlier.get(ALONE) if earlier.get("key") == facts["key"] else None
     size = size_in(facts["notes"], facts["spacing_um"][-1]) or known
@@ -353,7 +351,7 @@ def _table(text: object) -> list[Any]:
     return rows if isinstance(rows, list) else []
 
 
-def _model(facts: Mapping[str, Any]) -> str:
+def _model(facts: Entries) -> str:
     """Return algorithm and model in words, and whether the user named it."""
     by = WORDS.get(facts["selection"].get("by"), "")
     return f"{facts['algorithm']} {facts['model']}{by}"

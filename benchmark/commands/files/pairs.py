@@ -17,6 +17,7 @@ from cytosuite.formats import header, imagefiles, lists
 from cytosuite.metrics.labels.prepare import without_border
 from cytosuite.metrics.tracks.track_folder import PLANE
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Lengths
 
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
 
@@ -29,7 +30,7 @@ class FilePair(NamedTuple):
     prediction: Source | None
     image: Path | None = None
     cells: Path | None = None  # label image of the cells around points
-    spacing: tuple[float, ...] | None = None  # µm, of points
+    spacing: Lengths | None = None  # µm, of points
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""

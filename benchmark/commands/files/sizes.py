@@ -2,9 +2,10 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cytosuite.contract.sizes import Size, consent, probes
+from cytosuite.files import Entries
 from cytosuite.folders.index import FRAME, Item
 
 SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
@@ -35,7 +36,7 @@ def asked_first(items: Sequence[Item]) -> set[str]:
 
 
 def sharings(
-    items: Sequence[Item], first: set[str], records: Mapping[str, Mapping[str, Any]]
+    items: Sequence[Item], first: set[str], records: Mapping[str, Entries]
 ) -> dict[str, Sharing]:
     """Return the size that images share, by name; those that keep their own are left out."""
     groups: dict[Hashable, list[str]] = {}

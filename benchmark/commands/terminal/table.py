@@ -16,6 +16,7 @@ from rich.text import Text
 
 from cytosuite.benchmark.commands.terminal.options import STDOUT, TableOptions
 from cytosuite.benchmark.runs.store.csvfile import as_text
+from cytosuite.errors import listed
 from cytosuite.files import Json, json_text, write_text
 
 Cell = str | int | float | None
@@ -85,8 +86,7 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     for line in lines.get().splitlines():
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
     if hidden := filled[len(shown) :]:
-        more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
-        line = f"not shown: {', '.join(hidden[:NAMED])}{more} (--wide or --csv FILE)"
+        line = f"not shown: {listed(hidden, NAMED)} (--wide or --csv FILE)"
         console.print(line, style="dim", highlight=False, markup=False)
 
 

@@ -13,6 +13,7 @@ from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 
 CELLS = 12_000  # on the page; beyond them other metrics, and then cases, are in the CSV file alone
@@ -29,7 +30,7 @@ Cells = Callable[[str], Markup]  # of a case, in all metrics
 Grid = tuple[str, list[str], Cells, Mapping[str, Record] | None, Sequence[Cost]]
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return tables and their cases, of too many the hardest by the first algorithm."""
     names = [entry.algorithm for entry in results.ranked]
     if not names or not results.case_order:

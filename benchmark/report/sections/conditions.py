@@ -11,6 +11,7 @@ from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Condition, Group, Results
 from cytosuite.benchmark.scores.standings import Standing, Summary
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 
 FIRST = 4  # conditions that are open
@@ -28,7 +29,7 @@ BOTH = (
 )
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return a lead, and the panels of each metric with two ends or to rank by; None without."""
     groups = [group for condition in results.conditions for group in condition.groups]
     scored = {name for group in groups for _, name in group.scores}
@@ -125,7 +126,7 @@ def difficulty(
     return figure, f"{title}: {', '.join(words)}."
 
 
-def _panels(results: Results, metric: Metric[Any]) -> list[dict[str, Any]]:
+def _panels(results: Results, metric: Metric[Any]) -> list[Json]:
     """Return a panel by condition: title, figure, groups with their best score, remarks."""
     near, panels = _near(results, metric), []
     for condition in results.conditions:
@@ -164,7 +165,7 @@ def _best(results: Results, group: Group, metric: Metric[Any]) -> float | None:
     return better(filter(known, values), default=None) if contest else None
 
 
-def markdown(results: Results, view: dict[str, Any]) -> list[str]:
+def markdown(results: Results, view: Json) -> list[str]:
     """Return the leaderboard's metrics by condition, a table for each of both."""
     lines = [f"{view['lead']} In brackets 95 % intervals.", ""]
     for metric in (metric for metric in results.board if metric.name in view["tabs"]):

@@ -11,6 +11,7 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
+from cytosuite.files import Json
 from cytosuite.metrics import Metric
 
 SHARE = "Time in which the GPU computed, per case, in %"
@@ -27,7 +28,7 @@ COSTS = (
 LETTERS = 22  # of a name next to its point
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return figures of time and memory, and starts [s]; None where neither was measured."""
     figures = []
     for field, title, factor, unit in QUANTITIES:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -14,6 +14,7 @@ from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import SHAPES, axis_around, colour
+from cytosuite.files import Entries, Json
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
 from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScores
 
@@ -37,7 +38,7 @@ class Panel(NamedTuple):
     thirds: Mapping[str, Sequence[Floats]]
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return panels and figures of as many answers as have colours, algorithms first."""
     sets = results.sets
     sides = [name for name in SIDES if name in sets]
@@ -56,7 +57,7 @@ def view(results: Results) -> dict[str, Any] | None:
     return shown if panels else None
 
 
-def _edges(names: Sequence[str], sets: Mapping[str, Any]) -> Panel:
+def _edges(names: Sequence[str], sets: Entries) -> Panel:
     """Return the strength of edges, and its difference from the real images."""
     none = EdgeCurves(EMPTY, EMPTY, EMPTY)
     curves = {name: sets[name].get(EDGES, none) for name in names}
@@ -71,7 +72,7 @@ def _edges(names: Sequence[str], sets: Mapping[str, Any]) -> Panel:
     )
 
 
-def _region(names: Sequence[str], sets: Mapping[str, Any], region: str) -> Panel:
+def _region(names: Sequence[str], sets: Entries, region: str) -> Panel:
     """Return the similarity of the grey values in a region, plane by plane."""
     curves, thirds, none = {}, {}, RegionScores(EMPTY, {region: EMPTY})
     for name in names:
@@ -103,7 +104,7 @@ def _lines(panel: Panel, names: Sequence[str]) -> Markup:
     return points((axes[0], axes[1]), (panel.across, panel.title), spots, lines)
 
 
-def markdown(_: Results, view: dict[str, Any]) -> list[str]:
+def markdown(_: Results, view: Json) -> list[str]:
     """Return the median of each third, a table per quantity."""
     lines = []
     for panel in view["panels"]:

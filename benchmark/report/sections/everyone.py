@@ -1,16 +1,16 @@
 """All algorithms of many: a table to search, whose rows the page writes when they are asked for."""
 
 import json
-from typing import Any
 
 from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, fixed
 from cytosuite.benchmark.scores.results import SHOWN, Results
+from cytosuite.files import Json
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return heads and packed rows, best first; None where all algorithms stand in the sections."""
     if results.first is results:
         return None

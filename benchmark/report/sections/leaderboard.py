@@ -1,7 +1,6 @@
 """The leaderboard: means, intervals and pooled values of the primary metrics, and all means."""
 
 from math import isnan
-from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
@@ -9,6 +8,7 @@ from cytosuite.benchmark.report.wording import decimals, duration, estimate, kno
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.standings import Summary
+from cytosuite.files import Json
 from cytosuite.ranking.by_measure import BOTTOMS, TOPS
 from cytosuite.ranking.rule import joined
 
@@ -21,7 +21,7 @@ CONTROLS = {
 }
 
 
-def view(results: Results) -> dict[str, Any]:
+def view(results: Results) -> Json:
     """Return sentences, decimals by metric, and the lines: best controls on top, then by rank."""
     ranking = results.ranking
     top = [entry for entry in results.controls if entry.algorithm in TOPS]
@@ -108,7 +108,7 @@ def _lead(results: Results, scaled: bool) -> list[str]:
     return sentences
 
 
-def markdown(results: Results, board: dict[str, Any]) -> list[str]:
+def markdown(results: Results, board: Json) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
     if not board["lines"]:
         return ["Nothing has run yet."]

@@ -1,18 +1,18 @@
 """Errors of links: what went wrong with the tracks of each algorithm, by kind."""
 
 from collections import Counter
-from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.matches import read_links
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 HEADS = ("algorithm", *LINK_ERRORS)
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return the kinds of wrong links, and their numbers by algorithm; None without tables."""
     counts: dict[str, Counter[str]] = {}
     for (name, _), path in results.links.items():
@@ -22,7 +22,7 @@ def view(results: Results) -> dict[str, Any] | None:
     return {"meanings": LINK_ERRORS, "rows": rows} if rows else None
 
 
-def markdown(_: Results, view: dict[str, Any]) -> list[str]:
+def markdown(_: Results, view: Json) -> list[str]:
     """Return the numbers as a table."""
     return table(HEADS, [[name, *numbers] for name, numbers in view["rows"]])
 

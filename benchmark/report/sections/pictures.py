@@ -1,7 +1,6 @@
 """Pictures of cases: a viewer of their slices, and stills of some for print."""
 
 import math
-from typing import Any
 
 from cytosuite.benchmark.report.pictures.gallery import (
     ALGORITHMS,
@@ -13,9 +12,10 @@ from cytosuite.benchmark.report.pictures.gallery import (
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return the cases of the viewer; None for a task without images."""
     output = results.task.main_output
     cases = {case.name: case for case in results.cases if case.inputs}

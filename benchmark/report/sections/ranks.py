@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 from itertools import combinations
-from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
 from cytosuite.ranking.rule import joined
 
@@ -16,7 +16,7 @@ ALL = "all together"
 FEW = "{cases} are too few to resample and to test: the places below have no interval."
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return the contests by their title, and the agreement of metrics; None without a contest."""
     ranking = results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2:
@@ -83,7 +83,7 @@ def remarks(ranking: Ranking) -> list[str]:
     return sentences
 
 
-def over_datasets(consensus: Consensus, shown: Collection[str]) -> dict[str, Any]:
+def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
     """Return a sentence on how far the order hangs on the datasets, and the rows that are shown."""
     least = min(consensus.tau, key=lambda name: (consensus.tau[name], name))
     first = consensus.algorithms[0]
@@ -113,7 +113,7 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> dict[str, Any
     return {"sentence": sentence + few, "heads": heads, "rows": rows}
 
 
-def markdown(_: Results, view: dict[str, Any]) -> list[str]:
+def markdown(_: Results, view: Json) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
     ranking = view["ranking"]
     lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *view["remarks"])]

@@ -1,13 +1,12 @@
 """Spread over the cases: every case of every algorithm as a dot, a figure per metric."""
 
-from typing import Any
-
 from cytosuite.benchmark.report.figures import dotted
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return the values by metric, algorithm and case; None without any."""
     names = [entry.algorithm for entry in results.ranked]
     values = {

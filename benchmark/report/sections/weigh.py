@@ -1,13 +1,13 @@
 """Weigh the metrics: cases, metrics and weights of the reader's choice, ranked in the browser."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import Json
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.bootstrap import draw_counts
 from cytosuite.ranking.intervals import FEWEST
@@ -18,7 +18,7 @@ MOST = 100_000  # values in the page, 11 bytes each
 SAMPLED = 4_000_000  # numbers of all samples in the page, 0.4 bytes each: of 2,000 cases
 
 
-def view(results: Results) -> dict[str, Any] | None:
+def view(results: Results) -> Json | None:
     """Return scores, samples and groups for `weigh.js`; None where ranks are not by means."""
     ranking = results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2 or ranking.scheme != "mean":
@@ -54,7 +54,7 @@ def view(results: Results) -> dict[str, Any] | None:
 
 def _scores(
     arrays: ScoreArrays, measure: Measure, names: Sequence[str], failures: Failures
-) -> dict[str, Any]:
+) -> Json:
     """Return the values of a metric as they count, larger ones being better, NaN for none."""
     scores = metric_scores(arrays, measure, names, failures)
     sign = 1 if measure.higher_is_better else -1
@@ -69,7 +69,7 @@ def _scores(
     }
 
 
-def _groups(results: Results, arrays: ScoreArrays) -> Iterator[dict[str, Any]]:
+def _groups(results: Results, arrays: ScoreArrays) -> Iterator[Json]:
     """Yield the conditions with the numbers of the cases of each group."""
     number = {case: n for n, (_, case) in enumerate(pair for pair in arrays.cases if pair[1])}
     for condition in results.conditions:

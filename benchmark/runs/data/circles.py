@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from cytosuite.contract.points import Points
 from cytosuite.metrics.points.matching import RADIUS_PX
+from cytosuite.volume.arrays import Shape
+from cytosuite.volume.objects import Box
 
 SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
 
 
-def circles(points: Points, full: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.uint32]:
+def circles(points: Points, full: Shape, shape: Shape) -> NDArray[np.uint32]:
     """Return discs (Z, Y, X), numbered from 1, on a coarser grid `shape` of an image `full`.
 
     The radius is that of the metrics, at least two pixels; the nearest point owns a pixel.
@@ -37,7 +39,7 @@ def circles(points: Points, full: tuple[int, ...], shape: tuple[int, ...]) -> ND
     return discs
 
 
-def _squares(box: tuple[slice, ...], place: NDArray[Any], um: NDArray[Any]) -> NDArray[Any]:
+def _squares(box: Box, place: NDArray[Any], um: NDArray[Any]) -> NDArray[Any]:
     """Return the squared distances [µm²] of the voxels of a box from a place."""
     lines = [
         ((np.arange(part.start, part.stop) - at) * step) ** 2

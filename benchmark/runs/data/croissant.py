@@ -9,7 +9,7 @@ from typing import Any
 
 from cytosuite import __version__
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.files import file_digest, read_json, write_json
+from cytosuite.files import Json, file_digest, read_json, write_json
 from cytosuite.folders.index import index
 
 FILE = "croissant.json"
@@ -59,6 +59,6 @@ def write_croissant(dataset: Dataset, folder: Path) -> None:
     )
 
 
-def _element(kind: str, name: str, **properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def _element(kind: str, name: str, **properties: Any) -> Json:  # noqa: ANN401 - JSON
     """Return an element of the card."""
     return {"@type": f"cr:{kind}", "@id": name, "name": name, **properties}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,7 +31,16 @@ from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Socket, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar, atomic, link, read_json, sweep, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    Scalars,
+    atomic,
+    link,
+    read_json,
+    sweep,
+    write_json,
+)
 from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import read, write
@@ -76,7 +85,7 @@ class CaseFile(_File):
     """``case.json``."""
 
     sockets: tuple[str, ...]
-    conditions: dict[str, Scalar]
+    conditions: Scalars
     dataset: str = ""
     radius_um: float | None = Field(None, gt=0, le=1e6)
     masks: _Masks = _Masks()
@@ -138,9 +147,9 @@ class Case:
         with atomic(self.folder / "inputs" / task.name) as temporary:
             write_case(temporary, task, self.name, self._files(task.inputs))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Json:
         """Return the content of ``case.json``."""
-        facts: dict[str, Any] = read_json(self.folder / FACTS)
+        facts: Json = read_json(self.folder / FACTS)
         return facts
 
     @property
@@ -161,14 +170,14 @@ class Case:
         """Return the name of its dataset in a run over several, empty elsewhere."""
         return str(self.facts().get("dataset", ""))
 
-    def conditions(self) -> dict[str, Scalar]:
+    def conditions(self) -> Scalars:
         """Return the facts by which results are broken down, as the dataset states them."""
-        conditions: dict[str, Scalar] = self.facts()["conditions"]
+        conditions: Scalars = self.facts()["conditions"]
         return conditions
 
 
 # How a case is made: its place, its maker, and its record.
-Making: TypeAlias = tuple[Case, Callable[[], Sample], Mapping[str, Any]]
+Making: TypeAlias = tuple[Case, Callable[[], Sample], Entries]
 
 
 @dataclass(frozen=True)
@@ -197,7 +206,7 @@ class Dataset:
         """Return whether every case holds the inputs of a task, and those an algorithm needs."""
         return serves(self.offers, task, algorithm.needs if algorithm is not None else ())
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Json:
         """Return the content of ``dataset.json``."""
         plain = ("name", "title", "size", "task", "seed", "fingerprint")
         return {
@@ -290,7 +299,7 @@ def _make_whole(task: Task, making: Making) -> None:
         seal(temporary)
 
 
-def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> frozenset[str]:
+def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> frozenset[str]:
     """Make one case, renamed once it is whole, and return its sockets.
 
     A simulated one has a record and previews.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Lengths, Shape
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import slabs, thinned
 
@@ -17,7 +18,7 @@ Pixels = NDArray[Any]
 Grey = NDArray[np.uint8]
 
 
-def spatial(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
+def spatial(volume: Volume) -> tuple[Pixels, Lengths]:
     """Return the (Z, Y, X) pixels and voxel size [µm]: middle time point, first channel."""
     array = volume.array
     if "T" in volume.axes:
@@ -29,7 +30,7 @@ def spatial(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
     return array[None], (volume.spacing[0], *volume.spacing)
 
 
-def frames(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
+def frames(volume: Volume) -> tuple[Pixels, Lengths]:
     """Return the (T, Y, X) pixels of a movie, of volumes the brightest or last label along z.
 
     With the voxel size (µm); a frame counts as long as the longest side, so that none is averaged.
@@ -42,7 +43,7 @@ def frames(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
     return flat, (max(n * um for n, um in zip(flat.shape[1:], step, strict=True)), *step)
 
 
-def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, ...]:
+def cut_at(shape: Shape, labels: Pixels | None = None) -> Shape:
     """Return the plane to show along z, y, x: the middle one, or the fullest if it is empty."""
     cut = [size // 2 for size in shape]
     if labels is None:
@@ -65,7 +66,7 @@ def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
     return counts
 
 
-def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
+def planes(array: Pixels, cut: Shape) -> list[Pixels]:
     """Return the planes (Y, X), (Z, X), (Y, Z) of a (Z, Y, X) array, of a flat one (Y, X) alone."""
     z, y, x = cut
     cuts = [array[z], array[:, y, :], array[:, :, x].T]
@@ -77,7 +78,7 @@ def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
     return cuts[:1] if array.shape[0] == 1 else cuts
 
 
-def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
+def sizes(shape: Shape, spacing: Lengths, side: int) -> list[tuple[int, int]]:
     """Return height and width [px] of each of the `planes`, with square µm, at most `side` px."""
     extents = np.multiply(shape, spacing).tolist()
     scale = side / max(extents[1:] if shape[0] == 1 else extents)

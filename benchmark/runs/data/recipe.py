@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -26,7 +25,7 @@ from cytosuite.datasets.recipes import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Json, digest, value_digest
+from cytosuite.files import Entries, Json, digest, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
@@ -79,13 +78,13 @@ class Recipe:
     fingerprint: str
     makers: tuple[tuple[str, Callable[[], Sample]], ...]  # by name of the case
     notes: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)  # how a case is simulated; or empty
+    record: Entries = field(default_factory=dict)  # how a case is simulated; or empty
     changed: bool = False  # whether the user changed settings of the size or recipe
     through: tuple[str, ...] = ()  # algorithms that each case passes, one after the other
     # Real images, with their labels.
     reference: Mapping[Path, Path | None] = field(default_factory=dict)
     # Of each case, where they differ.
-    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    records: Mapping[str, Entries] = field(default_factory=dict)
     # Of each image of a folder that is divided.
     parts: Mapping[str, Sequence[Placed]] = field(default_factory=dict)
 

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import value_digest
+from cytosuite.files import Entries, Json, value_digest
 
 DATASET = "dataset"  # the condition: from which dataset a case is
 OWN = "dataset (own)"  # a condition of that name which the user gives
+Makers = dict[str, tuple[Callable[[], Sample], Entries]]
 LONGEST = 48  # letters of the name of all: folders are named after it
 # Fields of a request by kind of dataset: one that others take is not asked of these.
 TAKES = {
@@ -38,7 +39,7 @@ def recipe_of_all(request: DataRequest) -> Recipe:
     taken = set().union(*(TAKES[kind] for kind in kinds.values()))
     recipes = {}
     for name, kind in kinds.items():
-        others: dict[str, Any] = {field: defaults[field] for field in taken - TAKES[kind]}
+        others: Json = {field: defaults[field] for field in taken - TAKES[kind]}
         recipes[name] = recipe(replace(request, dataset=name, **others))
     fields_of = zip(recipes.values(), kinds.values(), strict=True)
     names = distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
@@ -128,11 +129,11 @@ def _each(values: Mapping[str, str]) -> str:
     return ", ".join(f"{value} ({name})" for name, value in values.items())
 
 
-def _cases(parts: Sequence[_Part]) -> dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]]:
+def _cases(parts: Sequence[_Part]) -> Makers:
     """Return maker and record of each case, by a name that no other has."""
     counts = Counter(name for part in parts for name, _ in part.recipe.makers)
     twice = [any(counts[name] > 1 for name, _ in part.recipe.makers) for part in parts]
-    cases: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
+    cases: Makers = {}
     for part, short, prefixed in zip(parts, distinct([p.short for p in parts]), twice, strict=True):
         for name, maker in part.recipe.makers:
             case = f"{short}-{name}" if prefixed else name

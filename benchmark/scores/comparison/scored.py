@@ -10,7 +10,7 @@ import pandas as pd
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.scores.standings import COLUMNS
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, listed, plain
 from cytosuite.files import Entries, Json, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED
@@ -24,9 +24,7 @@ KEY = ["dataset", "case", "algorithm", "metric"]
 
 def some(names: Iterable[object], most: int = SHOWN) -> str:
     """Return names as a short list: the first in order, and the number of the others."""
-    ordered = sorted(plain(str(name), 100) for name in names)
-    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return (", ".join(ordered[:most]) or "none") + more
+    return listed(sorted(plain(str(name), 100) for name in names), most) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_pascal
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
-from cytosuite.errors import plain, reason_of
+from cytosuite.errors import listed, plain, reason_of
 from cytosuite.files import Entries, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
 
@@ -301,5 +301,4 @@ def _layers(file: str, image: ImageArchive) -> Iterator[Finding]:
 def _paths(rule: str, where: str, paths: list[str]) -> Iterator[Finding]:
     """Yield one finding about all paths that break a rule, if any does."""
     if paths:
-        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-        yield finding(rule, where, f"{', '.join(paths[:SHOWN])}{more}")
+        yield finding(rule, where, listed(paths, SHOWN))

@@ -153,5 +153,6 @@ def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]
 
 def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
     """Return the steps to set up a phase, in Markdown."""
-    facts = {"evaluation": evaluation, "task": task, "inputs": inputs, "tarball": tarball}
-    return rendered(TEMPLATE, image=IMAGE, **facts)
+    return rendered(
+        TEMPLATE, image=IMAGE, evaluation=evaluation, task=task, inputs=inputs, tarball=tarball
+    )

@@ -12,6 +12,7 @@ from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.volume.arrays import Array, Doubles, Shape
 from cytosuite.volume.cores import cores
 from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.pieces import deep
 
 SIGMA = 1.5  # voxels (Wang et al. 2004)
 RADIUS = 5  # voxels: 3.5 sigmas
@@ -95,7 +96,7 @@ def compare(
     A constant near the values is taken from both before they are squared.
     """
     first, second = np.asarray(truth), np.asarray(prediction)
-    volumes = (first, second) if first.ndim == 3 else (first[np.newaxis], second[np.newaxis])
+    volumes = deep(first), deep(second)
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
     work = _Work(
         volumes,

@@ -85,8 +85,9 @@ def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
     guarded(None)
     camera = CameraModel(gain=2.0, offset=10.0, read_noise=1.0, lag=0.1)
     target = {**camera.units._asdict(), "dtype": "uint8"}
-    light = {"scale": "light", "camera": camera.model_dump(), "target": target}
-    made = _run(_volume(), model(build(TINY), **light))
+    made = _run(
+        _volume(), model(build(TINY), scale="light", camera=camera.model_dump(), target=target)
+    )
     expected = camera.expose(light_of(_volume().array, camera), seed_of(_volume()))
     assert made.array.dtype == np.uint8
     np.testing.assert_allclose(made.array, np.rint(expected.clip(0, 255)), atol=1)

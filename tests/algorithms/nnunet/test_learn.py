@@ -66,9 +66,14 @@ def learned(stub, tmp_path):
 
 def model_of(learned, folder):
     """Return what was learned as a model on disk."""
-    facts = {"algorithm": "nnunet", "describes": dict(learned.describes)}
     parameters = json.loads(json.dumps(learned.parameters))
-    return cards.model(folder, learned.tensors, **facts, parameters=parameters)
+    return cards.model(
+        folder,
+        learned.tensors,
+        algorithm="nnunet",
+        describes=dict(learned.describes),
+        parameters=parameters,
+    )
 
 
 def zipped(folder):

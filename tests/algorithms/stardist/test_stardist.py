@@ -83,8 +83,7 @@ def test_rays_and_grid_of_volumes_follow_the_objects(tool):
 
 def test_images_are_learned_at_the_middle_voxel_size(tool):
     pairs = [scene(32, 32), scene(32, 32), scene(32, 32, spacing=1.0)]
-    found = tool.learned(pairs[2], pairs[0], pairs[1])
-    assert found.parameters["spacing"] == (0.5, 0.5)
+    assert tool.learned(pairs[2], pairs[0], pairs[1]).parameters["spacing"] == (0.5, 0.5)
     assert tool.tool.calls[-1]["x"].shape == (64, 64)
     assert "spacing" not in tool.learned(scene(32, 32, **ASSUMED)).parameters
 

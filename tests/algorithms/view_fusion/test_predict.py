@@ -96,8 +96,7 @@ def test_an_answer_that_is_no_number_gives_way_to_the_smoothed_view(value, model
     with torch.no_grad():
         network.tail.conv.bias[0] = value
     given = _volume()
-    made = _run(given, model("network", network))
-    _refused(made, given, "its answer is not finite")
+    _refused(_run(given, model("network", network)), given, "its answer is not finite")
 
 
 def test_an_answer_of_another_image_gives_way_to_the_smoothed_view(model):

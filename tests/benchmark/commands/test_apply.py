@@ -127,8 +127,7 @@ def test_the_algorithm_is_told_what_the_user_knows(images, out, fakes, use):
         fakes.perfect(image, output)
 
     use(fakes.Engine(look))
-    facts = {"spacing": (3.0, 1.0, 1.0), "diameter": 9.0, "channel": "nucleus"}
-    segment([images / "one.tif"], out, **facts)
+    segment([images / "one.tif"], out, spacing=(3.0, 1.0, 1.0), diameter=9.0, channel="nucleus")
     assert seen[0].spacing == (3.0, 1.0, 1.0)
     assert (seen[0].metadata["diameter_um"], seen[0].metadata["channel"]) == (9.0, "nucleus")
 
@@ -409,8 +408,9 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
         monkeypatch.setattr(place, "ROOT", tmp_path)
     shutil.copytree(images, other := tmp_path / "other")
     (other / "two.tif").rename(other / "three.tif")
-    given = {"engine": "process", "algorithm": algorithm}
-    used, plain = segment([images / "two.tif", other / "three.tif"], out, **given)
+    used, plain = segment(
+        [images / "two.tif", other / "three.tif"], out, engine="process", algorithm=algorithm
+    )
     assert used.model == "watershed mine (in use)"
     assert "mine" not in plain.model
     limits = BenchmarkOptions(dataset=str(images)).limits(algorithms()["watershed"])

@@ -52,8 +52,7 @@ def run(planes, runs, fakes, monkeypatch, quiet):
     def run(**options):
         engine = fakes.Engine(fakes.bright)
         monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
-        own = {"dataset": str(planes), **options}
-        given = BenchmarkOptions(runs=runs, **own)
+        given = BenchmarkOptions(runs=runs, **{"dataset": str(planes), **options})
         return benchmark_command(given, quiet), quiet.export_text(), engine
 
     return run
@@ -151,8 +150,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
 def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
     views = tmp_path / "views"
     for role in ("angle", "fused"):
-        stack = Volume(counted(2, 16, 16), (1.0, 0.5, 0.5))
-        write(views / f"image_1_nucleus_{role}.tif", stack)
+        write(views / f"image_1_nucleus_{role}.tif", Volume(counted(2, 16, 16), (1.0, 0.5, 0.5)))
     remedy = "as read for fuse; TASK=segment reads it for this"
     refused(remedy, run, dataset=str(views), algorithm=["watershed"])
 
@@ -161,8 +159,15 @@ def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
     tasks = "algorithms of one task are compared, found enhance, segment"
     refused(tasks, run, algorithm=["watershed", "cyclegan3d"])
     offers = "spheroid offers acquisition-metadata, instance-labels, microscopy-image"
-    small = {"size": "mini", "cases": 1, "settings": SMALL}
-    refused(offers, run, algorithm=["view_fusion"], dataset="spheroid", **small)
+    refused(
+        offers,
+        run,
+        algorithm=["view_fusion"],
+        dataset="spheroid",
+        size="mini",
+        cases=1,
+        settings=SMALL,
+    )
 
 
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():

@@ -146,8 +146,16 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
         ("silent", (1.0, 1.0, 1.0), {"spacing_source": "assumed"}),
     ):
         write(image.with_name(f"{name}.tif"), Volume(BALL, spacing, "ZYX", facts))
-    options = {"images": [image.parent], "algorithm": "watershed", "spacing": "assume"}
-    apply(ApplyOptions(out=tmp_path / "out", engine="process", preview=False, **options))
+    apply(
+        ApplyOptions(
+            out=tmp_path / "out",
+            engine="process",
+            preview=False,
+            images=[image.parent],
+            algorithm="watershed",
+            spacing="assume",
+        )
+    )
     words = ("segment", image.parent, "--dry-run", "--algorithm", "watershed", "--json", "-")
     code, out, err = here(*words)
     assert code == 2

@@ -294,8 +294,7 @@ def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     cli("model", "use", "watershed:stack")
     assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["mine", "stack"]
     cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
-    here = {"folder": str(tmp_path)}
-    assert _chosen(axes="YX", sample="x", **here) == "other"
+    assert _chosen(axes="YX", sample="x", folder=str(tmp_path)) == "other"
     assert _chosen(axes="YX", sample="x") == "mine"
     assert models.ruled_folder(tmp_path / "a" / "b.tif") == str(tmp_path)
     assert models.ruled_folder(tmp_path.parent / "b.tif") == ""

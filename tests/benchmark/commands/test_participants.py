@@ -243,8 +243,9 @@ def runs(request, tmp_path_factory, fakes):
     with pytest.MonkeyPatch.context() as patch:
         engine = fakes.Engine(behave), "engine: fake"
         patch.setattr("cytosuite.benchmark.commands.data.choose", lambda *_: engine)
-        words = {"dataset": str(home / "data"), "algorithm": ["watershed"]}
-        given = BenchmarkOptions(runs=home, run="good", **words)
+        given = BenchmarkOptions(
+            runs=home, run="good", dataset=str(home / "data"), algorithm=["watershed"]
+        )
         assert benchmark_command(given, Console(file=StringIO())) == 0
     facts = read_json(home / "good" / "run.json")
     facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others

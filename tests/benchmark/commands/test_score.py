@@ -206,8 +206,7 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
     (line,) = _scored(truth, noisy, ["SEG"])["doubts"]
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
-    found = _scored(truth, truth)
-    assert found["doubts"] == []
+    assert _scored(truth, truth)["doubts"] == []
     assert _scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
     words = ("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG")
     assert line in cli(*words).stdout
@@ -267,8 +266,12 @@ EXPECTED = {
 @pytest.fixture
 def challenge(tmp_path):
     """Return a folder with the two halves of a pair and a view alone."""
-    arrays = {"image_1_nucleus_angle": VIEW, "image_1_nucleus_fused": TRUTH}
-    return _volumes(tmp_path / "challenge", **arrays, image_2_nucleus_angle=VIEW)
+    return _volumes(
+        tmp_path / "challenge",
+        image_1_nucleus_angle=VIEW,
+        image_1_nucleus_fused=TRUTH,
+        image_2_nucleus_angle=VIEW,
+    )
 
 
 @pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])

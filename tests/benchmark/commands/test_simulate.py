@@ -40,8 +40,15 @@ SMALL = (
 def _options(tmp_path, **options):
     """Return the options of two small cases."""
     settings = SMALL + options.pop("more", ())
-    fixed = {"dataset": "spheroid", "size": "mini", "cases": 1, "settings": settings}
-    return SimulateOptions(**fixed, runs=tmp_path, workers=1, **options)
+    return SimulateOptions(
+        dataset="spheroid",
+        size="mini",
+        cases=1,
+        settings=settings,
+        runs=tmp_path,
+        workers=1,
+        **options,
+    )
 
 
 @pytest.mark.slow
@@ -283,8 +290,15 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out
         array = np.zeros((4, 4), np.uint8)
         array[:rows] = 255
         Image.fromarray(array).save(folder / f"{name}.png")
-    rules = {"overlap": "first", "classes": ["a=basal"], "pairs": r"(?P<well>w\d+)_\d+"}
-    shown = _labels(folder, out, copy_images=True, threshold=0, **rules)
+    shown = _labels(
+        folder,
+        out,
+        copy_images=True,
+        threshold=0,
+        overlap="first",
+        classes=["a=basal"],
+        pairs=r"(?P<well>w\d+)_\d+",
+    )
     (item,) = index(out).items
     assert item.image.read_bytes() == (folder / "images/w1_1.png").read_bytes()
     labels = tifffile.imread(out / "labels" / "w1_1.tif")

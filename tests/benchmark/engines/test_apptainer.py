@@ -116,8 +116,7 @@ HOSTILE = {
 @pytest.mark.parametrize("behaviour", HOSTILE)
 def test_a_hostile_program_costs_its_case_alone(start, predict, behaviour):
     hostile = f"if image.array.sum() == 2400: {behaviour}"
-    limits = {"memory_gib": 0.4, "timeout_s": 60.0, "pids": 90, "output_gib": 2 / 1024}
-    with start(hostile, **limits) as session:
+    with start(hostile, memory_gib=0.4, timeout_s=60.0, pids=90, output_gib=2 / 1024) as session:
         outcome, output = predict(session)
         status, message = HOSTILE[behaviour]
         assert outcome.status == status

@@ -1,6 +1,7 @@
 import json
 from types import SimpleNamespace
 
+import puppets
 import pytest
 from house import ROOT
 from mistakes import refused
@@ -68,9 +69,7 @@ class TestWithDaemon:
         reason = "(memory limit of 0.0065 GiB exceeded|.* after 10 s)"
         with pytest.raises(StartError, match=f"puppet did not start: {reason}"):
             session.__enter__()
-        assert not client.containers.list(
-            all=True, sparse=True, filters={"label": f"{RUN_LABEL}={owner_label()}"}
-        )
+        assert not puppets.containers(client)
 
     def test_the_server_is_started_once(self, sandboxed):
         act = sandboxed("invoke")

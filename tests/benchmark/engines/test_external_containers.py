@@ -4,6 +4,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import puppets
 import pytest
 import SimpleITK
 from mistakes import refused
@@ -12,13 +13,11 @@ from rich.console import Console
 from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.images.context import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import visible_files
-from cytosuite.files.working import owner_label
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -141,8 +140,7 @@ def case(tmp_path):
 @pytest.fixture
 def take(client, base, tmp_path):
     """Return a function that takes in an image, and leaves no container."""
-    own = {"label": f"{RUN_LABEL}={owner_label()}"}
-    before = {found.id for found in client.containers.list(all=True, sparse=True, filters=own)}
+    before = puppets.containers(client)
 
     def take(word, **options):
         engine = DockerEngine(client)
@@ -152,9 +150,7 @@ def take(client, base, tmp_path):
         return engine, engine.externals[manifest.name]
 
     yield take
-    assert {
-        found.id for found in client.containers.list(all=True, sparse=True, filters=own)
-    } <= before
+    assert puppets.containers(client) <= before
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ def test_names_the_best_and_says_by_how_much(make):
 
 def test_without_a_test_that_could_tell_the_resamples_speak(make, ranked):
     results = ranked(make(), WON, cases=5)
-    always = {"shares": {"good": (1.0, 0.0)}, "interval": {"good": (1, 1)}}
-    overall = replace(results.ranking.overall, **always)
+    overall = replace(
+        results.ranking.overall, shares={"good": (1.0, 0.0)}, interval={"good": (1, 1)}
+    )
     certain = replace(results, ranking=replace(results.ranking, overall=overall))
     for found, words in ((results, "80 % of"), (certain, "all")):
         assert verdict(found) == (

@@ -308,8 +308,13 @@ def test_a_browser_that_cannot_unpack_says_so_and_shows_stills(run, drive):
 @pytest.mark.parametrize("keys", ["", "4", "s"], ids=["one plane", "all planes", "side by side"])
 def test_all_panels_and_the_slider_are_in_view_together(run, drive, keys):
     page_ = drive(run)
-    screen = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    page_.call("Emulation.setDeviceMetricsOverride", **screen)
+    page_.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=1280,
+        height=900,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
     press(page_, *keys)
     page_.run("document.getElementById('viewer').scrollIntoView({behavior: 'instant'})")
     edges = page_.run("""(() => {

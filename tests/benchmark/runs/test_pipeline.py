@@ -153,8 +153,7 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
 
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
     monkeypatch.setattr(pipeline, "algorithms", lambda: {"draws": manifest})
-    wanted = recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"]))
-    asked = made_in(tmp_path, wanted)
+    asked = made_in(tmp_path, recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"])))
     made = _through(asked, "draws", Engine(None))
     case = made.cases[0]
     assert read(case.socket("instance-labels")).array[0, 0] == 1

@@ -90,8 +90,13 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert "right_cell" not in found["aggregates"]
     classes = [(row["case"], row["class"]) for row in rows_of(folder / "o.csv")]
     assert classes.count(("c", "missed")) == 3
-    cells = {"truth_labels": folder / "labels", "metrics": ["right_cell", "recall"]}
-    found = _score(folder / "d", folder / "out", radius=0.4, **cells)
+    found = _score(
+        folder / "d",
+        folder / "out",
+        radius=0.4,
+        truth_labels=folder / "labels",
+        metrics=["right_cell", "recall"],
+    )
     assert found["case"]["a"]["recall"] == 0
     assert found["case"]["b"]["right_cell"] == 1
 

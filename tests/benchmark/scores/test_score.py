@@ -230,8 +230,7 @@ def test_ranges_of_different_numbers_hold_about_equally_many(values):
 
 def test_edges_are_round():
     ends = [(3, 11), (11, 21), (0, 5e-324), (0.113, 0.118), (-7, 5), (99, 101), (-8.2, -4.1)]
-    found = [10, 20, 5e-324, 0.115, 0, 100, -5]
-    assert [roundest(*each) for each in ends] == pytest.approx(found)
+    assert [roundest(*each) for each in ends] == pytest.approx([10, 20, 5e-324, 0.115, 0, 100, -5])
 
 
 def test_few_cases_make_two_ranges_and_many_make_four():

@@ -17,8 +17,12 @@ sizes = st.tuples(*[st.floats(0.05, 5.0)] * 3)
 
 
 def _card(name, scores=None, baselines=None, **describes):
-    known = {"scores": {"other images": scores or {"SEG": 0.7}}, "baselines": baselines or {}}
-    return cards.card(name=name, describes=describes, **known)
+    return cards.card(
+        name=name,
+        describes=describes,
+        scores={"other images": scores or {"SEG": 0.7}},
+        baselines=baselines or {},
+    )
 
 
 def _volume(spacing=(2.0, 0.5, 0.5), **metadata):

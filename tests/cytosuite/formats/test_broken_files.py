@@ -150,8 +150,7 @@ def test_odd_attributes_describe_nothing(tmp_path):
     with h5py.File(path, "a") as file:
         file["image"].attrs["self"] = file["image"].ref
         named = file["image"].id
-        one = h5py.h5s.create(h5py.h5s.SCALAR)
-        h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, one)
+        h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR))
     found = read(path)
     kept = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
     assert found.metadata == {**kept, "spacing_source": "assumed"}

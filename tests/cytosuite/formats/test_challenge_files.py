@@ -108,8 +108,7 @@ def test_the_template_finds_all_keys_in_our_files(tif, compress):
     pixels, found = _as_the_template_reads(tif)
     same(pixels, ARRAY)
     assert pixels.dtype == np.uint16
-    expected = {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
-    assert found == expected
+    assert found == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
     with tifffile.TiffFile(tif) as file:
         tags = file.pages[0].tags
         assert tags["ResolutionUnit"].value == 3

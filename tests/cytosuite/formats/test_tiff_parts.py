@@ -21,8 +21,7 @@ OME = {"data": ARRAY.swapaxes(1, 2), "ome": True, "metadata": {"axes": "TCZYX"}}
 def test_the_part_is_that_of_the_whole(tif, options, pick):
     tifffile.imwrite(tif, **options)
     found = read(tif, pick)
-    whole = ARRAY.swapaxes(1, 2)[pick.get("T", slice(None)), pick.get("C", slice(None))]
-    same(found.array, whole)
+    same(found.array, ARRAY.swapaxes(1, 2)[pick.get("T", slice(None)), pick.get("C", slice(None))])
     assert found.axes == "".join(axis for axis in "TCZYX" if axis not in pick)
 
 

@@ -33,13 +33,11 @@ def test_each_dataset_has_the_same_weight_whatever_its_cases():
 
 
 def test_datasets_are_drawn_and_cases_within_each():
-    alike = table(dict.fromkeys("stuv", (12, (0.9, 0.6, 0.3))))
-    sure = rank(alike).consensus
+    sure = rank(table(dict.fromkeys("stuv", (12, (0.9, 0.6, 0.3))))).consensus
     assert sure.interval["a"] == (1, 1)
     assert sure.shares == {"a": 1.0, "b": 0.0, "c": 0.0}
     assert set(sure.first_without.values()) == {"a"}
-    apart = table({"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.6, 0.9, 0.3))})
-    over = rank(apart).consensus
+    over = rank(table({"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.6, 0.9, 0.3))})).consensus
     assert over.interval["a"] == (1, 2)  # of datasets: each alone is sure
     assert over.shares["a"] == pytest.approx(0.75, abs=0.05)  # both at once tie
     assert over.first_without == {"s": "b", "t": "a"}

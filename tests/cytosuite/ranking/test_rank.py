@@ -161,9 +161,9 @@ def test_units_of_the_controls(table):
 
 
 def test_leaving_failures_out_is_declared_and_done(ranking):
-    values = {"a": [0.9, None, 0.9], "b": [0.7, 1.0, 0.7]}
     worst, out = (
-        ranking(rules=RankingRules(failures=way), **values) for way in ("worst", "left out")
+        ranking(rules=RankingRules(failures=way), a=[0.9, None, 0.9], b=[0.7, 1.0, 0.7])
+        for way in ("worst", "left out")
     )
     assert worst.overall.places == {"b": 1, "a": 2}
     assert worst.overall.without_failures == out.overall.places == {"a": 1, "b": 2}

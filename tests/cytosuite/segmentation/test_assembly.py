@@ -37,8 +37,7 @@ def assembled(*blocks):
 def test_an_object_across_the_border_is_written_by_its_owner():
     left = "11...222", [1], LEFT  # more of 2 lies beyond
     right = ".7777..3", [3, 7], RIGHT
-    expected = "11...2222..3"
-    assert assembled(left, right) == assembled(right, left) == (expected, 0)
+    assert assembled(left, right) == assembled(right, left) == ("11...2222..3", 0)
 
 
 NOBODYS = ("...11111", []), ("111111..", [])
@@ -156,8 +155,7 @@ def test_every_object_has_an_owner(agreement, monkeypatch):
 
 def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():
     first, last = plan((40,), (26,), (6,))
-    inside = in_core([[-1.0], [19.4], [19.5]], first, (40,))
-    assert inside.tolist() == [True, True, False]
+    assert in_core([[-1.0], [19.4], [19.5]], first, (40,)).tolist() == [True, True, False]
     start = last.input[0].start
     assert in_core([[19.4 - start], [19.5 - start], [99]], last, (40,)).tolist() == [0, 1, 1]
     assert in_core([[17.5 - start]], last, (40,), 2).tolist() == [True]

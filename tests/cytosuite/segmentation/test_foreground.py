@@ -35,8 +35,7 @@ def test_the_gaussian_has_the_bits_of_scipy(shape, sigma):
 @pytest.mark.parametrize("sigma", [(1.0, 1.0, 1.0), (0.5, 2.0, 2.0)])
 def test_white_noise_is_what_smoothing_leaves(sigma):
     smooth = ndimage.gaussian_filter(NOISE, sigma, mode="wrap")
-    everywhere = np.ones(NOISE.shape, bool)
-    noise = white_noise(NOISE - smooth, everywhere, sigma)
+    noise = white_noise(NOISE - smooth, np.ones(NOISE.shape, bool), sigma)
     assert noise == pytest.approx(float(smooth.std()), rel=0.1)
 
 
@@ -91,8 +90,6 @@ def test_values_on_disk_have_the_threshold_and_background_of_those_in_memory(gro
 
 def test_a_part_that_begins_at_a_multiple_has_the_wide_mean_of_the_whole():
     image = RNG.normal(0, 1, (60, 61)).astype(np.float32)
-    steps = wide_steps(6.0, (1.0, 1.0), 1.0)
-    assert steps == [2, 2]
+    assert wide_steps(6.0, (1.0, 1.0), 1.0) == [2, 2]
     part = wide_mean(image[6:], (1.0, 1.0), 6.0, 1.0)
-    whole = wide_mean(image, (1.0, 1.0), 6.0, 1.0)
-    np.testing.assert_allclose(part[-20:], whole[-20:], atol=1e-5)
+    np.testing.assert_allclose(part[-20:], wide_mean(image, (1.0, 1.0), 6.0, 1.0)[-20:], atol=1e-5)

@@ -77,8 +77,7 @@ def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
     found = shifts(volume, moved, zones, SPACING)
     assert found.shape == (4, 3)
     assert np.isnan(found[[0, 2]]).all()
-    expected = np.multiply(voxels, SPACING)
-    assert np.abs(found[[1, 3]] - expected).max() < 0.1
+    assert np.abs(found[[1, 3]] - np.multiply(voxels, SPACING)).max() < 0.1
     np.testing.assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
 
 

@@ -207,14 +207,12 @@ def copied(tmp_path):
 
 def a_card_without_weights(card):
     """nucleus-study1.json: a bundle holds a network, but this card has no weights; name another"""
-    value = read_json(card)
-    card.write_text(json.dumps({**value, "weights": None, "sha256": None}))
+    card.write_text(json.dumps({**read_json(card), "weights": None, "sha256": None}))
 
 
 def a_card_of_an_algorithm_without_description(card):
     """algorithms/watershed: expected training/bundle.py, which says what its network takes"""
-    value = read_json(card)
-    card.write_text(json.dumps({**value, "algorithm": "watershed", "task": "segment"}))
+    card.write_text(json.dumps({**read_json(card), "algorithm": "watershed", "task": "segment"}))
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,9 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
         assert picture == path.with_suffix(".png")
         stacks.extend([real, simulated])
 
-    settings = {"rounds": 4, "cases": 2, "say": lines.append, "draw_strip": draw_strip}
-    out = calibrate("spheroid", folder, path, **settings)
+    out = calibrate(
+        "spheroid", folder, path, rounds=4, cases=2, say=lines.append, draw_strip=draw_strip
+    )
     recipe = read_recipe(out)
     assert recipe.dataset == "spheroid"
     assert np.mean(recipe.parameters["nucleus"]["diameter_um"]) == pytest.approx(10, rel=0.15)

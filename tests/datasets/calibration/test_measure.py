@@ -53,8 +53,7 @@ def test_correlated_noise_is_named(rng):
 
 
 def test_noise_that_does_not_grow_tells_nothing(rng):
-    stack = Volume(rng.normal(100, 5, SHAPE), (1, 1, 1))
-    noise = noise_of(stack)
+    noise = noise_of(Volume(rng.normal(100, 5, SHAPE), (1, 1, 1)))
     assert np.isnan(noise.gain)
     assert "noise" in noise.note
     assert noise.correlation == pytest.approx(0, abs=0.05)

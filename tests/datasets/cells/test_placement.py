@@ -26,8 +26,11 @@ def _fitted(labels, grid, seed=1, **wanted):
     depth, axes = placement.depth_um(labels, grid), np.ones((labels.max(), 3))
     found = poses(np.random.default_rng(seed), Placing(**wanted), labels, depth, grid, axes)
     bodies = draw_nuclei(np.random.default_rng(0), len(axes), diameter_um=1.0, roughness=0.0)
-    turned = {"semi_axes_um": found.semi_axes_um, "rotations": found.rotations}
-    return found, label(replace(bodies, **turned), found.centres_um, grid)
+    return found, label(
+        replace(bodies, semi_axes_um=found.semi_axes_um, rotations=found.rotations),
+        found.centres_um,
+        grid,
+    )
 
 
 def _learned(cells, nuclei, grid):
@@ -78,8 +81,9 @@ def test_rows_come_from_cells_of_like_size(rng):
 
 
 def test_learning_finds_again_what_was_drawn_from_it(tmp_path):
-    wanted = {"ratio": (0.15, 0.3), "elongation": (1.1, 1.5), "depth": (0.75, 1.0)}
-    _, nuclei = _fitted(BRICKS[None], WALL, **wanted)
+    _, nuclei = _fitted(
+        BRICKS[None], WALL, ratio=(0.15, 0.3), elongation=(1.1, 1.5), depth=(0.75, 1.0)
+    )
     for name, own in (("cells", BRICKS), ("nuclei", nuclei[0])):
         write(tmp_path / name / "wall.tif", Volume(own, (0.2, 0.2), "YX"))
     first = learn_to(tmp_path / "rows.json", tmp_path / "cells", tmp_path / "nuclei")

@@ -51,8 +51,7 @@ def test_outside_of_the_tissue_there_is_no_cell(rng):
     inside = rng.random(grid.shape) < 0.5
     centres = np.random.default_rng(1).uniform(0, 1, (9, 3)) * grid.size_um
     labels = voronoi.cells(centres, np.ones(9), grid, inside)
-    whole = voronoi.cells(centres, np.ones(9), grid, _everywhere(grid))
-    assert (labels == whole * inside).all()
+    assert (labels == voronoi.cells(centres, np.ones(9), grid, _everywhere(grid)) * inside).all()
     assert not voronoi.cells(centres[:0], np.ones(0), grid, inside).any()
 
 
@@ -81,8 +80,7 @@ def test_too_many_cells_are_refused():
 def test_stray_pieces_go_to_the_cell_beside_them():
     labels = np.array([[[1, 1, 1, 2, 1, 3, 3, 3, 2, 2, 2, 0]]], np.uint16)
     inside = labels > 0
-    found = voronoi.whole(labels, inside, 2)
-    assert found.tolist() == [[[1, 1, 1, 1, 3, 3, 3, 3, 2, 2, 2, 0]]]
+    assert voronoi.whole(labels, inside, 2).tolist() == [[[1, 1, 1, 1, 3, 3, 3, 3, 2, 2, 2, 0]]]
 
 
 def test_tissue_that_no_cell_touches_is_left_free():

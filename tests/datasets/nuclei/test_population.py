@@ -89,10 +89,16 @@ def test_sizes_follow_quantiles_cases_and_the_number_of_nuclei():
 
 
 def test_stretched_nuclei_are_taller_in_the_image_alone():
-    cube = {"shape": (60, 40, 40), "spacing_um": (1.0, 1.0, 1.0), "n_nuclei": 1, "order": 0}
     found = []
     for stretch in (1.0, 2.0):
-        wanted = Parameters(**cube, radius_um=6.0, stretch=stretch)
+        wanted = Parameters(
+            shape=(60, 40, 40),
+            spacing_um=(1.0, 1.0, 1.0),
+            n_nuclei=1,
+            order=0,
+            radius_um=6.0,
+            stretch=stretch,
+        )
         made = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)[:2]
         (box,) = ndimage.find_objects(annotate(*made, wanted).labels)
         found.append([part.stop - part.start for part in box])
@@ -145,8 +151,13 @@ def test_learned_shapes_take_the_place_of_random_ones(tmp_path, rng):
         inside = (u / 18) ** 2 + (v / 10) ** 2 < 1
         ellipses.append(Volume(inside.astype(np.uint8), (1.0, 1.0), "YX"))
     fit(ellipses, order=3).write(tmp_path / "shapes.json")
-    flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0), "n_nuclei": 8, "radius_um": 5}
-    wanted = Parameters(**flat, shapes=str(tmp_path / "shapes.json"))
+    wanted = Parameters(
+        shape=(100, 100),
+        spacing_um=(1.0, 1.0),
+        n_nuclei=8,
+        radius_um=5,
+        shapes=str(tmp_path / "shapes.json"),
+    )
     assert [*files_in(wanted)] == [tmp_path / "shapes.json"]
     made, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     assert made.semi_axes_um[:, 2] / made.semi_axes_um[:, 1] == pytest.approx(1.8, abs=0.15)

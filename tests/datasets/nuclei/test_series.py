@@ -147,9 +147,20 @@ def test_daughters_grow_to_the_full_size_in_eight_frames_and_divide_no_earlier()
 
 
 def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
-    layer = {"foreground": "layer", "width": 0.9, "thickness_um": 10.0, "outward": True}
-    form = {"shape": (40, 60, 60), "spacing_um": (1.0,) * 3, "n_nuclei": 12}
-    first, *_, last = _run(6, 1.0, 0.1, **form, **layer, radius_um=2.5, elongation=2.0)
+    first, *_, last = _run(
+        6,
+        1.0,
+        0.1,
+        shape=(40, 60, 60),
+        spacing_um=(1.0,) * 3,
+        n_nuclei=12,
+        foreground="layer",
+        width=0.9,
+        thickness_um=10.0,
+        outward=True,
+        radius_um=2.5,
+        elongation=2.0,
+    )
     assert len(last.names) >= len(first.names)
     for colony in (first, last):
         away = (colony.centres_um - [20, 30, 30]) / np.square([18, 27, 27])  # of an ellipsoid
@@ -161,8 +172,14 @@ def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
 
 @pytest.mark.parametrize("shape", [(96, 96), (16, 64, 64)])
 def test_a_movie_is_its_frames_with_their_tracks(shape):
-    values = {"shape": shape, "spacing_um": (1.0,) * len(shape), "n_nuclei": 5, "division": 0.2}
-    parameters = Parameters(frames=5, frame_labels=True, **values)
+    parameters = Parameters(
+        frames=5,
+        frame_labels=True,
+        shape=shape,
+        spacing_um=(1.0,) * len(shape),
+        n_nuclei=5,
+        division=0.2,
+    )
     sample = generate(np.random.default_rng(4), parameters)
     again = generate(np.random.default_rng(4), parameters)
     labels, tracks = sample.volume("tracked-labels"), sample.sockets["tracks"]

@@ -178,8 +178,7 @@ def test_copies_are_altered_recorded_and_repeatable(tmp_path):
     assert ratios[0] == 1
     assert ratios[1] != 1
     phantoms = {phantom.name: phantom for phantom in read_library(tmp_path / "a")}
-    copy = phantoms["one_nucleus_0001_copy_01"]
-    assert copy.volume_ratio == pytest.approx(ratios[1], abs=1e-3)
+    assert phantoms["one_nucleus_0001_copy_01"].volume_ratio == pytest.approx(ratios[1], abs=1e-3)
 
 
 def test_without_any_nucleus_nothing_is_written(tmp_path):

@@ -75,8 +75,14 @@ def test_chromatin_clumps_have_their_size_in_um():
 
 
 def _balls(*diameters):
-    one = {"diameter_spread": 0, "axis_spread": 0, "roughness": 0}
-    drawn = shapes.draw_nuclei(np.random.default_rng(0), len(diameters), diameter_um=2.0, **one)
+    drawn = shapes.draw_nuclei(
+        np.random.default_rng(0),
+        len(diameters),
+        diameter_um=2.0,
+        diameter_spread=0,
+        axis_spread=0,
+        roughness=0,
+    )
     return replace(drawn, semi_axes_um=np.array([[d / 2] * 3 for d in diameters]))
 
 

@@ -119,9 +119,10 @@ def test_volumes_come_near_those_wanted(tissue):
 
 def _both(grown, grid, outside):
     labels = cells.label_cells(grown, grid, outside)
-    look = {"thickness_um": 0.4, "brightness": np.linspace(1, 2, len(grown))}
     image = np.zeros(grid.shape, np.float32)
-    return labels, cells.paint_membranes(grown, grid, outside, **look, out=image)
+    return labels, cells.paint_membranes(
+        grown, grid, outside, thickness_um=0.4, brightness=np.linspace(1, 2, len(grown)), out=image
+    )
 
 
 def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):

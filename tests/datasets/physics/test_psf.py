@@ -96,8 +96,7 @@ def test_gaussian_grows_with_depth_below_the_first_plane():
 
 
 def test_reach_holds_the_gaussian_but_only_a_part_of_the_haze():
-    hazy = psf.Gaussian((1, 1, 1), haze=0.1, haze_sigma_um=(9, 2, 2))
-    assert hazy.reach_um(0.0) == (9, 4, 4)
+    assert psf.Gaussian((1, 1, 1), haze=0.1, haze_sigma_um=(9, 2, 2)).reach_um(0.0) == (9, 4, 4)
     assert psf.Gaussian((1, 1, 1), haze_sigma_um=(9, 9, 9)).reach_um(0.0) == (4, 4, 4)
 
 

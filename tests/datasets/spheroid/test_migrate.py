@@ -193,8 +193,7 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
 
 
 def test_no_shot_noise_is_many_photons(translated):
-    made = translated(FIRST, noise_poisson_factor=0)
-    camera = made.recipe["parameters"]["camera"]
+    camera = translated(FIRST, noise_poisson_factor=0).recipe["parameters"]["camera"]
     assert camera["gain"] * camera["read_noise"] == pytest.approx(4)  # grey values, as before
     assert camera["photons"] * camera["gain"] == pytest.approx(240)
     assert np.sqrt(camera["photons"]) * camera["gain"] < 0.2

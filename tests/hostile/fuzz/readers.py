@@ -158,8 +158,7 @@ def a_recipe(folder):
 
 def setting(folder):
     text = only(folder).read_bytes().decode(errors="surrogateescape")
-    found = simulated("spheroid", "mini", 1, text.split(","))
-    writable(found.parameters.model_dump(mode="json"))
+    writable(simulated("spheroid", "mini", 1, text.split(",")).parameters.model_dump(mode="json"))
 
 
 def settings_of(algorithm):

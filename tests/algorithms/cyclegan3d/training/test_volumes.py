@@ -29,8 +29,13 @@ def _write(path, array, axes="ZYX"):
 
 
 def _load(folder, role="simulated", scale="background", keep="labels"):
-    given = {"images": {"scale": scale}, "loss": {"keep": keep}, "crops": {"shape": [8, 8, 8]}}
-    return TRAINING.load(folder, role, short("cyclegan3d", **given))
+    return TRAINING.load(
+        folder,
+        role,
+        short(
+            "cyclegan3d", images={"scale": scale}, loss={"keep": keep}, crops={"shape": [8, 8, 8]}
+        ),
+    )
 
 
 def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):

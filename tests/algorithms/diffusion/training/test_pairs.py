@@ -42,8 +42,7 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
     network = {"dimensions": 2, "conditioned": False}
     plane = partial(_load, crops={"shape": (1, 8, 8)}, network=network)
     flat = plane(real_folder(tmp_path / "a", 1, (24, 20)))
-    stack = volume(image_of(labels_of(0, (24, 20)))[None])
-    write(tmp_path / "b" / "r_0.tif", stack)
+    write(tmp_path / "b" / "r_0.tif", volume(image_of(labels_of(0, (24, 20)))[None]))
     (item,) = plane(tmp_path / "b")
     np.testing.assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]

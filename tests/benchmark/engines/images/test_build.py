@@ -331,8 +331,7 @@ def test_the_base_is_built_anew_when_its_inputs_change_or_on_another_image(build
     daemon.digests["other:image"] = ["registry/other@sha256:12"]
     replace(builder, base_image="other:image").base()
     assert daemon.builds[-1]["buildargs"]["BASE_IMAGE"] == "other:image"
-    found = daemon.builds[-1]["labels"]["org.cytosuite.base-image-id"]
-    assert found == "registry/other@sha256:12"
+    assert daemon.builds[-1]["labels"]["org.cytosuite.base-image-id"] == "registry/other@sha256:12"
 
 
 def test_images_that_took_tags_and_labels_of_ours_are_built_again(builder, daemon):
@@ -420,8 +419,7 @@ def _no_packages(root, daemon):
 @pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_packages])
 def test_explains(builder, root, daemon, mistake):
     mistake(root, daemon)
-    found = refused(re.escape(mistake.__doc__), builder.build, "thresholder")
-    assert "\n" not in str(found)
+    assert "\n" not in str(refused(re.escape(mistake.__doc__), builder.build, "thresholder"))
 
 
 def test_without_a_daemon_the_reason_and_the_remedy_are_given(root, monkeypatch):

@@ -39,8 +39,16 @@ def home(tmp_path_factory):
 def here(runs, run, shard=None):
     """Return the words of a benchmark, or a shard of one, in this process."""
     said = Console(file=io.StringIO())
-    where = {"runs": runs, "run": run, "engine": "process", "algorithm": ["watershed"]}
-    options = BenchmarkOptions(dataset="spheroid", size="mini", cases=CASES, shard=shard, **where)
+    options = BenchmarkOptions(
+        dataset="spheroid",
+        size="mini",
+        cases=CASES,
+        shard=shard,
+        runs=runs,
+        run=run,
+        engine="process",
+        algorithm=["watershed"],
+    )
     assert benchmark_command(options, said) == 0, said.file.getvalue()
     return said.file.getvalue()
 

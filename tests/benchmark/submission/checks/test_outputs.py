@@ -143,11 +143,12 @@ def images_of():
     tiffs = pytest.importorskip("panimg.image_builders.tiff").image_builder_tiff
 
     def taken(folder, target):
-        given = {"input_directory": folder, "output_directory": target}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it leaves files open
             try:
-                done = panimg.convert(**given, builders=[builders, tiffs])
+                done = panimg.convert(
+                    input_directory=folder, output_directory=target, builders=[builders, tiffs]
+                )
                 found = {image.name for image in done.new_images}
             except Exception:
                 found = None

@@ -107,8 +107,7 @@ def test_new_bodies_are_counted_per_object_and_small_ones_are_not():
 def test_objects_that_the_input_does_not_show_do_not_count():
     labels = LABELS.copy()
     labels[ball((17, 22, 21), 4)] = 99
-    found = kept(IMAGE, IMAGE, labels, SPACING)
-    assert found.visible == 4
+    assert kept(IMAGE, IMAGE, labels, SPACING).visible == 4
     assert values(IMAGE, labels=labels)["objects_lost"] == 0
 
 

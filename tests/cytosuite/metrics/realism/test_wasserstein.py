@@ -19,8 +19,7 @@ def way(request, monkeypatch):
 
 
 def sample(dtype, size, seed=0, shape=2.0):
-    values = np.random.default_rng(seed).gamma(shape, 12.0, size)
-    return values.clip(0, 127).astype(dtype)
+    return np.random.default_rng(seed).gamma(shape, 12.0, size).clip(0, 127).astype(dtype)
 
 
 def scipy_distance(a, b):

@@ -30,8 +30,7 @@ class CellposeModel:
         assert not mkldnn
         self.net = CPnet(diam_mean)
         if pretrained_model:
-            known = torch.load(pretrained_model, weights_only=True)
-            self.net.load_state_dict(known, strict=False)
+            self.net.load_state_dict(torch.load(pretrained_model, weights_only=True), strict=False)
         self.diam_mean = self.net.diam_mean.numpy()[0]
         self.diam_labels = self.net.diam_labels.numpy()[0]
 
