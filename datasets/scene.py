@@ -1,6 +1,6 @@
 """What simulated datasets share: sections of recipes, older keys, and the way to a case."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -258,14 +258,6 @@ class SceneParameters(Section):
             "read_noise": camera.read_noise[0],
             **self.optics.facts(),
         }
-
-
-def stacked(channels: Sequence[Volume]) -> Volume:
-    """Stack images as channels of one; metadata stay but for the name of the channel."""
-    first = channels[0]
-    facts = {key: fact for key, fact in first.metadata.items() if key != "channel"}
-    array = np.stack([channel.array for channel in channels])
-    return Volume(array, first.spacing, f"C{first.axes}", facts)
 
 
 def settled(section: Values, drawn: Mapping[str, float], rng: Rng) -> Values:

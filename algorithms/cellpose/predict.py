@@ -16,8 +16,8 @@ from cytosuite.contract.facts import network, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.weights import Model, weights_of
-from cytosuite.errors import InputError
 from cytosuite.files import Json
+from cytosuite.networks.scale import stated_diameter
 from cytosuite.volume import Volume, Volumes
 
 TOOL = f"cellpose {version}"
@@ -50,13 +50,11 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
 
 def _diameter(image: Volume, parameters: Parameters, trained: float) -> tuple[float, str]:
     """Return the diameter of the objects [px] and its source for the record."""
-    diameter_um = image.metadata.get("diameter_um")
+    diameter_um = stated_diameter(image)
     if diameter_um is None and not image.spacing_is_assumed:
         diameter_um = parameters.diameter_um
     if diameter_um is None:
         return trained, f"given: {trained:.4g} px, mean of its training"
-    if not isinstance(diameter_um, int | float) or not diameter_um > 0:
-        raise InputError(f"diameter_um must be a positive number of µm, found {diameter_um!r}")
     pixels = diameter_um / image.spacing[-1]
     return pixels, f"given: {pixels:.4g} px, for objects of {diameter_um:.4g} µm"
 

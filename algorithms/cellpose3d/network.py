@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cytosuite.contract.manifest import parse
+from cytosuite.contract.manifest import Count, parse
 from cytosuite.files import Entries
 from cytosuite.networks.levels import LevelArguments, unet
 from cytosuite.networks.network import (
@@ -33,6 +33,7 @@ class Network(LevelArguments):
     """Arguments of the network, as a model card holds them."""
 
     widths: Widths = Field(min_length=3)  # channels of each level
+    channels: Count = 1  # of the images; further ones help to find the objects of the first
 
 
 class FlowNet(nn.Module):
@@ -49,7 +50,7 @@ class FlowNet(nn.Module):
         self.flat = arguments.dimensions == 2
         outputs = FIELDS - self.flat + AUXILIARY * auxiliary
         planes = self.fold**2
-        core = unet(arguments.dimensions, planes, outputs * planes, widths)
+        core = unet(arguments.dimensions, arguments.channels * planes, outputs * planes, widths)
         self.core = PlaneByPlane(core) if self.flat else core
 
     def forward(self, image: Tensor) -> Tensor:

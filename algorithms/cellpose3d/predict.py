@@ -40,6 +40,7 @@ from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
 from cytosuite.volume.large import put, room
+from cytosuite.volume.pieces import deep
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
 _GLANCE = 768  # and where the size is that at which the fields fit best
@@ -50,7 +51,7 @@ ROWS = 200  # of the table of removed objects that travel with the labels
 
 
 class _Job(NamedTuple):
-    """Facts and parameters that hold for all blocks of an image."""
+    """Facts and parameters that hold for all blocks of an image; its further channels."""
 
     image_shape: Shape
     shape: Shape  # of the working grid
@@ -60,6 +61,7 @@ class _Job(NamedTuple):
     network: Forward
     background: Background
     whole: Whole | None
+    further: Sequence[blocks.Read]  # normalised
 
 
 class _Objects(NamedTuple):
@@ -83,8 +85,13 @@ class _Notes(NamedTuple):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
-    volume = image_of(inputs, offset=False)
+    volume, *others = image_of(inputs, axes="CZYX", offset=False).channels
     parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
+    if len(others) + 1 != parameters.network.channels:
+        raise InputError(
+            f"the model {model.card.name} is for images of {parameters.network.channels} channels, "
+            f"found {len(others) + 1}; --channel-index chooses"
+        )
     flat = parameters.network.dimensions == 2
     if flat and volume.array.ndim != 2:
         raise InputError(
@@ -93,11 +100,12 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         )
     arguments = parameters.network.model_dump(mode="json")
     network = with_folded_norms(load_once(model, arguments, load))
-    image = volume.array if volume.array.ndim == 3 else volume.array[None]
+    image, *further = (deep(channel.array) for channel in (volume, *others))
     if inverted := flat and is_bright_ground(image, model.card):
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
-    job, objects, notes = _as_seen(image, scale, trained, parameters, network)
+    channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
+    job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     sizes = sizes_of(scale, trained.diameter_um, unit)
@@ -125,33 +133,41 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
 
 
 def _as_seen(
-    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+    channels: Sequence[Array],
+    scale: Scale,
+    trained: Trained,
+    parameters: Parameters,
+    network: Forward,
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image; of planes at the scale of its own objects, or of its flow."""
     if scale.settled or parameters.diameter not in ("network", "flow"):
-        return _segmented(image, scale, trained, parameters, network)
+        return _segmented(channels, scale, trained, parameters, network)
     if parameters.diameter == "flow":
-        scale = _scale_by_flow(image, scale, trained, parameters, network)
-        return _segmented(image, scale, trained, parameters, network)
-    middle = _middle(image, scale, _LOOK)
+        scale = _scale_by_flow(channels, scale, trained, parameters, network)
+        return _segmented(channels, scale, trained, parameters, network)
+    middle = _middle(channels, scale, _LOOK)
     first = _segmented(middle, scale, trained, parameters, network)
     refined = scale_of_objects(first[1].labels, scale, trained, parameters)
-    if refined is scale and middle.shape == image.shape:
+    if refined is scale and middle[0].shape == channels[0].shape:
         return first
-    return _segmented(image, refined, trained, parameters, network)
+    return _segmented(channels, refined, trained, parameters, network)
 
 
-def _middle(image: Array, scale: Scale, side: int) -> Array:
+def _middle(channels: Sequence[Array], scale: Scale, side: int) -> list[Array]:
     """Return the middle of an image, so many working voxels along each axis at most."""
     box = []
-    for size, factor in zip(image.shape, scale.factor, strict=True):
+    for size, factor in zip(channels[0].shape, scale.factor, strict=True):
         part = min(size, ceil(side / factor))
         box.append(slice((size - part) // 2, (size + part) // 2))
-    return np.asarray(image[tuple(box)])
+    return [np.asarray(channel[tuple(box)]) for channel in channels]
 
 
 def _scale_by_flow(
-    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+    channels: Sequence[Array],
+    scale: Scale,
+    trained: Trained,
+    parameters: Parameters,
+    network: Forward,
 ) -> Scale:
     """Return the scale at which the fields fit the objects they make best; see `misfit`.
 
@@ -162,16 +178,21 @@ def _scale_by_flow(
     for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal ones the first
         candidate = with_ratio(scale, scale.ratio * _STEP**step, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
-            part = _middle(image, candidate, _GLANCE)
+            part = _middle(channels, candidate, _GLANCE)
             _, objects, notes = _segmented(part, candidate, trained, parameters, network)
             misfits[candidate] = notes[0].misfit if objects.objects >= _FEWEST else inf
     return min(misfits, key=misfits.__getitem__)
 
 
 def _segmented(
-    image: Array, scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+    channels: Sequence[Array],
+    scale: Scale,
+    trained: Trained,
+    parameters: Parameters,
+    network: Forward,
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
+    image = channels[0]
     flat, reason = parameters.network.dimensions == 2, ""  # of the size of the working grid
     if max(scale.factor) != 1:
         times = " x ".join(f"{value:.3g}" for value in scale.factor)
@@ -204,12 +225,12 @@ def _segmented(
         tile=parameters.tile,
         reason=reason,
     )
-    read = blocks.reader(image, factor, shape)
+    read, *further = (blocks.reader(channel, factor, shape) for channel in channels)
     whole_image = len(planned) == 1
     seen = read(planned[0].input) if whole_image else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
     background = background_of(seen, parameters.quietest)
-    job = _Job(image.shape, shape, spacing, scale, parameters, network, background, whole)
+    job = _Job(image.shape, shape, spacing, scale, parameters, network, background, whole, further)
     if not whole_image:
         del seen
         segments, notes = _in_blocks(planned, read, job)
@@ -246,9 +267,10 @@ def _in_blocks(
 def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
     """Return labels of one block with heights above the thresholds; its fields leave the memory."""
     with reused_memory():
-        fields = predict_fields(
-            normalise(working, job.background), job.network, job.parameters, device()
-        )
+        seen = normalise(working, job.background)[None]
+        if job.further:
+            seen = np.concatenate([seen, *(read(block.input)[None] for read in job.further)])
+        fields = predict_fields(seen, job.network, job.parameters, device())
         segmented = segment(fields, working, job.spacing, job.parameters, job.whole)
         unfit = inf
         if job.parameters.diameter == "flow":

@@ -26,13 +26,13 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 from cytosuite.volume.arrays import Bools, Floats, Sizes, Spacing
+from cytosuite.volume.objects import Box
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
 _SAMPLE = 2_000_000  # voxels for the statistics of an image; larger ones are thinned evenly
 _SLAB = 16_000_000  # of these, voxels smoothed at a time
 _REACH = 4.0  # standard deviations after which a Gaussian ends
-Slices = tuple[slice, ...]
 
 
 class Fields(NamedTuple):
@@ -47,9 +47,9 @@ class Fields(NamedTuple):
 def predict_fields(
     image: Floats, network: Forward, parameters: Parameters, device: str = "cpu"
 ) -> Fields:
-    """Return level and flow of a normalised image (Z, Y, X); both are 0 in an empty tile."""
+    """Return level and flow of a normalised image (C, Z, Y, X); both are 0 in an empty tile."""
     prediction = predict_tiles(
-        image[None],
+        image,
         network,
         channels=FIELDS,
         multiple=parameters.network.multiple,
@@ -279,7 +279,7 @@ def moved_to_walls(
     return fill_holes(largest_pieces(moved))
 
 
-def _contacts(labels: Labels) -> Iterator[tuple[Slices, Slices, Bools]]:
+def _contacts(labels: Labels) -> Iterator[tuple[Box, Box, Bools]]:
     """Yield the slices of both voxels of all pairs along each axis, and the pairs that touch."""
     for axis in range(labels.ndim):
         before = (slice(None),) * axis

@@ -15,7 +15,7 @@ from cytosuite.files.archive import ZipReader, opened_zip, write_zip
 
 MOST_BYTES = 10_000_000  # of a card
 SETTINGS = "configs"  # folder of a bundle with JSON files that are no cards
-DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
+DIMENSIONS = {"YX": "2D", "ZYX": "3D", "CYX": "2D, channels", "CZYX": "3D, channels"}
 
 
 class Packed(NamedTuple):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from cytosuite.benchmark.engines.collect import clear_abandoned
 from cytosuite.benchmark.engines.outcome import (
@@ -37,7 +36,7 @@ from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api
-from cytosuite.files import atomic, sweep
+from cytosuite.files import Entries, Json, atomic, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
@@ -215,7 +214,7 @@ def keep_outputs(
             continue
         volume = read(source)
         as_image = volume if geometry is None else geometry
-        write(folder / place, Volume(volume.array, as_image.spacing, as_image.axes))
+        write(folder / place, Volume(volume.array, as_image.spacing, volume.axes))
         if not same_spacing(volume, as_image):
             lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
     return places, lost
@@ -228,12 +227,12 @@ def write_result(
     outcome: Outcome,
     startup_seconds: float = 0.0,
     outputs: Mapping[str, str] = MappingProxyType({}),
-    reported: Mapping[str, Any] = MappingProxyType({}),
+    reported: Entries = MappingProxyType({}),
 ) -> None:
     """Write the record of a case, with the container's report where it makes sense."""
     inside, model = reported.get("seconds"), reported.get("model")
     sums = digests(folder, outputs.values()) if outputs else {}
-    gpu: dict[str, Any] = {}
+    gpu: Json = {}
     if (use := outcome.gpu) is not None:
         mean = None if use.utilisation is None else round(use.utilisation, 1)
         gpu = {"gpu": use.name, "gpu_memory": use.memory}

@@ -20,6 +20,7 @@ from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
 from cytosuite.metrics.tracks.lineage import refuse, row_problems
 from cytosuite.volume import Header, Volume
+from cytosuite.volume.arrays import Lengths, Shape
 
 JSON_BYTES = 32 * 2**20
 SPACING_TOLERANCE = 1e-3
@@ -48,6 +49,8 @@ def check(
     is written, and the voxel size does not count.
     """
     place = folder / socket.relative_path
+    if geometry is not None and socket.kind == "labels":
+        geometry = geometry.labels
     try:
         if not socket.is_file:
             return _check_image(place, socket, geometry, lenient, files)
@@ -115,7 +118,7 @@ def same_spacing(first: Header | Volume, second: Header | Volume) -> bool:
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
-def _check_file(path: Path, socket: Socket, spacing: tuple[float, ...], frames: int) -> Path | None:
+def _check_file(path: Path, socket: Socket, spacing: Lengths, frames: int) -> Path | None:
     """Return a valid file of bounded size: a table of tracks, a JSON object, points of an image."""
     table = socket.kind == "tracks"
     if not path.is_file():
@@ -175,9 +178,7 @@ def _check_values(path: Path, head: Header, socket: Socket) -> None:
         _contradicted(head, head.dtype, (planes, *head.shape[1:]), path)
 
 
-def _contradicted(
-    head: Header, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path
-) -> NoReturn:
+def _contradicted(head: Header, dtype: np.dtype[Any], shape: Shape, path: Path) -> NoReturn:
     """Refuse pixels that contradict the header."""
     pixels, said = f"{dtype} {shape}", f"{head.dtype} {head.shape}"
     raise InputError(f"{path}: the header says {said}, the pixels are {pixels}")

@@ -155,7 +155,9 @@ def _decoded(
     path = output_path(record, folder, task)
     if path is None:
         return record, None
-    expected = None if image is None else header(image).shape
+    expected = None
+    if image is not None:
+        expected = (header(image).labels if _kind(task) == "labels" else header(image)).shape
     try:
         if path.suffix == ".json":
             decoded = facts.once_points(path, image)()

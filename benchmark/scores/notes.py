@@ -20,7 +20,7 @@ def of_scores(
     notes = []
     mains = [path for case in dataset.cases if (path := case.main(task)) is not None]
     if shown and any("C" in header(path).axes for path in mains):
-        notes.append("Of images with several channels the first one is scored.")
+        notes.append("Of images with several channels the first one counts.")
     if any("data_range" in metric.evidence.needs for metric in shown):
         notes.append(
             "The data range of the image metrics is that of the true image of each case: its "

@@ -30,12 +30,12 @@ PLACE = (Z, "centroid_y_um", "centroid_x_um", *SIZES.values(), "touches_border")
 def write_objects(
     path: Path, labels: Volume, image: Volume | None = None, truth: Volume | None = None
 ) -> None:
-    """Write the measured objects of labels (ZYX or YX) as CSV, complete or absent."""
-    fits = image is not None and image.shape == labels.shape
+    """Write the measured objects of labels (ZYX or YX) as CSV, light that of the first channel."""
+    light = None if image is None else image.channels[0].array
     table = object_table(
         labels.array,
         labels.spacing,
-        image.array if image is not None and fits else None,
+        light if light is not None and light.shape == labels.shape else None,
         None if truth is None else truth.array,
     )
     write_rows(path, [[*table]], texts(table))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
-from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume
+from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume, merged
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
@@ -33,7 +33,8 @@ MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 class Part:
     """The part of a file that a user wants."""
 
-    # its number, from 0, its name where the file gives names, or `EVERY`
+    # its number, from 0, its name or stain where the file gives names, several with commas, or
+    # `EVERY`
     channel: str | None = None
     frame: str | None = None  # number of the time point, from 0, or `EVERY`, one by one
     scene: int | None = None  # number of the image in the file, from 0
@@ -45,8 +46,9 @@ class Part:
         channel = self.channel
         if channel in names and names.count(channel) == 1:
             return names.index(channel), ""
-        shown = [channel_of(name) or name for name in names if channel is None]
-        stain = next((word for word in self.stains if word in shown), "")
+        shown = [channel_of(name) or name for name in names]
+        stains = self.stains if channel is None else (channel,)
+        stain = next((word for word in stains if word in shown), "")
         if len(names) > 1 and stain and shown.count(stain) == 1:
             number = shown.index(stain)
             return number, (
@@ -54,6 +56,11 @@ class Part:
                 f"{stain}; --channel-index takes another"
             )
         return _chosen(path, "channel", "--channel-index", names, channel)
+
+    def of_channels(self, names: Sequence[str]) -> "list[Part]":
+        """Return a part for each of several wanted channels, of one alone none."""
+        words = [] if self.channel in names else (self.channel or "").split(",")
+        return [replace(self, channel=word.strip()) for word in words if len(words) > 1]
 
     def frame_of(self, path: Path, count: int) -> tuple[int, str]:
         """Return the number of the wanted frame, and a warning."""
@@ -73,19 +80,22 @@ def _chosen(
     choices = f"{len(names)} {noun}s "
     choices += f"({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
     if choice is None:
-        raise InputError(f"{path}: found {choices}; choose one with {option}")
+        more = ", or each with --frame all" if noun == "frame" else ""
+        raise InputError(f"{path}: found {choices}; choose one with {option}{more}")
     raise InputError(f"{path}: found {choices}, and not {choice}; see {option}")
 
 
 def read_part(
     path: Path, part: Part, *, stack: bool = False, colours: bool = False, movie: bool = False
 ) -> Volume:
-    """Return one channel, and one frame unless it is a movie.
+    """Return the wanted channels, and one frame unless it is a movie.
 
     Colours are channels, or their mean with a warning.
     """
     whole: Volume | None = None
     names, form = channels(path, part.scene), format_of(path)
+    if parts := part.of_channels(names):
+        return merged([read_part(path, one, stack=stack, colours=colours) for one in parts])
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     if not coloured and path.is_file() and path.stat().st_size < SMALL:
         whole = read(path, None, part.scene, stack=stack, group=part.group or "")
@@ -152,13 +162,15 @@ def _opened(path: Path, part: Part) -> Any:  # noqa: ANN401 - a BioImage
 
 
 def read_microscope(path: Path, part: Part) -> Volume:
-    """Return one channel and frame of a microscope's file; no other pixels are read."""
+    """Return the channels and frame of a microscope's file; no other pixels are read."""
     suffix = path.suffix.lower()
     with guarded(path, suffix):
         image = _opened(path, part)
         names = [
             plain(str(name), KEY_LETTERS) for name in image.channel_names or [""] * image.dims.C
         ]
+        if parts := part.of_channels(names):
+            return merged([read_microscope(path, one) for one in parts])
         channel, taken = part.channel_of(path, names)
         frame, first = part.frame_of(path, image.dims.T)
         if "S" in image.dims.order:  # samples of a pixel

@@ -56,7 +56,7 @@ class Trained(Described):
 def trained_of(card: ModelCard) -> Trained:
     """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
     facts = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
-    if card.describes.get("axes") == "YX":
+    if card.describes.get("axes") in ("YX", "CYX"):
         facts["spacing"] = PIXELS
     return parse(f"card {card.name}: describes", facts, Trained)
 
@@ -79,13 +79,19 @@ class Scale(NamedTuple):
         return self.source not in ("trained", "estimated", "network")
 
 
+def stated_diameter(volume: Volume) -> float | None:
+    """Return the diameter of objects [µm] that the metadata state; InputError for no size."""
+    stated = volume.metadata.get("diameter_um")
+    if stated is not None and not (isinstance(stated, int | float) and stated > 0):
+        raise InputError(f"diameter_um must be a positive number of µm, found {stated!r}")
+    return stated
+
+
 def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Sizing) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
-    stated, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
+    stated, ratio, source = stated_diameter(volume), 1.0, "trained"
     if stated is not None:
-        if not isinstance(stated, int | float) or not stated > 0:
-            raise InputError(f"diameter_um must be a positive number of µm, found {stated!r}")
         ratio, source = stated / diameter, str(volume.metadata.get("diameter_source", "given"))
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
         count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))

@@ -1,7 +1,7 @@
 """The training loop, from the data to the published model."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Any, Generic
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
@@ -173,7 +174,10 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
     if parent:
         parent_card, arguments = read_card(parent), settings.network
         theirs = parent_card.parameters.get("network")
-        if theirs is None or parse(f"{parent}: network", theirs, type(arguments)) != arguments:
+        wider = {name: getattr(arguments, name) for name in training.widened}
+        if theirs is None or (
+            parse(f"{parent}: network", {**theirs, **wider}, type(arguments)) != arguments
+        ):
             raise InputError(
                 f"{parent}: expected the network {arguments.model_dump(mode='json')}, found "
                 f"{theirs}; change [network] in the settings"
@@ -181,7 +185,7 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
         weights = open_model(parent.parent, parent_card).weights
         if not weights:
             raise InputError(f"{parent}: this model has no weights to start from")
-        put_tensors(network, load_file(weights), weights)
+        put_tensors(network, _widened(load_file(weights), network), weights)
     average = deepcopy(network).eval()
     for module in (*modules.values(), average):
         module.to(device)
@@ -189,6 +193,17 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
     return State(modules, optimisers, average, device, settings.schedule.clip)
+
+
+def _widened(stored: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+    """Return weights as of a network that may have more inputs, for which new ones are 0."""
+    wider = dict(stored)
+    for name, value in tensors_of(network).items():
+        less = stored.get(name, value)
+        if value.ndim > 1 and less.shape[1:2] < value.shape[1:2]:
+            wider[name] = torch.zeros_like(value)
+            wider[name][:, : less.shape[1]] = less
+    return wider
 
 
 def _load(

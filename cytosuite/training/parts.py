@@ -130,6 +130,8 @@ class Training(Generic[Settings, Case]):
     also : mapping of callables
         ``also[name](state, cases, settings)`` returns state and settings of a further model of the
         training, ``<model>-<name>``, or None.
+    widened : tuple of str
+        Arguments of the network of which a parent may have less: its weights for more inputs are 0.
     judged_with : mapping
         Entries of the card's ``parameters`` that hold in validations alone.
     """
@@ -142,6 +144,7 @@ class Training(Generic[Settings, Case]):
     default: str = "train.toml"
     fused: bool = False  # optimiser; it rounds otherwise
     also: Mapping[str, Callable[..., tuple[State, Settings] | None]] = MappingProxyType({})
+    widened: tuple[str, ...] = ()
     judged_with: Entries = MappingProxyType({})
 
     def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as they are

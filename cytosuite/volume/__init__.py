@@ -1,7 +1,7 @@
 """An image with its axes, voxel size and metadata."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import isfinite
 from typing import Any
@@ -40,6 +40,13 @@ class Header:
     def __post_init__(self) -> None:
         """Refuse numbers, axes, shapes and spacings that no image here has."""
         _check_geometry(self.shape, self.spacing, self.axes, self.dtype)
+
+    @property
+    def labels(self) -> "Header":
+        """Geometry of the labels of an image, which have no channels."""
+        sides = zip(self.axes, self.shape, strict=True)
+        shape = tuple(size for axis, size in sides if axis != "C")
+        return replace(self, shape=shape, axes=self.axes.replace("C", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,16 @@ class Volume:
         if array.shape != self.array.shape:
             raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
         return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
+
+
+def merged(channels: Sequence[Volume]) -> Volume:
+    """Return images as channels of one; metadata stay but for the name of the channel."""
+    first, *others = channels
+    if not others:
+        return first
+    facts = {key: fact for key, fact in first.metadata.items() if key != "channel"}
+    array = np.stack([channel.array for channel in channels])
+    return Volume(array, first.spacing, f"C{first.axes}", facts, first.origin)
 
 
 Volumes = Mapping[str, Volume]  # by the slugs of their sockets

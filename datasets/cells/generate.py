@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,9 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.ranges import draw_whole, log_uniform
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.scene import generator, stacked
-from cytosuite.files import Scalar
-from cytosuite.volume import Volume
+from cytosuite.datasets.scene import generator
+from cytosuite.files import Entries, Json, Scalars
+from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Rng
 
 __all__ = ["Parameters", "generate"]
@@ -187,27 +186,28 @@ def _sample(
         name: volume(image, **parameters.channel(NAMES[name], study=STUDY))
         for name, image in images.items()
     }
-    main = seen[shown.image]
+    names = ("cytoplasm", "nuclei") if shown.image == "both" else (shown.image,)
+    main = merged([seen[name] for name in names])
     facts = _facts(culture, numbers, nuclei, images, parameters)
-    sockets: dict[str, Volume | Mapping[str, Any]] = {
+    sockets: dict[str, Volume | Entries] = {
         IMAGE.slug: main,
         LABELS.slug: objects[shown.target],
     }
-    conditions: dict[str, Scalar] = measured(main.array, objects[shown.target].array)
+    conditions: Scalars = measured(main.channels[0].array, objects[shown.target].array)
     if spots is not None:
         listed = spots.take(points.inside(spots, detector))
-        table = _table(listed, new, light[shown.image], parameters)
+        table = _table(listed, new, light[names[0]], parameters)
         sockets[POINTS.slug] = _document(listed, table, parameters)
         sockets[TABLE] = table
         snr = float(np.median(table["snr"])) if len(listed) else 0.0
         facts |= {"n_spots": len(listed), "spots_without_room": missed, "spot_snr": snr}
         conditions |= {"spots": len(listed), "spot signal / noise": snr}
-    extras = {f"{name}-image": image for name, image in seen.items() if name != shown.image}
+    extras = {f"{name}-image": image for name, image in seen.items() if name not in names}
     if shown.target == "cells":
         extras["nucleus-labels"] = objects["nuclei"]
     else:
         extras["cell-labels"] = objects["cells"]
-    extras["channels"] = stacked([image for name, image in seen.items() if name != "sum"])
+    extras["channels"] = merged([image for name, image in seen.items() if name != "sum"])
     if len(parameters.cells.kinds) > 1:
         kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
         extras["cell-kinds"] = volume(kinds)
@@ -227,10 +227,10 @@ def _facts(
     nuclei: Labels,
     images: Mapping[str, NDArray[np.unsignedinteger]],
     parameters: Parameters,
-) -> dict[str, Scalar]:
+) -> Scalars:
     """Return measured facts of a case."""
     states, full = culture.states[numbers - 1], parameters.camera.full_scale
-    facts: dict[str, Scalar] = {
+    facts: Scalars = {
         "n_cells": len(numbers),
         "n_nuclei": int(np.count_nonzero(np.unique(nuclei))),
         "n_two_nuclei": int(np.count_nonzero(states == TWO)),
@@ -243,13 +243,13 @@ def _facts(
     return facts
 
 
-def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> dict[str, Any]:
+def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> Json:
     """Return the table of spots by column: places in µm and pixels, both 0 in the first one."""
     psf, detector, axes = point_spread(parameters), parameters.image.detector, "zyx"
     pixels = spots.places_um / detector.spacing - 0.5
     sd = spots.sd_um(psf)
     snr = points.noise(spots, light, detector, psf, parameters.camera.read_noise[0])
-    columns: dict[str, Any] = {
+    columns: Json = {
         "id": np.arange(1, len(spots) + 1),
         "cell": new[spots.cells],
         "kind": spots.kinds + 1,
@@ -262,7 +262,7 @@ def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> d
     return {name: np.round(values, 6).tolist() for name, values in columns.items()}
 
 
-def _document(spots: Spots, table: Mapping[str, Any], parameters: Parameters) -> Mapping[str, Any]:
+def _document(spots: Spots, table: Entries, parameters: Parameters) -> Entries:
     """Return the spots as the points of the task `detect`."""
     axes = "yx" if parameters.image.plane else "zyx"
     places = np.stack([table[f"{axis}_px"] for axis in axes], axis=1)

@@ -28,7 +28,7 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 # A single number is the end of a range that goes as far as it can.
 Least = Annotated[Range[Share], BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
 Most = Annotated[Range[Degrees], BeforeValidator(lambda v: v if _several(v) else (0.0, v))]
-Channel = Literal["cytoplasm", "nuclei", "spots", "sum"]
+Channel = Literal["cytoplasm", "nuclei", "spots", "sum", "both"]
 
 
 def _several(value: object) -> bool:
@@ -216,7 +216,8 @@ class Shown(Section):
     """What algorithms see, and what they are scored by."""
 
     image: Channel = "cytoplasm"
-    """channel of the image; sum: of all, added as photons and quantised once"""
+    """channel of the image; sum: of all, added as photons and quantised once; both: cytoplasm and
+    nuclei, as an image of two channels"""
     target: Literal["cells", "nuclei"] = "cells"
     """objects of the labels; the others are added"""
     radius_um: NotNegative = 0.0

@@ -25,7 +25,7 @@ from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Rng, Rows
-from cytosuite.volume.objects import on_face, shared
+from cytosuite.volume.objects import Box, on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
@@ -90,7 +90,7 @@ class Objects(Rows):
     radius_um: Array  # (N,), of the disc (ball) of the same area (volume)
     elongation: Array  # (N,), longest axis / geometric mean of the others
     rotations: Array  # (N, 3, 3), directions of the axes in columns, longest last
-    boxes: tuple[tuple[slice, ...], ...]
+    boxes: tuple[Box, ...]
 
 
 def measure(labels: Labels, grid: Grid) -> Objects:

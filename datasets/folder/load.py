@@ -19,7 +19,7 @@ from cytosuite.files import Json, Scalar, read_json
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
-from cytosuite.folders.part import EVERY, MODULES, Part, read_microscope, read_part
+from cytosuite.folders.part import MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_image, is_large
@@ -105,7 +105,7 @@ def load(
     )
     if SOCKETS[socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
-    facts = measured(main.array, sample.volume(LABELS.slug).array)
+    facts = measured(main.channels[0].array, sample.volume(LABELS.slug).array)
     return replace(sample, conditions=facts | conditions)
 
 
@@ -116,7 +116,7 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
     with at(path):
         image = described(_read(path, slug, part), entries, name)
     movie = SOCKETS[slug].movie
-    axes = image.axes.replace("C" if part.channel == EVERY else "", "")
+    axes = image.axes.replace("C" if part.channel else "", "")
     if axes not in {f"{'T' * movie}{space}" for space in ("YX", "ZYX")}:
         kind = "a movie in 2D or 3D" if movie else "a 2D or 3D image"
         raise InputError(

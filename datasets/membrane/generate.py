@@ -17,10 +17,10 @@ from cytosuite.datasets.physics.labels import moments, tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.scene import generator, stacked
+from cytosuite.datasets.scene import generator
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Bools, Bytes, Doubles, Rng
 
 __all__ = ["Parameters", "generate"]
@@ -54,7 +54,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     if parameters.both:
         for name, kind in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
             if name in sockets:
-                sockets[name] = stacked([sockets[name], annotation[f"nucleus-{kind}"]])
+                sockets[name] = merged([sockets[name], annotation[f"nucleus-{kind}"]])
     return Sample(
         sockets=sockets,
         metadata=drawn._asdict() | facts,

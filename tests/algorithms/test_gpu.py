@@ -14,7 +14,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.metrics import seg
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, merged
 
 torch = pytest.importorskip("torch")
 from torch.nn.modules.conv import _ConvNd  # noqa: E402 - torch may be missing
@@ -43,13 +43,18 @@ def answer(name, card):
     network._loaded.cache_clear()
     axes = str(card.describes.get("axes", "ZYX"))
     inputs = {
-        slug: Volume(
-            found.array,
-            tuple(card.describes.get("spacing", found.spacing))[-found.array.ndim :],
-            axes,
-            found.metadata,
+        slug: merged(
+            [
+                Volume(
+                    found.array,
+                    tuple(card.describes.get("spacing", found.spacing))[-found.array.ndim :],
+                    found.axes,
+                    found.metadata,
+                )
+            ]
+            * (1 + axes.startswith("C"))
         )
-        for slug, found in example(ALGORITHMS[name], axes).items()
+        for slug, found in example(ALGORITHMS[name], axes.removeprefix("C")).items()
     }
     predict = importlib.import_module(f"cytosuite.algorithms.{name}.predict").predict
     begin = time.perf_counter()

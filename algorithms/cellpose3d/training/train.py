@@ -88,6 +88,7 @@ class FlowTraining(NucleiTraining[Settings]):
     algorithm = "cellpose3d"
     settings = Settings
     default = "embryo.toml"
+    widened = ("channels",)
     make_targets = staticmethod(targets_of)
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
@@ -99,6 +100,10 @@ class FlowTraining(NucleiTraining[Settings]):
         heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
         total = level + weights.flow * flow + weights.heat * heat
         return {"total": total, "level": level, "flow": flow, "heat": heat}
+
+    def channels(self, settings: Settings) -> int:
+        """Return the number of channels of the images."""
+        return settings.network.channels
 
     def tau(self, settings: Settings) -> float:
         """Return the level at which the card cuts nuclei."""

@@ -96,7 +96,7 @@ def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, NDArray
         tables.append(coefficients @ turning(patch.turn, coefficients.shape[1]).T)
     longest = max(map(len, tables))
     return {
-        "image": np.stack([patch.image for patch in drawn])[:, None],
+        "image": np.stack([patch.image for patch in drawn]),
         "heat": np.stack(heats),
         "rows": np.stack(rows),
         "table": np.stack([np.pad(t, ((0, longest - len(t)), (0, 0))) for t in tables]),

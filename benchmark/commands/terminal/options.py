@@ -235,7 +235,7 @@ class PartOptions(FileOptions):
     )
     recursive: bool = option("Look for images in sub-folders too.", False)
     channel_index: str | None = option(
-        "Number, from 0, or name of a channel in files of several; all: each (diffusion)."
+        "Number, from 0, name or stain of a channel in files of several; 1,0 or all: as one image."
     )
     frame: str | None = option("Time point in such files, from 0; all: one by one.")
     scene: int | None = option("Image in files of several.", min=0)

@@ -21,7 +21,7 @@ from cytosuite.formats import read
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
-from cytosuite.training.images import deep, padded
+from cytosuite.training.images import padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -39,6 +39,7 @@ from cytosuite.volume.arrays import (
     Sizes,
 )
 from cytosuite.volume.objects import borders
+from cytosuite.volume.pieces import deep
 
 VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -86,6 +87,7 @@ class TrainingCase:
     path: Path  # of the image, or of the light
     unpadded: Shape  # voxels z y x, without the extension to a patch
     image: Halves  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
+    further: Halves  # (C - 1, Z, Y, X) further channels, normalised
     labels: Shorts  # (Z, Y, X)
     level: Bytes  # (Z, Y, X), in units of 1/255
     make_targets: MakeTargets
@@ -191,10 +193,19 @@ def load_case(
     make_targets: MakeTargets = labels_alone,
     stray: StrayRanges = USUAL,
     quietest: float = QUIETEST,
+    channels: int = 1,
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
-    volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
+    volume = read_grey(files.image, files.group)
+    if len(volume.channels) != channels:
+        raise InputError(
+            f"{files.image}: expected channels: {channels}, found {len(volume.channels)}; set "
+            "network.channels"
+        )
+    volume, *others = volume.channels
+    image, labels, level = _arrays(files, volume, quietest, plane=patch[0] == 1)
     image, labels, level = (padded(a, patch) for a in (image, labels, level))
+    further = [padded(deep(_normalised(other.array, quietest)), patch) for other in others]
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
     vectors, shares = _kept(make_targets, labels)
     spacing = PIXELS if patch[0] == 1 else volume.spacing
@@ -216,6 +227,7 @@ def load_case(
         path=files.image,
         unpadded=(1, *volume.shape)[-3:],
         image=image.astype(np.float16),
+        further=np.array(further, np.float16).reshape(-1, *image.shape),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
         make_targets=make_targets,
@@ -247,9 +259,10 @@ def _kept(make: MakeTargets, labels: Shorts) -> tuple[NDArray[np.int8], Bytes]:
     )
 
 
-def _arrays(files: Files, quietest: float, *, plane: bool) -> tuple[Volume, Floats, Array, Array]:
-    """Return the volume of a case, its light (or normalised image), labels and level."""
-    volume = read_grey(files.image, files.group)
+def _arrays(
+    files: Files, volume: Volume, quietest: float, *, plane: bool
+) -> tuple[Floats, Array, Array]:
+    """Return the light (or normalised image) of a case, labels and level."""
     image = volume.array.astype(np.float32)
     labels = read_labels(files.labels, files.group).array
     level = read(files.level).array if files.level else labels > 0
@@ -269,8 +282,12 @@ def _arrays(files: Files, quietest: float, *, plane: bool) -> tuple[Volume, Floa
     if not np.isfinite(image).all():
         raise InputError(f"{files.image}: the image must hold finite numbers only")
     if not files.simulated:
-        image = normalise(image, background_of(image, quietest))
-    return volume, deep(image), deep(labels), deep(level)
+        image = _normalised(image, quietest)
+    return deep(image), deep(labels), deep(level)
+
+
+def _normalised(image: Array, quietest: float) -> Floats:
+    return normalise(image, background_of(image, quietest))
 
 
 def _level_within_cells(labels: Integers) -> Floats:

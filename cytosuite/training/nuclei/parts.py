@@ -28,7 +28,7 @@ from cytosuite.training.nuclei.cases import (
 from cytosuite.training.nuclei.patches import Patches, draw_batch, draw_image
 from cytosuite.training.parts import Arrays, Cases, Training
 from cytosuite.training.settings import TrainingSettings
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, merged
 
 
 class NucleiSettings(TrainingSettings):
@@ -67,7 +67,14 @@ class NucleiTraining(Training[Given, TrainingCase]):
     def case(self, item: Files, role: str, settings: Given) -> TrainingCase:
         """Return a volume with its targets."""
         patches, quietest = settings.patches, self.quietest(settings)
-        return load_case(item, patches.shape, self.make_targets, patches.stray, quietest)
+        return load_case(
+            item,
+            patches.shape,
+            self.make_targets,
+            patches.stray,
+            quietest,
+            self.channels(settings),
+        )
 
     def check(self, source: Path | Entries, role: str, settings: Given) -> None:
         """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
@@ -76,7 +83,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
             check_recipe(source, settings.channel)
 
     def batch(self, cases: Cases[TrainingCase], settings: Given, step: int) -> Arrays:
-        """Return images (N, 1, Z, Y, X) and targets (N, C, Z, Y, X) of a step."""
+        """Return images and targets (N, C, Z, Y, X) of a step."""
         return draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
 
     def notes(self, cases: Cases[TrainingCase], settings: Given) -> list[str]:
@@ -106,7 +113,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
         typical = settings.patches.diameter or (np.median(diameters) if diameters.size else nan)
         flat = settings.patches.shape[0] == 1
         return {
-            "axes": "YX" if flat else "ZYX",
+            "axes": "C" * (self.channels(settings) > 1) + ("YX" if flat else "ZYX"),
             "channel": settings.channel,
             **stain,
             **({} if flat else {"spacing": voxel_of(cases)}),
@@ -121,9 +128,13 @@ class NucleiTraining(Training[Given, TrainingCase]):
         size = settings.card.describes.get("diameter_um") if self.sized else None
         facts = {"diameter_um": size} if isinstance(size, int | float) else {}
         axes, spacing = ("YX", PIXELS[1:]) if case.is_plane else ("ZYX", case.spacing)
-        shape = image.shape[-len(axes) :]
-        volume = Volume(image.reshape(shape), spacing, axes, facts)
-        return HeldOut({IMAGE.slug: volume}, volume.like(labels.reshape(shape)))
+        truth = Volume(labels.reshape(labels.shape[-len(axes) :]), spacing, axes, facts)
+        channels = [truth.like(channel) for channel in image.reshape(-1, *truth.shape)]
+        return HeldOut({IMAGE.slug: merged(channels)}, truth)
+
+    def channels(self, settings: Given) -> int:
+        """Return the number of channels of the images."""
+        return 1
 
     def quietest(self, settings: Given) -> float:
         """Return the least noise of a background, relative to the contrast."""

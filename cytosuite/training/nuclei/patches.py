@@ -72,7 +72,7 @@ class DrawnPatch(NamedTuple):
     """A part of a case, turned, as a network sees it."""
 
     case: TrainingCase
-    image: Image  # (Z, Y, X), normalised
+    image: Image  # (C, Z, Y, X), normalised
     target: Image  # (C, Z, Y, X): level, vectors, shares, labels; 0 outside of visible objects
     turn: Turn
 
@@ -80,10 +80,10 @@ class DrawnPatch(NamedTuple):
 def draw_batch(
     cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
 ) -> dict[str, Image]:
-    """Return normalised images (N, 1, Z, Y, X) and targets (N, C, Z, Y, X) of a step."""
+    """Return normalised images and targets (N, C, Z, Y, X) of a step."""
     drawn = draw_patches(cases, settings, seed, step)
     images, targets = ([getattr(patch, name) for patch in drawn] for name in ("image", "target"))
-    return {"image": np.stack(images)[:, None], "target": np.stack(targets)}
+    return {"image": np.stack(images), "target": np.stack(targets)}
 
 
 def draw_patches(
@@ -99,14 +99,14 @@ def draw_patch(rng: Rng, cases: Sequence[TrainingCase], settings: Patches) -> Dr
     image, target = (_plane if case.is_plane else _volume)(rng, case, settings)
     vectors = len(case.vectors)
     turn = draw_turn(rng)
-    image = alter(rng, turned(image, turn), settings.augment)
+    image = np.stack([alter(rng, channel, settings.augment) for channel in turned(image, turn)])
     target = turn_target(target, turn, vectors)
     image, target = augmented(rng, image, target, settings.augment, 1 if vectors else None)
     return DrawnPatch(case, image, target, turn)
 
 
 def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
-    """Return image (Z, Y, X) and target (C, Z, Y, X) of a part of a volume."""
+    """Return image (1, Z, Y, X) and target (C, Z, Y, X) of a part of a volume."""
     box = _place(rng, case, settings, settings.shape)
     level = case.level[box]
     if case.simulated:
@@ -128,7 +128,7 @@ def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Ima
         )
     target = _stacked(level / np.float32(SHARE_UNIT), targets, labels)
     target[1:] *= level > 0
-    return image, target
+    return image[None], target
 
 
 def _stacked(level: Array, targets: Targets, labels: Shorts) -> Image:
@@ -137,20 +137,25 @@ def _stacked(level: Array, targets: Targets, labels: Shorts) -> Image:
 
 
 def _plane(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
-    """Return image (1, Y, X) and target (C, 1, Y, X) of a part of a plane, scaled."""
+    """Return image and target (C, 1, Y, X) of a part of a plane, scaled."""
     zoom = zoom_of(case, settings) * np.exp(rng.uniform(*np.log(settings.sizes)))
     stretch = rng.uniform(-1, 1) * np.log(settings.stretch) / 2
     factors = zoom * np.exp([stretch, -stretch])
     sides = np.minimum(np.ceil(settings.shape[1:] / factors), case.shape[1:]).astype(int)
     box = _place(rng, case, settings, (1, *sides))
-    image = resized(case.image[box].astype(np.float32), settings.shape)
+    image = np.stack([resized(channel, settings.shape) for channel in _channels(case, box)])
     labels = resized_labels(case.labels[box], settings.shape)
     if settings.augment.spread:
         factors = np.exp(rng.normal(0, settings.augment.spread, int(labels.max()) + 1))
         factors[0] = 1
         factor_image = factors.astype(np.float32)[labels]
-        image *= ndimage.gaussian_filter(factor_image, (0, _SOFT, _SOFT), truncate=3.0)
+        image[0] *= ndimage.gaussian_filter(factor_image, (0, _SOFT, _SOFT), truncate=3.0)
     return image, _stacked(labels > 0, case.make_targets(labels), labels)
+
+
+def _channels(case: TrainingCase, box: Box) -> list[Image]:
+    """Return the channels (Z, Y, X) of a part of a case."""
+    return [channel[box].astype(np.float32) for channel in (case.image, *case.further)]
 
 
 def zoom_of(case: TrainingCase, settings: Patches) -> float:
@@ -175,13 +180,13 @@ def resized_labels(labels: NDArray[T], shape: Sizes) -> NDArray[T]:
 
 
 def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Shorts]:
-    """Return the image (Z, Y, X) of a whole case and the labels visible in it."""
+    """Return the image of a whole case, of planes (C, 1, Y, X), and the labels visible in it."""
     if case.is_plane:
         zoom = zoom_of(case, settings)
         shape = [1, *(max(1, round(side * zoom)) for side in case.unpadded[1:])]
         inside = tuple(map(slice, case.unpadded))
-        image = np.sinh(2 * case.image[inside].astype(np.float32))
-        return resized(image, shape), resized_labels(case.labels[inside], shape)
+        images = [resized(np.sinh(2 * channel), shape) for channel in _channels(case, inside)]
+        return np.stack(images), resized_labels(case.labels[inside], shape)
     if not case.simulated:
         return np.sinh(2 * case.image.astype(np.float32)), case.labels
     camera, weights, seen = _view(rng, case, settings)

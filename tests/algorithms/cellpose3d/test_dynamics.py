@@ -115,8 +115,7 @@ def test_a_bent_cell_is_one():
     y, x = np.ogrid[:40, :40]
     radius = np.hypot(y - 5, x - 20)
     truth = ((radius > 12) & (radius < 22) & (y > 8))[None].astype(np.int32)  # half a ring
-    found = segment(truth, sigma_um=2.0)
-    np.testing.assert_array_equal(found, truth)
+    np.testing.assert_array_equal(segment(truth, sigma_um=2.0), truth)
 
 
 def test_lengths_are_in_um():
@@ -133,8 +132,7 @@ def test_a_peak_gives_way_to_a_higher_one_within_the_distance(distance, count):
     mask = np.ones((1, 1, 10), bool)
     ends = np.zeros((10, 3), np.float32)
     ends[:6, 2], ends[6:, 2] = 3, 6
-    found = instances(ends, mask, (2, 2, 1), sigma_um=0, distance_um=distance)
-    assert found.max() == count
+    assert instances(ends, mask, (2, 2, 1), sigma_um=0, distance_um=distance).max() == count
 
 
 def test_of_equal_peaks_the_first_stays():

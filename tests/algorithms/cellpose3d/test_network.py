@@ -84,7 +84,7 @@ def image(shape=(9, 50, 61)):
 
 def test_fields_are_those_of_the_network():
     values = image()
-    found = predict_fields(values, multiples, TILING)
+    found = predict_fields(values[None], multiples, TILING)
     np.testing.assert_allclose(found.level, 1 / (1 + np.exp(-values)), rtol=1e-5)
     for channel, factor in zip(found.flow, (2, 3, 4), strict=True):
         np.testing.assert_array_equal(channel, values * np.float32(factor))
@@ -96,7 +96,7 @@ def test_fields_are_those_of_the_network():
 def test_empty_tiles_are_skipped(rng):
     values = rng.normal(0, 0.165, (16, 32, 300)).astype(np.float32)
     values[6:10, 12:20, 40:48] += 0.5
-    found = predict_fields(values, multiples, TILING)
+    found = predict_fields(values[None], multiples, TILING)
     assert 0 < found.skipped < found.tiles
     assert found.level[8, 16, 44] > 0.5
     assert not found.level[:, :, 200:].any()

@@ -18,12 +18,14 @@ from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, t
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.sizes import size_in
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.networks.grid import in_pixels
 from cytosuite.networks.network import using
 from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects, sizes_of
+from cytosuite.training.loop import begin
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (
+    AugmentRanges,
     Patches,
     draw_image,
     draw_patch,
@@ -68,7 +70,10 @@ def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number, rng)
 
 def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):
     case = load_case(find_cases(folder)[1], PATCHES.shape, targets_of, quietest=0.03)
-    _, image, target, _ = draw_patch(rng, [case], PATCHES)
+    still = PATCHES.model_copy(update={"augment": AugmentRanges(brightness=(1, 1), noise=0)})
+    twice = replace(case, further=case.image[None])  # channels keep their places
+    _, (image, same), target, _ = draw_patch(rng, [twice], still)
+    np.testing.assert_array_equal(image, same)
     assert image.shape == (1, 32, 32)
     assert target.shape == (6, 1, 32, 32)
     inside = target[0] > 0
@@ -133,20 +138,34 @@ class Sized(Known):
         return fields
 
 
+class Second(Known):
+    """A network that knows the nuclei of the second channel."""
+
+    def forward(self, image):
+        return super().forward(image[:, 1:])
+
+
 @pytest.fixture
 def model(folder):
     """Return a model after two steps of training."""
-    settings = parse(
+    return _trained(folder, _settings())
+
+
+def _settings(**network):
+    return parse(
         "t",
         {
-            "network": FLAT.model_dump(),
+            "network": FLAT.model_dump() | network,
             "schedule": {"steps": 2, "report": 1},
             "patches": PATCHES.model_dump(),
             "card": {"parameters": CARD},
         },
         Settings,
     )
-    card = trained(TRAINING, settings, folder)
+
+
+def _trained(folder, settings, **options):
+    card = trained(TRAINING, settings, folder, **options)
     return open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
 
 
@@ -175,6 +194,27 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert "cellpose3d_inverted" not in sheet.metadata
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
     refused("mine is for planes, found a volume", _predicted, stack, model)
+
+
+def test_a_second_channel_is_learned_from_and_asked_for(folder):
+    image, labels = discs(12)
+    few = np.where(labels > 4, 0, image)
+    both = Volume(np.stack([image, few]), (0.5, 0.5), "CYX")
+    one, two = _settings(), _settings(channels=2)
+    message = "a.tif: expected channels: 2, found 1; set network.channels"
+    refused(message, _trained, folder, two)
+    card = _trained(folder, one).weights.with_suffix(".json")
+    narrow, wide = (begin(TRAINING, settings, card, "cpu").average for settings in (one, two))
+    seen = torch.rand(1, 2, 1, 32, 32)
+    torch.testing.assert_close(wide(seen), narrow(seen[:, :1]))  # further channels begin at 0
+    for path in folder.glob("images/*"):
+        write(path, replace(both, array=np.stack([read(path).array] * 2)))
+    model = _trained(folder, two, parent=card, resume=False)
+    assert model.card.describes["axes"] == "CYX"
+    found = _predicted(both, model, Second)
+    assert (found.axes, found.metadata["cellpose3d_objects"]) == ("YX", 4)
+    alone = replace(both, array=image, axes="YX")
+    refused("mine is for images of 2 channels, found 1", _predicted, alone, model)
 
 
 def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):

@@ -51,8 +51,9 @@ def model(opened):
         network = build(Network.model_validate(SMALL), auxiliary=False)
         more = BRIGHT.tensors() if "outline" in parameters else ()
         own = {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0, **parameters}
-        facts = {"spacing": SPACING, "diameter_um": 11.0}
-        return opened("cellpose3d", "segment", own, network, more, **facts)
+        return opened(
+            "cellpose3d", "segment", own, network, more, spacing=SPACING, diameter_um=11.0
+        )
 
     return model
 

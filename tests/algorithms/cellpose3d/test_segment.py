@@ -67,8 +67,9 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
 def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
     labels = truth()
     image = np.select([labels == 3, labels > 0], [60.0, 100.0], 0.0).astype(np.float32)
-    given = {"li": True, "smoothing_um": 0, "li_factor": 0.5}
-    found = cut(labels, image, Whole(0.0, 50.0), min_contrast=1.5, **given)
+    found = cut(
+        labels, image, Whole(0.0, 50.0), min_contrast=1.5, li=True, smoothing_um=0, li_factor=0.5
+    )
     assert [(r.reason, r.value) for r in found.removed] == [("min_contrast", pytest.approx(1.2))]
     assert same(found.labels, np.where(labels == 3, 0, labels))
 

@@ -93,8 +93,7 @@ def test_labels_are_drawn_at_the_voxel_size_of_the_image_and_not_that_of_the_mod
 def test_a_diameter_scales_the_grid_and_the_stars():
     truth = _truth()
     image = Volume(truth * np.uint16(50), (4.0, 2.0, 2.0), metadata={"diameter_um": 4 * RADIUS})
-    found = _predicted(truth, Perfect(truth, SPACING), image)
-    assert min(_ious(truth, found.array)) >= 0.9
+    assert min(_ious(truth, _predicted(truth, Perfect(truth, SPACING), image).array)) >= 0.9
 
 
 def test_candidates_below_the_threshold_and_small_stars_are_left_out():

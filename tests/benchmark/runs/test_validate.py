@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -32,6 +33,8 @@ def _labels(dtype=np.uint16):
 def test_a_valid_output_is_returned(tmp_path, name):
     path = _put(tmp_path, _labels(np.int32), name)
     assert check(tmp_path, LABELS, INPUT) == path
+    coloured = replace(INPUT, shape=(2, *INPUT.shape), axes=f"C{INPUT.axes}")
+    assert check(tmp_path, LABELS, coloured) == path
 
 
 def _two(folder):

@@ -95,8 +95,9 @@ def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(tmp_path, shape
         tmp_path / "ours_rois.zip", Volume(labels, (1.0,) * labels.ndim, "ZYX"[-labels.ndim :])
     )
     planes, height, width = (1, *shape)[-3:]
-    size = {"planes": planes, "height": height, "width": width}
-    found = [line.split() for line in _run(tmp_path, MEASURE, **size)]
+    found = [
+        line.split() for line in _run(tmp_path, MEASURE, planes=planes, height=height, width=width)
+    ]
     wanted = []
     for z, plane in enumerate(labels if labels.ndim == 3 else [labels], 1):
         for label in np.unique(plane[plane > 0]).tolist():

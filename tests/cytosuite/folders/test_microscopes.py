@@ -39,6 +39,8 @@ def test_czi_is_read(tmp_path):
     np.testing.assert_array_equal(found.array, ARRAY[0, 1])
     assert found.spacing == pytest.approx(SIZES)
     assert found.metadata == {"channel": "GFP"}
+    both = read_microscope(tmp_path / "a.czi", Part("2,0"))
+    np.testing.assert_array_equal(both.array, ARRAY[0, [2, 0]])
 
 
 @pytest.mark.slow

@@ -29,9 +29,14 @@ def series(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("channel", "array", "axes"), [("2", ARRAY[1, 2], "ZYX"), ("all", ARRAY[1], "CZYX")]
+    ("channel", "array", "axes"),
+    [
+        ("2", ARRAY[1, 2], "ZYX"),
+        ("all", ARRAY[1], "CZYX"),
+        ("2, 0", ARRAY[1, [2, 0]], "CZYX"),
+    ],
 )
-def test_a_frame_and_one_channel_or_all_are_chosen(series, channel, array, axes):
+def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, axes):
     found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, array)
     assert (found.axes, found.spacing) == (axes, (2, 1, 1))
@@ -95,6 +100,7 @@ def test_a_choice_is_explained(series, part, message):
 def test_a_name_chooses_its_channel():
     names = ["DAPI", "GFP", "GFP"]
     assert Part("DAPI").channel_of("a.czi", names) == (0, "")
+    assert Part("nucleus").channel_of("a.czi", names)[0] == 0
     with pytest.raises(InputError, match=r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"):
         Part("GFP").channel_of("a.czi", names)
 

@@ -68,7 +68,10 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
     volume = {"shape": (12, 90, 80), "spacing_um": (0.5, 0.3, 0.3), "margin_um": 12.0}
     made = _made(image=volume, cells={"n_cells": 4}, shown={"image": "sum", "target": "nuclei"})
     assert made.volume(IMAGE.slug).axes == "ZYX"
-    assert made.extras["channels"].array.shape == (3, *volume["shape"])
+    channels = made.extras["channels"].array
+    assert channels.shape == (3, *volume["shape"])
+    both = _made(image=volume, cells={"n_cells": 4}, shown={"image": "both"}).volume(IMAGE.slug)
+    np.testing.assert_array_equal(both.array, channels[:2])
     nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
     assert (cells[nuclei > 0] == nuclei[nuclei > 0]).all()
     assert "z_um" in made.sockets[TABLE]

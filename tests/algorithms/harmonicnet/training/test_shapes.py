@@ -65,8 +65,7 @@ def test_a_case_keeps_the_shapes_of_its_outlined_objects(case):
     found = shaped(case, 2, 0.006, 0.4)
     np.testing.assert_array_equal(found.labels, outlined(case, 0.4))
     assert 0 < np.count_nonzero(found.labels) < np.count_nonzero(case.labels)
-    inside = tuple(map(slice, case.unpadded))
-    wanted = fit(found.labels[inside], SPACING, 2, 0.006).coefficients
+    wanted = fit(found.labels[tuple(map(slice, case.unpadded))], SPACING, 2, 0.006).coefficients
     np.testing.assert_array_equal(found.coefficients, np.concatenate([np.zeros((1, 9)), wanted]))
     assert found.shares.shape == (1, *case.shape)
     assert found.shares.max() == pytest.approx(SHARE_UNIT, rel=0.2)
@@ -78,7 +77,7 @@ def test_a_batch_gathers_the_coefficients_of_each_hot_voxel(case):
     whole = np.stack([one.level / 255, one.shares[0] / 255, one.labels]).astype(np.float32)
     only = whole * (one.labels == 1)
     turn = Turn((True, False, True), True)
-    image = np.zeros(SHAPE, np.float32)
+    image = np.zeros((1, *SHAPE), np.float32)
     drawn = [DrawnPatch(none, image, only, TURNS[0])]
     drawn += [DrawnPatch(one, image, np.stack([turned(a, turn) for a in whole]), turn)]
     batch = batch_of(drawn, 2.0)
