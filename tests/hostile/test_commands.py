@@ -104,7 +104,8 @@ def _start(home, words, stdout=subprocess.DEVNULL):
 def _ended(home, words):
     """Return exit code and stderr of a command that nobody disturbs."""
     process = _start(home, words)
-    return process.returncode, process.communicate(timeout=300)[1]
+    errors = process.communicate(timeout=300)[1]
+    return process.returncode, errors
 
 
 def _stopped(process, number, group):

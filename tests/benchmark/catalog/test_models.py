@@ -79,7 +79,7 @@ def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
 
 def test_a_refusal_says_which_algorithm_has_a_model(volumes_alone):
     network = algorithms()["cellpose3d"]
-    refusal = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
+    refusal = "cellpose3d: made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
     with pytest.raises(ModelError, match=f"^{refusal}$"):
         choose_algorithm([network], {"axes": "YX", "channel": "nucleus"}, {})
     assert lacks_model(network, {"YX"}) == refusal
