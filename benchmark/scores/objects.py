@@ -30,7 +30,7 @@ PLACE = (Z, "centroid_y_um", "centroid_x_um", *SIZES.values(), "touches_border")
 def write_objects(
     path: Path, labels: Volume, image: Volume | None = None, truth: Volume | None = None
 ) -> None:
-    """Write the measured objects of labels (ZYX or YX) as CSV, light that of the first channel."""
+    """Write the objects of labels (ZYX or YX) as CSV, measured in the first channel of an image."""
     light = None if image is None else image.channels[0].array
     table = object_table(
         labels.array,
