@@ -106,7 +106,7 @@ def draw_patch(rng: Rng, cases: Sequence[TrainingCase], settings: Patches) -> Dr
 
 
 def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
-    """Return image (1, Z, Y, X) and target (C, Z, Y, X) of a part of a volume."""
+    """Return image and target (C, Z, Y, X) of a part of a volume."""
     box = _place(rng, case, settings, settings.shape)
     level = case.level[box]
     if case.simulated:
@@ -115,9 +115,9 @@ def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Ima
         planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
         whole = expose(rng, _light(case, planes, weights), camera)
         image = expose(rng, _light(case, box, weights), camera)
-        image = normalise(image, background_of(whole))
+        image = normalise(image, background_of(whole))[None]
     else:
-        image = case.image[box].astype(np.float32)
+        image = np.stack(_channels(case, box))
     labels, where = case.labels[box], (slice(None), *box)
     if settings.cut:
         targets = case.make_targets(labels)
@@ -128,7 +128,7 @@ def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Ima
         )
     target = _stacked(level / np.float32(SHARE_UNIT), targets, labels)
     target[1:] *= level > 0
-    return image[None], target
+    return image, target
 
 
 def _stacked(level: Array, targets: Targets, labels: Shorts) -> Image:
@@ -180,7 +180,7 @@ def resized_labels(labels: NDArray[T], shape: Sizes) -> NDArray[T]:
 
 
 def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Shorts]:
-    """Return the image of a whole case, of planes (C, 1, Y, X), and the labels visible in it."""
+    """Return the image of a whole case, of real ones (C, Z, Y, X), and the labels visible in it."""
     if case.is_plane:
         zoom = zoom_of(case, settings)
         shape = [1, *(max(1, round(side * zoom)) for side in case.unpadded[1:])]
@@ -188,7 +188,8 @@ def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, 
         images = [resized(np.sinh(2 * channel), shape) for channel in _channels(case, inside)]
         return np.stack(images), resized_labels(case.labels[inside], shape)
     if not case.simulated:
-        return np.sinh(2 * case.image.astype(np.float32)), case.labels
+        whole = tuple(map(slice, case.shape))
+        return np.sinh(2 * np.stack(_channels(case, whole))), case.labels
     camera, weights, seen = _view(rng, case, settings)
     everything = (slice(None), slice(None), slice(None))
     labels = np.where(seen[case.labels], case.labels, 0).astype(np.uint16)

@@ -104,7 +104,7 @@ def test_a_real_case_meets_no_camera(tmp_path):
     _, image, target, _ = draw_patch(np.random.default_rng(0), [case], whole)
     np.testing.assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
     assert target[0].sum() == (case.labels > 0).sum()
-    image, labels = draw_image(np.random.default_rng(0), case, SMALL)
+    (image,), labels = draw_image(np.random.default_rng(0), case, SMALL)
     np.testing.assert_array_equal(labels, case.labels)
     np.testing.assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
 
