@@ -36,6 +36,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import Entries, Json, remove, write_json
+from cytosuite.networks.scale import with_size
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
@@ -112,12 +113,13 @@ class Algorithm:
         facts = describe(main, values)
         if folder := os.environ.get("CYTOSUITE_FOLDER"):
             facts[FOLDER] = folder
+        facts = with_size(facts, main, self.cards, self.manifest.select)
         selection = select(self.cards, facts, self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
         stated = main.origin.warnings if main is not None else ()
-        lines = [*choice_warnings(selection, main), *_output_warnings(task.name, outputs)]
+        lines = [*choice_warnings(selection, main, facts), *_output_warnings(task.name, outputs)]
         return outputs, selection, [line for line in lines if line not in stated]
 
 

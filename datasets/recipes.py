@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import (
     read_recipe,
 )
 from cytosuite.errors import InputError, at, pick, reason_of
-from cytosuite.files import Entries, Json, digest
+from cytosuite.files import Entries, Json, Paths, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def simulations() -> dict[str, DatasetManifest]:
     return {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
 
 
-def recipes() -> dict[str, Path]:
+def recipes() -> Paths:
     """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
     paths = sorted(HOME.glob("*/recipes/*.toml"))
     return {f"{path.parent.parent.name}/{path.stem}": path for path in paths}

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cytosuite.contract.tracks import Track
-from cytosuite.files import Entries, Scalar
+from cytosuite.files import Entries, Paths, Scalar
 from cytosuite.volume import Volume, Volumes
 
 Value = Entries  # the object of a JSON socket
@@ -22,7 +21,7 @@ class Sample:
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
     radius_um: float | None = None  # between paired points, at most; None: the metrics' own
     dataset: str = ""  # in a run over several
-    files: Mapping[str, Path] = field(default_factory=dict)  # a user's large images: linked
+    files: Paths = field(default_factory=dict)  # a user's large images: linked
     masks: Entries = field(default_factory=dict)  # how they were combined, for case.json
 
     def volume(self, slug: str) -> Volume:

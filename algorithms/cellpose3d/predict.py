@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from math import ceil, inf, prod
+from math import ceil, exp, inf, log, prod
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     sizes_of,
     trained_of,
+    width_of_objects,
     with_ratio,
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
@@ -169,19 +170,22 @@ def _scale_by_flow(
     parameters: Parameters,
     network: Forward,
 ) -> Scale:
-    """Return the scale at which the fields fit the objects they make best; see `misfit`.
+    """Return the scale at which the fields fit the objects they make, and these are as wide.
 
-    Too small, cells merge; too large, they fall into pieces, and in both the flow leads elsewhere;
-    rings in place of cells are dim, too.
+    Too small, cells merge; too large, they fall into pieces, and in both the flow leads elsewhere
+    (`misfit`); rings in place of cells are dim, too. Clusters taken for cells may fit as well, but
+    then most of what is labelled is of another width than the one that was looked for.
     """
-    misfits: dict[Scale, float] = {}
+    best, fit = with_ratio(scale, scale.ratio, trained, parameters), inf
     for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal ones the first
         candidate = with_ratio(scale, scale.ratio * _STEP**step, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
             part = _middle(channels, candidate, _GLANCE)
             _, objects, notes = _segmented(part, candidate, trained, parameters, network)
-            misfits[candidate] = notes[0].misfit if objects.objects >= _FEWEST else inf
-    return min(misfits, key=misfits.__getitem__)
+            off = log(width_of_objects(objects.labels) / trained.diameter_um / candidate.ratio)
+            if objects.objects >= _FEWEST and (error := notes[0].misfit * exp(abs(off) / 2)) < fit:
+                best, fit = candidate, error
+    return best
 
 
 def _segmented(

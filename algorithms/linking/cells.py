@@ -2,13 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from cytosuite.volume.arrays import Doubles, Lengths, Longs
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 from cytosuite.volume.objects import numbered
 
 
@@ -37,7 +35,7 @@ class CellTable:
 
 
 def cells_of(
-    frames: NDArray[Any],
+    frames: Array,
     spacing: Lengths,
     former: CellTable | None = None,
     changed: Collection[int] = (),

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.linking.link import Parameters, link, tracks_of
@@ -21,6 +19,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.objects import numbered
 
 
@@ -62,7 +61,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
     return {TRACKED.slug: labels.like(tracked), TRACKS.slug: tracks}
 
 
-def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[NDArray[Any]]:
+def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[Array]:
     """Yield the labels of each frame, which the segmenter sees as an image of its own.
 
     All have one size of objects, where the segmenter estimates it.

@@ -8,14 +8,13 @@ PLOS ONE 16 (2021), doi:10.1371/journal.pone.0249257, mend such errors likewise)
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from cytosuite.algorithms.linking.cells import CellTable, cells_of
-from cytosuite.volume.arrays import Doubles, Lengths, Longs
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before
 
@@ -32,13 +31,13 @@ class Event:
 class Mended(NamedTuple):
     """Labels of frames without the errors, their cells, and how many objects were mended."""
 
-    frames: NDArray[Any]
+    frames: Array
     cells: CellTable
     cut: int
     joined: int
 
 
-def repaired(frames: NDArray[Any], spacing: Lengths, most: int) -> Mended:
+def repaired(frames: Array, spacing: Lengths, most: int) -> Mended:
     """Return labels of frames mended.
 
     An error lasts at most so many frames, and no longer than the cells are seen without it.
@@ -140,9 +139,7 @@ class Flow:
         return frames
 
 
-def _cut(
-    labels: NDArray[Any], label: int, centres: Doubles, sizes: Doubles, spacing: Lengths
-) -> None:
+def _cut(labels: Array, label: int, centres: Doubles, sizes: Doubles, spacing: Lengths) -> None:
     """Give each voxel of an object to the nearest centre [µm], seen from its radius; in place."""
     inside = np.nonzero(labels == label)
     places = np.stack(inside, axis=1) * spacing

@@ -1,14 +1,13 @@
 """Candidates for spots: differences of Gaussians in units of their noise."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots import _loops as loops
-from cytosuite.volume.arrays import Doubles, Floats, Longs
+from cytosuite.volume.arrays import Array, Doubles, Floats, Longs
 
 _TRUNCATE = 3.5  # sigmas of a Gaussian's taps
 _SURROUND = 2.0  # sigmas of the Gaussian that tells the background
@@ -29,7 +28,7 @@ class Blocks(NamedTuple):
     ends_y: Longs  # (M + 1,), px
     ends_x: Longs  # (N + 1,), px
 
-    def at(self, places: NDArray[Any]) -> Doubles:
+    def at(self, places: Array) -> Doubles:
         """Return the values at places (N, 3) in whole px."""
         z, y, x = places.T.astype(np.int64)
         rows = np.searchsorted(self.ends_y, y, "right") - 1

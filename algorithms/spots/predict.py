@@ -1,10 +1,9 @@
 """Entry point of the detector of spots: one image in, its points out."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots.filters import candidates
@@ -19,7 +18,7 @@ from cytosuite.contract.spacing import text
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Spacing
+from cytosuite.volume.arrays import Array, Doubles, Spacing
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 # Without a voxel size: slices are usually as far apart as keeps spots as wide along z.
@@ -51,7 +50,7 @@ class Detected(NamedTuple):
         return self.light / (self.gain or np.nan)
 
 
-def find(image: NDArray[Any], spacing: Spacing, parameters: Parameters) -> Detected:
+def find(image: Array, spacing: Spacing, parameters: Parameters) -> Detected:
     """Return the spots of an image (Z, Y, X) or (Y, X) that is finite; steps: README.md."""
     p = parameters
     steps = (1.0,) * image.ndim if p.in_pixels else tuple(spacing)

@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
@@ -29,7 +28,7 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Tiled
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volumes
-from cytosuite.volume.arrays import Floats, Ints
+from cytosuite.volume.arrays import Array, Floats, Ints
 
 Labels = Ints
 
@@ -80,9 +79,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     return {"instance-labels": warned(labelled, *scale.warnings)}
 
 
-def segment(
-    image: NDArray[np.generic], scale: Scale, parameters: Parameters, network: Forward
-) -> Labels:
+def segment(image: Array, scale: Scale, parameters: Parameters, network: Forward) -> Labels:
     """Return the labels (1, Y, X) of an image, found at a scale."""
     working = to_working(image, scale.factor)
     chances = predict_tiles(

@@ -11,16 +11,16 @@ from typing import Any
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT, model_homes
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_card
-from cytosuite.contract.select import FOLDER, Value, select
+from cytosuite.contract.select import FOLDER, Facts, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import Entries, digest
+from cytosuite.files import Entries, Paths, digest
 
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
 
-def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
+def named_models(text: str | None, names: Sequence[str]) -> Paths:
     """Return the card of a name or path for each algorithm that has it; InputError without one."""
     if not text:
         return {}
@@ -67,7 +67,7 @@ def own_models(words: Iterable[str]) -> dict[str, Path | None]:
     return cards
 
 
-def unlike(cards: Mapping[str, Path]) -> list[str]:
+def unlike(cards: Paths) -> list[str]:
     """Return a sentence on the parameters in which the models of an algorithm differ, or do not."""
     by_algorithm: dict[str, list[ModelCard]] = {}
     for card in map(read_card, cards.values()):
@@ -140,7 +140,7 @@ def is_tarball(text: str | None) -> bool:
 
 
 def choose_algorithm(
-    candidates: Sequence[AlgorithmManifest], facts: Mapping[str, Value], models: Models
+    candidates: Sequence[AlgorithmManifest], facts: Facts, models: Models
 ) -> AlgorithmManifest:
     """Return the first algorithm with a model that passes every ``must``, or breaks the fewest."""
     fitting: list[tuple[float, AlgorithmManifest]] = []
@@ -208,7 +208,7 @@ def lacks_model(
     return reason
 
 
-def _remedy(task: str, facts: Mapping[str, Value]) -> str:
+def _remedy(task: str, facts: Facts) -> str:
     """Return the advice to take an algorithm and a model that fit, where there are any."""
     for algorithm in preferred(task):
         try:

@@ -28,7 +28,7 @@ from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
-from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
+from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
@@ -38,6 +38,7 @@ from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
+from cytosuite.networks.scale import with_size
 from cytosuite.volume import Volume
 
 UNSAID = "not given"
@@ -120,7 +121,7 @@ class Decision(NamedTuple):
     image: Path  # the file
     algorithm: AlgorithmManifest  # its ``select`` has the costs
     named: bool  # whether the user named the model
-    facts: Mapping[str, Value]
+    facts: Facts
     sources: Mapping[str, str]  # source of each
     selection: Selection  # the chosen card, with all others
     warnings: Sequence[str]  # on metadata and choice, as a record has them
@@ -228,11 +229,14 @@ def decide(
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
-    selection = select(cards_of(algorithm.name, models), facts, algorithm.select)
+    cards = cards_of(algorithm.name, models)
+    sized = with_size(facts, volume, cards, algorithm.select)
+    selection = select(cards, sized, algorithm.select)
     warnings = dict.fromkeys(
-        [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume)]
+        [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume, sized)]
     )
-    sources, named = volume.origin.sources, algorithm.name in models
+    sources, named = {SIZE: "image", **volume.origin.sources}, algorithm.name in models
+    facts |= sized
     return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
 
 
@@ -247,7 +251,7 @@ class UnableError(InputError):
 
 def choose_able(
     candidates: Sequence[AlgorithmManifest],
-    facts: Mapping[str, Value],
+    facts: Facts,
     models: Models,
     unable: Unable,
 ) -> tuple[AlgorithmManifest, list[str]]:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,7 @@ from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.trial import running
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
-from cytosuite.contract.select import FOLDER, Value, partakers, select
+from cytosuite.contract.select import FOLDER, Facts, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
 from cytosuite.errors import InputError, ModelError, last_line, pick
 from cytosuite.errors.ending import REFUSED
@@ -207,7 +207,7 @@ def _named(word: str) -> Path:
     return next(iter(cards.values()))
 
 
-def _like(word: str, facts: Mapping[str, Value]) -> tuple[str, ModelCard | None]:
+def _like(word: str, facts: Facts) -> tuple[str, ModelCard | None]:
     """Return an algorithm and the card that a model is like, None where its file says all."""
     name = program_of(word)
     if name != word or Path(word).suffix == ".json":

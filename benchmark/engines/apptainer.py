@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
 from cytosuite.benchmark.engines.process import Launch, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import parse_json
+from cytosuite.files import Paths, parse_json
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -201,7 +201,7 @@ class Contained(Launch):
     host: Host
     model: Path | None = None  # folder of the model that the user names
     gpu: Gpu | None = None
-    _mounts: dict[str, Path] = field(default_factory=dict)
+    _mounts: Paths = field(default_factory=dict)
     _threads: int = 0
     _peak: int | None = None
     _last: int = 0
@@ -276,9 +276,7 @@ class Contained(Launch):
         return ending(code, line)
 
 
-def arguments(
-    image: Path, folders: Mapping[str, Path], scratch: Path, limits: Limits, host: Host
-) -> list[str]:
+def arguments(image: Path, folders: Paths, scratch: Path, limits: Limits, host: Host) -> list[str]:
     """Return the words that start a container, without the program; outer folders come first."""
     # Apptainer refuses limits that no control group enforces.
     words = ["prlimit", *(f"--{name}={value}" for name, value in ulimits(limits))]
@@ -301,7 +299,7 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
     return text.getvalue().removesuffix("\r\n")
 
 
-def lay_out(source: Path, target: Path) -> dict[str, Path]:
+def lay_out(source: Path, target: Path) -> Paths:
     """Make an empty place in `target` for each entry of a case's input; return mounts over them."""
     mounts: dict[str, Path] = {}
     for folder, names, files in os.walk(source):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import Paths
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Header
@@ -170,7 +171,7 @@ class Engine(ABC):
     name: str
     device: Device = "cpu"  # ``cuda``: a GPU for each session that can use one
     api: Api = "invoke"  # where the user names none
-    models: Mapping[str, Path] = field(default_factory=dict)  # cards of the user, by algorithm
+    models: Paths = field(default_factory=dict)  # cards of the user, by algorithm
     client: "Client | None" = None  # of the daemon; images of others run with one alone
     externals: Mapping[str, "ExternalImage"] = field(
         default_factory=dict

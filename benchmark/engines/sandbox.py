@@ -3,10 +3,9 @@
 import contextlib
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from docker.errors import APIError, DockerException
@@ -18,7 +17,7 @@ from cytosuite.benchmark.engines.images.daemon import Client
 from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, Paths
 from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
@@ -176,7 +175,7 @@ def sandbox(
     client: Client,
     image: str,
     command: Sequence[str],
-    folders: Mapping[str, Path],
+    folders: Paths,
     limits: Limits,
     chosen: Entries,
     writable: str = "/output",

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from cytosuite.benchmark.report.wording import fixed, known, number
 from cytosuite.figures.svg import Axis, group, line
 from cytosuite.metrics import Metric
+from cytosuite.volume.arrays import Interval
 
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
@@ -147,7 +148,7 @@ def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
     return [f'<svg x="0" {box} preserveAspectRatio="none">{path}</svg>']
 
 
-def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
+def blobs(shares: Sequence[float], interval: Interval) -> Markup:
     """Return circles, their areas the shares of each place, its 95 % interval and its median."""
     half = (n for n, total in enumerate(accumulate(shares), 1) if total >= 0.5 - 1e-9)
     last = len(shares) + 1  # all places that follow, beyond the end of the figure

@@ -6,12 +6,12 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from markupsafe import Markup, escape
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
+from cytosuite.volume.arrays import Doubles
 
 LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
 HEIGHT, TOP, BOTTOM = 250.0, 12.0, 40.0  # px of a figure of points, above and below its frame
@@ -136,9 +136,7 @@ def _labels(
         yield label("tick", at, f"{low - LINE:g}", shown)
 
 
-def boxes(
-    axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[NDArray[np.float64]]]
-) -> Markup:
+def boxes(axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[Doubles]]) -> Markup:
     """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
     up, room = _Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0), (100 - LEFT) / len(labels)
     wide = min(0.8 * room / max(len(values), 1), WIDEST)

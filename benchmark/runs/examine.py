@@ -22,7 +22,7 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import last_line
-from cytosuite.files import Json, parse_json
+from cytosuite.files import Json, Paths, parse_json
 from cytosuite.volume import Header
 
 READ_S, BYTES_PER_S = 60.0, 10**6  # longest time to decode the outputs of a case
@@ -59,9 +59,7 @@ class Examiner:
                         stream.close()
         self._process = None
 
-    def examine(
-        self, folder: Path, sockets: Sequence[Socket], geometry: Header | None
-    ) -> dict[str, Path]:
+    def examine(self, folder: Path, sockets: Sequence[Socket], geometry: Header | None) -> Paths:
         """Check the outputs of a case, see `validate.check`, within limits of time and memory."""
         # 60 s and 1 s per MB or 10 million voxels, the memory of four images.
         question = {

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +17,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import (
     Entries,
     Json,
+    Paths,
     atomic,
     file_digest,
     link,
@@ -115,7 +115,7 @@ def _asked(
     engine: Engine,
     algorithm: str,
     request: Entries,
-    files: Mapping[str, Path],
+    files: Paths,
     limits: Limits,
     shown: Shown = lambda _: None,
 ) -> tuple[Entries, bytes]:

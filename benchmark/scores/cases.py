@@ -7,8 +7,6 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
@@ -22,6 +20,7 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
@@ -136,7 +135,7 @@ def _kind(task: Task) -> Kind:
     return "json" if output is None else "tracks" if output.movie else output.kind
 
 
-def _extent(image: NDArray[Any]) -> float:
+def _extent(image: Array) -> float:
     """Return the largest minus the smallest grey value of an image."""
     low, high = extremes(image)
     return float(high - low) if image.dtype.kind == "f" else float(int(high) - int(low))

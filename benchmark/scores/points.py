@@ -13,6 +13,7 @@ from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at
 from cytosuite.metrics.points.matching import MatchedPoints
+from cytosuite.volume.arrays import Array
 
 COLUMNS = ("side", "label", "class", "matched_label", "distance_um")
 Labels = NDArray[Any] | None  # (Z, Y, X) or (Y, X), of the cells
@@ -47,7 +48,7 @@ def write_point_scores(
     write_rows(path, [[*COLUMNS, *head]], *parts)
 
 
-def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any]]]) -> None:
+def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, Array]]) -> None:
     """Write voxels and number of points of each cell of images with labels of their cells."""
     rows: list[Sequence[str]] = [("image", "cell", "voxels", "points")]
     for name, (points, labels) in images.items():
@@ -59,7 +60,7 @@ def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any
     write_rows(path, rows)
 
 
-def _places(points: Points, labels: Labels) -> dict[str, NDArray[Any]]:
+def _places(points: Points, labels: Labels) -> dict[str, Array]:
     """Return columns of the places in µm, and of the cells where they are known."""
     axes = "zyx"[3 - len(points.spacing) :]
     columns = {f"centroid_{axis}_um": points.um[:, n] for n, axis in enumerate(axes)}
@@ -71,7 +72,7 @@ def _rows(
     alone: str,
     partner: NDArray[np.int64],
     distance: list[str],
-    places: dict[str, NDArray[Any]],
+    places: dict[str, Array],
 ) -> Iterator[list[str]]:
     """Yield the rows of one side."""
     every = zip(partner.tolist(), distance, texts(places), strict=True)

@@ -13,7 +13,7 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
-from cytosuite.files import Json
+from cytosuite.files import Json, Paths
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
@@ -31,9 +31,9 @@ class CaseFiles:
     """Files of a case, read when it is drawn."""
 
     name: str  # name of the case
-    inputs: Mapping[str, Path] = field(default_factory=dict)  # by slug, the main one first
-    truth: Mapping[str, Path] = field(default_factory=dict)  # by slug
-    channels: Mapping[str, Path] = field(default_factory=dict)  # other images of it, by name
+    inputs: Paths = field(default_factory=dict)  # by slug, the main one first
+    truth: Paths = field(default_factory=dict)  # by slug
+    channels: Paths = field(default_factory=dict)  # other images of it, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Results:
     records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # how each case went
     logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
     cases: Sequence[CaseFiles] = ()  # in the order of the dataset
-    outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)  # by slug
+    outputs: Mapping[tuple[str, str], Paths] = field(default_factory=dict)  # by slug
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
     objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV files
     object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV

@@ -23,7 +23,7 @@ from cytosuite.ranking.scores import (
     VALID,
     score_arrays,
 )
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Interval
 
 CASE = ["dataset", "case"]
 COLUMNS = (*CASE, "algorithm", "model", "metric", "value", "status", "seconds", "peak_memory")
@@ -106,7 +106,7 @@ def leaderboard(
     )
 
 
-def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, float]:
+def pooled_interval(value: float, left_out: Sequence[float]) -> Interval:
     """Return the 95 % interval: ``value ± t sqrt((n - 1) / n sum((x_i - mean)²))``, Student's t."""
     values = np.asarray([value, *left_out], dtype=np.float64)
     n = len(left_out)

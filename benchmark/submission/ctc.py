@@ -17,6 +17,7 @@ from cytosuite.benchmark.scores.facts import Movie, read_movie
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
+from cytosuite.files import Paths
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -62,7 +63,7 @@ def truths(cases: Sequence[Case]) -> list[Segmentation]:
     return [Segmentation(n, partial(_pixels, path)) for n, path in paths.items() if path]
 
 
-def labelled(files: Mapping[str, Path], crop: Box = ()) -> list[Segmentation]:
+def labelled(files: Paths, crop: Box = ()) -> list[Segmentation]:
     """Return the label images of some cases, cut to a part."""
     return [Segmentation(name, partial(_cut, path, crop)) for name, path in files.items()]
 

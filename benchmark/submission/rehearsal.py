@@ -31,7 +31,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError, plain
-from cytosuite.files import Entries, Json, file_digest, read_json, write_json
+from cytosuite.files import Entries, Json, Paths, file_digest, read_json, write_json
 from cytosuite.formats import header, read
 from cytosuite.volume.memory import GIB
 
@@ -55,7 +55,7 @@ class Rehearsed(NamedTuple):
     case: str
     outcome: Outcome
     folder: Path
-    outputs: Mapping[str, Path]
+    outputs: Paths
     finding: str
     lines: int
 
@@ -189,7 +189,7 @@ class Rehearsal:
         self, case: Case, raw: Path, outcome: Outcome, examiner: Examiner, lines: int = 0
     ) -> Rehearsed:
         """Return the answer to a case with its outputs, or the finding where it has failed."""
-        outputs: Mapping[str, Path] = {}
+        outputs: Paths = {}
         finding = ""
         if outcome.status != "ok":
             finding = f"{case.name}: {outcome.status}: {outcome.message}"
@@ -269,7 +269,7 @@ def launch(
     engine: DockerEngine,
     name: str,
     limits: Limits,
-    inputs: Mapping[str, Path],
+    inputs: Paths,
     seconds: Mapping[str, float],
     folder: Path,
     api: Api = "invoke",

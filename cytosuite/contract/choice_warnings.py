@@ -1,11 +1,11 @@
 """Warnings on the choice of a model, one line each: kind, colon, finding."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import exp, inf, log
 
 import numpy as np
 
-from cytosuite.contract.select import Selection, Value, describe, distance, pairs
+from cytosuite.contract.select import SIZE, Facts, Selection, distance, pairs
 from cytosuite.contract.spacing import OVERRIDE, text
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Integers, Spacing
@@ -20,11 +20,11 @@ STRETCHED = {"YX": 1.5, "ZYX": 1.35}  # ratios worth a warning; cells on glass m
 SAME = log(1.25)  # largest one of voxels that may be of one kind of image
 
 
-def choice_warnings(selection: Selection, volume: Volume | None) -> list[str]:
-    """Return the warnings on a choice, one line each: kind, colon, finding."""
+def choice_warnings(selection: Selection, volume: Volume | None, facts: Facts) -> list[str]:
+    """Return the warnings on a choice by these facts, one line each: kind, colon, finding."""
     if not volume:
         return []
-    card, facts = selection.card, describe(volume)
+    card = selection.card
     lines = [
         f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
         f"{card.describes[key]!r}"
@@ -40,10 +40,10 @@ def choice_warnings(selection: Selection, volume: Volume | None) -> list[str]:
     if selection.left_out and card.baselines:
         lines.append(f"model not proven: {card.name}: {selection.left_out}")
     lines += [*_general(selection, facts), *_contradictions(selection, facts)]
-    return [*lines, *_voxel_size(selection, volume)]
+    return [*lines, *_voxel_size(selection, volume, facts)]
 
 
-def _general(selection: Selection, facts: Mapping[str, Value]) -> Iterator[str]:
+def _general(selection: Selection, facts: Facts) -> Iterator[str]:
     """Yield a warning if a card for any image is taken in place of those for some."""
     card, general = selection.card, set(selection.general)
     rivals = [rival for rival in selection.others if not rival.left_out]
@@ -69,7 +69,7 @@ def _general(selection: Selection, facts: Mapping[str, Value]) -> Iterator[str]:
         )
 
 
-def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[str]:
+def _contradictions(selection: Selection, facts: Facts) -> list[str]:
     """Return a warning for each word that belongs to one card, and the voxel size to another."""
     size = facts.get("spacing")
     if not isinstance(size, tuple):
@@ -93,7 +93,7 @@ def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[st
     return lines
 
 
-def _agrees(key: str, candidate: Selection, facts: Mapping[str, Value]) -> bool:
+def _agrees(key: str, candidate: Selection, facts: Facts) -> bool:
     word = candidate.card.describes.get(key)
     if word is None or isinstance(word, tuple) or key not in facts:
         return False
@@ -105,17 +105,19 @@ def _logs(size: Spacing, card: Sequence[float]) -> list[float]:
     return [log(a / b) if b > 0 else inf for a, b in pairs(size, card)]
 
 
-def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
+def _voxel_size(selection: Selection, volume: Volume, facts: Facts) -> Iterator[str]:
     edges = selection.card.describes.get("spacing")
     if volume.spacing_is_assumed:
         yield f"{ASSUMED}: {text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
     elif isinstance(edges, tuple):
         far = max(_logs(volume.spacing, edges), key=abs, default=0.0)
         if abs(far) > FAR:
+            size = facts.get(SIZE)
             yield (
                 f"voxel size far from the model's: {text(volume.spacing)} µm, up to "
                 f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than "
                 f"{text(edges)} µm of {selection.card.name}"
+                + (f", chosen for nuclei {size:.3g} µm wide" if size else "")
             )
 
 

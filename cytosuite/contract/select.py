@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cytosuite.volume import Volume
 
 Value = str | int | float | tuple[float, ...]
+Facts = Mapping[str, Value]  # of an image, or what a card describes
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
 FOLDER = "folder"  # key of the folder that images lie in, where a rule names it
@@ -23,9 +24,10 @@ PROOF = "scores of images kept out of its training"
 DISORDER = 1.0  # cost of sizes in another order than the card's
 LARGER = 3.0  # an edge that grows costs more than one that shrinks: crops are smaller
 EXACT = 2e-3  # largest cost of equal voxels, as files round them
+SIZE = "diameter_um"  # key of the width of objects
 CROP = 0.01  # of the cost of the shape where voxels are equal: an image may be a crop
 
-NO_FACTS: Mapping[str, Value] = MappingProxyType({})
+NO_FACTS: Facts = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,7 @@ def describe(
     return described
 
 
-def select(
-    cards: Sequence[ModelCard], metadata: Mapping[str, Value], policy: SelectPolicy
-) -> Selection:
+def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) -> Selection:
     """Return the card in use, else the card of least cost; `ModelError` where none may be taken.
 
     Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
@@ -121,7 +121,7 @@ def select(
 
 
 def partakers(
-    cards: Sequence[ModelCard], policy: SelectPolicy, facts: Mapping[str, Value] = NO_FACTS
+    cards: Sequence[ModelCard], policy: SelectPolicy, facts: Facts = NO_FACTS
 ) -> Sequence[ModelCard]:
     """Return the cards that may be chosen for images with these facts; ModelError if none may.
 
@@ -161,10 +161,12 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
 
 
 def distance(key: str, image: Value, card: Value) -> float:
-    """Return ``sum |ln(image / card)|`` of lists of numbers, else 0 for equal, 1 for different.
+    """Return ``sum |ln(image / card)|`` of lists of numbers or of `SIZE`, else 0 for equal, or 1.
 
     A shape counts edges longer than the card's `LARGER` times; another order costs `DISORDER`.
     """
+    if key == SIZE and isinstance(image, float) and isinstance(card, float):
+        image, card = (image,), (card,)
     if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
         return float(_word(key, image) != _word(key, card))
     larger = LARGER if key == "shape" else 1.0
@@ -187,7 +189,7 @@ def pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, fl
     return list(zip(reversed(image), reversed(card), strict=False))
 
 
-def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
+def _judge(card: ModelCard, metadata: Facts, policy: SelectPolicy) -> Selection:
     terms = {}
     broken, unknown = [], []
     for key, weight in policy.keys.items():
@@ -215,7 +217,7 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
     )
 
 
-def _reason(card: ModelCard, facts: Mapping[str, Value], policy: SelectPolicy) -> str:
+def _reason(card: ModelCard, facts: Facts, policy: SelectPolicy) -> str:
     """Return the reason why a card is not chosen for an image by itself, empty where it may be."""
     if (reason := left_out(card, policy)) or not card.exact:
         return reason
@@ -226,7 +228,7 @@ def _reason(card: ModelCard, facts: Mapping[str, Value], policy: SelectPolicy) -
     return f"only for images of its {' and '.join(card.exact)}"
 
 
-def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
+def _place(card: ModelCard, facts: Facts) -> float:
     """Return the place of the first rule that puts a card in use for these facts, else infinity."""
     fitting = (
         place
@@ -236,14 +238,15 @@ def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
     return min(fitting, default=inf)
 
 
-def _strange(
-    cards: Sequence[ModelCard], stated: Mapping[str, Value], policy: SelectPolicy
-) -> tuple[str, ...]:
+def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) -> tuple[str, ...]:
     """Return the keys with a word that no card has; it would favour cards that say less."""
     words = {
         key: [card.describes[key] for card in cards if key in card.describes]
         for key, weight in policy.keys.items()
-        if weight != "must" and key in stated and not isinstance(stated[key], tuple | list)
+        if weight != "must"
+        and key in stated
+        and key != SIZE
+        and not isinstance(stated[key], tuple | list)
     }
     return tuple(
         key
@@ -253,7 +256,7 @@ def _strange(
 
 
 def _refusal(
-    best: Selection, candidates: Sequence[Selection], metadata: Mapping[str, Value], *, named: bool
+    best: Selection, candidates: Sequence[Selection], metadata: Facts, *, named: bool
 ) -> str:
     key = RIGID if RIGID in best.broken else best.broken[0]
     purposes = {

@@ -29,6 +29,7 @@ Scalar = str | int | float  # in a cell of a table, or of metadata
 Scalars = dict[str, Scalar]
 Json = dict[str, Any]  # an object in JSON or TOML, to be written
 Entries = Mapping[str, Any]  # of one, to be read
+Paths = Mapping[str, Path]  # by name
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

@@ -14,7 +14,7 @@ from cytosuite.contract.metadata import CHANNELS, view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Scalar
+from cytosuite.files import Paths, Scalar
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -114,7 +114,7 @@ class Item:
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
     part: Part = field(default_factory=Part)  # of files with several channels, frames, images
-    extras: Mapping[str, Path] = field(default_factory=dict)  # of a simulation, by name
+    extras: Paths = field(default_factory=dict)  # of a simulation, by name
 
     @property
     def paths(self) -> list[Path]:
@@ -322,14 +322,14 @@ def _with_skipped(cases: FolderIndex, more: Mapping[str, str]) -> FolderIndex:
     return replace(cases, skipped={**plain, **cases.skipped})
 
 
-def _folders(folder: Path) -> dict[str, Path]:
+def _folders(folder: Path) -> Paths:
     """Return the folders in a folder by their names, also in lower case where that is free."""
     exact = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
     lower = {name.lower(): path for name, path in reversed(exact.items())}
     return exact | {name: path for name, path in lower.items() if name not in exact}
 
 
-def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+def _rooms(children: Paths) -> tuple[dict[str, Path], Paths]:
     """Return the folders of sockets by slug, named like it or as users do, and of extras."""
     rooms = {}
     for slug in SOCKETS:
@@ -340,7 +340,7 @@ def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Pat
     return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
 
 
-def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -> str:
+def _main_socket(rooms: Paths, task: str | None, images: Entries) -> str:
     """Return the slug of the socket that the images fill."""
     if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
         return VIEW
@@ -361,10 +361,10 @@ def _matched(
     folder: Path,
     listing: Entries,
     socket: str,
-    rooms: Mapping[str, Path],
+    rooms: Paths,
     recursive: bool,
     pairs: Views | None = None,
-    beside: Mapping[str, Path] = MappingProxyType({}),
+    beside: Paths = MappingProxyType({}),
 ) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
     views = pairs or (by_name(listing) if socket == VIEW else Views(listing))

@@ -12,7 +12,7 @@ from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
-from cytosuite.files import NUMBER, Json, read_table
+from cytosuite.files import NUMBER, Json, Paths, read_table
 from cytosuite.folders.names import key_of, one_per_name
 from cytosuite.formats.imagefiles import READABLE
 from cytosuite.volume.arrays import Lengths
@@ -59,7 +59,7 @@ def tables_of(folder: Path) -> list[Path]:
     return [path for path in paths if path.stem not in stems or path in tables]
 
 
-def point_files(path: Path) -> dict[str, Path]:
+def point_files(path: Path) -> Paths:
     """Return the files of points of a path or its ``points`` folder by name; none among images."""
     if path.is_dir() and path.suffix.lower() in READABLE:
         return {}  # an OME-Zarr

@@ -1,10 +1,11 @@
 """Files of one kind, labels or predictions, in a place of their own: by name, and side by side."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cytosuite.errors import InputError
+from cytosuite.files import Paths
 from cytosuite.folders.names import key_of, one_per_name, readable
 from cytosuite.folders.rois import name_of, roi_files
 from cytosuite.formats.imagefiles import LABEL, READABLE, image_name
@@ -46,7 +47,7 @@ def bare_name(path: Path) -> str:
     return name_of(path) or key_of(path)
 
 
-def partners(names: Iterable[str], place: object, files: Mapping[str, Path]) -> dict[str, Path]:
+def partners(names: Iterable[str], place: object, files: Paths) -> dict[str, Path]:
     """Return the file of each name that has one: of the same, else of one that means the same.
 
     ``a_label`` means ``a``, ``mask000`` the frame of ``man_seg000``.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cytosuite.errors import InputError
 from cytosuite.networks.steps import SecondOrder, step_weights
+from cytosuite.volume.arrays import Interval
 
 ANSWERS = ("epsilon", "sample", "v_prediction")
 
@@ -35,7 +36,7 @@ class DPMSolverScheduler(Scheduler):
         num_train_timesteps: int = 1000,
         schedule: str = "linear_beta",
         prediction_type: str = "epsilon",
-        clip: tuple[float, float] | None = None,
+        clip: Interval | None = None,
         **schedule_args: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(num_train_timesteps, schedule, **schedule_args)

@@ -1,6 +1,7 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
-from math import exp, log, pi, prod, sqrt
+from collections.abc import Sequence
+from math import exp, inf, log, pi, prod, sqrt
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -8,7 +9,15 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.facts import state
-from cytosuite.contract.manifest import Described, ModelCard, NotNegative, Positive, parse
+from cytosuite.contract.manifest import (
+    Described,
+    ModelCard,
+    NotNegative,
+    Positive,
+    SelectPolicy,
+    parse,
+)
+from cytosuite.contract.select import SIZE, Facts, Value, distance
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
@@ -29,6 +38,8 @@ ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show 
 _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
+_NUCLEUS = 7.0  # µm, of any volume; between those of leaves and of embryos
+_FOREIGN, _WIDER = 1.0, log(2.5)  # distance of voxels, |ln| of widths that are another model's
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
@@ -87,6 +98,41 @@ def stated_diameter(volume: Volume) -> float | None:
     return stated
 
 
+def with_size(
+    facts: Facts,
+    volume: Volume | None,
+    cards: Sequence[ModelCard],
+    policy: SelectPolicy,
+) -> dict[str, Value]:
+    """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
+
+    Without it where the policy has no such key, in planes and membranes, and where a card has near
+    voxels and no other width: there its voxels tell more than an estimate.
+    """
+    plain = {key: value for key, value in facts.items() if key != SIZE}
+    if SIZE not in policy.keys or not volume or volume.axes != "ZYX" or "spacing" not in facts:
+        return plain
+    slices = typical_slices(volume.array, QUIETEST)[::3]
+    width = stated_diameter(volume) or estimate_diameter(slices, volume.spacing, _NUCLEUS)
+    if not width or plain.get("channel", "nucleus") != "nucleus":
+        return plain
+    fits = any(
+        distance("spacing", facts["spacing"], card.describes.get("spacing", "")) < _FOREIGN
+        and distance(SIZE, float(width), card.describes.get(SIZE, "")) < _WIDER
+        for card in cards
+    )
+    return plain if fits else {**plain, SIZE: float(width)}
+
+
+def typical_slices(image: Array, quietest: float) -> Floats:
+    """Return some slices (n, Y, X) of an image (Z, Y, X), normalised."""
+    count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
+    places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
+    typical = np.asarray(image[np.unique(places.round().astype(int))])
+    release(image)
+    return normalise(typical, background_of(image, quietest))
+
+
 def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Sizing) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
@@ -94,11 +140,7 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
     if stated is not None:
         ratio, source = stated / diameter, str(volume.metadata.get("diameter_source", "given"))
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
-        count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
-        places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
-        typical = np.asarray(image[np.unique(places.round().astype(int))])
-        release(image)
-        slices = normalise(typical, background_of(image, parameters.quietest))
+        slices = typical_slices(image, parameters.quietest)
         spread = _SPREAD_PX if voxel == PIXELS else _SPREAD
         spacing = (voxel[0], *volume.spacing)[-3:]
         estimate = estimate_diameter(slices, spacing, diameter, spread)
@@ -157,6 +199,13 @@ def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: 
     if abs(log(ratio / scale.ratio)) <= _NEAR:
         return scale
     return with_ratio(scale, ratio, trained, parameters)
+
+
+def width_of_objects(labels: Array) -> float:
+    """Return the diameter of the object at the middle of the labelled area; inf of none."""
+    areas = np.sort(np.bincount(labels.ravel())[1:])
+    middle = np.searchsorted(np.cumsum(areas), areas.sum() / 2)
+    return 2 * sqrt(areas[middle] / pi) if areas.any() else inf
 
 
 def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing) -> Scale:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
+from cytosuite.volume.arrays import Interval
+
 Scheme = Literal["mean", "cases", "tests"]
 Failures = Literal["worst", "left out"]
 Pair = tuple[str, str]
@@ -35,7 +37,7 @@ class Contest:
     algorithms: Sequence[str]  # best first by the declared scheme, equal ones by name
     ranks: Mapping[Scheme, Mapping[str, float]]  # by algorithm, 1 is best, ties share it
     places: Mapping[str, int]  # in the declared scheme; ties share the best
-    interval: Mapping[str, tuple[float, float]]  # 95 % of the place; empty for few
+    interval: Mapping[str, Interval]  # 95 % of the place; empty for few
     shares: Mapping[str, Sequence[float]]  # of the samples, by place, `MANY` at most; or empty
     tier: Mapping[str, int]  # from 1, never falling along `algorithms`; or empty
     better: frozenset[Pair]  # the first is significantly better, or alone has results
@@ -51,7 +53,7 @@ class Consensus:
 
     algorithms: Sequence[str]  # best first, equal ones by name
     ranks: Mapping[str, float]  # mean over the datasets of the rank in each, 1 is best
-    interval: Mapping[str, tuple[float, float]]  # 95 % of the place; empty without samples
+    interval: Mapping[str, Interval]  # 95 % of the place; empty without samples
     shares: Mapping[str, float]  # of the samples in which it is first; empty without samples
     places: Mapping[str, Mapping[str, int]]  # by dataset and algorithm
     tau: Mapping[str, float]  # Kendall's tau-b of each dataset's order and this one

@@ -21,7 +21,7 @@ from cytosuite.contract.weights import new_card
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
-from cytosuite.files import Json, need_folder, read_toml
+from cytosuite.files import Json, Paths, need_folder, read_toml
 from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
@@ -47,7 +47,7 @@ def training_of(algorithm: str) -> Training[Any, Any]:
 def by_role(
     words: Sequence[str],
     roles: Sequence[str],
-    divide: Callable[[Path], Mapping[str, Path]] = lambda _: {},
+    divide: Callable[[Path], Paths] = lambda _: {},
 ) -> dict[str, list[Path]]:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
     folders: dict[str, list[Path]] = {}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import Entries, Json, read_toml
+from cytosuite.files import Entries, Json, Paths, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
@@ -302,7 +302,7 @@ class Training(Generic[Settings, Case]):
         """
         return {}
 
-    def divide(self, folder: Path) -> Mapping[str, Path]:
+    def divide(self, folder: Path) -> Paths:
         """Return the parts of one folder that holds several roles, by role; empty for another."""
         return {}
 

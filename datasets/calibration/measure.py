@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
@@ -21,7 +20,7 @@ from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbe
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Lengths
+from cytosuite.volume.arrays import Array, Bools, Doubles, Integers, Lengths
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
@@ -190,7 +189,7 @@ def measure(
     )
 
 
-def _sampled(values: NDArray[np.generic]) -> Doubles:
+def _sampled(values: Array) -> Doubles:
     """Return at most `SAMPLE` evenly spaced values."""
     return values[:: max(1, -(-values.size // SAMPLE))].astype(np.float64)
 

@@ -5,7 +5,6 @@ from math import nan, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import threshold_li
@@ -14,7 +13,7 @@ from skimage.segmentation import watershed
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Floats, Integers
+from cytosuite.volume.arrays import Doubles, Floats, Integers, Shorts
 from cytosuite.volume.objects import Box
 
 SMOOTH_UM = 0.8
@@ -26,7 +25,7 @@ NEAR_UM = 6.0  # from the border, where the steepest part of an edge is looked f
 LEAST_RAYS = 2
 
 
-def segment(image: Volume) -> NDArray[np.uint16]:
+def segment(image: Volume) -> Shorts:
     """Return objects (Z, Y, X) uint16 of a bright stack: threshold, distance, watershed.
 
     Li and Tam (1998), doi:10.1016/S0167-8655(98)00057-9.

@@ -24,7 +24,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng, Rows
+from cytosuite.volume.arrays import Doubles, Rng, Rows
 from cytosuite.volume.objects import Box, on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
@@ -271,7 +271,7 @@ def _turned(rng: Rng, frame: Array, angle_deg: float, plane: bool) -> Array:
 
 def _inside(
     places: Array, turns: Array, axes: Array, labels: Labels, number: int, grid: Grid
-) -> NDArray[np.float64]:
+) -> Doubles:
     """Return the share (n,) of ellipsoids that lies in a cell, which goes on beyond the image."""
     points = places[:, None] + (POINTS * axes) @ turns.transpose(0, 2, 1)
     index = grid.index_of(points).clip(0, np.array(labels.shape) - 1)

@@ -1,10 +1,9 @@
 """Compiled loops of `voronoi`; float32 sums in one order: a voxel has one owner in any block."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled
-from cytosuite.volume.arrays import Bools, Floats, Ints
+from cytosuite.volume.arrays import Bools, Floats, Ints, Shorts
 
 BLOCK = (8, 8, 32)  # voxels that share a list of candidates
 MARGIN = np.float32(1.0001)  # of the rounding of squares
@@ -19,7 +18,7 @@ def assign(
     x: Floats,
     shrink: Floats,
     inside: Bools,
-    labels: NDArray[np.uint16],
+    labels: Shorts,
 ) -> None:
     """Write the number + 1 of the nearest centre (µm) in each voxel inside; 0 stays outside."""
     near = np.empty(len(centres), np.int32)

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
@@ -20,7 +19,7 @@ from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Lengths, Reals, Rng
+from cytosuite.volume.arrays import Array, Bools, Doubles, Lengths, Reals, Rng
 from cytosuite.volume.objects import box_of, wider
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
@@ -313,7 +312,7 @@ def _positive(path: Path, image: Volume, key: str, default: float = 0.0) -> floa
     return float(value)
 
 
-def _relative(values: Image, labels: NDArray[np.generic], mask: Bools, path: Path) -> Image:
+def _relative(values: Image, labels: Array, mask: Bools, path: Path) -> Image:
     """Return grey values above the background of the box, with a mean of 1 inside."""
     around = values[labels == 0]
     above = values - np.float32(np.median(around) if around.size else 0)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled, length
-from cytosuite.volume.arrays import Floats, Ints
+from cytosuite.volume.arrays import Floats, Ints, Shorts
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
@@ -315,7 +315,7 @@ def fill(
     ripples: Floats,
     outside: Floats,
     block: tuple[int, int, int],
-    labels: NDArray[np.uint16],
+    labels: Shorts,
     image: Floats,
 ) -> None:
     """Write labels (Z, Y, X), add membranes to an image; `ripples` (2, K, X): cos, sin along x."""

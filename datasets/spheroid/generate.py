@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs
@@ -24,7 +23,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_value
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar, Scalars
 from cytosuite.volume import Volume, Volumes, large
-from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng
+from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng, Shorts
 from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built
@@ -211,7 +210,7 @@ def _exposed(
     specimen: Specimen,
     channel: str,
     light: Image,
-    objects: NDArray[np.uint16],
+    objects: Shorts,
 ) -> Volume:
     """Return the counts of a channel."""
     seen = specimen.parameters.seen_by(rng, specimen.drawn)

@@ -15,7 +15,7 @@ from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters
 from cytosuite.datasets.views.specimen import body
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Rng, Shorts
 
 __all__ = ["Parameters", "generate"]
 
@@ -74,7 +74,7 @@ def fused(
     counts: Sequence[NDArray[np.unsignedinteger | np.float32]],
     passed: Sequence[Image],
     preference: float,
-) -> NDArray[np.uint16]:
+) -> Shorts:
     """Return ``sum(w_i v_i) / sum(w_i)`` of views 0..65535, ``w_i = passed_i ^ preference``."""
     result = np.empty(counts[0].shape, np.uint16)
     for index, out in enumerate(result):

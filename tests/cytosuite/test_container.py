@@ -74,6 +74,10 @@ def _command(name):
     return [sys.executable, "-m", "cytosuite.container", name]
 
 
+def _answer(case):
+    return read(case / "output" / OUTPUT / "ball.tif")
+
+
 def _run(case, *, cwd=ROOT, **more):
     return subprocess.run(
         _command("exec"),
@@ -98,7 +102,7 @@ def _checkout(case, source):
 def test_run_writes_the_outputs_of_one_case(case):
     done = _run(case, CYTOSUITE_RECORD=str(case / "record.json"))
     assert (done.returncode, done.stderr) == (0, "")
-    labels = read(case / "output" / OUTPUT / "ball.tif")
+    labels = _answer(case)
     assert labels.array.max() == 1
     assert labels.spacing == (1.0, 0.5, 0.5)
     record = read_json(case / "record.json")
@@ -262,7 +266,7 @@ def test_serve_answers_the_platforms_requests(case):
         assert server.ask("GET", "/")[0] == 404
         assert server.ask("POST", "/other")[0] == 404
         assert server.ask("POST", "/invoke") == (201, "0")
-        served = read(case / "output" / OUTPUT / "ball.tif").array
+        served = _answer(case).array
         shutil.rmtree(case / "output")
         assert server.ask("POST", "/invoke") == (201, "0")
         path = case / "input" / "images" / "microscopy-image" / "ball.tif"
@@ -272,10 +276,10 @@ def test_serve_answers_the_platforms_requests(case):
         path.write_bytes(whole)
         shutil.rmtree(case / "output")
         assert server.ask("POST", "/invoke") == (201, "0")
-        np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
+        np.testing.assert_array_equal(_answer(case).array, served)
     shutil.rmtree(case / "output")
     assert _run(case).returncode == 0
-    np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
+    np.testing.assert_array_equal(_answer(case).array, served)
 
 
 def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):

@@ -149,6 +149,10 @@ def test_a_layer_gets_what_the_one_below_lacks_and_names_what_it_replaces(
 
 
 @pytest.mark.usefixtures("installer")
+def _locked(packages, place):
+    return packages.main([str(place / "lock.txt"), str(place / "out")])
+
+
 def test_a_file_with_another_checksum_is_refused(packages, locks, index, tmp_path, capsys):
     lock, below = locks
     index("tiny", content="evil = True")
@@ -160,7 +164,7 @@ def test_a_file_with_another_checksum_is_refused(packages, locks, index, tmp_pat
 def test_the_contents_of_what_has_no_checksum_are_named(packages, index, tmp_path, capsys):
     index("tiny")
     (tmp_path / "lock.txt").write_text("tiny==1.0\n")
-    assert packages.main([str(tmp_path / "lock.txt"), str(tmp_path / "out")]) == 0
+    assert _locked(packages, tmp_path) == 0
     name, digest = capsys.readouterr().out.split()
     assert name == "tiny==1.0"
     assert re.fullmatch("[0-9a-f]{64}", digest)
@@ -181,7 +185,7 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(
 ):
     monkeypatch.setenv("UV_OFFLINE", "1")
     (tmp_path / "lock.txt").write_text("torch==2.1+cpu\n")
-    assert packages.main([str(tmp_path / "lock.txt"), str(tmp_path / "out")]) == 1
+    assert _locked(packages, tmp_path) == 1
     line = capsys.readouterr().err
     assert line.endswith("PIP_EXTRA_INDEX_URL to an index that has it, or build with DEVICE=cuda\n")
     assert line.count("\n") == 1
@@ -189,7 +193,7 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(
 
 def test_a_lock_that_is_not_closed_is_refused(packages, tmp_path, index, capsys):
     (tmp_path / "lock.txt").write_text(index("needy", needs="Requires-Dist: absent>2\n"))
-    assert packages.main([str(tmp_path / "lock.txt"), str(tmp_path / "out")]) == 1
+    assert _locked(packages, tmp_path) == 1
     line = f"{tmp_path}/lock.txt: needy 1.0 needs absent>2, found none\n"
     assert capsys.readouterr().err == line
 

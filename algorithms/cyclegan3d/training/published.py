@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Json, named_once, read_text, read_toml
+from cytosuite.files import Json, Paths, named_once, read_text, read_toml
 from cytosuite.training.images import find_images
 from cytosuite.training.judges import Judge
 
@@ -86,7 +86,7 @@ _OF_SECOND = {"virtual_dataset_multiplicator", "output_folder", "no_timestamp"} 
 _OF_SECOND |= {"time_limit", "time_start"}
 
 
-def divide(folder: Path) -> dict[str, Path]:
+def divide(folder: Path) -> Paths:
     """Return a published data set's folders by role, or none; InputError with one of two."""
     halves = {letter: folder / f"train{letter}" for letter in "AB"}
     there = [half.name for half in halves.values() if half.is_dir()]

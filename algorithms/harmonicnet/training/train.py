@@ -32,7 +32,7 @@ from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxe
 from cytosuite.training.nuclei.patches import DrawnPatch, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
-from cytosuite.volume.arrays import Floats, Spacing
+from cytosuite.volume.arrays import Array, Floats, Spacing
 
 Labels = NDArray[np.uint16]
 
@@ -78,7 +78,7 @@ def centre_heat(labels: Labels, spacing: Spacing, fitted: Fitted) -> Floats:
     return heat
 
 
-def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, NDArray[np.generic]]:
+def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, Array]:
     """Return images (N, 1, Z, Y, X), and at half resolution heat and rows (N, z, y, x) of a table.
 
     The table (N, M, C) holds turned coefficients in units of the mean radius; row 0 is of none.

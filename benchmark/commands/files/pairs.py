@@ -1,6 +1,6 @@
 """Files that `score` compares, as cases: truth, prediction and image by name, and their readers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError
+from cytosuite.files import Paths
 from cytosuite.folders import layouts, points, rois, sides
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
@@ -84,7 +85,7 @@ def without_truth(options: ScoreOptions, listed: Sequence[FilePair]) -> list[str
     return [name for name in files if name not in used and not view_role(name)]
 
 
-def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
+def images_by_name(path: Path | None, true: Paths) -> Paths:
     """Return images by their case; a single file belongs to the only case."""
     if path is None:
         return {}

@@ -1,6 +1,6 @@
 """Finished runs, and folders of predictions, that a user names for a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.store.integrity import stamp
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain, reason_of
-from cytosuite.files import link, remove, value_digest
+from cytosuite.files import Paths, link, remove, value_digest
 from cytosuite.folders import index, names, points, sides
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
@@ -24,7 +24,7 @@ MOST_FILES = 100_000  # of an image that is a folder; changes of more are not se
 
 def named_sources(
     options: ReportOptions,
-) -> tuple[list[finished.FinishedRun], dict[str, Path], list[str]]:
+) -> tuple[list[finished.FinishedRun], Paths, list[str]]:
     """Return the finished runs, the folders of predictions by their names, and unusable runs."""
     runs, folders, lost = list[finished.FinishedRun](), dict[str, Path](), list[str]()
     for word in options.sources:
@@ -79,7 +79,7 @@ def _run(place: Path, name: str) -> finished.FinishedRun | None:
 
 
 def taken_in(
-    folders: Mapping[str, Path], dataset: Dataset, task: Task, jobs: Sequence[plan.Job]
+    folders: Paths, dataset: Dataset, task: Task, jobs: Sequence[plan.Job]
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return the predictions of each folder for the cases, and notes on other files."""
     taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output

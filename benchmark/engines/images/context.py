@@ -12,7 +12,7 @@ from typing import IO
 
 from zlib_ng.gzip_ng import GzipNGFile
 
-from cytosuite.files import atomic
+from cytosuite.files import Paths, atomic
 
 Files = Mapping[str, Path | bytes | None]
 
@@ -22,7 +22,7 @@ FOLDER_MODE, FILE_MODE = 0o755, 0o644
 LEVEL = 6  # of zlib-ng: 2 % larger than zlib's, in a third of the time
 
 
-def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
+def by_name(paths: Iterable[Path], root: Path) -> Paths:
     """Return files by their names relative to a folder."""
     return {path.relative_to(root).as_posix(): path for path in paths}
 

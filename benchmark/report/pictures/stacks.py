@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.benchmark.runs.data.planes import Grey, Pixels
-from cytosuite.volume.arrays import Floats, Lengths, Longs, Shape
+from cytosuite.volume.arrays import Floats, Interval, Lengths, Longs, Shape
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs
 
@@ -42,7 +42,7 @@ def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
     return at(high)
 
 
-def averaged(array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)) -> Floats:
+def averaged(array: Pixels, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats:
     """Return the means (Z, Y, X) float32 of grey values on a coarser grid."""
     if not is_mapped(array):
         return _averaged(array, shape, ends)
@@ -54,7 +54,7 @@ def averaged(array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)
     return means
 
 
-def _averaged(array: Pixels, shape: Shape, ends: tuple[float, float]) -> Floats:
+def _averaged(array: Pixels, shape: Shape, ends: Interval) -> Floats:
     """Return the mean values of an image in memory."""
     means = np.asarray(array)
     if means.dtype.kind == "f":

@@ -36,6 +36,7 @@ from cytosuite.benchmark.runs.store.pool import Lost
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
+from cytosuite.files import Paths
 from cytosuite.files.working import private_session
 
 SETTLE_S = 2.0
@@ -55,7 +56,7 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
     task: str  # name of the task
     limits: Mapping[str, Limits]  # of a case, by algorithm
     apis: Mapping[str, Api]  # ``invoke`` or ``exec``, by algorithm
-    models: Mapping[str, Path]  # cards of the user, by algorithm
+    models: Paths  # cards of the user, by algorithm
     externals: Mapping[str, ExternalImage]  # containers of others
     voice: str  # as of `DockerEngine`
     name: str = field(default_factory=lambda: f"cytosuite-{uuid4()}")

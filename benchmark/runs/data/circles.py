@@ -1,13 +1,11 @@
 """Points as labels of discs, in volumes of balls, so that their outlines are circles."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.points import Points
 from cytosuite.metrics.points.matching import RADIUS_PX
-from cytosuite.volume.arrays import Shape
+from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.objects import Box
 
 SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
@@ -39,11 +37,11 @@ def circles(points: Points, full: Shape, shape: Shape) -> NDArray[np.uint32]:
     return discs
 
 
-def _squares(box: Box, place: NDArray[Any], um: NDArray[Any]) -> NDArray[Any]:
+def _squares(box: Box, place: Array, um: Array) -> Array:
     """Return the squared distances [µm²] of the voxels of a box from a place."""
     lines = [
         ((np.arange(part.start, part.stop) - at) * step) ** 2
         for part, at, step in zip(box, place, um, strict=True)
     ]
-    squares: NDArray[Any] = lines[0][:, None, None] + lines[1][:, None] + lines[2]
+    squares: Array = lines[0][:, None, None] + lines[1][:, None] + lines[2]
     return squares

@@ -34,6 +34,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import (
     Entries,
     Json,
+    Paths,
     Scalars,
     atomic,
     link,
@@ -110,7 +111,7 @@ class Case:
         places += [f"{home}/{slug}{suffix}" for suffix in (".json", TABLE)]
         return next((path for place in places if (path := Path(place)).exists()), None)
 
-    def inputs(self, task: Task) -> dict[str, Path]:
+    def inputs(self, task: Task) -> Paths:
         """Return the input images and labels that a case holds for a task, the main one first."""
         return self._files(socket for socket in task.inputs if socket.is_volume)
 
@@ -118,16 +119,16 @@ class Case:
         """Return the main input: the first image or labels of the task that the case holds."""
         return next(iter(self.inputs(task).values()), None)
 
-    def truth(self, task: Task) -> dict[str, Path]:
+    def truth(self, task: Task) -> Paths:
         """Return the true outputs by slug; empty where the case is not annotated."""
         return self._files(task.outputs)
 
-    def _files(self, sockets: Iterable[Socket]) -> dict[str, Path]:
+    def _files(self, sockets: Iterable[Socket]) -> Paths:
         """Return the files of the case by the slugs of the sockets."""
         paths = {socket.slug: self.socket(socket.slug) for socket in sockets}
         return {slug: path for slug, path in paths.items() if path is not None}
 
-    def channels(self) -> dict[str, Path]:
+    def channels(self) -> Paths:
         """Return other images of the case by the name of their channel."""
         images = sorted((self.folder / "extras").glob("*-image/*"))
         return {path.parent.name.removesuffix("-image"): path for path in images}

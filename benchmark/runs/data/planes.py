@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Lengths, Shape
+from cytosuite.volume.arrays import Array, Doubles, Interval, Lengths, Shape
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import slabs, thinned
 
@@ -87,7 +87,7 @@ def sizes(shape: Shape, spacing: Lengths, side: int) -> list[tuple[int, int]]:
     return sides[:1] if shape[0] == 1 else sides
 
 
-def limits(array: NDArray[np.generic]) -> tuple[float, float]:
+def limits(array: Array) -> Interval:
     """Return the values shown as black and white: the `CONTRAST` percentiles of the finite ones."""
     sample = thinned(np.asarray(array), max(1, array.size // SAMPLE))
     if sample.dtype.kind != "u":  # differences of others overflow, or are none
@@ -99,14 +99,14 @@ def limits(array: NDArray[np.generic]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def shown(plane: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np.float64]:
+def shown(plane: Array, limits: Interval) -> Doubles:
     """Return a plane in units of its contrast, 0 black and 1 white; not clipped, NaN is black."""
     low, high = limits
     values = np.nan_to_num(np.asarray(plane, dtype=np.float64), nan=low)
     return np.asarray((values - low) / (high - low if high > low else 1.0))
 
 
-def grey(plane: NDArray[np.generic], limits: tuple[float, float]) -> Grey:
+def grey(plane: Array, limits: Interval) -> Grey:
     """Return a plane as grey values between the limits; NaN is black."""
     return (shown(plane, limits).clip(0, 1) * 255).round().astype(np.uint8)
 

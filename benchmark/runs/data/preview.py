@@ -23,6 +23,7 @@ from cytosuite.benchmark.runs.data.planes import (
 from cytosuite.contract.tasks import Kind
 from cytosuite.files import atomic
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Interval
 from cytosuite.volume.large import blank
 from cytosuite.volume.pieces import distinct, thinned
 
@@ -114,7 +115,7 @@ def _views(
     volume: Volume,
     side: int,
     objects: Pixels | None = None,
-    contrast: tuple[float, float] | None = None,
+    contrast: Interval | None = None,
     *,
     drawn: bool = False,
 ) -> list[Colours]:

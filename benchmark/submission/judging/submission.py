@@ -15,7 +15,7 @@ from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import Entries, Json, read_json, write_json
+from cytosuite.files import Entries, Json, Paths, read_json, write_json
 from cytosuite.metrics.metric import board_metrics
 
 SUCCEEDED = "Succeeded"
@@ -129,7 +129,7 @@ def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) 
 class AnsweredCase(NamedTuple):
     """The files of a case by socket, and the platform's word for how its job ended."""
 
-    files: Mapping[str, Path]
+    files: Paths
     status: str = SUCCEEDED
 
 

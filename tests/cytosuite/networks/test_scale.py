@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
+from cards import card
 from mistakes import refused
 from rasters import away_from
 
-from cytosuite.networks.scale import Sizing, Trained, choose_scale, estimate_diameter
+from cytosuite.contract.manifest import SelectPolicy
+from cytosuite.contract.select import describe, select
+from cytosuite.networks.scale import (
+    Sizing,
+    Trained,
+    choose_scale,
+    estimate_diameter,
+    width_of_objects,
+    with_size,
+)
 from cytosuite.volume import Volume
 
 TRAINED = Trained(spacing=(2.0, 1.0, 1.0), diameter_um=10.0)
@@ -46,6 +56,34 @@ def test_an_image_near_the_training_is_used_as_it_is():
 def test_the_diameter_is_found(diameter):
     found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
     assert found == pytest.approx(diameter, rel=0.3)
+
+
+def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():
+    policy = SelectPolicy(spacing=1.0, diameter_um=5.0)
+    wide = intensities(spots(14.0))
+    sizes = {"leaf": ((0.7, 0.4, 0.4), 3.0), "embryo": ((8.0, 4.0, 4.0), 14.0)}
+    models = [
+        card(name=name, scores={"x": {}}, describes={"spacing": edges, "diameter_um": width})
+        for name, (edges, width) in sizes.items()
+    ]
+
+    def chosen(spacing=(2.0, 1.0, 1.0), **metadata):
+        volume = Volume(wide, spacing, metadata=metadata)
+        facts = with_size(describe(volume), volume, models, policy)
+        return select(models, facts, policy).card.name, facts.get("diameter_um")
+
+    name, width = chosen()
+    assert (name, width) == ("embryo", pytest.approx(14, rel=0.3))
+    assert chosen(diameter_um=3.0) == ("leaf", 3.0)
+    assert chosen(channel="membrane") == ("leaf", None)
+    assert chosen((0.7, 0.4, 0.5), diameter_um=4.0) == ("leaf", None)  # near voxels tell more
+
+
+def test_the_object_at_the_middle_of_the_area_has_the_width():
+    assert width_of_objects(np.repeat([0, 1, 2, 3, 4], [9, 1, 1, 5, 20])) == pytest.approx(
+        2 * np.sqrt(20 / np.pi)
+    )
+    assert width_of_objects(np.zeros(4, np.int32)) == np.inf
 
 
 def test_a_given_diameter_decides():

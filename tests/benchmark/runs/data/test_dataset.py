@@ -96,21 +96,25 @@ def own(tmp_path):
     return tmp_path / "own"
 
 
+def _made(place, folder):
+    return made_in(place / "runs", recipe(str(folder)))
+
+
 def test_a_folder_becomes_cases(tmp_path, own):
-    dataset = made_in(tmp_path / "runs", recipe(str(own)))
+    dataset = _made(tmp_path, own)
     assert [case.name for case in dataset.cases] == ["a", "b"]
     assert dataset.cases[0].truth(SEGMENT)["instance-labels"].is_file()
     assert dataset.cases[1].truth(SEGMENT) == {}
     assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
     assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
-    assert made_in(tmp_path / "runs", recipe(str(own))) == dataset
+    assert _made(tmp_path, own) == dataset
 
 
 def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, own):
     (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
     rules = 'names = "(?P<letter>.)"\nrules = [{ part = "test", where = { well = "C02" } }]'
     (own / "splits.toml").write_text(rules)
-    whole = made_in(tmp_path / "runs", recipe(str(own)))
+    whole = _made(tmp_path, own)
     found = [case.conditions() for case in whole.cases]
     assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
     alone = made_in(tmp_path / "runs", recipe(str(own), only="test"))
@@ -180,14 +184,14 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
         note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
         for note in dataset.notes
     )
-    plain = made_in(tmp_path / "runs", recipe(str(own)))
+    plain = _made(tmp_path, own)
     assert plain.cases[0].min_object_voxels == 0
     assert "ignored" not in plain.cases[0].facts()
 
 
 def test_a_mask_of_all_objects_is_noted(tmp_path, own):
     tifffile.imwrite(own / "labels" / "a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
-    *_, note = made_in(tmp_path / "runs", recipe(str(own))).notes
+    *_, note = _made(tmp_path, own).notes
     assert note.startswith("a mask in place of labels?: 6 pieces have one number")
 
 
