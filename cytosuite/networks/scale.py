@@ -38,8 +38,8 @@ ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show 
 _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
-_NUCLEUS = 7.0  # µm, of any volume; between those of leaves and of embryos
-_FOREIGN, _WIDER = 1.0, log(2.5)  # distance of voxels, |ln| of widths that are another model's
+_NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
+_FOREIGN = 1.0  # distance of voxels from those of all models from which on widths count
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
@@ -106,22 +106,19 @@ def with_size(
 ) -> dict[str, Value]:
     """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
 
-    Without it where the policy has no such key, in planes and membranes, and where a card has near
-    voxels and no other width: there its voxels tell more than an estimate.
+    Without it where the policy has no such key, in planes and membranes, and where the voxels are
+    near those of a card: there they tell more than an estimate.
     """
     plain = {key: value for key, value in facts.items() if key != SIZE}
     if SIZE not in policy.keys or not volume or volume.axes != "ZYX" or "spacing" not in facts:
         return plain
-    slices = typical_slices(volume.array, QUIETEST)[::3]
-    width = stated_diameter(volume) or estimate_diameter(slices, volume.spacing, _NUCLEUS)
-    if not width or plain.get("channel", "nucleus") != "nucleus":
+    edges = (card.describes.get("spacing", "") for card in cards)
+    nearest = min((distance("spacing", facts["spacing"], size) for size in edges), default=inf)
+    if nearest < _FOREIGN or plain.get("channel", "nucleus") != "nucleus":
         return plain
-    fits = any(
-        distance("spacing", facts["spacing"], card.describes.get("spacing", "")) < _FOREIGN
-        and distance(SIZE, float(width), card.describes.get(SIZE, "")) < _WIDER
-        for card in cards
-    )
-    return plain if fits else {**plain, SIZE: float(width)}
+    slices = typical_slices(volume.array, QUIETEST)[::3]
+    width = stated_diameter(volume) or estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
+    return {**plain, SIZE: float(width)} if width else plain
 
 
 def typical_slices(image: Array, quietest: float) -> Floats:

@@ -76,7 +76,7 @@ def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():
     assert (name, width) == ("embryo", pytest.approx(14, rel=0.3))
     assert chosen(diameter_um=3.0) == ("leaf", 3.0)
     assert chosen(channel="membrane") == ("leaf", None)
-    assert chosen((0.7, 0.4, 0.5), diameter_um=4.0) == ("leaf", None)  # near voxels tell more
+    assert chosen((0.7, 0.4, 0.5), diameter_um=14.0) == ("leaf", None)  # near voxels tell more
 
 
 def test_the_object_at_the_middle_of_the_area_has_the_width():
