@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cytosuite.volume import Volume
 
 Value = str | int | float | tuple[float, ...]
-Facts = Mapping[str, Value]  # of an image, or what a card describes
+Facts = Mapping[str, Value]  # of an image or a card, by key
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
 FOLDER = "folder"  # key of the folder that images lie in, where a rule names it

@@ -39,7 +39,7 @@ _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
-_FOREIGN = 1.0  # distance of voxels from those of all models from which on widths count
+_FOREIGN = 1.0  # least distance of the voxels from every model at which widths count
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
