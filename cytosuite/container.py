@@ -31,12 +31,11 @@ from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
-from cytosuite.contract.select import FOLDER, Selection, describe, select
+from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import Entries, Json, remove, write_json
-from cytosuite.networks.scale import with_size
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
@@ -113,7 +112,10 @@ class Algorithm:
         facts = describe(main, values)
         if folder := os.environ.get("CYTOSUITE_FOLDER"):
             facts[FOLDER] = folder
-        facts = with_size(facts, main, self.cards, self.manifest.select)
+        if SIZE in self.manifest.select.keys:
+            from cytosuite.networks.scale import with_size  # scipy takes long to import
+
+            facts = with_size(facts, main, self.cards)
         selection = select(self.cards, facts, self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))

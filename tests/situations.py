@@ -49,8 +49,12 @@ def one_voxel():
     return Situation(volume(_3=voxel), volume(_9=voxel))
 
 
+def two_cells():
+    return volume(_3=(2, 2, 2), _8=(2, 9, 9))
+
+
 def perfect():
-    return Situation(volume(_3=(2, 2, 2), _8=(2, 9, 9)), volume(_9=(2, 2, 2), _4=(2, 9, 9)))
+    return Situation(two_cells(), volume(_9=(2, 2, 2), _4=(2, 9, 9)))
 
 
 def touching():
@@ -100,11 +104,11 @@ def spurious():
 
 def missed():
     """Two cells, one of them found."""
-    return Situation(volume(_3=(2, 2, 2), _8=(2, 9, 9)), volume(_9=(2, 2, 2)))
+    return Situation(two_cells(), volume(_9=(2, 2, 2)))
 
 
 def nothing_predicted():
-    return Situation(volume(_3=(2, 2, 2), _8=(2, 9, 9)), volume())
+    return Situation(two_cells(), volume())
 
 
 def nothing_to_find():

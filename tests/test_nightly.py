@@ -60,6 +60,11 @@ def test_no_expression_stands_in_a_command_and_actions_have_a_version(path):
         assert re.fullmatch(r"[\w.-]+/[\w./-]+@(v\d+|[0-9a-f]{40})", step.get("uses", "a/b@v1"))
 
 
+def test_the_tests_that_take_long_run_every_night():
+    (file,) = (path for path in FILES if {"run": "make test-long"} in steps(path))
+    assert "schedule" in read(file)["on"]
+
+
 def test_every_task_is_held_against_accepted_scores_every_night():
     from cytosuite.benchmark.scores.comparison.accepted import accepted
     from cytosuite.contract.tasks import TASKS
@@ -85,6 +90,19 @@ def test_a_guarded_task_that_is_as_accepted_passes(tmp_path):
     done = house.ran(folder / ".ci" / "guard", "detect", cwd=folder, PYTHONPATH=str(folder))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "no regression" in done.stdout
+
+
+def test_changes_that_no_test_notices_are_listed_every_night():
+    (checkout, *_, last), *others = (
+        job["steps"]
+        for path in FILES
+        if "schedule" in read(path)["on"]
+        for job in read(path)["jobs"].values()
+        if any(".ci/mutants" in step.get("run", "") for step in job["steps"])
+    )
+    assert not others
+    assert checkout["with"]["fetch-depth"] == 0  # a week has many commits
+    assert last["run"] == '.ci/mutants >>"$GITHUB_STEP_SUMMARY"'
 
 
 def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):

@@ -38,7 +38,6 @@ from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
-from cytosuite.networks.scale import with_size
 from cytosuite.volume import Volume
 
 UNSAID = "not given"
@@ -230,7 +229,11 @@ def decide(
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
     cards = cards_of(algorithm.name, models)
-    sized = with_size(facts, volume, cards, algorithm.select)
+    sized = facts
+    if SIZE in algorithm.select.keys:
+        from cytosuite.networks.scale import with_size  # scipy takes long to import
+
+        sized = with_size(facts, volume, cards)
     selection = select(cards, sized, algorithm.select)
     warnings = dict.fromkeys(
         [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume, sized)]

@@ -14,7 +14,6 @@ from cytosuite.contract.manifest import (
     ModelCard,
     NotNegative,
     Positive,
-    SelectPolicy,
     parse,
 )
 from cytosuite.contract.select import SIZE, Facts, Value, distance
@@ -98,27 +97,23 @@ def stated_diameter(volume: Volume) -> float | None:
     return stated
 
 
-def with_size(
-    facts: Facts,
-    volume: Volume | None,
-    cards: Sequence[ModelCard],
-    policy: SelectPolicy,
-) -> dict[str, Value]:
+def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -> dict[str, Value]:
     """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
 
-    Without it where the policy has no such key, in planes and membranes, and where the voxels are
-    near those of a card: there they tell more than an estimate.
+    Without it in planes and membranes, and where the voxels are near those of a card: there they
+    tell more than an estimate.
     """
     plain = {key: value for key, value in facts.items() if key != SIZE}
-    if SIZE not in policy.keys or not volume or volume.axes != "ZYX" or "spacing" not in facts:
+    if not volume or volume.axes != "ZYX" or "spacing" not in facts:
         return plain
     edges = (card.describes.get("spacing", "") for card in cards)
     nearest = min((distance("spacing", facts["spacing"], size) for size in edges), default=inf)
     if nearest < _FOREIGN or plain.get("channel", "nucleus") != "nucleus":
         return plain
-    slices = typical_slices(volume.array, QUIETEST)[::3]
-    width = stated_diameter(volume) or estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
-    return {**plain, SIZE: float(width)} if width else plain
+    if not (width := stated_diameter(volume)):
+        slices = typical_slices(volume.array, QUIETEST)[::3]
+        width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
+    return {**plain, SIZE: width} if width else plain
 
 
 def typical_slices(image: Array, quietest: float) -> Floats:

@@ -74,6 +74,10 @@ def _command(name):
     return [sys.executable, "-m", "cytosuite.container", name]
 
 
+def _last(process):
+    return process.stderr.strip().splitlines()[-1]
+
+
 def _answer(case):
     return read(case / "output" / OUTPUT / "ball.tif")
 
@@ -162,7 +166,7 @@ def test_bad_input_is_exit_code_2_and_a_missing_model_3(case):
     (case / "input" / "images" / "microscopy-image" / "ball.tif").write_text("no image")
     done = _run(case)
     assert done.returncode == 2
-    assert "cut or broken" in done.stderr.strip().splitlines()[-1]
+    assert "cut or broken" in _last(done)
     assert not (case / "output").exists()
     done = _run(case, CYTOSUITE_MODEL=str(case / "none"))
     assert done.returncode == 3
@@ -172,11 +176,11 @@ def test_bad_input_is_exit_code_2_and_a_missing_model_3(case):
 def test_memory_and_other_errors_have_their_codes_and_a_last_line(case):
     done = _run(case, cwd=_checkout(case, HUNGRY))
     assert done.returncode == 4
-    assert done.stderr.strip().splitlines()[-1].startswith("out of memory")
+    assert _last(done).startswith("out of memory")
     shutil.rmtree(case / "app")
     done = _run(case, cwd=_checkout(case, BROKEN))
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1] == "RuntimeError: something odd"
+    assert _last(done) == "RuntimeError: something odd"
     assert "Traceback" in done.stderr
 
 

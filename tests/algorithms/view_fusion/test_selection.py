@@ -18,6 +18,10 @@ POLICY = read_algorithm(ROOT / "algorithms" / "view_fusion" / "algorithm.toml").
 CARDS = {card.name: card for card in read_cards(ROOT / "weights" / "view_fusion", "view_fusion")}
 
 
+def _lines(selection, view):
+    return choice_warnings(selection, view, describe(view))
+
+
 def _selected(view):
     return select(list(CARDS.values()), describe(view), POLICY)
 
@@ -54,7 +58,7 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
             view = _of_challenge(number, channel, factor, **metadata)
             found = _selected(view)
             assert found.card.name == f"{channel}-study{number}"
-            assert (found.fallback, choice_warnings(found, view, describe(view))) == (False, [])
+            assert (found.fallback, _lines(found, view)) == (False, [])
 
 
 def _permuted(shape, spacing, rng):
@@ -110,9 +114,7 @@ def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, n
         view = Volume(np.zeros((8, 9, 9), np.uint16), spacing, metadata={"channel": channel})
         found = _selected(view)
         assert found.card.name == name
-        assert [
-            line.partition(":")[0] for line in choice_warnings(found, view, describe(view))
-        ] == ["no model near"]
+        assert [line.partition(":")[0] for line in _lines(found, view)] == ["no model near"]
 
 
 @pytest.mark.parametrize(
@@ -124,9 +126,7 @@ def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
         found = _selected(view)
         assert (found.card.name, found.fallback) == ("identity", False)
         line = f"no model for channel: {words}, identity serves any"
-        assert [
-            line.partition(";")[0] for line in choice_warnings(found, view, describe(view))
-        ] == [line]
+        assert [line.partition(";")[0] for line in _lines(found, view)] == [line]
 
 
 NETWORK = TINY.model_dump(mode="json")

@@ -289,20 +289,24 @@ def _chosen(**facts):
     return select(models.cards_of("watershed", {}), facts, WATERSHED.select).card.name
 
 
+def _chosen_for_both():
+    return [_chosen(axes=axes) for axes in ("YX", "ZYX")]
+
+
 def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     assert "all images with axes YX" in cli("model", "use", "mine").output
     cli("model", "use", "watershed:stack")
-    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["mine", "stack"]
+    assert _chosen_for_both() == ["mine", "stack"]
     cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
     assert _chosen(axes="YX", sample="x", folder=str(tmp_path)) == "other"
     assert _chosen(axes="YX", sample="x") == "mine"
     assert models.ruled_folder(tmp_path / "a" / "b.tif") == str(tmp_path)
     assert models.ruled_folder(tmp_path.parent / "b.tif") == ""
     cli("model", "use", "other")
-    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["other", "stack"]
+    assert _chosen_for_both() == ["other", "stack"]
     cli("model", "use", "other", "--off")
     cli("model", "remove", "stack")
-    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["nuclei-2d", "embryo-nuclei-3d"]
+    assert _chosen_for_both() == ["nuclei-2d", "embryo-nuclei-3d"]
     assert not (own / "use.rules").exists()
 
 

@@ -88,22 +88,26 @@ def test_a_training_gets_all_annotated_cases_and_becomes_a_card(tool, dataset, t
     assert load_file(card.with_suffix(".safetensors"))["w"].tolist() == [0, 1, 2]
 
 
+def _converted(model, home):
+    return learning.converted(Here(name="here"), "watershed", model, home)
+
+
 def test_a_model_of_the_tool_is_converted_once_with_its_digest(tool, tmp_path, monkeypatch):
     model, home = tmp_path / "Own Model", tmp_path / "models"
     model.mkdir()
     (model / "config").write_text("x")
-    card = learning.converted(Here(name="here"), "watershed", model, home)
+    card = _converted(model, home)
     assert card.name.startswith("own-model-")
     assert read_card(card).trained["file"] == "Own Model"
     monkeypatch.setattr(Here, "predict", None)
-    assert learning.converted(Here(name="here"), "watershed", model, home) == card
+    assert _converted(model, home) == card
 
 
 def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
     model, home = tmp_path / "cyto", tmp_path / "models"
     model.write_text("x")
     with pytest.raises(learning.LearningError, match="non-zero exit: cyto: no model of the tool"):
-        learning.converted(Here(name="here"), "watershed", model, home)
+        _converted(model, home)
     assert not home.exists()
 
 

@@ -35,6 +35,10 @@ def run(tmp_path, watershed, fakes):
     return run
 
 
+def _home(place, case):
+    return place / "run" / "watershed" / case
+
+
 def _record(tmp_path, case):
     return read_json(tmp_path / "run" / "watershed" / case / "record.json")
 
@@ -46,7 +50,7 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     assert record["seconds"] == 0.25
     assert record["startup_seconds"] == 0.5
     assert record["peak_memory"] == 10**6
-    folder = tmp_path / "run" / "watershed" / "case_2"
+    folder = _home(tmp_path, "case_2")
     assert (folder / record["outputs"]["instance-labels"]).is_file()
     assert (folder / "log.txt").read_text() == "a line of the log\n"
     found = sorted(path.name for path in folder.iterdir())
@@ -59,7 +63,7 @@ def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
         return Outcome("ok", 0.25, 10**6, 0, gpu=GpuUse("NVIDIA\x1b L4", 2**30, 100 / 3, 90))
 
     run(dataset, fakes.Engine(behave))
-    record = read_record(tmp_path / "run" / "watershed" / "case_1")
+    record = read_record(_home(tmp_path, "case_1"))
     assert (record.gpu, record.gpu_memory) == ("NVIDIA\\x1b L4", 2**30)
     assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
 
@@ -67,9 +71,9 @@ def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
 @pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
 def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
     run(dataset, engine)
-    (tmp_path / "run" / "watershed" / "case_2" / "record.json").write_text("[]")
+    (_home(tmp_path, "case_2") / "record.json").write_text("[]")
     assert run(dataset, engine) == {"case_2": "ok"}
-    path = tmp_path / "run" / "watershed" / "case_2" / file
+    path = _home(tmp_path, "case_2") / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -116,7 +120,7 @@ def test_a_failed_case_does_not_stop_the_others_and_bad_outputs_are_not_kept(
     record = _record(tmp_path, "case_2")
     assert (record["message"], record["exit_code"], record["outputs"]) == ("too big", 137, {})
     assert "expected integers, found dtype float32" in _record(tmp_path, "case_1")["message"]
-    assert not (tmp_path / "run" / "watershed" / "case_1" / "output").exists()
+    assert not (_home(tmp_path, "case_1") / "output").exists()
 
 
 def _reporting(fakes, text):
@@ -147,7 +151,7 @@ def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
     assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
     assert "other" not in record["selection"]
     assert record["selection"]["others"] == [{"left_out": "", **others[0]}, others[1]]
-    choice = read_record(tmp_path / "run" / "watershed" / "case_1").selection
+    choice = read_record(_home(tmp_path, "case_1")).selection
     assert choice.runner_up.model == "cells"
     assert ModelChoice.of({"others": others[1:]}).runner_up is None
     for odd in (3, [{}], [{"model": "a", "cost": "x"}]):
@@ -328,6 +332,6 @@ def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
     (warning,) = record["warnings"]
     assert warning.startswith("voxel size lost by the algorithm, that of the image counts: ")
     assert warning.endswith("instance-labels has 1000 x 0.5 x 0.5 µm")
-    kept = tmp_path / "run" / "watershed" / "case_2" / record["outputs"]["instance-labels"]
+    kept = _home(tmp_path, "case_2") / record["outputs"]["instance-labels"]
     assert header(kept).spacing == (2.0, 0.5, 0.5)
     assert len(np.unique(read(kept).array)) == 3

@@ -48,6 +48,10 @@ def _interrupting(at):
     return say
 
 
+def _numbers(cases):
+    return {role: len(listed) for role, listed in cases.items()}
+
+
 def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
     path = toy(settings(steps=150, report=10, checkpoint=150))
     card = read_card(path)
@@ -107,7 +111,7 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
     seen = []
 
     def batch(cases, given, step):
-        seen.append({role: len(found) for role, found in cases.items()})
+        seen.append(_numbers(cases))
         return toy.training.batch(cases, given, step)
 
     card = read_card(toy(settings(W1), training=toy.altered(batch=batch)))
@@ -189,7 +193,7 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
     seen = []
 
     def measure(cases, given):
-        seen.append({role: len(found) for role, found in cases.items()})
+        seen.append(_numbers(cases))
         return {"light": 1.5, "tau": 0.9}
 
     def validate(state, cases, given):
@@ -213,7 +217,7 @@ def test_cases_are_prepared_once_with_the_measured_parameters(toy, settings):
         return {role: found[:1] for role, found in cases.items()}
 
     def batch(cases, given, step):
-        drawn.append({role: len(found) for role, found in cases.items()})
+        drawn.append(_numbers(cases))
         return toy.training.batch(cases, given, step)
 
     toy(settings(), training=toy.altered(**toy.measured, prepare_cases=prepare, batch=batch))

@@ -19,6 +19,8 @@ BACKGROUND = 100
 FINE = (0.4, 0.4, 0.4)
 CORNERS = [(2, 4, 4), (2, 18, 18), (0, 4, 18)]  # the last one touches the first slice
 
+BALL = ((4, 8, 8), (6, 8, 8), 50)
+
 
 def _stack(cubes, shape=(20, 40, 40), background=BACKGROUND):
     """Return image and labels; a cube is (corner, edges, grey value above the background)."""
@@ -61,7 +63,7 @@ def test_skipped_objects_are_listed_with_the_reason():
 
 
 def test_a_neighbour_leaves_no_trace():
-    alone = [((4, 8, 8), (6, 8, 8), 50)]
+    alone = [BALL]
     image, labels = _stack(alone)
     crowded, both = _stack([*alone, ((4, 8, 16), (6, 8, 8), 900)])
     first = extract(image, labels).phantoms[0]
@@ -72,7 +74,7 @@ def test_a_neighbour_leaves_no_trace():
 
 
 def test_without_surroundings_the_background_is_that_of_the_stack():
-    image, labels = _stack([((4, 8, 8), (6, 8, 8), 50), ((4, 24, 24), (6, 8, 8), 50)])
+    image, labels = _stack([BALL, ((4, 24, 24), (6, 8, 8), 50)])
     labels.array[2:12, 4:20, 4:20] += (labels.array == 0)[2:12, 4:20, 4:20] * np.uint16(3)
     found = extract(image, labels, Cutting(margin_um=0.5))
     first = found.objects[0]
@@ -91,7 +93,7 @@ def test_smoothing_takes_noise_out_and_keeps_the_mean(rng):
 
 
 def test_stacks_that_cannot_be_used_are_refused():
-    image, labels = _stack([((4, 8, 8), (6, 8, 8), 50)])
+    image, labels = _stack([BALL])
     plane = Volume(image.array[0], SPACING[1:], "YX")
     unknown = Volume(image.array, (1, 1, 1), "ZYX", {"spacing_source": "assumed"})
     hole = image.like(np.where(labels.array == 1, np.float32(np.nan), image.array))
