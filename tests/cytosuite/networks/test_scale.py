@@ -61,7 +61,7 @@ def test_the_diameter_is_found(diameter):
 def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():
     policy = SelectPolicy(spacing=1.0, diameter_um=5.0)
     wide = intensities(spots(14.0))
-    sizes = {"leaf": ((0.7, 0.4, 0.4), 3), "embryo": ((8.0, 4.0, 4.0), 14.0)}
+    sizes = {"leaf": ((0.7, 0.4, 0.4), 3), "embryo": ((8.0, 4.0, 4.0), 14)}
     models = [
         card(name=name, scores={"x": {}}, describes={"spacing": edges, "diameter_um": width})
         for name, (edges, width) in sizes.items()
