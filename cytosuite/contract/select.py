@@ -165,7 +165,7 @@ def distance(key: str, image: Value, card: Value) -> float:
 
     A shape counts edges longer than the card's `LARGER` times; another order costs `DISORDER`.
     """
-    if key == SIZE and isinstance(image, int | float) and isinstance(card, int | float):
+    if key == SIZE and isinstance(image, int | float) and isinstance(card, float):
         image, card = (image,), (card,)
     if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
         return float(_word(key, image) != _word(key, card))
