@@ -29,7 +29,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Scalar, Scalars
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Rng
+from cytosuite.volume.arrays import ZYX, Array, Floats, Rng
 
 WIDTHS = {"psf_um", "psf_sigma_um"}  # of older recipes
 SHARED = ("image", "optics", "camera", "labels")
@@ -111,7 +111,7 @@ class Optics(Section):
     """refractive index at the objective"""
 
     @property
-    def sigma_um(self) -> tuple[float, float, float]:
+    def sigma_um(self) -> ZYX:
         """The standard deviations along z, y, x, of optics with single values (`settled`)."""
         return self.psf_sigma_z_um[0], self.psf_sigma_xy_um[0], self.psf_sigma_xy_um[0]
 

@@ -24,6 +24,7 @@ WIDTHS = (440.0, 290.0)  # px for which labels are placed: narrowest column, and
 LETTER, LINE = 6.3, 13.0  # px that a letter and a line of a label take up
 GAP = 9  # px between a point and its label
 MANY = 300  # points above which they are small and have no tooltip
+Point = tuple[float, float]  # across and up, in units of the axes
 Side: TypeAlias = tuple[int, int, str]
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 # Shift of a label in px, its anchor, and the share of it that lies left of that.
@@ -49,8 +50,8 @@ class Spot(NamedTuple):
 class Line(NamedTuple):
     """A straight line from one point to another, in units of the axes, with its CSS class."""
 
-    start: tuple[float, float]
-    end: tuple[float, float]
+    start: Point
+    end: Point
     style: str
 
 
@@ -202,7 +203,7 @@ def points(
     return svg("points", HEIGHT, words or f"{titles[1]} against {titles[0]}", parts)
 
 
-def _names(labels: Sequence[str], middles: Sequence[tuple[float, float]]) -> Iterable[str]:
+def _names(labels: Sequence[str], middles: Sequence[Point]) -> Iterable[str]:
     """Return the names next to points; where wide and narrow pages differ, one for each."""
     spaces = [place_labels(middles, labels, width) for width in WIDTHS]
     for text, (at, down), wide, narrow in zip(labels, middles, *spaces, strict=True):
@@ -217,7 +218,7 @@ def _names(labels: Sequence[str], middles: Sequence[tuple[float, float]]) -> Ite
 
 
 def place_labels(
-    middles: Sequence[tuple[float, float]], labels: Sequence[str], width: float
+    middles: Sequence[Point], labels: Sequence[str], width: float
 ) -> list[Side | None]:
     """Return shift and anchor of labels of points [%, px], the first first; None without room."""
     at = [(across * width / 100, down) for across, down in middles]

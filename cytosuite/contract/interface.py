@@ -9,6 +9,7 @@ from typing import Any
 
 from cytosuite.contract.metadata import acquisition, described
 from cytosuite.contract.points import Points
+from cytosuite.contract.spacing import as_movie
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
@@ -91,6 +92,8 @@ def input_image(file: Path, socket: Socket, metadata: Entries, original: str = "
                 "expected a stack of slices (z, y, x), found shape "
                 f"{volume.shape} with axes {volume.axes}"
             )
+        if socket.movie:
+            volume = as_movie(volume)
         return described(volume, metadata, original or file.name)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
-from cytosuite.volume import UM_PER, Volume
+from cytosuite.volume import SPATIAL, UM_PER, Volume
 from cytosuite.volume.arrays import Lengths, Spacing
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
@@ -42,6 +42,14 @@ def warned(volume: Volume, *lines: str) -> Volume:
     """Return an image with further warnings."""
     warnings = tuple(dict.fromkeys([*volume.origin.warnings, *lines]))
     return replace(volume, origin=replace(volume.origin, warnings=warnings))
+
+
+def as_movie(volume: Volume) -> Volume:
+    """Return a movie; the first axis of a file is time, also where it is called z."""
+    if volume.axes != SPATIAL:
+        return volume
+    line = "axes assumed: t, y, x, since the image is to be a movie"
+    return replace(warned(volume, line), spacing=volume.spacing[1:], axes="TYX")
 
 
 def _corrected(volume: Volume) -> Volume:

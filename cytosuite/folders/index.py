@@ -268,9 +268,9 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
         read = _movies if task == TRACKING.name else _sequences
         return _with_skipped(read(sequences), candidates)
     images = entries(folder, named, recursive=recursive)
-    if images.images:
-        main, first = _main_socket(rooms, task, images), next(iter(images.images.values()))
-        if task == TRACKING.name and frames(first, Part()) == 1:
+    if paths := [*images.images.values()]:
+        main = _main_socket(rooms, task, images)
+        if task == TRACKING.name and paths[1:] and frames(paths[0], Part()) == 1:
             return _movies([folder])
         return _matched(folder, images, main, rooms, recursive, beside=beside)
     tasks = [TASKS[task]] if task else TASKS.values()
@@ -457,7 +457,7 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
-        conditions = {"sequence": sequence.name} if len(sequences) > 1 else {}
+        conditions = {"sequence": sequence.name} if sequences[1:] else {}
         listing = entries(sequence)
         planes = {match[1] for path in truth.glob("*") if (match := PLANE.match(path.name))}
         skipped |= {f"{sequence.name}/{name}": why for name, why in listing.skipped.items()}

@@ -101,17 +101,18 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
     """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
 
     Without it in planes and membranes, and where the voxels are near those of a card: there they
-    tell more than an estimate.
+    tell more than an estimate. Of a movie the first frame is measured.
     """
     plain = {key: value for key, value in facts.items() if key != SIZE}
-    if not volume or volume.axes != "ZYX" or "spacing" not in facts:
+    if not volume or volume.axes not in ("ZYX", "TZYX") or "spacing" not in facts:
         return plain
     edges = (card.describes.get("spacing", "") for card in cards)
     nearest = min((distance("spacing", facts["spacing"], size) for size in edges), default=inf)
     if nearest < _FOREIGN or plain.get("channel", "nucleus") != "nucleus":
         return plain
     if not (width := stated_diameter(volume)):
-        slices = typical_slices(volume.array, QUIETEST)[::3]
+        image = volume.array[0] if "T" in volume.axes else volume.array
+        slices = typical_slices(image, QUIETEST)[::3]
         width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
     return {**plain, SIZE: width} if width else plain
 

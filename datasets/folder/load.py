@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.metadata import acquisition, channel_of, described, study_of
-from cytosuite.contract.spacing import text, warned
+from cytosuite.contract.spacing import as_movie, text, warned
 from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, TRACKED, TRACKS, VIEW
 from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.contract.words import ASSUME, Size
@@ -113,9 +113,10 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
     """Return an image or labels that an algorithm takes in."""
     stain = str(entries.get("channel") or "")
     part = replace(item.part, stains=(channel_of(stain) or stain,)) if stain else item.part
-    with at(path):
-        image = described(_read(path, slug, part), entries, name)
     movie = SOCKETS[slug].movie
+    with at(path):
+        image = _read(path, slug, part)
+        image = described(as_movie(image) if movie else image, entries, name)
     axes = image.axes.replace("C" if part.channel else "", "")
     if axes not in {f"{'T' * movie}{space}" for space in ("YX", "ZYX")}:
         kind = "a movie in 2D or 3D" if movie else "a 2D or 3D image"

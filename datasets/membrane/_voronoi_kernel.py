@@ -3,7 +3,7 @@
 import numpy as np
 
 from cytosuite.bodies._kernels import compiled
-from cytosuite.volume.arrays import Bools, Floats, Ints, Shorts
+from cytosuite.volume.arrays import ZYX, Bools, Floats, Ints, Shorts
 
 BLOCK = (8, 8, 32)  # voxels that share a list of candidates
 MARGIN = np.float32(1.0001)  # of the rounding of squares
@@ -86,7 +86,7 @@ def _row(
     centres: Floats,
     weights: Floats,
     near: Ints,
-    place: tuple[float, float, float],
+    place: ZYX,
     x: Floats,
     best: Floats,
     owner: Ints,

@@ -6,7 +6,7 @@ Cosine and exponential are short polynomials, of which the compiler makes vector
 import numpy as np
 
 from cytosuite.bodies._kernels import bounds, compiled, fill, length
-from cytosuite.volume.arrays import Doubles, Floats, Longs
+from cytosuite.volume.arrays import ZYX, Doubles, Floats, Longs
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 TINY = np.float32(1e-6)
@@ -69,7 +69,7 @@ def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> No
 
 
 @compiled
-def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> tuple[float, float, float]:
+def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> ZYX:
     """Return mean, factor, largest radius of ``factor * (1 + roughness * (height - mean))``."""
     height = np.empty(sphere.shape[1], np.float32)
     add_waves(sphere[0], sphere[1], sphere[2], waves, height)
@@ -93,7 +93,7 @@ def cut(
     bend: np.float32,
     waves: Floats,
     roughness: np.float32,
-    surface: tuple[float, float, float],
+    surface: ZYX,
     rim: float,
 ) -> tuple[Longs, Floats, Floats]:
     """Return `inside`, unbent `position` and `distance` (`Patch`) of a nucleus up to `rim`."""

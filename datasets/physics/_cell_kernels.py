@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled, length
-from cytosuite.volume.arrays import Floats, Ints, Shorts
+from cytosuite.volume.arrays import ZYX, Floats, Ints, Shorts
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
@@ -95,7 +95,7 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
 
 
 @compiled
-def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float, float]:
+def _local(frame: Floats, d0: float, d1: float, d2: float) -> ZYX:
     return (
         frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2,
         frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
@@ -216,7 +216,7 @@ def _dye(
     pair: tuple[int, int],
     difference: float,
     most: float,
-    point: tuple[float, float, float],
+    point: ZYX,
     away: float,
     waves: Floats,
     at: int,

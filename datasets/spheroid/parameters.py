@@ -13,7 +13,7 @@ from cytosuite.datasets.scene import SceneParameters
 from cytosuite.datasets.spheroid import sections
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import ZYX, Rng
 
 Drawn = dict[str, float]
 
@@ -119,7 +119,7 @@ def check(parameters: Parameters) -> Parameters:
     return parameters
 
 
-def spheroid_semi_axes(volume_um3: float, flattening: float) -> tuple[float, float, float]:
+def spheroid_semi_axes(volume_um3: float, flattening: float) -> ZYX:
     """Return the semi-axes (z, y, x) in µm of a spheroid; flattening is height over width."""
     width = (volume_um3 * 3 / (4 * pi * flattening)) ** (1 / 3)
     return flattening * width, width, width

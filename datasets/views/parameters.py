@@ -11,7 +11,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import ZYX, Rng
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
 
@@ -29,7 +29,7 @@ class Study:
     """An acquisition study: a participant published shapes, voxel sizes and axes of gradients."""
 
     shape: tuple[int, int, int]  # voxels along z, y, x of its volumes
-    spacing_um: tuple[float, float, float]  # µm per voxel
+    spacing_um: ZYX  # µm per voxel
     detection: Ends  # share of emitted light that passes the height of the image in tissue
     # share of a sheet that passes the length of the image, by its axis; none: from both sides
     illumination: Mapping[int, Ends] = field(default_factory=dict)

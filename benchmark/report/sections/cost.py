@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from cytosuite.benchmark.report.figures import dotted
-from cytosuite.benchmark.report.plots import Line, Spot, points
+from cytosuite.benchmark.report.plots import Line, Point, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
@@ -80,19 +80,19 @@ def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, Markup]]
     return plots
 
 
-def front(costs: list[tuple[float, float]], rising: bool | None) -> list[tuple[float, float]]:
+def front(costs: list[Point], rising: bool | None) -> list[Point]:
     """Return the points than which no other is both cheaper and better, by ascending cost."""
     if rising is None:
         return []
     sign = 1 if rising else -1
-    pareto: list[tuple[float, float]] = []
+    pareto: list[Point] = []
     for cost, score in sorted(set(costs), key=lambda p: (p[0], -sign * p[1])):
         if not pareto or sign * score > sign * pareto[-1][1]:
             pareto.append((cost, score))
     return pareto
 
 
-def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[Line]:
+def staircase(best: list[Point], across: Axis, up: Axis) -> list[Line]:
     """Return the steps of a front, from the worst end of the scores to the highest cost."""
     worst = up.low if up.rising else up.high
     lines, last = [], worst

@@ -27,7 +27,7 @@ CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
-
+Moments = tuple[float, float]  # distance of two samples, sum of squares of the first
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
@@ -179,7 +179,7 @@ def _chunks(array: Array) -> Iterator[Array]:
         yield piece
 
 
-def _by_size(first: _Sample, second: _Sample) -> tuple[float, float]:
+def _by_size(first: _Sample, second: _Sample) -> Moments:
     """Return the distance, and the standard deviation of the first sample, the quickest way."""
     values = first.size + second.size
     dtypes = {array.dtype for side in (first, second) for array in side.arrays}
@@ -198,13 +198,13 @@ def _values(sample: _Sample) -> Doubles:
     return np.concatenate([np.ravel(array).astype(np.float64) for array in sample.arrays])
 
 
-def _by_sorting(first: _Sample, second: _Sample) -> tuple[float, float]:
+def _by_sorting(first: _Sample, second: _Sample) -> Moments:
     """Return the distance, and the sum of squares of the first sample about its mean."""
     a, b = np.sort(_values(first)), np.sort(_values(second))
     return sorted_distance(a, b), float(np.square(a - first.mean).sum())
 
 
-def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tuple[float, float]:
+def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> Moments:
     """Return the same as `_by_sorting` from one count per grey value."""
     counts = np.zeros((2, high - low + 1), np.int64)
 
@@ -221,7 +221,7 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
     return float(np.abs(shares[0] - shares[1]).sum()), float(counts[0] @ values**2)
 
 
-def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[float, float]:
+def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moments:
     """Return the same as `_by_sorting`, sorting only where the shares cross."""
     scale = (BINS - 1) / (high - low)
     counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))

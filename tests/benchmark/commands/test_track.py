@@ -17,6 +17,7 @@ from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks
 from cytosuite.volume import Volume
 
 SMALL = {"shape": (128, 128), "spacing_um": (0.5, 0.5), "n_nuclei": 6, "division": 0.1}
+LINKING = ("--algorithm", "linking", "--engine", "process")
 
 
 @pytest.fixture
@@ -25,8 +26,7 @@ def scores(cli, runs):
 
     def run(*words):
         done = cli(
-            "benchmark", *words, "--task", "track", "--algorithm", "linking",
-            "--engine", "process", "--runs", runs, "--run", "run",
+            "benchmark", *words, "--task", "track", *LINKING, "--runs", runs, "--run", "run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         table = runs / "run" / "report" / "scores.csv"
@@ -75,17 +75,16 @@ def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
 
 
 def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path, out):
-    frames = [read(path) for path in sorted((sequences / "01").glob("*.tif"))]
-    (tmp_path / "movies").mkdir()
-    stacked = np.stack([frame.array for frame in frames])
-    movie = Volume(stacked, frames[0].spacing, "TYX", frames[0].metadata)
-    write(tmp_path / "movies" / "01.tif", movie)
-    alone = shutil.copytree(sequences / "01", tmp_path / "frames" / "01")
+    frames = np.stack([read(path).array for path in sorted((sequences / "01").glob("*.tif"))])
+    places = [sequences, shutil.copytree(sequences / "01", tmp_path / "frames" / "01")]
+    for axes, step in {"TYX": (), "ZYX": (1.0,)}.items():  # pages are called z by many programs
+        movie = Volume(frames, (*step, 0.5, 0.5), axes)
+        write(tmp_path / axes / "01.tif", movie)
+    places += [tmp_path / "TYX", tmp_path / "ZYX"]
     outputs = []
-    for place in (sequences, alone, tmp_path / "movies"):
-        words = ("--algorithm", "linking", "--engine", "process", "--out", out / place.name)
-        assert cli("apply", place, *words).exit_code == 0
+    for place in places:
         home = out / place.name
+        assert cli("apply", place, *LINKING, "--out", home).exit_code == 0
         outputs.append((read(home / "01.tif"), read_tracks(home / "01-tracks.csv")))
     first, tracks = outputs[0]
     assert first.axes == "TYX"
@@ -93,14 +92,12 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     for labels, table in outputs:
         assert np.array_equal(labels.array, first.array)
         assert table == tracks
-    truth = read_sequence(sequences / "01_GT")
-    assert len(truth.frames) == len(first.array)
+    assert len(read_sequence(sequences / "01_GT").frames) == len(first.array)
 
 
 def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
     write(sequences / "01" / "t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
-    words = ("--algorithm", "linking", "--engine", "process", "--out", out)
-    done = cli("apply", sequences, *words)
+    done = cli("apply", sequences, *LINKING, "--out", out)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output
 

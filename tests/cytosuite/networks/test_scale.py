@@ -67,12 +67,13 @@ def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():
         for name, (edges, width) in sizes.items()
     ]
 
-    def chosen(spacing=(2.0, 1.0, 1.0), **metadata):
-        volume = Volume(wide, spacing, metadata=metadata)
+    def chosen(spacing=(2.0, 1.0, 1.0), image=wide, axes="ZYX", **metadata):
+        volume = Volume(image, spacing, axes, metadata)
         facts = with_size(describe(volume), volume, models)
         return select(models, facts, policy).card.name, facts.get("diameter_um")
 
     assert chosen() == ("embryo", pytest.approx(14, rel=0.3))
+    assert chosen(image=wide[None], axes="TZYX") == chosen()
     assert (chosen(diameter_um=3.0), chosen(diameter_um=12)) == (("leaf", 3.0), ("embryo", 12))
     assert chosen(channel="membrane") == ("leaf", None)
     assert chosen((0.7, 0.4, 0.5), diameter_um=14.0) == ("leaf", None)  # near voxels tell more
