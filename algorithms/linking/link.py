@@ -7,7 +7,7 @@ logarithm of normal densities, and the movie itself gives their widths.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
@@ -41,7 +41,7 @@ class Parameters(Described):
     gap: int = Field(2, ge=0, le=20)  # frames that a track may miss
     gap_cost: NotNegative = 2.0  # cost of each missed frame
     mend: Whole = 10  # frames that merged or broken cells may last; 0: stay
-    division: NotNegative = 14.0  # highest cost of a division; 0: none
+    division: NotNegative = 10.0  # highest cost of a division; 0: none
 
     @property
     def limit(self) -> float:
@@ -70,9 +70,9 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
         # The nearest cell is nearer than the same cell: links show the usual steps.
         motion = _measured(cells, motion, np.stack([rows, columns], axis=1))
     after[rows] = columns
-    _divide_ended(cells, motion, after, source, parameters.division)
-    pairs, cost = _later(cells, motion, after, source, parameters)
-    rows, columns = assign(pairs, cost, parameters.limit)
+    rows, columns = assign(*_left(cells, motion, after), parameters.limit)
+    after[rows] = columns
+    rows, columns = assign(*_later(cells, motion, after, parameters), parameters.limit)
     source[columns] = rows % len(after)
     mothers = rows[rows >= len(after)] - len(after)
     source[after[mothers]] = mothers  # their tracks end
@@ -225,37 +225,24 @@ def _unlikely(cells: CellTable, motion: Motion, a: Longs, b: Longs, frames: int)
     return cost
 
 
-def _begins(after: Longs, source: Longs, first: int) -> Longs:
-    """Return the cells after the `first` frame's that nothing leads to."""
-    begins = source < 0
+def _left(cells: CellTable, motion: Motion, after: Longs) -> tuple[Longs, Doubles]:
+    """Return ends near begins of the next frame, with costs of steps that few cells take."""
+    a, b = motion.pairs.T
+    free = (after[a] < 0) & np.isin(b, _begins(cells, after))
+    return motion.pairs[free], 2 * np.log1p(_unlikely(cells, motion, a[free], b[free], 1) / 2)
+
+
+def _begins(cells: CellTable, after: Longs) -> Longs:
+    """Return the cells after the first frame's that nothing leads to."""
+    begins = np.ones(len(after), np.bool_)
     begins[after[after >= 0]] = False
-    begins[:first] = False
+    begins[: cells.first[1]] = False
     return np.flatnonzero(begins)
 
 
-def _divide_ended(
-    cells: CellTable, motion: Motion, after: Longs, source: Longs, most: float
-) -> None:
-    """Make daughters of the two begins that fit best to an end; the likeliest first."""
-    families, near = list[tuple[float, int, int, int]](), dict[int, list[int]]()
-    for mother, begin in _mothers(cells, motion, after, source).tolist():
-        near.setdefault(mother, []).append(begin)
-    for mother, begins in near.items():
-        if after[mother] < 0:
-            pairs = np.array([*combinations(begins, 2)], np.int64).reshape(-1, 2)
-            costs = _division(cells, motion, np.full(len(pairs), mother), *pairs.T).tolist()
-            families += [(c, mother, *pair) for c, pair in zip(costs, pairs.tolist(), strict=True)]
-    divided = set[int]()
-    for cost, mother, first, second in sorted(families):
-        pair = [first, second]
-        if cost < most and mother not in divided and source[pair].max() < 0:
-            source[pair] = mother
-            divided.add(mother)
-
-
-def _mothers(cells: CellTable, motion: Motion, after: Longs, source: Longs) -> Longs:
+def _mothers(cells: CellTable, motion: Motion, after: Longs) -> Longs:
     """Return the pairs (P, 2) of begins and the cells near them in the frame before."""
-    begins, pairs = _begins(after, source, int(cells.first[1])), [np.zeros((0, 2), np.int64)]
+    begins, pairs = _begins(cells, after), [np.zeros((0, 2), np.int64)]
     reach = APART * cells.radii + 3 * motion.step_um
     for frame, some in _runs(motion.frame[begins]):
         before = np.arange(*cells.first[frame - 1 : frame + 1])
@@ -278,18 +265,17 @@ def _division(cells: CellTable, motion: Motion, mother: Longs, a: Longs, b: Long
     width = motion.step_um**2 / 2 + (OFF * cells.radii[mother]) ** 2  # the mean of two steps
     grown = np.log(both / sizes[mother]) / max(2 * motion.size, LEAST_SUM)
     unlike = np.log(sizes[a] / sizes[b]) / HALVES
-    cost: Doubles = (squares / width + grown**2 + unlike**2) / 2
+    # A mother and her daughters condense in frames of their own: sizes change much.
+    cost: Doubles = (squares / width + unlike**2) / 2 + 2 * np.log1p(grown**2 / 4)
     return cost
 
 
 def _later(
-    cells: CellTable, motion: Motion, after: Longs, source: Longs, parameters: Parameters
+    cells: CellTable, motion: Motion, after: Longs, parameters: Parameters
 ) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
-    begins, count = _begins(after, source, int(cells.first[1])), len(after)
-    ends = after < 0
-    ends[source[source >= 0]] = False
-    pairs = _mothers(cells, motion, after, source)
+    begins, count = _begins(cells, after), len(after)
+    pairs = _mothers(cells, motion, after)
     pairs = pairs[after[pairs[:, 0]] >= 0]
     sister = after[pairs[:, 0]]
     cost = _division(cells, motion, pairs[:, 0], sister, pairs[:, 1])
@@ -298,7 +284,7 @@ def _later(
     costs = [cost[few]]
     for missed in range(1, parameters.gap + 1):
         reach = parameters.farthest * motion.step_um * np.sqrt(missed + 1)
-        sides = np.flatnonzero(ends), begins
+        sides = np.flatnonzero(after < 0), begins
         found.append(_neighbours(motion.frame, motion.places, reach, missed + 1, *sides))
         a, b = found[-1].T
         costs.append(_unlikely(cells, motion, a, b, missed + 1) + parameters.gap_cost * missed)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -269,17 +270,18 @@ def test_serve_answers_the_platforms_requests(case):
         assert server.ask("GET", "/health") == (200, "ok")
         assert server.ask("GET", "/")[0] == 404
         assert server.ask("POST", "/other")[0] == 404
-        assert server.ask("POST", "/invoke") == (201, "0")
+        invoke = partial(server.ask, "POST", "/invoke")
+        assert invoke() == (201, "0")
         served = _answer(case).array
         shutil.rmtree(case / "output")
-        assert server.ask("POST", "/invoke") == (201, "0")
+        assert invoke() == (201, "0")
         path = case / "input" / "images" / "microscopy-image" / "ball.tif"
         whole = path.read_bytes()
         path.write_bytes(whole[:100])
-        assert server.ask("POST", "/invoke") == (500, "2")
+        assert invoke() == (500, "2")
         path.write_bytes(whole)
         shutil.rmtree(case / "output")
-        assert server.ask("POST", "/invoke") == (201, "0")
+        assert invoke() == (201, "0")
         np.testing.assert_array_equal(_answer(case).array, served)
     shutil.rmtree(case / "output")
     assert _run(case).returncode == 0

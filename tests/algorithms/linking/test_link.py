@@ -93,6 +93,15 @@ def test_all_cells_may_drift_further_than_each_of_them_moves():
     assert len(groups(cells(shift=(4.0, 2.0)))) == 5
 
 
+def test_a_step_much_longer_than_all_others_is_no_end():
+    film = cells()
+    for frame in film[3:]:
+        inside = frame == 5
+        frame[inside] = 0
+        frame[np.roll(inside, -20, 1)] = 5
+    assert len(groups(film)) == 5
+
+
 def dividing(begin, apart):
     """Return a movie in which the first of three cells divides."""
     film = np.zeros((6, 80, 120), np.uint16)

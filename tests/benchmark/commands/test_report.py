@@ -157,26 +157,27 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
 
 def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path, out):
     both, other = run("both", "watershed", "cellpose3d"), run("other", "watershed", rows=7)
-    code, text = report(both / "watershed", f"mine={other / 'watershed'}", out="parts")
+    part = both / "watershed"
+    code, text = report(part, f"mine={other / 'watershed'}", out="parts")
     assert code == 0, text
     for name, home in (("watershed", both), ("mine", other)):
         pd.testing.assert_frame_equal(scores(tmp_path / "parts", name), scores(home, "watershed"))
     board = pd.read_csv(tmp_path / "parts" / "report" / "leaderboard.csv")
     assert {*board["algorithm"]} == {"watershed", "mine", "oracle", "blank"}
-    assert report(both, f"mine={both / 'watershed'}")[0] == 0
+    assert report(both, f"mine={part}")[0] == 0
     pd.testing.assert_frame_equal(scores(out, "mine"), scores(both, "watershed"))
     refused(
         "the run is named twice; name it once",
         report,
-        both / "watershed",
-        both / "watershed",
+        part,
+        part,
         out="twice",
     )
-    assert report(both, both / "watershed", out="twins")[0] == 0
+    assert report(both, part, out="twins")[0] == 0
     board = pd.read_csv(tmp_path / "twins" / "report" / "leaderboard.csv")
     assert {"watershed (both)", "watershed (both_2)"} < {*board["algorithm"]}
     (both / "cellpose3d" / "b" / "record.json").unlink()  # of another algorithm
-    assert report(both / "watershed", out="again")[0] == 0
+    assert report(part, out="again")[0] == 0
 
 
 def test_pictures_arrays_and_labels_without_images_are_read(

@@ -223,22 +223,24 @@ def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path)
 
 
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
+    zarr = tmp_path / "t2" / "a.ome.zarr"
+    second = tmp_path / "p2"
     truth, found = TWO, _labels((0, 0, 1), (2, 6, 6))
     plain = _write(tmp_path / "t" / "a.tif", truth), _write(tmp_path / "p" / "a.tif", found)
     table = tmp_path / "plain.csv"
     expected = _scored(*plain, objects=table)
-    _write(tmp_path / "t2" / "a.ome.zarr", truth)
-    _write(tmp_path / "p2" / "a.ozx", found)
-    Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
+    _write(zarr, truth)
+    _write(second / "a.ozx", found)
+    Image.new("RGB", (4, 4)).save(second / "a.png")  # a preview
     for kind, sides in {
-        "files": (tmp_path / "t2" / "a.ome.zarr", tmp_path / "p2" / "a.ozx"),
-        "folders": (tmp_path / "t2", tmp_path / "p2"),
-        "mixed": (tmp_path / "t", tmp_path / "p2"),
+        "files": (zarr, second / "a.ozx"),
+        "folders": (tmp_path / "t2", second),
+        "mixed": (tmp_path / "t", second),
     }.items():
         objects = tmp_path / f"{kind}.csv"
         assert _scored(*sides, objects=objects) == expected
         assert objects.read_bytes() == table.read_bytes()
-    sets = _scored(tmp_path / "t2", tmp_path / "p2", metrics=["W1"])
+    sets = _scored(tmp_path / "t2", second, metrics=["W1"])
     assert (
         sets["aggregates"]["W1"]["set"] == 0
     )  # as many voxels of each value; the preview is no image
@@ -247,9 +249,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
         assert _scored(*plain, **more)["failed"] == []
     assert _scored(*plain, objects=table) == expected
-    refused(
-        "expected two files or two folders", _scored, tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"
-    )
+    refused("expected two files or two folders", _scored, zarr, tmp_path / "p")
 
 
 RNG = np.random.default_rng(0)

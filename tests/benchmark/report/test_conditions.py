@@ -19,11 +19,12 @@ def results(make, conditions):
 
 
 def test_without_conditions_nothing_is_shown_or_written(make, results, tmp_path):
-    write_report(results, tmp_path / "report")
-    assert (tmp_path / "report" / "by_condition.csv").is_file()
-    write_report(make(), tmp_path / "report")
-    assert not (tmp_path / "report" / "by_condition.csv").exists()
-    assert "By condition" not in (tmp_path / "report" / "index.html").read_text()
+    report = tmp_path / "report"
+    write_report(results, report)
+    assert (report / "by_condition.csv").is_file()
+    write_report(make(), report)
+    assert not (report / "by_condition.csv").exists()
+    assert "By condition" not in (report / "index.html").read_text()
     assert "By condition" not in text_of(make())
     assert tabs(make()) == {}
 

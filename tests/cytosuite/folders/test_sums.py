@@ -46,18 +46,20 @@ def test_colours_are_summed_apart(tmp_path):
 
 
 def test_images_that_do_not_fit_are_refused(tmp_path):
-    paths = _pair(tmp_path, np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
+    square, folders = np.zeros((4, 4), np.uint8), [tmp_path / "a", tmp_path / "b"]
+    paths = _pair(tmp_path, square, np.zeros((4, 5), np.uint8))
+    image = Volume(square, (1.0, 1.0), "YX")
     refused(r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif", weighted_sum, paths, (1, 1))
-    write(tmp_path / "a" / "y.tif", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
+    write(folders[0] / "y.tif", image)
     refused(
         "b: expected an image y, as the others have it",
         side_by_side,
-        [tmp_path / "a", tmp_path / "b"],
+        folders,
     )
-    write(tmp_path / "a" / "y.mha", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
+    write(folders[0] / "y.mha", image)
     refused(
         r"a: expected one file named y, found y\.mha and y\.tif",
         side_by_side,
-        [tmp_path / "a", tmp_path / "b"],
+        folders,
     )
     refused(r"expected images \(.*\), found none", side_by_side, [tmp_path, tmp_path])

@@ -58,14 +58,15 @@ def test_a_wrong_request_is_refused(change, message):
 
 
 def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path):
+    inputs = tmp_path / "in"
     task, canvas = TASKS["sample"], canvas_of(WHOLE)
-    write_case(tmp_path / "in", task, "a", {REQUEST.slug: canvas})
-    assert read_json(tmp_path / "in" / "sample-request.json") == WHOLE
-    case = read_case(tmp_path / "in", task)
+    write_case(inputs, task, "a", {REQUEST.slug: canvas})
+    assert read_json(inputs / "sample-request.json") == WHOLE
+    case = read_case(inputs, task)
     assert replace(case.volumes[REQUEST.slug], origin=canvas.origin).metadata == canvas.metadata
     cells = canvas.like(np.ones(canvas.shape, np.uint16))
     write_outputs(tmp_path / "out", task, case, {"sampled-cells": cells})
     (path,) = (tmp_path / "out" / "images" / "sampled-cells").iterdir()
     assert (path.suffix, read(path).spacing) == (".tif", canvas.spacing)
-    (tmp_path / "in" / "sample-request.json").unlink()
-    refused("sample-request.json", read_case, tmp_path / "in", task)
+    (inputs / "sample-request.json").unlink()
+    refused("sample-request.json", read_case, inputs, task)

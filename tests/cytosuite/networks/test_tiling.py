@@ -111,7 +111,8 @@ def test_the_best_fit_is_the_best_of_all_sizes():
     ("free", "expected"), [(inf, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
 )
 def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
+    shape = (96, 320, 320)
     monkeypatch.setattr(module, "free_gib", lambda: free)
-    assert tile_within((96, 320, 320), 180, (8, 24, 24), (8, 16, 16)) == expected
-    never_all_halo = tile_within((96, 320, 320), 9999, (40, 24, 24), (8, 16, 16))
-    assert never_all_halo == ((96, 320, 320) if free == inf else (88, 192, 192))
+    assert tile_within(shape, 180, (8, 24, 24), (8, 16, 16)) == expected
+    never_all_halo = tile_within(shape, 9999, (40, 24, 24), (8, 16, 16))
+    assert never_all_halo == (shape if free == inf else (88, 192, 192))

@@ -74,11 +74,12 @@ def words(folder, parent, name, *more):
 
 def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(tmp_path, capsys):
     folder = annotated(tmp_path / "data")
+    models = folder / "models"
     small = tmp_path / "small.toml"
     text = "[outline]\ntrees = 20\ndepth = 4"
     small.write_text(f"cases = 1\nenough = 5\nparameters = {{ opening_um = 0.0 }}\n{text}")
     assert main(words(folder, PARENT, "mine", "--settings", str(small), "--seed", "3")) == 0
-    card = read_card(folder / "models" / "mine.json")
+    card = read_card(models / "mine.json")
     facts, old = card.trained["outline"], read_card(PARENT)
     assert card.parameters == {**old.parameters, "opening_um": 0.0, "outline": 0.55}
     assert (facts["images"], facts["settings"]["seed"], facts["trees"]) == (3, 3, "20 new trees")
@@ -87,17 +88,15 @@ def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(t
     assert after["SEG"] > 0.85
     assert not card.adopted  # it is for the images of its parent
     assert "held-out cases with these outlines: SEG 0." in capsys.readouterr().out
-    mine = folder / "models" / "mine.safetensors"
+    mine = models / "mine.safetensors"
     assert Trees.read(mine, 99).feature.shape == (20, 4)
 
     small.write_text(f"cases = 0\nenough = 500\n{text}")  # none is held out, all are few
-    assert (
-        main(words(folder, folder / "models" / "mine.json", "few", "--settings", str(small))) == 0
-    )
-    few = read_card(folder / "models" / "few.json")
+    assert main(words(folder, models / "mine.json", "few", "--settings", str(small))) == 0
+    few = read_card(models / "few.json")
     assert few.trained["outline"]["trees"] == "trees kept"
     assert few.scores == {}
-    one, other = (load_file(folder / "models" / f"{n}.safetensors") for n in ("mine", "few"))
+    one, other = (load_file(models / f"{n}.safetensors") for n in ("mine", "few"))
     assert all(np.array_equal(one[name], other[name]) for name in one)
     assert abs(few.parameters["outline"] - 0.55) <= 0.2
 

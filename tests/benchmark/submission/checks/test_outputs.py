@@ -241,18 +241,19 @@ def test_odd_headers_are_judged_as_the_importer_does(images_of, given, tmp_path,
 
 
 def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, given, tmp_path):
+    home = given.parents[1]
     (given / "a.mhd").write_bytes(header("a.raw"))
     (given / "a.raw").write_bytes(bytes(12))
     assert images_of(given, tmp_path / "taken") == {"a.mhd"}
-    assert judged(given.parents[1]) == (set(), set())
-    (given / "a.raw").rename(given.parents[1] / "b.raw")
-    for place in ("/dev/zero", given.parents[1] / "b.raw"):
+    assert judged(home) == (set(), set())
+    (given / "a.raw").rename(home / "b.raw")
+    for place in ("/dev/zero", home / "b.raw"):
         (given / "a.raw").symlink_to(place)
-        assert "output.broken" in judged(given.parents[1])[0]
+        assert "output.broken" in judged(home)[0]
         (given / "a.raw").unlink()
-    (given.parents[1] / "b.raw").rename(given / "b.raw")
+    (home / "b.raw").rename(given / "b.raw")
     (given / "a.raw").symlink_to("b.raw")
-    assert "output.broken" in judged(given.parents[1])[0]
+    assert "output.broken" in judged(home)[0]
 
 
 TIFF = {

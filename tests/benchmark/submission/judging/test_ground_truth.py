@@ -147,19 +147,20 @@ def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
 
 
 def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
+    folder = tmp_path / "inputs"
     dataset, task = toys_of("fuse"), TASKS["fuse"]
-    write_inputs(dataset, task, tmp_path / "inputs")
-    listed = read_json(tmp_path / "inputs" / "cases.json")
+    write_inputs(dataset, task, folder)
+    listed = read_json(folder / "cases.json")
     assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3
     for case, own in zip(dataset.cases, listed, strict=True):
-        path = tmp_path / "inputs" / own[VIEW]
+        path = folder / own[VIEW]
         assert not path.is_symlink()
         assert path.name == f"{case.name}.tif"
-        assert path.parent.relative_to(tmp_path / "inputs").as_posix() == (
+        assert path.parent.relative_to(folder).as_posix() == (
             f"{case.name}/{task.inputs[0].relative_path}"
         )
         np.testing.assert_array_equal(read(path).array, read(case.main(task)).array)
-    assert not list((tmp_path / "inputs").rglob("*instance-labels*"))
+    assert not list(folder.rglob("*instance-labels*"))
 
 
 @pytest.mark.parametrize(
