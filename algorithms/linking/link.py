@@ -1,4 +1,4 @@
-"""Link cells over time by assignment in two steps: frame to frame, then divisions and gaps.
+"""Link cells over time by assignment: frame to frame, then long steps, then divisions and gaps.
 
 Jaqaman et al., Nature Methods 5 (2008), doi:10.1038/nmeth.1237: a link has a cost, an end and a
 begin have one too, and the sum over all cells is the least there is. The costs are minus the
@@ -240,9 +240,9 @@ def _begins(cells: CellTable, after: Longs) -> Longs:
     return np.flatnonzero(begins)
 
 
-def _mothers(cells: CellTable, motion: Motion, after: Longs) -> Longs:
+def _mothers(cells: CellTable, motion: Motion, begins: Longs) -> Longs:
     """Return the pairs (P, 2) of begins and the cells near them in the frame before."""
-    begins, pairs = _begins(cells, after), [np.zeros((0, 2), np.int64)]
+    pairs = [np.zeros((0, 2), np.int64)]
     reach = APART * cells.radii + 3 * motion.step_um
     for frame, some in _runs(motion.frame[begins]):
         before = np.arange(*cells.first[frame - 1 : frame + 1])
@@ -275,7 +275,7 @@ def _later(
 ) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
     begins, count = _begins(cells, after), len(after)
-    pairs = _mothers(cells, motion, after)
+    pairs = _mothers(cells, motion, begins)
     pairs = pairs[after[pairs[:, 0]] >= 0]
     sister = after[pairs[:, 0]]
     cost = _division(cells, motion, pairs[:, 0], sister, pairs[:, 1])

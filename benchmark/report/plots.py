@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -25,8 +25,8 @@ LETTER, LINE = 6.3, 13.0  # px that a letter and a line of a label take up
 GAP = 9  # px between a point and its label
 MANY = 300  # points above which they are small and have no tooltip
 Point = tuple[float, float]  # across and up, in units of the axes
-Side: TypeAlias = tuple[int, int, str]
-Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+Side = tuple[int, int, str]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 # Shift of a label in px, its anchor, and the share of it that lies left of that.
 SIDES = (
     (0, -GAP, "middle", 0.5),

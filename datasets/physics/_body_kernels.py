@@ -6,10 +6,11 @@ Cosine and exponential are short polynomials, of which the compiler makes vector
 import numpy as np
 
 from cytosuite.bodies._kernels import bounds, compiled, fill, length
-from cytosuite.volume.arrays import ZYX, Doubles, Floats, Longs
+from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 TINY = np.float32(1e-6)
+Surface = tuple[float, float, float]  # mean height, factor, largest radius of a rough sphere
 TURN = np.float32(1 / (2 * np.pi))
 C1, C2, C3 = np.float32(-19.7392088), np.float32(64.9393940), np.float32(-85.4568172)
 C4, C5, C6 = np.float32(60.2446414), np.float32(-26.4262568), np.float32(7.9035364)
@@ -69,7 +70,7 @@ def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> No
 
 
 @compiled
-def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> ZYX:
+def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> Surface:
     """Return mean, factor, largest radius of ``factor * (1 + roughness * (height - mean))``."""
     height = np.empty(sphere.shape[1], np.float32)
     add_waves(sphere[0], sphere[1], sphere[2], waves, height)
@@ -93,7 +94,7 @@ def cut(
     bend: np.float32,
     waves: Floats,
     roughness: np.float32,
-    surface: ZYX,
+    surface: Surface,
     rim: float,
 ) -> tuple[Longs, Floats, Floats]:
     """Return `inside`, unbent `position` and `distance` (`Patch`) of a nucleus up to `rim`."""

@@ -27,7 +27,7 @@ CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
-Moments = tuple[float, float]  # distance of two samples, sum of squares of the first
+Moments = tuple[float, float]  # distance of two samples, spread of the first
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"

@@ -234,13 +234,13 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     Image.new("RGB", (4, 4)).save(second / "a.png")  # a preview
     for kind, sides in {
         "files": (zarr, second / "a.ozx"),
-        "folders": (tmp_path / "t2", second),
+        "folders": (zarr.parent, second),
         "mixed": (tmp_path / "t", second),
     }.items():
         objects = tmp_path / f"{kind}.csv"
         assert _scored(*sides, objects=objects) == expected
         assert objects.read_bytes() == table.read_bytes()
-    sets = _scored(tmp_path / "t2", second, metrics=["W1"])
+    sets = _scored(zarr.parent, second, metrics=["W1"])
     assert (
         sets["aggregates"]["W1"]["set"] == 0
     )  # as many voxels of each value; the preview is no image
