@@ -4,7 +4,7 @@ import math
 import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import fsum, isfinite, nan
 from typing import Any, TypeVar
@@ -74,10 +74,12 @@ def _group(
         if lost := sum(record is not None and not record.ok for record in records):
             failed[name] = lost
         for kind in evidence:
-            gathered = [scores.evidence.get((name, case), {}).get(kind) for case in cases]
-            counted = [part for part in gathered if part is not None]
+            facts = (scores.evidence.get((name, case), {}).get(kind) for case in cases)
+            counted = [part for part in facts if part is not None]
             wholes = _pools(kind.pool, counted) if kind.pool else []
-            for metric in (metric for metric in scores.metrics if metric.evidence is kind):
+            for metric in scores.metrics:
+                if metric.evidence is not kind:
+                    continue
                 if kind.pool:
                     pooled[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
                 else:
@@ -149,7 +151,7 @@ def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
             order = [text_of(value) for value in sorted(times)]
             labels = {case: text_of(value) for case, value in numbers.items()}
         else:
-            ends = edges(list(numbers.values()))  # an end belongs to the range above it
+            ends = edges(numbers.values())  # an end belongs to the range above it
             texts = [text_of(end) for end in ends]
             between = [f"{low} to {high}" for low, high in pairwise(texts)]
             order = [f"below {texts[0]}", *between, f"{texts[-1]} or more"] if ends else ["all"]
@@ -158,7 +160,7 @@ def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
     return {label: cases for label, cases in groups.items() if cases}
 
 
-def edges(numbers: Sequence[float]) -> list[float]:
+def edges(numbers: Iterable[float]) -> list[float]:
     """Return round numbers that part the given ones equally, up to a fifth of a range's cases."""
     ordered = sorted(numbers)
     n = len(ordered)

@@ -197,7 +197,7 @@ class Results:
     @cached_property
     def attempts(self) -> defaultdict[str, dict[str, Record]]:
         """Records by algorithm and case."""
-        attempts: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+        attempts = defaultdict[str, dict[str, Record]](dict)
         for (algorithm, case), record in self.records.items():
             attempts[algorithm][case] = record
         return attempts

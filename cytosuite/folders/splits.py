@@ -184,7 +184,7 @@ def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Pl
 
 def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
-    classes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    classes = defaultdict[str, Counter[str]](Counter)
     path = home_of(source) / OBJECTS
     rows = read_table(path, strict=True) if path.is_file() else iter(())
     head = next(rows, [])

@@ -165,7 +165,7 @@ def _plain_words(complaint: str) -> str:
 
 
 def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
-    """Return the axes of a series with one unnamed axis read as z, and colours as channels."""
+    """Return the axes of a series, colours as channels; an unnamed one is z, of a lone plane t."""
     axes = str(series.axes).upper()
     if colours and "C" not in axes:
         axes = axes.replace("S", "C")
@@ -176,7 +176,7 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
         )
     unnamed = [axis for axis in axes if axis not in AXES]
     if len(unnamed) == 1 and "Z" not in axes:
-        return axes.replace(unnamed[0], "Z")
+        return axes.replace(unnamed[0], "T" if series.shape[:-2] == (1,) else "Z")
     if unnamed:
         raise InputError(
             f"{path}: cannot tell the axes of shape {tuple(series.shape)}; "

@@ -71,7 +71,7 @@ def tested(
 
 def chosen_wins(order: Sequence[str], tests: Sequence[PairTests]) -> frozenset[Pair]:
     """Test the pairs of `FAMILY`; return those better in one metric and worse in none."""
-    better: set[Pair] = set()
+    better = set[Pair]()
 
     def beaten(pairs: Sequence[Pair]) -> list[bool]:
         """Test pairs; return whether the first of each is better."""

@@ -30,7 +30,7 @@ def by_name(paths: Iterable[Path], root: Path) -> Paths:
 def pack(files: Files) -> IO[bytes]:
     """Return files, bytes and empty folders (None) as a temporary tar of fixed bytes."""
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    folders: set[str] = set()
+    folders = set[str]()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in sorted(files.items(), key=lambda item: item[0]):
             parents = [parent.as_posix() for parent in reversed(Path(name).parents)][1:]

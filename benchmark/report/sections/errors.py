@@ -1,8 +1,8 @@
 """Errors by object: bars of classes, and where objects are missed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, starmap, takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -26,6 +26,8 @@ OF_POINTS = (MATCHED, MISSED, FALSE)
 HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
+OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
+PART = 100_000  # true objects that become columns at a time
 KINDS = ("class of the annotation", "algorithm", "true objects", "share with a match", "SEG")
 Share: TypeAlias = tuple[int, int]  # objects missed, and all
 
@@ -118,26 +120,27 @@ class Errors(NamedTuple):
 
 def view(results: Results) -> Errors | None:
     """Return the numbers of objects of each class; None without matched objects."""
-    matches: dict[str, list[Matches]] = {entry.algorithm: [] for entry in results.ranked}
-    for (name, _), match in results.matches.items():
-        if name in matches:
-            matches[name].append(match)
-    matches = {name: cases for name, cases in matches.items() if cases}
+    matches = {
+        entry.algorithm: cases
+        for entry in results.ranked
+        if (cases := [m for (name, _), m in results.matches.items() if name == entry.algorithm])
+    }
     true = {name: sum(case.true for case in cases) for name, cases in matches.items()}
     if not any(true.values()):
         return None
     output = results.task.main_output
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
     counts = {name: _counts(cases, keys) for name, cases in matches.items()}
-    files = results.object_scores.items()
-    parts = [true_objects(name, path) for (name, _), path in files if name in matches]
-    objects = pd.concat(parts) if parts else pd.DataFrame()
+    files = [(n, path) for (n, _), path in results.object_scores.items() if n in matches]
+    rows = chain.from_iterable(starmap(_true_objects, files))
+    parts = [pd.DataFrame(part, columns=OBJECT) for part in iter(lambda: [*islice(rows, PART)], [])]
+    objects = pd.concat(parts) if parts else pd.DataFrame(columns=OBJECT)
     return Errors(counts, true, _places(objects), _kinds(objects, matches), keys)
 
 
 def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
     """Return the numbers of true objects by class, and of false ones."""
-    counts: Counter[str] = Counter()
+    counts = Counter[str]()
     for match in matches:
         counts.update(match.truth_classes.values())
         counts[MATCHED] += match.true - len(match.truth_classes)
@@ -145,22 +148,21 @@ def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
     return {key: counts[key] for key in keys}
 
 
-def true_objects(name: str, path: Path) -> pd.DataFrame:
-    """Return true objects: missed or not, class, match, depth [µm], size [µm³, in 2D µm²], SEG."""
+def _true_objects(name: str, path: Path) -> Iterator[tuple[object, ...]]:
+    """Yield the values of `OBJECT` of the true objects of a case; the size in 2D in µm²."""
     with table_rows(path) as rows:
         head = next(rows, [])
-        table = pd.DataFrame(takewhile(lambda row: row[0] == "truth", rows), columns=head)
         size = next((column for column in SIZES.values() if column in head), "")
-        numbers = {"depth": DEPTH, "size": size, "seg": "seg"}
-        values = {n: table[of].astype(float) if of in head else np.nan for n, of in numbers.items()}
-        classes = table[[KIND, "matched_label"] if KIND in head else []]
-        return classes.assign(algorithm=name, missed=table.get("class") == MISSED, **values)
+        for row in takewhile(lambda row: row[0] == "truth", rows):
+            facts = dict(zip(head, row, strict=True))
+            numbers = [float(facts.get(column, "nan")) for column in (DEPTH, size, "seg")]
+            yield name, facts.get("class") == MISSED, *numbers, *map(facts.get, OBJECT[-2:])
 
 
 def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return a row for each class of the annotation and algorithm."""
     rows = []
-    for kind, alike in objects.groupby(KIND) if KIND in objects else ():
+    for kind, alike in objects.groupby(KIND):
         for name in names:
             part = alike[alike["algorithm"] == name]
             means = float((part["matched_label"] != "0").mean()), float(part["seg"].mean())

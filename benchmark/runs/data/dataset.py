@@ -392,7 +392,7 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
 
 def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
-    sizes: Counter[int] = Counter()
+    sizes = Counter[int]()
     for part in slabs(labels.array) if labels is not None else ():
         assert labels is not None
         counts = np.unique(labels.array[part], return_counts=True)

@@ -73,6 +73,10 @@ def test_explains(tmp_path, mistake):
     explained(read, tmp_path, mistake)
 
 
+def test_a_lone_plane_has_no_z(tmp_path):
+    assert read(_tiff(tmp_path, (1, 4, 5), "minisblack")).axes == "YX"
+
+
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])

@@ -101,17 +101,21 @@ def test_distances_are_in_micrometres_along_long_voxels_too():
     assert rmse_lateral(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.2)
 
 
+ONCE = [[1, 1]]
+TWICE = ONCE * 2
+
+
 @pytest.mark.parametrize(
     ("truth", "prediction", "expected"),
     [
         (NONE, NONE, [np.nan] * 5),
         ([], [], [np.nan] * 5),
-        (NONE, [[1, 1]], [0, 0, 0, np.nan, 0]),
-        ([[1, 1]], NONE, [0, 0, np.nan, 0, 0]),
-        ([[1, 1]], [[1, 1]], [1, 1, 1, 1, 1]),
-        ([[1, 1]], [[1, 1], [1, 1]], [2 / 3, 2 / 3, 1 / 2, 1, 1 / 2]),
-        ([[1, 1], [1, 1]], [[1, 1]], [2 / 3, 2 / 3, 1, 1 / 2, 1 / 2]),
-        ([[1, 1], [1, 1]], [[1, 1], [1, 1]], [1, 1, 1, 1, 1]),
+        (NONE, ONCE, [0, 0, 0, np.nan, 0]),
+        (ONCE, NONE, [0, 0, np.nan, 0, 0]),
+        (ONCE, ONCE, [1, 1, 1, 1, 1]),
+        (ONCE, TWICE, [2 / 3, 2 / 3, 1 / 2, 1, 1 / 2]),
+        (TWICE, ONCE, [2 / 3, 2 / 3, 1, 1 / 2, 1 / 2]),
+        (TWICE, TWICE, [1, 1, 1, 1, 1]),
     ],
 )
 def test_empty_sides_and_duplicates(truth, prediction, expected):
