@@ -23,9 +23,9 @@ RUNS = {
     ),
     "fuse": ("toy_views", ("toy_mean",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
 }
-LONG = [pytest.param(task, marks=pytest.mark.long) for task in ("synthesise", "fuse")]
-PLAIN = ["segment", "detect", "track", "enhance", *LONG]
-CONTAINED = ["segment", pytest.param("enhance", marks=pytest.mark.long), *LONG]
+LONG = ("synthesise", "fuse")
+PLAIN = ["segment", "detect", "track", "enhance"]
+PLAIN += [pytest.param(task, marks=pytest.mark.long) for task in LONG]
 # Words that are true of other tasks alone; of the others see report/test_sections.py.
 FOREIGN = {"detect": ("identity", "half of the reference", "SEG", "covers more than half")}
 
@@ -107,9 +107,9 @@ def test_every_task_is_run_scored_ranked_and_reported(runs, task):
     _check(runs, task, "process")
 
 
-@pytest.mark.slow
+@pytest.mark.long  # engines/test_main_job.py holds containers against processes each time
 @pytest.mark.docker
-@pytest.mark.parametrize("task", CONTAINED)
+@pytest.mark.parametrize("task", ["segment", "enhance", *LONG])
 def test_every_task_runs_in_containers_with_the_same_scores(runs, task, base):
     found = _check(runs, task, "docker")
     plain = _check(runs, task, "process")

@@ -168,7 +168,7 @@ def end_of_jobs():
 
 @pytest.mark.slow
 @pytest.mark.cluster
-@pytest.mark.parametrize("end", ["kill", "scancel"])
+@pytest.mark.parametrize("end", ["kill", pytest.param("scancel", marks=pytest.mark.long)])
 def test_the_end_of_a_worker_in_mid_run_loses_nothing(by_slurm, home, end):
     process = by_slurm(end)
     wait_for(lambda: records(home, end), process)
