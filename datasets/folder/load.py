@@ -52,7 +52,8 @@ def load(
         raise InputError(
             f"{item.image}: the file does not give the voxel size, without which objects of a "
             f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "
-            f"--spacing {ASSUME} for {text(main.spacing)} µm"
+            f"--spacing {ASSUME} for {text(main.spacing)} µm; if its planes are the frames of a "
+            f"movie: cytosuite apply --algorithm linking"
         )
     socket = item.socket
     study = study_of(item.name)
