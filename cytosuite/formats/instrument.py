@@ -49,11 +49,13 @@ def ome_xml(
     mapped = {key: metadata[key] for key in MAPPED if key in metadata}
     if not parts and not mapped:
         return b""
-    channels, channel = shape[axes.index("C")] if "C" in axes else 1, parts.get("Channel", {})
-    if channels == 1 and "channel" in metadata:
-        channel["Name"] = str(metadata["channel"])
+    channels = shape[axes.index("C")] if "C" in axes else 1
     document = tifffile.OmeXml(UUID=name())
-    each = {key: [value] * channels for key, value in channel.items()}
+    each = {key: [value] * channels for key, value in parts.get("Channel", {}).items()}
+    named = metadata.get("channels" if "C" in axes else "channel", "")
+    names = str(named).split(", ", channels - 1)
+    if names[0] and len(names) == channels:
+        each["Name"] = names
     notes = {"MapAnnotation": {"Namespace": NAMESPACE, **mapped}} if mapped else {}
     stored = (prod(shape[:-2]), 1, 1, shape[-2], shape[-1], 1)
     document.addimage(dtype, shape, stored, axes=axes, Channel=each, **notes, **image)

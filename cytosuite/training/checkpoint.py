@@ -19,6 +19,8 @@ Data = Mapping[str, Sequence[Path]]
 
 # Another version of the code may finish a training.
 _BINDING = ("data", "settings", "parameters", "parent")
+# Fields of `State` that are stored as they are.
+_AS_IT_IS = ("stale", "bound", "step", "seconds", "cpu_seconds", "rounding", "recent")
 
 
 def origin(
@@ -51,13 +53,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "optimisers": {name: part.state_dict() for name, part in state.optimisers.items()},
         "average": state.average.state_dict(),
         "best": tuple(state.best) if state.best else None,
-        "stale": state.stale,
-        "bound": state.bound,
-        "step": state.step,
-        "seconds": state.seconds,
-        "cpu_seconds": state.cpu_seconds,
-        "rounding": state.rounding,
-        "recent": state.recent,
+        **{name: getattr(state, name) for name in _AS_IT_IS},
     }
     torch.save(content, stream := BytesIO())
     with atomic(path) as temporary:
@@ -90,11 +86,9 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
         ) from None
     state.average.load_state_dict(stored["average"])
     state.best = None if stored["best"] is None else Best(*stored["best"])
-    state.step, state.seconds = stored["step"], stored["seconds"]
-    state.cpu_seconds = stored.get("cpu_seconds", 0.0)
-    state.stale, state.rounding = stored["stale"], stored.get("rounding")
-    state.bound = stored.get("bound")
-    state.recent = [losses.to(state.device) for losses in stored.get("recent", ())]
+    for name in _AS_IT_IS:  # older checkpoints lack some
+        setattr(state, name, stored.get(name, getattr(state, name)))
+    state.recent = [losses.to(state.device) for losses in state.recent]
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:

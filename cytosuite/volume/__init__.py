@@ -134,11 +134,13 @@ class Volume:
 
 
 def merged(channels: Sequence[Volume]) -> Volume:
-    """Return images as channels of one; metadata stay but for the name of the channel."""
+    """Return images as channels of one; metadata stay, and ``channels`` are their names."""
     first, *others = channels
     if not others:
         return first
+    names = [str(channel.metadata.get("channel", "")) for channel in channels]
     facts = {key: fact for key, fact in first.metadata.items() if key != "channel"}
+    facts |= {"channels": ", ".join(names)} if all(names) else {}
     array = np.stack([channel.array for channel in channels])
     return Volume(array, first.spacing, f"C{first.axes}", facts, first.origin)
 

@@ -39,6 +39,17 @@ FILE, CELLS = "objects.csv", "cells.csv"
 OBJECTS = f"-{FILE}"  # after the name of an image
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
+# Fields of a run's record that that of an image has, too.
+REPORTED = {
+    "algorithm",
+    "version",
+    "model",
+    "selection",
+    "warnings",
+    "facts",
+    "seconds",
+    "peak_memory",
+}
 Status = Literal["written", "there already", "kept", "failed"]
 
 
@@ -189,16 +200,9 @@ def write_applied(
     assert main is not None  # an image was given
     image, folder = read(main), job.folder / case.name / "made"
     facts: Json = {
-        "algorithm": record.algorithm,
-        "version": record.version,
-        "model": record.model,
-        "selection": record.selection.model_dump(mode="json"),
-        "warnings": list(record.warnings),
-        "facts": dict(record.facts),
+        **record.model_dump(mode="json", include=REPORTED),
         "spacing_um": list(image.spacing),
         "spacing_assumed": image.spacing_is_assumed,
-        "seconds": record.seconds,
-        "peak_memory": record.peak_memory,
         "image": printable(str(item.image.resolve())),
         "key": key,
         "part": asked(item.part),

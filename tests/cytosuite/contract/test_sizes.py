@@ -11,6 +11,9 @@ def sizes(*pairs):
     return {n: Size(um, sources[n], blobs) for n, (um, blobs) in enumerate(pairs)}
 
 
+TENS = [(10, 10)] * 3
+
+
 @pytest.mark.parametrize(
     ("pairs", "sequence", "um", "doubted"),
     [
@@ -18,9 +21,9 @@ def sizes(*pairs):
         (FRAMES, False, 42.65, [1]),  # four of five agree
         (FRAMES[:3], False, None, []),  # too few
         (FRAMES[:1], True, None, []),
-        ([(10, 10), (10, 10), (10, 10), (20, 20)], True, 10, []),  # no network's
-        ([(10, 10), (10, 10), (10, 10), (20, 25)], True, 10, [3]),
-        ([(10, 10), (10, 10), (10, 10), (20, 25)], False, 10, []),  # its blobs are as large
+        ([*TENS, (20, 20)], True, 10, []),  # no network's
+        ([*TENS, (20, 25)], True, 10, [3]),
+        ([*TENS, (20, 25)], False, 10, []),  # its blobs are as large
         ([(10, 10), (10, 10), (20, 10), (20, 10)], False, None, []),  # two kinds
         ([(10, 12), (40, 30)], True, 25, [0, 1]),  # nobody knows
     ],

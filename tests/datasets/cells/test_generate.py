@@ -7,6 +7,7 @@ from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells.generate import TABLE, generate
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.formats import channels, write
 
 SMALL = {
     "image": {"shape": (240, 240), "spacing_um": (0.25, 0.25), "margin_um": 10.0},
@@ -35,11 +36,13 @@ def test_the_table_agrees_with_the_points(sample):
     assert table["photons"] == pytest.approx(spots.photons, rel=1e-5)
 
 
-def test_the_sum_of_channels_is_one_of_photons_and_its_clipping_is_recorded():
+def test_the_sum_of_channels_is_one_of_photons_and_its_clipping_is_recorded(tmp_path):
     dark = {"gain": 1.0, "offset": 0.0, "read_noise": 0.0}
     made = _made(dyes={"background_photons": (50.0, 50.0)}, microscope=dark)
     parts = made.extras["channels"]
     assert parts.axes == "CYX"
+    write(path := tmp_path / "a.tif", parts)
+    assert channels(path) == ["cytoplasm", "nucleus", "spots"]  # `CHANNEL_INDEX` finds them
     assert np.array_equal(parts.array[2], made.volume(IMAGE.slug).array)
     whole = made.extras["sum-image"].array.astype(float)
     separate = parts.array.sum(axis=0, dtype=float) - 2 * 50  # the background counts once

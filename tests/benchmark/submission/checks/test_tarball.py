@@ -29,8 +29,7 @@ def card(**changes):
     return json.dumps({**CARD, **changes}).encode()
 
 
-def good():
-    return [member("./"), member("./a.json", card()), member("./a.safetensors", WEIGHTS)]
+GOOD = [member("./"), member("./a.json", card()), member("./a.safetensors", WEIGHTS)]
 
 
 def save(path, members):
@@ -51,9 +50,9 @@ def hard(name, target):
 
 
 def test_nothing_is_found_in_a_good_tarball(tmp_path):
-    assert rules(save(tmp_path / "a.tar.gz", good())) == []
+    assert rules(save(tmp_path / "a.tar.gz", GOOD)) == []
     assert rules(save(tmp_path / "b.tar.gz", [member("truth.tif", b"1"), member("x/y", b"")])) == []
-    inside = [*good(), link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]
+    inside = [*GOOD, link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]
     assert rules(save(tmp_path / "c.tar.gz", inside)) == []
 
 
@@ -61,24 +60,24 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
     ("expected", "members"),
     [
         ("tarball.empty", [member("model/")]),
-        ("tarball.outside", [*good(), member("../x", b"")]),
-        ("tarball.absolute", [*good(), member("/etc/passwd", b"")]),
-        ("tarball.link", [*good(), link("x", "../y")]),
-        ("tarball.link", [*good(), hard("x", "../../y")]),
-        ("tarball.link", [*good(), link("d", "."), member("d/x", b"")]),
-        ("tarball.link", [*good(), link("x", "y"), member("x", b"")]),
-        ("tarball.device", [*good(), device("x")]),
-        ("tarball.twice", [*good(), member("a.safetensors", WEIGHTS)]),
+        ("tarball.outside", [*GOOD, member("../x", b"")]),
+        ("tarball.absolute", [*GOOD, member("/etc/passwd", b"")]),
+        ("tarball.link", [*GOOD, link("x", "../y")]),
+        ("tarball.link", [*GOOD, hard("x", "../../y")]),
+        ("tarball.link", [*GOOD, link("d", "."), member("d/x", b"")]),
+        ("tarball.link", [*GOOD, link("x", "y"), member("x", b"")]),
+        ("tarball.device", [*GOOD, device("x")]),
+        ("tarball.twice", [*GOOD, member("a.safetensors", WEIGHTS)]),
         (
             "tarball.parent",
             [member("model/a.json", card()), member("model/a.safetensors", WEIGHTS)],
         ),
-        ("tarball.unreadable", [*good(), member("x", b"", mode=0o600)]),
+        ("tarball.unreadable", [*GOOD, member("x", b"", mode=0o600)]),
         ("tarball.weights-missing", [member("a.json", card())]),
         ("tarball.weights-missing", [member("a.json", card()), member("x/a.safetensors", WEIGHTS)]),
         ("tarball.weights-altered", [member("a.json", card()), member("a.safetensors", b"x")]),
-        ("tarball.card", [*good(), member("b.json", card(name="b", more=1))]),
-        ("tarball.no-choice", [*good(), member("b.json", card(name="b"))]),
+        ("tarball.card", [*GOOD, member("b.json", card(name="b", more=1))]),
+        ("tarball.no-choice", [*GOOD, member("b.json", card(name="b"))]),
     ],
 )
 def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
@@ -90,7 +89,7 @@ def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
     apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
     use = [member("b.json", card(name="b")), member("use.rules", b'{"use": [{"model": "a"}]}')]
     for more in ([member("b.json", scored)], apart, use):
-        assert rules(save(tmp_path / "a.tar.gz", [*good(), *more])) == []
+        assert rules(save(tmp_path / "a.tar.gz", [*GOOD, *more])) == []
     for bad in (
         b'{"use": [{"model": "c"}]}',
         b"{",
@@ -98,15 +97,15 @@ def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
         b'{"use": [{"modle": "a"}]}',
         b"\xff",
     ):
-        members = [*good(), use[0], member("use.rules", bad)]
+        members = [*GOOD, use[0], member("use.rules", bad)]
         assert rules(save(tmp_path / "a.tar.gz", members)) == ["tarball.no-choice"]
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
     path = tmp_path / "a.tar.gz"
-    path.write_bytes(tar(good()))
+    path.write_bytes(tar(GOOD))
     assert rules(path) == ["tarball.gzip"]
-    assert rules(save(tmp_path / "a.zip", good())) == ["tarball.suffix"]
+    assert rules(save(tmp_path / "a.zip", GOOD)) == ["tarball.suffix"]
     path.write_bytes(b"BZh91AY" + bytes(600))
     assert rules(path) == ["archive.compression"]
 
@@ -143,7 +142,7 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_tarball_that_may_be_cut_is_doubtful(tmp_path):
-    content = tar(good())
+    content = tar(GOOD)
     end = -(-len(content.rstrip(b"\0")) // 512) * 512
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(content[:end]))
