@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import pandas as pd
 
@@ -16,7 +15,7 @@ from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 
 __all__ = ["write_blind", "write_report"]
-Tables: TypeAlias = Mapping[tuple[str, str], Path]  # by algorithm and case
+Tables = Mapping[tuple[str, str], Path]  # by algorithm and case
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.realism.edges import EDGES
 from cytosuite.metrics.realism.regions import REGION_SCORES
 
-Row: TypeAlias = dict[str, str | int | float | None]
-Records: TypeAlias = Mapping[tuple[str, str], Record]
+Row = dict[str, str | int | float | None]
+Records = Mapping[tuple[str, str], Record]
 LATEX = Path(__file__).with_name("leaderboard.template")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}

@@ -74,8 +74,11 @@ def _group(
         if lost := sum(record is not None and not record.ok for record in records):
             failed[name] = lost
         for kind in evidence:
-            facts = (scores.evidence.get((name, case), {}).get(kind) for case in cases)
-            counted = [part for part in facts if part is not None]
+            counted = [
+                part
+                for case in cases
+                if (part := scores.evidence.get((name, case), {}).get(kind)) is not None
+            ]
             wholes = _pools(kind.pool, counted) if kind.pool else []
             for metric in scores.metrics:
                 if metric.evidence is not kind:
@@ -86,7 +89,7 @@ def _group(
                     by_case = values[name, metric.name]
                     finite = [by_case[case] for case in cases if isfinite(by_case.get(case, nan))]
                     totals = zip(
-                        _pools(fsum, finite), _pools(fsum, [1.0] * len(finite)), strict=True
+                        _pools(fsum, finite), _pools(fsum, [1.0 for _ in finite]), strict=True
                     )
                     pooled[name, metric.name] = _pooled(metric, [s / n for s, n in totals])
     oracle = [scores.evidence.get(("oracle", case), {}) for case in cases]

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
@@ -28,7 +27,7 @@ from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
-Answered: TypeAlias = tuple[str, str]  # algorithm and case
+Answered = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
 LOG_BYTES = 20_000
 

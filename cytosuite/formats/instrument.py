@@ -52,7 +52,7 @@ def ome_xml(
     channels = shape[axes.index("C")] if "C" in axes else 1
     document = tifffile.OmeXml(UUID=name())
     each = {key: [value] * channels for key, value in parts.get("Channel", {}).items()}
-    named = metadata.get("channels" if "C" in axes else "channel", "")
+    named = metadata.get("channels" if channels > 1 else "channel", "")
     names = str(named).split(", ", channels - 1)
     if names[0] and len(names) == channels:
         each["Name"] = names

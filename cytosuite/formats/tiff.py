@@ -165,7 +165,7 @@ def _plain_words(complaint: str) -> str:
 
 
 def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
-    """Return the axes of a series, colours as channels; an unnamed one is z, of a lone plane t."""
+    """Return the axes of a series; colours are channels, an unnamed axis z, or t of one plane."""
     axes = str(series.axes).upper()
     if colours and "C" not in axes:
         axes = axes.replace("S", "C")

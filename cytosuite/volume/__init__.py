@@ -139,8 +139,11 @@ def merged(channels: Sequence[Volume]) -> Volume:
     if not others:
         return first
     names = [str(channel.metadata.get("channel", "")) for channel in channels]
-    facts = {key: fact for key, fact in first.metadata.items() if key != "channel"}
-    facts |= {"channels": ", ".join(names)} if all(names) else {}
+    facts = {
+        key: fact for key, fact in first.metadata.items() if key not in {"channel", "channels"}
+    }
+    if all(names):
+        facts["channels"] = ", ".join(names)
     array = np.stack([channel.array for channel in channels])
     return Volume(array, first.spacing, f"C{first.axes}", facts, first.origin)
 

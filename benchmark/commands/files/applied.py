@@ -39,7 +39,7 @@ FILE, CELLS = "objects.csv", "cells.csv"
 OBJECTS = f"-{FILE}"  # after the name of an image
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
-# Fields of a run's record that that of an image has, too.
+# Fields of a run's record that the record of an image repeats.
 REPORTED = {
     "algorithm",
     "version",

@@ -1,10 +1,10 @@
 """Errors by object: bars of classes, and where objects are missed."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, starmap, takewhile
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
 PART = 100_000  # true objects that become columns at a time
 KINDS = ("class of the annotation", "algorithm", "true objects", "share with a match", "SEG")
-Share: TypeAlias = tuple[int, int]  # objects missed, and all
+Share = tuple[int, int]  # objects missed, and all
 
 
 class MissedShares(NamedTuple):
@@ -120,17 +120,16 @@ class Errors(NamedTuple):
 
 def view(results: Results) -> Errors | None:
     """Return the numbers of objects of each class; None without matched objects."""
-    matches = {
-        entry.algorithm: cases
-        for entry in results.ranked
-        if (cases := [m for (name, _), m in results.matches.items() if name == entry.algorithm])
-    }
-    true = {name: sum(case.true for case in cases) for name, cases in matches.items()}
+    cases = defaultdict[str, list[Matches]](list)
+    for (name, _), match in results.matches.items():
+        cases[name].append(match)
+    matches = {e.algorithm: cases[e.algorithm] for e in results.ranked if e.algorithm in cases}
+    true = {name: sum(match.true for match in matched) for name, matched in matches.items()}
     if not any(true.values()):
         return None
     output = results.task.main_output
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
-    counts = {name: _counts(cases, keys) for name, cases in matches.items()}
+    counts = {name: _counts(matched, keys) for name, matched in matches.items()}
     files = [(n, path) for (n, _), path in results.object_scores.items() if n in matches]
     rows = chain.from_iterable(starmap(_true_objects, files))
     parts = [pd.DataFrame(part, columns=OBJECT) for part in iter(lambda: [*islice(rows, PART)], [])]
@@ -156,7 +155,8 @@ def _true_objects(name: str, path: Path) -> Iterator[tuple[object, ...]]:
         for row in takewhile(lambda row: row[0] == "truth", rows):
             facts = dict(zip(head, row, strict=True))
             numbers = [float(facts.get(column, "nan")) for column in (DEPTH, size, "seg")]
-            yield name, facts.get("class") == MISSED, *numbers, *map(facts.get, OBJECT[-2:])
+            matched = KIND in facts and facts["matched_label"]
+            yield name, facts.get("class") == MISSED, *numbers, facts.get(KIND), matched
 
 
 def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -178,7 +178,7 @@ class Case:
 
 
 # How a case is made: its place, its maker, and its record.
-Making: TypeAlias = tuple[Case, Callable[[], Sample], Entries]
+Making = tuple[Case, Callable[[], Sample], Entries]
 
 
 @dataclass(frozen=True)

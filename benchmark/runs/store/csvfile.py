@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cytosuite.files import NUMBER, atomic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Rows: TypeAlias = Iterable[Sequence[object]]
+Rows = Iterable[Sequence[object]]
 
 # Characters that begin a formula in a spreadsheet, wide ones too, and characters between cells
 # where commas are decimal points. An apostrophe before it makes a text; one more stands for

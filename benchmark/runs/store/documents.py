@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-Cells: TypeAlias = list[list[object]]  # of a table, a list per row
+Cells = list[list[object]]  # of a table, a list per row
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~]|:(?=[\w+-]+:))")  # :name: is an emoji
 
 
