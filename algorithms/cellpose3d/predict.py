@@ -44,9 +44,9 @@ from cytosuite.volume.large import put, room
 from cytosuite.volume.pieces import deep
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
-_GLANCE = 768  # and where the size is that at which the fields fit best
-_FEWEST = 8  # fewer objects there give no reliable misfit
-_STEP, _STEPS = 2**0.5, 3  # factor between sizes that are tried, and steps to either side
+# Of volumes and planes: voxels that suffice for the size at which the fields fit best, and the
+# objects that another size must find there for a reliable misfit.
+_GLANCE = ((128, 3), (768, 8))
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
@@ -140,11 +140,12 @@ def _as_seen(
     parameters: Parameters,
     network: Forward,
 ) -> tuple[_Job, _Objects, list[_Notes]]:
-    """Return the objects of an image; of planes at the scale of its own objects, or of its flow."""
-    if scale.settled or parameters.diameter not in ("network", "flow"):
-        return _segmented(channels, scale, trained, parameters, network)
+    """Return the objects of an image at the scale of its own objects or flow, as the card asks."""
     if parameters.diameter == "flow":
-        scale = _scale_by_flow(channels, scale, trained, parameters, network)
+        if scale.choices:
+            scale = _scale_by_flow(channels, scale, trained, parameters, network)
+        parameters = parameters.model_copy(update={"diameter": "trained"})  # needs no misfit
+    if scale.settled or parameters.diameter != "network":
         return _segmented(channels, scale, trained, parameters, network)
     middle = _middle(channels, scale, _LOOK)
     first = _segmented(middle, scale, trained, parameters, network)
@@ -176,14 +177,20 @@ def _scale_by_flow(
     (`misfit`); rings in place of cells are dim, too. Clusters taken for cells may fit as well, but
     then most of what is labelled is of another width than the one that was looked for.
     """
+    flat = parameters.network.dimensions == 2
+    side, fewest = _GLANCE[flat]
     best, fit = with_ratio(scale, scale.ratio, trained, parameters), inf
-    for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):  # of equal ones the first
-        candidate = with_ratio(scale, scale.ratio * _STEP**step, trained, parameters)
+    for ratio in dict.fromkeys((scale.ratio, *scale.choices)):  # of equal ones the first
+        candidate = with_ratio(scale, ratio, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
-            part = _middle(channels, candidate, _GLANCE)
+            part = _middle(channels, candidate, side)
             _, objects, notes = _segmented(part, candidate, trained, parameters, network)
-            off = log(width_of_objects(objects.labels) / trained.diameter_um / candidate.ratio)
-            if objects.objects >= _FEWEST and (error := notes[0].misfit * exp(abs(off) / 2)) < fit:
+            error = notes[0].misfit
+            if flat:
+                off = log(width_of_objects(objects.labels) / trained.diameter_um / ratio)
+                error *= exp(abs(off) / 2)
+            few = fewest if flat or ratio != scale.ratio else 1
+            if objects.objects >= few and error < fit:
                 best, fit = candidate, error
     return best
 

@@ -20,7 +20,7 @@ from cytosuite.contract import facts
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Entries, read_json, write_json
+from cytosuite.files import Entries, Lists, read_json, write_json
 from cytosuite.files.archive import opened_zip
 from cytosuite.networks.network import device
 
@@ -57,7 +57,7 @@ def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     )
 
 
-def write_dataset(pairs: Sequence[Pair], raw: Path, border_px: float) -> dict[str, list[str]]:
+def write_dataset(pairs: Sequence[Pair], raw: Path, border_px: float) -> Lists:
     """Write a dataset in the files of nnU-Net; return its split, every fifth for validation."""
     for number, pair in enumerate(pairs):
         flat, case = pair.image.axes == "YX", f"case_{number:04d}"

@@ -48,7 +48,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, Say
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Entries, value_digest, work_folder, write_json
+from cytosuite.files import Entries, Lists, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
@@ -98,7 +98,7 @@ class _Application:
                 )
         self.results: dict[str, Applied] = {}
         self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
-        self.doubts: dict[str, list[str]] = {}  # by image
+        self.doubts: Lists = {}  # by image
         self.sharings: dict[str, Sharing] | None = None  # by image, once sizes are known
 
     def run(self) -> list[Applied]:

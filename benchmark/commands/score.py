@@ -21,7 +21,7 @@ from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import Standing, leaderboard
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Json
+from cytosuite.files import Json, Lists
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
@@ -30,7 +30,7 @@ from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
 
 ANSWERER = "prediction"  # in the table
-Scored = tuple[answers.Answer, dict[str, list[str]]]  # with doubts by file
+Scored = tuple[answers.Answer, Lists]  # with doubts by file
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 OF_TRACKS = {
     "min_object_voxels": "objects of tracks cannot be ignored; leave it out",
@@ -92,7 +92,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
     by_case = [metric for metric in metrics if metric.scope == "case"]
     if options.objects and not (listed or overlap.OVERLAP in {m.evidence for m in by_case}):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
-    doubts: dict[str, list[str]] = {}
+    doubts: Lists = {}
     if by_case:
         listed = listed or pairs.image_pairs(options, {metric.family for metric in by_case})
         with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +184,7 @@ def _score_case(
         readers["prediction"] = blank
         answer = cases.measure(ANSWERER, pair.name, metrics, known(blank), status)
         answer = replace(answer, refused={**answer.refused, "": reason})
-    doubts: dict[str, list[str]] = {}
+    doubts: Lists = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
         volume = readers[side]()

@@ -10,12 +10,11 @@ from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.runs.store.csvfile import frame_parts
 from cytosuite.benchmark.scores.blind import blind_names, blinded
 from cytosuite.benchmark.scores.objects import join_tables
-from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.results import Results, Tables
 from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 
 __all__ = ["write_blind", "write_report"]
-Tables = Mapping[tuple[str, str], Path]  # by algorithm and case
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:

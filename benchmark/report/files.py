@@ -9,7 +9,7 @@ import pandas as pd
 
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
-from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.runs.record import Records
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.scores.fairness import COLUMNS, TIMES
 from cytosuite.benchmark.scores.platform import platform_layout
@@ -22,7 +22,6 @@ from cytosuite.metrics.realism.edges import EDGES
 from cytosuite.metrics.realism.regions import REGION_SCORES
 
 Row = dict[str, str | int | float | None]
-Records = Mapping[tuple[str, str], Record]
 LATEX = Path(__file__).with_name("leaderboard.template")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}

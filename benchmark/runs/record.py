@@ -107,6 +107,9 @@ class Record(BaseModel):
         write_json(folder / RECORD, {**content, "seal": value_digest(content)})
 
 
+Records = Mapping[tuple[str, str], Record]  # by algorithm and case
+
+
 def read_record(folder: Path) -> Record | None:
     """Return the record of a case, None where there is none that is whole and unaltered."""
     try:

@@ -15,7 +15,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
 from cytosuite.benchmark.scores.score import Scores
 from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
-from cytosuite.files import Json, Scalar
+from cytosuite.files import Json, Lists, Scalar
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -138,7 +138,7 @@ def is_number(values: Mapping[str, Scalar]) -> bool:
     return all(isinstance(value, int | float) for value in values.values())
 
 
-def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
+def divide(values: Mapping[str, Scalar]) -> Lists:
     """Return groups of cases, one or none if all are alike: values, `RANGES` ranges, or words."""
     if not is_number(values):
         words = {case: str(value) for case, value in values.items()}

@@ -1,13 +1,14 @@
 """Sentences of a run for its reader: how values were obtained, and which are missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.benchmark.runs.record import LEFT, Record, grouped
+from cytosuite.benchmark.runs.record import LEFT, Record, Records, grouped
 from cytosuite.benchmark.scores.answers import Answer
 from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task
+from cytosuite.files import Lists
 from cytosuite.formats import header
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -34,7 +35,7 @@ def of_scores(
             else "the only real image"
         )
         notes.append(f"Metrics of the whole set compare the outputs with {images}.")
-    refused: dict[str, list[str]] = {}
+    refused: Lists = {}
     for name in dict.fromkeys(name for answer in answers for name in answer.refused):
         lost = [answer for answer in answers if name in answer.refused]
         place = f"{lost[0].algorithm} on {lost[0].case or 'the whole set'}"
@@ -44,16 +45,16 @@ def of_scores(
     return notes
 
 
-def of_warnings(records: Mapping[tuple[str, str], Record]) -> list[str]:
+def of_warnings(records: Records) -> list[str]:
     """Return the warnings of each algorithm by kind; the dataset notes assumed voxel sizes."""
-    warnings: dict[str, dict[str, list[str]]] = {}
+    warnings: dict[str, Lists] = {}
     for (name, case), record in records.items():
         lines = [line for line in record.warnings if not line.startswith(ASSUMED)]
         warnings.setdefault(name, {})[case] = lines
     return [f"{name}: {line}." for name in warnings for line in grouped(warnings[name], "case")]
 
 
-def given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
+def given_up(records: Records) -> list[str]:
     """Return a note on each algorithm that was given up, as its first cases failed alike."""
     left: dict[str, list[Record]] = {}
     for (name, _), record in records.items():

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.runs.record import Record, Records
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # pandas
 
     from cytosuite.benchmark.scores.standings import Standing, Summary
 
+Tables = Mapping[tuple[str, str], Path]  # CSV files by algorithm and case
 SHOWN = 20  # algorithms in the sections of a report, of more than `MANY`
 
 
@@ -116,14 +117,14 @@ class Results:
     primary: Sequence[str]  # names of those to rank by
     standings: Sequence["Standing"]  # the algorithms, best first, and the controls below
     scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
-    records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # how each case went
+    records: Records = field(default_factory=dict)  # how each case went
     logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
     cases: Sequence[CaseFiles] = ()  # in the order of the dataset
     outputs: Mapping[tuple[str, str], Paths] = field(default_factory=dict)  # by slug
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
-    objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV files
-    object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV
-    links: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV of wrong links
+    objects: Tables = field(default_factory=dict)  # CSV files
+    object_scores: Tables = field(default_factory=dict)  # CSV
+    links: Tables = field(default_factory=dict)  # CSV of wrong links
     reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
     sets: Mapping[str, Mapping[Evidence[Any], Any]] = field(default_factory=dict)  # by answer
     conditions: Sequence[Condition] = ()  # empty where no fact divides the cases

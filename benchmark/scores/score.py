@@ -11,7 +11,7 @@ import pandas as pd
 
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.plan import Answerer
-from cytosuite.benchmark.runs.record import ModelChoice, Record
+from cytosuite.benchmark.runs.record import ModelChoice, Records
 from cytosuite.benchmark.runs.store.pool import Here, Lost, Pool
 from cytosuite.benchmark.scores import cases, facts, notes
 from cytosuite.benchmark.scores.answers import Answer
@@ -100,7 +100,7 @@ class Scores(NamedTuple):
     table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
     pooled: Mapping[tuple[str, str], float]  # all cases taken as one
     metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
-    records: Mapping[tuple[str, str], Record]  # how each case went
+    records: Records  # how each case went
     evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]  # to be pooled
     primary: tuple[str, ...] = ()  # names of those to rank by
     notes: tuple[str, ...] = ()  # on how values were obtained, and on missing ones

@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.facts import Movie, read_movie
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
-from cytosuite.files import Paths
+from cytosuite.files import Lists, Paths
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -68,7 +68,7 @@ def labelled(files: Paths, crop: Box = ()) -> list[Segmentation]:
     return [Segmentation(name, partial(_cut, path, crop)) for name, path in files.items()]
 
 
-def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[str]]:
+def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
     """Return the cases of each sequence by frame; InputError if a frame is missing."""
     if series:
         return {"01": list(names)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Lists
 from cytosuite.folders.names import key_of
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, PICTURE, READABLE, format_of
@@ -73,7 +74,7 @@ def is_folder(path: Path) -> bool:
 
 def summary(skipped: dict[str, str]) -> str:
     """Return entries and reasons as the end of a sentence: ``skipped 2: a.txt (no image), ...``."""
-    reasons: dict[str, list[str]] = {}
+    reasons: Lists = {}
     for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(plain(name))
     parts = []

@@ -1,7 +1,7 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
-from math import exp, inf, log, pi, prod, sqrt
+from math import ceil, exp, inf, log, pi, prod, sqrt
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,7 +38,10 @@ _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
-_FOREIGN = 1.0  # least distance of the voxels from every model at which widths count
+_FOREIGN = 0.5  # least distance of the voxels from every model at which widths count
+# Powers of the square root of 2: factors on the size of cells that are tried.
+_STEPS = (0.7071067811865475, 1.4142135623730951, 0.5, 2.0, 0.3535533905932737, 2.8284271247461903)
+_STEP = 0.35  # of ln size, between sizes of nuclei in volumes that are tried
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
@@ -82,6 +85,7 @@ class Scale(NamedTuple):
     source: str
     warnings: tuple[str, ...] = ()  # that a user must see
     blobs: float | None = None  # ratio by bright blobs, before the network's
+    choices: Lengths = ()  # further ratios, if it is the network's flow that takes one
 
     @property
     def settled(self) -> bool:
@@ -130,6 +134,7 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
     stated, ratio, source = stated_diameter(volume), 1.0, "trained"
+    choices: Lengths = ()
     if stated is not None:
         ratio, source = stated / diameter, str(volume.metadata.get("diameter_source", "given"))
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
@@ -140,6 +145,14 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if estimate is not None and abs(log(estimate / diameter)) > log(tolerated):
             ratio, source = estimate / diameter, "estimated"
+        if parameters.diameter == "flow":
+            choices = tuple(ratio * step for step in _STEPS)
+            if voxel != PIXELS:
+                free = estimate_diameter(slices, spacing, _NUCLEUS, inf) or diameter
+                far = log(free / diameter)
+                count = ceil(abs(far) / _STEP)
+                sizes = (exp(far * step / count) for step in range(count + 2))
+                choices = tuple(sizes) if abs(far) > log(tolerated) else ()
     scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > ENLARGED:
@@ -156,7 +169,7 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
         f"nuclei odd: with voxels of {size} they look {ratio * diameter:.3g} µm wide, those of "
         f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
     )
-    return Scale(factor, scaled, ratio, source, (warning,) if odd else ())
+    return Scale(factor, scaled, ratio, source, (warning,) if odd else (), choices=choices)
 
 
 def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scalars:
@@ -202,10 +215,11 @@ def width_of_objects(labels: Array) -> float:
 
 
 def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing) -> Scale:
-    """Return the scale of a plane by another size of its objects, which the network has seen."""
-    pixel = [step * scale.ratio for step in scale.spacing[1:]]
-    spacing, factor = _grid(pixel, ratio, trained, parameters)
-    return Scale(factor, spacing, ratio, "network", scale.warnings, scale.ratio)
+    """Return the scale by another size of the objects, which the network has seen."""
+    edges = scale.spacing[int(trained.spacing == PIXELS) :]
+    spacing, factor = _grid([step * scale.ratio for step in edges], ratio, trained, parameters)
+    warnings = scale.warnings if ratio == scale.ratio else ()
+    return Scale(factor, spacing, ratio, "network", warnings, scale.ratio)
 
 
 def _grid(

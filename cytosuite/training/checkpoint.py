@@ -1,6 +1,6 @@
 """The state of a training on disk: whole or absent, bound to all that its steps read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,11 +11,10 @@ from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Json, atomic, digest, read_json, value_digest
 from cytosuite.formats.lists import list_of, read_list
-from cytosuite.training.parts import Best, State
+from cytosuite.training.parts import Best, Data, State
 from cytosuite.training.settings import TrainingSettings
 
 Origin = Json
-Data = Mapping[str, Sequence[Path]]
 
 # Another version of the code may finish a training.
 _BINDING = ("data", "settings", "parameters", "parent")

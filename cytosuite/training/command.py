@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
-from cytosuite.training.parts import Case, Training
+from cytosuite.training.parts import Case, Data, Training
 from cytosuite.training.publish import ALGORITHMS, module_of
 from cytosuite.training.settings import Settings, TrainingSettings, altered
 
@@ -65,7 +65,7 @@ def by_role(
 def check(
     training: Training[Settings, Case],
     settings: Settings,
-    data: Mapping[str, Sequence[Path]],
+    data: Data,
     recipes: Sequence[str] = (),
 ) -> None:
     """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""

@@ -22,12 +22,14 @@ from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics import Metric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
-from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
+from cytosuite.training.checkpoint import Origin, origin, restore, save
 from cytosuite.training.parts import (
     Arrays,
     Best,
     Case,
+    CaseLists,
     Cases,
+    Data,
     State,
     Tensors,
     Training,
@@ -211,8 +213,8 @@ def _load(
 ) -> tuple[Cases[Case], Cases[Case]]:
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
-    by_role: dict[str, list[Case]] = {role: [] for role in roles}
-    named: dict[str, list[Case]] = {role: [] for role in roles}  # held out by name
+    by_role: CaseLists[Case] = {role: [] for role in roles}
+    named: CaseLists[Case] = {role: [] for role in roles}  # held out by name
     placed: dict[str, Sequence[Placed]] = {}
     for role, folder in [(name, source) for name in roles for source in data[name]]:
         say(f"reading {folder}")

@@ -26,6 +26,8 @@ from cytosuite.volume.arrays import Array, Bytes
 
 Case = TypeVar("Case")
 Cases = Mapping[str, Sequence[Case]]  # by role
+CaseLists = dict[str, list[Case]]  # the same, to be filled
+Data = Mapping[str, Sequence[Path]]  # files or folders by role
 Arrays = Mapping[str, Array]
 Tensors = Mapping[str, Tensor]
 Source = Path | Entries | None  # a folder, or parameters of a simulation
@@ -306,7 +308,7 @@ class Training(Generic[Settings, Case]):
         """Return the parts of one folder that holds several roles, by role; empty for another."""
         return {}
 
-    def translate(self, path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
+    def translate(self, path: Path, data: Data) -> tuple[Json, list[str]]:
         """Return the settings in a file, and notes for the user; folders of the data by role."""
         return read_toml(path), []
 

@@ -15,8 +15,7 @@ from cytosuite.contract.weights import SAFE, user
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
-from cytosuite.training.checkpoint import Data
-from cytosuite.training.parts import Case, Cases, State, Training
+from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import LEAST, score, wanted_metrics
 

@@ -12,11 +12,12 @@ from scipy.special import stdtrit
 from cytosuite.contract.progress import shown
 from cytosuite.contract.words import SPLITS, Say
 from cytosuite.errors import InputError
+from cytosuite.files import Lists
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
-from cytosuite.training.parts import Case, Cases
+from cytosuite.training.parts import Case, CaseLists, Cases
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
 
@@ -27,11 +28,11 @@ _SILENT_S = 5.0  # between two lines about one validation
 
 def divided(
     folder: Path, cases: Sequence[Case], files: FileSettings, say: Say
-) -> tuple[dict[str, list[Case]], Division | None]:
+) -> tuple[CaseLists[Case], Division | None]:
     """Return cases by part, and the division of their folder; without rules or files all train."""
     if not all(hasattr(case, "path") for case in cases):
         return {"train": [*cases]}, None
-    table, by_part = files.index(folder), dict[str, list[Case]]()
+    table, by_part = files.index(folder), CaseLists[Case]()
     if table.skipped:
         say(f"{folder.name}: {table.count}")
     if len(cases) < len(table.items):
@@ -58,8 +59,8 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
     >>> hold_out({"data": "abcdef"}, 2)
     ({'data': ['a', 'c', 'd', 'f']}, {'data': ['b', 'e']})
     """
-    rest: dict[str, list[Case]] = {}
-    held: dict[str, list[Case]] = {}
+    rest: CaseLists[Case] = {}
+    held: CaseLists[Case] = {}
     for role, role_cases in cases.items():
         count = ceil(amount * len(role_cases)) if amount < 1 else int(amount)
         if count >= len(role_cases):
@@ -147,7 +148,7 @@ def score(
     The first metric of each case is added to `cases`.
     """
     gathered: dict[str, list[Any]] = {metric.name: [] for metric in metrics}
-    missing: dict[str, list[str]] = {}  # of the facts that lack least
+    missing: Lists = {}  # of the facts that lack least
     for case_facts in facts:
         evidence = gather([metric.evidence for metric in metrics], case_facts)
         for metric in metrics:

@@ -4,7 +4,6 @@ The first: Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828; t
 Communications Biology (2025), doi:10.1038/s42003-025-07469-2.
 """
 
-from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from math import ceil
 from pathlib import Path
@@ -18,6 +17,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import Json, Paths, named_once, read_text, read_toml
 from cytosuite.training.images import find_images
 from cytosuite.training.judges import Judge
+from cytosuite.training.parts import Data
 
 Direction = Literal["AtoB", "BtoA"]
 Count = Annotated[int, Field(ge=0, le=10**6)]
@@ -106,7 +106,7 @@ def generator(dimensions: int) -> Json:
     return {**TEMPLATE["network"], **planes}
 
 
-def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
+def translate(path: Path, data: Data) -> tuple[Json, list[str]]:
     """Return the settings (as in TOML) of a published program's file, and notes; or InputError."""
     entries = _read(path)
     model = SecondSettings if entries.keys() & _OF_SECOND else FirstSettings
@@ -145,7 +145,7 @@ def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, lis
     }, [plain(note) for note in notes]
 
 
-def _inference(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> str:
+def _inference(asked: FirstSettings, data: Data) -> str:
     """Return the command that translates the images of an inference."""
     letter = (asked.direction_inference or asked.direction)[0]
     name = f"inference{letter}"  # in a folder of the data, or next to it
@@ -235,7 +235,7 @@ def _loss(asked: FirstSettings, notes: list[str]) -> Json:
     }
 
 
-def _schedule(asked: FirstSettings, data: Mapping[str, Sequence[Path]], notes: list[str]) -> Json:
+def _schedule(asked: FirstSettings, data: Data, notes: list[str]) -> Json:
     """Return the schedule in steps; an epoch passes the images that `direction` starts from."""
     fixed, falling = asked.learning_rate_fix, asked.learning_rate_decay
     epochs, role = fixed + falling, "simulated" if asked.direction == "BtoA" else "real"

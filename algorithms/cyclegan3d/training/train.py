@@ -39,7 +39,7 @@ from cytosuite.training.judges import (
     misread,
     structure_of,
 )
-from cytosuite.training.parts import Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import Cases, Data, Parts, State, Tensors, Training, decaying
 from cytosuite.volume import Volume
 
 ROLES = ("simulated", "real")
@@ -273,7 +273,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         """Return the images of the other domain."""
         return [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
 
-    def translate(self, path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[Json, list[str]]:
+    def translate(self, path: Path, data: Data) -> tuple[Json, list[str]]:
         """Return the settings in a file of TOML, or of a published program."""
         return super().translate(path, data) if path.suffix == ".toml" else translate(path, data)
 

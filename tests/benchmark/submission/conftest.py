@@ -44,10 +44,17 @@ def unpacked(tmp_path):
 
 @pytest.fixture
 def evaluated(tmp_path):
-    """Return a function that evaluates a submission, and gives code and content."""
+    """Return a function that evaluates the submission of a run, and gives code and content."""
 
-    def found(submission, truth, name="metrics"):
-        words = ["--input", submission, "--output", tmp_path / name, "--ground-truth", truth]
+    def found(run, name="metrics"):
+        words = [
+            "--input",
+            run.submission,
+            "--output",
+            tmp_path / name,
+            "--ground-truth",
+            run.truth,
+        ]
         before = signal.getsignal(signal.SIGTERM)
         try:
             code = main(["exec", *map(str, words)])

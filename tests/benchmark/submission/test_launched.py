@@ -103,6 +103,6 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     inputs, seconds = {"submission": segmented.submission}, {"submission": 300}
     results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
     assert results == {"submission": [0, ""]}
-    _, expected = evaluated(segmented.submission, segmented.truth)
+    _, expected = evaluated(segmented)
     assert read_json(folder / "out" / "submission" / "metrics.json") == expected
     assert expected["aggregates"]["SEG"]["mean"] == 1

@@ -12,16 +12,16 @@ from cytosuite.formats import read, write
 
 
 def test_files_of_any_name_and_kind_are_found(segmented, evaluated):
-    _, before = evaluated(segmented.submission, segmented.truth)
+    _, before = evaluated(segmented)
     for path in sorted(segmented.submission.rglob("*.tif")):
         write(path.with_name(f"5c0b-{path.stem}.mha"), read(path))
         path.unlink()
-    code, content = evaluated(segmented.submission, segmented.truth)
+    code, content = evaluated(segmented)
     assert (code, content) == (0, before)
 
 
 def test_a_truth_that_is_altered_after_the_start_changes_no_score(segmented, evaluated, tmp_path):
-    _, before = evaluated(segmented.submission, segmented.truth)
+    _, before = evaluated(segmented)
     evaluator = Evaluator(segmented.submission, tmp_path / "again", segmented.truth)
     copies = [path for path in evaluator.dataset.cases[0].folder.rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in copies} == {0o400}
@@ -40,7 +40,7 @@ def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, 
     file.write_bytes(b"no image")
     second["status"] = "Failed"
     path.write_text(json.dumps([first, second]))
-    code, content = evaluated(segmented.submission, segmented.truth)
+    code, content = evaluated(segmented)
     assert code == 0
     names = [job["inputs"][0]["image"]["name"] for job in (first, second, third)]
     reasons = {one["case"]: one["reason"] for one in content["failed"]}
@@ -55,10 +55,10 @@ def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, 
 
 
 def test_wrong_predictions_leave_no_metrics_and_one_line(segmented, evaluated, capsys, tmp_path):
-    assert evaluated(segmented.submission, segmented.truth)[0] == 0
+    assert evaluated(segmented)[0] == 0
     (segmented.submission / "predictions.json").write_text("{}")
     capsys.readouterr()
-    code, content = evaluated(segmented.submission, segmented.truth)
+    code, content = evaluated(segmented)
     assert (code, content) == (2, None)
     assert capsys.readouterr().err.strip().endswith("expected a list of jobs, found {}")
 
@@ -96,7 +96,7 @@ def hostile_none(folder, truth):
 def test_hostile_outputs_fail_their_case_alone(segmented, evaluated, attack):
     job = read_json(segmented.submission / "predictions.json")[0]
     attack(segmented.submission / job["pk"], segmented.truth)
-    code, content = evaluated(segmented.submission, segmented.truth)
+    code, content = evaluated(segmented)
     assert code == 0
     (failed,) = content["failed"]
     assert failed["case"] == job["inputs"][0]["image"]["name"]
@@ -113,5 +113,5 @@ def test_another_place_of_the_socket_is_taken_from_the_list(segmented, evaluated
         place = job["outputs"][0].pop("interface")
         job["outputs"][0]["socket"] = place | {"relative_path": "images/labels-3D"}
     path.write_text(json.dumps(jobs))
-    code, content = evaluated(segmented.submission, segmented.truth)
+    code, content = evaluated(segmented)
     assert (code, content["failed"]) == (0, [])

@@ -3,6 +3,7 @@ import math
 from functools import partial, reduce
 from itertools import count
 from operator import getitem
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ def test_each_task_has_the_scores_of_the_benchmark(
     task, dataset = TASKS[name], toys_of(name)
     job = job_of(dataset, task)
     truth = unpacked(dataset, task)
-    code, content = evaluated(submission_of(job, truth), truth)
+    run = SimpleNamespace(submission=submission_of(job, truth), truth=truth)
+    code, content = evaluated(run)
     assert code == 0
     ranked = read_evaluation(truth).ranked
     assert ranked

@@ -87,7 +87,7 @@ def shut(client, image, segmented, tmp_path):
 @pytest.mark.docker
 @pytest.mark.slow
 def test_a_server_evaluates_one_submission_after_another(segmented, evaluated, shut):
-    _, expected = evaluated(segmented.submission, segmented.truth)
+    _, expected = evaluated(segmented)
     container, metrics = shut("invoke")
     ask = ["python3", "-m", "cytosuite.contract.client"]
     health, invoke = [*ask, "GET /health", "60", "10"], [*ask, "POST /invoke", "0", "0"]

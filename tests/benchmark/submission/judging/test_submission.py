@@ -22,7 +22,7 @@ from cytosuite.files import read_json
 @pytest.fixture
 def run(segmented, evaluated):
     """Return the folder of a run with its report."""
-    _, content = evaluated(segmented.submission, segmented.truth)
+    _, content = evaluated(segmented)
     report = segmented.job.folder.parent / "report"
     report.mkdir()
     own = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
