@@ -122,9 +122,9 @@ class Results:
     cases: Sequence[CaseFiles] = ()  # in the order of the dataset
     outputs: Mapping[tuple[str, str], Paths] = field(default_factory=dict)  # by slug
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
-    objects: Tables = field(default_factory=dict)  # CSV files
-    object_scores: Tables = field(default_factory=dict)  # CSV
-    links: Tables = field(default_factory=dict)  # CSV of wrong links
+    objects: Tables = field(default_factory=dict)
+    object_scores: Tables = field(default_factory=dict)
+    links: Tables = field(default_factory=dict)  # wrong ones
     reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
     sets: Mapping[str, Mapping[Evidence[Any], Any]] = field(default_factory=dict)  # by answer
     conditions: Sequence[Condition] = ()  # empty where no fact divides the cases

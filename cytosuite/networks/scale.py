@@ -39,9 +39,7 @@ _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that change
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
 _FOREIGN = 0.5  # least distance of the voxels from every model at which widths count
-# Powers of the square root of 2: factors on the size of cells that are tried.
-_STEPS = (0.7071067811865475, 1.4142135623730951, 0.5, 2.0, 0.3535533905932737, 2.8284271247461903)
-_STEP = 0.35  # of ln size, between sizes of nuclei in volumes that are tried
+_STEP = sqrt(2)  # factor between sizes that are tried, at most
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
@@ -146,13 +144,13 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
         if estimate is not None and abs(log(estimate / diameter)) > log(tolerated):
             ratio, source = estimate / diameter, "estimated"
         if parameters.diameter == "flow":
-            choices = tuple(ratio * step for step in _STEPS)
-            if voxel != PIXELS:
+            if voxel == PIXELS:
+                choices = tuple(ratio * _STEP**step for step in sorted(range(-3, 4), key=abs))
+            else:
                 free = estimate_diameter(slices, spacing, _NUCLEUS, inf) or diameter
-                far = log(free / diameter)
-                count = ceil(abs(far) / _STEP)
-                sizes = (exp(far * step / count) for step in range(count + 2))
-                choices = tuple(sizes) if abs(far) > log(tolerated) else ()
+                if abs(far := log(free / diameter)) > log(tolerated):
+                    count = ceil(abs(far) / log(_STEP))
+                    choices = tuple(exp(far * step / count) for step in range(count + 2))
     scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > ENLARGED:
@@ -216,7 +214,7 @@ def width_of_objects(labels: Array) -> float:
 
 def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing) -> Scale:
     """Return the scale by another size of the objects, which the network has seen."""
-    edges = scale.spacing[int(trained.spacing == PIXELS) :]
+    edges = scale.spacing[trained.spacing == PIXELS :]
     spacing, factor = _grid([step * scale.ratio for step in edges], ratio, trained, parameters)
     warnings = scale.warnings if ratio == scale.ratio else ()
     return Scale(factor, spacing, ratio, "network", warnings, scale.ratio)
