@@ -37,45 +37,58 @@ def paired_differences(filled: Doubles, sides: Places | None = None) -> Doubles:
 
 
 def signed_rank(differences: Doubles) -> tuple[Doubles, Doubles]:
-    """Return p (pairs,) of positive differences (pairs, cases), and r: (W+ - W-) / (W+ + W-)."""
-    from scipy.stats import wilcoxon  # takes 1 s to load
+    """Return p of positive and negative differences (pairs, cases), (2, pairs), and r (pairs,).
 
-    p, correlation = np.ones(len(differences)), np.zeros(len(differences))
+    r is the rank-biserial correlation: (W+ - W-) / (W+ + W-).
+    """
+    cases = differences.shape[1]
+    excess, variance = _signed_ranks(differences, np.ones((1, cases), np.uint16))[..., 0]
     sizes = (differences != 0).sum(axis=1)
-    ordered = np.sort(np.abs(differences), axis=1)
-    plain = (sizes == differences.shape[1]) & ~(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    exact = plain & (sizes > 0) & (sizes <= EXACT)
-    for rows, method in ((exact, "exact"), (~exact & (sizes > 0), "approx")):
-        if rows.any():
-            test = wilcoxon(differences[rows], axis=1, alternative="greater", method=method)
-            p[rows] = test.pvalue
-            correlation[rows] = 4 * test.statistic / (sizes[rows] * (sizes[rows] + 1)) - 1
-    return np.maximum(p, 0.5**sizes), correlation
+    whole = sizes * (sizes + 1) / 2
+    p = _normal(excess, variance)
+    if cases <= EXACT:
+        untied = (sizes == cases) & (variance == whole * (2 * cases + 1) / 3)
+        other = (whole + [[-1], [1]] * excess) / 2  # sums of the ranks of the other sign
+        p[:, untied] = _exact(cases)[other[:, untied].astype(int)]
+    return np.maximum(p, 0.5**sizes), excess / np.maximum(whole, 1)
+
+
+def _exact(cases: int) -> Doubles:
+    """Return p of every sum of the other ranks from 0 to n (n + 1) / 2 of n cases without ties."""
+    ways = np.ones(1)
+    for rank in range(1, cases + 1):
+        ways = np.pad(ways, (rank, 0)) + np.pad(ways, (0, rank))
+    return np.asarray(np.cumsum(ways) / 2**cases)
 
 
 def pairs_p(filled: Doubles) -> Doubles:
     """Return p of the test that one is better than another, (better, worse); NaN on a diagonal."""
-    differences = paired_differences(filled)
-    return _square(signed_rank(differences)[0], signed_rank(-differences)[0], len(filled))
+    return _square(signed_rank(paired_differences(filled))[0], len(filled))
 
 
 def drawn_p(filled: Doubles, counts: Counts) -> Doubles:
     """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
     differences = paired_differences(filled)
     parts = parts_of((len(differences), len(counts)), BLOCK)
-    deviates = [_drawn_z(differences[part], counts) for part in parts]
-    z = np.concatenate([*deviates, np.zeros((0, len(counts)))]).T
-    forward, backward = (np.where(np.isnan(z), 1.0, ndtr(sign * z)) for sign in (-1.0, 1.0))
-    return _square(forward, backward, len(filled))
+    p = [_normal(*_signed_ranks(differences[part], counts)) for part in parts]
+    sides = np.concatenate([np.zeros((2, 0, len(counts))), *p], axis=1)
+    return _square(sides.swapaxes(1, 2), len(filled))
 
 
-def _drawn_z(differences: Doubles, counts: Counts) -> Doubles:
-    """Return the normal deviate of signed-rank sums of ascending differences; NaN if all are 0."""
+def _normal(excess: Doubles, variance: Doubles) -> Doubles:
+    """Return p of positive and negative sums of signed ranks, (2, ...); 1 of no variance."""
+    z = excess / np.sqrt(np.maximum(variance, 1))
+    return np.where(variance > 0, ndtr(np.stack([-z, z])), 1.0)
+
+
+def _signed_ranks(differences: Doubles, counts: Counts) -> Doubles:
+    """Return W+ - W- of drawn differences (pairs, cases), and its variance, (2, pairs, draws)."""
     order = np.argsort(np.abs(differences), axis=1)
     ascending = np.take_along_axis(differences, order, axis=1)
     sizes, signs = np.abs(ascending)[..., None], np.sign(ascending)[..., None]
     weights = np.ascontiguousarray(counts.T)
-    below, ties, signed, excess, variance = np.zeros((5, len(differences), len(counts)))
+    totals = np.zeros((5, len(differences), len(counts)))
+    below, ties, signed, excess, variance = totals
     for column in range(differences.shape[1] + 1):
         last = column == differences.shape[1]
         larger = np.array(True) if last or not column else sizes[:, column] > sizes[:, column - 1]
@@ -90,16 +103,14 @@ def _drawn_z(differences: Doubles, counts: Counts) -> Doubles:
             ties += drawn * (signs[:, column] != 0)
             signed += drawn * signs[:, column]
     variance += below * (below + 1) * (2 * below + 1) / 6
-    return np.divide(
-        excess, np.sqrt(variance), out=np.full_like(excess, np.nan), where=variance > 0
-    )
+    return totals[3:]
 
 
-def _square(forward: Doubles, backward: Doubles, of: int) -> Doubles:
+def _square(sides: Doubles, of: int) -> Doubles:
     """Return p of all ordered pairs as matrices, from p of each pair in both directions."""
     first, second = np.triu_indices(of, 1)
-    square = np.full((*forward.shape[:-1], of, of), np.nan)
-    square[..., first, second], square[..., second, first] = forward, backward
+    square = np.full((*sides.shape[1:-1], of, of), np.nan)
+    square[..., first, second], square[..., second, first] = sides
     return square
 
 
@@ -116,8 +127,7 @@ class Paired:
 
 def paired(differences: Doubles, both: Bools) -> Paired:
     """Return medians, over the cases where `both` have a value, and tests, (rows, cases)."""
-    above, effect = signed_rank(differences)
-    below, _ = signed_rank(-differences)
+    (above, below), effect = signed_rank(differences)
     middle = medians(np.where(both, differences, np.nan))
     return Paired(middle, effect, above, below, two_sided(above, below))
 

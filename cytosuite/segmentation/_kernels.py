@@ -163,10 +163,10 @@ def curvature(image: Floats, factors: Floats, out: Floats, first: int, stop: int
             for x in range(nx):
                 total[x] = 0
             if nz > 1:
-                low, high = (z - 1, z + 1) if 0 < z < nz - 1 else (abs(z - 1), abs(z - 1))
+                low, high = abs(z - 1), z + 1 if z < nz - 1 else z - 1
                 _subtract(total, factors[0], here, image[low, y], image[high, y], low == high)
             if ny > 1:
-                low, high = (y - 1, y + 1) if 0 < y < ny - 1 else (abs(y - 1), abs(y - 1))
+                low, high = abs(y - 1), y + 1 if y < ny - 1 else y - 1
                 _subtract(total, factors[1], here, image[z, low], image[z, high], low == high)
             if nx > 1:
                 _subtract(total[:1], factors[2], here[:1], here[1:2], here[1:2], True)
