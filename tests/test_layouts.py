@@ -42,13 +42,15 @@ REFUSED = {
 }
 MASKS = {"labels", "label", "masks", "seg", "man", "labelstr", "instancestr", "train_a"}
 
+OBJECT = np.pad(np.ones((2, 6, 6), np.uint8), ((1, 1), (5, 5), (5, 5)))
+
 
 def _folder(place, names):
     for name in names.split():
         (path := place / name).parent.mkdir(parents=True, exist_ok=True)
         array = np.full((4, 16, 16), 7, np.uint8)
         if "label" in name.lower() or any(word in name for word in ("mask", "seg", "inst", "_A/")):
-            array[...] = np.pad(np.ones((2, 6, 6), np.uint8), ((1, 1), (5, 5), (5, 5)))
+            array[...] = OBJECT
         if path.suffix in {".png", ".txt", ".json"}:
             path.touch()
         else:
@@ -93,9 +95,8 @@ def _score(folder, answers):
 @pytest.fixture
 def answers(tmp_path):
     """Return a folder of predictions of everything."""
-    array = np.pad(np.ones((2, 6, 6), np.uint8), ((1, 1), (5, 5), (5, 5)))
     for name in ("a", "b", "01_t000", "train_a"):
-        write(tmp_path / "answers" / f"{name}.tif", Volume(array, (1.0, 1.0, 1.0), "ZYX"))
+        write(tmp_path / "answers" / f"{name}.tif", Volume(OBJECT, (1.0, 1.0, 1.0), "ZYX"))
     return tmp_path / "answers"
 
 

@@ -87,7 +87,8 @@ class _Notes(NamedTuple):
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
     volume, *others = image_of(inputs, axes="CZYX", offset=False).channels
-    parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
+    parameters = parameters_of(model.card, Parameters)
+    trained = parameters.trained or trained_of(model.card)
     if len(others) + 1 != parameters.network.channels:
         raise InputError(
             f"the model {model.card.name} is for images of {parameters.network.channels} channels, "

@@ -43,6 +43,13 @@ _STEP = sqrt(2)  # factor between sizes that are tried, at most
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
+class Trained(Described):
+    """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
+
+    spacing: tuple[Positive, Positive, Positive]  # µm per voxel, z y x; in planes 1
+    diameter_um: Positive  # typical lateral (y, x) diameter of the nuclei
+
+
 class Sizing(Described):
     """Parameters by which an image is brought to the scale of the training."""
 
@@ -55,13 +62,8 @@ class Sizing(Described):
     diameter_tolerance: float = Field(1.6, ge=1)
     # largest |ln| of voxel size over the training's without rescaling
     rescale_tolerance: NotNegative = 0.2
-
-
-class Trained(Described):
-    """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
-
-    spacing: tuple[Positive, Positive, Positive]  # µm per voxel, z y x; in planes 1
-    diameter_um: Positive  # typical lateral (y, x) diameter of the nuclei
+    # size of the training where the card describes images of another
+    trained: Trained | None = None
 
 
 def trained_of(card: ModelCard) -> Trained:
@@ -121,7 +123,7 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
 
 def typical_slices(image: Array, quietest: float) -> Floats:
     """Return some slices (n, Y, X) of an image (Z, Y, X), normalised."""
-    count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
+    count = min(_SLICES, max(1, _PIXELS // prod(image.shape[1:])))
     places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
     typical = np.asarray(image[np.unique(places.round().astype(int))])
     release(image)

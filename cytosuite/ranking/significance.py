@@ -43,7 +43,7 @@ def signed_rank(differences: Doubles) -> tuple[Doubles, Doubles]:
     """
     cases = differences.shape[1]
     excess, variance = _signed_ranks(differences, np.ones((1, cases), np.uint16))[..., 0]
-    sizes = (differences != 0).sum(axis=1)
+    sizes = np.count_nonzero(differences, axis=1)
     whole = sizes * (sizes + 1) / 2
     p = _normal(excess, variance)
     if cases <= EXACT:
@@ -58,7 +58,7 @@ def _exact(cases: int) -> Doubles:
     ways = np.ones(1)
     for rank in range(1, cases + 1):
         ways = np.pad(ways, (rank, 0)) + np.pad(ways, (0, rank))
-    return np.asarray(np.cumsum(ways) / 2**cases)
+    return np.cumsum(ways / 2**cases)
 
 
 def pairs_p(filled: Doubles) -> Doubles:
