@@ -6,7 +6,7 @@ logarithm of normal densities, and the movie itself gives their widths.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -82,17 +82,14 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
 
 def measure(cells: CellTable) -> Motion:
     """Return the motion of cells, as those nearest to each other in neighbouring frames show it."""
-    axes, frame, radius = cells.centres.shape[1], cells.frame, cells.radii
-    reach = max(_apart(cells), 2 * float(np.median(radius))) if len(radius) else 1.0
-    every = np.arange(len(frame))
-    pairs = _neighbours(frame, cells.centres, reach, 1, every, every)
-    drift = np.zeros((len(cells.first) - 1, axes))
-    steps, near = _steps(cells.centres, pairs)
-    at = frame[near[:, 1]]
-    for number, some in _runs(at):
+    frame, none = cells.frame, np.zeros((0, 2), np.int64)
+    motion = _measured(cells, Motion(cells.centres, frame, none, 0.0, 0.0), none)
+    drift = np.zeros((len(cells.first) - 1, cells.centres.shape[1]))
+    steps, near = _steps(cells.centres, motion.pairs)
+    for number, some in _runs(frame[near[:, 1]]):
         drift[number] = np.median(steps[some], axis=0)
     places = cells.centres - np.cumsum(drift, axis=0)[frame]
-    motion = Motion(places, frame, pairs, 0.0, 0.0)
+    motion = replace(motion, places=places)
     for _ in range(2):  # steps of near pairs show how far to look
         motion = _measured(cells, motion, _steps(places, motion.pairs)[1])
     return motion
@@ -180,10 +177,11 @@ def _steps(places: Doubles, pairs: Longs) -> tuple[Doubles, Longs]:
     """Return the steps [µm] of the pairs that are nearest to each other, and these."""
     steps = places[pairs[:, 1]] - places[pairs[:, 0]]
     squares = (steps**2).sum(axis=1)
-    least = np.full((2, len(places)), np.inf)
-    for side in (0, 1):
-        np.minimum.at(least[side], pairs[:, side], squares)
-    mutual = (squares == least[0][pairs[:, 0]]) & (squares == least[1][pairs[:, 1]])
+    mutual = np.ones(len(pairs), np.bool_)
+    for side in pairs.T:
+        least = np.full(len(places), np.inf)
+        np.minimum.at(least, side, squares)
+        mutual &= squares == least[side]
     return steps[mutual], pairs[mutual]
 
 
@@ -200,11 +198,11 @@ def _costs(cells: CellTable, motion: Motion, overlap: float) -> Doubles:
 
     Shared voxels tell as much as cells of the movie usually share with themselves.
     """
-    (a, b), share = motion.pairs.T, _shares(cells, motion.pairs)
+    share = _shares(cells, motion.pairs)
     usual = _shares(cells, _steps(motion.places, motion.pairs)[1])
     if len(usual):
         overlap *= float(np.median(usual))
-    return _unlikely(cells, motion, a, b, 1) + overlap * (1 - share)
+    return _unlikely(cells, motion, motion.pairs, 1) + overlap * (1 - share)
 
 
 def _shares(cells: CellTable, pairs: Longs) -> Doubles:
@@ -216,11 +214,13 @@ def _shares(cells: CellTable, pairs: Longs) -> Doubles:
     return np.where(same, np.append(cells.shares, 0)[place], 0)
 
 
-def _unlikely(cells: CellTable, motion: Motion, a: Longs, b: Longs, frames: int) -> Doubles:
-    """Return the cost of steps and growth between cells some frames apart."""
+def _unlikely(cells: CellTable, motion: Motion, pairs: Longs, frames: int) -> Doubles:
+    """Return the cost of steps and growth between pairs (P, 2) of cells some frames apart."""
+    a, b = pairs.T
     squares = ((motion.places[b] - motion.places[a]) ** 2).sum(axis=1) / motion.step_um**2
-    growth = np.log(cells.sizes[b] / cells.sizes[a]) / motion.size
-    # Student's t with 3 degrees of freedom: borders cut cells, and segmenters lose parts of them.
+    trust = np.minimum(cells.trust[a], cells.trust[b])
+    growth = trust * np.log(cells.sizes[b] / cells.sizes[a]) / motion.size
+    # Student's t with 3 degrees of freedom: segmenters lose parts of cells.
     cost: Doubles = squares / (2 * frames) + 2 * np.log1p(growth**2 / (4 * frames))
     return cost
 
@@ -229,7 +229,8 @@ def _left(cells: CellTable, motion: Motion, after: Longs) -> tuple[Longs, Double
     """Return ends near begins of the next frame, with costs of steps that few cells take."""
     a, b = motion.pairs.T
     free = (after[a] < 0) & np.isin(b, _begins(cells, after))
-    return motion.pairs[free], 2 * np.log1p(_unlikely(cells, motion, a[free], b[free], 1) / 2)
+    pairs = motion.pairs[free]
+    return pairs, 2 * np.log1p(_unlikely(cells, motion, pairs, 1) / 2)
 
 
 def _begins(cells: CellTable, after: Longs) -> Longs:
@@ -240,33 +241,18 @@ def _begins(cells: CellTable, after: Longs) -> Longs:
     return np.flatnonzero(begins)
 
 
-def _mothers(cells: CellTable, motion: Motion, begins: Longs) -> Longs:
-    """Return the pairs (P, 2) of begins and the cells near them in the frame before."""
-    pairs = [np.zeros((0, 2), np.int64)]
-    reach = APART * cells.radii + 3 * motion.step_um
-    for frame, some in _runs(motion.frame[begins]):
-        before = np.arange(*cells.first[frame - 1 : frame + 1])
-        if len(before):
-            near = cKDTree(motion.places[begins[some]]).query_ball_point(
-                motion.places[before], reach[before]
-            )
-            counts = [len(group) for group in near]
-            daughters = begins[some][np.concatenate(near).astype(np.int64)]
-            pairs.append(np.stack([np.repeat(before, counts), daughters], axis=1))
-    return np.concatenate(pairs)
-
-
 def _division(cells: CellTable, motion: Motion, mother: Longs, a: Longs, b: Longs) -> Doubles:
     """Return the cost of cells to be the daughters of a mother, by their sum and their likeness."""
     sizes, places = cells.sizes, motion.places
-    both = sizes[a] + sizes[b]
-    middle = (places[a] * sizes[a, None] + places[b] * sizes[b, None]) / both[:, None]
+    both, trust = sizes[a] + sizes[b], np.minimum(cells.trust[a], cells.trust[b])
+    share = np.where(trust < 1, 0.5, sizes[a] / both)
+    middle = places[b] + share[:, None] * (places[a] - places[b])
     squares = ((middle - places[mother]) ** 2).sum(axis=1)
     width = motion.step_um**2 / 2 + (OFF * cells.radii[mother]) ** 2  # the mean of two steps
     grown = np.log(both / sizes[mother]) / max(2 * motion.size, LEAST_SUM)
-    unlike = np.log(sizes[a] / sizes[b]) / HALVES
+    unlike = trust * np.log(sizes[a] / sizes[b]) / HALVES
     # A mother and her daughters condense in frames of their own: sizes change much.
-    cost: Doubles = (squares / width + unlike**2) / 2 + 2 * np.log1p(grown**2 / 4)
+    cost: Doubles = (squares / width + unlike**2) / 2 + 2 * np.log1p((trust * grown) ** 2 / 4)
     return cost
 
 
@@ -275,33 +261,33 @@ def _later(
 ) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
     begins, count = _begins(cells, after), len(after)
-    pairs = _mothers(cells, motion, begins)
-    pairs = pairs[after[pairs[:, 0]] >= 0]
-    sister = after[pairs[:, 0]]
-    cost = _division(cells, motion, pairs[:, 0], sister, pairs[:, 1])
-    few = cost < parameters.division
+    reach, places = APART * cells.radii + 3 * motion.step_um, motion.places
+    sides = np.flatnonzero(after >= 0), begins
+    pairs = _neighbours(motion.frame, places, float(reach.max(initial=0)), 1, *sides)
+    mother, daughter = pairs.T
+    cost = _division(cells, motion, mother, after[mother], daughter)
+    few = cost < parameters.division * cells.trust[daughter]  # at the border it may enter, too
+    few &= ((places[mother] - places[daughter]) ** 2).sum(axis=1) < reach[mother] ** 2
     found = [pairs[few] + np.array([count, 0])]
     costs = [cost[few]]
     for missed in range(1, parameters.gap + 1):
         reach = parameters.farthest * motion.step_um * np.sqrt(missed + 1)
         sides = np.flatnonzero(after < 0), begins
         found.append(_neighbours(motion.frame, motion.places, reach, missed + 1, *sides))
-        a, b = found[-1].T
-        costs.append(_unlikely(cells, motion, a, b, missed + 1) + parameters.gap_cost * missed)
+        costs.append(_unlikely(cells, motion, found[-1], missed + 1) + parameters.gap_cost * missed)
     return np.concatenate(found), np.concatenate(costs)
 
 
 def tracks_of(cells: CellTable, after: Longs, source: Longs) -> tuple[Longs, list[Track]]:
     """Return the new label of each cell, from 1 on by their begin, and the tracks."""
-    count = len(after)
-    before = np.full(count, -1)
-    some = np.flatnonzero(after >= 0)
-    before[after[some]] = some
-    label = np.zeros(count, np.int64)
-    begins = np.flatnonzero(before < 0)
-    label[begins] = np.arange(1, len(begins) + 1)
-    for cell in np.flatnonzero(before >= 0).tolist():  # ascending: the one before has its label
-        label[cell] = label[before[cell]]
+    names, begins = [0] * len(after), list[int]()
+    for cell, later in enumerate(after.tolist()):  # ascending: the one before has named it
+        if not names[cell]:
+            begins.append(cell)
+            names[cell] = len(begins)
+        if later >= 0:
+            names[later] = names[cell]
+    label = np.array(names, np.int64)
     end = np.zeros(len(begins) + 1, np.int64)
     np.maximum.at(end, label, cells.frame)
     parents = np.where(source[begins] >= 0, label[source[begins]], 0)

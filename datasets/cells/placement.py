@@ -211,11 +211,12 @@ def poses(
     cells, plane = measure(labels, grid), labels.shape[0] == 1
     rows = _drawn(for_rows, placing, cells, plane)
     if "ratio" in rows:
+        root = 1 / 2 if plane else 1 / 3
         long = rows["elongation"]
-        size = parts * cells.radius_um * rows["ratio"] ** (1 / 2 if plane else 1 / 3)
-        thin = size / long ** (1 / 2 if plane else 1 / 3)
+        size = parts * cells.radius_um * rows["ratio"] ** root
+        thin = size / long**root
         new = np.stack([axes[:, 0] if plane else thin, thin, thin * long], axis=1)
-        same = (new / axes)[:, int(plane) :].prod(axis=1) ** (1 / 2 if plane else 1 / 3)
+        same = (new / axes)[:, int(plane) :].prod(axis=1) ** root
         axes = np.where(np.reshape(rigid, (-1, 1)), axes * same[:, None], new)
     centres, turns, scales = cells.centres_um.copy(), cells.rotations.copy(), np.ones(len(cells))
     for i, box in enumerate(cells.boxes):

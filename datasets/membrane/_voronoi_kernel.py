@@ -29,11 +29,12 @@ def assign(
             zs, ys, rows = z[z0 : z0 + BLOCK[0]], y[y0 : y0 + BLOCK[1]], shrink[y0 : y0 + BLOCK[1]]
             for x0 in range(0, len(x), BLOCK[2]):
                 xs = x[x0 : x0 + BLOCK[2]]
-                part = inside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + len(xs)]
+                box = slice(z0, z0 + len(zs)), slice(y0, y0 + len(ys)), slice(x0, x0 + len(xs))
+                part = inside[box]
                 if not part.any():
                     continue
                 count = _candidates(centres, weights, zs, ys, xs, rows, floors, near)
-                out = labels[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + len(xs)]
+                out = labels[box]
                 for a in range(len(zs)):
                     for b in range(len(ys)):
                         place = (zs[a], ys[b], rows[b])

@@ -342,11 +342,12 @@ def fill(
                 for a in range(len(zs)):
                     _plane(table, zs[a], ys, xs, part, near[:count], waves, work, owner)
                     away = region[a]
+                    box = z0 + a, slice(y0, y0 + len(ys)), slice(x0, x0 + wide)
                     if labels.size:
-                        mine = labels[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
+                        mine = labels[box]
                         for b in range(len(ys)):
                             for c in range(wide):
                                 mine[b, c] = owner[0, b * wide + c] + 1 if away[b, c] < 0 else 0
                     if image.size:
-                        dye = image[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
+                        dye = image[box]
                         _dyes(table, zs[a], ys, xs, away, waves, work, owner, dye)

@@ -330,8 +330,10 @@ def merge(a: Array, b: Array, low: float, counts: Longs, edges: Doubles, bins: L
         end_a, end_b = i + counts[0, k], j + counts[1, k]
         past = edges[k]
         left_a, left_b = below_a - i, below_b - j  # values below this bin that were not gathered
-        while i < end_a or j < end_b:
+        while True:
             difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
+            if i >= end_a and j >= end_b:
+                break
             if j >= end_b or (i < end_a and a[i] <= b[j]):
                 value = np.float64(a[i]) - low
                 i += 1
@@ -340,6 +342,5 @@ def merge(a: Array, b: Array, low: float, counts: Longs, edges: Doubles, bins: L
                 j += 1
             total += difference * (value - past)
             past = value
-        difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
         total += difference * (edges[k + 1] - past)
     return total

@@ -105,24 +105,23 @@ def test_a_step_much_longer_than_all_others_is_no_end():
 def dividing(begin, apart):
     """Return a movie in which the first of three cells divides."""
     film = np.zeros((6, 80, 120), np.uint16)
-    for frame in range(6):
-        disc(film[frame], 60, 90 + frame, 9, 1)
-        disc(film[frame], 20, 100 - frame, 9, 2)
+    for frame, image in enumerate(film):
+        disc(image, 60, 90 + frame, 9, 1)
+        disc(image, 20, 100 - frame, 9, 2)
         if frame < begin:
-            disc(film[frame], 40, 30, 10, 3)
+            disc(image, 40, 30, 10, 3)
         else:
-            disc(film[frame], 40 - apart, 30, 7, 3)
-            disc(film[frame], 40 + apart, 30, 7, 4)
+            disc(image, 40 - apart, 30, 7, 3)
+            disc(image, 40 + apart, 30, 7, 4)
     return film
 
 
-@pytest.mark.parametrize("apart", [8, 11])
-def test_a_division_is_one_mother_with_two_daughters(apart):
-    parents = groups(dividing(3, apart))
+@pytest.mark.parametrize(("apart", "border"), [(8, 0), (11, 0), (11, 32)])  # a daughter is cut
+def test_a_division_is_one_mother_with_two_daughters(apart, border):
+    parents = groups(dividing(3, apart)[:, border:])
     mother = frozenset((f, 3) for f in range(3))
     daughters = {group for group, parent in parents.items() if parent == mother}
     assert daughters == {frozenset((f, c) for f in range(3, 6)) for c in (3, 4)}
-    assert len(parents) == 5
 
 
 def test_no_division_where_none_is_allowed():
@@ -132,8 +131,8 @@ def test_no_division_where_none_is_allowed():
 
 def test_a_cell_that_enters_beside_another_is_no_daughter():
     film = dividing(6, 8)
-    for frame in range(3, 6):
-        disc(film[frame], 40, 51, 10, 4)
+    for image in film[3:]:
+        disc(image, 40, 51, 10, 4)
     assert set(groups(film).values()) == {None}
 
 
@@ -187,12 +186,10 @@ def test_a_single_image_is_no_movie():
 def test_each_of_many_cells_stays_one_track(rng):
     grid = np.stack(np.mgrid[:20, :25], axis=-1).reshape(-1, 2) * 24.0 + 15
     offsets = np.argwhere(np.hypot(*(np.mgrid[-8:9, -8:9])) <= 8) - 8
-    places, film = grid.copy(), []
-    for _ in range(20):
-        image = np.zeros((520, 640), np.uint16)
+    places, film = grid.copy(), np.zeros((20, 520, 640), np.uint16)
+    for image in film:
         for label, place in enumerate(np.rint(places).astype(int), 1):
             image[tuple((place + offsets).T)] = label
-        film.append(image)
         places += rng.normal(0, 0.7, places.shape) + 0.1 * (grid - places)
     *_, tracks = links(film)
     assert len(tracks) == 500
