@@ -208,7 +208,7 @@ def _outputs(
         for facts in described
         if facts.get("axes", time + axes) == time + axes
     }
-    stacks = any(socket.stack for socket in TASKS[manifest.task].inputs)
+    stacks = any(socket.axes for socket in TASKS[manifest.task].inputs)
     for axes, words in (("ZYX", "3D"), ("YX", "2D")):
         if stacks and axes == "YX":
             continue  # a plane is refused on its way to the algorithm

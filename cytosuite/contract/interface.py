@@ -85,9 +85,9 @@ def read_case(folder: Path, task: Task) -> Inputs:
 
 def input_image(file: Path, socket: Socket, metadata: Entries, original: str = "") -> Volume:
     """Return the image of a socket with the metadata of all sources; see `read_case`."""
-    volume = read(file, stack=socket.stack)
+    volume = read(file, axes=socket.axes)
     with at(file):
-        if socket.stack and volume.axes != SPATIAL:
+        if socket.axes not in ("", volume.axes):
             raise InputError(
                 "expected a stack of slices (z, y, x), found shape "
                 f"{volume.shape} with axes {volume.axes}"
@@ -110,7 +110,7 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Entries) ->
         if sockets[slug].is_file:
             write_value(path, output)
         else:
-            write(path / f"{inputs.name}{inputs.suffix}", output, as_json=sockets[slug].stack)
+            write(path / f"{inputs.name}{inputs.suffix}", output, as_json=bool(sockets[slug].axes))
 
 
 def write_value(path: Path, value: Any) -> None:  # noqa: ANN401 - of any socket

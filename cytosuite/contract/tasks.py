@@ -23,8 +23,8 @@ class Socket:
     optional: bool = False  # a case may lack it
     becomes: str = ""  # of an output: the socket of the next algorithm in a pipeline
     folder: str = ""  # name below ``images``, where it is not the slug
-    # Files follow Fuse My Cells: stored as z, y, x, and TIFF outputs described in JSON.
-    stack: bool = False
+    # As its files hold them; these follow Fuse My Cells, TIFF outputs are described in JSON.
+    axes: str = ""
     course: bool = False  # of an output: it has a further axis, the steps of its making
     movie: bool = False  # its first axis is time
 
@@ -131,9 +131,9 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             "fuse",
             "View fusion",
             (
-                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER, stack=True),
+                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER, axes="ZYX"),
                 Socket(
-                    f"second-{VIEW}", "image", "Second light-sheet view", optional=True, stack=True
+                    f"second-{VIEW}", "image", "Second light-sheet view", optional=True, axes="ZYX"
                 ),
                 ACQUISITION,
             ),
@@ -144,7 +144,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                     "Fused light-sheet view",
                     becomes=IMAGE.slug,
                     folder=f"fused-{VIEW_FOLDER}",
-                    stack=True,
+                    axes="ZYX",
                 ),
             ),
         ),

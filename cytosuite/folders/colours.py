@@ -14,17 +14,17 @@ from cytosuite.volume.large import room
 from cytosuite.volume.pieces import slabs
 
 
-def read_grey(path: Path, group: str = "", *, stack: bool = False) -> Volume:
+def read_grey(path: Path, group: str = "", *, axes: str = "") -> Volume:
     """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
-    colours = read_colours(path, stack=stack)
-    return mean_colour(colours) if colours else read(path, stack=stack, group=group)
+    colours = read_colours(path, axes=axes)
+    return mean_colour(colours) if colours else read(path, axes=axes, group=group)
 
 
-def read_colours(path: Path, *, stack: bool = False) -> list[Volume]:
+def read_colours(path: Path, *, axes: str = "") -> list[Volume]:
     """Return the colours of a colour image, of any other none."""
     if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
         return []
-    return [read(path, {"C": number}, stack=stack) for number in range(len(COLOURS))]
+    return [read(path, {"C": number}, axes=axes) for number in range(len(COLOURS))]
 
 
 def mean_colour(colours: Sequence[Volume]) -> Volume:

@@ -182,7 +182,7 @@ def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
     """Yield items with the wanted part; for every frame, each of an image without truth is one."""
     part = replace(part, stains=tuple(CHANNELS) if task == "segment" else ())
     for item in items:
-        whole = SOCKETS[item.socket].stack or SOCKETS[item.socket].movie
+        whole = SOCKETS[item.socket].axes or SOCKETS[item.socket].movie
         alone = part.frame != EVERY or whole or OUTPUTS & item.files.keys()
         last = 0 if alone else frames(item.image, part) - 1
         numbers = [f"{number:0{len(str(last))}d}" for number in range(last + 1)]

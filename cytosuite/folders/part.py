@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +40,7 @@ class Part:
     frame: str | None = None  # number of the time point, from 0, or `EVERY`, one by one
     scene: int | None = None  # number of the image in the file, from 0
     group: str | None = None  # dataset in HDF5 files, see `formats.read`
+    axes: str | None = None  # of files with as many, as they are stored
     stains: tuple[str, ...] = ()  # where no channel is wanted, the first that a name means counts
 
     def channel_of(self, path: Path, names: Sequence[str]) -> tuple[int, str]:
@@ -86,28 +88,22 @@ def _chosen(
 
 
 def read_part(
-    path: Path, part: Part, *, stack: bool = False, colours: bool = False, movie: bool = False
+    path: Path, part: Part, *, axes: str = "", colours: bool = False, movie: bool = False
 ) -> Volume:
     """Return the wanted channels, and one frame unless it is a movie.
 
     Colours are channels, or their mean with a warning.
     """
-    whole: Volume | None = None
-    names, form = channels(path, part.scene), format_of(path)
+    names, form, axes = channels(path, part.scene), format_of(path), part.axes or axes
     if parts := part.of_channels(names):
-        return merged([read_part(path, one, stack=stack, colours=colours) for one in parts])
+        return merged([read_part(path, one, axes=axes, colours=colours) for one in parts])
+    taken = partial(read, path, scene=part.scene, axes=axes, group=part.group or "")
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
-    if not coloured and path.is_file() and path.stat().st_size < SMALL:
-        whole = read(path, None, part.scene, stack=stack, group=part.group or "")
-        sizes = dict(zip(whole.axes, whole.shape, strict=True))
-    elif form is not None and form.has_header:
-        head = header(path, part.scene, stack=stack, colours=coloured)
-        sizes = dict(zip(head.axes, head.shape, strict=True))
-    elif coloured:
-        sizes = {"C": len(names)}
-    else:
-        whole = read(path, group=part.group or "")
-        sizes = dict(zip(whole.axes, whole.shape, strict=True))
+    small = path.is_file() and path.stat().st_size < SMALL
+    has_header = form is not None and form.has_header
+    whole = None if coloured or (has_header and not small) else taken()
+    head = whole or (header(path, part.scene, axes=axes, colours=coloured) if has_header else None)
+    sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
     count, grey = sizes.get("C", 1), coloured and part.channel is None
     pick = {}
     if part.channel != EVERY and not grey:
@@ -116,10 +112,9 @@ def read_part(
         pick["T"] = part.frame_of(path, sizes.get("T", 1))
     held = {axis: number for axis, (number, _) in pick.items() if axis in sizes}
     if grey:
-        tints = [{**held, "C": number} for number in range(len(COLOURS))]
-        whole = mean_colour([read(path, tint, part.scene, stack=stack) for tint in tints])
+        whole = mean_colour([taken({**held, "C": number}) for number in range(len(COLOURS))])
     elif whole is None or held:
-        whole = read(path, held, part.scene, stack=stack)
+        whole = taken(held)
     return warned(whole, *(warning for _, warning in pick.values() if warning))
 
 
@@ -128,7 +123,7 @@ def frames(path: Path, part: Part) -> int:
     form, suffix = format_of(path), path.suffix.lower()
     with suppress(InputError), guarded(path, suffix):
         if form is not None and form.has_header:
-            head = header(path, part.scene, colours=True)
+            head = header(path, part.scene, axes=part.axes or "", colours=True)
             return dict(zip(head.axes, head.shape, strict=True)).get("T", 1)
         if suffix in MODULES:
             return int(_opened(path, part).dims.T)

@@ -22,7 +22,7 @@ def read(
     pick: Mapping[str, int] | None = None,
     scene: int | None = None,
     *,
-    stack: bool = False,
+    axes: str = "",
     group: str = "",
 ) -> Volume:
     """Return the image in a file with its axes, voxel size and metadata.
@@ -37,8 +37,8 @@ def read(
         C the colours of a TIFF or picture are channels.
     scene : int, optional
         Number of the image in a TIFF or OME-Zarr that holds several.
-    stack : bool
-        Whether three axes of a TIFF are z, y, x as they are stored, whatever it calls them.
+    axes : str
+        Of files of TIFF and HDF5 with as many, as they are stored, whatever the file calls them.
     group : str
         Dataset of HDF5 files like ``data/raw_image``, or, after commas, others of which a file has
         one.
@@ -58,7 +58,7 @@ def read(
     """
     with (
         _gate(path) as form,
-        form.opened(path, pick=pick or {}, scene=scene, stack=stack, group=group) as image,
+        form.opened(path, pick=pick or {}, scene=scene, axes=axes, group=group) as image,
     ):
         volume = image.volume()
         left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
@@ -71,7 +71,7 @@ def read(
         )
 
 
-def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[Array]:
+def slabs(path: Path, planes: int | None = None, *, axes: str = "") -> Iterator[Array]:
     """Yield the pixels that `read` returns in consecutive slabs along the first axis.
 
     Parameters
@@ -80,7 +80,7 @@ def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iter
         As of `read`.
     planes : int, optional
         Size of a slab along the first axis, the rest in the last; as many as 64 MiB hold without.
-    stack : bool
+    axes : str
         As of `read`.
 
     Yields
@@ -96,7 +96,7 @@ def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iter
     """
     with ExitStack() as held:
         with _gate(path) as form:
-            image = held.enter_context(form.opened(path, stack=stack))
+            image = held.enter_context(form.opened(path, axes=axes))
             parts = iter(image.slabs(planes_in(image.header, planes)))
         while True:
             with guarded(path, form.name):
@@ -140,7 +140,7 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
 
 
 def header(
-    path: Path, scene: int | None = None, *, stack: bool = False, colours: bool = False
+    path: Path, scene: int | None = None, *, axes: str = "", colours: bool = False
 ) -> Header:
     """Return the geometry of a TIFF, MetaImage or OME-Zarr without decoding its pixels; see `read`.
 
@@ -153,7 +153,7 @@ def header(
         channels.
     """
     state = settled(path)
-    key = (path.suffix, scene, stack, colours, *state)
+    key = (path.suffix, scene, axes, colours, *state)
     if state and key in _HEADERS:
         return _HEADERS[key]
     with _gate(path) as form:
@@ -162,7 +162,7 @@ def header(
             raise InputError(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
-        with form.opened(path, scene=scene, stack=stack, colours=colours) as image:
+        with form.opened(path, scene=scene, axes=axes, colours=colours) as image:
             head = replace(image.header, dtype=image.header.dtype.newbyteorder("="))
     if state:
         if len(_HEADERS) >= MOST:

@@ -32,7 +32,7 @@ PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
 
 
 @contextmanager
-def opened(path: Path, group: str = "") -> Iterator[Stored]:
+def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
     """Open the dataset of a path in the file, else named image, raw, data, labels, or alone."""
     import h5py
 
@@ -40,20 +40,23 @@ def opened(path: Path, group: str = "") -> Iterator[Stored]:
         dataset = _dataset(path, file, group)
         _check(path, dataset)
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
-        header, metadata, origin = _described(path, dataset, unread)
+        header, metadata, origin = _described(path, dataset, axes, unread)
         yield Stored(header, metadata, origin, partial(_slabs, path, dataset, header))
 
 
 def _described(
-    path: Path, dataset: "h5py.Dataset", unread: Sequence[str]
+    path: Path, dataset: "h5py.Dataset", named: str, unread: Sequence[str]
 ) -> tuple[Header, Scalars, Origin]:
     """Return header, metadata and origin of a dataset, with a warning on those not read."""
     attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
     metadata, warnings = scalars(_attributes(dataset))
     if unread:
         warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
+    if dataset.ndim < len(named):
+        warnings = (*warnings, f"axes {named} not used: the file has the shape {dataset.shape}")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
     axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim))
+    axes = named if len(named) == dataset.ndim else axes
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
         raise InputError(

@@ -49,9 +49,9 @@ class Format:
             yield Stored(head, image.metadata, image.origin, slabs, image=image)
 
 
-TIFF = Format("TIFF", "tiff", (".tif", ".tiff"), ("pick", "scene", "stack", "colours", "as_json"))
+TIFF = Format("TIFF", "tiff", (".tif", ".tiff"), ("pick", "scene", "axes", "colours", "as_json"))
 METAIMAGE = Format("MetaImage", "metaimage", (".mha",))
-HDF5 = Format("HDF5", "hdf5", (".h5", ".hdf5"), ("group",), has_header=False)
+HDF5 = Format("HDF5", "hdf5", (".h5", ".hdf5"), ("axes", "group"), has_header=False)
 PICTURE = Format(
     "a picture", "picture", (".png", ".jpg", ".jpeg"), ("pick",), has_header=False, is_written=False
 )

@@ -58,14 +58,14 @@ def opened(
     pick: Mapping[str, int] | None = None,
     scene: int | None = None,
     *,
-    stack: bool = False,
+    axes: str = "",
     colours: bool = False,
 ) -> Iterator[Stored]:
     """Open an image series of a TIFF file, whole or one frame and channel of it."""
     with ExitStack() as held:
         with _watched(path):
             file = held.enter_context(_file(path))
-            plan = _describe(path, file, pick or {}, scene, stack, colours)
+            plan = _describe(path, file, pick or {}, scene, axes, colours)
         series = file.series[scene or 0]
         in_place = series.dataoffset is not None and file.byteorder == NATIVE
         yield Stored(
@@ -180,7 +180,7 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
     if unnamed:
         raise InputError(
             f"{path}: cannot tell the axes of shape {tuple(series.shape)}; "
-            f"name them in the file's metadata (a subset of {AXES})"
+            f"name them by --axes, or in the file's metadata (a subset of {AXES})"
         )
     return axes
 
@@ -190,7 +190,7 @@ def _describe(
     file: tifffile.TiffFile,
     pick: Mapping[str, int],
     scene: int | None,
-    stack: bool,
+    named: str,
     colours: bool = False,
 ) -> _Series:
     """Return geometry and metadata of a series; T and C of length one are dropped."""
@@ -199,12 +199,14 @@ def _describe(
         raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
     entries, ours, warnings = description(file)
-    stored, whole = _layout(path, series, ours, stack, colours or "C" in pick)
+    stored, whole = _layout(path, series, ours, named, colours or "C" in pick)
     if "S" in series.axes:
         pick = {axis: number for axis, number in pick.items() if axis != "C"}
     check_pixels(series)
-    if stack and stored == SPATIAL and (named := _misnamed(series)):
-        warnings.append(f"axes odd: the file calls them {named}; a stack is z, y, x as it lies")
+    if stored == named == SPATIAL and (others := _misnamed(series)):
+        warnings.append(f"axes odd: the file calls them {others}; a stack is z, y, x as it lies")
+    if len(series.shape) < len(named):
+        warnings.append(f"axes {named} not used: the file has the shape {tuple(series.shape)}")
     if ours and stored != ours["axes"] and list(whole) == ours["shape"]:
         ours = {}
         warnings.append("the description names other axes than the pages and does not count")
@@ -248,12 +250,12 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: Scalars) -> Lengths:
 
 
 def _layout(
-    path: Path, series: tifffile.TiffPageSeries, ours: Entries, stack: bool, colours: bool
+    path: Path, series: tifffile.TiffPageSeries, ours: Entries, named: str, colours: bool
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
-    if stack and len(shape) == len(SPATIAL) and "S" not in series.axes:
-        return SPATIAL, shape
+    if len(shape) == len(named) and "S" not in series.axes:
+        return named, shape
     axes, sizes = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
     letters = str(series.axes).upper()
     same = len(sizes) > 1 and sizes[-2:] == shape[-2:] and prod(sizes) == prod(shape)

@@ -45,7 +45,7 @@ class VolumeReader(ImageReader):
     def read(self, data: Any, **_: object) -> Volume:  # noqa: ANN401
         """Return the image in one file; `InputError` if it is missing or broken."""
         (path,) = ensure_tuple(data)
-        return read(Path(path), stack=self.stack)
+        return read(Path(path), axes=SPATIAL if self.stack else "")
 
     def get_data(self, img: Volume) -> tuple[Floats, Json]:
         """Return pixels as float32, and affine, shape, channel axis and the image's metadata."""

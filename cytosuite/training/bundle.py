@@ -197,7 +197,7 @@ def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkForm
 def inference(card: ModelCard, network: NetworkFormat) -> Json:
     """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
     folder, package = "Path(@dataset_dir)", "cytosuite.monai"
-    reader = _call(f"{package}.VolumeReader", stack=any(s.stack for s in TASKS[card.task].inputs))
+    reader = _call(f"{package}.VolumeReader", stack=any(s.axes for s in TASKS[card.task].inputs))
     load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
     save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
     weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"

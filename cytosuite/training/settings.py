@@ -135,9 +135,9 @@ class FileSettings(Described):
             listed or place, task, recursive=self.recursive, root=self.root if listed else None
         )
 
-    def read(self, path: Path, *, stack: bool = False) -> Volume:
+    def read(self, path: Path, *, axes: str = "") -> Volume:
         """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
-        return read_grey(path, self.group, stack=stack)
+        return read_grey(path, self.group, axes=axes)
 
     def labels(self, source: Source) -> Volume:
         """Return the labels of an image."""

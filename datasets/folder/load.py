@@ -53,7 +53,7 @@ def load(
             f"{item.image}: the file does not give the voxel size, without which objects of a "
             f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "
             f"--spacing {ASSUME} for {text(main.spacing)} µm; if its planes are the frames of a "
-            f"movie: cytosuite apply --algorithm linking"
+            f"movie: --axes TYX, or cytosuite apply --algorithm linking"
         )
     socket = item.socket
     study = study_of(item.name)
@@ -85,7 +85,7 @@ def load(
         elif SOCKETS[slug].kind == "points":
             sockets[slug] = read_annotated(path, main.spacing).document()
         elif slug in OUTPUTS and slug not in values:
-            array = _read(path, slug, Part(group=item.part.group)).array
+            array = _read(path, slug, Part(group=item.part.group, axes=item.part.axes)).array
             sockets[slug] = _like(main, path, slug, array)
         elif slug not in values:
             sockets[slug] = _volume(path, slug, entries, item)
@@ -136,9 +136,7 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
         return read_microscope(path, part)
     if socket.movie and not is_image(path):
         return _joined(path, part)
-    return read_part(
-        path, part, stack=socket.stack, colours=slug not in OUTPUTS, movie=socket.movie
-    )
+    return read_part(path, part, axes=socket.axes, colours=slug not in OUTPUTS, movie=socket.movie)
 
 
 def _joined(folder: Path, part: Part) -> Volume:

@@ -164,7 +164,7 @@ def test_warnings_on_metadata_and_shapes_stand_in_the_record(case, rng):
 
 
 def test_bad_input_is_exit_code_2_and_a_missing_model_3(case):
-    (case / "input" / "images" / "microscopy-image" / "ball.tif").write_text("no image")
+    (case / "input/images/microscopy-image/ball.tif").write_text("no image")
     done = _run(case)
     assert done.returncode == 2
     assert "cut or broken" in _last(done)
@@ -275,7 +275,7 @@ def test_serve_answers_the_platforms_requests(case):
         served = _answer(case).array
         shutil.rmtree(case / "output")
         assert invoke() == (201, "0")
-        path = case / "input" / "images" / "microscopy-image" / "ball.tif"
+        path = case / "input/images/microscopy-image/ball.tif"
         whole = path.read_bytes()
         path.write_bytes(whole[:100])
         assert invoke() == (500, "2")

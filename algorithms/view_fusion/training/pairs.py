@@ -151,7 +151,7 @@ def load_pair(item: Item, _: str, settings: Settings) -> ViewPair:
 def _volume(path: Path, files: FileSettings) -> Volume:
     """Return a volume of finite grey values with the metadata of its file and name."""
     with at(path):
-        volume = described(files.read(path, stack=True), {}, path.stem)
+        volume = described(files.read(path, axes="ZYX"), {}, path.stem)
         if volume.axes != "ZYX":
             raise InputError(f"expected a volume with the axes ZYX, found {volume.axes}")
         if not is_finite(volume.array):

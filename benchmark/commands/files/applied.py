@@ -222,7 +222,7 @@ def write_applied(
         facts |= _notes(output, job.algorithm.name, socket)
         facts |= _own_size(facts, recorded(options.out, item))
         shown = replace(output, metadata=image.metadata)
-        write(output_of(folder, item, more), shown, as_json=socket.stack)
+        write(output_of(folder, item, more), shown, as_json=bool(socket.axes))
         if number:
             continue
         facts["sha256"] = digest_of(output_of(folder, item))

@@ -66,6 +66,14 @@ def voxel_size(text: str | None) -> Size | None:
     return ASSUME if text == ASSUME else numbers(text)
 
 
+def axes_of(text: str | None) -> str | None:
+    """Return the axes of an image in capitals, as it stores them."""
+    letters = (text or "").upper()
+    if letters and sorted({*letters, *"YX"} & {*"TCZYX"}) != sorted(letters):
+        raise InputError(f"axes must be Y, X and some of T, C, Z, found {text!r}")
+    return letters or None
+
+
 def box(text: str | None) -> tuple[slice, ...]:
     """Return the part of an image, ``begin:end`` along each axis; empty without a text."""
     parts = [re.fullmatch(r"(\d*):(\d*)", part) for part in (text or "").split(",") if text]

@@ -14,6 +14,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands.terminal.console import (
     LEAST_UM,
     MOST_UM,
+    axes_of,
     console,
     names,
     pairs,
@@ -239,13 +240,16 @@ class PartOptions(FileOptions):
     )
     frame: str | None = option("Time point in such files, from 0; all: one by one.")
     scene: int | None = option("Image in files of several.", min=0)
+    axes: str | None = option(
+        "Axes as they lie in files with as many: TYX, CZYX ...", parse=axes_of
+    )
 
     @property
     def part(self) -> "Part":
         """The wanted part of files that hold several channels, frames or scenes."""
         from cytosuite.folders.part import Part  # loads the readers
 
-        return Part(self.channel_index, self.frame, self.scene, self.group)
+        return Part(self.channel_index, self.frame, self.scene, self.group, self.axes)
 
 
 @command_options

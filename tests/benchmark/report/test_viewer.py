@@ -226,9 +226,9 @@ def test_pointing_reads_labels_place_and_grey_value(run, drive):
 def film(make, tmp_path):
     """Return a run of a film of two cells that a tracker swaps in the last of three frames."""
     truth = np.zeros((3, 40, 60), np.uint16)
-    for frame in range(3):
-        truth[frame, 4:10, 4 + 12 * frame : 12 + 12 * frame] = 5
-        truth[frame, 24:30, 4 + 12 * frame : 12 + 12 * frame] = 6
+    for frame, image in enumerate(truth):
+        across = slice(4 + 12 * frame, 12 + 12 * frame)
+        image[4:10, across], image[24:30, across] = 5, 6
     answer = truth.copy()
     answer[2] = np.where(truth[2] == 5, 6, np.where(truth[2] == 6, 5, 0))
     volumes = {"image": np.zeros_like(truth), "truth": truth, "answer": answer}

@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -40,6 +41,18 @@ def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, a
     found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, array)
     assert (found.axes, found.spacing) == (axes, (2, 1, 1))
+
+
+@pytest.mark.parametrize(("name", "small"), [("a.tif", 0), ("a.tif", 999), ("a.h5", 999)])
+def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name, small):
+    monkeypatch.setattr("cytosuite.folders.part.SMALL", small)
+    if name == "a.h5":
+        with h5py.File(tmp_path / name, "w") as file:
+            file["raw"] = ARRAY
+    else:
+        tifffile.imwrite(tmp_path / name, ARRAY, photometric="minisblack")
+    item = Item("a", tmp_path / name, part=Part("2", "1", axes="TCZYX"))
+    np.testing.assert_array_equal(load(item, ASSUME).volume("microscopy-image").array, ARRAY[1, 2])
 
 
 def test_the_scene_is_chosen(tmp_path):

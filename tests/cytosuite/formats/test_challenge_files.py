@@ -75,10 +75,10 @@ TURNED = ["XYZ", "YXZ", "ZXY", "TYX", "CYX", "zyx", "QYX", "IYX"]
 @pytest.mark.parametrize("axes", TURNED)
 def test_a_stack_is_read_as_it_lies_whatever_its_axes_are_called(tif, axes):
     path = _template(tif, axes=axes)
-    found = read(path, stack=True)
+    found = read(path, axes="ZYX")
     same(found.array, ARRAY)
     assert (found.axes, found.spacing) == ("ZYX", SIZE)
-    assert header(path, stack=True).shape == (5, 6, 7)
+    assert header(path, axes="ZYX").shape == (5, 6, 7)
     named = ", ".join(axes.lower())
     odd = f"axes odd: the file calls them {named}; a stack is z, y, x as it lies"
     right = axes in {"zyx", "QYX", "IYX"}

@@ -173,7 +173,7 @@ def test_a_reference_set_of_a_relative_path_has_a_digest(own, monkeypatch):
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
     labels = np.zeros((6, 8), np.uint8)
     labels[0, :5], labels[2, :2], labels[4, 0] = 1, 2, 3
-    tifffile.imwrite(own / "labels" / "a.tif", labels)
+    tifffile.imwrite(own / "labels/a.tif", labels)
     wanted = recipe(str(own), min_object_voxels=3)
     assert wanted.fingerprint != recipe(str(own)).fingerprint
     dataset = made_in(tmp_path / "runs", wanted)
@@ -190,17 +190,20 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
 
 
 def test_a_mask_of_all_objects_is_noted(tmp_path, own):
-    tifffile.imwrite(own / "labels" / "a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
+    tifffile.imwrite(own / "labels/a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
     *_, note = _made(tmp_path, own).notes
     assert note.startswith("a mask in place of labels?: 6 pieces have one number")
 
 
 def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
-    before = recipe(str(own), None, 0).fingerprint
-    (own / "images" / "a.tif").touch()
-    assert recipe(str(own), None, 0).fingerprint == before
-    tifffile.imwrite(own / "labels" / "a.tif", np.zeros((6, 8), np.uint8))
-    assert recipe(str(own), None, 0).fingerprint != before
+    def fingerprint():
+        return recipe(str(own), None, 0).fingerprint
+
+    before = fingerprint()
+    (own / "images/a.tif").touch()
+    assert fingerprint() == before
+    tifffile.imwrite(own / "labels/a.tif", np.zeros((6, 8), np.uint8))
+    assert fingerprint() != before
 
 
 @pytest.mark.parametrize(
