@@ -11,7 +11,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cytosuite.contract.metadata import CHANNELS, view_role
-from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
+from cytosuite.contract.tasks import (
+    FRAME_LABELS,
+    IMAGE,
+    LABELS,
+    MOVIE,
+    POINTS,
+    TASKS,
+    TRACKED,
+    VIEW,
+    Socket,
+    Task,
+)
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Paths, Scalar
@@ -38,7 +49,10 @@ OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.ou
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
 NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net; its labels are classes
 IMAGES = ("images", NNUNET)
-ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES, "masks"), POINTS.slug: ("points",)}
+ROOMS = {  # of several, the last counts, and before it one that is named like the socket
+    LABELS.slug: ("masks", CLASSES, "instancestr", "labels"),
+    POINTS.slug: ("points",),
+}
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
 EXTRA = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
@@ -331,12 +345,8 @@ def _folders(folder: Path) -> Paths:
 
 def _rooms(children: Paths) -> tuple[dict[str, Path], Paths]:
     """Return the folders of sockets by slug, named like it or as users do, and of extras."""
-    rooms = {}
-    for slug in SOCKETS:
-        names = (slug, *ROOMS.get(slug, ()))
-        room = next((children[name] for name in names if name in children), None)
-        if room is not None:
-            rooms[slug] = room
+    names = ((slug, name) for slug in SOCKETS for name in (*ROOMS.get(slug, ()), slug))
+    rooms = {slug: children[name] for slug, name in names if name in children}
     return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
 
 
@@ -394,10 +404,10 @@ def _matched(
         if not paths:
             continue
         orphans = sorted(set(paths) - set(items))
-        if len(orphans) == len(paths) and room.name == "masks":  # of the objects of one image?
-            skipped["masks/"] = "no file is named like an image"
-            continue
         if len(orphans) == len(paths):
+            if room.name == "masks":  # of the objects of one image?
+                skipped["masks/"] = "no file is named like an image"
+                continue
             image, file = next(iter(listing.images.values())), paths[orphans[0]]
             raise InputError(
                 f"{room}: no file is named like an image; expected for example "
@@ -442,12 +452,16 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
 
 
 def _movies(sequences: Sequence[Path]) -> FolderIndex:
-    """Return Cell Tracking Challenge sequences as movies, with the truth of their markers."""
-    main, truth = TRACKING.inputs[0].slug, TRACKING.outputs[0].slug
-    pairs = [(path, path.with_name(f"{path.name}_GT")) for path in sequences]
-    items = [Item(p.name, p, {truth: t} if t.is_dir() else {}, socket=main) for p, t in pairs]
+    """Return Cell Tracking Challenge sequences as movies, with true markers and cells to link."""
+    ends = {TRACKED.slug: "_GT", FRAME_LABELS.slug: "_ERR_SEG"}
+    items = []
+    for path in sequences:
+        rooms = ((slug, path.with_name(path.name + end)) for slug, end in ends.items())
+        files = {slug: room for slug, room in rooms if room.is_dir()}
+        items.append(Item(path.name, path, files, socket=MOVIE.slug))
     note = "SEG is computed on the tracking markers (TRA), not on the segmentation masks (SEG)."
-    return FolderIndex(tuple(items), (note,) if any(item.files for item in items) else ())
+    notes = (note,) if any(TRACKED.slug in item.files for item in items) else ()
+    return FolderIndex(tuple(items), notes)
 
 
 def _sequences(sequences: Sequence[Path]) -> FolderIndex:

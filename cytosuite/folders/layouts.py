@@ -92,7 +92,7 @@ def _by_key(
     folder: Path, noun: str, files: Sequence[tuple[str, Place]], rules: MaskRules
 ) -> dict[str, tuple[Place, str, dict[str, str]]]:
     """Return places, names and conditions by key; images that do not fit `pairs` are left out."""
-    by_key: dict[str, tuple[Place, str, dict[str, str]]] = {}
+    by_key = dict[str, tuple[Place, str, dict[str, str]]]()
     names = [unicodedata.normalize("NFC", name) for name, _ in files]
     for (_, place), named in zip(files, rules.named(names), strict=True):
         if named is None and noun == "mask":

@@ -180,7 +180,8 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
     if unnamed:
         raise InputError(
             f"{path}: cannot tell the axes of shape {tuple(series.shape)}; "
-            f"name them by --axes, or in the file's metadata (a subset of {AXES})"
+            f"name them in the file's metadata (a subset of {AXES}), or by --axes to benchmark, "
+            "segment and apply"
         )
     return axes
 

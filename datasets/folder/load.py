@@ -41,8 +41,9 @@ def load(
         if SOCKETS[slug].kind == "json" and isinstance(path, Path):
             values[slug] = read_json(path)
             if not isinstance(values[slug], dict):
-                kind = type(values[slug]).__name__
-                raise InputError(f"{path}: expected a JSON object, found {kind}")
+                raise InputError(
+                    f"{path}: expected a JSON object, found {type(values[slug]).__name__}"
+                )
     size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
     named = {**(metadata or {}), **size}
     entries = {**values.get(ACQUISITION.slug, {}), **named}
@@ -84,10 +85,12 @@ def load(
             sockets |= _tracked(main, path)
         elif SOCKETS[slug].kind == "points":
             sockets[slug] = read_annotated(path, main.spacing).document()
-        elif slug in OUTPUTS and slug not in values:
+        elif slug in values:
+            continue
+        elif slug in OUTPUTS or SOCKETS[slug].kind == "labels":
             array = _read(path, slug, Part(group=item.part.group, axes=item.part.axes)).array
             sockets[slug] = _like(main, path, slug, array)
-        elif slug not in values:
+        else:
             sockets[slug] = _volume(path, slug, entries, item)
     conditions = dict(item.conditions)
     if item.socket == VIEW:  # study and channel in the words of the dataset `views`

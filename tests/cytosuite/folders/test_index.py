@@ -58,6 +58,9 @@ def test_the_cell_tracking_challenge_layout(tmp_path):
     assert _pairs(found) == {"01_t000": None, "01_t001": "man_seg001.tif", "02_t000": None}
     assert "2 of 3 frames have no full mask" in found.notes[1]
     assert "SEG" in found.notes[0]
+    _touch(tmp_path, "01_ERR_SEG/mask000.tif")  # of its benchmark of links
+    first, second = index(tmp_path, "track").items
+    assert ({*first.files}, second.files) == ({"tracked-labels", "frame-labels"}, {})
 
 
 def _conditions(found):
