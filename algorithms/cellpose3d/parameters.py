@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.contract.manifest import Count, NotNegative, OpenShare, Positive, Whole
+from cytosuite.files import Json
 from cytosuite.networks.scale import Sizing
 from cytosuite.networks.tiling import Tiled
 
@@ -34,6 +35,8 @@ class Parameters(Sizing, Tiled):
     # weight of its own mean in the threshold of an object
     own_weight: OpenShare = 0.0
     own_factor: Positive = 1.0  # factor on that threshold
+    # parameters of images whose voxels are far from the card's: their annotators have other habits
+    foreign: Json = Field({})
     steps: Count = 100  # largest number of steps along the flow
     step_size: float = Field(0.7, gt=0, le=1)  # factor on the flow, voxels per step
     # standard deviation of the smoothing of the flow, voxels

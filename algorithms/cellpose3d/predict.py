@@ -89,6 +89,13 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     volume, *others = image_of(inputs, axes="CZYX", offset=False).channels
     parameters = parameters_of(model.card, Parameters)
     trained = parameters.trained or trained_of(model.card)
+    foreign = parameters.foreign and not (
+        volume.metadata.get("sample") == model.card.describes.get("sample")
+        or 0.5 < volume.spacing[-1] / trained.spacing[-1] < 2
+    )
+    if foreign:
+        update = {"parameters": {**model.card.parameters, **parameters.foreign}}
+        parameters = parameters_of(model.card.model_copy(update=update), Parameters)
     if len(others) + 1 != parameters.network.channels:
         raise InputError(
             f"the model {model.card.name} is for images of {parameters.network.channels} channels, "
@@ -128,6 +135,8 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     }
     if inverted:
         facts["inverted"] = True
+    if foreign:
+        facts["foreign"] = "other outlines, since voxels are far from the model's"
     if objects.pieces:
         facts["pieces"] = objects.pieces
     result = noted(outlined, "cellpose3d", facts)

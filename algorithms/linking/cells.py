@@ -54,8 +54,12 @@ def cells_of(
     for number, image in enumerate(frames):
         if former is not None and number not in changed and number - 1 not in changed:
             start, end = former.first[number : number + 2]
-            every = former.labels, former.centres, former.sizes, former.trust
-            columns.append([column[start:end] for column in every])
+            columns.append(
+                [
+                    column[start:end]
+                    for column in (former.labels, former.centres, former.sizes, former.trust)
+                ]
+            )
             if number:
                 earlier = former.first[number - 1]
                 at = slice(*np.searchsorted(former.pairs[:, 0], (earlier, start)))  # ascending
@@ -81,8 +85,8 @@ def cells_of(
             both = there > 0
             sides = there[both] - 1, cell[both]
             sizes = columns[-1][2]
-            shape = len(sizes), len(names)
-            table = coo_array((np.ones(both.sum()), sides), shape=shape).tocsr().tocoo()
+            counts = coo_array((np.ones(both.sum()), sides), (len(sizes), len(names)))
+            table = counts.tocsr().tocoo()
             rows, others = table.coords
             pairs.append(np.stack([rows + first[-2], others + first[-1]], axis=1))
             shares.append(table.data * volume / np.minimum(sizes[rows], size[others]))

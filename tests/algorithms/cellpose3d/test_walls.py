@@ -8,6 +8,7 @@ import pytest
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.datasets import simulate
 from cytosuite.datasets.recipes import merged
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.metrics.labels.detection import f1_at
@@ -57,3 +58,13 @@ def test_walls_are_no_nuclei_and_wide_nuclei_are_whole(kind, changes, least):
         found, true = found + labels.max(), true + truth.max()
     assert found < 1.2 * true
     assert np.mean(scores) > least
+
+
+def test_outlines_where_no_habit_is_known_are_where_the_light_ends():
+    shape = ["image.shape=[32,80,80]", "image.spacing_um=[1.0,0.3,0.3]"]
+    settings = [*shape, "radius_um=[5.5,7.0]", "n_nuclei=3"]
+    (sample,) = simulate("nuclei", cases=1, seed=1, settings=settings)
+    model = open_model(CARDS, read_card(CARDS / "embryo-nuclei-3d.json"))
+    labels = predict({"microscopy-image": sample.volume("microscopy-image")}, model)
+    drawn, true = labels["instance-labels"].array > 0, sample.volume("instance-labels").array > 0
+    assert drawn.sum() == pytest.approx(true.sum(), rel=0.15)  # as annotators of embryos: 1.4
