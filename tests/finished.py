@@ -21,7 +21,7 @@ def finish(folder, situations):
     own = {"name": "toy", "size": "mini", "seed": None, "notes": [], "cases": list(cases)}
     write_json(home / "dataset.json", facts | own)
     own = {"dataset": "toy", "jobs": {"watershed": KEY}, "cases": dict.fromkeys(cases, "0")}
-    write_json(folder / "toy" / "run.json", facts | own)
+    write_json(folder / "toy/run.json", facts | own)
     for name, (truth, answer) in cases.items():
         case = Case(name, home / "cases" / name)
         write(case.path(IMAGE.slug), Volume(truth, SPACING))

@@ -312,9 +312,9 @@ BOARDS = MappingProxyType({**BOARDS, "tally": Board((), (), ())})
 
 def take_bases(folder):
     """Let a copy of the checkout take the base images that were built here, each once for all."""
-    records = folder / "runs" / "build"
+    records = folder / "runs/build"
     records.mkdir(parents=True)
-    for path in (ROOT / "runs" / "build").glob("base-*.ids"):
+    for path in (ROOT / "runs/build").glob("base-*.ids"):
         shutil.copy(path, records)
 
 
@@ -326,7 +326,7 @@ def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     for name in ("Dockerfile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (folder / "algorithms").mkdir()
-    shutil.copy(ROOT / "algorithms" / "__init__.py", folder / "algorithms")
+    shutil.copy(ROOT / "algorithms/__init__.py", folder / "algorithms")
     if not tally:
         for room in ("algorithms", "weights"):
             place = Path(room) / "watershed"
@@ -388,7 +388,7 @@ def checkout(folder):
         return passing(place, names) | COMPILED(place, names) | of_tools
 
     shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
-    scripts = folder / ".venv" / "bin"
+    scripts = folder / ".venv/bin"
     scripts.mkdir(parents=True)
     for name, words in {"python": "", "cytosuite": "-m cytosuite.benchmark"}.items():
         program = scripts / name

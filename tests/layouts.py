@@ -125,7 +125,7 @@ def cellpose(home):
 
 def coco(home):
     """Write a plane with two polygons."""
-    grey(home / "images" / "a.png", scene(PLANE)[0] / 3)
+    grey(home / "images/a.png", scene(PLANE)[0] / 3)
     corners = [[10, 10, 30, 10, 30, 30, 10, 30], [50, 50, 80, 50, 80, 80, 50, 80]]
     image = {"id": 7, "file_name": "a.png", "height": PLANE[0], "width": PLANE[1]}
     objects = [

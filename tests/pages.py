@@ -41,7 +41,7 @@ def commands(text):
 def checkout(folder):
     """Return a copy of the checkout; a folder that is one, set up by make, is taken as it is."""
     home = folder if (folder / ".venv").is_dir() else house.checkout(folder)
-    python = home / ".venv" / "bin" / "python"
+    python = home / ".venv/bin/python"
     program = python.with_name("cytosuite")
     program.unlink()
     program.write_text(SMALL.format(python=python))
@@ -62,7 +62,7 @@ def prepare(command, row, home, **environment):
         for end in ("", "-back"):
             for path in home.glob(f"weights/*/{name}{end}.*"):
                 path.unlink()
-        shutil.rmtree(home / "runs" / "training" / name, ignore_errors=True)
+        shutil.rmtree(home / "runs/training" / name, ignore_errors=True)
     if isinstance(row.before, str):
         done = run(row.before, home, home, **environment)
         assert done.returncode == 0, f"{row.before}\n{done.stdout}{done.stderr}"

@@ -54,7 +54,7 @@ def data(home, kind, cases=CASES):
     """Write images with the truth that answers of a kind are scored on; return their folder."""
     noise = np.random.default_rng(0).random(SHAPE, np.float32)
     for name in cases:
-        write(home / "data" / "images" / f"{name}.tif", Volume(squares() + noise, SPACING, "YX"))
+        write(home / "data/images" / f"{name}.tif", Volume(squares() + noise, SPACING, "YX"))
         end = ENDS["points" if kind == "tables" else kind]
         answer(home / "data" / TRUTHS[TASKS[kind]] / f"{name}{end}")
     return home / "data"
@@ -100,12 +100,12 @@ def report(out, *sources, **options):
     said = Console(file=StringIO(), width=2000)
     given = ReportOptions(sources=[str(source) for source in sources], out=out, **options)
     code = report_command(given, said)
-    assert (Path(out) / "report" / "index.html").is_file()
+    assert (Path(out) / "report/index.html").is_file()
     return code, said.file.getvalue()
 
 
 def scores(out, algorithm):
     """Return the scores of an algorithm by case and metric, as texts."""
-    with (Path(out) / "report" / "scores.csv").open(encoding="utf-8", newline="") as stream:
+    with (Path(out) / "report/scores.csv").open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["algorithm"] == algorithm]
     return {(row["case"], row["metric"]): row["value"] for row in rows}

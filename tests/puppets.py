@@ -12,7 +12,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 from cytosuite.files.working import owner_label
 
-HOME = ROOT / "tests" / "hostile"
+HOME = ROOT / "tests/hostile"
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
 TINY = Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
 SECONDS = {

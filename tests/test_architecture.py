@@ -198,7 +198,7 @@ def _weight(path):
 
 
 def test_the_house_keeps_its_weight():
-    budget = tomllib.loads((ROOT / "tests" / "budget.toml").read_text())
+    budget = tomllib.loads((ROOT / "tests/budget.toml").read_text())
     weights = Counter()
     for path in SOURCES:
         parts = path.relative_to(ROOT).parts
@@ -309,7 +309,7 @@ def _deeds(function):
 def test_only_one_room_knows_and_removes_what_programs_have_left():
     """Process ids, names of work and the folders of ended programs are a matter of files/ alone."""
     odd = set()
-    for path in (path for path in SOURCES if path.parent != ROOT / "cytosuite" / "files"):
+    for path in (path for path in SOURCES if path.parent != ROOT / "cytosuite/files"):
         for node in (n for n in ast.walk(_tree(path)) if isinstance(n, ast.FunctionDef)):
             deeds = _deeds(node)
             lists = deeds & {f".{name}" for name in LISTING}

@@ -7,7 +7,7 @@ from house import ROOT
 
 from cytosuite.benchmark.runs.cluster.site import read_cluster
 
-PAGE = (ROOT / "docs" / "cluster.md").read_text()
+PAGE = (ROOT / "docs/cluster.md").read_text()
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE).findall(PAGE)
 
 

@@ -15,7 +15,7 @@ OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 COMMANDS = {"bundle": "maintain bundle"}
 
-_SPEC = spec_from_file_location("make", ROOT / "docker" / "make.py")
+_SPEC = spec_from_file_location("make", ROOT / "docker/make.py")
 ASKED = module_from_spec(_SPEC)
 _SPEC.loader.exec_module(ASKED)
 

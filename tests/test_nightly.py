@@ -9,10 +9,10 @@ import pytest
 from house import ROOT
 
 yaml = pytest.importorskip("yaml")
-FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-NIGHTLY = ROOT / ".github" / "workflows" / "nightly-gpu.yml"
-DOCS = ROOT / ".github" / "workflows" / "docs.yml"
-MUTANTS = ROOT / ".ci" / "mutants"
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+NIGHTLY = ROOT / ".github/workflows/nightly-gpu.yml"
+DOCS = ROOT / ".github/workflows/docs.yml"
+MUTANTS = ROOT / ".ci/mutants"
 # Stand-ins of cosmic-ray: the tests of one room fail without a change; of another each change has a verdict.
 TOOL = """#!/bin/sh
 case "$(basename "$0") $1" in
@@ -71,7 +71,7 @@ def test_every_task_is_held_against_accepted_scores_every_night():
 
     (job,) = (job for path in FILES for name, job in read(path)["jobs"].items() if name == "guard")
     assert job["strategy"]["matrix"]["task"] == list(TASKS)
-    script = (ROOT / ".ci" / "guard").read_text()
+    script = (ROOT / ".ci/guard").read_text()
     sets = [line.split() for line in script.partition("<<'SETS'\n")[2].splitlines()[: len(TASKS)]]
     assert [task for task, *_ in sets] == list(TASKS)
     held = [(run.said("task"), run.facts["request"], run.algorithms) for run in accepted().values()]
@@ -87,7 +87,7 @@ def test_every_task_is_held_against_accepted_scores_every_night():
 @pytest.mark.slow
 def test_a_guarded_task_that_is_as_accepted_passes(tmp_path):
     folder = house.checkout(tmp_path / "checkout")
-    done = house.ran(folder / ".ci" / "guard", "detect", cwd=folder, PYTHONPATH=str(folder))
+    done = house.ran(folder / ".ci/guard", "detect", cwd=folder, PYTHONPATH=str(folder))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "no regression" in done.stdout
 
@@ -132,14 +132,14 @@ def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
     new = ("cytosuite/broken/a.py", "cytosuite/room/inner/a.py")
     commit("now", *new, "cytosuite/a.py", "cytosuite/untested/a.py", "docs/a.py")
     path = f"{tools}:{os.environ['PATH']}"
-    done = house.ran(place / ".ci" / "mutants", cwd=place, PATH=path)
+    done = house.ran(place / ".ci/mutants", cwd=place, PATH=path)
     assert done.returncode == 0, done.stderr
     titles = re.findall("^## (.+)", done.stdout, re.MULTILINE)
     noticed = "2 changes noticed, 1 not"
     broken = "cytosuite/broken: its tests fail without a change"
     assert titles == [broken, f"cytosuite/room/inner: {noticed}"]
     assert done.stdout.count("```diff\n-a < b\n+a <= b\n```") == 1
-    alone = house.ran(place / ".ci" / "mutants", "benchmark/old", cwd=place, PATH=path)
+    alone = house.ran(place / ".ci/mutants", "benchmark/old", cwd=place, PATH=path)
     assert alone.stdout.startswith(f"## benchmark/old: {noticed}\n")
 
 
@@ -182,7 +182,7 @@ def test_its_commands_run_as_they_are(tmp_path):
     for line in others:
         done = shell(folder, line, GITHUB_STEP_SUMMARY=str(summary))
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    report = folder / "runs" / "nightly" / "report"
+    report = folder / "runs/nightly/report"
     assert (report / "index.html").is_file()
     assert "no regression" in (report / "comparison.json").read_text()
     assert summary.read_text().startswith("## ")

@@ -48,7 +48,7 @@ def _follow(readme, place):
 def checkout(tmp_path_factory):
     """Return a checkout with the READMEs of its rooms."""
     place = house.build(tmp_path_factory.mktemp("house") / "checkout")
-    shutil.copy(house.ROOT / "algorithms" / "README.md", place / "algorithms")
+    shutil.copy(house.ROOT / "algorithms/README.md", place / "algorithms")
     return place
 
 
@@ -80,15 +80,15 @@ def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
 @pytest.mark.slow
 def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     _follow("datasets/README.md", checkout)
-    assert len(list((checkout / "balls" / "labels").iterdir())) == 2
+    assert len(list((checkout / "balls/labels").iterdir())) == 2
     shown = list((checkout / "runs").glob("mine*/report/index.html"))
     assert len(shown) == 2
     again = house.command(
         checkout, "simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1"
     )
     assert again.returncode == 0
-    for path in (checkout / "balls" / "images").iterdir():
-        assert path.read_bytes() == (checkout / "b2" / "images" / path.name).read_bytes()
+    for path in (checkout / "balls/images").iterdir():
+        assert path.read_bytes() == (checkout / "b2/images" / path.name).read_bytes()
 
 
 class _Viewer:

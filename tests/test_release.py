@@ -11,7 +11,7 @@ from house import ROOT
 from cytosuite import __version__
 
 yaml = pytest.importorskip("yaml")
-RELEASE = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+RELEASE = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
 STEPS = {step["name"]: step for step in RELEASE["jobs"]["build"]["steps"] if "name" in step}
 CHANGES = (
     "# Changes\n\n## [Unreleased]\n\n- c\n\n## [1.2.3] - 2030-01-01\n\n- b\n\n## [1.2.2]\n\n- a\n"
@@ -46,7 +46,7 @@ def test_a_tag_needs_its_section_of_the_changelog_and_files_of_its_version(tmp_p
         words = ("bash", "-e", "-c", STEPS[name]["run"])
         done = house.ran(*words, cwd=tmp_path, GITHUB_REF_NAME=tag)
         assert (done.returncode == 0) == (notes is not None)
-    assert (tmp_path / "notes" / "notes.md").read_text() == (notes or "")
+    assert (tmp_path / "notes/notes.md").read_text() == (notes or "")
 
 
 def test_the_citation_is_of_this_version():
@@ -61,7 +61,7 @@ def test_links_of_the_page_on_an_index_lead_to_the_repository(tmp_path):
     for name in ("setup.py", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "cytosuite").mkdir()
-    shutil.copy(ROOT / "cytosuite" / "__init__.py", tmp_path / "cytosuite")
+    shutil.copy(ROOT / "cytosuite/__init__.py", tmp_path / "cytosuite")
     page = "![a](docs/a.png) [b](docs/b.md#c) [d](https://e.org) [f](#g) `h[0](i)`\n"
     (tmp_path / "README.md").write_text(page)
     known = {

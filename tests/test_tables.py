@@ -36,7 +36,7 @@ def test_accepted_scores_are_whole(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_the_leaderboard_is_that_of_the_scores(name):
     run = RUNS[name]
-    board = pd.read_csv(run.place / "report" / "leaderboard.csv").set_index("algorithm")
+    board = pd.read_csv(run.place / "report/leaderboard.csv").set_index("algorithm")
     metric = next(name for name in BOARDS[run.said("task")].primary if name in board)
     for algorithm in run.algorithms:
         own = run.scores[(run.scores["algorithm"] == algorithm) & (run.scores["metric"] == metric)]
@@ -44,7 +44,7 @@ def test_the_leaderboard_is_that_of_the_scores(name):
 
 
 def test_tables_of_methods_say_in_their_heads_how_long_the_models_were_trained():
-    page = (ROOT / "docs" / "methods.md").read_text()
+    page = (ROOT / "docs/methods.md").read_text()
     tables, _, costs = page.partition("## Cost of the trainings")
     rows = [line.split(" | ") for line in costs.splitlines() if " | " in line][1:]
     minutes = [float(row[-2]) / 60 for row in rows]

@@ -123,7 +123,7 @@ def test_the_toys_cover_every_task():
 
 @pytest.mark.slow
 def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
-    recipe = runs.home / "datasets" / "toy_cells" / "recipes"
+    recipe = runs.home / "datasets/toy_cells/recipes"
     recipe.mkdir(exist_ok=True)
     (recipe / "smooth.toml").write_text(
         'dataset = "toy_cells"\ntitle = "Smooth cells"\ncases = 3\nthrough = ["toy_smooth"]\n'
@@ -133,9 +133,9 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     code, text = _run(runs, "toy_cells/smooth", *words, size=None)
     assert code == 0, text
     assert "through toy_smooth: 3 of 3" in text
-    data = runs.home / "runs" / "datasets"
+    data = runs.home / "runs/datasets"
     (made,) = data.glob("toy_cells-toy_smooth-*")
-    facts = read_json(made / "cases" / "toy_cells_01" / "case.json")
+    facts = read_json(made / "cases/toy_cells_01/case.json")
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
 
 
@@ -156,7 +156,7 @@ def test_a_new_task_is_one_entry_and_its_board(tmp_path):
     done = house.command(home, "benchmark", "toy_counts", "--size", "mini", "--engine", "process")
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (home / "runs").glob("toy_counts-*")
-    output = read_json(run / "toy_tally" / "toy_counts_01" / "output" / "cell-summary.json")
+    output = read_json(run / "toy_tally/toy_counts_01/output/cell-summary.json")
     assert output["model"] == "plain"
     assert output["total"] > 0
     assert "toy_tally finished 3 of 3 cases" in _markdown(run / "report")

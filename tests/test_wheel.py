@@ -77,7 +77,7 @@ def command(site, tmp_path_factory):
 
     def command(*words, **more):
         more = {"PYTHONPATH": str(site), "XDG_CACHE_HOME": f"{away}/cache"} | more
-        return house.ran(sys.executable, site / "bin" / "cytosuite", *words, cwd=away, **more)
+        return house.ran(sys.executable, site / "bin/cytosuite", *words, cwd=away, **more)
 
     return command, away
 
@@ -138,7 +138,7 @@ def test_other_packages_called_like_our_rooms_stay_what_they_are(site):
     code += "assert {m.OWNER for m in (datasets, benchmark, algorithms, weights)} == {'somebody else'}\n"
     code += "import cytosuite; print(cytosuite.__file__)"
     done = house.ran(sys.executable, "-c", code, cwd=site.parent, PYTHONPATH=str(site))
-    assert done.stdout.strip() == str(site / "cytosuite" / "__init__.py")
+    assert done.stdout.strip() == str(site / "cytosuite/__init__.py")
 
 
 @pytest.mark.long
@@ -149,11 +149,11 @@ def test_simulate_and_segment_write_nothing_into_the_package(command, site):
     words = ("spheroid", "--size", "mini", "--cases", 1, "--set", small, "--out", "data")
     done = run("simulate", *words)
     assert done.returncode == 0, done.stderr
-    assert (away / "runs" / "datasets").is_dir()
+    assert (away / "runs/datasets").is_dir()
     done = run("segment", "data/images", "--out", "labels", "--algorithm", "watershed")
     assert done.returncode == 0, done.stderr
     assert "an installed package, containers are built from a checkout" in done.stdout
-    assert read_json(away / "labels" / "spheroid_01.json")["objects"] >= 3
+    assert read_json(away / "labels/spheroid_01.json")["objects"] >= 3
     assert set(visible_files(site)) == before
     assert not list(site.rglob("*.nbi")), "numba's loops belong into the cache of the user"
     assert list((away / "cache").rglob("*.nbi"))

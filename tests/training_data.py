@@ -59,13 +59,13 @@ def simulated_folder(folder, cases=2):
 def chain_folder(folder, cases=2, level=True):
     """Write simulated cases behind an algorithm that makes new images, and return the folder."""
     for home in (simulated_folder(folder, cases) / "cases").iterdir():
-        light = read(home / "extras" / "step-3-light" / f"{home.name}.tif").array
+        light = read(home / "extras/step-3-light" / f"{home.name}.tif").array
         noise = np.random.default_rng(0).normal(100, 3, SHAPE)
         image = Volume((50 * light + noise).astype(np.float32), SPACING)
-        write(home / "sockets" / "images" / "microscopy-image" / f"{home.name}.tif", image)
-        rmtree(home / "extras" / "step-3-light")  # a stage of the former image
+        write(home / "sockets/images/microscopy-image" / f"{home.name}.tif", image)
+        rmtree(home / "extras/step-3-light")  # a stage of the former image
         if not level:
-            rmtree(home / "extras" / "visible-level")
+            rmtree(home / "extras/visible-level")
         (home / "case.json").write_text(json.dumps({"through": [{"algorithm": "other"}]}))
     return folder
 
@@ -74,7 +74,7 @@ def plain_folder(folder):
     """Write one case as `cytosuite simulate --out` does, and return the folder."""
     for place, array in zip(("step-3-light", "visible-level", "labels"), scene(), strict=True):
         write(folder / place / "a.tif", Volume(array, SPACING))
-    write(folder / "images" / "a.tif", Volume(scene()[0], SPACING))
+    write(folder / "images/a.tif", Volume(scene()[0], SPACING))
     return folder
 
 
@@ -94,8 +94,8 @@ def real_folder(folder):
     """Write one annotated image, and return the folder."""
     light, _, labels = scene()
     noise = np.random.default_rng(0).normal(100, 3, SHAPE)
-    write(folder / "images" / "a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
-    write(folder / "labels" / "a.tif", Volume(labels, SPACING))
+    write(folder / "images/a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
+    write(folder / "labels/a.tif", Volume(labels, SPACING))
     return folder
 
 

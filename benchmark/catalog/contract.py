@@ -135,7 +135,7 @@ def _files(root: Path, name: str) -> None:
     for file in ("predict.py", "README.md"):
         if not (root / "algorithms" / name / file).is_file():
             raise InputError(f"algorithms/{name}/{file} is missing")
-    listed = root / "algorithms" / "README.md"
+    listed = root / "algorithms/README.md"
     if listed.is_file() and f"[{name}]" not in listed.read_text("utf-8"):
         raise InputError(f"algorithms/README.md does not list [{name}]({name}/README.md)")
 

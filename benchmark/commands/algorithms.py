@@ -32,7 +32,7 @@ from cytosuite.files import atomic, remove, write_text
 from cytosuite.metrics.boards import BOARDS
 
 KEYS = ("kind", "algorithm", "name", "task", "made for")
-TEMPLATES = PACKAGE / "benchmark" / "catalog" / "scaffold"
+TEMPLATES = PACKAGE / "benchmark/catalog/scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
 TAKEN = {"base", "debian"}  # images of the containers' own
 
@@ -163,7 +163,7 @@ def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
         algorithm / "predict.py": f"{template}.py",
         algorithm / "README.md": "README.md",
         ROOT / "weights" / name / "default.json": "card.json",
-        ROOT / "tests" / "algorithms" / name / "test_predict.py": f"test_{template}.py",
+        ROOT / "tests/algorithms" / name / "test_predict.py": f"test_{template}.py",
     }
     texts = {path: TEMPLATES / f"{file}.template" for path, file in places.items()}
     files = {path: Template(t.read_text("utf-8")).substitute(words) for path, t in texts.items()}
@@ -172,7 +172,7 @@ def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
 
 def _list(name: str, task: Task) -> None:
     """Add a row to the table of algorithms in their README, where there is one."""
-    path = ROOT / "algorithms" / "README.md"
+    path = ROOT / "algorithms/README.md"
     if not path.is_file():
         return
     text = path.read_text("utf-8").rstrip("\n")

@@ -59,7 +59,7 @@ def own_model(
     if len(tools) > 1:
         raise InputError(f"MODEL={text}: expected one tool to read it, found {', '.join(tools)}")
     engine = start_engine(options, tools, console)
-    card = converted(engine, tools[0], path, workplace() / "runs" / "models" / tools[0])
+    card = converted(engine, tools[0], path, workplace() / "runs/models" / tools[0])
     console.print(f"{text}: {card}", highlight=False, markup=False)
     return str(card)
 

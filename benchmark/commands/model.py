@@ -214,7 +214,7 @@ def _like(word: str, facts: Facts) -> tuple[str, ModelCard | None]:
         card = read_card(_named(word))
         return card.algorithm, card
     pick("algorithm", [name], algorithms())
-    if is_tool(name) or (ROOT / "algorithms" / name / "training" / "weights.py").is_file():
+    if is_tool(name) or (ROOT / "algorithms" / name / "training/weights.py").is_file():
         return name, None  # the tool's or the published file says which network it is
     every = read_cards(ROOT / "weights" / name, name)
     cards = [card for card in every if card.weights] or every
@@ -249,7 +249,7 @@ def _convert(
         engine = start_engine(RunOptions(engine=options.engine), [name], console)
         converted(engine, name, options.file, stage, options.name)
         return
-    file = ROOT / "algorithms" / name / "training" / "weights.py"
+    file = ROOT / "algorithms" / name / "training/weights.py"
     if like is not None or not file.is_file():
         text = f"{options.file.name}, used like {like.name}." if like else options.file.name
         fresh = {**FRESH, "name": options.name, "description": text}
@@ -366,7 +366,7 @@ def _score(path: Path, data: Path, engine: str, console: Console) -> None:
     )
     if benchmark_command(options, console):
         raise InputError(f"{data}: the model fails on these images; see the lines above")
-    aggregates = read_json(options.folder / run / "report" / "metrics.json")["aggregates"]
+    aggregates = read_json(options.folder / run / "report/metrics.json")["aggregates"]
     means = {name: aggregates.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
     scores = {name: round(mean, 4) for name, mean in means.items() if mean is not None}
     if not scores:

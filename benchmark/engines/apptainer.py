@@ -154,7 +154,7 @@ def start(_name: str, device: Device, say: Say) -> ApptainerEngine:
         raise InputError(
             f"expected Apptainer {LEAST[0]}.{LEAST[1]} or later, found {plain(answer)!r}"
         )
-    images = Path(os.environ.get("SIF") or workplace() / "runs" / "sif")
+    images = Path(os.environ.get("SIF") or workplace() / "runs/sif")
     can = abilities(os.getuid(), os.environ)
     host = Host(False, frozenset(os.sched_getaffinity(0)), can, os.getuid(), os.getgid())
     return ApptainerEngine(images, host, device=device, say=say)

@@ -149,7 +149,7 @@ class Plain(Launch):
             "CYTOSUITE_INPUT": str(self.workspace / "input"),
             "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
             "CYTOSUITE_MODEL": str(self.models),
-            "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
+            "CYTOSUITE_RECORD": str(self.workspace / "output/record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
             SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
             "PYTHONUNBUFFERED": "1",

@@ -37,7 +37,7 @@ from cytosuite.volume.memory import GIB
 
 SHIM = "sagemaker-shim"  # the platform's own launcher
 INSTALL = f"pip install httpx; pip install --no-deps --ignore-requires-python {SHIM}"
-PROGRAM, HOME = ROOT / "docker" / "platform" / "drive.py", "/opt/platform"
+PROGRAM, HOME = ROOT / "docker/platform/drive.py", "/opt/platform"
 ROOTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")  # its rights as root
 OTHER_NAMES = UUID("c7a4f0e2-6f0b-4f55-9a53-3d9f3a1c6b10")
 LONG_AGO_S = 10**9  # time of the renamed files

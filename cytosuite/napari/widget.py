@@ -279,7 +279,7 @@ class CorrectTab(Qw.QWidget):
         self.save, self.there = Button("Save image and labels"), _text()
         self.parents, self.command, self.train = Qw.QComboBox(), _text(), Button("Fine-tune")
         self.parents.addItems([f"cellpose3d:{name}" for name in _models("cellpose3d")])
-        self.folder.setText(str(workplace() / "runs" / "corrected"))
+        self.folder.setText(str(workplace() / "runs/corrected"))
         self.new.setText("mine")
         self.steps = _field("as many as the algorithm takes")
         self.runner, self.log = Runner(self.train), Qw.QTextBrowser()

@@ -57,7 +57,7 @@ def convert(file: Path, card: Path, say: Say = print) -> Path:
 
 def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]] | None:
     """Return the reader of an algorithm's published files, by the suffix of a model's name."""
-    if not (ALGORITHMS / algorithm / "training" / "weights.py").is_file():
+    if not (ALGORITHMS / algorithm / "training/weights.py").is_file():
         return None
     module = import_module(f"cytosuite.algorithms.{algorithm}.training.weights")
     return cast(Callable[[Path], Mapping[str, PublishedModel]], module.published)

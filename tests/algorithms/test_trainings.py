@@ -47,7 +47,7 @@ def test_tiles_that_are_all_halo_are_refused_before_a_training(tiny, tmp_path):
         InputError, match=r"card\.parameters: .*tile must be at least .* \[1, 2, 2\]"
     ):
         train(training, small, data, tmp_path / "tiny.json", work=tmp_path / "work")
-    assert not (tmp_path / "work" / "checkpoint.pt").exists()
+    assert not (tmp_path / "work/checkpoint.pt").exists()
 
 
 def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_path):

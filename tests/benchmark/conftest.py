@@ -104,7 +104,7 @@ class FakeEngine:
         yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
 
     def _predict(self, case_input, output, log, shown=lambda _: None):
-        (path,) = (case_input / "images" / "microscopy-image").iterdir()
+        (path,) = (case_input / "images/microscopy-image").iterdir()
         self.calls.append(path.stem)
         log.write_text("a line of the log\n")
         shown(0.5)
@@ -114,7 +114,7 @@ class FakeEngine:
 
 def write_labels(image, output, labels):
     """Write an output as an algorithm does."""
-    write(output / "images" / "instance-labels" / "any.tif", image.like(labels))
+    write(output / "images/instance-labels/any.tif", image.like(labels))
 
 
 def perfect(image, output):

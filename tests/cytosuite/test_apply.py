@@ -28,9 +28,9 @@ def test_an_array_gives_what_the_container_writes(image, tmp_path):
     found = apply("watershed", image)["instance-labels"]
     assert found.array.max() == 2
     write_case(tmp_path / "in", TASKS["segment"], "balls", {"microscopy-image": image})
-    models = [ROOT / "weights" / "watershed"]
+    models = [ROOT / "weights/watershed"]
     Algorithm("watershed", tmp_path / "in", tmp_path / "out", models).run_case()
-    stored = read(tmp_path / "out" / "images" / "instance-labels" / "balls.tif")
+    stored = read(tmp_path / "out/images/instance-labels/balls.tif")
     np.testing.assert_array_equal(stored.array, found.array)
     assert stored.spacing == found.spacing
 

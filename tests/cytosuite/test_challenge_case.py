@@ -19,7 +19,7 @@ KEYS |= {"unit": "um", "channel": "membrane", "study": 1}
 
 
 def _case(folder, name="image_1_membrane_angle.tif", array=ARRAY, **words):
-    path = folder / "input" / "images" / VIEW_FOLDER / name
+    path = folder / "input/images" / VIEW_FOLDER / name
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"axes": "ZYX"[-array.ndim :], **KEYS, **words}
     tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata)
@@ -42,7 +42,7 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
     answer = found.volumes[VIEW].like(ARRAY + 1)
     write_outputs(tmp_path / "output", FUSE, found, {FUSED: answer})
     (path,) = (tmp_path / "output").rglob("*.*")
-    assert path == tmp_path / "output" / "images" / f"fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
+    assert path == tmp_path / "output/images" / f"fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
     with tifffile.TiffFile(path) as file:
         assert file.shaped_metadata[0] == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7]}
         np.testing.assert_array_equal(file.asarray(), ARRAY + 1)

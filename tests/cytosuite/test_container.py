@@ -43,7 +43,7 @@ def predict(inputs, model):
     print(worker.exitcode, flush=True)
     raise MemoryError
 """
-DOCKERFILE = (ROOT / "docker" / "base.Dockerfile").read_text()
+DOCKERFILE = (ROOT / "docker/base.Dockerfile").read_text()
 WALLED = {"CYTOSUITE_ADDRESS": re.search(r"CYTOSUITE_ADDRESS=(\S+)", DOCKERFILE)[1]}
 HUNGRY = "def predict(inputs, model):\n    raise MemoryError\n"
 BROKEN = "def predict(inputs, model):\n    raise RuntimeError('something\\nodd')\n"
@@ -66,7 +66,7 @@ def _environment(case, algorithm="watershed", **more):
         "CYTOSUITE_ALGORITHM": algorithm,
         "CYTOSUITE_INPUT": str(case / "input"),
         "CYTOSUITE_OUTPUT": str(case / "output"),
-        "CYTOSUITE_MODEL": str(ROOT / "weights" / "watershed"),
+        "CYTOSUITE_MODEL": str(ROOT / "weights/watershed"),
         **more,
     }
 
@@ -96,10 +96,10 @@ def _run(case, *, cwd=ROOT, **more):
 
 
 def _checkout(case, source):
-    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite", symlinks=True, ignore=passing)
-    folder = case / "app" / "algorithms" / "watershed"
+    shutil.copytree(ROOT / "cytosuite", case / "app/cytosuite", symlinks=True, ignore=passing)
+    folder = case / "app/algorithms/watershed"
     folder.mkdir(parents=True)
-    shutil.copy(ROOT / "algorithms" / "watershed" / "algorithm.toml", folder)
+    shutil.copy(ROOT / "algorithms/watershed/algorithm.toml", folder)
     (folder / "predict.py").write_text(source)
     return case / "app"
 
@@ -115,7 +115,7 @@ def test_run_writes_the_outputs_of_one_case(case):
     assert not record["fallback"]
     assert record["cost"] == sum(record["terms"].values())
     others = {other["model"]: other for other in record["others"]}
-    names = {path.stem for path in (ROOT / "weights" / "watershed").glob("*.json")}
+    names = {path.stem for path in (ROOT / "weights/watershed").glob("*.json")}
     assert {record["model"], *others} == names
     assert others.pop("nuclei-2d")["broken"] == ["axes"]
     assert all(record["cost"] < sum(other["terms"].values()) for other in others.values())
@@ -123,7 +123,7 @@ def test_run_writes_the_outputs_of_one_case(case):
 
 
 def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(case):
-    models = shutil.copytree(ROOT / "weights" / "watershed", case / "models")
+    models = shutil.copytree(ROOT / "weights/watershed", case / "models")
     card = read_json(models / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     (models / "mine.json").write_text(json.dumps(card | {"describes": {"axes": "ZYX"}}))
     rules = {"use": [{"model": "mine", "images": {"folder": "/a"}}]}
@@ -149,8 +149,8 @@ def test_warnings_on_metadata_and_shapes_stand_in_the_record(case, rng):
     array = (rng.poisson(20, away.shape) + 200 * (away < 60)).astype(np.uint16)
     volume = Volume(array, (1000.0, 500.0, 500.0), "ZYX", {"channel": "nucleus"})
     shutil.rmtree(case / "input")
-    write(case / "input" / "images" / "microscopy-image" / "membrane.tif", volume)
-    (case / "input" / "inputs.json").write_text(
+    write(case / "input/images/microscopy-image/membrane.tif", volume)
+    (case / "input/inputs.json").write_text(
         '[{"socket": {"slug": "microscopy-image"}, "image": {"name": "membrane.tif"}}]'
     )
     done = _run(case, CYTOSUITE_RECORD=str(case / "record.json"))

@@ -72,7 +72,7 @@ def test_the_recipe_with_files_of_ones_own_runs(tmp_path):
     away = away_from((2, 4, 4), (5, 9, 9))
     bead, mask = np.exp(-away).astype(np.float32), np.full((10, 44, 44), 255, np.uint8)
     write(tmp_path / "bead.tif", Volume(bead, (0.5, 0.25, 0.25), "ZYX"))
-    write(tmp_path / "masks" / "STACK_mask.tif", Volume(mask, (2.0, 0.5, 0.5), "ZYX"))
+    write(tmp_path / "masks/STACK_mask.tif", Volume(mask, (2.0, 0.5, 0.5), "ZYX"))
     _runs(tmp_path / "stored.toml")
 
 

@@ -26,7 +26,7 @@ from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.volume import Header, Volume
 
-EXTERNAL = ROOT / "docker" / "external"
+EXTERNAL = ROOT / "docker/external"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 SOCKETS = EXTERNAL / "sockets.toml"
 SEGMENT = TASKS["segment"]
@@ -74,13 +74,13 @@ def run(case, tmp_path):
 def test_a_tool_gets_its_command_line_and_gives_its_masks(run, case, tmp_path, external):
     done = run(external)
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "out" / "images" / "masks").iterdir()
+    (path,) = (tmp_path / "out/images/masks").iterdir()
     np.testing.assert_array_equal(read(path).array > 0, case[1])
     assert read(path).array.max() == 2
 
 
 def test_a_tool_that_fails_is_named(run, tmp_path):
-    (image,) = (tmp_path / "in" / "images" / "microscopy-image").iterdir()
+    (image,) = (tmp_path / "in/images/microscopy-image").iterdir()
     image.write_bytes(b"half an image")
     done = run("cellprofiler")
     assert done.returncode == 1
@@ -153,8 +153,8 @@ def test_recipes_copy_what_is_there_or_what_the_user_adds(external):
 @pytest.mark.slow
 def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base, case, tmp_path):
     tool = f"FROM {base}\nUSER 0:0\nCOPY cellpose.py /opt/python/\n"
-    recipe = (EXTERNAL / "cellpose4" / "Dockerfile").read_bytes()
-    script = (EXTERNAL / "cellpose4" / "run.py").read_bytes()
+    recipe = (EXTERNAL / "cellpose4/Dockerfile").read_bytes()
+    script = (EXTERNAL / "cellpose4/run.py").read_bytes()
     stages = {
         "cytosuite-external/tool:test": {"Dockerfile": tool.encode(), "cellpose.py": STAND_IN},
         "cytosuite-external/cellpose4:test": {
@@ -178,7 +178,7 @@ def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base,
         with engine.session(manifest.name, tmp_path / "s", limits, "exec") as session:
             outcome = session.predict(case[0], out, tmp_path / "log")
         assert (outcome.status, outcome.message) == ("ok", "")
-        (path,) = (out / "images" / "instance-labels").iterdir()
+        (path,) = (out / "images/instance-labels").iterdir()
         np.testing.assert_array_equal(read(path).array > 0, case[1])
     finally:
         for tag in reversed(stages):

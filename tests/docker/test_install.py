@@ -92,7 +92,7 @@ def test_what_neither_can_install_is_an_error_with_its_reason(install, ran, caps
 
 def test_a_checkout_without_links_gets_a_line(install, ran, monkeypatch, tmp_path, capsys):
     (tmp_path / "cytosuite").mkdir()
-    (tmp_path / "cytosuite" / "benchmark").write_text("../benchmark")
+    (tmp_path / "cytosuite/benchmark").write_text("../benchmark")
     monkeypatch.setattr(install, "HERE", tmp_path / "docker")
     assert install.main([]) == 1
     assert ran.commands == []

@@ -144,7 +144,7 @@ def test_a_layer_gets_what_the_one_below_lacks_and_names_what_it_replaces(
     assert {line.partition(",")[0] for line in record} >= {"tiny/__init__.py", *info}
     assert all((folder / line.partition(",")[0]).is_file() for line in record)
     assert (folder / "replaced.txt").read_text() == "tiny==0.9\n"
-    assert not (folder / "tiny" / "tests").exists()
+    assert not (folder / "tiny/tests").exists()
     assert capsys.readouterr().out == ""
 
 
@@ -219,7 +219,7 @@ def test_a_wheel_is_built_of_an_archive_with_the_checksum_of_the_lock(
     lock = tmp_path / "requirements.txt"
     lock.write_text("-r sources.txt\n")
     assert packages.main([str(lock), str(tmp_path / "out")]) == int(compiled)
-    assert (tmp_path / "out" / "built.py").is_file()
+    assert (tmp_path / "out/built.py").is_file()
     assert ("compiled part" in capsys.readouterr().err) == compiled
 
 

@@ -90,7 +90,7 @@ def test_a_page_without_an_entry_is_under_more_and_a_broken_link_ends_the_build(
     (home / "docs/site/references.py").write_text("PAGES = {}")  # most of the time of a build
     links = ("segment.md#no-such-part", "no-such-page.md")
     lines = "".join(f"[broken]({link})\n" for link in links)
-    (home / "docs" / "new.md").write_text(f"# A new page\n\n[segment](segment.md#formats)\n{lines}")
+    (home / "docs/new.md").write_text(f"# A new page\n\n[segment](segment.md#formats)\n{lines}")
     done = build(home, tmp_path / "site", REPOSITORY="")
     assert done.returncode == 1
     for link in links:

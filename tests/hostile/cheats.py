@@ -120,7 +120,7 @@ def _stolen(number, folder, name, output):
 def odd(first, cases, outputs):
     """Let the programs of some attacks write the outputs of a team, each in a process of its own."""
     data = outputs / "data"
-    write(data / "images" / "microscopy-image" / "a.tif", sample().volume("microscopy-image"))
+    write(data / "images/microscopy-image/a.tif", sample().volume("microscopy-image"))
     for attack, case in zip(ODD[first : first + len(cases)], cases, strict=False):
         output = outputs / f"{CASES.index(case) + 1:06d}" / "output"
         output.mkdir(parents=True)

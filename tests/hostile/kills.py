@@ -125,7 +125,7 @@ class Report:
         return ["report", self.source / "run", "--out", home / "run"]
 
     def state(self, home):
-        assert (home / "run" / "report" / "index.html").is_file(), "no report"
+        assert (home / "run/report/index.html").is_file(), "no report"
         whole = digests(self.source)
         return {
             **forks.scores(home),
@@ -146,7 +146,7 @@ class Install:
     def state(self, home):
         name = f"theirs-{home.name}"
         found = digests(self.place.home / "weights")
-        card = facts_of(self.place.home / "weights" / "watershed" / f"{name}.json")
+        card = facts_of(self.place.home / "weights/watershed" / f"{name}.json")
         return {key: digest for key, digest in found.items() if "theirs-" not in key} | card
 
 
@@ -163,7 +163,7 @@ class Train:
     def state(self, home):
         name, home = f"m-{home.name}", self.place.home
         card = facts_of(home / "weights" / NETWORK / f"{name}.json")
-        rows = (home / "runs" / "training" / name / "validation.csv").read_text()
+        rows = (home / "runs/training" / name / "validation.csv").read_text()
         return {**card, "validation": rows}
 
 
@@ -175,7 +175,7 @@ class Trainer(Train):
     def words(self, home):
         name, own = f"m-{home.name}", self.place.home
         given = ["--data", self.place.data, "--settings", self.place.settings, "--name", name]
-        work = own / "runs" / "training" / name
+        work = own / "runs/training" / name
         return [NETWORK, *given, "--out", own / "weights" / NETWORK, "--work", work]
 
 

@@ -149,7 +149,7 @@ def _train(name):
 
 @pytest.mark.long
 def test_a_training_stopped_at_any_moment_ends_with_the_weights_of_an_undisturbed_one(home):
-    weights = home / "weights" / "cellpose3d"
+    weights = home / "weights/cellpose3d"
     assert _ended(home, _train("whole"))[0] == 0
     for number, group, code, lines in STOPS:
         process = _start(home, _train("stopped"), stdout=subprocess.PIPE)

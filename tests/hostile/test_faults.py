@@ -120,7 +120,7 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
 
 
 def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, disturbed):
-    weights = runs.home / "weights" / "toy_limit" / "plain.safetensors"
+    weights = runs.home / "weights/toy_limit/plain.safetensors"
     before = forks.results(disturbed)
     _flip(weights)
     try:

@@ -56,8 +56,8 @@ def build(home):
         house.build(home, algorithms=["traps"], datasets=["lures"])
     finally:
         del house.PREDICT["traps"], house.SAMPLES["lures"]
-    shutil.copytree(HOME, home / "algorithms" / "traps" / "attacks")
-    dataset = home / "datasets" / "lures"
+    shutil.copytree(HOME, home / "algorithms/traps/attacks")
+    dataset = home / "datasets/lures"
     (dataset / "generate.py").write_text(f"{house.GENERATE}\nPLAN = {PLAN!r}\n{GENERATE}")
     manifest = (dataset / "dataset.toml").read_text()
     (dataset / "dataset.toml").write_text(manifest.replace("cases = 3", f"cases = {len(PLAN)}"))
@@ -68,10 +68,10 @@ def build(home):
 def home(tmp_path_factory):
     """Return a checkout with all attacks, honest cases between them, and a canary beside."""
     home = build(tmp_path_factory.mktemp("run") / "house")
-    inner = home / "canary" / "inner"
+    inner = home / "canary/inner"
     inner.mkdir(parents=True, mode=0o751)
-    write(home / "canary" / "secret.tif", Volume(np.ones((6, 32, 32), np.uint16), (2.0, 1.0, 1.0)))
-    (home / "canary" / "secret.tif").chmod(0o640)
+    write(home / "canary/secret.tif", Volume(np.ones((6, 32, 32), np.uint16), (2.0, 1.0, 1.0)))
+    (home / "canary/secret.tif").chmod(0o640)
     (inner / "program").write_text("#!/bin/sh\n")
     (inner / "program").chmod(0o4755)
     return home
@@ -118,7 +118,7 @@ def test_an_attack_is_the_row_of_its_case(run, attack):
 
 def test_the_honest_cases_are_scored(run):
     honest = [f"lures_{n + 1:03}" for n, name in enumerate(PLAN) if name == "honest"]
-    scores = pd.read_csv(run.folder / "report" / "scores.csv")
+    scores = pd.read_csv(run.folder / "report/scores.csv")
     own = scores[(scores["algorithm"] == "traps") & scores["case"].isin(honest)]
     assert list(own[own["metric"] == "SEG"]["value"]) == [1.0, 1.0, 1.0]
 
@@ -134,7 +134,7 @@ def test_nothing_else_is_touched_or_left(run, home):
 
 
 def test_the_report_shows_hostile_words_as_words(run, browse):
-    page = run.folder / "report" / "index.html"
+    page = run.folder / "report/index.html"
     data, console = browse(page)
     assert data["ready"] == "yes"
     assert console == []

@@ -74,7 +74,7 @@ def locks(request, refused):
 
 def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(runs, locks, undisturbed, tmp_path):
     first = runs.start(tmp_path, **locks)
-    while not (tmp_path / "run" / "run.json").is_file():
+    while not (tmp_path / "run/run.json").is_file():
         time.sleep(0.01)
     log = tmp_path / "log.txt"
     code, text = runs.end(runs.start(tmp_path, log=log, **locks), log)

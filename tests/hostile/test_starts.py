@@ -67,7 +67,7 @@ def test_a_server_that_hangs_after_it_was_ready_costs_its_cases_alone(start, tmp
 
 def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "act.py").write_text("open('/output/result', 'w').write('x')")
+    (tmp_path / "in/act.py").write_text("open('/output/result', 'w').write('x')")
     with start("") as session:
         for name in "abc":
             (tmp_path / name).mkdir()

@@ -103,7 +103,7 @@ def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> B
 
 def evaluation_blueprint(root: Path) -> Blueprint:
     """Return how the image is built that judges submissions, with all metrics."""
-    folder = root / "docker" / "evaluation"
+    folder = root / "docker/evaluation"
     core = root / "cytosuite"
     parts = (path.relative_to(root).with_suffix("").parts for path in visible_files(core / METRICS))
     modules = [

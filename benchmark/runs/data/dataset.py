@@ -102,7 +102,7 @@ class Case:
 
     def path(self, slug: str, suffix: str = ".tif") -> Path:
         """Return the place of an image or label socket; see `interface.case_suffix`."""
-        return self.folder / "sockets" / "images" / slug / f"{self.name}{suffix}"
+        return self.folder / "sockets/images" / slug / f"{self.name}{suffix}"
 
     def socket(self, slug: str) -> Path | None:
         """Return the file, or folder of OME-Zarr, of a socket; None where the case has none."""

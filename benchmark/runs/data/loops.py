@@ -23,7 +23,7 @@ EAGER = ("segmentation/_kernels.py", "algorithms/*/_kernels.py")  # compiled whe
 
 def compiled() -> bool:
     """Return whether numba's cache holds loops of simulators that are as new as their sources."""
-    source = PACKAGE / "datasets" / "physics"
+    source = PACKAGE / "datasets/physics"
     newest = max(path.stat().st_mtime for path in source.glob("_*_kernels.py"))
     cache = os.environ.get("NUMBA_CACHE_DIR")
     places = Path(cache).glob("physics_*/*.nbi") if cache else source.glob("__pycache__/*.nbi")

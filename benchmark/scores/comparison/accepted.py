@@ -22,7 +22,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
 from cytosuite.metrics.metric import known_metrics
 
-ACCEPTED = PACKAGE / "benchmark" / "accepted"
+ACCEPTED = PACKAGE / "benchmark/accepted"
 BOARD = "leaderboard.csv"
 KEPT = (
     *("dataset", "task", "fingerprint", "engine", "api", "machine", "jobs"),

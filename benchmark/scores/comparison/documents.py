@@ -102,7 +102,7 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
                     raise InputError(f"{root}/weights/{name}: expected model cards, found none")
                 lines += table(HEADS, map(_row, cards))
         elif mark["what"] == HISTORY:
-            lines = history_table(root / "benchmark" / "accepted")
+            lines = history_table(root / "benchmark/accepted")
         else:
             if missing := [name for name in names if name not in runs]:
                 listed = ", ".join(runs) or "none"

@@ -155,7 +155,7 @@ def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder:
 
 def own_scores(run: Path, algorithm: str, task: str) -> Json:
     """Return the scores in the report of a run that participants may read, as they read them."""
-    path = run / "report" / "metrics.json"
+    path = run / "report/metrics.json"
     report = read_json(path)
     try:
         layout = report.get("algorithms", {algorithm: report})[algorithm]

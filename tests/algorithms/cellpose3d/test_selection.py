@@ -7,9 +7,9 @@ from cytosuite.contract.manifest import read_algorithm, read_card
 from cytosuite.contract.select import select
 from cytosuite.training.publish import ALGORITHMS
 
-WEIGHTS = ALGORITHMS.parent / "weights" / "cellpose3d"
+WEIGHTS = ALGORITHMS.parent / "weights/cellpose3d"
 CARDS = [read_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
-POLICY = read_algorithm(ALGORITHMS / "cellpose3d" / "algorithm.toml").select
+POLICY = read_algorithm(ALGORITHMS / "cellpose3d/algorithm.toml").select
 known = st.fixed_dictionaries(
     {"axes": st.just("ZYX")},
     optional={

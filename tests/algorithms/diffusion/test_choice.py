@@ -10,9 +10,9 @@ from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards
 
-POLICY = read_algorithm(ROOT / "algorithms" / "diffusion" / "algorithm.toml").select
+POLICY = read_algorithm(ROOT / "algorithms/diffusion/algorithm.toml").select
 PLAIN = next(
-    card for card in read_cards(ROOT / "weights" / "diffusion", "diffusion") if not card.weights
+    card for card in read_cards(ROOT / "weights/diffusion", "diffusion") if not card.weights
 )
 SCORED = {"held-out images": {"W1_by_std": 0.1}}
 

@@ -78,7 +78,7 @@ def model_of(learned, folder):
 
 def zipped(folder):
     """Return the zip of the results of a training."""
-    (top,) = (folder / "nnUNet_results" / "Dataset001_cytosuite").iterdir()
+    (top,) = (folder / "nnUNet_results/Dataset001_cytosuite").iterdir()
     with zipfile.ZipFile(folder / "trained.zip", "w") as archive:
         for name in ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth"):
             archive.write(top / name, f"{top.name}/{name}")
@@ -96,8 +96,8 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
     split = {"train": sorted(train), "val": ["case_0004"]}
     configuration = "2d" if axes == "YX" else "3d_fullres"
     assert stub() == [("preprocess", configuration, "nnUNetPlans", 1), ("train", split, 3, 7)]
-    raw = tmp_path / "nnUNet_raw" / "Dataset001_cytosuite"
-    assert (raw / "imagesTr" / "case_0005_0000.tif").is_file()
+    raw = tmp_path / "nnUNet_raw/Dataset001_cytosuite"
+    assert (raw / "imagesTr/case_0005_0000.tif").is_file()
     spacings = sorted(raw.glob("labelsTr/*.json"))
     assert len(spacings) == (0 if axes == "YX" else 6)
     assert list(learned.tensors) == ["encoder.weight"]  # not decoder.0.weight, the same
@@ -222,7 +222,7 @@ def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes
     assert all((converted.tensors[name] == own).all() for name, own in learned.tensors.items())
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    (top,) = (tmp_path / "nnUNet_results" / "Dataset001_cytosuite").iterdir()
+    (top,) = (tmp_path / "nnUNet_results/Dataset001_cytosuite").iterdir()
     tool = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     tool.initialize_from_trained_model_folder(str(top), (0,))
     file = tmp_path / "a_0000.tif"

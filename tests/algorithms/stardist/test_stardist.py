@@ -151,7 +151,7 @@ def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
     )
     path, _ = packed()
     (scratch := tmp_path / "new").mkdir()
-    with h5py.File(tmp_path / "kept" / "weights_best.h5", "w") as file:
+    with h5py.File(tmp_path / "kept/weights_best.h5", "w") as file:
         file["other"] = 1
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("config.json", "weights_best.h5"):

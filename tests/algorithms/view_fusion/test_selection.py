@@ -14,8 +14,8 @@ from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
 from cytosuite.volume import Volume
 
-POLICY = read_algorithm(ROOT / "algorithms" / "view_fusion" / "algorithm.toml").select
-CARDS = {card.name: card for card in read_cards(ROOT / "weights" / "view_fusion", "view_fusion")}
+POLICY = read_algorithm(ROOT / "algorithms/view_fusion/algorithm.toml").select
+CARDS = {card.name: card for card in read_cards(ROOT / "weights/view_fusion", "view_fusion")}
 
 
 def _lines(selection, view):

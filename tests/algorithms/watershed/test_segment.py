@@ -8,7 +8,7 @@ from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.files import read_json
 
-PLANES = ROOT / "weights" / "watershed" / "nuclei-2d.json"
+PLANES = ROOT / "weights/watershed/nuclei-2d.json"
 
 NUCLEI = Parameters(
     smoothing_um=0.6,

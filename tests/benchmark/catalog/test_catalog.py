@@ -39,9 +39,9 @@ def test_a_checkout_is_known_and_is_where_commands_write():
 
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
     assert places.workplace() == tmp_path
-    home = tmp_path / "weights" / "watershed"
+    home = tmp_path / "weights/watershed"
     home.mkdir(parents=True)
-    card = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
+    card = read_json(ROOT / "weights/watershed/nuclei-2d.json")
     (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
     assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
     names = {row["name"] for row in listing().rows if row.get("algorithm") == "watershed"}

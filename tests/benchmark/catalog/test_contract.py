@@ -22,7 +22,7 @@ def root(tmp_path):
     """Return the rooms that the contract looks into, with one algorithm that thresholds."""
     (tmp_path / "algorithms").mkdir()
     house._algorithm(tmp_path, "toy_threshold")
-    (tmp_path / "algorithms" / "toy_threshold" / "README.md").write_text("How it works.\n")
+    (tmp_path / "algorithms/toy_threshold/README.md").write_text("How it works.\n")
     (tmp_path / "docker").mkdir()
     for lock in (house.ROOT / "docker").glob("requirements-*.txt"):
         shutil.copy(lock, tmp_path / "docker")
@@ -48,7 +48,7 @@ def _only(failed, title, reason):
 
 
 def _card(root, **changes):
-    path = root / "weights" / "toy_threshold" / "plain.json"
+    path = root / "weights/toy_threshold/plain.json"
     path.write_text(json.dumps({**read_json(path), **changes}))
 
 
@@ -57,7 +57,7 @@ def test_a_good_algorithm_passes(root):
 
 
 def test_the_example_is_one_bright_nucleus(root):
-    manifest = read_algorithm(root / "algorithms" / "toy_threshold" / "algorithm.toml")
+    manifest = read_algorithm(root / "algorithms/toy_threshold/algorithm.toml")
     for axes in ("ZYX", "YX"):
         image, mask = example(manifest, axes)[SLUG], nucleus(axes)
         assert image.axes == axes
@@ -67,10 +67,10 @@ def test_the_example_is_one_bright_nucleus(root):
 
 
 def test_a_missing_readme_fails(root):
-    (root / "algorithms" / "toy_threshold" / "README.md").unlink()
+    (root / "algorithms/toy_threshold/README.md").unlink()
     _only(_failed(root), "files: function, README, row in algorithms/README.md", "is missing")
-    (root / "algorithms" / "toy_threshold" / "README.md").touch()
-    (root / "algorithms" / "README.md").write_text("| [other](other/README.md) |\n")
+    (root / "algorithms/toy_threshold/README.md").touch()
+    (root / "algorithms/README.md").write_text("| [other](other/README.md) |\n")
     reason = "does not list [toy_threshold]"
     _only(_failed(root), "files: function, README, row in algorithms/README.md", reason)
 
@@ -85,14 +85,14 @@ def test_a_missing_readme_fails(root):
     ],
 )
 def test_imports_that_an_image_lacks_fail(root, line, reason):
-    with (root / "algorithms" / "toy_threshold" / "predict.py").open("a") as stream:
+    with (root / "algorithms/toy_threshold/predict.py").open("a") as stream:
         stream.write(f"\n{line}\n")
     _only(_failed(root), "imports: the library's core and packages of the image", reason)
 
 
 @pytest.mark.parametrize("line", ["from . import a", "import torch, json", "import pandas"])
 def test_imports_that_an_image_holds_pass(root, line):
-    with (root / "algorithms" / "toy_threshold" / "predict.py").open("a") as stream:
+    with (root / "algorithms/toy_threshold/predict.py").open("a") as stream:
         stream.write(f"\n{line}\nfrom cytosuite.algorithms.toy_threshold import b\n")
     if "pandas" in line:
         (root / "algorithms/toy_threshold/requirements.txt").write_text("pandas==2.2.3\n")
@@ -114,17 +114,15 @@ def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
 
 def test_a_card_that_is_never_chosen_fails(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
-    other = read_json(root / "weights" / "toy_threshold" / "plain.json")
-    (root / "weights" / "toy_threshold" / "twin.json").write_text(
-        json.dumps(other | {"name": "twin"})
-    )
+    other = read_json(root / "weights/toy_threshold/plain.json")
+    (root / "weights/toy_threshold/twin.json").write_text(json.dumps(other | {"name": "twin"}))
     title = "model cards: each chosen for the images it describes"
     _only(_failed(root), title, "plain is chosen for the images of twin")
 
 
 def test_a_card_for_exact_images_may_take_those_of_another(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
-    place = root / "weights" / "toy_threshold"
+    place = root / "weights/toy_threshold"
     other = read_json(place / "plain.json")
     other |= {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
     (place / "habit.json").write_text(json.dumps(other))
@@ -161,7 +159,7 @@ def test_objects_in_noise_are_a_remark(root):
         noise = inputs[SLUG].array.max() <= 175
         return _threshold(inputs, 105 if noise else 175)
 
-    manifest = read_algorithm(root / "algorithms" / "toy_threshold" / "algorithm.toml")
+    manifest = read_algorithm(root / "algorithms/toy_threshold/algorithm.toml")
     odd = {done.title: done for done in checks(root, manifest, run) if done.result != "pass"}
     assert set(odd) == {f"{axes}: finds nothing where nothing is" for axes in ("2D", "3D")}
     assert {done.result for done in odd.values()} == {"note"}

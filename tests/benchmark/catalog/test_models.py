@@ -31,14 +31,14 @@ from cytosuite.errors import CytosuiteError, ModelError
 from cytosuite.files import read_json
 
 BOTH = ["cellpose3d", "watershed"]
-WATERSHED = ROOT / "weights" / "watershed"
+WATERSHED = ROOT / "weights/watershed"
 
 
 @pytest.fixture
 def mine(tmp_path):
     """Return the path of a user's own card of the watershed, for planes, without scores."""
     card = read_json(WATERSHED / "nuclei-2d.json")
-    path = tmp_path / "models" / "mine.json"
+    path = tmp_path / "models/mine.json"
     path.parent.mkdir()
     path.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
     return path
@@ -51,7 +51,7 @@ def network(tmp_path):
     home.mkdir()
     for suffix in ("json", "safetensors"):
         name = f"spheroid-nuclei-3d.{suffix}"
-        (home / name).write_bytes((ROOT / "weights" / "cellpose3d" / name).read_bytes())
+        (home / name).write_bytes((ROOT / "weights/cellpose3d" / name).read_bytes())
     return home / "spheroid-nuclei-3d.json"
 
 
@@ -99,7 +99,7 @@ def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link
     if link:
         weights = network.with_suffix(".safetensors")
         weights.symlink_to(weights.rename(tmp_path / "elsewhere"))
-    folder = hand_over(network, tmp_path / "session" / "model")
+    folder = hand_over(network, tmp_path / "session/model")
     (card,) = read_cards(folder, "cellpose3d")
     assert open_model(folder, card).weights.parent == folder
     assert len(list(folder.iterdir())) == 2

@@ -97,7 +97,7 @@ def root(tmp_path):
 
 
 def _append(root, text, name="predict.py"):
-    with (root / "algorithms" / "mine" / name).open("a") as stream:
+    with (root / "algorithms/mine" / name).open("a") as stream:
         stream.write(f"\n{text}\n")
 
 

@@ -56,7 +56,7 @@ def test_a_module_needs_the_packages_that_it_lies_in(package):
         START,
         "cytosuite.two",
     }
-    assert found["cytosuite.one"][0] == package / "one" / "__init__.py"
+    assert found["cytosuite.one"][0] == package / "one/__init__.py"
 
 
 def test_packages_of_others_by_the_module_that_imports_them(package):

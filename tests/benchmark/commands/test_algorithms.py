@@ -46,9 +46,9 @@ def test_files_hold_every_score_of_every_model(tmp_path, quiet):
 
 
 def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
-    home = tmp_path / "weights" / "view_fusion"
+    home = tmp_path / "weights/view_fusion"
     home.mkdir(parents=True)
-    card = read_json(ROOT / "weights" / "view_fusion" / "identity.json")
+    card = read_json(ROOT / "weights/view_fusion/identity.json")
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
     (home / "identity.json").write_text(json.dumps(card))
     monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
@@ -66,7 +66,7 @@ LIST = "# Algorithms\n\n| algorithm | task | what it is |\n|---|---|---|\n"
 def root(tmp_path, monkeypatch):
     """Return an empty checkout."""
     (tmp_path / "algorithms").mkdir()
-    (tmp_path / "algorithms" / "README.md").write_text(LIST)
+    (tmp_path / "algorithms/README.md").write_text(LIST)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
@@ -82,7 +82,7 @@ def _load(path):
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_written_passes_its_contract_in_every_task(root, task):
     new("mine", task)
-    folder, models = root / "algorithms" / "mine", root / "weights" / "mine"
+    folder, models = root / "algorithms/mine", root / "weights/mine"
     model = open_model(models, read_card(models / "default.json"))
     predict = _load(folder / "predict.py").predict
     manifest = read_algorithm(folder / "algorithm.toml")
@@ -93,7 +93,7 @@ def test_what_is_written_passes_its_contract_in_every_task(root, task):
 
 def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
     assert not any("weights" in str(folder) for folder in new("deep", "segment", torch=True))
-    folder = root / "algorithms" / "deep"
+    folder = root / "algorithms/deep"
     (failed,) = [
         done
         for done in checks(root, read_algorithm(folder / "algorithm.toml"), dict)
@@ -113,7 +113,7 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
 def test_the_list_of_algorithms_gets_a_row_and_keeps_the_others(root):
     new("mine", "segment")
     new("yours", "enhance")
-    rows = (root / "algorithms" / "README.md").read_text().removeprefix(LIST).splitlines()
+    rows = (root / "algorithms/README.md").read_text().removeprefix(LIST).splitlines()
     assert [row.split(" | ")[:2] for row in rows] == [
         ["| [mine](mine/README.md)", "segment"],
         ["| [yours](yours/README.md)", "enhance"],
@@ -143,7 +143,7 @@ def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_fai
     done = house.command(place, "check", "toy_fails")  # wants a number in the metadata
     assert done.returncode == 1
     assert "3D: outputs: non-zero exit: KeyError: 'number'" in done.stdout
-    path = place / "algorithms" / "toy_fails" / "algorithm.toml"
+    path = place / "algorithms/toy_fails/algorithm.toml"
     path.write_text(path.read_text().replace("title =", "titel ="))
     done = house.command(place, "check", "toy_fails")
     assert done.returncode == 1
@@ -162,7 +162,7 @@ def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_fai
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(root, name, task, line):
-    (root / "weights" / "there").mkdir(parents=True)
+    (root / "weights/there").mkdir(parents=True)
     before = _files(root)
     refused(line, new, name, task)
     assert _files(root) == before

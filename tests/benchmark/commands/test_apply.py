@@ -258,7 +258,7 @@ def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_
 def test_the_table_of_all_objects_grows_by_other_images(images, out, used):
     segment([images / "two.tif"], out)
     segment([images / "one.tif"], out)
-    write(images / "day" / "one.tif", read(images / "two.tif"))
+    write(images / "day/one.tif", read(images / "two.tif"))
     segment([images], out, recursive=True)
     rows = rows_of(out / "objects.csv")
     assert [row["image"] for row in rows] == ["day_one", "day_one", "one", "two.tif", "two.tif"]
@@ -267,7 +267,7 @@ def test_the_table_of_all_objects_grows_by_other_images(images, out, used):
 @pytest.fixture
 def planes(monkeypatch):
     """Give the flow network a single card, of volumes or, when called, another one of planes."""
-    card = read_card(ROOT / "weights" / "cellpose3d" / "tissue-nuclei-3d.json")
+    card = read_card(ROOT / "weights/cellpose3d/tissue-nuclei-3d.json")
     plane = card.model_copy(update={"name": "planes", "describes": {"axes": "YX"}})
     cards, real = [card], models.cards_of
     monkeypatch.setattr(
@@ -400,7 +400,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     shutil.copytree(ROOT / "weights", tmp_path / "weights")
     for name in ("algorithms", "cytosuite"):
         (tmp_path / name).symlink_to(ROOT / name)
-    home = tmp_path / "weights" / "watershed"
+    home = tmp_path / "weights/watershed"
     mine = read_json(home / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     (home / "mine.json").write_text(json.dumps(mine | {"describes": {"axes": "ZYX"}}))
     write_json(home / "use.rules", {"use": [{"model": "mine", "images": {"folder": str(images)}}]})
@@ -425,7 +425,7 @@ def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, out, u
     found = segment([tmp_path / "in"], out, quiet)
     assert [result.output.name for result in found] == ["deep_b.tif"]
     assert f"{tmp_path / 'in'}: images of inferenceB/" in quiet.export_text().splitlines()
-    write(tmp_path / "in" / "own.tif", image)
+    write(tmp_path / "in/own.tif", image)
     assert [each.output.name for each in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
 
 

@@ -32,7 +32,7 @@ from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
-MINE = ROOT / "weights" / "watershed" / "nuclei-2d.json"
+MINE = ROOT / "weights/watershed/nuclei-2d.json"
 SMALL = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"]
 REFUSAL = "made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
 
@@ -138,13 +138,13 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
         "watershed-nuclei-2d",
         "watershed-mine",
     }
-    report = (home / "report" / "report.md").read_text()
+    report = (home / "report/report.md").read_text()
     assert "## Models of one algorithm" in report
     assert "| mine |" in report
     assert "6 results are there already" in run(**words)[1]
     out = tmp_path / "ctc"
     export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), quiet)
-    assert (out / "planes" / "01_RES" / "mask000.tif").is_file()
+    assert (out / "planes/01_RES/mask000.tif").is_file()
     refused("MODEL=nuclei-2d is for an algorithm without a model", run, **words, model="nuclei-2d")
 
 
@@ -213,7 +213,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(
 ):
     other = tmp_path / "more, by hand"
     shutil.copytree(planes, other)
-    write(other / "images" / "d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
+    write(other / "images/d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
     code, text, engine = run(dataset=f"{planes},{other}", algorithm=["watershed"], blind=True)
     assert code == 0, text
     assert engine.calls == [
@@ -222,15 +222,15 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(
     assert "note: Cases of 2 datasets: planes (3), more, by hand (4).\n" in text
     assert "\nblind report: " in text
     (folder,) = runs.glob("planes+more*")
-    scores = pd.read_csv(folder / "report" / "scores.csv")
+    scores = pd.read_csv(folder / "report/scores.csv")
     own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
     assert dict(zip(own["case"], own["dataset"], strict=True)) == {
         **{f"planes-{name}": "planes" for name in "abc"},
         **{f"more_by_hand-{name}": "more, by hand" for name in "abc"},
     }  # fmt: skip
-    objects = pd.read_csv(folder / "report" / "object_scores.csv")
+    objects = pd.read_csv(folder / "report/object_scores.csv")
     assert set(objects["case"]) == set(own["case"])
-    blind = pd.read_csv(folder / "blind" / "scores.csv")
+    blind = pd.read_csv(folder / "blind/scores.csv")
     assert set(blind["dataset"]) == {"test"}
     assert all(name.startswith("blind_") for name in blind["case"].dropna())
     place = tmp_path / "ctc"
@@ -311,7 +311,7 @@ def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, runs):
     )
     assert text.splitlines()[-1] == said
     assert run(**own, shard=Shard(4, 4))[0] == 0  # without a case
-    assert not (runs / "x" / "report").exists()
+    assert not (runs / "x/report").exists()
 
 
 def test_images_without_labels_are_run_and_shown(run, planes, runs):

@@ -32,7 +32,7 @@ POLICY = POLICY.model_copy(update={"missing": 0.5, "general": 1.0})
 @pytest.fixture
 def image(tmp_path):
     """Return the path of a stack of nuclei, as its name says."""
-    path = tmp_path / "images" / "a_nuclei.tif"
+    path = tmp_path / "images/a_nuclei.tif"
     write(path, Volume(BALL, SPACING, "ZYX", {"study": "mouse-embryo"}))
     return path
 

@@ -14,7 +14,7 @@ from rows import rows_of
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.files import read_json
 
-KEPT = ROOT / "benchmark" / "accepted"
+KEPT = ROOT / "benchmark/accepted"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def run(tmp_path):
 def worse(run, tmp_path):
     """Return the same run with SEG of watershed lowered by 0.05."""
     folder = shutil.copytree(run, tmp_path / "worse")
-    path = folder / "report" / "scores.csv"
+    path = folder / "report/scores.csv"
     table = pd.read_csv(path)
     table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
     table.to_csv(path, index=False)

@@ -87,7 +87,7 @@ def test_a_disk_without_space_and_one_that_refuses_a_file_stop_the_main_job(sign
 
 
 def test_altered_weights_are_named(signs, monkeypatch, tmp_path):
-    shutil.copytree(ROOT / "weights" / "u2net", tmp_path / "u2net")
+    shutil.copytree(ROOT / "weights/u2net", tmp_path / "u2net")
     monkeypatch.setattr(doctor, "model_homes", lambda: [tmp_path])
     assert signs()[1]["models"]["state"] == "ok"
     weights = min((tmp_path / "u2net").glob("*.safetensors"))

@@ -50,8 +50,8 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
 
 
 def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):
-    (tmp_path / "dist" / "planes-inputs").mkdir(parents=True)
-    (tmp_path / "dist" / "planes-inputs" / "mine.txt").touch()
+    (tmp_path / "dist/planes-inputs").mkdir(parents=True)
+    (tmp_path / "dist/planes-inputs/mine.txt").touch()
     refused(
         "planes-inputs: the folder is not empty",
         cli,

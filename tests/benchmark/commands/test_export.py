@@ -22,7 +22,7 @@ def run(tmp_path, situations):
 
 
 def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
-    out = tmp_path / "made" / "ctc"
+    out = tmp_path / "made/ctc"
     done = cli("export", "--ctc", run, "--out", out, "--truth")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == f"written: {out}, 2 sequences of 2 cases"
@@ -39,7 +39,7 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
 
 def test_as_one_series_with_a_note_on_tracks(cli, run, out):
     done = cli("export", "--ctc", run, "--out", out, "--series")
-    names = sorted(p.name for p in (out / "toy" / "01_RES").iterdir())
+    names = sorted(p.name for p in (out / "toy/01_RES").iterdir())
     assert names == ["mask000.tif", "mask001.tif", "res_track.txt"]
     assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
 
@@ -124,9 +124,9 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
     cli("export", "--ctc", labels, "--true-labels", true, "--crop", "1:4,5:12,:", "--out", out)
     home = out / "found"
     assert sorted(path.name for path in home.iterdir()) == ["01_GT", "01_RES", "02_GT", "02_RES"]
-    mask = read(home / "01_RES" / "mask000.tif").array
+    mask = read(home / "01_RES/mask000.tif").array
     assert (mask.shape, mask.dtype, mask.max()) == ((3, 7, 12), np.uint16, 1)
-    assert (home / "01_RES" / "res_track.txt").read_text() == "1 0 0 0\n"
+    assert (home / "01_RES/res_track.txt").read_text() == "1 0 0 0\n"
     assert score_tracks(home / "01_GT", home / "01_RES", ["DET"]) == {"DET": 1.0}
     cli(
         "export",
@@ -137,7 +137,7 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
         "--out",
         tmp_path / "o",
     )
-    assert (tmp_path / "o" / "a" / "01_GT" / "SEG" / "man_seg000.tif").is_file()
+    assert (tmp_path / "o/a/01_GT/SEG/man_seg000.tif").is_file()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,6 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
 )
 def test_mistakes_with_label_images(cli, labels, tmp_path, out, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "other" / "c.tif", read(labels / "a.tif"))
+    write(tmp_path / "other/c.tif", read(labels / "a.tif"))
     refused(message, cli, "export", "--ctc", labels, *words, "--out", out)
     assert not out.exists()

@@ -12,7 +12,7 @@ from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.files import read_json
 
-CARD = ROOT / "weights" / "view_fusion" / "nucleus-study1.json"
+CARD = ROOT / "weights/view_fusion/nucleus-study1.json"
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def test_a_mistake_bundles_nothing(cli, started, words, line):
 def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
     from cytosuite.benchmark.scores.comparison import accepted
 
-    run = shutil.copytree(ROOT / "benchmark" / "accepted" / "spheroid", tmp_path / "run")
+    run = shutil.copytree(ROOT / "benchmark/accepted/spheroid", tmp_path / "run")
     keep, kept = accepted.accept, tmp_path / "kept"
     monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
     done = cli("maintain", "accept", run, "--name", "mine", "--title", "Mine")
     assert done.stdout == f"written: {kept / 'mine'}\n"
-    assert read_json(kept / "mine" / "run.json")["title"] == "Mine"
+    assert read_json(kept / "mine/run.json")["title"] == "Mine"
     refused("plain folder name", cli, "maintain", "accept", run, "--name", "../elsewhere")
     refused("expected a finished run", cli, "maintain", "accept", run / "nothing")
 

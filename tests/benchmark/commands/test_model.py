@@ -24,7 +24,7 @@ from cytosuite.files import read_json
 
 WEIGHTS = places.ROOT / "weights"
 WATERSHED = catalog.algorithms()["watershed"]
-PLANES = WEIGHTS / "watershed" / "nuclei-2d.json"
+PLANES = WEIGHTS / "watershed/nuclei-2d.json"
 BYTES = b"not looked into without the algorithm"
 
 
@@ -65,7 +65,7 @@ def _left(place):
 
 
 def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested, monkeypatch):
-    own = place / "weights" / "watershed"
+    own = place / "weights/watershed"
     cli("model", "install", _zip(place / "a.zip"))
     assert [card.name for card in untested] == ["theirs"]
     assert read_card(own / "theirs.json").weights == "theirs.safetensors"
@@ -77,7 +77,7 @@ def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested,
     monkeypatch.chdir(there)
     done = cli("model", "install", place / "theirs.zip", "--name", "mine")
     assert "use: cytosuite segment IMAGES --algorithm watershed --model mine" in done.output
-    found = there / "weights" / "watershed"
+    found = there / "weights/watershed"
     assert (found / "mine.safetensors").read_bytes() == BYTES
     before, after = (read_json(p) for p in (own / "theirs.json", found / "mine.json"))
     assert after == before | {"name": "mine", "weights": "mine.safetensors"}
@@ -262,7 +262,7 @@ def test_without_torch_the_package_is_named(cli, place, monkeypatch):
 
 @pytest.mark.parametrize("command", ["build", "export"])
 def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli, monkeypatch):
-    home = tmp_path / "weights" / "watershed"
+    home = tmp_path / "weights/watershed"
     home.mkdir(parents=True)
     (home / "theirs.json").write_text(json.dumps(_card(weights="mine.pt")))
     monkeypatch.setattr(models, "ROOT", tmp_path)
@@ -273,7 +273,7 @@ def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli,
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """Return the folder of models of watershed in a checkout, with two of one's own."""
-    shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights" / "watershed")
+    shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights/watershed")
     for place, name in ((module, "ROOT"), (models, "ROOT"), (places, "ROOT")):
         monkeypatch.setattr(place, name, tmp_path)
     for name, axes in (("mine", "YX"), ("other", "YX"), ("stack", "ZYX")):
@@ -300,7 +300,7 @@ def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
     assert _chosen(axes="YX", sample="x", folder=str(tmp_path)) == "other"
     assert _chosen(axes="YX", sample="x") == "mine"
-    assert models.ruled_folder(tmp_path / "a" / "b.tif") == str(tmp_path)
+    assert models.ruled_folder(tmp_path / "a/b.tif") == str(tmp_path)
     assert models.ruled_folder(tmp_path.parent / "b.tif") == ""
     cli("model", "use", "other")
     assert _chosen_for_both() == ["other", "stack"]
@@ -352,7 +352,7 @@ def net(place):
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    tensors = load_file(WEIGHTS / "cellpose3d" / "spheroid-nuclei-3d.safetensors")
+    tensors = load_file(WEIGHTS / "cellpose3d/spheroid-nuclei-3d.safetensors")
 
     def save(changed):
         torch.save({"epoch": 3, "state_dict": {**tensors, **changed}}, place / "net.pt")
@@ -381,7 +381,7 @@ def test_added_packed_and_installed_weights_are_the_same(net, place, cli, monkey
     cli("model", "install", "../sent.zip")
     from safetensors.torch import load_file
 
-    home = there / "weights" / "cellpose3d"
+    home = there / "weights/cellpose3d"
     theirs = load_file(open_model(home, read_card(home / "theirs.json")).weights)
     assert theirs.keys() == net[0].keys()
     assert all(theirs[name].equal(value) for name, value in net[0].items())
@@ -420,6 +420,6 @@ def test_scores_on_annotated_images_stand_in_the_card(net, place, planes, cli, c
     assert list(card.scores) == ["3 images of planes"]
     assert scores["SEG"] > 0.5
     assert not card.adopted
-    (planes / "labels" / "b.tif").write_bytes(b"broken")
+    (planes / "labels/b.tif").write_bytes(b"broken")
     refused("", cli, *words[:-1], "other", "--data", planes, "--engine", "process")
     assert not list((place / "weights/watershed").glob("other*"))

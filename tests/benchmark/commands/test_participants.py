@@ -198,17 +198,17 @@ def altered(change):
     """Return a defect of the first output of a run."""
 
     def defect(run, algorithm):
-        change(next((run / algorithm / "a" / "output").rglob("*.tif")))
+        change(next((run / algorithm / "a/output").rglob("*.tif")))
 
     return defect
 
 
 def no_record(run, algorithm):
-    (run / algorithm / "a" / "record.json").unlink()
+    (run / algorithm / "a/record.json").unlink()
 
 
 def odd_record(run, algorithm, old=b"seconds", new=b"se\xe9onds"):
-    path = run / algorithm / "a" / "record.json"
+    path = run / algorithm / "a/record.json"
     path.write_bytes(path.read_bytes().replace(old, new))
 
 
@@ -247,10 +247,10 @@ def runs(request, tmp_path_factory, fakes):
             runs=home, run="good", dataset=str(home / "data"), algorithm=["watershed"]
         )
         assert benchmark_command(given, Console(file=StringIO())) == 0
-    facts = read_json(home / "good" / "run.json")
+    facts = read_json(home / "good/run.json")
     facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
-    write_json(home / "good" / "run.json", facts)
-    (home / "good" / "watershed").rename(home / "good" / "theirs")
+    write_json(home / "good/run.json", facts)
+    (home / "good/watershed").rename(home / "good/theirs")
     for name, defect in OF_RUNS.items():
         defect(shutil.copytree(home / "good", home / name), "theirs")
     part = "theirs" if request.param == "part" else ""

@@ -68,7 +68,7 @@ def predictions(planes):
 
 def scores(folder, algorithm):
     """Return the scores of an algorithm as texts, without its name."""
-    table = pd.read_csv(folder / "report" / "scores.csv", keep_default_na=False)[SCORES]
+    table = pd.read_csv(folder / "report/scores.csv", keep_default_na=False)[SCORES]
     own = table[table["algorithm"] == algorithm].drop(columns="algorithm")
     return own.sort_values(["case", "metric"]).reset_index(drop=True)
 
@@ -91,7 +91,7 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
     judged = cli("build-evaluation", planes, *words, "--engine", "process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
-    page = (out / "report" / "report.md").read_text()
+    page = (out / "report/report.md").read_text()
     assert f"cytosuite report {predictions} --truth {planes}" in page
 
 
@@ -112,21 +112,21 @@ def test_runs_and_predictions_together_rank_as_one_run_of_both(
 
 def test_only_shared_cases_are_compared(run, report, planes, out):
     first = run("monday", "watershed")
-    altered = read(planes / "labels" / "b.tif")
-    write(planes / "labels" / "b.tif", altered.like(altered.array * 2))
+    altered = read(planes / "labels/b.tif")
+    write(planes / "labels/b.tif", altered.like(altered.array * 2))
     code, text = report(first, run("tuesday", "watershed", rows=7))
     assert code == 0
     assert (
         "note: The 2 of 3 cases that all runs share are compared; the others are left out." in text
     )
-    table = pd.read_csv(out / "report" / "scores.csv")
+    table = pd.read_csv(out / "report/scores.csv")
     assert set(table["case"]) == {"a", "c"}
 
 
 def test_a_report_goes_on_where_it_was_left_and_follows_its_files(report, predictions, planes, out):
     report(predictions, truth=planes)
-    record = out / "mine" / "a" / "record.json"
-    shutil.rmtree(out / "mine" / "b")
+    record = out / "mine/a/record.json"
+    shutil.rmtree(out / "mine/b")
     before = record.stat().st_ino
     report(predictions, truth=planes)
     assert record.stat().st_ino == before
@@ -150,7 +150,7 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
     for _ in range(2):
         every = sorted(runs.iterdir())
         assert report(*every, out=None)[0] == 0
-    board = pd.read_csv(runs / "report-monday+tuesday" / "report" / "leaderboard.csv")
+    board = pd.read_csv(runs / "report-monday+tuesday" / "report/leaderboard.csv")
     wanted = {"watershed (monday)", "watershed (tuesday)"}
     assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
 
@@ -162,7 +162,7 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
     assert code == 0, text
     for name, home in (("watershed", both), ("mine", other)):
         pd.testing.assert_frame_equal(scores(tmp_path / "parts", name), scores(home, "watershed"))
-    board = pd.read_csv(tmp_path / "parts" / "report" / "leaderboard.csv")
+    board = pd.read_csv(tmp_path / "parts/report/leaderboard.csv")
     assert {*board["algorithm"]} == {"watershed", "mine", "oracle", "blank"}
     assert report(both, f"mine={part}")[0] == 0
     pd.testing.assert_frame_equal(scores(out, "mine"), scores(both, "watershed"))
@@ -174,9 +174,9 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
         out="twice",
     )
     assert report(both, part, out="twins")[0] == 0
-    board = pd.read_csv(tmp_path / "twins" / "report" / "leaderboard.csv")
+    board = pd.read_csv(tmp_path / "twins/report/leaderboard.csv")
     assert {"watershed (both)", "watershed (both_2)"} < {*board["algorithm"]}
-    (both / "cellpose3d" / "b" / "record.json").unlink()  # of another algorithm
+    (both / "cellpose3d/b/record.json").unlink()  # of another algorithm
     assert report(part, out="again")[0] == 0
 
 

@@ -50,8 +50,8 @@ def folders(tmp_path):
     """Return two folders: one case perfect, one with half of two objects found, one missing."""
     for name in ("a", "b", "c"):
         _write(tmp_path / "truth" / f"{name}.tif", TWO)
-    _write(tmp_path / "prediction" / "a.tif", TWO)
-    _write(tmp_path / "prediction" / "b.mha", _labels((0, 0, 0)))
+    _write(tmp_path / "prediction/a.tif", TWO)
+    _write(tmp_path / "prediction/b.mha", _labels((0, 0, 0)))
     return tmp_path / "truth", tmp_path / "prediction"
 
 
@@ -87,9 +87,9 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
 
 def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     for number in range(2):
-        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", TWO)
+        _write(tmp_path / "01_GT/SEG" / f"man_seg00{number}.tif", TWO)
         _write(tmp_path / "01_RES" / f"mask00{number}.tif", TWO)
-    found = _scored(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"])
+    found = _scored(tmp_path / "01_GT/SEG", tmp_path / "01_RES", ["SEG"])
     assert set(found["case"]) == {"man_seg000", "man_seg001"}
     assert found["aggregates"]["SEG"]["pooled"] == 1.0
 
@@ -159,8 +159,8 @@ def test_sets_of_images_need_no_pairs(tmp_path):
 def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
     noise = rng.random(labels.shape).astype(np.float32)
-    _write(tmp_path / "images" / "a.tif", noise + labels)
-    _write(tmp_path / "labels" / "a.tif", labels)
+    _write(tmp_path / "images/a.tif", noise + labels)
+    _write(tmp_path / "labels/a.tif", labels)
     given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
     refused("object_similarity needs --truth-labels", _scored, *given)
     folder = tmp_path / "labels"
@@ -188,8 +188,8 @@ def tracks(tmp_path):
     """Return a data set of the Cell Tracking Challenge with a perfect result."""
     frames = [TWO, _labels((0, 0, 1), (2, 6, 7))]
     lines = [Track(1, 0, 1), Track(2, 0, 1)]
-    write_sequence(tmp_path / "set" / "01_GT", frames, lines, truth=True)
-    write_sequence(tmp_path / "set" / "01_RES", frames, lines)
+    write_sequence(tmp_path / "set/01_GT", frames, lines, truth=True)
+    write_sequence(tmp_path / "set/01_RES", frames, lines)
     return tmp_path / "set"
 
 
@@ -223,10 +223,10 @@ def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path)
 
 
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
-    zarr = tmp_path / "t2" / "a.ome.zarr"
+    zarr = tmp_path / "t2/a.ome.zarr"
     second = tmp_path / "p2"
     truth, found = TWO, _labels((0, 0, 1), (2, 6, 6))
-    plain = _write(tmp_path / "t" / "a.tif", truth), _write(tmp_path / "p" / "a.tif", found)
+    plain = _write(tmp_path / "t/a.tif", truth), _write(tmp_path / "p/a.tif", found)
     table = tmp_path / "plain.csv"
     expected = _scored(*plain, objects=table)
     _write(zarr, truth)
@@ -313,7 +313,7 @@ def _volumes(folder, **arrays):
 )
 def test_explains(folders, tmp_path, monkeypatch, change, line):
     monkeypatch.chdir(tmp_path)
-    _write(tmp_path / "strangers" / "x.tif", _labels())
+    _write(tmp_path / "strangers/x.tif", _labels())
     given = {"truth": "truth", "prediction": "prediction"} | change
     own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
     refused(line, _scored, **own)
@@ -371,9 +371,9 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
 
 
 def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
-    path = _write(tmp_path / "truth" / "a.tif", TWO)
+    path = _write(tmp_path / "truth/a.tif", TWO)
     (tmp_path / "corrected").mkdir()
-    rois = tmp_path / "corrected" / "a_rois.zip"
+    rois = tmp_path / "corrected/a_rois.zip"
     write_rois(rois, Volume(TWO, (2.0, 0.5, 0.5), "ZYX"))
     with zipfile.ZipFile(rois, "a") as archive:
         archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
@@ -392,7 +392,7 @@ def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
         Image.fromarray(np.eye(4, dtype=np.uint8)[[row]].T.repeat(4, 1)).save(truth / name)
     found = np.zeros((4, 4), np.uint16)
     found[1] = 5
-    _write(tmp_path / "prediction" / "a.tif", found)
+    _write(tmp_path / "prediction/a.tif", found)
     objects = tmp_path / "objects.csv"
     scores = _scored(truth, tmp_path / "prediction", ["SEG"], objects=objects)
     assert scores["case"] == {"a": {"SEG": 0.5}}

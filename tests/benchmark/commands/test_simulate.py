@@ -56,21 +56,21 @@ def test_plain_folders_with_image_labels_record_and_preview(tmp_path, quiet):
     out = simulate(_options(tmp_path, out=tmp_path / "data"), quiet)
     names = ["croissant.json", "dataset.json", "images", "labels", "previews", "records"]
     assert sorted(path.name for path in out.iterdir()) == names
-    image = tifffile.imread(out / "images" / "spheroid_01.tif")
-    labels = tifffile.imread(out / "labels" / "spheroid_01.tif")
+    image = tifffile.imread(out / "images/spheroid_01.tif")
+    labels = tifffile.imread(out / "labels/spheroid_01.tif")
     assert image.shape == labels.shape == (16, 64, 64)
-    record = read_json(out / "records" / "spheroid_01.json")
+    record = read_json(out / "records/spheroid_01.json")
     assert record["metadata"]["n_nuclei"] == labels.max()
     assert record["recipe"]["seed"] == 0
     assert record["recipe"]["parameters"]["tissue"]["n_nuclei"] == [4, 4]
-    with Image.open(out / "previews" / "spheroid_01_preview.png") as picture:
+    with Image.open(out / "previews/spheroid_01_preview.png") as picture:
         assert min(picture.size) > 200
 
 
 def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path, quiet):
     cases = simulate(_options(tmp_path), quiet)
     assert cases.parent.parent == tmp_path / "datasets"
-    assert (cases / "spheroid_01" / "sockets").is_dir()
+    assert (cases / "spheroid_01/sockets").is_dir()
 
 
 def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path, quiet):
@@ -159,10 +159,10 @@ class _Copier:
         yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
 
     def _predict(self, case_input, output, log, shown):
-        (path,) = (case_input / "images" / "instance-labels").iterdir()
+        (path,) = (case_input / "images/instance-labels").iterdir()
         labels = read(path)
         made = labels.like(labels.array + 100)
-        write(output / "images" / "synthetic-image" / path.name, made)
+        write(output / "images/synthetic-image" / path.name, made)
         log.touch()
         return Outcome("ok", 0.25, 10**6, 0)
 
@@ -208,7 +208,7 @@ def test_phantoms_are_cut_from_a_stack(cli, stack, tmp_path):
 
 def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
     found = cli("phantoms", "--outline", stack[0], "--out", tmp_path / "masks", "--smooth", 1)
-    assert (tmp_path / "masks" / "image_mask.tif").is_file()
+    assert (tmp_path / "masks/image_mask.tif").is_file()
     assert "image_mask.tif" in found.output
     refused(
         "--outline STACK, or --placement CELLS",
@@ -240,9 +240,9 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     monkeypatch.setattr(calibration, "simulator", lambda name: simulate)
     real, _ = simulate({"image": {"spacing_um": image.spacing}}, 0)
     channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
-    (tmp_path / "real" / "day1").mkdir(parents=True)
+    (tmp_path / "real/day1").mkdir(parents=True)
     meta = {"axes": "ZCYX"}
-    tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
+    tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata=meta)
     out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
     words += ["--workers", 1]  # a function of a test does not pickle
     words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
@@ -302,7 +302,7 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out
     )
     (item,) = index(out).items
     assert item.image.read_bytes() == (folder / "images/w1_1.png").read_bytes()
-    labels = tifffile.imread(out / "labels" / "w1_1.tif")
+    labels = tifffile.imread(out / "labels/w1_1.tif")
     assert (labels.dtype, labels[:, 0].tolist()) == (np.uint16, [1, 1, 0, 0])
     head, *rows = (out / "objects.csv").read_text().split()
     assert head == "image,id,class,file,area,lost,pieces"

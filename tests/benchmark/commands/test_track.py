@@ -29,7 +29,7 @@ def scores(cli, runs):
             "benchmark", *words, "--task", "track", *LINKING, "--runs", runs, "--run", "run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
-        table = runs / "run" / "report" / "scores.csv"
+        table = runs / "run/report/scores.csv"
         return {
             (row["algorithm"], row["metric"]): float(row["value"] or "nan")
             for row in rows_of(table)
@@ -54,7 +54,7 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out
     assert found["blank", "TRA"] == 0
     assert found["linking", "TRA"] > 0.9
     assert found["nearest", "LNK"] < 1  # it knows no division
-    report = runs / "run" / "report"
+    report = runs / "run/report"
     kinds = Counter(row["kind"] for row in rows_of(report / "link_errors.csv"))
     assert kinds["other kind"] == found["linking", "EC"]
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
@@ -62,7 +62,7 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out
     assert "## Errors of links" in (report / "report.md").read_text()
     done = cli("export", "--ctc", runs / "run", "--truth", "--out", out)
     assert done.exit_code == 0
-    exported = score_tracks(out / "nuclei" / "01_GT", out / "nuclei" / "01_RES")
+    exported = score_tracks(out / "nuclei/01_GT", out / "nuclei/01_RES")
     for name in ("TRA", "SEG", "LNK", "CT"):
         assert exported[name] == pytest.approx(found["linking", name])
 
@@ -76,7 +76,7 @@ def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
 
 def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path, out):
     frames = np.stack([read(path).array for path in sorted((sequences / "01").glob("*.tif"))])
-    places = [sequences, shutil.copytree(sequences / "01", tmp_path / "frames" / "01")]
+    places = [sequences, shutil.copytree(sequences / "01", tmp_path / "frames/01")]
     for axes, step in {"TYX": (), "ZYX": (1.0,)}.items():  # pages are called z by many programs
         movie = Volume(frames, (*step, 0.5, 0.5), axes)
         write(tmp_path / axes / "01.tif", movie)
@@ -96,7 +96,7 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
 
 
 def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
-    write(sequences / "01" / "t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
+    write(sequences / "01/t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
     done = cli("apply", sequences, *LINKING, "--out", out)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output

@@ -142,7 +142,7 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
     own = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
     options = TrainOptions(**own, runs=runs, seed=4)
     card = training.train(options, quiet)
-    assert card == tmp_path / "weights" / "watershed" / "mine.json"
+    assert card == tmp_path / "weights/watershed/mine.json"
     assert asked == {
         "engine": ["watershed"],
         "cases": 3,
@@ -190,16 +190,16 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, runs, pla
     monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
     card, words, _ = train(planes)
-    assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
-    assert _after(words, "--work") == str(runs / "training" / "mine")
+    assert card == tmp_path / "weights/cellpose3d/mine.json"
+    assert _after(words, "--work") == str(runs / "training/mine")
 
 
 def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
     _, words, _ = train(planes, start="cells-3d", settings=Path("tissue"))
     home = places.ROOT
-    parent = home / "weights" / "cellpose3d" / "cells-3d.json"
+    parent = home / "weights/cellpose3d/cells-3d.json"
     assert _after(words, "--from") == str(parent.resolve())
-    own = home / "algorithms" / "cellpose3d" / "training" / "tissue.toml"
+    own = home / "algorithms/cellpose3d/training/tissue.toml"
     assert _after(words, "--settings") == str(own)
     calls = []
     for missing in ("cells-3d-b", str(planes / "cells-3d.json")):

@@ -28,9 +28,9 @@ def app(tmp_path_factory):
     app, real = tmp_path_factory.mktemp("app"), process.ROOT
     shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True, ignore=passing)
     (app / "weights").symlink_to(real / "weights")
-    folder = app / "algorithms" / "watershed"
+    folder = app / "algorithms/watershed"
     folder.mkdir(parents=True)
-    (folder / "algorithm.toml").symlink_to(real / "algorithms" / "watershed" / "algorithm.toml")
+    (folder / "algorithm.toml").symlink_to(real / "algorithms/watershed/algorithm.toml")
     return app
 
 
@@ -39,7 +39,7 @@ def behave(app):
     """Return a function that gives the watershed of the copy some behaviour."""
 
     def behave(behaviour="", after=""):
-        folder = app / "algorithms" / "watershed"
+        folder = app / "algorithms/watershed"
         text = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
         (folder / "predict.py").write_text(text)
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # written within a second

@@ -52,7 +52,7 @@ def install(tmp_path, monkeypatch):
 
     def install(app=process.PACKAGE.parent, version="1.2.5"):
         text = STAND_IN.replace("@APP@", str(app)).replace("@VERSION@", version)
-        program = tmp_path / "bin" / "apptainer"
+        program = tmp_path / "bin/apptainer"
         program.write_text(f"#!{sys.executable}\n{text}")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         return images
@@ -88,7 +88,7 @@ def test_a_case_goes_in_by_mounts_and_comes_back(tmp_path, start, predict, datas
         assert (outcome.status, outcome.exit_code, outcome.message) == ("ok", 0, "")
         assert outcome.peak_memory > 10**7  # of the child, not of the program that started it
         assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
-        (path,) = (output / "images" / "instance-labels").iterdir()
+        (path,) = (output / "images/instance-labels").iterdir()
         assert read(path).array.max() == 1
         assert predict(session, 1)[0].status == "ok"
     assert not (tmp_path / "workspace").exists()
@@ -215,12 +215,12 @@ def test_any_path_can_be_mounted(name):
 
 def test_the_input_is_mounted_over_empty_places(tmp_path):
     case, target, data = tmp_path / "case", tmp_path / "target", tmp_path / "data"
-    (case / "images" / "a").mkdir(parents=True)
-    (data / "x.ome.zarr" / "0").mkdir(parents=True)
-    (data / "x.ome.zarr" / "0" / "chunk").write_text("chunk")
+    (case / "images/a").mkdir(parents=True)
+    (data / "x.ome.zarr/0").mkdir(parents=True)
+    (data / "x.ome.zarr/0/chunk").write_text("chunk")
     (data / "y.tif").write_text("pixels")
-    (case / "images" / "a" / "x.ome.zarr").symlink_to(data / "x.ome.zarr")
-    (case / "images" / "y.tif").symlink_to(data / "y.tif")
+    (case / "images/a/x.ome.zarr").symlink_to(data / "x.ome.zarr")
+    (case / "images/y.tif").symlink_to(data / "y.tif")
     (case / "inputs.json").write_text("[]")
     target.mkdir()
     found = lay_out(case, target)
@@ -229,7 +229,7 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
         ("/input/images/y.tif", data / "y.tif"),
         ("/input/images/a/x.ome.zarr", data / "x.ome.zarr"),
     ]
-    assert (target / "images" / "a" / "x.ome.zarr").is_dir()
+    assert (target / "images/a/x.ome.zarr").is_dir()
     files = [path for path in target.rglob("*") if path.is_file()]
     assert [path.is_symlink() or path.stat().st_size for path in files] == [0, 0]
 

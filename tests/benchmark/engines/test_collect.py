@@ -199,7 +199,7 @@ from cytosuite.benchmark.engines.collect import Refused, empty, size, take
 none = (ctypes.c_uint32 * 6)()
 assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), none) == 0
 source, closed = map(Path, sys.argv[1:3])
-(source / "images" / "large").write_bytes(bytes(10**6))
+(source / "images/large").write_bytes(bytes(10**6))
 closed.chmod(int(sys.argv[3]))
 try:
     take(source, source.parent / "target", 10**9)
@@ -302,12 +302,12 @@ def test_large_inputs_are_not_copied(source, target, monkeypatch):
 def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(target, tmp_path):
     own, case = tmp_path / "own.ome.zarr", tmp_path / "case"
     write(own, Volume(np.ones((20, 9, 9), np.uint8), (1.0, 1.0, 1.0)))
-    (case / "images" / "a").mkdir(parents=True)
-    (case / "images" / "a" / "a.ome.zarr").symlink_to(own)
+    (case / "images/a").mkdir(parents=True)
+    (case / "images/a/a.ome.zarr").symlink_to(own)
     (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "key").write_text("key")
+    (tmp_path / "secret/key").write_text("key")
     (own / "0/c/1/0/0").unlink()
-    (own / "0/c/1/0/0").symlink_to(tmp_path / "secret" / "key")
+    (own / "0/c/1/0/0").symlink_to(tmp_path / "secret/key")
     (own / "more").symlink_to(tmp_path / "secret")
     (own / "inside").symlink_to(own / "zarr.json")
     give(case, target)

@@ -21,7 +21,7 @@ from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.files.working import owner_label
 
-CARDS = ROOT / "weights" / "watershed"
+CARDS = ROOT / "weights/watershed"
 
 
 def test_time_and_size_are_limited(tmp_path):
@@ -108,7 +108,7 @@ class TestWithDaemon:
         (home / "private.txt").write_text("not for the container")
         (tmp_path / "in").mkdir()
         (tmp_path / "out").mkdir()
-        (tmp_path / "in" / "act.py").write_text(
+        (tmp_path / "in/act.py").write_text(
             "import os, pathlib\n"
             "print(os.listdir('/opt/ml/model'), flush=True)\n"
             "pathlib.Path('/output/card').write_text(open('/opt/ml/model/mine.json').read())\n"
@@ -121,7 +121,7 @@ class TestWithDaemon:
         with engine.session("puppet", tmp_path / "session", tiny, "exec") as session:
             outcome = session.predict(tmp_path / "in", tmp_path / "out", tmp_path / "log")
         assert (outcome.status, outcome.message) == ("ok", "")
-        assert (tmp_path / "out" / "card").read_text() == (home / "mine.json").read_text()
+        assert (tmp_path / "out/card").read_text() == (home / "mine.json").read_text()
         lines = (tmp_path / "log").read_text().splitlines()
         assert lines == ["['mine.json']", "ro"]
         assert not (tmp_path / "session").exists()

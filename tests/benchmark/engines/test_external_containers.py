@@ -164,7 +164,7 @@ def run(take, image, case, tmp_path):
                 output = tmp_path / f"out-{number}"
                 output.mkdir()
                 outcome = session.predict(case[0], output, tmp_path / "log")
-        return external, outcome, output / "images" / "instance-labels"
+        return external, outcome, output / "images/instance-labels"
 
     return run
 

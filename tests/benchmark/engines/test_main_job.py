@@ -53,14 +53,12 @@ def test_containers_and_processes_give_the_same_bits_and_files_of_this_user(tmp_
     code, _, errors = benchmark("--engine", "process", "--run", "outside", *two)
     assert code == 0, errors
     assert benchmark("--engine", "docker", "--run", "each", "--api", "exec", *two)[0] == 0
-    inside = _outputs(tmp_path / "inside" / "watershed")
-    outside = _outputs(tmp_path / "outside" / "watershed")
+    inside = _outputs(tmp_path / "inside/watershed")
+    outside = _outputs(tmp_path / "outside/watershed")
     assert len(inside) == 2
-    assert inside == outside == _outputs(tmp_path / "each" / "watershed")
+    assert inside == outside == _outputs(tmp_path / "each/watershed")
     assert {path.stat().st_uid for path in tmp_path.rglob("*")} == {os.getuid()}
-    scores = [
-        (tmp_path / run / "report" / "metrics.json").read_text() for run in ("inside", "outside")
-    ]
+    scores = [(tmp_path / run / "report/metrics.json").read_text() for run in ("inside", "outside")]
     assert scores[0] == scores[1]
 
 
@@ -82,5 +80,5 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     ]
     assert [record["status"] for record in records] == ["ok", "ok"]
     assert {record["model"] for record in records} == {"spheroid-nuclei-3d"}
-    scores = json.loads((tmp_path / "net" / "report" / "metrics.json").read_text())
+    scores = json.loads((tmp_path / "net/report/metrics.json").read_text())
     assert scores["aggregates"]["SEG"]["mean"] > 0.6

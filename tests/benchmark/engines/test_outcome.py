@@ -42,7 +42,7 @@ def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
     image = Volume(np.zeros((8, 64, 64), np.uint16), (1.0, 1.0, 1.0))
     for name in ("a/a.ome.zarr", "b/b.tif"):
         write(tmp_path / "images" / name, image)
-    (tmp_path / "images" / "b" / "c.tif").write_text("no image")
+    (tmp_path / "images/b/c.tif").write_text("no image")
     limits = Limits(output_gib=2**-20)
     assert limits.grown(tmp_path, tmp_path) == limits  # asked for, and the image is not large
     monkeypatch.setattr(outcome, "OUTPUT_GIB", 2**-20)

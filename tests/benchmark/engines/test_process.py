@@ -39,7 +39,7 @@ def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
         assert outcome.peak_memory > 10**7
         assert (session.startup_seconds > 0) == (api == "invoke")
         assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
-        (path,) = (output / "images" / "instance-labels").iterdir()
+        (path,) = (output / "images/instance-labels").iterdir()
         assert read(path).array.max() == 1
         assert predict(session, 1)[0].status == "ok"
         assert (tmp_path / "log").read_text().count("looking at") == 2  # each case's own words

@@ -59,11 +59,11 @@ def test_no_more_answers_than_colours(make):
 
 def test_page_figures_and_table(results, tmp_path):
     write_report(results, tmp_path / "report")
-    page = (tmp_path / "report" / "index.html").read_text()
+    page = (tmp_path / "report/index.html").read_text()
     section = re.search(r'<section id="depth">.*?</section>', page, flags=re.DOTALL)[0]
     assert section.count("<figure") == 6
-    assert "| good | 0.400 |" in (tmp_path / "report" / "report.md").read_text()
-    rows = pd.read_csv(tmp_path / "report" / "by_depth.csv")
+    assert "| good | 0.400 |" in (tmp_path / "report/report.md").read_text()
+    rows = pd.read_csv(tmp_path / "report/by_depth.csv")
     own = rows[(rows["answer"] == "good") & (rows["quantity"] == "edge strength")]
     assert own["depth"].tolist() == list(range(0, 18, 2))
     assert own["real"].to_numpy() == pytest.approx(0.9 ** np.arange(9))

@@ -147,7 +147,7 @@ def test_names_and_logs_cannot_become_code(make):
 
 
 def test_writes_its_files_and_nothing_else(make, tmp_path):
-    folder = tmp_path / "run" / "report"
+    folder = tmp_path / "run/report"
     folder.mkdir(parents=True)
     (folder / "index.html").write_text("old")
     (folder / "note.txt").write_text("mine")

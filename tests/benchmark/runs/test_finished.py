@@ -22,7 +22,7 @@ NOT_MADE = "cases/good: not as it was made"
 def run(tmp_path, situations):
     """Return the folder of a run beside an image that is not of it."""
     found = finish(tmp_path, situations)
-    shutil.copytree(found / "watershed" / "good", tmp_path / "elsewhere" / "good")
+    shutil.copytree(found / "watershed/good", tmp_path / "elsewhere/good")
     return found
 
 
@@ -55,7 +55,7 @@ def _linked(place):
     """Put a link in the place of a file or folder of the run, of the same content."""
 
     def change(run):
-        moved = run.parent / "elsewhere" / "moved"
+        moved = run.parent / "elsewhere/moved"
         (run / place).rename(moved)
         (run / place).symlink_to(moved)
 
@@ -150,7 +150,7 @@ def test_a_hostile_run_is_refused_in_one_line(run, change, reason):
 
 def test_an_honest_run_is_read_also_through_links_to_another_run(run, tmp_path):
     (tmp_path / "both").mkdir()
-    (tmp_path / "both" / "watershed").symlink_to(run / "watershed")
+    (tmp_path / "both/watershed").symlink_to(run / "watershed")
     shutil.copy(run / "run.json", tmp_path / "both")
     os.link(run / "watershed/good/output/a.tif", tmp_path / "kept.tif")  # of a copy by links
     for place in (run, tmp_path / "both"):

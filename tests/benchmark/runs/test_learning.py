@@ -112,7 +112,7 @@ def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
 
 
 def test_settings_are_those_of_the_tool_with_changes(tmp_path, monkeypatch):
-    folder = tmp_path / "algorithms" / "watershed"
+    folder = tmp_path / "algorithms/watershed"
     folder.mkdir(parents=True)
     (folder / "learn.toml").write_text("epochs = 3\nbatch = 4\n")
     monkeypatch.setattr(learning, "ROOT", tmp_path)

@@ -45,7 +45,7 @@ def _through(dataset, name, engine, shard=None):
 
 def _brighten(image, output):
     brighter = image.like(image.array + np.uint16(7))
-    write(output / "images" / "enhanced-image" / "any.tif", brighter)
+    write(output / "images/enhanced-image/any.tif", brighter)
     (output / "record.json").write_text('{"model": "plain", "cost": 0.5}')
 
 

@@ -36,11 +36,11 @@ def run(tmp_path, watershed, fakes):
 
 
 def _home(place, case):
-    return place / "run" / "watershed" / case
+    return place / "run/watershed" / case
 
 
 def _record(tmp_path, case):
-    return read_json(tmp_path / "run" / "watershed" / case / "record.json")
+    return read_json(tmp_path / "run/watershed" / case / "record.json")
 
 
 def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engine):
@@ -207,7 +207,7 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
     tmp_path, run, dataset, fakes, status
 ):
     """The same case ends elsewhere while it runs here, well or not."""
-    place, kept = tmp_path / "run" / "watershed", []
+    place, kept = tmp_path / "run/watershed", []
 
     def elsewhere(image, output):
         if not kept:
@@ -321,7 +321,7 @@ def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
 ):
     def lossy(image, output):
         labels = squares(image).astype(np.int64)
-        place = output / "images" / "instance-labels" / "output.mha"
+        place = output / "images/instance-labels/output.mha"
         write(place, Volume(labels, (1000.0, 0.5, 0.5), "ZYX"))
 
     engine = fakes.Engine(lossy)

@@ -84,7 +84,7 @@ def test_controls_must_have_the_best_and_the_neutral_value():
 
 def test_the_end_of_a_log_is_kept(jobs_of, dataset):
     jobs = jobs_of(dataset, SEGMENT, ours=lambda image: "killed")
-    (jobs[0].folder / "case_1" / "log.txt").write_text("".join(f"line {n}\n" for n in range(100)))
+    (jobs[0].folder / "case_1/log.txt").write_text("".join(f"line {n}\n" for n in range(100)))
     logs = gather(dataset, SEGMENT, jobs, FACTS).logs
     assert logs["ours", "case_1"].splitlines()[::29] == ["line 70", "line 99"]
     assert logs["ours", "case_2"] == ""

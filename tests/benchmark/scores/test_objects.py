@@ -51,7 +51,7 @@ def run(answers, dataset_of):
 def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
-    rows = rows_of(jobs[0].folder / "c0" / "object_scores.csv")
+    rows = rows_of(jobs[0].folder / "c0/object_scores.csv")
     keys = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
     assert [tuple(row[key] for key in keys) for row in rows] == [
         ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0"),
@@ -62,7 +62,7 @@ def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     places = ("centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um")
     assert [rows[0][name] for name in places] == ["11", "3", "3", "147", "11"]
     assert [row["touches_border"] for row in rows] == ["0", "0", "1", "0"]
-    false, row = rows_of(jobs[0].folder / "c0" / "objects.csv")
+    false, row = rows_of(jobs[0].folder / "c0/objects.csv")
     assert (false["label"], false["truth_label"], row["label"]) == ("5", "0", "70000")
     assert (row["truth_label"], row["iou"], row["volume_um3"]) == ("1", "1", "147")  # 294 x 0.5
     assert (row["centroid_z_um"], row["centroid_y_um"]) == ("11", "3")
@@ -85,7 +85,7 @@ def test_both_scores_follow_from_the_file(tmp_path, seed):
 def test_an_altered_table_is_made_again_and_its_digest_kept(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
-    path = jobs[0].folder / "c0" / "object_scores.csv"
+    path = jobs[0].folder / "c0/object_scores.csv"
     whole = path.read_bytes()
     path.write_text("side\n")
     score(dataset, SEGMENT, jobs)

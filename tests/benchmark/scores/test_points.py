@@ -67,14 +67,14 @@ def test_the_blank_control_has_no_points():
 def folder(tmp_path):
     """Return images, points (a table and JSON), and answers as `apply` writes them, one missing."""
     for name in ("a", "b", "c"):
-        write(tmp_path / "d" / "images" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        write(tmp_path / "d/images" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
         write(tmp_path / "labels" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
-        write_json(tmp_path / "d" / "points" / f"{name}.json", TRUE.document())
-    (tmp_path / "d" / "points" / "a.json").unlink()
-    (tmp_path / "d" / "points" / "a.csv").write_text("z,y,x\n1,2,3\n2,8,8\n3,9,1\n")
-    write_json(tmp_path / "out" / "a-detected-points.json", FOUND.document())
-    write_json(tmp_path / "out" / "b-detected-points.json", TRUE.document())
-    write_json(tmp_path / "out" / "a.json", {"a": "record"})
+        write_json(tmp_path / "d/points" / f"{name}.json", TRUE.document())
+    (tmp_path / "d/points/a.json").unlink()
+    (tmp_path / "d/points/a.csv").write_text("z,y,x\n1,2,3\n2,8,8\n3,9,1\n")
+    write_json(tmp_path / "out/a-detected-points.json", FOUND.document())
+    write_json(tmp_path / "out/b-detected-points.json", TRUE.document())
+    write_json(tmp_path / "out/a.json", {"a": "record"})
     return tmp_path
 
 
@@ -109,7 +109,7 @@ def judged(folder):
         wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
         case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
         job = Answerer("watershed", "1", "key", folder / "run")
-        write_json(job.folder / "a" / "output.json", points.document())
+        write_json(job.folder / "a/output.json", points.document())
         outputs = {"detected-points": "output.json"}
         Record(
             algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
@@ -163,14 +163,14 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
             folder / "out" / f"{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING}
         )
     count_in_cells(folder / "out", folder / "labels")
-    found = [(row["image"], row["points"]) for row in rows_of(folder / "out" / "cells.csv")]
+    found = [(row["image"], row["points"]) for row in rows_of(folder / "out/cells.csv")]
     assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]
 
 
 def test_two_files_need_the_voxel_size(folder):
-    pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
+    pair = folder / "d/points/b.json", folder / "out/a-detected-points.json"
     assert _score(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
-    assert _score(*pair, image=folder / "d" / "images" / "b.tif")["case"]["b"]["F1"] == 0.4
+    assert _score(*pair, image=folder / "d/images/b.tif")["case"]["b"]["F1"] == 0.4
     refused(r"b\.json: its voxel size is not known: give --image", _score, *pair)
     refused(
         "right_cell needs --truth-labels", _score, *pair, spacing=SPACING, metrics=["right_cell"]

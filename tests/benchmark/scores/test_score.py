@@ -120,7 +120,7 @@ def test_an_output_that_cannot_be_decoded_fails_its_case_and_altered_later_by_no
     answers, dataset, values, altered
 ):
     (job,) = answers(dataset, SEGMENT, ours=perfect)
-    path = job.folder / "case_2" / "output.tif"
+    path = job.folder / "case_2/output.tif"
     before = file_digest(path)
     path.write_bytes(path.read_bytes()[:-200])
     record = read_record(path.parent)

@@ -63,15 +63,15 @@ def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
 def test_a_label_that_comes_back_is_a_new_track(tmp_path):
     frames = frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3))
     write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]})
-    text = (tmp_path / "01_RES" / "res_track.txt").read_text()
+    text = (tmp_path / "01_RES/res_track.txt").read_text()
     assert text == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
-    assert read(tmp_path / "01_RES" / "mask002.tif").array.tolist() == [[0, 201, 3, 0]]
+    assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 201, 3, 0]]
     read_sequence(tmp_path / "01_RES")
 
 
 def test_a_gap_of_the_largest_label_takes_a_number_that_is_free(tmp_path):
     write_ctc(tmp_path, frames_of(row(1, 65535), row(1, 0), row(1, 65535)), {"01": ["a", "b", "c"]})
-    assert read(tmp_path / "01_RES" / "mask002.tif").array.tolist() == [[0, 1, 2, 0]]
+    assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 1, 2, 0]]
     assert 65535 in {track.parent for track in read_sequence(tmp_path / "01_RES").tracks}
 
 
@@ -100,14 +100,14 @@ def test_a_label_over_16_bits_is_refused(tmp_path):
         {"01": ["a"]},
     )
     write_ctc(tmp_path, frames_of(row(65535, dtype=np.uint32)), {"01": ["a"]})
-    assert read(tmp_path / "01_RES" / "mask000.tif").array.dtype == np.uint16
+    assert read(tmp_path / "01_RES/mask000.tif").array.dtype == np.uint16
 
 
 def test_an_empty_mask_is_written_and_said(tmp_path):
     (remark,) = write_ctc(tmp_path, frames_of(row(0)), {"01": ["a"]})
     assert "01_RES holds no object" in remark
-    assert (tmp_path / "01_RES" / "res_track.txt").read_text() == ""
-    assert not read(tmp_path / "01_RES" / "mask000.tif").array.any()
+    assert (tmp_path / "01_RES/res_track.txt").read_text() == ""
+    assert not read(tmp_path / "01_RES/mask000.tif").array.any()
 
 
 def test_a_truth_that_lacks_a_frame_is_left_out_and_said(tmp_path):
@@ -125,7 +125,7 @@ def test_results_of_a_run_with_a_failed_case(segmented, tmp_path):
     plan = sequences([case.name for case in cases])
     remarks = write_ctc(tmp_path / "o", list(segmentations(job.folder, job.key, cases, task)), plan)
     assert remarks[0] == "02_RES: case_2 failed, its mask is empty"
-    mask = read(tmp_path / "o" / "02_RES" / "mask000.tif").array
+    mask = read(tmp_path / "o/02_RES/mask000.tif").array
     assert mask.shape == (4, 24, 24)
     assert not mask.any()
 
@@ -176,7 +176,7 @@ def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_pa
     for name, one, kind in (("r", answer, False), ("g", true, True)):
         again = Segmentation("again", one.labels)
         write_ctc(tmp_path / name, [one, again], plan, truth=kind)
-    found = peer(tmp_path / "r" / "01_RES", tmp_path / "g" / "01_GT", ["Valid", "SEG", "DET"])
+    found = peer(tmp_path / "r/01_RES", tmp_path / "g/01_GT", ["Valid", "SEG", "DET"])
     assert 0 < (expected := seg(true.labels(), answer.labels())) < 1
     assert found["SEG"] == pytest.approx(expected, abs=1e-12)
     assert found["DET"] == pytest.approx(det(true.labels(), answer.labels()), abs=1e-12)

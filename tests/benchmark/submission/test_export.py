@@ -74,7 +74,7 @@ def test_the_record_is_true(exported):
 
 
 def test_the_models_in_use_are_in_the_tarball(exported, tmp_path):
-    home = shutil.copytree(ROOT / "weights" / "watershed", tmp_path / "root/weights/watershed")
+    home = shutil.copytree(ROOT / "weights/watershed", tmp_path / "root/weights/watershed")
     (home / "use.rules").write_text('{"use": [{"model": "nuclei-2d"}]}')
     record, folder = exported(root=tmp_path / "root")
     with tarfile.open(folder / record["models"]["file"]) as archive:
@@ -140,9 +140,9 @@ def test_an_image_without_the_time_of_its_sources_is_refused(exported):
 
 
 def test_altered_models_are_refused(exported, tmp_path):
-    folder = tmp_path / "weights" / "cellpose3d"
+    folder = tmp_path / "weights/cellpose3d"
     folder.mkdir(parents=True)
-    source = ROOT / "weights" / "cellpose3d" / "cells-3d.json"
+    source = ROOT / "weights/cellpose3d/cells-3d.json"
     (folder / source.name).write_text(source.read_text())
     (folder / "cells-3d.safetensors").write_bytes(b"other")
     with pytest.raises(ModelError, match="the file was altered"):
@@ -150,9 +150,9 @@ def test_altered_models_are_refused(exported, tmp_path):
 
 
 def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
-    folder = tmp_path / "weights" / "watershed"
+    folder = tmp_path / "weights/watershed"
     folder.mkdir(parents=True)
-    source = read_json(ROOT / "weights" / "watershed" / "nuclei-2d.json")
+    source = read_json(ROOT / "weights/watershed/nuclei-2d.json")
     for name in ("first", "second"):
         (folder / f"{name}.json").write_text(json.dumps(source | {"name": name, "scores": {}}))
     with pytest.raises(ModelError, match="first: no scores .*; second: no scores"):

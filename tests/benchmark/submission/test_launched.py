@@ -99,10 +99,10 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     folder = tmp_path / "launched"
     files = by_name(visible_files(segmented.truth), segmented.truth)
     (folder / "in").mkdir(parents=True)
-    write_tarball(folder / "in" / "ground_truth.tar.gz", files)
+    write_tarball(folder / "in/ground_truth.tar.gz", files)
     inputs, seconds = {"submission": segmented.submission}, {"submission": 300}
     results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
     assert results == {"submission": [0, ""]}
     _, expected = evaluated(segmented)
-    assert read_json(folder / "out" / "submission" / "metrics.json") == expected
+    assert read_json(folder / "out/submission/metrics.json") == expected
     assert expected["aggregates"]["SEG"]["mean"] == 1

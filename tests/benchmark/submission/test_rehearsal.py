@@ -88,7 +88,7 @@ def test_a_failed_case_ends_the_rehearsal(rehearse):
 
 def test_dependence_on_a_files_name_is_found(rehearse, fakes):
     def behave(folder, output, **_):
-        (path,) = (folder / "images" / "microscopy-image").iterdir()
+        (path,) = (folder / "images/microscopy-image").iterdir()
         if "case" not in path.stem:
             _invert(output)
 
@@ -125,7 +125,7 @@ def test_little_time_or_memory_left_is_found(rehearse):
 
 def _invert(output):
     """Exchange the values of an output."""
-    (path,) = (output / "images" / "instance-labels").iterdir()
+    (path,) = (output / "images/instance-labels").iterdir()
     volume = read(path)
     write(path, volume.like(volume.array[::-1, ::-1]))
 

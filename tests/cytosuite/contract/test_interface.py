@@ -44,7 +44,7 @@ def test_what_is_written_is_read_and_listed_as_the_platform_lists_it(tmp_path):
 @pytest.mark.parametrize("kinds", [("interface",), ("socket",), ("interface", "socket")])
 def test_every_generation_of_the_list_is_followed(tmp_path, kinds):
     _case(tmp_path)
-    (tmp_path / "images" / SLUG).rename(tmp_path / "images" / "Other-3D")
+    (tmp_path / "images" / SLUG).rename(tmp_path / "images/Other-3D")
     place = {"slug": SLUG, "relative_path": "images/Other-3D", "pk": 12, "overlay_segments": []}
     entry = {**dict.fromkeys(kinds, place), "image": {"pk": "a", "name": "wall.tif"}, "pk": 3}
     bare = {kind: {"slug": "acquisition-metadata"} for kind in kinds} | {"value": {}, "image": None}
@@ -152,7 +152,7 @@ def test_an_image_may_be_an_ome_zarr(tmp_path, name):
     assert (found.name, found.suffix) == ("image", ".ozx")
     labels = {"instance-labels": found.volumes[SLUG].like(_volume().array.astype(np.uint32))}
     write_outputs(tmp_path / "out", SEGMENT, found, labels)
-    path = tmp_path / "out" / "images" / "instance-labels" / "image.ozx"
+    path = tmp_path / "out/images/instance-labels/image.ozx"
     np.testing.assert_array_equal(read(path).array, _volume().array)
     assert read(path).spacing == (2.0, 0.5, 0.5)
 
@@ -164,7 +164,7 @@ def test_a_large_case_is_an_ome_zarr(tmp_path, monkeypatch):
     assert read_json(case / "inputs.json")[1]["image"]["name"] == "embryo.ome.zarr"
     np.testing.assert_array_equal(read_case(case, SEGMENT).volumes[SLUG].array, _volume().array)
     write_case(tmp_path / "link", SEGMENT, "b", {SLUG: case / "images" / SLUG / "embryo.ome.zarr"})
-    assert (tmp_path / "link" / "images" / SLUG / "b.ome.zarr").is_symlink()
+    assert (tmp_path / "link/images" / SLUG / "b.ome.zarr").is_symlink()
     assert read_case(tmp_path / "link", SEGMENT).name == "b"
 
 

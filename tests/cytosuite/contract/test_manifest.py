@@ -28,7 +28,7 @@ CARD = {**cards.FACTS, "name": "nuclei", "describes": {"axes": "ZYX", "spacing":
 
 def _write(folder, text):
     (folder / "watershed").mkdir()
-    path = folder / "watershed" / "algorithm.toml"
+    path = folder / "watershed/algorithm.toml"
     path.write_text(text, encoding="utf-8")
     return path
 

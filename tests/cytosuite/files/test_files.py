@@ -24,7 +24,7 @@ from cytosuite.files.working import MACHINE
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path):
-    path = tmp_path / "deep" / "a.json"
+    path = tmp_path / "deep/a.json"
     with pytest.raises(KeyError), atomic(path) as temporary:
         temporary.write_text("half")
         raise KeyError
@@ -46,7 +46,7 @@ def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):
     first = digest([one, two], tmp_path)
     assert digest([two, one], tmp_path) == digest([tmp_path], tmp_path) == first
     (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "c.pyc").touch()
+    (tmp_path / "__pycache__/c.pyc").touch()
     (tmp_path / ".hidden").touch()
     os.utime(one, (0, 0))
     assert digest([tmp_path], tmp_path) == first
@@ -212,6 +212,6 @@ def test_in_a_temporary_folder_a_failed_file_leaves_nothing_and_a_whole_one_stay
             path.write_text("half")
             raise ValueError("half")
         for text in ("one", "two"):
-            files.write_json(folder / "deep" / "b.json", text)
+            files.write_json(folder / "deep/b.json", text)
         assert sorted(path.name for path in folder.iterdir()) == ["deep"]
-    assert (tmp_path / "case" / "deep" / "b.json").read_text() == '"two"\n'
+    assert (tmp_path / "case/deep/b.json").read_text() == '"two"\n'

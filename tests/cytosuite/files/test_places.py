@@ -35,13 +35,13 @@ def _dangling(place):
 def _below_a_file(place):
     """x: expected a folder, found something else; name another place"""
     place.write_text("mine")
-    return place / "y" / "z.csv"
+    return place / "y/z.csv"
 
 
 def test_a_folder_that_cannot_be_written_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
     for need in (need_file, need_folder):
-        refused(f"{tmp_path}: this folder cannot be written", need, tmp_path / "new" / "x")
+        refused(f"{tmp_path}: this folder cannot be written", need, tmp_path / "new/x")
 
 
 def _file(place):

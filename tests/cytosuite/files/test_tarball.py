@@ -31,8 +31,8 @@ def test_any_user_can_read_the_files(tmp_path):
     closed = entry("deep/model.json", mode=0o600, size=3)
     folder = unpack(packed(tmp_path / "m.tar.gz", closed, "card.json"), tmp_path / "model")
     assert (folder / "card.json").is_file()
-    assert (folder / "deep" / "model.json").read_bytes() == b"xxx"
-    assert (folder / "deep" / "model.json").stat().st_mode & 0o777 == 0o644
+    assert (folder / "deep/model.json").read_bytes() == b"xxx"
+    assert (folder / "deep/model.json").stat().st_mode & 0o777 == 0o644
     assert (folder / "deep").stat().st_mode & 0o777 == 0o755
 
 

@@ -91,7 +91,7 @@ def test_a_name_of_another_machine_is_abandoned_after_a_day_without_a_change(tmp
     assert not is_abandoned(path)
     _old(path)
     assert is_abandoned(path)
-    (path / "raw" / "a.tif").touch()  # changes the folder that it lies in
+    (path / "raw/a.tif").touch()  # changes the folder that it lies in
     assert not is_abandoned(path)
     _old(path)
     assert is_abandoned(path)

@@ -109,9 +109,9 @@ def test_links_within_a_folder_list_nothing_twice(tmp_path):
 def test_a_link_to_another_folder_is_followed(tmp_path):
     _touch(tmp_path / "elsewhere", "b.tif", "deep/c.tif")
     _touch(tmp_path / "mine", "a.tif")
-    (tmp_path / "mine" / "x").symlink_to("../elsewhere")
-    (tmp_path / "elsewhere" / "back").symlink_to("../mine")
-    (tmp_path / "elsewhere" / "again").symlink_to("../elsewhere")
+    (tmp_path / "mine/x").symlink_to("../elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to("../mine")
+    (tmp_path / "elsewhere/again").symlink_to("../elsewhere")
     found = index(tmp_path / "mine", recursive=True)
     assert [item.name for item in found.items] == ["a", "x_b", "x_deep_c"]
     assert list(found.skipped) == ["x/again/", "x/back/"]
@@ -181,7 +181,7 @@ def _sockets(found):
 def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif", "enhanced-image/a.tiff", "notes/a.tif")
     (tmp_path / "acquisition-metadata").mkdir()
-    (tmp_path / "acquisition-metadata" / "a.json").write_text("{}")
+    (tmp_path / "acquisition-metadata/a.json").write_text("{}")
     found = index(tmp_path)
     files = {
         "acquisition-metadata": "a.json",
@@ -268,7 +268,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 
 def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
-    home = tmp_path / "cases" / "c_1"
+    home = tmp_path / "cases/c_1"
     _touch(home, "sockets/images/microscopy-image/c_1.tif", "extras/step-3-light/c_1.tif")
     (home / "case.json").write_text("{}")
     for place in (tmp_path, tmp_path / "cases"):

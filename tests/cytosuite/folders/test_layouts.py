@@ -204,5 +204,5 @@ def test_instances_win_over_classes_and_a_phase_without_images_is_left_out(tmp_p
     _phases(tmp_path, ("train_img", "train_inst"))
     _write(tmp_path, "train_label/1.png", "test_label/1.png")
     (item,) = annotated(tmp_path).items
-    assert item.labels.place == tmp_path / "train_inst" / "1.png"
+    assert item.labels.place == tmp_path / "train_inst/1.png"
     assert "test_label/" in annotated(tmp_path).skipped

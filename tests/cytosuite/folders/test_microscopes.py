@@ -81,7 +81,7 @@ def test_the_missing_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_a_digest_counts_the_hidden_files_of_a_folder(tmp_path):
-    hidden = tmp_path / "a.ome.zarr" / "0" / ".zarray"
+    hidden = tmp_path / "a.ome.zarr/0/.zarray"
     hidden.parent.mkdir(parents=True)
     hidden.touch()
     assert content(tmp_path / "a.ome.zarr") == [tmp_path / "a.ome.zarr", hidden]

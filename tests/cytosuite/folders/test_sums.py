@@ -14,7 +14,7 @@ from cytosuite.volume import Volume
 def _pair(home, first, second):
     for folder, array in (("a", first), ("b", second)):
         write(home / folder / "x.tif", Volume(np.array(array), (0.5, 0.25), "YX"))
-    return home / "a" / "x.tif", home / "b" / "x.tif"
+    return home / "a/x.tif", home / "b/x.tif"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_colours_are_summed_apart(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         Image.fromarray(red).save(tmp_path / name / "x.png")
-    found = weighted_sum([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"], (0.5, 0.25))
+    found = weighted_sum([tmp_path / "a/x.png", tmp_path / "b/x.png"], (0.5, 0.25))
     assert found.axes == "CYX"
     assert found.array[:, 0, 0].tolist() == [150, 0, 0]
 

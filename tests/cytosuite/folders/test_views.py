@@ -72,7 +72,7 @@ def test_a_view_without_fused_image_is_not_scored_and_one_without_view_is_left_o
 
 
 def test_a_pair_becomes_a_case_by_channel_and_study(tmp_path):
-    _pair(tmp_path / "Study3" / "Study2", "image_2_nucleus")
+    _pair(tmp_path / "Study3/Study2", "image_2_nucleus")
     (item,) = index(tmp_path, recursive=True).items
     sample = load(item)
     view, truth = sample.volume(VIEW), sample.volume(FUSED)

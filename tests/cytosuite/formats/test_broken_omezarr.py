@@ -40,7 +40,7 @@ def _put(image, name, content=None):
 
 
 def _array(image, **values):
-    _alter(image / "0" / "zarr.json", lambda found: found.update(values))
+    _alter(image / "0/zarr.json", lambda found: found.update(values))
 
 
 def _scales(image, change):
@@ -55,7 +55,7 @@ def _v2(image, **values):
     _put(image, "0/zarr.json")
     own = {"zarr_format": 2, "shape": [5, 6, 7], "chunks": [5, 6, 7], "dtype": "<u2", "order": "C"}
     own |= {"compressor": None, "fill_value": 0, "filters": None} | values
-    (image / "0" / ".zarray").write_text(json.dumps(own))
+    (image / "0/.zarray").write_text(json.dumps(own))
 
 
 def _too_few_axes(image):
@@ -94,7 +94,7 @@ def _pipe(image):
 
 
 def _array_alone(image):
-    (image / "0" / "zarr.json").rename(image / "zarr.json")
+    (image / "0/zarr.json").rename(image / "zarr.json")
 
 
 MISTAKES = [

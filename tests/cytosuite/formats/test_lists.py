@@ -19,9 +19,9 @@ def home(tmp_path):
         image = np.full((2, 4, 4), ord(name) / 128, np.float32)
         hdf5(home / "images" / f"{name}.h5", distance=0 * image - 1, image=image)
     labels = np.ones((2, 4, 4), np.uint16)
-    hdf5(home / "masks" / "a.h5", boundary=np.zeros((2, 4, 4), np.float32), instance=labels)
+    hdf5(home / "masks/a.h5", boundary=np.zeros((2, 4, 4), np.float32), instance=labels)
     hdf5(tmp_path / "outside.h5", image=labels)
-    (home / "images" / "link.h5").symlink_to(tmp_path / "outside.h5")
+    (home / "images/link.h5").symlink_to(tmp_path / "outside.h5")
     return home
 
 
@@ -73,7 +73,7 @@ def test_names_count_in_a_root_of_their_own_and_any_list_serves_where_no_part_is
     path = _list(lists, "images/a.h5;masks/a.h5\n", "image_files_3D.csv")
     (lists / "sizes.csv").write_text("a.h5,3,4\n")
     assert list_of(lists, "train") == list_of(lists, "test") == path
-    assert read_list(path, home) == [(home / "images" / "a.h5", home / "masks" / "a.h5")]
+    assert read_list(path, home) == [(home / "images/a.h5", home / "masks/a.h5")]
 
 
 def test_a_dataset_of_a_file_is_named_by_its_path(home):

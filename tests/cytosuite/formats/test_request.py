@@ -66,7 +66,7 @@ def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path
     assert replace(case.volumes[REQUEST.slug], origin=canvas.origin).metadata == canvas.metadata
     cells = canvas.like(np.ones(canvas.shape, np.uint16))
     write_outputs(tmp_path / "out", task, case, {"sampled-cells": cells})
-    (path,) = (tmp_path / "out" / "images" / "sampled-cells").iterdir()
+    (path,) = (tmp_path / "out/images/sampled-cells").iterdir()
     assert (path.suffix, read(path).spacing) == (".tif", canvas.spacing)
     (inputs / "sample-request.json").unlink()
     refused("sample-request.json", read_case, inputs, task)

@@ -13,7 +13,7 @@ import numpy as np
 
 import cytosuite
 
-MANIFEST = Path(cytosuite.__file__).parent / "napari" / "napari.yaml"
+MANIFEST = Path(cytosuite.__file__).parent / "napari/napari.yaml"
 
 
 def wait(runner):

@@ -23,15 +23,15 @@ def test_the_worst_case_comes_first(run):
 
 
 def test_a_run_opens_by_its_folder_report_and_cases(run):
-    assert run_of(run / "watershed" / "good") == (run, "watershed", "good")
+    assert run_of(run / "watershed/good") == (run, "watershed", "good")
     assert run_of(run / "report") == (run, "", "")
     assert run_of(run.parent) is None
     found = {given["name"]: (kind, given["scale"]) for _, given, kind in run_layers(run)}
     assert list(found) == ["bad", "truth", "watershed", "watershed: missed (1)"]
     assert {scale for _, scale in found.values()} == {SPACING}
-    good = run_layers(run / "watershed" / "good")
+    good = run_layers(run / "watershed/good")
     assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
-    refused("/<watershed>/<case>, found neither", run_layers, run / "watershed" / "output")
+    refused("/<watershed>/<case>, found neither", run_layers, run / "watershed/output")
 
 
 def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
@@ -46,7 +46,7 @@ def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
 
 
 def test_the_error_of_a_failed_case_is_no_layer(run):
-    (run / "watershed" / "bad" / "record.json").write_text("{}")
+    (run / "watershed/bad/record.json").write_text("{}")
     assert [given["name"] for _, given, _ in run_layers(run)] == ["bad", "truth"]
 
 

@@ -36,7 +36,7 @@ def run(*words, folder, **environment):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "loops.py").write_text(MODULE)
+    (tmp_path / "here/loops.py").write_text(MODULE)
     return tmp_path / "here"
 
 

@@ -148,7 +148,7 @@ def toy(tmp_path, monkeypatch, data):
     """Return a function that trains the toy under a name, and returns the card's path."""
     home = tmp_path / "algorithms"
     (home / "toy").mkdir(parents=True)
-    (home / "toy" / "algorithm.toml").write_text(MANIFEST)
+    (home / "toy/algorithm.toml").write_text(MANIFEST)
     monkeypatch.setattr(loop, "ALGORITHMS", home)
     monkeypatch.setattr(publish, "ALGORITHMS", home)
 

@@ -67,7 +67,7 @@ def bundle(bundles, algorithm):
 
 
 def _metadata(bundle):
-    return read_json(bundle / "configs" / "metadata.json")
+    return read_json(bundle / "configs/metadata.json")
 
 
 def _extra(algorithm):
@@ -110,7 +110,7 @@ def test_a_bundle_has_the_layout_of_the_specification(bundle, algorithm):
 @pytest.mark.long
 def test_the_same_model_gives_the_same_bytes_under_sorted_names(bundles, tmp_path):
     name = "view_fusion-nucleus-study1.zip"
-    card = WEIGHTS / "view_fusion" / "nucleus-study1.json"
+    card = WEIGHTS / "view_fusion/nucleus-study1.json"
     command = [sys.executable, "-m", "cytosuite.training.bundle", card, "--out", tmp_path]
     subprocess.run(command, cwd=ALGORITHMS.parents[1], check=True, timeout=300)
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -132,7 +132,7 @@ def test_monai_finds_the_declared_tensors(bundle, algorithm):
 
 def test_metadata_pass_the_schema(bundle):
     pytest.importorskip("jsonschema")
-    monai.bundle.verify_metadata(str(bundle / "configs" / "metadata.json"), filepath=SCHEMA)
+    monai.bundle.verify_metadata(str(bundle / "configs/metadata.json"), filepath=SCHEMA)
 
 
 def test_metadata_are_those_of_the_card(bundle, algorithm):
@@ -165,7 +165,7 @@ def test_a_run_gives_the_voxels_of_the_container(bundle, algorithm, tmp_path, mo
     Algorithm(algorithm, tmp_path / "in", tmp_path / "out", [bundle / "models"]).run_case()
     expected = read(tmp_path / "out" / task.main_output.relative_path / image.name)
     monkeypatch.setattr(sys, "path", [*sys.path])  # to which MONAI adds the bundle
-    config = str(bundle / "configs" / "inference.json")
+    config = str(bundle / "configs/inference.json")
     folders = {"dataset_dir": str(image.parent), "output_dir": str(tmp_path / "made")}
     workflow = monai.bundle.ConfigWorkflow(config, workflow_type="inference", **folders)
     workflow.initialize()
@@ -183,7 +183,7 @@ def test_a_training_starts_from_the_weights_of_the_bundle(bundle, algorithm, mon
     monkeypatch.setattr("cytosuite.training.command.main", words.extend)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monai.bundle.run(
-        config_file=str(bundle / "configs" / "train.json"),
+        config_file=str(bundle / "configs/train.json"),
         dataset_dir="data",
         options=["--steps", 3],
     )

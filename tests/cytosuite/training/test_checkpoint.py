@@ -40,7 +40,7 @@ def _tensors(state):
 
 def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
     best = Best(0.5, 7, {"weight": torch.arange(3.0)}, {"W1": 2.0})
-    path, first, second = tmp_path / "new" / "c.pt", _state(0), _state(5)
+    path, first, second = tmp_path / "new/c.pt", _state(0), _state(5)
     _step(first)
     first.best, first.seconds, first.stale = best, 2.5, 4
     save(first, path, ORIGIN)
@@ -94,7 +94,7 @@ def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
     seen = []
     for rows, third in (("a.tif;b.tif", "c"), ("a.tif;b.tif", "d"), ("a.tif\nb.tif", "d")):
         path.write_text(rows)
-        (tmp_path / "data" / "c.tif").write_text(third)
+        (tmp_path / "data/c.tif").write_text(third)
         given = settings().with_files(root=tmp_path / "data")
         seen.append(origin({"images": [path]}, given, [], None))
     assert seen[0] == seen[1] != seen[2]

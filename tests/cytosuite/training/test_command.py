@@ -38,8 +38,8 @@ def test_one_folder_may_hold_all_roles(tmp_path):
         (tmp_path / "all" / name).mkdir(parents=True)
     roles, both = ("simulated", "real"), str(tmp_path / "all")
     assert by_role([both, "real=x"], roles, _halves) == {
-        "real": [tmp_path / "all" / "A", Path("x")],
-        "simulated": [tmp_path / "all" / "B"],
+        "real": [tmp_path / "all/A", Path("x")],
+        "simulated": [tmp_path / "all/B"],
     }
     assert by_role(["other"], roles, _halves) == {"simulated": [Path("other")]}
     assert by_role([f"real={both}"], roles, _halves) == {"real": [Path(both)]}
@@ -70,7 +70,7 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
     assert capsys.readouterr().out == ""
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[0] == "note: epochs became steps"
-    assert read_card(tmp_path / "out" / "m.json").trained["steps"] == 3
+    assert read_card(tmp_path / "out/m.json").trained["steps"] == 3
     monkeypatch.setattr(command, "training_of", lambda name: toy.training)
     refused(r"old\.hjson: expected TOML", main, words)
 
@@ -147,7 +147,7 @@ def test_a_checked_training_waits_for_its_data(words, tmp_path, data, monkeypatc
     given = json.dumps([f"{role}={folder}" for role, (folder,) in data.items()])
     monkeypatch.setattr(sys, "stdin", io.StringIO(given))
     assert main(words) == 0
-    assert read_card(tmp_path / "out" / "m.json").trained["cases"] == {"simulated": 4, "real": 4}
+    assert read_card(tmp_path / "out/m.json").trained["cases"] == {"simulated": 4, "real": 4}
 
 
 def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(words, tmp_path):
@@ -191,14 +191,14 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
     own = {"network": toy.network(width=6), "side": 6}
     wide = settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5})
-    parent, home = toy(wide), tmp_path / "algorithms" / "toy" / "training"
+    parent, home = toy(wide), tmp_path / "algorithms/toy/training"
     home.mkdir()
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")
     (home / "finetune.toml").write_text("schedule.steps = 2")
     (tmp_path / "own.toml").write_text('rules = [{ part = "test", match = "*" }]')
     words = [*words[:1], *words[3:], "--from", str(parent)]  # without settings of its own
     assert main([*words, "--work", str(tmp_path / "a"), "--name", "a"]) == 0
-    card = read_card(tmp_path / "out" / "a.json")
+    card = read_card(tmp_path / "out/a.json")
     assert (card.parameters["network"], card.trained["steps"]) == ({"width": 6}, 2)
     assert (card.trained["settings"]["side"], card.parameters["tau"]) == (6, 0.5)
 

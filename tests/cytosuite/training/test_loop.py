@@ -61,7 +61,7 @@ def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
     assert set(card.trained["data"]) == {"simulated", "real"}
     assert card.describes == {"images": 8.0, "channel": "nucleus"}
     assert card.parameters == {"network": {"width": 4}}
-    rows = _table(tmp_path / "work-m" / "log.csv")
+    rows = _table(tmp_path / "work-m/log.csv")
     assert rows[0] == ["step", "critic", "generator", "rate", "seconds"]
     losses = [float(row[2]) for row in rows[1:]]
     assert losses[-1] < 0.5 * losses[0]
@@ -72,7 +72,7 @@ def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path):
     whole = toy(given, "a", training)
     with pytest.raises(StoppedError, match="after step 4"):
         toy(given, "b", training, say=_interrupting(4))
-    assert not (tmp_path / "weights" / "b.json").exists()
+    assert not (tmp_path / "weights/b.json").exists()
     lines = []
     parts = toy(given, "b", training, say=lines.append)
     assert "resumed after step 4 of 12" in lines
@@ -251,14 +251,14 @@ def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path)
     assert seen == [3, 6, 9, 12]  # one reading for all metrics
     # Without any contrast of the real images W1_by_std is undefined.
     assert read_card(path).scores == {HELD: {"W1": 1.0, "prediction_count": 1.0}}
-    rows = _table(tmp_path / "work-m" / "validation.csv")
+    rows = _table(tmp_path / "work-m/validation.csv")
     assert rows[:2] == [["step", "W1", "prediction_count", "W1_by_std"], ["3", "3", "1", "nan"]]
     assert [row[1] for row in rows[1:]] == ["3", "1", "2", "5"]
     scored = "W1 3, prediction_count 1, W1_by_std nan of held-out cases, in "
     assert any(line.startswith(scored) for line in lines)
     curves = read_card(path).trained["curves"]
     assert curves["prediction_count"] == {"3": 1.0, "6": 1.0, "9": 1.0, "12": 1.0}
-    picture = ElementTree.parse(tmp_path / "work-m" / "curves.svg")
+    picture = ElementTree.parse(tmp_path / "work-m/curves.svg")
     assert len([part for part in picture.iter() if part.tag.endswith("}g")]) == 3
 
 
@@ -269,7 +269,7 @@ def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
     assert card.trained["stopped_early"] is True
     assert card.trained["steps"] == 6
     assert card.scores == {HELD: {"W1": 2.0}}
-    rows = _table(tmp_path / "work-m" / "validation.csv")
+    rows = _table(tmp_path / "work-m/validation.csv")
     assert [row[0] for row in rows] == ["step", "3", "6", "9", "12"]
     assert "stopped early: no better score in the last 2 validations" in lines
     # What was over is over, also for one that was killed before its card was written.
@@ -281,8 +281,8 @@ def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
 
 def test_without_steps_the_measured_parameters_are_the_model(toy, settings, tmp_path):
     toy(settings(W1), "m", toy.measuring)
-    (tmp_path / "weights" / "m.json").unlink()  # its log must not become that of the next
-    (tmp_path / "weights" / "m.safetensors").unlink()
+    (tmp_path / "weights/m.json").unlink()  # its log must not become that of the next
+    (tmp_path / "weights/m.safetensors").unlink()
     path = toy(settings(ALSO, steps=0).with_card(description=""), "m", toy.measuring)
     card = read_card(path)
     assert card.description == "Measured on 6 cases of simulated, real."

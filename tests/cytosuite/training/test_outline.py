@@ -13,7 +13,7 @@ from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.command import main
 from cytosuite.training.outline import Growth, grow, twins
 
-PARENT = ROOT / "weights" / "watershed" / "nuclei-2d.json"
+PARENT = ROOT / "weights/watershed/nuclei-2d.json"
 
 
 def test_trees_learn_what_depends_on_two_columns_together(rng):
@@ -126,7 +126,7 @@ def nothing_found(folder):
 
 def labels_of_another_shape(folder):
     """expected labels of the shape (128, 128), found (3, 3)"""
-    tifffile.imwrite(annotated(folder, 1) / "labels" / "0.tif", np.ones((3, 3), "u2"))
+    tifffile.imwrite(annotated(folder, 1) / "labels/0.tif", np.ones((3, 3), "u2"))
     return words(folder, PARENT, "a")
 
 

@@ -53,7 +53,7 @@ def test_steps_come_in_order_however_many_threads_draw(workers):
 
 
 def test_the_log_forgets_the_lines_after_the_checkpoint(tmp_path):
-    path = tmp_path / "new" / "log.csv"
+    path = tmp_path / "new/log.csv"
     log = Log(path)
     for step in (10, 20, 30):
         log.add(step, {"loss": 1 / step})

@@ -27,7 +27,7 @@ def scored(toy, settings, tmp_path):
     """Return a function that trains the toy with scores and baselines of given noise."""
 
     def scored(own, simpler, select=BY_SSIM, validation=SCORED):
-        manifest = tmp_path / "algorithms" / "toy" / "algorithm.toml"
+        manifest = tmp_path / "algorithms/toy/algorithm.toml"
         manifest.write_text(manifest.read_text() + select)
         training = toy.altered(
             validate=lambda *_: _judged(own),

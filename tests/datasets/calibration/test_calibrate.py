@@ -33,9 +33,9 @@ def folder(tmp_path, toy):
     """Three stacks of the toy microscope, two of them annotated."""
     for seed in range(3):
         image, labels = toy(toy.recipe(), seed)
-        write(tmp_path / "real" / "images" / f"s{seed}.tif", image)
+        write(tmp_path / "real/images" / f"s{seed}.tif", image)
         if seed < 2:
-            write(tmp_path / "real" / "labels" / f"s{seed}.tif", Volume(labels, image.spacing))
+            write(tmp_path / "real/labels" / f"s{seed}.tif", Volume(labels, image.spacing))
     return tmp_path / "real"
 
 
@@ -93,6 +93,6 @@ def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
 
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):
     refused(r"ends with \.toml", calibrate, "spheroid", folder, tmp_path / "mine.json")
-    write(folder / "images" / "s0.tif", Volume(np.ones((30, 48, 48), np.uint16), (2, 1, 1)))
+    write(folder / "images/s0.tif", Volume(np.ones((30, 48, 48), np.uint16), (2, 1, 1)))
     refused("dataset to calibrate", simulator, "folder")
     refused("one kind of images at a time", calibrate, "spheroid", folder, tmp_path / "mine.toml")

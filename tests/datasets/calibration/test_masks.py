@@ -77,12 +77,12 @@ def test_an_image_without_objects_counts_as_empty():
 
 
 def test_labels_alone_are_found(tmp_path):
-    write(tmp_path / "images" / "a.tif", plane((2, 2, 4, 4), dtype=np.uint8))
-    write(tmp_path / "labels" / "a.tif", BOX)
-    write(tmp_path / "labels" / "b.tif", BOX)
+    write(tmp_path / "images/a.tif", plane((2, 2, 4, 4), dtype=np.uint8))
+    write(tmp_path / "labels/a.tif", BOX)
+    write(tmp_path / "labels/b.tif", BOX)
     assert [item.name for item in read_labels(tmp_path)[0]] == ["a", "b"]
     assert read_labels(tmp_path / "labels", pattern="b*")[0][0].name == "b"
-    assert len(read_labels(tmp_path / "labels" / "a.tif")[1]) == 1
+    assert len(read_labels(tmp_path / "labels/a.tif")[1]) == 1
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     told = []
     write_series(tmp_path / "set", np.random.default_rng(3), LIVELY, 5, done=told.append)
     assert told == [1, 2, 3, 4, 5]
-    truth = tmp_path / "set" / "01_GT"
+    truth = tmp_path / "set/01_GT"
     _, labels, tracks, samples = _series(3, LIVELY, 5)
     write_sequence(tmp_path / "01_RES", labels, tracks)
     assert score_tracks(truth, tmp_path / "01_RES", ["TRA", "SEG"]) == {"TRA": 1, "SEG": 1}
@@ -74,17 +74,17 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     items = index(tmp_path / "set").items
     assert [item.name for item in items] == [f"01_t00{n}" for n in range(5)]
     assert all("instance-labels" in item.files for item in items)
-    image = read(tmp_path / "set" / "01" / "t004.tif")
+    image = read(tmp_path / "set/01/t004.tif")
     assert (image.array == samples[4].volume("microscopy-image").array).all()
-    true = read(truth / "SEG" / "man_seg004.tif")
+    true = read(truth / "SEG/man_seg004.tif")
     assert image.spacing == true.spacing == (1.0, 1.0)
     assert image.metadata["series_seed"] == true.metadata["series_seed"] > 0
-    assert (tmp_path / "set" / "01_SKETCH" / "t004.tif").is_file()
+    assert (tmp_path / "set/01_SKETCH/t004.tif").is_file()
 
 
 def test_a_sequence_is_not_written_over_another(tmp_path, rng):
     (tmp_path / "02_GT").mkdir()
-    (tmp_path / "02_GT" / "mine.txt").write_text("precious")
+    (tmp_path / "02_GT/mine.txt").write_text("precious")
     refused(
         "02_GT: the folder is not empty",
         write_series,

@@ -72,9 +72,9 @@ def test_paths_count_from_the_folder_of_the_recipe(tmp_path, monkeypatch):
     for place in ("nuclei", "Simulation", "masks", "out"):
         (root / place).mkdir(parents=True)
     mask = Volume(np.ones((4, 8, 8), np.uint8), (1.0, 1.0, 1.0), "ZYX")
-    write(root / "masks" / "mask_0.tif", mask)  # from the current folder
-    write(root / "Simulation" / "psf" / "top.tif", mask)  # from that of the parameters
-    (root / "Simulation" / "params.json").write_text(json.dumps(FIRST))
+    write(root / "masks/mask_0.tif", mask)  # from the current folder
+    write(root / "Simulation/psf/top.tif", mask)  # from that of the parameters
+    (root / "Simulation/params.json").write_text(json.dumps(FIRST))
     monkeypatch.chdir(root)
     made = migrate(Path("Simulation/params.json"), Path("out")).recipe["parameters"]
     assert made["tissue"]["masks"] == ["../masks/mask_0.tif"]
@@ -183,12 +183,12 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
     lost = translated(FIRST, generated_image_shape=[])
     assert "shape" not in lost.recipe["parameters"]["image"]
     assert any("mask_0.tif was not found" in line for line in lost.untranslated)
-    write(tmp_path / "masks" / "mask_0.tif", mask)
+    write(tmp_path / "masks/mask_0.tif", mask)
     found = translated(FIRST, generated_image_shape=[])
     assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
     path = tmp_path / "params.json"
     path.write_text(json.dumps(FIRST | {"generated_image_shape": []}))
-    again = migrate(path, tmp_path / "a" / "new" / "folder")
+    again = migrate(path, tmp_path / "a/new/folder")
     assert again.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
 
 

@@ -87,7 +87,7 @@ ATTACKS = {
         "link_to_a_folder": lambda: (OUT / "images").symlink_to("/etc"),
         "link_to_itself": lambda: at().symlink_to("labels.tif"),
         "link_to_the_input": lambda: at().symlink_to(
-            next((INPUT / "images" / "microscopy-image").iterdir())
+            next((INPUT / "images/microscopy-image").iterdir())
         ),
     },
     "bad output: a file with more than one name": {

@@ -13,7 +13,7 @@ import tifffile
 
 INPUT = Path(os.environ.get("CYTOSUITE_INPUT", "/input"))
 OUT = Path(os.environ.get("CYTOSUITE_OUTPUT", "/output"))
-PLACE = OUT / "images" / "instance-labels"
+PLACE = OUT / "images/instance-labels"
 SHAPE, SPACING = (6, 32, 32), (2.0, 1.0, 1.0)
 CODES = {"jpeg": 7, "deflate": 8, "lzw": 5, "packbits": 32773, "jpeg2k": 34712, "lzma": 34925}
 CODES |= {"lerc": 34887, "zstd": 50000, "jpegxl": 50002}
@@ -33,7 +33,7 @@ MHA = {
 
 def truth():
     """Return the right labels of the case: its image is made of them."""
-    (path,) = (INPUT / "images" / "microscopy-image").iterdir()
+    (path,) = (INPUT / "images/microscopy-image").iterdir()
     return (tifffile.imread(path) // 100).astype(np.uint16)
 
 

@@ -55,7 +55,7 @@ def test_data_are_checked_before_they_are_simulated(tmp_path):
     )
 
 
-HERE = ALGORITHMS / "cellpose3d" / "training"
+HERE = ALGORITHMS / "cellpose3d/training"
 
 
 def test_the_published_fine_tuning_descends_at_its_own_rates():

@@ -66,7 +66,7 @@ def _about(notes, start):
 
 
 def test_the_shipped_settings_are_the_translated_template(written):
-    path = ALGORITHMS / "cyclegan3d" / "training" / "published.toml"
+    path = ALGORITHMS / "cyclegan3d/training/published.toml"
     assert parse(path, read_toml(path), Settings) == written(FIRST)[0]
     assert "10.1371/journal.pone.0283828" in path.read_text()
 
@@ -75,7 +75,7 @@ def test_an_epoch_is_one_step_for_each_batch_of_the_images_that_are_given(writte
     given = tmp_path / "data"
     _volumes(given / "trainB", ["c.tif", "deep/er/b.TIF", "a.tiff", "notes.txt", ".hidden.tif"])
     _volumes(given / "trainA", [f"{n}.tif" for n in range(7)])
-    _volumes(tmp_path / "Data" / "trainB", ["lost.tif"])
+    _volumes(tmp_path / "Data/trainB", ["lost.tif"])
     data = {role: [folder] for role, folder in divide(given).items()}
     keys = {"dataset_folder": "./Data", "learning_rate_fix": 10, "learning_rate_decay": 5}
     settings, notes = written({**keys, "batch_size": 2, "save_model_every_x_epochs": 4}, data)

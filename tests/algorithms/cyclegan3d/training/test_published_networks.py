@@ -50,7 +50,7 @@ def learn(to_a, to_b, judge_a, judge_b, a, b):
 
 def _settings():
     """Return the published settings, so narrow that a step takes a second."""
-    given = read_toml(ALGORITHMS / "cyclegan3d" / "training" / "published.toml")
+    given = read_toml(ALGORITHMS / "cyclegan3d/training/published.toml")
     given["crops"] |= {"shape": CROP, "batch": 1}
     given["loss"] |= {"pool": 0, "judge_every": 1, "keep": "correlation"}
     settings = parse("published.toml", given, Settings)

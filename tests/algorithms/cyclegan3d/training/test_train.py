@@ -127,7 +127,7 @@ def test_structure_of_labels_needs_labels_beside_every_image(data, tmp_path):
 
 def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_path):
     flat = simulated(shape=SHAPE)[0][5]
-    write(tmp_path / "planes" / "p.tif", Volume(flat, SPACING[1:], "YX"))
+    write(tmp_path / "planes/p.tif", Volume(flat, SPACING[1:], "YX"))
     data = {
         "simulated": [simulated_dataset(tmp_path / "simulated"), tmp_path / "planes"],
         "real": [real_folder(tmp_path / "real")],

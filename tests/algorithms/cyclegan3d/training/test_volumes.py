@@ -51,8 +51,8 @@ def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
 
 
 def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
-    _write(tmp_path / "a" / "a.tif", real())
-    _write(tmp_path / "b" / "b.tif", real().astype(np.float32))
+    _write(tmp_path / "a/a.tif", real())
+    _write(tmp_path / "b/b.tif", real().astype(np.float32))
     floats, simulated = _load(tmp_path / "b", "real"), _load(tmp_path / "a", keep="levels")
     assert floats[0].counts == simulated[0].counts == ()
     (item,) = _load(tmp_path / "a", "real")

@@ -24,7 +24,7 @@ WIDTH = 3
 @pytest.fixture
 def card(tmp_path):
     """Return the place of a card that does not exist yet."""
-    path = tmp_path / "weights" / "cyclegan3d" / "theirs.json"
+    path = tmp_path / "weights/cyclegan3d/theirs.json"
     path.parent.mkdir(parents=True)
     return path
 
@@ -71,8 +71,8 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     model.add_command(options, Console(file=io.StringIO()))
     assert sorted(tested) == ["theirs", "theirs-back"]
     for name in ("theirs", "theirs-back"):
-        card = read_card(tmp_path / "weights" / "cyclegan3d" / f"{name}.json")
-        assert open_model(tmp_path / "weights" / "cyclegan3d", card).weights
+        card = read_card(tmp_path / "weights/cyclegan3d" / f"{name}.json")
+        assert open_model(tmp_path / "weights/cyclegan3d", card).weights
         assert (card.license, card.adopted, card.trained["file"]) == ("MIT", False, "models.pth")
 
 

@@ -33,8 +33,8 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
     np.testing.assert_array_equal(made[0].sketch[0], sketch_of_labels(labels_of(0)))
     assert all(item.twin is not None for item in made)
     assert (given_of(own), given_of(made)) == ("sketch", "labels")
-    write(tmp_path / "c" / "images" / "x.tif", volume(image_of(labels_of())))
-    write(tmp_path / "c" / "structure-sketch" / "x.tif", volume(labels_of().astype(np.uint8)))
+    write(tmp_path / "c/images/x.tif", volume(image_of(labels_of())))
+    write(tmp_path / "c/structure-sketch/x.tif", volume(labels_of().astype(np.uint8)))
     assert _load(tmp_path / "c")[0].sketch.max() > 1
 
 
@@ -42,7 +42,7 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
     network = {"dimensions": 2, "conditioned": False}
     plane = partial(_load, crops={"shape": (1, 8, 8)}, network=network)
     flat = plane(real_folder(tmp_path / "a", 1, (24, 20)))
-    write(tmp_path / "b" / "r_0.tif", volume(image_of(labels_of(0, (24, 20)))[None]))
+    write(tmp_path / "b/r_0.tif", volume(image_of(labels_of(0, (24, 20)))[None]))
     (item,) = plane(tmp_path / "b")
     np.testing.assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]

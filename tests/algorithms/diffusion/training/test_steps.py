@@ -138,7 +138,7 @@ def test_unpaired_training_makes_images_by_seed(tmp_path):
     settings = _settings(adversary=ADVERSARY | unpaired | {"game": "logistic"})
     data = {"images": [real], "sketches": [masks]}
 
-    card = tmp_path / "a" / "mine.json"
+    card = tmp_path / "a/mine.json"
     whole = read_card(train(TRAINING, settings, data, card, work=tmp_path / "w"))
     assert (whole.parameters["given"], whole.parameters["process"]["steps"]) == ("labels", 1)
     made = []

@@ -127,7 +127,7 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     )
     said = []
     card = trained(TRAINING, settings, folder, say=said.append)
-    assert (tmp_path / "work" / "pictures" / "step-000002.png").is_file()
+    assert (tmp_path / "work/pictures/step-000002.png").is_file()
     found = read_card(card)
     assert found.trained["cases"] == {"images": 2}
     assert found.describes == {"axes": "ZYX"[-dimensions:]} | ({"given": "labels"} if masks else {})

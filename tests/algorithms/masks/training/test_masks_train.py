@@ -24,8 +24,8 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
             nuclei[y + 2 : y + 4, x + 2 : x + 4] = 9 - label  # of any number
         home = folder / "cases" / f"c{number}"
         places = {
-            "labels": home / "sockets" / "images" / "instance-labels",
-            "nucleus-labels": home / "extras" / "nucleus-labels",
+            "labels": home / "sockets/images/instance-labels",
+            "nucleus-labels": home / "extras/nucleus-labels",
         }
         for name, array in (("labels", cells), ("nucleus-labels", nuclei)):
             place = places[name] if simulated else folder / name
@@ -62,7 +62,7 @@ def test_a_short_training_makes_a_model_that_answers(tmp_path):
     canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})
     assert predict({"sample-request": canvas}, model)["sampled-nuclei"].shape == (20, 20)
     assert read_card(card).describes == {"axes": "YX", "spacing": (0.5, 0.5)}
-    assert len(list((tmp_path / "work" / "pictures").iterdir())) == 1
+    assert len(list((tmp_path / "work/pictures").iterdir())) == 1
 
 
 def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
@@ -70,7 +70,7 @@ def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
     others = TRAINING.load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
     both = [*TRAINING.load(folder, "images", settings), *others]
     refused("give labels of one voxel size", TRAINING.measure, {"images": both}, settings)
-    (folder / "nucleus-labels" / "c1.tif").unlink()
+    (folder / "nucleus-labels/c1.tif").unlink()
     refused("c1.tif: expected labels of the nuclei", TRAINING.load, folder, "images", settings)
     odd = short("masks", network={"channels": 1})
     refused("network: expected channels = 2", TRAINING.check, folder, "images", odd)

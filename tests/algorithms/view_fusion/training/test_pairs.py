@@ -106,9 +106,9 @@ def test_a_view_without_its_fused_image_is_left_out(layout, tmp_path):
 
 def test_folders_without_pairs_are_refused(tmp_path):
     refused("no such folder", _find, tmp_path / "nowhere")
-    write(tmp_path / "plain" / "a.tif", volume(fused_of()))
+    write(tmp_path / "plain/a.tif", volume(fused_of()))
     refused("plain: expected views .* found none of these", _find, tmp_path / "plain")
-    write(tmp_path / "alone" / "a_fused.tif", volume(fused_of()))
+    write(tmp_path / "alone/a_fused.tif", volume(fused_of()))
     refused("found fused images alone", _find, tmp_path / "alone")
     refused("names like x", _find, challenge(tmp_path / "pairs"), "x")
 

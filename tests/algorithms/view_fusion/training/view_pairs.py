@@ -46,7 +46,7 @@ def dataset(folder, count=3, shape=SHAPE, **metadata):
     """Write pairs in the layout of a simulated dataset, and return the folder."""
     metadata = {"channel": "nucleus", "study": 3} | metadata
     for number, (view, fused) in enumerate(pairs(count, shape)):
-        sockets = folder / "cases" / f"case_{number}" / "sockets" / "images"
+        sockets = folder / "cases" / f"case_{number}" / "sockets/images"
         for slug, array in ((VIEW, view), (FUSED, fused)):
             write(sockets / slug / f"case_{number}.tif", volume(array, **metadata))
     return folder
@@ -63,7 +63,7 @@ def two_folders(folder, count=3):
 def challenge(folder, count=3):
     """Write pairs with the challenge's names at two depths, and return the folder."""
     for number, (view, fused) in enumerate(pairs(count)):
-        home = folder / "study" / "deep" if number else folder
+        home = folder / "study/deep" if number else folder
         for role, array in (("angle", view), ("fused", fused)):
             write(home / f"image_{number}_membrane_{role}.tif", volume(array))
     return folder

@@ -431,7 +431,7 @@ def test_podmans_socket_is_the_users_own_and_without_its_service_is_named(tmp_pa
     monkeypatch.delenv("CONTAINER_HOST", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "podman").mkdir()
-    (tmp_path / "podman" / "podman.sock").touch()
+    (tmp_path / "podman/podman.sock").touch()
     assert podman_host() == f"unix://{tmp_path}/podman/podman.sock"
     monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/none.sock")
     reason = f"no service of podman answers .unix://{tmp_path}/none.sock: No such"

@@ -95,9 +95,7 @@ def wait_for(found, process):
 
 def need_equal(home, run):
     """Compare all values of a run with those by one process."""
-    tables = [
-        pd.read_csv(home / name / "report" / "scores.csv", dtype=str) for name in ("one", run)
-    ]
+    tables = [pd.read_csv(home / name / "report/scores.csv", dtype=str) for name in ("one", run)]
     one, values = (table.drop(columns=TIMES) for table in tables)
     assert len(one) > 36 * CASES
     pd.testing.assert_frame_equal(values, one)

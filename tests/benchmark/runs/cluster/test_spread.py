@@ -80,7 +80,7 @@ def test_a_case_that_ends_its_workers_is_a_failed_one_and_costs_no_other(
     seen = run(dataset, engine, ends=["case_2"])
     assert seen.pop("case_2") == "killed"
     assert seen == dict.fromkeys(["case_1", "case_3", "case_4", "case_5"], "ok")
-    record = read_record(tmp_path / "run" / "watershed" / "case_2")
+    record = read_record(tmp_path / "run/watershed/case_2")
     assert record.message == "4 workers ended with it"
     assert run(dataset, engine) == {"case_2": "ok"}
     assert engine.calls == ["case_1", "case_3", "case_4", "case_5", "case_2"]
@@ -91,7 +91,7 @@ def test_an_algorithm_whose_first_cases_fail_alike_is_given_up(run, make_dataset
     seen = run(make_dataset(*range(1, 8)), engine)
     assert seen == {f"case_{n}": "non-zero exit" for n in range(1, 8)}
     assert engine.calls == ["case_1", "case_2", "case_3"]
-    assert read_record(tmp_path / "run" / "watershed" / "case_7").message == f"{LEFT}no weights"
+    assert read_record(tmp_path / "run/watershed/case_7").message == f"{LEFT}no weights"
 
 
 def test_another_version_on_a_node_is_refused(run, dataset, engine):
@@ -130,4 +130,4 @@ def test_what_the_end_of_a_job_causes_is_no_failure_of_the_case(
             run(make_dataset(1), engine)
     else:
         run(make_dataset(1), engine)
-    assert (read_record(tmp_path / "run" / "watershed" / "case_1") is None) == waits
+    assert (read_record(tmp_path / "run/watershed/case_1") is None) == waits

@@ -63,7 +63,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     dataset.cases[1].folder.rmdir()
     owner = f"{MACHINE}-{dead}-0"
     (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
-    (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
+    (home / "cases/spheroid_01" / f".case.{owner}.part.json").touch()
     seen = []
     prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
@@ -144,7 +144,7 @@ def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
     paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
     labels = [own / "labels" / f"{name}.tif" for name in names]
     if place.endswith("z.tif"):
-        labels = [own / name / "masks" / "1.tif" for name in names]
+        labels = [own / name / "masks/1.tif" for name in names]
     for path in (*paths, *([] if deep else labels)):
         write(path, plane)
     if place == "list":
@@ -228,8 +228,8 @@ def test_explains(dataset, more, message):
 def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 0)
     image = Volume(counted(3, 4, 5), (2.0, 0.5, 0.4))
-    write(tmp_path / "own" / "images" / "a.ome.zarr", image)
-    write(tmp_path / "own" / "labels" / "a.ozx", image)
+    write(tmp_path / "own/images/a.ome.zarr", image)
+    write(tmp_path / "own/labels/a.ozx", image)
     dataset = made_in(tmp_path / "runs", recipe(str(tmp_path / "own")))
     (case,) = dataset.cases
     main, truth = case.main(SEGMENT), case.truth(SEGMENT)["instance-labels"]

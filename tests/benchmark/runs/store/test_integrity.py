@@ -39,10 +39,10 @@ def sealed(tmp_path):
     """Return a sealed folder with a file, and links into it and out of it."""
     home = tmp_path / "case"
     (home / "sockets").mkdir(parents=True)
-    (home / "sockets" / "a b.tif").write_text("pixels")
+    (home / "sockets/a b.tif").write_text("pixels")
     (tmp_path / "other.tif").write_text("pixels of another")
-    link(home / "sockets" / "b.tif", tmp_path / "other.tif")
-    link(home / "inputs" / "a.tif", home / "sockets" / "a b.tif")
+    link(home / "sockets/b.tif", tmp_path / "other.tif")
+    link(home / "inputs/a.tif", home / "sockets/a b.tif")
     time.sleep(0.02)  # longer than a tick of the clock of a local file system
     seal(home)
     return home
@@ -204,10 +204,10 @@ def test_digests_join_the_former_stamps(tmp_path, read):
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """Return a user's folder with two files, which counts as large, and no cache yet."""
-    monkeypatch.setattr(integrity, "FOREIGN", tmp_path / "cache" / "stamps")
+    monkeypatch.setattr(integrity, "FOREIGN", tmp_path / "cache/stamps")
     monkeypatch.setattr(integrity, "LARGE_BYTES", 10)
     monkeypatch.setattr(integrity, "YOUNG_NS", -(10**9))  # as if it were long ago
-    (tmp_path / "own" / "deep").mkdir(parents=True)
+    (tmp_path / "own/deep").mkdir(parents=True)
     for name in ("a.tif", "deep/b.tif"):
         (tmp_path / "own" / name).write_text(f"pixels of {name}")
     return tmp_path / "own"

@@ -26,12 +26,12 @@ def made(tmp_path):
         folder = tmp_path / name
         (folder / "report").mkdir(parents=True)
         table = pd.DataFrame(rows)
-        table.to_csv(folder / "report" / "scores.csv", index=False)
+        table.to_csv(folder / "report/scores.csv", index=False)
         board = pd.DataFrame(
             {"algorithm": [algorithm, "oracle"], "SEG_pooled": [0.7, None], "DET_pooled": [0.8, None],
              "truth_count_pooled": [42, None]}
         )  # fmt: skip
-        board.to_csv(folder / "report" / "leaderboard.csv", index=False)
+        board.to_csv(folder / "report/leaderboard.csv", index=False)
         said = {
             "dataset": "cells", "task": "segment", "fingerprint": "a" * 64, "engine": "process",
             "api": "invoke", "machine": "x86_64, 2 cores", "jobs": {algorithm: "k" * 64},

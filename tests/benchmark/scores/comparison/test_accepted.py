@@ -28,7 +28,7 @@ def run(made):
         said = {"models": {"watershed": TODAY}, "versions": {"watershed": "0.1.0"}}
         said |= {"command": "make benchmark DATASET=/home/me/secret"}
         folder = made(name, algorithm="watershed", facts=said | changes.pop("facts", {}), **changes)
-        path = folder / "report" / "scores.csv"
+        path = folder / "report/scores.csv"
         path.write_text(path.read_text().replace(",m,", f",{MODEL},"))
         return read_scored(folder)
 
@@ -118,7 +118,7 @@ def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_p
     assert reason == "the simulation makes other data today: spheroid_01, spheroid_03"
 
 
-CARD = read_cards(ROOT / "weights" / "watershed", "watershed")[0]
+CARD = read_cards(ROOT / "weights/watershed", "watershed")[0]
 
 
 def test_a_digest_of_a_model_knows_parameters_and_weights_alone():

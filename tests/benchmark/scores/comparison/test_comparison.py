@@ -18,7 +18,7 @@ def compared(before, after, thresholds=None, metrics=(), without=()):
 
 
 def edited(folder, change):
-    path = folder / "report" / "scores.csv"
+    path = folder / "report/scores.csv"
     change(pd.read_csv(path)).to_csv(path, index=False)
     return folder
 

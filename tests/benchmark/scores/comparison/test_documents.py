@@ -20,7 +20,7 @@ def runs(made):
 
 
 def board(run, text):
-    (run.place / "report" / "leaderboard.csv").write_text(text)
+    (run.place / "report/leaderboard.csv").write_text(text)
 
 
 def test_a_row_per_set_and_a_column_per_algorithm(runs):
@@ -57,7 +57,7 @@ def test_only_the_text_between_the_marks_is_written(runs, tmp_path):
 
 
 def test_measured_values_come_from_one_file_and_a_stale_one_is_named(runs, tmp_path):
-    path = tmp_path / "docs" / "install.md"
+    path = tmp_path / "docs/install.md"
     path.parent.mkdir()
     path.write_text(
         "An image has <!-- measured: image -->1 GB<!-- end -->, <!-- measured: s --><!-- end -->.\n"
@@ -78,7 +78,7 @@ def test_a_stale_table_is_named_with_the_remedy(runs, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(MARK)
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "README.md").write_text("no table")
+    (tmp_path / "docs/README.md").write_text("no table")
     assert documents(tmp_path) == [path]
     assert list(outdated(runs, tmp_path)) == [
         "README.md: a score or value is not that of today; cytosuite maintain tables writes it"

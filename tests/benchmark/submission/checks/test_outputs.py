@@ -41,7 +41,7 @@ def test_nothing_is_found_in_a_good_output(output):
 
 def test_a_table_of_tracks_is_an_output_and_a_broken_one_is_found(tmp_path):
     write(
-        tmp_path / "images" / "tracked-labels" / "a.tif",
+        tmp_path / "images/tracked-labels/a.tif",
         Volume(np.ones((2, 4, 5), np.uint16), (0.5, 0.5), "TYX"),
     )
     write_tracks(tmp_path / "tracks.csv", [Track(1, 0, 1)])
@@ -54,7 +54,7 @@ def test_a_table_of_tracks_is_an_output_and_a_broken_one_is_found(tmp_path):
 
 def test_declared_outputs_are_missing_or_undeclared(output):
     (output / "more.json").write_text("{}")
-    (output / "images" / "other").mkdir()
+    (output / "images/other").mkdir()
     assert rules(output) == ["output.undeclared", "output.undeclared"]
     assert rules(output, None) == ["output.missing"]
     assert rules(output, TASKS["enhance"])[0] == "output.missing"
@@ -81,7 +81,7 @@ def test_json_is_read_as_the_platform_does(tmp_path, text, expected):
 def test_links_are_found_and_not_followed(output, tmp_path):
     (output / SLUG / "x.mha").symlink_to("/etc/passwd")
     (output / "a.json").symlink_to("/dev/zero")
-    (output / "images" / "linked").symlink_to(output / SLUG)
+    (output / "images/linked").symlink_to(output / SLUG)
     assert rules(output, None) == ["output.link"] * 3
     assert rules(output) == ["output.link", "output.undeclared", "output.undeclared"]
 
@@ -163,7 +163,7 @@ def images_of():
 @pytest.fixture
 def given(tmp_path):
     """Return the folder of an image output."""
-    folder = tmp_path / "output" / "images" / "labels"
+    folder = tmp_path / "output/images/labels"
     folder.mkdir(parents=True)
     return folder
 

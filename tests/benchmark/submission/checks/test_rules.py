@@ -19,10 +19,10 @@ def texts(path):
 
 
 def test_every_rule_is_used_and_every_id_is_a_rule():
-    folder = ROOT / "benchmark" / "submission" / "checks"
+    folder = ROOT / "benchmark/submission/checks"
     names = ("archive", "image", "outputs", "tarball")
     files = [
-        ROOT / "cytosuite" / "files" / "tarball.py",
+        ROOT / "cytosuite/files/tarball.py",
         *(folder / f"{name}.py" for name in names),
     ]
     used = {text for path in files for text in texts(path)}

@@ -27,7 +27,7 @@ def worker(dataset_of, tmp_path):
     """Return a dataset, and the folder in which a worker has unpacked its bundle as /app."""
     dataset, task = dataset_of(**SEGMENT), TASKS["segment"]
     write_inputs(dataset, task, tmp_path / "inputs")
-    bundle, app = tmp_path / "dist" / "own.zip", tmp_path / "app"
+    bundle, app = tmp_path / "dist/own.zip", tmp_path / "app"
     bundle.parent.mkdir()
     write_bundle(ground_truth(dataset, task), tmp_path / "inputs", "registry/judge", bundle)
     with ZipFile(bundle) as archive:
@@ -35,7 +35,7 @@ def worker(dataset_of, tmp_path):
     for name, place in {"program": "program", "reference": "input/ref"}.items():
         with ZipFile(tmp_path / "bundle" / f"{name}.zip") as archive:
             archive.extractall(app / place)
-    (app / "input" / "res" / "instance-labels").mkdir(parents=True)
+    (app / "input/res/instance-labels").mkdir(parents=True)
     return dataset, app
 
 
@@ -44,25 +44,25 @@ def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
     job, *_ = answers(dataset, TASKS["segment"], PLACE, mine=lambda _: toys.labels(1))
     for case in ("c0", "c2"):  # c1 is missing
         copyfile(job.folder / case / PLACE, app / "input/res/instance-labels" / f"{case}.tif")
-    command = json.loads((app / "program" / "metadata.yaml").read_text())["command"]
+    command = json.loads((app / "program/metadata.yaml").read_text())["command"]
     module = command.split()[2]
     done = subprocess.run(
         [sys.executable, "-m", module, app / "input", app / "output"],
         cwd=app / "program", env={}, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    scores = json.loads((app / "output" / "scores.json").read_text())
+    scores = json.loads((app / "output/scores.json").read_text())
     table = score(dataset, TASKS["segment"], [job]).table
     rows = table[(table["algorithm"] == "mine") & (table["case"] != "c1")]
     for metric, value in scores.items():
         total = rows[rows["metric"] == metric]["value"].sum()  # the worst value is 0
         assert value == pytest.approx(total / 3, abs=6e-4)
     assert set(scores) == {"SEG", "DET"}
-    assert "<td>c1.tif</td>" in (app / "output" / "detailed_results.html").read_text()
+    assert "<td>c1.tif</td>" in (app / "output/detailed_results.html").read_text()
 
 
 def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker, tmp_path):
-    described = json.loads((tmp_path / "bundle" / "competition.yaml").read_text())
+    described = json.loads((tmp_path / "bundle/competition.yaml").read_text())
     assert described["version"] == 2
     assert described["docker_image"] == "registry/judge"
     (task,), (phase,), (board,) = (described[key] for key in ("tasks", "phases", "leaderboards"))
@@ -75,17 +75,17 @@ def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker
         "SEG": "desc",
         "DET": "desc",
     }
-    with ZipFile(tmp_path / "bundle" / "inputs.zip") as archive:
+    with ZipFile(tmp_path / "bundle/inputs.zip") as archive:
         assert not [name for name in archive.namelist() if "labels" in name]
     assert PROGRAM.endswith("/app/input /app/output")
 
 
 def test_a_link_to_the_truth_is_no_answer(worker):
     _, app = worker
-    res, evaluation = app / "input" / "res", read_evaluation(app / "input" / "ref")
+    res, evaluation = app / "input/res", read_evaluation(app / "input/ref")
     truth = app / "input/ref/cases/c0/sockets/images/instance-labels"
-    (res / "instance-labels" / "c0.tif").symlink_to(next(truth.iterdir()))
-    copyfile(next(truth.iterdir()), res / "instance-labels" / "c1.tif")
+    (res / "instance-labels/c0.tif").symlink_to(next(truth.iterdir()))
+    copyfile(next(truth.iterdir()), res / "instance-labels/c1.tif")
     assert list(answers_in(res, evaluation)) == ["c1"]
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
@@ -100,6 +100,6 @@ def test_two_answers_for_a_case_are_refused(worker):
     refused(
         "expected one file named c0",
         answers_in,
-        app / "input" / "res",
-        read_evaluation(app / "input" / "ref"),
+        app / "input/res",
+        read_evaluation(app / "input/ref"),
     )

@@ -28,7 +28,7 @@ def test_a_truth_that_is_altered_after_the_start_changes_no_score(segmented, eva
     for path in segmented.truth.rglob("*.*"):
         path.write_bytes(b"altered")
     evaluator.run_case()
-    assert read_json(tmp_path / "again" / "metrics.json") == before
+    assert read_json(tmp_path / "again/metrics.json") == before
     del evaluator
     assert not any(path.exists() for path in copies)
 
@@ -108,7 +108,7 @@ def test_another_place_of_the_socket_is_taken_from_the_list(segmented, evaluated
     path = segmented.submission / "predictions.json"
     jobs = read_json(path)
     for job in jobs:
-        output = segmented.submission / job["pk"] / "output" / "images"
+        output = segmented.submission / job["pk"] / "output/images"
         (output / "instance-labels").rename(output / "labels-3D")
         place = job["outputs"][0].pop("interface")
         job["outputs"][0]["socket"] = place | {"relative_path": "images/labels-3D"}

@@ -86,7 +86,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
     assert answers == {"c0.mha": "c0", "c2.mha": "c2"}
-    rows = rows_of(tmp_path / "mine" / "jobs.csv")
+    rows = rows_of(tmp_path / "mine/jobs.csv")
     assert [(row["case"], row["status"], row["version"]) for row in rows] == [
         ("c0", "Succeeded", "new"),
         ("c1", "Failed", "new"),

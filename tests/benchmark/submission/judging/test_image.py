@@ -30,7 +30,7 @@ def test_the_packages_are_those_that_the_files_import():
         )
         for parts in (p.relative_to(ROOT).with_suffix("").parts for p in blueprint.files)
     ]
-    there = locked([ROOT / "docker" / "requirements-slim.txt", blueprint.packages])
+    there = locked([ROOT / "docker/requirements-slim.txt", blueprint.packages])
     optional = {"bioio", "roifile"}  # files of microscopes and of ImageJ are never read here
     needed = follow(modules, ROOT / "cytosuite", later=True)
     assert {"numpy", "pandas", "numba"} <= set(needed)

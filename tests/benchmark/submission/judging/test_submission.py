@@ -56,7 +56,7 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
     assert line.startswith("evaluation as a plain process: watershed: ")
     assert line.endswith(" scores, as in the run")
     assert not list(tmp_path.glob("tmp*"))
-    path = run / "report" / "metrics.json"
+    path = run / "report/metrics.json"
     altered = read_json(path)
     altered["case"]["case_2"]["SEG"] = 0.5
     path.write_text(json.dumps(altered))
@@ -81,7 +81,7 @@ def test_a_run_on_other_data_is_refused(rehearsed, run):
 
 
 def test_a_run_without_its_results_is_refused(rehearsed, segmented):
-    (segmented.job.folder / "case_1" / "record.json").unlink()
+    (segmented.job.folder / "case_1/record.json").unlink()
     refused("case_1: no result of this run; run it to its end", rehearsed)
 
 

@@ -81,8 +81,8 @@ def test_a_truth_without_masks_has_none(truth, result):
 
 
 def test_each_plane_that_was_drawn_is_a_mask(truth):
-    (truth / "SEG" / "man_seg002.tif").unlink()
-    save(truth / "SEG" / "man_seg_002_001.tif", np.ones((5, 10), np.uint16))
+    (truth / "SEG/man_seg002.tif").unlink()
+    save(truth / "SEG/man_seg_002_001.tif", np.ones((5, 10), np.uint16))
     found = [(mask.frame, mask.plane, mask.name) for mask in read_sequence(truth).masks]
     assert sorted(found)[2] == (2, 1, "01_GT/SEG/man_seg_002_001.tif")
     assert [plane for _, plane, _ in found].count(None) == 3
@@ -179,7 +179,7 @@ def test_scores_are_those_of_the_sequences(scored):
     expected = {metric.name: metric.of(tracks) for metric in metrics_of("tracks")}
     assert score_tracks(*scored) == pytest.approx(expected, nan_ok=True, abs=1e-12)
     assert list(score_tracks(*scored, ["TRA", "CT", "DET"])) == ["TRA", "CT", "DET"]
-    drawn = scored[0] / "SEG" / "man_seg001.tif"
+    drawn = scored[0] / "SEG/man_seg001.tif"
     save(drawn, np.roll(tifffile.imread(drawn), 1, axis=1))  # no longer the file of the markers
     assert score_tracks(*scored, ["SEG"])["SEG"] < expected["SEG"]
     assert [mask.same for mask in open_sequence(scored[0]).masks][:3] == [True, False, True]
@@ -190,7 +190,7 @@ def test_an_unknown_name_is_refused_with_those_there_are(scored):
 
 
 def test_problems_of_both_folders_stand_in_one_message(scored):
-    (scored[0] / "TRA" / "man_track002.tif").unlink()
+    (scored[0] / "TRA/man_track002.tif").unlink()
     (scored[1] / "res_track.txt").write_text("")
     both = "^2 format .*man_track002.tif: no such file.*01_RES/res_track.txt: no rows"
     refused(both, score_tracks, *scored)

@@ -147,4 +147,4 @@ class nnUNetTrainer:  # noqa: N801
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
             "trainer_name": "nnUNetTrainer",
         }
-        torch.save(stored, folder / "fold_0" / "checkpoint_final.pth")
+        torch.save(stored, folder / "fold_0/checkpoint_final.pth")
