@@ -39,11 +39,9 @@ def load(
     values: dict[str, Value] = {}
     for slug, path in item.files.items():
         if SOCKETS[slug].kind == "json" and isinstance(path, Path):
-            values[slug] = read_json(path)
-            if not isinstance(values[slug], dict):
-                raise InputError(
-                    f"{path}: expected a JSON object, found {type(values[slug]).__name__}"
-                )
+            values[slug] = value = read_json(path)
+            if not isinstance(value, dict):
+                raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
     size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
     named = {**(metadata or {}), **size}
     entries = {**values.get(ACQUISITION.slug, {}), **named}
@@ -77,10 +75,9 @@ def load(
     masks: Json = {}
     for slug, path in item.files.items():
         if isinstance(path, Masks):
-            labels = path.read()
-            sockets[slug] = _like(main, path, slug, labels.volume.array)
-            masks = {"counts": labels.counts, "classes": labels.classes}
-            masks["overlap"] = path.rules.overlap
+            mask = path.read()
+            sockets[slug] = _like(main, path, slug, mask.volume.array)
+            masks = {"counts": mask.counts, "classes": mask.classes, "overlap": path.rules.overlap}
         elif slug in {TRACKED.slug, TRACKS.slug} and not is_image(path):
             sockets |= _tracked(main, path)
         elif SOCKETS[slug].kind == "points":
