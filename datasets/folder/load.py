@@ -134,7 +134,7 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
     socket = SOCKETS[slug]
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
-    if socket.movie and not is_image(path):
+    if socket.movie and path.is_dir() and not is_image(path):
         return _joined(path, part)
     return read_part(path, part, axes=socket.axes, colours=slug not in OUTPUTS, movie=socket.movie)
 
