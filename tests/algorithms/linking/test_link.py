@@ -116,12 +116,16 @@ def dividing(begin, apart):
     return film
 
 
-@pytest.mark.parametrize(("apart", "border"), [(8, 0), (11, 0), (11, 32)])  # a daughter is cut
-def test_a_division_is_one_mother_with_two_daughters(apart, border):
+@pytest.mark.parametrize(
+    ("apart", "border", "tracks"),
+    [(8, 0, 5), (11, 0, 5), (11, 32, 4)],  # the last cuts a daughter, and leaves one cell out
+)
+def test_a_division_is_one_mother_with_two_daughters(apart, border, tracks):
     parents = groups(dividing(3, apart)[:, border:])
     mother = frozenset((f, 3) for f in range(3))
     daughters = {group for group, parent in parents.items() if parent == mother}
     assert daughters == {frozenset((f, c) for f in range(3, 6)) for c in (3, 4)}
+    assert len(parents) == tracks
 
 
 def test_no_division_where_none_is_allowed():
