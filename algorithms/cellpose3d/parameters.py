@@ -35,7 +35,7 @@ class Parameters(Sizing, Tiled):
     # weight of its own mean in the threshold of an object
     own_weight: OpenShare = 0.0
     own_factor: Positive = 1.0  # factor on that threshold
-    # parameters of images whose voxels are far from the card's: their annotators have other habits
+    # values in place of others here, for images in voxels far from the card's: annotators differ
     foreign: Json = Field({})
     steps: Count = 100  # largest number of steps along the flow
     step_size: float = Field(0.7, gt=0, le=1)  # factor on the flow, voxels per step

@@ -12,6 +12,7 @@ from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import misfit
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
+from cytosuite.contract.choice_warnings import FAR
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
@@ -91,7 +92,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     trained = parameters.trained or trained_of(model.card)
     foreign = parameters.foreign and not (
         volume.metadata.get("sample") == model.card.describes.get("sample")
-        or 0.5 < volume.spacing[-1] / trained.spacing[-1] < 2
+        or abs(log(volume.spacing[-1] / trained.spacing[-1])) < FAR
     )
     if foreign:
         update = {"parameters": {**model.card.parameters, **parameters.foreign}}

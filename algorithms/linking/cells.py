@@ -85,8 +85,9 @@ def cells_of(
             both = there > 0
             sides = there[both] - 1, cell[both]
             sizes = columns[-1][2]
-            counts = coo_array((np.ones(both.sum()), sides), (len(sizes), len(names)))
-            table = counts.tocsr().tocoo()
+            table = (
+                coo_array((np.ones(both.sum()), sides), (len(sizes), len(names))).tocsr().tocoo()
+            )
             rows, others = table.coords
             pairs.append(np.stack([rows + first[-2], others + first[-1]], axis=1))
             shares.append(table.data * volume / np.minimum(sizes[rows], size[others]))

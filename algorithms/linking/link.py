@@ -56,6 +56,7 @@ class Motion:
     places: Doubles  # (N, D) µm
     frame: Longs  # (N,)
     pairs: Longs  # (P, 2) near each other in neighbouring frames
+    apart_um: float  # median distance of neighbours in a frame
     step_um: float  # standard deviation along an axis
     size: float  # of ln(size)
 
@@ -83,7 +84,7 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
 def measure(cells: CellTable) -> Motion:
     """Return the motion of cells, as those nearest to each other in neighbouring frames show it."""
     frame, none = cells.frame, np.zeros((0, 2), np.int64)
-    motion = _measured(cells, Motion(cells.centres, frame, none, 0.0, 0.0), none)
+    motion = _measured(cells, Motion(cells.centres, frame, none, _apart(cells), 0.0, 0.0), none)
     drift = np.zeros((len(cells.first) - 1, cells.centres.shape[1]))
     steps, near = _steps(cells.centres, motion.pairs)
     for number, some in _runs(frame[near[:, 1]]):
@@ -106,10 +107,13 @@ def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
         step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
         growth = np.log(cells.sizes[same[:, 1]] / cells.sizes[same[:, 0]])
         size = float(np.median(np.abs(growth))) / HALF_NORMAL
-    reach = max(_apart(cells), 2 * middle_um, FAR * step)
+    reach = max(motion.apart_um, 2 * middle_um, FAR * step)
     pairs = _neighbours(motion.frame, places, reach, 1, every, every)
-    return Motion(
-        places, motion.frame, pairs, max(step, LEAST_STEP * middle_um), max(size, LEAST_SIZE)
+    return replace(
+        motion,
+        pairs=pairs,
+        step_um=max(step, LEAST_STEP * middle_um),
+        size=max(size, LEAST_SIZE),
     )
 
 
@@ -260,20 +264,19 @@ def _later(
     cells: CellTable, motion: Motion, after: Longs, parameters: Parameters
 ) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
-    begins, count = _begins(cells, after), len(after)
-    reach, places = APART * cells.radii + 3 * motion.step_um, motion.places
-    sides = np.flatnonzero(after >= 0), begins
-    pairs = _neighbours(motion.frame, places, float(reach.max(initial=0)), 1, *sides)
+    begins, places = _begins(cells, after), motion.places
+    going, ended = np.flatnonzero(after >= 0), np.flatnonzero(after < 0)
+    reach = APART * cells.radii + 3 * motion.step_um
+    pairs = _neighbours(motion.frame, places, float(reach.max(initial=0)), 1, going, begins)
     mother, daughter = pairs.T
     cost = _division(cells, motion, mother, after[mother], daughter)
     few = cost < parameters.division * cells.trust[daughter]  # at the border it may enter, too
     few &= ((places[mother] - places[daughter]) ** 2).sum(axis=1) < reach[mother] ** 2
-    found = [pairs[few] + np.array([count, 0])]
+    found = [pairs[few] + np.array([len(after), 0])]
     costs = [cost[few]]
     for missed in range(1, parameters.gap + 1):
-        reach = parameters.farthest * motion.step_um * np.sqrt(missed + 1)
-        sides = np.flatnonzero(after < 0), begins
-        found.append(_neighbours(motion.frame, motion.places, reach, missed + 1, *sides))
+        far_um = parameters.farthest * motion.step_um * np.sqrt(missed + 1)
+        found.append(_neighbours(motion.frame, places, far_um, missed + 1, ended, begins))
         costs.append(_unlikely(cells, motion, found[-1], missed + 1) + parameters.gap_cost * missed)
     return np.concatenate(found), np.concatenate(costs)
 

@@ -56,7 +56,8 @@ def _described(
         warnings = (*warnings, f"axes {named} not used: the file has the shape {dataset.shape}")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
     axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim))
-    axes = named if len(named) == dataset.ndim else axes
+    if len(named) == dataset.ndim:
+        axes = named
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
         raise InputError(

@@ -241,7 +241,7 @@ class PartOptions(FileOptions):
     frame: str | None = option("Time point in such files, from 0; all: one by one.")
     scene: int | None = option("Image in files of several.", min=0)
     axes: str | None = option(
-        "Axes as they lie in files with as many: TYX, CZYX ...", parse=axes_of
+        "Names of the axes in TIFF and HDF5 files, in the order stored: CZYX.", parse=axes_of
     )
 
     @property
