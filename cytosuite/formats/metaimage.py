@@ -3,7 +3,7 @@
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,6 @@ from cytosuite.files import NUMBER, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
-from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import copies, planes_of
 
 UM_PER_MM = 1000.0
@@ -242,37 +241,28 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             raise InputError(f"{path}: MetaImage cannot hold metadata of the name {key[:60]!r}")
         if key != "spacing_source" and (text := plain(str(value))):
             texts[key] = text
-    zeros, count = " ".join("0" * array.ndim), array.ndim
+    count = array.ndim
+    zeros = " ".join("0" * count)
     head = {"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False}
     head |= {"CompressedData": compress} | ({"CompressedDataSize": SIZE} if compress else {})
-    head |= {"TransformMatrix": " ".join(str(int(n)) for n in np.eye(count).flat)}
-    head |= {"Offset": zeros, "CenterOfRotation": zeros}
+    matrix = " ".join(map(str, np.eye(count, dtype=int).flat))
+    head |= {"TransformMatrix": matrix, "Offset": zeros, "CenterOfRotation": zeros}
     head |= {"AnatomicalOrientation": "RAI"} if count == 3 else {}
-    head |= {"ElementSpacing": spacing, **dict(sorted(texts.items()))}
-    head |= {"DimSize": " ".join(map(str, reversed(array.shape))), "ElementType": kind}
-    head |= {"ElementDataFile": "LOCAL"}
+    sizes = " ".join(map(str, reversed(array.shape)))
+    head |= {"ElementSpacing": spacing, **dict(sorted(texts.items())), "DimSize": sizes}
+    head |= {"ElementType": kind, "ElementDataFile": "LOCAL"}
     text = "".join(f"{key} = {value}\n" for key, value in head.items())
     with path.open("wb") as stream:
-        if is_mapped(array):
-            _stream(stream, text, (plane.astype(little) for plane in planes_of(array)), compress)
-            return
-        pixels = np.ascontiguousarray(array, little).data
-        packed = zlib.compress(pixels, 1) if compress else pixels
-        stream.write(text.replace(SIZE, f"{len(packed)}").encode())
-        stream.write(packed)
-
-
-def _stream(stream: BinaryIO, text: str, planes: Iterable[Array], compress: bool) -> None:
-    """Write a header and planes; the number of packed bytes is known at the end."""
-    stream.write(text.encode())
-    start, state = stream.tell(), zlib.compressobj(1)
-    for plane in planes:
-        stream.write(state.compress(plane.data) if compress else plane.data)
-    if compress:
-        stream.write(state.flush())
-        size = stream.tell() - start
-        stream.seek(text.encode().index(SIZE.encode()))
-        stream.write(f"{size:0{len(SIZE)}d}".encode())
+        stream.write(text.encode())
+        start, state = stream.tell(), zlib.compressobj(1)
+        for plane in planes_of(array):
+            pixels = np.ascontiguousarray(plane, little).data
+            stream.write(state.compress(pixels) if compress else pixels)
+        if compress:  # the number of packed bytes is known at the end
+            stream.write(state.flush())
+            size = stream.tell() - start
+            stream.seek(text.encode().index(SIZE.encode()))
+            stream.write(f"{size:0{len(SIZE)}d}".encode())
 
 
 def _is_own(key: str) -> bool:
