@@ -1,16 +1,12 @@
 """Compiled loops of inference; no sum is reordered: the same bits on every machine."""
 
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
-
-use(Path(__file__).with_name(FOLDER))
-
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
@@ -191,7 +187,7 @@ def track(
     nz, ny, nx = domain.shape
     top_z, top_y, top_x = np.float32(nz - 1), np.float32(ny - 1), np.float32(nx - 1)
     width, plane = np.uint64(nx), np.uint64(ny * nx)
-    flows, inside, away = flow.reshape(3, -1), domain.ravel(), np.zeros(3, np.float32)
+    flows, away = flow.reshape(3, -1), np.zeros(3, np.float32)
     for n in range(len(points)):
         pz, py, px = points[n, 0], points[n, 1], points[n, 2]
         for _ in range(steps):
@@ -209,13 +205,13 @@ def track(
             qy = min(max(py + away[1], ZERO), top_y)
             qx = min(max(px + away[2], ZERO), top_x)
             z, y, x = np.uint64(qz + HALF), np.uint64(qy + HALF), np.uint64(qx + HALF)
-            if not inside[z * plane + y * width + x]:
+            if not domain[z, y, x]:
                 z1, y1, x1 = np.uint64(pz + HALF), np.uint64(py + HALF), np.uint64(px + HALF)
-                if not inside[z * plane + y1 * width + x1]:
+                if not domain[z, y1, x1]:
                     z, qz = z1, pz
-                if not inside[z * plane + y * width + x1]:
+                if not domain[z, y, x1]:
                     y, qy = y1, py
-                if not inside[z * plane + y * width + x]:
+                if not domain[z, y, x]:
                     qx = px
             moved = max(abs(qz - pz), abs(qy - py), abs(qx - px))
             pz, py, px = qz, qy, qx
@@ -235,7 +231,7 @@ def settle(
     """
     ny, nx = domain.shape
     top_y, top_x, width = np.float32(ny - 1), np.float32(nx - 1), np.uint64(nx)
-    flow_y, flow_x, inside = flow[0].ravel(), flow[1].ravel(), domain.ravel()
+    flow_y, flow_x = flow[0].ravel(), flow[1].ravel()
     seen = np.zeros(4 * ny * nx, np.uint32)  # by half pixels, the number of a point, from 1
     path, ways = np.empty(steps, np.uint64), np.empty(len(points), np.int64)
     for n in range(len(points)):
@@ -258,11 +254,11 @@ def settle(
             move_x = step * _between(flow_x, at, right, down, wy, wx)
             qy, qx = min(max(py + move_y, ZERO), top_y), min(max(px + move_x, ZERO), top_x)
             y, x = np.uint64(qy + HALF), np.uint64(qx + HALF)
-            if not inside[y * width + x]:
+            if not domain[y, x]:
                 y1, x1 = np.uint64(py + HALF), np.uint64(px + HALF)
-                if not inside[y * width + x1]:
+                if not domain[y, x1]:
                     y, qy = y1, py
-                if not inside[y * width + x]:
+                if not domain[y, x]:
                     qx = px
             moved = max(abs(qy - py), abs(qx - px))
             py, px = qy, qx

@@ -222,8 +222,8 @@ def _fit(
     """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
     n = _number(rest)
     matrix, vector = np.empty((n, n)), np.empty(n)
-    profiles = np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1))
     box = _window(start, half, rest.shape)
+    profiles = np.empty((3, 3, _widest(box)))
     for a in range(len(result)):
         result[a] = 0.0
     for step in range(steps + 1):

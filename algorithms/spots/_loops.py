@@ -3,14 +3,10 @@
 Arrays are copied value by value: numba takes a second to compile each other way.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Bytes, Floats, Longs
-
-use(Path(__file__).with_name(FOLDER))
 
 _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
@@ -105,15 +101,14 @@ def keep_best(
     for z in range(values.shape[0]):
         for i in range(len(ends_y) - 1):
             for j in range(len(ends_x) - 1):
-                unit = np.float32(1) / noise[z, i, j]
+                unit, first, end = np.float32(1) / noise[z, i, j], ends_x[j], ends_x[j + 1]
                 for y in range(ends_y[i], ends_y[i + 1]):
-                    row = values[z, y, ends_x[j] : ends_x[j + 1]]
-                    out = best[z, y, ends_x[j] : ends_x[j + 1]]
+                    row, out = values[z, y, first:end], best[z, y, first:end]
                     if scale == 0:
                         for x in range(len(row)):
                             out[x] = unit * row[x]
                         continue
-                    name = which[z, y, ends_x[j] : ends_x[j + 1]]
+                    name = which[z, y, first:end]
                     for x in range(len(row)):
                         name[x] = scale if unit * row[x] > out[x] else name[x]
                         out[x] = max(out[x], unit * row[x])

@@ -1,15 +1,11 @@
 """Compiled loops over the voxels of a relief: steepest ascents and passes between basins."""
 
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Floats, Ints, Longs
-
-use(Path(__file__).with_name(FOLDER))
-
 
 Places = Longs
 Values = TypeVar("Values", Ints, Floats)
@@ -76,9 +72,8 @@ def passes(
                     pairs, levels = _doubled(pairs), _doubled(levels)
                 at, many = many, many + 1
                 pairs[at, 0], pairs[at, 1], pairs[at, 2] = low, high, start[low]
-                levels[at, 0], levels[at, 1] = level, side
-                start[low] = at
-            elif level > levels[at, 0] or (level == levels[at, 0] and side > levels[at, 1]):
+                start[low], levels[at, 0] = at, -np.inf
+            if level > levels[at, 0] or (level == levels[at, 0] and side > levels[at, 1]):
                 levels[at, 0], levels[at, 1] = level, side
     return many, pairs, levels
 

@@ -182,7 +182,7 @@ def _zipped(folder: Path, place: Path) -> Path:
     """Return the files of a folder as a zip of fixed bytes."""
     path = place / f"{folder.name}.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for file in visible_files(folder):
+        for file in sorted(visible_files(folder)):
             entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
             with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, 2**20)

@@ -6,9 +6,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import getfile
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +25,7 @@ def compiled(*signature: str, **options: object) -> Callable[[Loop], Loop]:
         """Return a loop that its first call compiles."""
         from numba import njit  # takes half a second
 
+        use(Path(getfile(loop)).with_name(FOLDER))
         fast = partial(njit, [*signature] or None, nogil=True, **options)
         try:
             return cast(Loop, fast(cache=True)(loop))
@@ -46,6 +48,7 @@ def keep(name: str, store: Path | None = None) -> int:
     return sum(path.is_file() for path in store.rglob("*"))
 
 
+@cache
 def use(store: Path) -> bool:
     """Copy kept loops to where numba can write, before their module's first loop; False without."""
     folder = os.environ.get("NUMBA_CACHE_DIR", "")

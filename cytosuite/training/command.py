@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
     options, say = _parser().parse_args(arguments), partial(print, flush=True)
+    options.work = options.work or Path("runs") / "training" / options.name
     changes = {"steps": options.steps, "seed": options.seed, "learning_rate": options.learning_rate}
     if options.threads < 1:
         raise InputError(f"--threads must be 1 or more, found {options.threads}")
@@ -164,12 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return data, settings.with_card(authors=options.authors), notes
 
     data, settings, notes = prepared(options.data)
-    work = options.work or Path("runs") / "training" / options.name
     # One that was killed while it wrote its models has written some of them.
-    resumed = not options.restart and (work / CHECKPOINT).is_file()
+    resumed = not options.restart and (options.work / CHECKPOINT).is_file()
     names = [options.name, *(f"{options.name}-{also}" for also in training.also if not resumed)]
     target, *_ = _targets(options, names)
-    need_folder(work)
+    need_folder(options.work)
     if options.check or options.wait:
         check(training, settings, data, options.recipe)
         begin(training, settings, options.parent, options.device)
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings,
             data,
             target,
-            work=work,
+            work=options.work,
             resume=not options.restart,
             parent=options.parent,
             device=options.device,
@@ -216,9 +216,8 @@ def _targets(options: argparse.Namespace, names: Iterable[str]) -> list[Path]:
 @contextmanager
 def _alone(options: argparse.Namespace, names: Iterable[str]) -> Iterator[None]:
     """Lock the folder of a training; InputError where another one of its name runs or has ended."""
-    work = options.work or Path("runs") / "training" / options.name
-    busy = f"{work}: another training is running here; wait for it or give another --name"
-    with alone(work, busy):
+    busy = f"{options.work}: another training is running here; wait for it or give another --name"
+    with alone(options.work, busy):
         _targets(options, names)
         yield
 
