@@ -115,18 +115,20 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
-    job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
+    drawn = parameters.outline is not None
+    with part(0, 4, 3 if drawn else 4):
+        job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     sizes = sizes_of(scale, trained.diameter_um, unit)
-    outlined = with_outline(
-        volume.like(objects.labels.reshape(volume.shape)),
-        image.reshape(volume.shape),
-        in_pixels(volume).spacing if flat else volume.spacing,
-        model,
-        parameters.outline,
-    )
-    drawn = parameters.outline is not None
+    with part(3, 4):
+        outlined = with_outline(
+            volume.like(objects.labels.reshape(volume.shape)),
+            image.reshape(volume.shape),
+            in_pixels(volume).spacing if flat else volume.spacing,
+            model,
+            parameters.outline,
+        )
     facts: Scalars = {
         **sizes,
         "working_shape": " x ".join(map(str, job.shape)),

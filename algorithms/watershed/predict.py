@@ -8,6 +8,7 @@ from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.progress import part
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.volume import Volumes
@@ -24,11 +25,14 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     planned = plan_blocks(
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )
-    if len(planned) > 1:
-        labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
-    else:
-        nuclei = segment(volume.array, spacing, parameters)
-        small = int(nuclei.max(initial=0)) <= np.iinfo(np.uint16).max
-        labels = nuclei.astype(np.uint16 if small else np.uint32)
-    result = with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
+    parts = 1 if parameters.outline is None else 2
+    with part(0, parts):
+        if len(planned) > 1:
+            labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
+        else:
+            nuclei = segment(volume.array, spacing, parameters)
+            small = int(nuclei.max(initial=0)) <= np.iinfo(np.uint16).max
+            labels = nuclei.astype(np.uint16 if small else np.uint32)
+    with part(1, 2):
+        result = with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
     return {"instance-labels": result}

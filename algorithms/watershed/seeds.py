@@ -1,13 +1,12 @@
 """The seed map, which is largest in the middles of nuclei, and its basins."""
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.segmentation.foreground import along_lines, gaussian, sigmas
+from cytosuite.segmentation.foreground import distance_out, gaussian, sigmas
 from cytosuite.volume.arrays import Bools, Floats, Ints, Longs, Sizes, Spacing
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
@@ -26,18 +25,8 @@ def border_distance(mask: Bools, spacing: Spacing, elongation: float) -> Floats:
     """Return the distance to the nearest voxel outside of the foreground in µm; 1 without any."""
     if mask.all():
         return np.ones(mask.shape, np.float32)
-    from cytosuite.segmentation._kernels import away, away_in_rows  # numba takes long to import
-
-    distance = np.empty(mask.shape, np.float32)
-    rows = np.ascontiguousarray(mask).reshape(-1, mask.shape[-1])
-    lines = distance.reshape(rows.shape)
-    flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
-    *others, step = np.divide(spacing, flattened).astype(np.float32)
-    side_by_side(lambda part: away_in_rows(rows[part], step, lines[part]), parts_of(rows.shape))
-    for axis, length in reversed([*enumerate(others)]):
-        along_lines(partial(away, length * length), distance, axis)
-    side_by_side(lambda part: np.sqrt(lines[part], out=lines[part]), parts_of(rows.shape))
-    return distance
+    steps = np.divide(spacing, sigmas(1.0, [1.0] * mask.ndim, elongation))
+    return distance_out(np.ascontiguousarray(mask), steps.tolist())
 
 
 def blob_response(

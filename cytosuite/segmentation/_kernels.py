@@ -5,14 +5,10 @@ at once, and a few columns at a time are copied to where they stay in the cache.
 value by value: numba takes a second to compile each other way.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from cytosuite.networks.kernels import FOLDER, compiled, use
+from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Ints, Longs
-
-use(Path(__file__).with_name(FOLDER))
 
 Labels = Ints
 
@@ -77,23 +73,32 @@ def blur_rows(taps: Doubles, image: Floats) -> None:
             image[y, x] = total[x]
 
 
-@compiled("void(boolean[:, ::1], float32, float32[:, ::1])")
-def away_in_rows(mask: Bools, step: float, out: Floats) -> None:
-    """Write the squared distance to the nearest voxel outside of a mask (N, M) in its row."""
+@compiled("void(boolean[:, ::1], float32, boolean, float32[:, ::1], int32[:, ::1])")
+def away_in_rows(mask: Bools, step: float, labelled: bool, out: Floats, owner: Labels) -> None:
+    """Write the squared distance to the nearest voxel outside of a mask (N, M) in its row.
+
+    If `labelled`, voxels of the mask get the label of that voxel as their owner.
+    """
     for y in range(mask.shape[0]):
         away = np.float32(np.inf)
         for x in range(mask.shape[1]):
             away = away + np.float32(1) if mask[y, x] else np.float32(0)
             out[y, x] = away
+            if labelled and mask[y, x] and x:
+                owner[y, x] = owner[y, x - 1]
         away = np.float32(np.inf)
         for x in range(mask.shape[1] - 1, -1, -1):
             away = away + np.float32(1) if mask[y, x] else np.float32(0)
+            if labelled and away < out[y, x]:
+                owner[y, x] = owner[y, x + 1]
             length = min(out[y, x], away) * step
             out[y, x] = length * length
 
 
-@compiled("void(float32, float32[:, :, ::1], int64, int64)")
-def away(square: float, image: Floats, first: int, stop: int) -> None:
+@compiled("void(float32, boolean, float32[:, :, ::1], int32[:, :, ::1], int64, int64)")
+def away(
+    square: float, labelled: bool, image: Floats, owner: Labels, first: int, stop: int
+) -> None:
     """Give the columns `first` to `stop` of squared distances (K, N, M) those along N as well.
 
     `square` is that of the voxel's length; no column looks further than its largest distance.
@@ -101,31 +106,40 @@ def away(square: float, image: Floats, first: int, stop: int) -> None:
     size = image.shape[1]
     width = min(64, stop - first)
     lines, best = np.empty((size, width), np.float32), np.empty(width, np.float32)
+    names, label = np.empty((size, width), np.int32), np.empty(width, np.int32)
     for k in range(image.shape[0]):
         for left in range(first, stop, width):
             many = min(width, stop - left)
+            some = many * labelled
             for y in range(size):
                 line, row = lines[y], image[k, y, left : left + many]
                 for x in range(len(row)):
                     line[x] = row[x]
+                for x in range(some):
+                    names[y, x] = owner[k, y, left + x]
             for y in range(size):
-                line, row = lines[y], image[k, y, left : left + many]
-                for x in range(len(row)):
-                    best[x] = line[x]
+                for x in range(many):
+                    best[x] = lines[y, x]
+                for x in range(some):
+                    label[x] = names[y, x]
                 for n in range(1, max(y, size - 1 - y) + 1):
                     more, most = square * np.float32(n * n), np.float32(0)
-                    for x in range(len(row)):
+                    for x in range(many):
                         most = max(most, best[x])
                     if more >= most:
                         break
                     for z in (y - n, y + n):
                         if 0 <= z < size:
-                            other = lines[z]
-                            for x in range(len(row)):
+                            other, others = lines[z], names[z]
+                            for x in range(some):
+                                label[x] = others[x] if other[x] + more < best[x] else label[x]
+                            for x in range(many):
                                 there = other[x] + more
                                 best[x] = min(best[x], there)
-                for x in range(len(row)):
-                    row[x] = best[x]
+                for x in range(many):
+                    image[k, y, left + x] = best[x]
+                for x in range(some):
+                    owner[k, y, left + x] = label[x]
 
 
 @compiled("void(int64[::1], float32[::1], float32[:, ::1], float32[:, ::1])")

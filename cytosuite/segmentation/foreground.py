@@ -3,11 +3,22 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
+from typing import cast
 
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Lengths, Longs, Sizes, Spacing
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Doubles,
+    Floats,
+    Ints,
+    Lengths,
+    Longs,
+    Sizes,
+    Spacing,
+)
 from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
@@ -38,7 +49,7 @@ def gaussian(
     rows = result.reshape(-1, image.shape[-1])
     for axis, width in enumerate(sigma):
         if width > 0 and axis < image.ndim - 1:
-            along_lines(partial(blur, taps(width, truncate)), result, axis)
+            along_lines(partial(blur, taps(width, truncate)), axis, result)
         elif width > 0:
             work = partial(blur_rows, taps(width, truncate))
             side_by_side(work, [rows[part] for part in parts_of(rows.shape)])
@@ -52,15 +63,41 @@ def taps(width: float, truncate: float) -> Doubles:
     return np.ascontiguousarray((whole / whole.sum())[reach:])
 
 
-def along_lines(work: Callable[[Floats, int, int], None], image: Floats, axis: int) -> None:
+def along_lines(work: Callable[..., None], axis: int, *images: Array) -> None:
     """Work on the lines along an axis, not the last one: (K, N, M), first and last column of M."""
-    shape = image.shape
-    lines = image.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
-    if len(lines) > 1:
-        side_by_side(lambda part: work(lines[part], 0, lines.shape[2]), parts_of(lines.shape))
+    shape = images[0].shape
+    size = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    lines = [image.reshape(size) for image in images]
+    if size[0] > 1:
+        parts = parts_of(size)
+        side_by_side(lambda part: work(*(line[part] for line in lines), 0, size[2]), parts)
         return
-    columns = parts_of((lines.shape[2], shape[axis]))
-    side_by_side(lambda part: work(lines, part.start, part.stop), columns)
+    columns = parts_of((size[2], size[1]))
+    side_by_side(lambda part: work(*lines, part.start, part.stop), columns)
+
+
+def distance_out(
+    mask: Bools, spacing: Spacing, owner: Ints | None = None, reach: float = np.inf
+) -> Floats:
+    """Return the distance to the nearest voxel outside of a mask, whose label becomes the owner.
+
+    Voxels without a label that lie further away than `reach` have any distance above it.
+    """
+    from cytosuite.segmentation._kernels import away, away_in_rows  # numba takes long to import
+
+    distance = np.empty(mask.shape, np.float32)
+    labels = np.empty(mask.shape, np.int32) if owner is None else owner
+    labelled, free = owner is not None, owner == 0
+    rows, lines, names = (cast(Array, a.reshape(-1, a.shape[-1])) for a in (mask, distance, labels))
+    *others, step = np.asarray(spacing, np.float32)
+    side_by_side(
+        lambda part: away_in_rows(rows[part], step, labelled, lines[part], names[part]),
+        parts_of(rows.shape),
+    )
+    np.minimum(distance, (1.001 * reach) ** 2, out=distance, where=free)
+    for axis, length in reversed([*enumerate(others)]):
+        along_lines(partial(away, length * length, labelled), axis, distance, labels)
+    return np.sqrt(distance, out=distance)
 
 
 def background_and_noise(signal: Floats) -> tuple[float, float]:

@@ -1,16 +1,12 @@
 """Objects of one image in another of the same scene: whether they stand out there, and where."""
 
 from itertools import product
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from skimage.segmentation import expand_labels
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Longs, Spacing
-from cytosuite.volume.objects import box_of, wider
+from cytosuite.segmentation.foreground import distance_out
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Ints, Longs, Spacing
 
-Label = TypeVar("Label", bound=np.integer[Any])
 Labels = Integers
 
 VISIBLE = 0.75  # probability to be brighter than the surroundings, of an object that stands out
@@ -21,16 +17,11 @@ _RISE = 1e-6  # of the correlation that is worth a voxel
 _QUANTILES = 257
 
 
-def surroundings(labels: NDArray[Label], spacing: Spacing, reach_um: float) -> NDArray[Label]:
+def surroundings(labels: Labels, spacing: Spacing, reach_um: float) -> Ints:
     """Return the background within `reach_um` of each object, under its number."""
-    around = np.zeros_like(labels)
-    near = box_of(labels != 0)
-    if near is None:
-        return around
-    box = wider(near, [int(reach_um / step) + 1 for step in spacing])
-    inner = labels[box]
-    around[box] = np.where(inner, 0, expand_labels(inner, reach_um, spacing=tuple(spacing)))
-    return around
+    nearest = labels.astype(np.int32)
+    distance = distance_out(labels == 0, spacing, nearest, reach_um)
+    return np.where((distance > 0) & (distance <= reach_um), nearest, 0)
 
 
 def standing_out(volume: Array, labels: Labels, around: Labels) -> Doubles:

@@ -5,10 +5,14 @@ from math import pi, prod
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from cytosuite.networks.tiling import bricks
-from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
+from cytosuite.segmentation.foreground import (
+    background_and_noise,
+    distance_out,
+    gaussian,
+    li_threshold,
+)
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
 from cytosuite.volume.objects import borders, box_at
@@ -63,11 +67,13 @@ def measure(labels: Labels, image: Array, spacing: Spacing) -> Common:
 
 def look(labels: Labels, image: Array, spacing: Spacing, common: Common) -> Near:
     """Return the voxels in and around the objects of an image, or of a part of it."""
-    distance, nearest = _from_faces(labels, spacing)
+    objects, nearest = labels > 0, labels.astype(np.int32)
+    distance = distance_out(~(borders(labels) & objects), spacing, nearest, REACH * common.radius)
+    np.negative(distance, out=distance, where=objects)
     distance /= np.float32(common.radius)
     voxels = np.flatnonzero(distance <= REACH)
-    owner = labels.ravel()[nearest.ravel()[voxels]]
-    inside = labels.ravel()[voxels] > 0
+    owner = nearest.ravel()[voxels]
+    inside = objects.ravel()[voxels]
     own, count = owner[inside], np.maximum(np.bincount(labels.ravel()), 1)
     radius = _radii(count, spacing)
     places = [
@@ -104,15 +110,6 @@ def look(labels: Labels, image: Array, spacing: Spacing, common: Common) -> Near
         *away[-2:],
     ]
     return Near(voxels, owner, np.stack(columns).astype(np.float32, copy=False))
-
-
-def _from_faces(labels: Labels, spacing: Spacing) -> tuple[Floats, Longs]:
-    """Return the distance [µm] to the nearest face voxel of an object, < 0 inside; its index."""
-    face = borders(labels) & (labels > 0)
-    distance, nearest = ndimage.distance_transform_edt(~face, spacing, return_indices=True)
-    distance = distance.astype(np.float32)
-    np.negative(distance, out=distance, where=labels > 0)
-    return distance, np.ravel_multi_index(tuple(nearest), labels.shape)
 
 
 def smoothed(image: Floats, sigma: Spacing) -> Floats:

@@ -5,6 +5,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from cytosuite.contract.progress import report
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.networks.tiling import Tile, least, plan, tiles
@@ -53,7 +54,9 @@ def redraw(
     if common.threshold <= 0:
         return labels
     found = room(shape, labels.dtype)
-    for tile in _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing]):
+    blocks = _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing])
+    for done, tile in enumerate(blocks):
+        report(done, len(blocks))
         part = taken(labels, tile.input).astype(np.int32)
         near = box_of(part > 0)
         if near is None:

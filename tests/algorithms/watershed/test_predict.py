@@ -5,6 +5,7 @@ from rasters import away_from
 from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.predict import predict
+from cytosuite.contract.progress import shown
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 
@@ -42,7 +43,12 @@ def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
     assert (drawn.metadata["outline"], drawn.array.dtype, drawn.array.max()) == (0.5, np.uint16, 1)
     assert 0 < (drawn.array > 0).sum() != (found.array > 0).sum()
     given = {"microscopy-image": Volume(image(), SPACING, metadata={"outline": "looser"})}
-    looser = predict(given, outlined)["instance-labels"]
+    shares = []
+    with shown(shares.append):
+        looser = predict(given, outlined)["instance-labels"]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.4
+    assert shares[-1] == 0.5  # the outline is the second half
     assert looser.metadata["outline"] == 0.65
     assert (looser.array > 0).sum() > (drawn.array > 0).sum()
     unused = predict(given, model())["instance-labels"]

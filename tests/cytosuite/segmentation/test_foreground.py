@@ -5,6 +5,7 @@ from skimage.filters import threshold_li
 
 from cytosuite.segmentation.foreground import (
     background_and_noise,
+    distance_out,
     gaussian,
     li_threshold,
     remove_background,
@@ -16,6 +17,22 @@ from cytosuite.segmentation.foreground import (
 
 RNG = np.random.default_rng(3)
 NOISE = RNG.normal(50, 4, (24, 40, 40)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((9, 30, 140), (2.0, 0.7, 0.5)), ((70, 9), (1, 3))])
+def test_distances_and_owners_are_those_of_the_nearest_voxel(shape, spacing):
+    labels = np.where(RNG.random(shape) < 0.01, RNG.integers(1, 9, shape), 0).astype(np.int32)
+    expected = ndimage.distance_transform_edt(labels == 0, spacing)
+    owner, reach = labels.copy(), float(np.median(expected))
+    distance = distance_out(labels == 0, spacing, owner, reach)
+    near = expected <= reach
+    np.testing.assert_allclose(distance[near], expected[near], rtol=1e-6)
+    assert (distance[~near] > reach).all()
+    assert not near.all()
+    for label in range(1, 9):  # of several nearest ones any
+        mine = near & (owner == label)
+        own = ndimage.distance_transform_edt(labels != label, spacing)
+        np.testing.assert_allclose(own[mine], expected[mine], rtol=1e-6)
 
 
 def test_background_and_spread_of_plain_noise():
