@@ -9,17 +9,15 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Image
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section
 from cytosuite.denoising.camera import Lag, electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Rng
+from cytosuite.volume.arrays import Array, Image, Rng, Unsigned
 from cytosuite.volume.pieces import slabs
 
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
@@ -60,7 +58,7 @@ class Camera(Section):
         """The type of the counts."""
         return np.uint8 if self.bits == 8 else np.uint16
 
-    def expose(self, rng: Rng, photons: Image) -> NDArray[np.unsignedinteger]:
+    def expose(self, rng: Rng, photons: Image) -> Unsigned:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
         result = large.room(photons.shape, self.dtype)
         for part in slabs(photons, result):

@@ -15,7 +15,7 @@ KEY = "k"
 
 def finish(folder, situations):
     """Return the folder of a run with a good case and one whose object is missed."""
-    home = folder / "datasets" / f"toy-mini-{MARK[:12]}"
+    home = folder / f"datasets/toy-mini-{MARK[:12]}"
     cases = {"good": situations.perfect(), "bad": situations.missed()}
     facts = {"task": "segment", "fingerprint": MARK}
     own = {"name": "toy", "size": "mini", "seed": None, "notes": [], "cases": list(cases)}

@@ -190,8 +190,8 @@ def listed(home, names, masks_at="instances", shape=VOLUME):
         for case in range(2):
             array, labels = scene(shape, 2 * number + case)
             stem = Path(name).stem
-            hdf5(home / "images" / f"{stem}_{case}.h5", image=array.astype(np.float32))
-            hdf5(home / "masks" / f"{stem}_{case}.h5", **{masks_at: labels})
+            hdf5(home / f"images/{stem}_{case}.h5", image=array.astype(np.float32))
+            hdf5(home / f"masks/{stem}_{case}.h5", **{masks_at: labels})
             rows.append(f"images/{stem}_{case}.h5;masks/{stem}_{case}.h5")
         (home / name).write_text("\n".join(rows) + "\n")
 
@@ -235,7 +235,7 @@ def weights(path, card="cellpose3d/spheroid-nuclei-3d"):
     import torch
     from safetensors.torch import load_file
 
-    torch.save(load_file(ROOT / "weights" / f"{card}.safetensors"), path)
+    torch.save(load_file(ROOT / f"weights/{card}.safetensors"), path)
 
 
 def request(home):

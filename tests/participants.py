@@ -54,7 +54,7 @@ def data(home, kind, cases=CASES):
     """Write images with the truth that answers of a kind are scored on; return their folder."""
     noise = np.random.default_rng(0).random(SHAPE, np.float32)
     for name in cases:
-        write(home / "data/images" / f"{name}.tif", Volume(squares() + noise, SPACING, "YX"))
+        write(home / f"data/images/{name}.tif", Volume(squares() + noise, SPACING, "YX"))
         end = ENDS["points" if kind == "tables" else kind]
         answer(home / "data" / TRUTHS[TASKS[kind]] / f"{name}{end}")
     return home / "data"

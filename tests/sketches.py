@@ -55,7 +55,7 @@ def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True, channels=1):
     """Write images, labels and sketches in the layout of a dataset, and return the folder."""
     for number in range(cases):
         labels = labels_of(number, shape)
-        sockets = folder / "cases" / f"case_{number}" / "sockets/images"
+        sockets = folder / f"cases/case_{number}" / "sockets/images"
         given = {"microscopy-image": image_of(labels, number), "instance-labels": labels}
         if sketches:
             given["structure-sketch"] = np.where(labels > 0, 90, 30).astype(np.uint8)

@@ -96,7 +96,7 @@ def _score(folder, answers):
 def answers(tmp_path):
     """Return a folder of predictions of everything."""
     for name in ("a", "b", "01_t000", "train_a"):
-        write(tmp_path / "answers" / f"{name}.tif", Volume(OBJECT, (1.0, 1.0, 1.0), "ZYX"))
+        write(tmp_path / f"answers/{name}.tif", Volume(OBJECT, (1.0, 1.0, 1.0), "ZYX"))
     return tmp_path / "answers"
 
 

@@ -122,7 +122,7 @@ def test_the_device_decides_the_torch_of_a_training(device):
     for engine in ("docker", "podman"):  # containers need no torch here
         assert "networks" not in _make("-n", "benchmark", f"ENGINE={engine}").stdout
     done = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "NAME=c", f"DEVICE={device}")
-    if (ROOT / ".venv" / f".networks-{device}").exists():
+    if (ROOT / f".venv/.networks-{device}").exists():
         pytest.skip("it is installed already")
     assert f"docker/install.py --device {device} networks" in done.stdout
 

@@ -38,7 +38,7 @@ def test_a_tag_needs_its_section_of_the_changelog_and_files_of_its_version(tmp_p
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     (tmp_path / "dist").mkdir()
     for end in (".tar.gz", "-py3-none-any.whl"):
-        (tmp_path / "dist" / f"cytosuite-1.2.3{end}").touch()
+        (tmp_path / f"dist/cytosuite-1.2.3{end}").touch()
     for name in (
         "Take the changelog's section of this version",
         "Refuse a tag that is not the version",

@@ -61,7 +61,7 @@ def _of(runs, task, engine="process"):
     words = ("--algorithm", ",".join(algorithms), *more, "--run", f"{task}-{engine}")
     code, text = _run(runs, dataset, *words, engine=engine)
     assert code == 0, text
-    return text, runs.home / "runs" / f"{task}-{engine}" / "report"
+    return text, runs.home / f"runs/{task}-{engine}" / "report"
 
 
 def _text(report: Path) -> str:

@@ -63,7 +63,7 @@ def checkout(tmp_path):
 @pytest.fixture
 def page():
     """Return a function that returns the text of a tutorial."""
-    return lambda name: (ROOT / "docs/tutorials" / f"{name}.md").read_text()
+    return lambda name: (ROOT / f"docs/tutorials/{name}.md").read_text()
 
 
 def test_segment_and_measure(page, checkout, tmp_path):

@@ -71,8 +71,8 @@ def dataset_of(tmp_path):
         makers = tuple((f"c{n}", partial(_sample, sockets, n)) for n in range(cases))
         paths = {}
         for n in range(reference):
-            path = tmp_path / "real" / f"r{(3 * n) % 7}{('.tif', '.mha')[n % 2]}"
-            drawn = tmp_path / "drawn" / f"r{n}.tif"
+            path = tmp_path / f"real/r{(3 * n) % 7}{('.tif', '.mha')[n % 2]}"
+            drawn = tmp_path / f"drawn/r{n}.tif"
             _put(path, real(100 + n))
             _put(drawn, labels(100 + n))
             paths[path] = drawn if labelled else None

@@ -49,7 +49,7 @@ def simulated_folder(folder, cases=2):
             (*places, "sockets/images/instance-labels"), scene(number), strict=True
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
-        image = home / "sockets/images/microscopy-image" / f"{name}.tif"
+        image = home / f"sockets/images/microscopy-image/{name}.tif"
         write(image, Volume(scene(number)[0], SPACING))
         (home / "case.json").write_text("{}")
     (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
@@ -59,10 +59,10 @@ def simulated_folder(folder, cases=2):
 def chain_folder(folder, cases=2, level=True):
     """Write simulated cases behind an algorithm that makes new images, and return the folder."""
     for home in (simulated_folder(folder, cases) / "cases").iterdir():
-        light = read(home / "extras/step-3-light" / f"{home.name}.tif").array
+        light = read(home / f"extras/step-3-light/{home.name}.tif").array
         noise = np.random.default_rng(0).normal(100, 3, SHAPE)
         image = Volume((50 * light + noise).astype(np.float32), SPACING)
-        write(home / "sockets/images/microscopy-image" / f"{home.name}.tif", image)
+        write(home / f"sockets/images/microscopy-image/{home.name}.tif", image)
         rmtree(home / "extras/step-3-light")  # a stage of the former image
         if not level:
             rmtree(home / "extras/visible-level")

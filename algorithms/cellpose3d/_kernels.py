@@ -3,10 +3,9 @@
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs, Words
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
@@ -349,7 +348,7 @@ def climb(
     reach: Longs,
     spacing: Doubles,
     distance: float,
-    basins: NDArray[np.uint32],
+    basins: Words,
 ) -> int:
     """Write the peak, from 1, that each start (N,) leads to, over densest neighbours, in `basins`.
 

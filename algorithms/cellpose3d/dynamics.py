@@ -6,15 +6,14 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
-from cytosuite.volume.arrays import Bools, Floats, Spacing
+from cytosuite.volume.arrays import Bools, Floats, Spacing, Words
 from cytosuite.volume.cores import parts_of, side_by_side
 
-Labels = NDArray[np.uint32]
+Labels = Words
 
 _TRUNCATE = 3.0  # standard deviations
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside

@@ -5,13 +5,12 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Floats, Longs, Spacing
+from cytosuite.volume.arrays import Doubles, Floats, Longs, Spacing, Words
 
-Labels = NDArray[np.uint32]
+Labels = Words
 
 LIMITS = (
     *("min_volume_um3", "max_volume_um3", "min_level"),

@@ -17,9 +17,8 @@ from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.segmentation.objects import fill_holes, keep_by
 from cytosuite.volume import Volumes
-from cytosuite.volume.arrays import Bools, Floats, Ints
+from cytosuite.volume.arrays import Bools, Floats, Labels
 
-Labels = Ints
 Length = Annotated[float, Field(ge=0, le=10000)]
 
 

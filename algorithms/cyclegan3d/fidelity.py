@@ -19,7 +19,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 from cytosuite.segmentation.objects import keep_by
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Ints, Spacing
+from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Labels, Spacing
 from cytosuite.volume.large import is_mapped, taken
 from cytosuite.volume.objects import means, opened
 
@@ -33,8 +33,6 @@ LEAST_UM3, LEAST_UM2 = 60.0, 20.0  # of a body: a ball of 5 µm, half as wide as
 LEAST_CONTRAST = 0.25  # of the median body's
 PART = (64, 256, 256)  # voxels of the parts of an image on disk that are compared
 VISIBLE = 0.8  # probability to be brighter than its surroundings
-
-Labels = Ints
 
 
 class Fidelity(NamedTuple):

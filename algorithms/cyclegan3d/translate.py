@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.errors import InputError
-from cytosuite.networks.network import Forward, Image, Lazy, Prediction, predict_tiles
+from cytosuite.networks.network import Forward, Lazy, Prediction, predict_tiles
 from cytosuite.networks.normalise import (
     Background,
     Target,
@@ -18,7 +18,7 @@ from cytosuite.networks.normalise import (
     normalise,
 )
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats, Sizes
+from cytosuite.volume.arrays import Array, Floats, Image, Sizes
 from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import need_memory
 from cytosuite.volume.pieces import extremes, slabs

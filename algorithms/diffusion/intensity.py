@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from cytosuite.denoising.sampling import Contrast, Image
+from cytosuite.denoising.sampling import Contrast
 from cytosuite.networks.normalise import (
     Background,
     Dtype,
@@ -19,7 +19,7 @@ from cytosuite.networks.normalise import (
 )
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Image
 
 Units = Literal["background", "contrast"]
 

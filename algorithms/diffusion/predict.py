@@ -23,7 +23,6 @@ from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import (
     Conditional,
-    Image,
     Keep,
     Process,
     blurred,
@@ -36,7 +35,7 @@ from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, Volumes, seed_of
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Image
 from cytosuite.volume.memory import need_memory
 
 SKETCH, LABELS, MADE = "structure-sketch", "instance-labels", "synthetic-image"

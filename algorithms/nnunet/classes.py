@@ -1,14 +1,13 @@
 """Instances as the classes background, inside and border, and back."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from cytosuite.volume.arrays import Bools, Bytes, Integers, Spacing
+from cytosuite.volume.arrays import Bools, Bytes, Integers, Spacing, Words
 
 CLASSES = {"background": 0, "inside": 1, "border": 2}  # as in nnU-Net's dataset.json
-Labels = NDArray[np.uint32]
+Labels = Words
 
 
 def classes_of(labels: Integers, spacing: Spacing, border_px: float) -> Bytes:

@@ -28,9 +28,7 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Tiled
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volumes
-from cytosuite.volume.arrays import Array, Floats, Ints
-
-Labels = Ints
+from cytosuite.volume.arrays import Array, Floats, Labels
 
 GROUND, INSIDE, BORDER = range(CLASSES)
 

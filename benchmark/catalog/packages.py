@@ -22,7 +22,7 @@ PINNED = re.compile(r"(?m)^([A-Za-z0-9._-]+)==")
 
 def lock(root: Path, base: Base) -> Path:
     """Return the path of the list of locked packages of a base."""
-    return root / "docker" / f"requirements-{base}.txt"
+    return root / f"docker/requirements-{base}.txt"
 
 
 def lock_files(path: Path) -> list[Path]:

@@ -49,11 +49,11 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
         for done, (name, image, labels, _) in enumerate(annotated_images.items):
             step(done, len(annotated_images.items), name)
             combined = labels.read()
-            write(temporary / "labels" / f"{name}.tif", combined.volume)
+            write(temporary / f"labels/{name}.tif", combined.volume)
             if options.rois:
-                write_rois(temporary / "labels" / f"{name}{ROIS}", combined.volume)
+                write_rois(temporary / f"labels/{name}{ROIS}", combined.volume)
             if options.copy_images:
-                copied(image, temporary / "images" / f"{name}{image.suffix}")
+                copied(image, temporary / f"images/{name}{image.suffix}")
             rows += [(name, *row) for row in combined.objects]
             total.update(combined.counts)
         head = ("image", "id", "class", "file", "area", "lost", "pieces")

@@ -82,9 +82,9 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
         for room in sorted((case.folder / "extras").glob("*")):
             for path in image_files(room):
                 copied(path, folder / room.name / path.name)
-        copied(case.folder / "case.json", folder / "records" / f"{case.name}.json")
+        copied(case.folder / "case.json", folder / f"records/{case.name}.json")
         for picture in sorted(case.folder.glob("*.png")):
-            copied(picture, folder / "previews" / f"{case.name}_{picture.name}")
+            copied(picture, folder / f"previews/{case.name}_{picture.name}")
     copied(dataset.home / "dataset.json", folder / "dataset.json")
 
 

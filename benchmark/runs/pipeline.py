@@ -86,7 +86,7 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
             if path is None:
                 continue
             if path.suffix in {".json", TABLE}:
-                link(temporary / "sockets" / f"{slug}{path.suffix}", path)
+                link(temporary / f"sockets/{slug}{path.suffix}", path)
             elif is_image(path):
                 link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.objects import DEPTH, texts
@@ -13,10 +11,10 @@ from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at
 from cytosuite.metrics.points.matching import MatchedPoints
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Longs
 
 COLUMNS = ("side", "label", "class", "matched_label", "distance_um")
-Labels = NDArray[Any] | None  # (Z, Y, X) or (Y, X), of the cells
+Labels = Array | None  # (Z, Y, X) or (Y, X), of the cells
 
 
 def write_points(path: Path, points: Points, labels: Labels = None) -> None:
@@ -70,7 +68,7 @@ def _places(points: Points, labels: Labels) -> dict[str, Array]:
 def _rows(
     side: str,
     alone: str,
-    partner: NDArray[np.int64],
+    partner: Longs,
     distance: list[str],
     places: dict[str, Array],
 ) -> Iterator[list[str]]:

@@ -205,7 +205,7 @@ class Rehearsal:
 
 def write_record(folder: Path, name: str, record: Entries) -> Path:
     """Write the record of a rehearsal, one per algorithm and interface, and return its path."""
-    path = folder / "rehearsals" / f"{name}-{record['api']}.json"
+    path = folder / f"rehearsals/{name}-{record['api']}.json"
     write_json(path, record)
     return path
 
@@ -213,7 +213,7 @@ def write_record(folder: Path, name: str, record: Entries) -> Path:
 def rehearsed(folder: Path, name: str, identity: str, api: str) -> Json | None:
     """Return the record of a rehearsal that was passed, None where there is none."""
     try:
-        record = read_json(folder / "rehearsals" / f"{name}-{api}.json")
+        record = read_json(folder / f"rehearsals/{name}-{api}.json")
     except CytosuiteError:
         return None
     good = isinstance(record, dict) and record.get("passed") is True

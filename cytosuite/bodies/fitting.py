@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy  # ndimage is loaded where it is used
 
-from cytosuite.bodies.grid import Image
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Lengths, Longs
+from cytosuite.volume.arrays import Bools, Doubles, Image, Integers, Lengths, Longs
 from cytosuite.volume.objects import objects_in
 
 DIRECTIONS = 1000  # in which a radius is measured, at least

@@ -5,17 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Floats, Indices, Longs, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Doubles, Image, Indices, Longs, Shape, Shorts, Sizes, Spacing
 from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import slab_bounds
 
-Array = Doubles
-Image = Floats
-Labels = NDArray[np.uint16]
+Labels = Shorts
 
 SLAB = 2**25  # voxels that are worked on at a time
 
@@ -67,7 +64,7 @@ class Grid:
         """Return the voxels (..., 3) that hold places, also beyond the grid."""
         return np.asarray(np.floor((places_um - self.origin) / self.spacing)).astype(np.int64)
 
-    def place_of(self, index: Array | Longs, shift: Array | float = 0.5) -> Array:
+    def place_of(self, index: Doubles | Longs, shift: Doubles | float = 0.5) -> Doubles:
         """Return places (N, 3) in µm in voxels, their centres by themselves."""
         return np.asarray((index + shift) * self.spacing + self.origin)
 

@@ -8,8 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cytosuite.bodies.grid import Image
-from cytosuite.volume.arrays import Doubles, Indices
+from cytosuite.volume.arrays import Doubles, Image, Indices
 
 HIGHEST = 40  # order
 SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation errs by < 1e-3

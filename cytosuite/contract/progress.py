@@ -32,13 +32,13 @@ def shown(show: Show = write) -> Iterator[None]:
 
 
 @contextmanager
-def part(number: int, total: int, many: int = 1) -> Iterator[None]:
-    """Count the progress within as so many parts of `total`, from `number` on."""
+def part(number: int, total: int) -> Iterator[None]:
+    """Count the progress within as part `number` of `total`."""
     if (span := _span.get()) is not None:
         low, high, show = span
         width = (high - low) / total
         begin = low + number * width
-        span = begin, begin + many * width, show
+        span = begin, begin + width, show
     with _spanning(span):
         yield
 

@@ -9,9 +9,8 @@ from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.networks.normalise import NOISE_UNITS, Background
-from cytosuite.volume.arrays import Bools, Floats, Reals, Rng
+from cytosuite.volume.arrays import Bools, Image, Reals, Rng
 
-Image = Floats
 Lag = Annotated[float, Field(ge=0, le=0.5)]  # of electrons, read one x pixel later
 
 SHOTS = 2**31  # first of the streams of planes, beyond the draws of a network

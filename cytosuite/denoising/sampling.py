@@ -25,9 +25,8 @@ from cytosuite.denoising.noise import (
 from cytosuite.networks.network import predict_tiles, reused_memory
 from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
-from cytosuite.volume.arrays import Floats, Integers, Interval, Sizes, Spacing
+from cytosuite.volume.arrays import Image, Integers, Interval, Sizes, Spacing
 
-Image = Floats
 T = TypeVar("T")
 Keep = Callable[[Image], None]  # takes an image of the course
 Noise = Callable[..., Image]  # of a shape, a seed, a draw, and `labels` with which it moves

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from cytosuite.contract.interface import LARGEST
@@ -26,7 +25,7 @@ from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import header, read
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Indices, Shape
+from cytosuite.volume.arrays import Array, Indices, Shape, Words
 
 RULES = "masks.toml"
 LONGEST_NAME = 255  # characters of an object's name in tables, as of files
@@ -265,7 +264,7 @@ def combine(
     return labels, tuple(objects), counts
 
 
-def _pieces(numbers: NDArray[np.uint32], count: int) -> Indices:
+def _pieces(numbers: Words, count: int) -> Indices:
     """Return the pieces of each number from 1, which touch in no corner; in linear time."""
     from skimage.measure import label  # slow to load
 

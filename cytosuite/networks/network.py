@@ -25,13 +25,12 @@ from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.networks.tiling import Box, fit, plan
-from cytosuite.volume.arrays import Floats, Shape, Sizes
+from cytosuite.volume.arrays import Image, Shape, Sizes
 from cytosuite.volume.large import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-Image = Floats
 Load = Callable[[Entries, Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
 Arguments = TypeVar("Arguments", bound=BaseModel)

@@ -22,6 +22,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import Scalars
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
+from cytosuite.networks.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
 from cytosuite.volume.cores import side_by_side
@@ -30,6 +31,7 @@ from cytosuite.volume.large import release
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
 _SLICES, _PIXELS = 12, 2**20  # slices, and pixels in them, that suffice for a typical size
+_WINDOW = 512  # pixels of the sides of windows, the brightest ones of larger slices
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD, _SPREAD_PX = 0.8, 1.2  # of ln diameter about the expected one; in planes, of any scale
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
@@ -122,12 +124,19 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
 
 
 def typical_slices(image: Array, quietest: float) -> Floats:
-    """Return some slices (n, Y, X) of an image (Z, Y, X), normalised."""
-    count = min(_SLICES, max(1, _PIXELS // prod(image.shape[1:])))
-    places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
-    typical = np.asarray(image[np.unique(places.round().astype(int))])
+    """Return some slices (n, Y, X) of an image (Z, Y, X), of large ones windows, normalised."""
+    depth, *sides = image.shape
+    if depth > 1 or prod(sides) > _PIXELS:
+        sides = [min(side, _WINDOW) for side in sides]
+    windows = [tile.input for tile in plan(image.shape[1:], sides, (0, 0))]
+    count = min(_SLICES, max(1, _PIXELS // prod(sides)))
+    places = np.linspace(0, depth - 1, count + 2)[1:-1].round().astype(int)
+    typical = []
+    for place, times in zip(*np.unique(places, return_counts=True), strict=True):
+        parts = [np.asarray(image[(place, *window)]) for window in windows]
+        typical += sorted(parts, key=np.mean)[-times:]  # the brightest show nuclei
     release(image)
-    return normalise(typical, background_of(image, quietest))
+    return normalise(np.stack(typical), background_of(image, quietest))
 
 
 def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Sizing) -> Scale:

@@ -13,14 +13,14 @@ from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.ranking.ranking import Failures
-from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.arrays import Bools, Doubles, Shorts
 
 KEYS = ("dataset", "case", "algorithm", "metric")
 DIGITS = 12  # of a value, relative to the largest: beyond is rounding
 LARGEST = 10**8  # cells of all arrays together
 ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a failure
 
-Counts = NDArray[np.uint16]  # how often each case is in each sample, (draws, cases)
+Counts = Shorts  # how often each case is in each sample, (draws, cases)
 SHOWN = 3  # names in a sentence
 LONG = 8  # names in a message
 

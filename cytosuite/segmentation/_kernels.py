@@ -8,9 +8,7 @@ value by value: numba takes a second to compile each other way.
 import numpy as np
 
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Ints, Longs
-
-Labels = Ints
+from cytosuite.volume.arrays import Bools, Doubles, Floats, Labels, Longs
 
 _WIDE = 1 << 17  # values of the columns that are worked on together
 

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Sizes
+from cytosuite.volume.arrays import Bools, Doubles, Integers, Shorts, Sizes, Words
 from cytosuite.volume.large import converted, put, release, room, taken
 from cytosuite.volume.objects import shared
 from cytosuite.volume.pieces import slabs_of
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 
-Labels = NDArray[np.uint16] | NDArray[np.uint32]
+Labels = Shorts | Words
 
 
 class Assembly:
@@ -107,13 +106,13 @@ def in_core(
     return inside
 
 
-def in_order(labels: Labels, owner: Integers | None = None) -> tuple[Labels, NDArray[np.uint32]]:
+def in_order(labels: Labels, owner: Integers | None = None) -> tuple[Labels, Words]:
     """Return the labels after `renumber`, uint16 where that suffices, and their new numbers."""
     final = renumber(labels, owner)
     return converted(labels, np.uint16 if final.max(initial=0) < 2**16 else labels.dtype), final
 
 
-def renumber(labels: Labels, owner: Integers | None = None) -> NDArray[np.uint32]:
+def renumber(labels: Labels, owner: Integers | None = None) -> Words:
     """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
     if owner is None:
         owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))

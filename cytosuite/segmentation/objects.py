@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.volume.arrays import Bools, Floats, Ints, Sizes, Spacing
+from cytosuite.volume.arrays import Bools, Floats, Ints, Sizes, Spacing, Words
 from cytosuite.volume.objects import borders, means
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
 
 def own_level(
-    labels: Ints | NDArray[np.uint32],
+    labels: Ints | Words,
     signal: Floats,
     threshold: Floats,
     *,

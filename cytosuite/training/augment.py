@@ -1,18 +1,16 @@
 """Augmentations of crops, with the keys and the order of the published programs' JSON."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.contract.manifest import Described, NotNegative, Share, Whole
 from cytosuite.networks.tiling import Sides
-from cytosuite.volume.arrays import Array, Bools, Floats, Rng
+from cytosuite.volume.arrays import Array, Bools, Image, Rng, Unsigned
 
-Image = Floats
-Labels = NDArray[np.unsignedinteger[Any]]
+Labels = Unsigned
 Truth = TypeVar("Truth", Image, "Image | None")
 Axes = Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)]
 Factor = Annotated[int, Field(ge=1, le=16)]

@@ -393,7 +393,7 @@ class _Course(Generic[Settings, Case]):
         self.say(f"{scores} of held-out cases, in {time.perf_counter() - began:.3g} s")
         picture = training.picture(state, self.judged, self.settings)
         if picture is not None:
-            draw_picture(picture, self.work / "pictures" / f"step-{state.step:06d}.png")
+            draw_picture(picture, self.work / f"pictures/step-{state.step:06d}.png")
         metric, *others = metrics
         value, sign = scores_by_metric[metric.name], 1 if metric.higher_is_better else -1
         state.stale += 1

@@ -17,6 +17,9 @@ Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Shorts = NDArray[np.uint16]
+Words = NDArray[np.uint32]
+LongWords = NDArray[np.uint64]
+Unsigned = NDArray[np.unsignedinteger]  # any of them
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Indices = NDArray[np.intp]
@@ -25,6 +28,8 @@ Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Reals = NDArray[np.floating]  # any of them
+Labels = Ints  # number of the object of each voxel, from 1; 0: of none
+Image = Floats  # brightness of each voxel
 Rng = np.random.Generator  # that draws are taken from
 
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Unsigned
 from cytosuite.volume.pieces import chunks
 
 BITS = 16  # of a number counted in one pass
@@ -47,8 +46,8 @@ def _counted(volume: Array, orders: set[int]) -> dict[int, float]:
     return {place: _value(key, dtype) for place, (key, _) in starts.items()}
 
 
-def _ordered(piece: Array) -> NDArray[np.unsignedinteger[Any]]:
-    keys: NDArray[np.unsignedinteger[Any]] = piece.view(f"u{piece.itemsize}")
+def _ordered(piece: Array) -> Unsigned:
+    keys: Unsigned = piece.view(f"u{piece.itemsize}")
     top = keys.dtype.type(1 << (8 * piece.itemsize - 1))
     if piece.dtype.kind == "i":
         return keys ^ top

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.bodies.stars import Bodies, Stars, label
 from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.given import on_grid
@@ -28,7 +27,7 @@ from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.scene import Shapes
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng, Shape
+from cytosuite.volume.arrays import Bools, Doubles, Image, Rng, Shape
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell
@@ -51,7 +50,7 @@ class Culture(NamedTuple):
     kinds: Numbers  # (N,), from 0
     states: Numbers  # (N,), RESTING to DYING
     bodies: Bodies  # nuclei or their parts
-    centres_um: Array  # (M, 3)
+    centres_um: Doubles  # (M, 3)
     owners: Numbers  # (M,), number of the cell
     shrunk: int  # nuclei that found no room otherwise
 
@@ -180,7 +179,7 @@ def _drawing(parameters: Parameters) -> sketches.Parameters:
     )
 
 
-def _rounded(stars: Stars, chosen: NDArray[np.bool_], factor: float) -> Stars:
+def _rounded(stars: Stars, chosen: Bools, factor: float) -> Stars:
     """Return outlines with the chosen ones turned into discs of another size."""
     radius = factor * np.sqrt(stars.axes_um[:, 1:].prod(axis=1, keepdims=True))
     coefficients, column = stars.coefficients.copy(), chosen[:, None]
@@ -196,7 +195,7 @@ def _dome(distance: Image) -> Image:
 
 
 def _cells(
-    sheet: _Sheet, heights_um: Array, nuclei: Labels, grid: Grid, parameters: Parameters
+    sheet: _Sheet, heights_um: Doubles, nuclei: Labels, grid: Grid, parameters: Parameters
 ) -> Labels:
     """Return the cells (Z, Y, X): as high as their domes, and higher over a nucleus."""
     if parameters.image.plane:
@@ -266,14 +265,14 @@ def _nuclei(
     states: Numbers,
     poses: Poses,
     stored: StoredNuclei | None,
-) -> tuple[Bodies, Array, Numbers]:
+) -> tuple[Bodies, Doubles, Numbers]:
     """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
     cores, owners = parameters.nuclei, np.arange(1, len(states) + 1)
     for_shape, for_mitosis, for_pieces = streams
     centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
     two = states == TWO
 
-    def _draw(stream: Rng, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
+    def _draw(stream: Rng, chosen: Bools, mitotic: float) -> Nuclei:
         nuclei = shapes.draw_nuclei(
             stream,
             int(chosen.sum()),
@@ -293,7 +292,7 @@ def _nuclei(
         turned = np.where(late, rotations[chosen], nuclei.rotations)
         return replace(nuclei, semi_axes_um=nuclei.semi_axes_um * size, rotations=turned)
 
-    def _rest(chosen: NDArray[np.bool_]) -> Bodies:
+    def _rest(chosen: Bools) -> Bodies:
         return _draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
 
     resting, dividing = states <= TWO, states == DIVIDING
@@ -324,8 +323,8 @@ def _nuclei(
 
 
 def _middles(
-    rng: Rng, labels: Labels, depth: Image, least: Array, grid: Grid
-) -> tuple[Array, Array]:
+    rng: Rng, labels: Labels, depth: Image, least: Doubles, grid: Grid
+) -> tuple[Doubles, Doubles]:
     """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
     deepest = np.zeros(least.shape[1] + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())

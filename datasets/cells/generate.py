@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells import spots as points
@@ -26,7 +25,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, Json, Scalars
 from cytosuite.volume import Volume, merged
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Image, Integers, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
 
@@ -150,9 +149,7 @@ def _rays(rng: Rng, photons: Image, parameters: Parameters) -> None:
         photons[plane, y, x] += np.float32(log_uniform(rng, stray.ray_photons))
 
 
-def _expose(
-    rng: Rng, light: Mapping[str, Image], parameters: Parameters
-) -> dict[str, NDArray[np.unsignedinteger]]:
+def _expose(rng: Rng, light: Mapping[str, Image], parameters: Parameters) -> dict[str, Unsigned]:
     """Return the counts (Z, Y, X) of each channel, exposed on its own."""
     camera, images = parameters.camera, {}
     for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
@@ -168,7 +165,7 @@ def _sample(
     culture: Culture,
     spots: Spots | None,
     missed: int,
-    images: Mapping[str, NDArray[np.unsignedinteger]],
+    images: Mapping[str, Unsigned],
     light: Mapping[str, Image],
     parameters: Parameters,
 ) -> Sample:
@@ -223,9 +220,9 @@ def _sample(
 
 def _facts(
     culture: Culture,
-    numbers: NDArray[np.integer],
+    numbers: Integers,
     nuclei: Labels,
-    images: Mapping[str, NDArray[np.unsignedinteger]],
+    images: Mapping[str, Unsigned],
     parameters: Parameters,
 ) -> Scalars:
     """Return measured facts of a case."""

@@ -12,6 +12,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
+from cytosuite.volume.arrays import Integers
 from cytosuite.volume.objects import numbered
 
 T = TypeVar("T", bound=np.generic)
@@ -89,7 +90,7 @@ def on_grid(source: Volume, grid: Grid) -> Labels:
         return _tidied(nearest(array, Grid.around(array.shape, steps, middle.tolist()), grid))
 
 
-def _tidied(labels: NDArray[np.integer]) -> Labels:
+def _tidied(labels: Integers) -> Labels:
     """Return labels 1 to N, one piece each; InputError without any or with too many."""
     if labels.min(initial=0) < 0:
         raise InputError(f"expected labels of 0 and more, found {labels.min()}")

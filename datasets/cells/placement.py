@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.bodies.harmonics import ball
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
@@ -24,7 +23,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Rng, Rows
+from cytosuite.volume.arrays import Bools, Doubles, Image, Rng, Rows
 from cytosuite.volume.objects import Box, on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
@@ -60,11 +59,11 @@ class Placement(Described):
         return self
 
     @property
-    def columns(self) -> dict[str, Array]:
+    def columns(self) -> dict[str, Doubles]:
         """The columns (R,) by name."""
         return {name: np.array(getattr(self, name)) for name in COLUMNS}
 
-    def draw(self, rng: Rng, cells: "Objects") -> dict[str, Array]:
+    def draw(self, rng: Rng, cells: "Objects") -> dict[str, Doubles]:
         """Return whole rows (N,), of cells like each in size and elongation."""
         columns = self.columns
         points = np.log([columns["radius_um"], columns["cell_elongation"]]).T
@@ -86,10 +85,10 @@ COLUMNS = tuple(name for name in Placement.model_fields if name != "axes")
 class Objects(Rows):
     """Objects 1 to N of labels by their second moments."""
 
-    centres_um: Array  # (N, 3)
-    radius_um: Array  # (N,), of the disc (ball) of the same area (volume)
-    elongation: Array  # (N,), longest axis / geometric mean of the others
-    rotations: Array  # (N, 3, 3), directions of the axes in columns, longest last
+    centres_um: Doubles  # (N, 3)
+    radius_um: Doubles  # (N,), of the disc (ball) of the same area (volume)
+    elongation: Doubles  # (N,), longest axis / geometric mean of the others
+    rotations: Doubles  # (N, 3, 3), directions of the axes in columns, longest last
     boxes: tuple[Box, ...]
 
 
@@ -148,7 +147,7 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
     return parse("placement", {"axes": axes, **columns}, Placement)
 
 
-def _rows(cells: Volume, nuclei: Volume) -> Array:
+def _rows(cells: Volume, nuclei: Volume) -> Doubles:
     """Return a row (R, columns) for each whole cell with one nucleus."""
     grid = Grid((1, *cells.shape)[-3:], (1.0, *cells.spacing)[-3:])
     outer, inner = (
@@ -186,9 +185,9 @@ def _rows(cells: Volume, nuclei: Volume) -> Array:
 class Poses(NamedTuple):
     """Ellipsoids of nuclei at their places."""
 
-    centres_um: Array  # (N, 3)
-    semi_axes_um: Array  # (N, 3), height, width, length
-    rotations: Array  # (N, 3, 3), their directions in columns
+    centres_um: Doubles  # (N, 3)
+    semi_axes_um: Doubles  # (N, 3), height, width, length
+    rotations: Doubles  # (N, 3, 3), their directions in columns
     shrunk: int  # that found no room otherwise
 
 
@@ -198,10 +197,10 @@ def poses(
     labels: Labels,
     depth: Image,
     grid: Grid,
-    axes: Array,
+    axes: Doubles,
     *,
-    parts: Array | float = 1.0,
-    rigid: NDArray[np.bool_] | bool = False,
+    parts: Doubles | float = 1.0,
+    rigid: Bools | bool = False,
 ) -> Poses:
     """Return a nucleus in each cell of labels (Z, Y, X), of semi-axes (N, 3) where none are wanted.
 
@@ -240,7 +239,7 @@ def poses(
     return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
 
 
-def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> dict[str, Array]:
+def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> dict[str, Doubles]:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if placing.learned:
         path, axes = Path(placing.learned), "YX" if plane else "ZYX"
@@ -255,7 +254,7 @@ def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> dict[str,
     return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
 
 
-def _turned(rng: Rng, frame: Array, angle_deg: float, plane: bool) -> Array:
+def _turned(rng: Rng, frame: Doubles, angle_deg: float, plane: bool) -> Doubles:
     """Return rotations (TRIES, 3, 3) with longest axes at an angle to a cell's, any side."""
     around = rng.uniform(0, 2 * np.pi, TRIES)
     if plane:
@@ -271,7 +270,7 @@ def _turned(rng: Rng, frame: Array, angle_deg: float, plane: bool) -> Array:
 
 
 def _inside(
-    places: Array, turns: Array, axes: Array, labels: Labels, number: int, grid: Grid
+    places: Doubles, turns: Doubles, axes: Doubles, labels: Labels, number: int, grid: Grid
 ) -> Doubles:
     """Return the share (n,) of ellipsoids that lies in a cell, which goes on beyond the image."""
     points = places[:, None] + (POINTS * axes) @ turns.transpose(0, 2, 1)

@@ -3,14 +3,13 @@
 from math import cos, sin, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled
-from cytosuite.bodies.grid import Array, Image, Labels
+from cytosuite.bodies.grid import Labels
 from cytosuite.datasets.cells.parameters import Outlines
-from cytosuite.volume.arrays import Rng, Spacing
+from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Spacing
 
-Numbers = NDArray[np.int64]
+Numbers = Longs
 
 STEP = 0.5  # of a path, in pixels
 TIP = 0.35  # width of the end / width at the cell
@@ -25,7 +24,7 @@ def grow_processes(
     outlines: Outlines,
     labels: Labels,
     dome: Image,
-    places: tuple[Array, Array],
+    places: tuple[Doubles, Doubles],
     spacing: Spacing,
 ) -> Image:
     """Add processes to cells (Y, X), in place, and return the height (Y, X) that they add.
@@ -47,7 +46,7 @@ def grow_processes(
     paths[:, 4] = outlines.process_width_um / 2 / pixel
     bend = outlines.process_bend * sqrt(STEP * pixel)
 
-    def _grow(stream: Rng, paths: Array, cells: Numbers) -> Array:
+    def _grow(stream: Rng, paths: Doubles, cells: Numbers) -> Doubles:
         steps = int(np.ceil(paths[:, 3].max(initial=0) / STEP))
         turns = bend * stream.normal(size=(len(paths), steps))
         ways = np.full((len(paths), steps, 4), np.nan)
@@ -67,7 +66,7 @@ def grow_processes(
     return dome - before
 
 
-def _headings(rng: Rng, cells: Numbers) -> Array:
+def _headings(rng: Rng, cells: Numbers) -> Doubles:
     """Return directions (n,) in radians, about evenly around each cell."""
     counts = np.bincount(cells)
     nth = np.arange(len(cells)) - (np.cumsum(counts) - counts)[cells]
@@ -80,11 +79,11 @@ def _headings(rng: Rng, cells: Numbers) -> Array:
 def _walk(
     labels: Labels,
     dome: Image,
-    paths: Array,
+    paths: Doubles,
     numbers: Numbers,
-    turns: Array,
+    turns: Doubles,
     height: float,
-    ways: Array,
+    ways: Doubles,
 ) -> None:
     """Draw each process up to another cell; write its way: y, x, heading and half the width."""
     rows, columns = labels.shape

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
-from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.bodies.harmonics import ball
 from cytosuite.datasets.cells.culture import Culture, Pools
 from cytosuite.datasets.cells.parameters import Cloud, Parameters, SpotKind
@@ -18,7 +17,7 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng, Rows
+from cytosuite.volume.arrays import Bools, Doubles, Image, Indices, Longs, Rng, Rows
 from cytosuite.volume.objects import label_at
 
 ROUNDS = 200  # of drawing again spots that lie outside of their cell or too near to others
@@ -31,13 +30,13 @@ SHARP_UM = 1e-9  # standard deviation of light that is not spread
 class Spots(Rows):
     """Spots of a case, in rows."""
 
-    places_um: Array  # (N, 3)
+    places_um: Doubles  # (N, 3)
     cells: Numbers  # (N,), number of the cell
     kinds: Numbers  # (N,), of the spot, from 0
-    photons: Array  # (N,)
-    radius_um: Array  # (N,), 0 of points
+    photons: Doubles  # (N,)
+    radius_um: Doubles  # (N,), 0 of points
 
-    def emitters(self) -> tuple[Array, Array, Numbers]:
+    def emitters(self) -> tuple[Doubles, Doubles, Numbers]:
         """Return the points of light: places (E, 3) in µm, photons (E,), rows of the spots (E,)."""
         balls = self.radius_um > 0
         rows = np.repeat(np.arange(len(self)), np.where(balls, EMITTERS, 1))
@@ -49,7 +48,7 @@ class Spots(Rows):
         photons[mask] /= EMITTERS
         return places, photons, rows
 
-    def sd_um(self, psf: Gaussian) -> Array:
+    def sd_um(self, psf: Gaussian) -> Doubles:
         """Return the standard deviations (N, 3) of the light along z, y, x; a ball's is r / √5."""
         return np.sqrt(np.square(psf.sigma_um) + self.radius_um[:, None] ** 2 / 5)
 
@@ -102,7 +101,7 @@ def depth_um(culture: Culture, parameters: Parameters) -> Image:
     return np.asarray(signed_distance(Volume(culture.cells, culture.grid.spacing)).array)
 
 
-def _numbers(rng: Rng, kind: SpotKind, room: Labels, culture: Culture) -> NDArray[np.int64]:
+def _numbers(rng: Rng, kind: SpotKind, room: Labels, culture: Culture) -> Longs:
     """Return the number of spots (N,) of each cell."""
     sizes = np.bincount(room.ravel(), minlength=len(culture.kinds) + 1)[1:]
     mean = np.full(len(sizes), rng.uniform(*kind.count))
@@ -114,14 +113,14 @@ def _numbers(rng: Rng, kind: SpotKind, room: Labels, culture: Culture) -> NDArra
     return np.where(sizes > 0, drawn, 0).astype(np.int64)
 
 
-Put = Callable[[NDArray[np.intp]], Array]
+Put = Callable[[Indices], Doubles]
 
 
 def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) -> Put:
     """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
     pool, depth = Pools.of(room), room.shape[0]
 
-    def _anywhere(numbers: Numbers) -> Array:
+    def _anywhere(numbers: Numbers) -> Doubles:
         index = pool.draw(rng, numbers)
         shift = rng.random(index.shape)
         if depth == 1:
@@ -139,8 +138,8 @@ def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) 
     home = centres[starts[row] + (rng.random(len(cells)) * counts[row]).astype(np.int64)]
     width = kind.cluster_um * np.array([float(depth > 1), 1.0, 1.0])
 
-    def _clustered(chosen: NDArray[np.intp]) -> Array:
-        places: Array = home[chosen].copy()
+    def _clustered(chosen: Indices) -> Doubles:
+        places: Doubles = home[chosen].copy()
         open_ = np.arange(len(chosen))
         for _ in range(ROUNDS):  # a Gaussian that the cell cuts off; in the end its middle
             drawn = home[chosen[open_]] + width * rng.normal(size=(len(open_), 3))
@@ -160,7 +159,7 @@ def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
     middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))
     stretch = np.array(cloud.stretch or np.eye(axes))
 
-    def _clouded(chosen: NDArray[np.intp]) -> Array:
+    def _clouded(chosen: Indices) -> Doubles:
         places = np.full((len(chosen), 3), grid.spacing[0] / 2)
         far = cloud.size_um * rng.random((len(chosen), 1))
         places[:, -axes:] = middle + far * (rng.normal(size=(len(chosen), axes)) @ stretch)
@@ -169,7 +168,7 @@ def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
     return _clouded
 
 
-def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray[np.bool_]]:
+def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Doubles, Bools]:
     """Return places (N, 3), and which of them (N,) lie at least a distance apart."""
     places, apart = put(np.arange(len(cells))), np.ones(len(cells), bool)
     for number in range(ROUNDS if distance_um > 0 and len(cells) > 1 else 0):
@@ -203,7 +202,7 @@ def light(spots: Spots, grid: Grid, psf: Gaussian) -> Image:
     return image
 
 
-def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_array:
+def _shares(places: Doubles, axis: tuple[Doubles, float], sigma_um: float) -> csr_array:
     """Return the share (voxels, E) of the light of points in each voxel along an axis."""
     middles, step = axis
     order = np.argsort(places, kind="stable")
@@ -218,13 +217,13 @@ def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_ar
     return shares.tocsc()[:, back].tocsr()
 
 
-def inside(spots: Spots, grid: Grid) -> NDArray[np.bool_]:
+def inside(spots: Spots, grid: Grid) -> Bools:
     """Return a mask (N,) of the spots in voxels of a grid."""
     index = grid.index_of(spots.places_um)
     return np.asarray(((index >= 0) & (index < grid.shape)).all(axis=1))
 
 
-def noise(spots: Spots, image: Image, grid: Grid, psf: Gaussian, read_noise: float) -> Array:
+def noise(spots: Spots, image: Image, grid: Grid, psf: Gaussian, read_noise: float) -> Doubles:
     """Return the signal-to-noise ratio (N,) of spots in the expected photons of an image.
 
     Light of the spot in its voxel, above all other light there, relative to the deviation of all

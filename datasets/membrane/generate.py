@@ -1,13 +1,11 @@
 """Sketches of tissue with labelled membranes: cells, their borders, distances and seeds."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
@@ -21,7 +19,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume, merged
-from cytosuite.volume.arrays import Bools, Bytes, Doubles, Rng
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Image, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
 
@@ -134,7 +132,7 @@ def expose(
     inside: Bools,
     parameters: Parameters,
     drawn: Drawn,
-) -> NDArray[np.unsignedinteger[Any]]:
+) -> Unsigned:
     """Return the counts of a camera, uint16; tissue beyond the image is as at its border."""
     light = sketch * np.float32(1 / 255)
     np.maximum(light, np.float32(parameters.glow) * inside, out=light)

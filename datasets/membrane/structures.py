@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.bodies.grid import Image
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
 from cytosuite.datasets.physics.harmonics import Globe
 from cytosuite.datasets.physics.packing import count_for, pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Reals, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Image, Reals, Rng
 from cytosuite.volume.points import apart
 
 FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Image, in_slabs
+from cytosuite.bodies.grid import in_slabs
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
@@ -21,7 +19,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, Scalar
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Bytes, Lengths, Rng
+from cytosuite.volume.arrays import Bytes, Image, Lengths, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
 
@@ -119,9 +117,7 @@ def soften(
         large.release(*annotation.layers)
 
 
-def expose(
-    rng: Rng, annotation: Annotation, values: Image, parameters: Parameters
-) -> NDArray[np.unsignedinteger[Any]]:
+def expose(rng: Rng, annotation: Annotation, values: Image, parameters: Parameters) -> Unsigned:
     """Return the counts (Z, Y, X) of a camera that sees the sketch (0 to 1) through a Gaussian."""
     camera = parameters.camera
     image = large.room(annotation.labels.shape, camera.dtype)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Image
 from cytosuite.datasets.phantoms.library import (
     MARGIN,
     Phantom,
@@ -19,7 +18,7 @@ from cytosuite.datasets.phantoms.library import (
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Interval, Lengths, Rng
+from cytosuite.volume.arrays import Bools, Doubles, Image, Interval, Lengths, Rng
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square

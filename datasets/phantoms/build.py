@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.phantoms.augment import Alteration, augment
@@ -26,7 +26,7 @@ from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Integers, Lengths, Rng, Shape
+from cytosuite.volume.arrays import Array, Bools, Image, Integers, Lengths, Rng, Shape
 from cytosuite.volume.objects import objects_in, on_face, wider
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain

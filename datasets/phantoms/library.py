@@ -12,14 +12,13 @@ from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from cytosuite.bodies.grid import Image
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Lengths, Reals, Rng
+from cytosuite.volume.arrays import Array, Bools, Doubles, Image, Lengths, Reals, Rng
 from cytosuite.volume.objects import box_of, wider
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape

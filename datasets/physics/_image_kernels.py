@@ -4,15 +4,12 @@ Felzenszwalb and Huttenlocher (2012), doi:10.4086/toc.2012.v008a019; several lab
 in Silversmith, edt (2018), github.com/seung-lab/euclidean-distance-transform-3d.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled
-from cytosuite.volume.arrays import Doubles, Floats, Longs
+from cytosuite.volume.arrays import Doubles, Floats, Longs, Unsigned
 
-Labelled = NDArray[np.unsignedinteger[Any]]
+Labelled = Unsigned
 
 LINES = 16  # read together: one line of the cache holds so many values
 

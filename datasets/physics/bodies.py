@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
-from cytosuite.volume.arrays import Doubles, Rng
+from cytosuite.volume.arrays import Doubles, Image, Rng
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Rng, Rows
+from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 
 if TYPE_CHECKING:
     from cytosuite.datasets.physics._cell_kernels import Table

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
-from cytosuite.volume.arrays import Doubles, Interval, Rng
+from cytosuite.volume.arrays import Doubles, Image, Interval, Rng
 
 UNEVEN = 0.7  # standard deviation of the logarithm of the volumes of pieces
 TRIES = 24  # places tried for each piece; the one with most room is taken

@@ -4,9 +4,8 @@ from math import prod
 
 import numpy as np
 
-from cytosuite.bodies.grid import Image
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Sizes, Spacing
+from cytosuite.volume.arrays import Array, Image, Sizes, Spacing
 from cytosuite.volume.pieces import slabs
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about

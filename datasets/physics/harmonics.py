@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cytosuite.bodies.grid import Image
 from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Lengths, Rng
+from cytosuite.volume.arrays import Doubles, Image, Lengths, Rng
 
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs, slabs
+from cytosuite.bodies.grid import Grid, Labels, in_slabs, slabs
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
@@ -19,7 +19,7 @@ from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.objects import largest_pieces
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Bools, Bytes, Doubles, Integers, Interval, Lengths, Longs
+from cytosuite.volume.arrays import Bools, Bytes, Doubles, Image, Integers, Interval, Lengths, Longs
 from cytosuite.volume.objects import wider
 from cytosuite.volume.pieces import extremes
 

@@ -10,11 +10,10 @@ from scipy import ndimage
 from scipy.special import j0
 
 from cytosuite import formats
-from cytosuite.bodies.grid import Image
 from cytosuite.datasets.physics.optics import REACH
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Lengths, Reals
+from cytosuite.volume.arrays import Doubles, Image, Lengths, Reals
 
 KEPT = 0.999  # of the light is inside the box that is used
 ROUNDS = 20  # of moving the borders until the centroid is kept

@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Doubles, Indices, Lengths, Rng
+from cytosuite.volume.arrays import Doubles, Image, Indices, Lengths, Rng
 
 
 @dataclass(frozen=True, slots=True, eq=False)

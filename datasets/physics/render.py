@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Reals, Shape, Spacing
+from cytosuite.volume.arrays import Doubles, Image, Reals, Shape, Spacing
 from cytosuite.volume.pieces import slabs_of
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Longs, Rng, Rows
+from cytosuite.volume.arrays import Bools, Doubles, Image, Integers, Longs, Rng, Rows
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic

@@ -3,14 +3,12 @@
 Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; its program writes the same four.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import in_slabs, slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
+from cytosuite.volume.arrays import Unsigned
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import extremes
 
@@ -94,7 +92,7 @@ def seeds(labels: Volume) -> Volume:
     return labels.like(mask.reshape(labels.shape))
 
 
-def _planes(labels: Volume) -> tuple[NDArray[np.unsignedinteger[Any]], tuple[float, float, float]]:
+def _planes(labels: Volume) -> tuple[Unsigned, tuple[float, float, float]]:
     """Return labels (Z, Y, X) as the loops take them, and µm per voxel; a plane is Z = 1."""
     if labels.axes not in ("ZYX", "YX"):
         raise InputError(f"labels of a sketch must have the axes ZYX or YX, found {labels.axes}")

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage, special
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng
+from cytosuite.volume.arrays import Doubles, Image, Lengths, Longs, Rng
 from cytosuite.volume.objects import box_of
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry

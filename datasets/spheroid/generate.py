@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Grid, Image, Labels, in_slabs
+from cytosuite.bodies.grid import Grid, Labels, in_slabs
 from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
@@ -23,7 +23,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_value
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar, Scalars
 from cytosuite.volume import Volume, Volumes, large
-from cytosuite.volume.arrays import Doubles, Lengths, Longs, Rng, Shorts
+from cytosuite.volume.arrays import Doubles, Image, Lengths, Longs, Rng, Shorts
 from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.cells.given import nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Lengths
+from cytosuite.volume.arrays import Doubles, Image, Lengths
 from cytosuite.volume.objects import box_of
 
 

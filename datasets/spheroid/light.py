@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image, Labels
+from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
 from cytosuite.datasets.physics.grid import copied
@@ -20,7 +20,7 @@ from cytosuite.datasets.spheroid.spheroid import Spheroid, together
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles, Rng
+from cytosuite.volume.arrays import Array, Doubles, Image, Rng
 from cytosuite.volume.pieces import slabs_of
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
@@ -15,7 +15,7 @@ from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters
 from cytosuite.datasets.views.specimen import body
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng, Shorts
+from cytosuite.volume.arrays import Image, Rng, Shorts
 
 __all__ = ["Parameters", "generate"]
 

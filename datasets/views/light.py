@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.datasets.views.specimen import Body
+from cytosuite.volume.arrays import Image
 
 WIDENING = 0.02  # of a stripe of shadow, in µm per µm of its length
 SOFT = 1.0  # µm over which a shadow begins

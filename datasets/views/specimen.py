@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Image
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.structures import scattered
 from cytosuite.datasets.physics.labels import tidy
@@ -16,7 +16,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters as Spheroid
 from cytosuite.datasets.spheroid.parameters import draw_values
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Rng
+from cytosuite.volume.arrays import Image, Rng
 
 BUMPS = (0.06, 0.14)  # of the outline, relative to its radius
 WEIGHT = 0.25  # of crowding in the weighted Voronoi diagram, as in datasets/membrane

@@ -42,7 +42,7 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
     answer = found.volumes[VIEW].like(ARRAY + 1)
     write_outputs(tmp_path / "output", FUSE, found, {FUSED: answer})
     (path,) = (tmp_path / "output").rglob("*.*")
-    assert path == tmp_path / "output/images" / f"fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
+    assert path == tmp_path / f"output/images/fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
     with tifffile.TiffFile(path) as file:
         assert file.shaped_metadata[0] == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7]}
         np.testing.assert_array_equal(file.asarray(), ARRAY + 1)

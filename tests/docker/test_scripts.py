@@ -60,5 +60,5 @@ def test_a_slurm_starts_runs_a_job_is_found_again_and_stops(tmp_path):
     finally:
         assert _run("start_slurm.sh", "--stop", tmp_path / "s").returncode == 0
     for name in ("slurmctld", "slurmd-one", "slurmd-two", "munged"):
-        number = tmp_path / "s" / f"{name}.pid"
+        number = tmp_path / f"s/{name}.pid"
         assert not number.exists() or not Path("/proc", number.read_text().strip()).exists()

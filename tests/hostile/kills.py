@@ -146,7 +146,7 @@ class Install:
     def state(self, home):
         name = f"theirs-{home.name}"
         found = digests(self.place.home / "weights")
-        card = facts_of(self.place.home / "weights/watershed" / f"{name}.json")
+        card = facts_of(self.place.home / f"weights/watershed/{name}.json")
         return {key: digest for key, digest in found.items() if "theirs-" not in key} | card
 
 

@@ -18,12 +18,19 @@ from cytosuite.training.images import mapped, padded, turn_of, turned
 from cytosuite.training.parts import Cases
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Floats, Halves, Ints, Lengths, Rng, Shape, Sizes
+from cytosuite.volume.arrays import (
+    Array,
+    Halves,
+    Image,
+    Labels,
+    Lengths,
+    Rng,
+    Shape,
+    Sizes,
+)
 from cytosuite.volume.pieces import deep
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
-Image = Floats
-Labels = Ints
 
 
 @dataclass(frozen=True, slots=True)

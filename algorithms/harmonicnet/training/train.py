@@ -7,7 +7,6 @@ from math import inf, isnan
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
@@ -32,9 +31,9 @@ from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxe
 from cytosuite.training.nuclei.patches import DrawnPatch, draw_patches
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
-from cytosuite.volume.arrays import Array, Floats, Spacing
+from cytosuite.volume.arrays import Array, Floats, Shorts, Spacing
 
-Labels = NDArray[np.uint16]
+Labels = Shorts
 
 HEAT_WIDTH = 0.5  # standard deviation of the centre's heat, in mean radii
 

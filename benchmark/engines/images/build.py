@@ -132,7 +132,7 @@ class Builder:
             return str(self.base_image)
         if base := self._found_base(layer.kind, inputs):
             return base
-        with alone(self.root / "docker/packages" / f".{layer.kind}"):
+        with alone(self.root / f"docker/packages/.{layer.kind}"):
             return self._found_base(layer.kind, inputs) or self._built(layer, tag, inputs)
 
     def _built(self, layer: Layer, tag: str, inputs: str) -> str:
@@ -272,7 +272,7 @@ def _commit(root: Path) -> tuple[str, str]:
 def build_file(root: Path, tag: str, suffix: str) -> Path:
     """Return the path of a file about the builds of a tag: ``.log``, or ``.ids``, a line each."""
     name = re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/"))
-    return root / "runs/build" / f"{name}{suffix}"
+    return root / f"runs/build/{name}{suffix}"
 
 
 def remember(root: Path, tag: str, identity: str) -> None:

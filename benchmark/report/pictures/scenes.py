@@ -20,7 +20,7 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.link_errors import LinkError
-from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape
+from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape, Words
 
 LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
@@ -32,7 +32,7 @@ class ShownVolume:
 
     title: str  # its name for readers
     kind: Kind  # whether it is shown as grey values or as outlines
-    array: Floats | stacks.Indices  # grey values, or numbers of objects from 1
+    array: Floats | Words  # grey values, or numbers of objects from 1
     full: Shape  # voxels of the file, z y x
     spacing: Lengths  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known

@@ -7,19 +7,15 @@ import zlib
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from cytosuite.benchmark.runs.data.planes import Grey, Pixels
-from cytosuite.volume.arrays import Floats, Interval, Lengths, Longs, Shape
+from cytosuite.volume.arrays import Array, Bytes, Floats, Interval, Lengths, Longs, Shape, Words
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
 LONG = 2**16 - 1  # voxels of a run at most
-
-Indices = NDArray[np.uint32]  # (Z, Y, X), 0 = background, n = the n-th object
 
 
 def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
@@ -42,7 +38,7 @@ def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
     return at(high)
 
 
-def averaged(array: Pixels, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats:
+def averaged(array: Array, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats:
     """Return the means (Z, Y, X) float32 of grey values on a coarser grid."""
     if not is_mapped(array):
         return _averaged(array, shape, ends)
@@ -54,7 +50,7 @@ def averaged(array: Pixels, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats
     return means
 
 
-def _averaged(array: Pixels, shape: Shape, ends: Interval) -> Floats:
+def _averaged(array: Array, shape: Shape, ends: Interval) -> Floats:
     """Return the mean values of an image in memory."""
     means = np.asarray(array)
     if means.dtype.kind == "f":
@@ -68,13 +64,13 @@ def _averaged(array: Pixels, shape: Shape, ends: Interval) -> Floats:
     return means.astype(np.float32, copy=False)
 
 
-def renumbered(labels: Pixels, ids: Pixels) -> Indices:
+def renumbered(labels: Array, ids: Array) -> Words:
     """Return labels by their numbers from 1 among the given ones, ascending; 0 stays."""
     numbers = np.searchsorted(ids, labels) + 1
     return np.where(labels == 0, 0, numbers).astype(np.uint32)
 
 
-def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
+def sampled(labels: Array, shape: Shape) -> tuple[Array, Array]:
     """Return labels on a coarser grid, none lost, and all labels of objects, ascending."""
     every = zip(labels.shape, shape, strict=True)
     at_z, *plane = ((2 * np.arange(count) + 1) * size // (2 * count) for size, count in every)
@@ -92,7 +88,7 @@ def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
     return small, ids
 
 
-def _middles(labels: Pixels, lost: Pixels) -> Longs:
+def _middles(labels: Array, lost: Array) -> Longs:
     """Return the flat position of the middle voxel of some objects, in the order of voxels."""
     sizes, seen = np.zeros(lost.size, np.int64), np.zeros(lost.size, np.int64)
     for part in slabs(labels):
@@ -112,14 +108,14 @@ def _middles(labels: Pixels, lost: Pixels) -> Longs:
     return middles
 
 
-def _voxels_of(labels: Pixels, chosen: Pixels) -> tuple[Longs, Longs]:
+def _voxels_of(labels: Array, chosen: Array) -> tuple[Longs, Longs]:
     """Return the flat positions of the voxels of some objects, and the place of each among them."""
     flat = labels.reshape(-1)
     places = np.flatnonzero(np.isin(flat, chosen))
     return places, np.searchsorted(chosen, flat[places])
 
 
-def sprite(volume: Grey, quality: int) -> str:
+def sprite(volume: Bytes, quality: int) -> str:
     """Return the slices of a grey (Z, Y, X) volume, each padded to `BLOCK` px, as one JPEG."""
     depth, height, width = volume.shape
     rows_of, columns_of = (-size % BLOCK for size in (height, width))
@@ -145,7 +141,7 @@ def jpeg(image: Image.Image, quality: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def deflated(indices: Indices) -> tuple[int, str]:
+def deflated(indices: Words) -> tuple[int, str]:
     """Return the number of runs of labels, x fastest, and their bytes, deflated, in base64."""
     flat = indices.ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])

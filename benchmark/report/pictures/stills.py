@@ -11,7 +11,6 @@ from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume
 from cytosuite.benchmark.report.pictures.stacks import jpeg
 from cytosuite.benchmark.runs.data.planes import (
     PLANES,
-    Pixels,
     boundary,
     cut_at,
     grey,
@@ -22,7 +21,7 @@ from cytosuite.benchmark.runs.data.planes import (
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb
-from cytosuite.volume.arrays import Bytes, Shape
+from cytosuite.volume.arrays import Array, Bytes, Shape
 
 SIDE = 420  # px of the longest side of a volume
 QUALITY = 85  # of JPEG
@@ -146,7 +145,7 @@ def _moved(cut: Shape, shape: Shape, target: Shape) -> Shape:
 
 def _draw(
     colours: Bytes,
-    indices: Pixels,
+    indices: Array,
     letters: str,
     by_letter: Mapping[str, Colour],
     thickness: int,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.plots import Line, Spot, boxes, points
 from cytosuite.benchmark.report.section import ReportSection
@@ -17,13 +16,13 @@ from cytosuite.figures.svg import SHAPES, axis_around, colour
 from cytosuite.files import Entries, Json
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
 from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScores
+from cytosuite.volume.arrays import Doubles
 
 SIDES = {"identity": "the input as it is", "real": "half of the real images"}
 THIRDS = ("upper third", "middle third", "lower third")
 WORDS = dict(zip(REGIONS, ("inside objects", "between objects", "outside"), strict=True))
 POINTS = 48  # of a curve
 LEAST = -1.0  # similarities below are drawn as this; black images have 0
-Floats = NDArray[np.float64]
 EMPTY = np.zeros(0)
 
 
@@ -32,10 +31,10 @@ class Panel(NamedTuple):
 
     title: str
     across: str  # unit of depth
-    curves: Mapping[str, tuple[Floats, Floats]]  # depth and value
-    real: tuple[Floats, Floats]  # curve of the real images
+    curves: Mapping[str, tuple[Doubles, Doubles]]  # depth and value
+    real: tuple[Doubles, Doubles]  # curve of the real images
     spread: str  # title of the thirds
-    thirds: Mapping[str, Sequence[Floats]]
+    thirds: Mapping[str, Sequence[Doubles]]
 
 
 def view(results: Results) -> Json | None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
-from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.section import ReportSection
@@ -19,7 +18,7 @@ from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Bools, Doubles
 
 COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, FALSE)}
 OF_POINTS = (MATCHED, MISSED, FALSE)
@@ -191,7 +190,7 @@ def _places(objects: pd.DataFrame) -> list[MissedShares]:
     return places
 
 
-def _shares(edges: Doubles, values: Doubles, missed: NDArray[np.bool_]) -> list[Share]:
+def _shares(edges: Doubles, values: Doubles, missed: Bools) -> list[Share]:
     """Return how many objects of each group are missed, and how many there are."""
     finite = np.isfinite(values)
     group = np.searchsorted(edges[1:-1], values[finite], side="right")

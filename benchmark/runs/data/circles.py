@@ -1,17 +1,16 @@
 """Points as labels of discs, in volumes of balls, so that their outlines are circles."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.points import Points
 from cytosuite.metrics.points.matching import RADIUS_PX
-from cytosuite.volume.arrays import Array, Shape
+from cytosuite.volume.arrays import Array, Shape, Words
 from cytosuite.volume.objects import Box
 
 SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
 
 
-def circles(points: Points, full: Shape, shape: Shape) -> NDArray[np.uint32]:
+def circles(points: Points, full: Shape, shape: Shape) -> Words:
     """Return discs (Z, Y, X), numbered from 1, on a coarser grid `shape` of an image `full`.
 
     The radius is that of the metrics, at least two pixels; the nearest point owns a pixel.

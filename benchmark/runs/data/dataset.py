@@ -321,7 +321,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
             values.setdefault(ACQUISITION.slug, acquisition(first))
         for slug, value in values.items():
             suffix = TABLE if isinstance(value, list) else ".json"
-            write_value(temporary / "sockets" / f"{slug}{suffix}", value)
+            write_value(temporary / f"sockets/{slug}{suffix}", value)
         for name, volume in sample.extras.items():
             place = temporary / "extras" / name / f"{case.name}{case_suffix(volume)}"
             write(place, volume)

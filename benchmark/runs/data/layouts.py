@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
@@ -14,6 +13,7 @@ from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
+from cytosuite.volume.arrays import Bytes, Integers
 
 NAME = re.compile(r"Dataset\d{3}_\w+")
 CLASSES = {"background": 0, "inside": 1, "border": 2}
@@ -37,15 +37,15 @@ def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
         image, labels = case.socket(IMAGE.slug), case.socket(LABELS.slug)
         if image is None or labels is None:
             raise InputError(f"{case.name}: nnU-Net needs {IMAGE.slug} and {LABELS.slug}")
-        write(folder / "imagesTr" / f"{case.name}_0000{SUFFIX}", read(image))
+        write(folder / f"imagesTr/{case.name}_0000{SUFFIX}", read(image))
         truth = read(labels)
-        write(folder / "labelsTr" / f"{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
-        write(folder / "instancesTr" / f"{case.name}{SUFFIX}", truth)
+        write(folder / f"labelsTr/{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
+        write(folder / f"instancesTr/{case.name}{SUFFIX}", truth)
     facts = {"channel_names": {"0": "microscopy"}, "labels": CLASSES, "file_ending": SUFFIX}
     write_json(folder / "dataset.json", {"name": name, "numTraining": len(dataset.cases), **facts})
 
 
-def classes_of(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+def classes_of(labels: Integers) -> Bytes:
     """Return background, inside, border of instances as uint8: the border touches another value."""
     classes = (labels > 0).astype(np.uint8)
     classes[find_boundaries(labels, connectivity=1, mode="inner") & (labels > 0)] = 2

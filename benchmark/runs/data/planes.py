@@ -1,12 +1,19 @@
 """Planes of a volume for every picture: one cutter, one rule of contrast, one outline."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles, Interval, Lengths, Shape
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Bytes,
+    Doubles,
+    Integers,
+    Interval,
+    Lengths,
+    Longs,
+    Shape,
+)
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import slabs, thinned
 
@@ -14,11 +21,8 @@ CONTRAST = (5.0, 99.8)  # percentiles shown as black and white
 SAMPLE = 1_000_000  # values at most from which percentiles are taken
 PLANES = ("XY", "XZ", "YZ")
 
-Pixels = NDArray[Any]
-Grey = NDArray[np.uint8]
 
-
-def spatial(volume: Volume) -> tuple[Pixels, Lengths]:
+def spatial(volume: Volume) -> tuple[Array, Lengths]:
     """Return the (Z, Y, X) pixels and voxel size [µm]: middle time point, first channel."""
     array = volume.array
     if "T" in volume.axes:
@@ -30,7 +34,7 @@ def spatial(volume: Volume) -> tuple[Pixels, Lengths]:
     return array[None], (volume.spacing[0], *volume.spacing)
 
 
-def frames(volume: Volume) -> tuple[Pixels, Lengths]:
+def frames(volume: Volume) -> tuple[Array, Lengths]:
     """Return the (T, Y, X) pixels of a movie, of volumes the brightest or last label along z.
 
     With the voxel size (µm); a frame counts as long as the longest side, so that none is averaged.
@@ -43,7 +47,7 @@ def frames(volume: Volume) -> tuple[Pixels, Lengths]:
     return flat, (max(n * um for n, um in zip(flat.shape[1:], step, strict=True)), *step)
 
 
-def cut_at(shape: Shape, labels: Pixels | None = None) -> Shape:
+def cut_at(shape: Shape, labels: Array | None = None) -> Shape:
     """Return the plane to show along z, y, x: the middle one, or the fullest if it is empty."""
     cut = [size // 2 for size in shape]
     if labels is None:
@@ -55,7 +59,7 @@ def cut_at(shape: Shape, labels: Pixels | None = None) -> Shape:
     )
 
 
-def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
+def _filled(labels: Array) -> list[Longs]:
     """Return the number of voxels of objects in each plane along z, y and x."""
     counts = [np.zeros(size, np.int64) for size in labels.shape]
     for part in slabs(labels):
@@ -66,7 +70,7 @@ def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
     return counts
 
 
-def planes(array: Pixels, cut: Shape) -> list[Pixels]:
+def planes(array: Array, cut: Shape) -> list[Array]:
     """Return the planes (Y, X), (Z, X), (Y, Z) of a (Z, Y, X) array, of a flat one (Y, X) alone."""
     z, y, x = cut
     cuts = [array[z], array[:, y, :], array[:, :, x].T]
@@ -106,19 +110,19 @@ def shown(plane: Array, limits: Interval) -> Doubles:
     return np.asarray((values - low) / (high - low if high > low else 1.0))
 
 
-def grey(plane: Array, limits: Interval) -> Grey:
+def grey(plane: Array, limits: Interval) -> Bytes:
     """Return a plane as grey values between the limits; NaN is black."""
     return (shown(plane, limits).clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def stretch(array: Pixels, height: int, width: int) -> Pixels:
+def stretch(array: Array, height: int, width: int) -> Array:
     """Return a 2D array at another size by its nearest pixels."""
     rows = (np.arange(height) * array.shape[0]) // height
     columns = (np.arange(width) * array.shape[1]) // width
     return np.asarray(array[np.ix_(rows, columns)])
 
 
-def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool_]:
+def boundary(labels: Integers, thickness: int = 1) -> Bools:
     """Return the pixels of labels with another one among 4 neighbours, faster than scikit-image."""
     inside = labels
     for _ in range(thickness):

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cytosuite.benchmark.runs.data.planes import (
     PLANES,
-    Grey,
-    Pixels,
     boundary,
     cut_at,
     grey,
@@ -23,7 +20,7 @@ from cytosuite.benchmark.runs.data.planes import (
 from cytosuite.contract.tasks import Kind
 from cytosuite.files import atomic
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Interval
+from cytosuite.volume.arrays import Array, Bytes, Interval
 from cytosuite.volume.large import blank
 from cytosuite.volume.pieces import distinct, thinned
 
@@ -34,8 +31,8 @@ MARGIN, LINE = 8, 18  # px between pictures, and of a caption
 OUTLINE = (255, 190, 60)
 FAST = 3  # level of zlib: smaller files than level 6 for these pictures, in 0.4 of its time
 
-Colours = NDArray[np.uint8]  # (Y, X, 3)
-Stack = tuple[Volume, Pixels]
+Colours = Bytes  # (Y, X, 3)
+Stack = tuple[Volume, Array]
 
 
 def write_preview(
@@ -103,7 +100,7 @@ def _size(volume: Volume) -> str:
     return f"{voxels} voxels of {spacing} µm"
 
 
-def _outlined(plane: Grey, labels: Pixels | None) -> Colours:
+def _outlined(plane: Bytes, labels: Array | None) -> Colours:
     """Return a grey plane as (Y, X, 3) colours, with the outlines of labels of the same shape."""
     colours = np.repeat(plane[:, :, None], 3, axis=2)
     if labels is not None:
@@ -114,7 +111,7 @@ def _outlined(plane: Grey, labels: Pixels | None) -> Colours:
 def _views(
     volume: Volume,
     side: int,
-    objects: Pixels | None = None,
+    objects: Array | None = None,
     contrast: Interval | None = None,
     *,
     drawn: bool = False,

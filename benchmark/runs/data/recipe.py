@@ -40,7 +40,7 @@ READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datas
 WRITERS = (
     PACKAGE / "formats",
     PACKAGE / "volume",
-    *(PACKAGE / "contract" / f"{name}.py" for name in ("interface", "metadata", "spacing")),
+    *(PACKAGE / f"contract/{name}.py" for name in ("interface", "metadata", "spacing")),
 )
 
 

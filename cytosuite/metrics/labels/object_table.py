@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs, Shape, Spacing
+from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs, Shape, Spacing, Words
 from cytosuite.volume.pieces import distinct, extremes, slabs
 
 Columns = dict[str, Array]
@@ -48,7 +47,7 @@ class ObjectSums:
 
 @compiled()
 def _add(
-    plane: NDArray[np.uint32],
+    plane: Words,
     image: Doubles,
     z: int,
     voxels: Longs,

@@ -10,17 +10,16 @@ from functools import cached_property
 from operator import add
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import Json
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap_count import count
-from cytosuite.volume.arrays import Array, Doubles, Longs
+from cytosuite.volume.arrays import Array, Doubles, Longs, LongWords
 
 EVERY = slice(None)  # pair
 
-Labels = NDArray[np.uint64]
+Labels = LongWords
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,11 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Bools, Longs
+from cytosuite.volume.arrays import Array, Bools, Longs, LongWords, Unsigned
 from cytosuite.volume.memory import GIB, free_gib, need_memory
 from cytosuite.volume.pieces import chunks, distinct
 
@@ -27,8 +26,7 @@ NOISE = "is it noise? Give more memory, or crop them"
 BLOCK = 4096  # voxels compared with the one before at a time: their flags stay in the cache
 ONES = np.uint64(0x0101010101010101)  # a word of eight flags that are all set
 
-Unsigned = NDArray[np.unsignedinteger[Any]]
-Labels = NDArray[np.uint64]
+Labels = LongWords
 Pairs = tuple[Array, Array, Longs]  # label of the truth, of the prediction, voxels
 Columns = tuple[Labels, Longs, Labels, Longs, Longs, Longs, Longs]
 

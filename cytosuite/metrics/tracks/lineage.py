@@ -11,15 +11,14 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Array, Bools, Longs
+from cytosuite.volume.arrays import Array, Bools, Longs, LongWords
 
 LISTED = 20  # problems shown in one message
 
-Labels = NDArray[np.uint64]
+Labels = LongWords
 
 
 class Frames(Protocol):

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.tracks.lineage import Lineage, Mask, TrackedSequence, refuse, row_problems
-from cytosuite.volume.arrays import Array, Doubles, Longs, Shape
+from cytosuite.volume.arrays import Array, Doubles, Longs, LongWords, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +163,7 @@ class _Side:
             return f"shape {labels.shape}, the first frame has {self.shape}"
         return ""
 
-    def place(self, labels: NDArray[np.uint64], frame: int) -> Longs | None:
+    def place(self, labels: LongWords, frame: int) -> Longs | None:
         """Return the vertices of the labels in a frame, None if one has no row there."""
         tracks, vertices = self._present(frame)
         tracked = np.isin(labels, self.graph.labels[tracks])
@@ -252,7 +251,7 @@ def _cut(mask: Mask, prediction: Array) -> tuple[Array, Array]:
     return mask.read(), prediction[mask.plane]
 
 
-def _values(labels: Array) -> NDArray[np.uint64]:
+def _values(labels: Array) -> LongWords:
     """Return each label but 0 once, ascending."""
     return np.unique(labels[labels != 0]).astype(np.uint64)
 

@@ -8,9 +8,8 @@ from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, NotNegative, Share
 from cytosuite.denoising.camera import electrons
-from cytosuite.volume.arrays import Bools, Floats, Interval, Lengths, Reals, Rng, Shorts
+from cytosuite.volume.arrays import Bools, Image, Interval, Lengths, Reals, Rng, Shorts
 
-Image = Floats
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
 _LEAST = 0.02  # share of the light at a nucleus that counts as its own
 

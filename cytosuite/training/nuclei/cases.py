@@ -70,7 +70,7 @@ class Targets(NamedTuple):
     shares: Floats  # (S, Z, Y, X) from 0 to 1
 
 
-MakeTargets = Callable[[NDArray[np.uint16]], Targets]
+MakeTargets = Callable[[Shorts], Targets]
 
 
 def labels_alone(labels: Shorts) -> Targets:

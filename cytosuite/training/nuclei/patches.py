@@ -25,10 +25,18 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
-from cytosuite.volume.arrays import Array, Bools, Floats, Integers, Interval, Rng, Shorts, Sizes
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Image,
+    Integers,
+    Interval,
+    Rng,
+    Shorts,
+    Sizes,
+)
 from cytosuite.volume.objects import box_at
 
-Image = Floats
 T = TypeVar("T", bound=np.integer[Any])
 
 

@@ -72,12 +72,13 @@ def _run(volume, model):
 def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_transfer(model, guarded):
     guarded(None)
     target = {"mean": 20.0, "sd": 2.0, "dtype": "uint8"}
-    made = _run(_volume(), model(build(TINY), scale="style", style=STYLE, target=target))
+    network = model(build(TINY), scale="style", style=STYLE, target=target)
+    made = _run(_volume(), network)
     expected = _run(_volume(), model(style=STYLE))
     assert made.metadata["cyclegan3d_method"] == "network"
     np.testing.assert_array_equal(made.array, expected.array)
     given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
-    again = _run(given, model(build(TINY), scale="style", style=STYLE, target=target))
+    again = _run(given, network)
     assert np.corrcoef(again.array.ravel(), made.array.ravel())[0, 1] > 0.9
 
 

@@ -46,9 +46,9 @@ def simulated_dataset(folder, cases=3, shape=SHAPE):
     """Write cases in the layout of a dataset, and return the folder."""
     for number in range(cases):
         image, labels = simulated(number, shape)
-        sockets = folder / "cases" / f"case_{number}" / "sockets/images"
-        write(sockets / "microscopy-image" / f"s_{number}.tif", Volume(image, SPACING))
-        write(sockets / "instance-labels" / f"s_{number}.tif", Volume(labels, SPACING))
+        sockets = folder / f"cases/case_{number}" / "sockets/images"
+        write(sockets / f"microscopy-image/s_{number}.tif", Volume(image, SPACING))
+        write(sockets / f"instance-labels/s_{number}.tif", Volume(labels, SPACING))
     return folder
 
 

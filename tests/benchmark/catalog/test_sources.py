@@ -41,7 +41,7 @@ def package(tmp_path):
         "other": "import torch",
     }
     for name, text in texts.items():
-        path = tmp_path / "cytosuite" / f"{name}.py"
+        path = tmp_path / f"cytosuite/{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path / "cytosuite"

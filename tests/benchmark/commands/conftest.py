@@ -78,6 +78,6 @@ def planes(tmp_path):
         for square in range(number):
             array[4:9, 7 * square : 7 * square + 5] = square + 1
         plane = Volume(array, (0.5, 0.5), "YX")
-        write(tmp_path / "planes/images" / f"{name}.tif", plane)
-        write(tmp_path / "planes/labels" / f"{name}.tif", plane.like(array))
+        write(tmp_path / f"planes/images/{name}.tif", plane)
+        write(tmp_path / f"planes/labels/{name}.tif", plane.like(array))
     return tmp_path / "planes"

@@ -50,7 +50,7 @@ def images(tmp_path):
         array = np.zeros((4, 24, 24), np.uint16)
         for square in range(1, number + 1):
             array[1:3, 4 * square : 4 * square + 3, 5:9] = 100
-        write(tmp_path / "images" / f"{name}.tif", Volume(array, (2.0, 0.5, 0.5)))
+        write(tmp_path / f"images/{name}.tif", Volume(array, (2.0, 0.5, 0.5)))
     return tmp_path / "images"
 
 
@@ -421,7 +421,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
 def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, out, used, quiet):
     image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
     for name in ("trainA/a", "trainB/b", "inferenceA/a", "inferenceB/deep/b"):
-        write(tmp_path / "in" / f"{name}.tif", image)
+        write(tmp_path / f"in/{name}.tif", image)
     found = segment([tmp_path / "in"], out, quiet)
     assert [result.output.name for result in found] == ["deep_b.tif"]
     assert f"{tmp_path / 'in'}: images of inferenceB/" in quiet.export_text().splitlines()

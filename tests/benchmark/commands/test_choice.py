@@ -166,7 +166,7 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
     assert len(choices) == 7
     for choice in choices:
         name = Path(choice["image"]).stem
-        record = read_json(tmp_path / "out" / f"{name}.json")
+        record = read_json(tmp_path / f"out/{name}.json")
         selection = record["selection"]
         assert choice["model"] == record["model"], name
         for key in ("cost", "terms", "broken", "others", "by"):

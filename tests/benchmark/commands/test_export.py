@@ -29,7 +29,7 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     names = sorted(path.name for path in (out / "toy").iterdir())
     assert names == ["01_GT", "01_RES", "02_GT", "02_RES"]
     for name, value in (("01", 1.0), ("02", 0.5)):
-        truth, result = (out / "toy" / f"{name}_{kind}" for kind in ("GT", "RES"))
+        truth, result = (out / f"toy/{name}_{kind}" for kind in ("GT", "RES"))
         assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": value, "DET": value}
     rows = rows_of(out / "sequences.csv")
     assert [(row["sequence"], row["frame"], row["case"]) for row in rows] == [

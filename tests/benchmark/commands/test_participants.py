@@ -177,7 +177,7 @@ def each(options):
 def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option):
     kind, home, good = teams
     given = options_for(kind, home, option)
-    alone, out = home / "reports" / f"{option}-alone", home / "reports" / option
+    alone, out = home / f"reports/{option}-alone", home / "reports" / option
     assert report(alone, good, **given)[0] == 0
     others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
     code, text = report(out, good, *others, **given)
@@ -261,7 +261,7 @@ def runs(request, tmp_path_factory, fakes):
 def test_a_run_with_a_defect_is_left_out_with_a_line(runs, option):
     home, (good, *others) = runs
     given = options_for("labels", home, option)
-    alone, out = home / "reports" / f"{option}-alone", home / "reports" / option
+    alone, out = home / f"reports/{option}-alone", home / "reports" / option
     del given["truth"], given["task"]
     assert report(alone, good, **given)[0] == 0
     code, text = report(out, *others, good, **given)

@@ -61,8 +61,8 @@ def cut(labels, rows):
 def predictions(planes):
     """Return a folder of predictions that lose the first six rows."""
     for name in "abc":
-        truth = read(planes / "labels" / f"{name}.tif")
-        write(planes.parent / "mine" / f"{name}.tif", truth.like(cut(truth.array, 6)))
+        truth = read(planes / f"labels/{name}.tif")
+        write(planes.parent / f"mine/{name}.tif", truth.like(cut(truth.array, 6)))
     return planes.parent / "mine"
 
 

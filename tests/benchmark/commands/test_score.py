@@ -49,7 +49,7 @@ def _write(path, array, spacing=(2.0, 0.5, 0.5)):
 def folders(tmp_path):
     """Return two folders: one case perfect, one with half of two objects found, one missing."""
     for name in ("a", "b", "c"):
-        _write(tmp_path / "truth" / f"{name}.tif", TWO)
+        _write(tmp_path / f"truth/{name}.tif", TWO)
     _write(tmp_path / "prediction/a.tif", TWO)
     _write(tmp_path / "prediction/b.mha", _labels((0, 0, 0)))
     return tmp_path / "truth", tmp_path / "prediction"
@@ -87,8 +87,8 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
 
 def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     for number in range(2):
-        _write(tmp_path / "01_GT/SEG" / f"man_seg00{number}.tif", TWO)
-        _write(tmp_path / "01_RES" / f"mask00{number}.tif", TWO)
+        _write(tmp_path / f"01_GT/SEG/man_seg00{number}.tif", TWO)
+        _write(tmp_path / f"01_RES/mask00{number}.tif", TWO)
     found = _scored(tmp_path / "01_GT/SEG", tmp_path / "01_RES", ["SEG"])
     assert set(found["case"]) == {"man_seg000", "man_seg001"}
     assert found["aggregates"]["SEG"]["pooled"] == 1.0
@@ -97,8 +97,8 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
 @pytest.mark.parametrize("name", ["mask000", "man_seg000"])
 def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_path, name):
     for plane, labels in ((0, TWO[0]), (3, TWO[2] + 5 * TWO[0])):
-        _write(tmp_path / "SEG" / f"man_seg_000_00{plane}.tif", labels)
-    path = _write(tmp_path / "01_RES" / f"{name}.tif", TWO)
+        _write(tmp_path / f"SEG/man_seg_000_00{plane}.tif", labels)
+    path = _write(tmp_path / f"01_RES/{name}.tif", TWO)
     found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
     values = {case: scores["SEG"] for case, scores in found["case"].items()}
     assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
@@ -149,8 +149,8 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
 def test_sets_of_images_need_no_pairs(tmp_path):
     for number in range(3):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
-        _write(tmp_path / "real" / f"{number}.tif", noise)
-        _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
+        _write(tmp_path / f"real/{number}.tif", noise)
+        _write(tmp_path / f"fake/other{number}.tif", noise + 0.25)
     found = _scored(tmp_path / "real", tmp_path / "fake", ["W1"])
     assert found["aggregates"]["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
     assert found["case"] == {}

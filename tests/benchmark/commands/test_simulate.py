@@ -171,7 +171,7 @@ def test_frames_pass_the_chain_of_their_recipe(tmp_path, use):
     use(_Copier())
     out = _make(tmp_path / "data", 2, dataset="nuclei/culture", cases=2)
     for sequence, frame in (("01", "000"), ("02", "001")):
-        truth = read(out / f"{sequence}_GT" / "SEG" / f"man_seg{frame}.tif").array
+        truth = read(out / f"{sequence}_GT" / f"SEG/man_seg{frame}.tif").array
         assert (read(out / sequence / f"t{frame}.tif").array == truth + 100).all()
     assert read_json(out / "dataset.json")["through"] == ["diffusion"]
     assert not [path for path in out.iterdir() if path.name.startswith(".")]

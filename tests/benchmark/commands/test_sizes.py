@@ -36,8 +36,8 @@ def sizes(fakes, use, tmp_path):
             metadata = {} if spacing else {"spacing_source": "assumed"}
             plane = Volume(np.full((8, 8), blobs), spacing or (1.0, 1.0), "YX", metadata)
             plane.array[0, 0] = size
-            write(tmp_path / "01" / f"{name}.tif", plane)
-        images = [tmp_path / "01" / f"{name}.tif" for name in names or own]
+            write(tmp_path / f"01/{name}.tif", plane)
+        images = [tmp_path / f"01/{name}.tif" for name in names or own]
         given = {"algorithm": "watershed", "preview": False, **options}
         apply(ApplyOptions(images=images, out=tmp_path / out, **given))
         found = {path.stem: path.with_suffix(".json") for path in images}

@@ -93,7 +93,7 @@ def test_no_name_is_a_formula_in_a_spreadsheet(make, conditions, tmp_path):
     results = replace(results, scores=scores, conditions=[replace(first, name="+1+1"), *others])
     write_report(results, tmp_path / "report")
     for name in ("scores", "cases", "leaderboard", "by_condition"):
-        with (tmp_path / "report" / f"{name}.csv").open(newline="") as stream:
+        with (tmp_path / f"report/{name}.csv").open(newline="") as stream:
             cells = [cell for row in csv.reader(stream) for cell in row]
         assert [cell for cell in cells if cell.startswith("'")]
         assert not [cell for cell in cells if cell[:1] in {*"=+@"}]

@@ -71,7 +71,7 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
     for old, new in zip(dataset.cases, made.cases, strict=True):
         kept = new.folder / "extras"
         assert [path.name for path in kept.iterdir()] == ["visible-level"]
-        level = read(kept / "visible-level" / f"{new.name}.tif").array
+        level = read(kept / f"visible-level/{new.name}.tif").array
         np.testing.assert_array_equal(level, read(old.main(TASKS["segment"])).array)
 
 

@@ -169,8 +169,8 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
     folder = tmp_path / "run"
     owner = f"{MACHINE}-{dead}-0"
     leftovers = [
-        folder / "another" / f".case_1.{owner}.part",
-        folder / "watershed" / f".session.{owner}",
+        folder / f"another/.case_1.{owner}.part",
+        folder / f"watershed/.session.{owner}",
     ]
     for leftover in leftovers:
         (leftover / "raw").mkdir(parents=True)

@@ -67,9 +67,9 @@ def test_the_blank_control_has_no_points():
 def folder(tmp_path):
     """Return images, points (a table and JSON), and answers as `apply` writes them, one missing."""
     for name in ("a", "b", "c"):
-        write(tmp_path / "d/images" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
-        write(tmp_path / "labels" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
-        write_json(tmp_path / "d/points" / f"{name}.json", TRUE.document())
+        write(tmp_path / f"d/images/{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        write(tmp_path / f"labels/{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        write_json(tmp_path / f"d/points/{name}.json", TRUE.document())
     (tmp_path / "d/points/a.json").unlink()
     (tmp_path / "d/points/a.csv").write_text("z,y,x\n1,2,3\n2,8,8\n3,9,1\n")
     write_json(tmp_path / "out/a-detected-points.json", FOUND.document())
@@ -159,9 +159,7 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
 
 def test_images_of_one_name_in_two_folders_keep_their_points(folder):
     for name, room in (("a", "1"), ("b", "2")):
-        write_json(
-            folder / "out" / f"{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING}
-        )
+        write_json(folder / f"out/{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING})
     count_in_cells(folder / "out", folder / "labels")
     found = [(row["image"], row["points"]) for row in rows_of(folder / "out/cells.csv")]
     assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]

@@ -17,7 +17,7 @@ def home(tmp_path):
     home = tmp_path / "home"
     for name in "ab":
         image = np.full((2, 4, 4), ord(name) / 128, np.float32)
-        hdf5(home / "images" / f"{name}.h5", distance=0 * image - 1, image=image)
+        hdf5(home / f"images/{name}.h5", distance=0 * image - 1, image=image)
     labels = np.ones((2, 4, 4), np.uint16)
     hdf5(home / "masks/a.h5", boundary=np.zeros((2, 4, 4), np.float32), instance=labels)
     hdf5(tmp_path / "outside.h5", image=labels)

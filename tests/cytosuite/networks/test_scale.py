@@ -6,6 +6,7 @@ from rasters import away_from
 
 from cytosuite.contract.manifest import SelectPolicy
 from cytosuite.contract.select import describe, select
+from cytosuite.networks import scale as module
 from cytosuite.networks.scale import (
     Sizing,
     Trained,
@@ -56,6 +57,15 @@ def test_an_image_near_the_training_is_used_as_it_is():
 def test_the_diameter_is_found(diameter):
     found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
     assert found == pytest.approx(diameter, rel=0.3)
+
+
+def test_a_large_image_is_measured_where_it_is_bright_in_several_slices(monkeypatch):
+    monkeypatch.setattr(module, "_WINDOW", 120)
+    monkeypatch.setattr(module, "_PIXELS", 4 * 120**2)
+    image = np.pad(spots(18.0), ((0, 0), (300, 0), (0, 300)))
+    image[9:11] = 0  # the middle shows nothing
+    for part in (image, image[8]):
+        assert scale(part).ratio == pytest.approx(1.8, rel=0.3)
 
 
 def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():

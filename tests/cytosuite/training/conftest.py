@@ -154,7 +154,7 @@ def toy(tmp_path, monkeypatch, data):
 
     def toy(settings, name="m", training=TOY, folders=None, **options):
         work = tmp_path / f"work-{name}"
-        card = tmp_path / "weights" / f"{name}.json"
+        card = tmp_path / f"weights/{name}.json"
         return train(training, settings, folders or data, card, work=work, **options)
 
     toy.training, toy.network = TOY, Network

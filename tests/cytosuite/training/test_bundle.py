@@ -187,7 +187,7 @@ def test_a_training_starts_from_the_weights_of_the_bundle(bundle, algorithm, mon
         dataset_dir="data",
         options=["--steps", 3],
     )
-    card = str(bundle / "models" / f"{MODELS[algorithm]}.json")
+    card = str(bundle / f"models/{MODELS[algorithm]}.json")
     assert words == [
         *(algorithm, "--data", "data", "--name", "mine", "--out", "trained"),
         *("--from", card, "--steps", "3"),
@@ -200,7 +200,7 @@ def copied(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     for suffix in (".json", ".safetensors"):
-        path = WEIGHTS / "view_fusion" / f"nucleus-study1{suffix}"
+        path = WEIGHTS / f"view_fusion/nucleus-study1{suffix}"
         (folder / path.name).write_bytes(path.read_bytes())
     return folder / "nucleus-study1.json"
 

@@ -88,8 +88,8 @@ def test_a_checkpoint_with_other_groups_of_weights_is_refused(tmp_path):
 
 def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
     for name in ("a", "b", "c"):
-        (tmp_path / "data" / f"{name}.tif").parent.mkdir(exist_ok=True)
-        (tmp_path / "data" / f"{name}.tif").write_text(name)
+        (tmp_path / f"data/{name}.tif").parent.mkdir(exist_ok=True)
+        (tmp_path / f"data/{name}.tif").write_text(name)
     path = tmp_path / "x_train.csv"
     seen = []
     for rows, third in (("a.tif;b.tif", "c"), ("a.tif;b.tif", "d"), ("a.tif\nb.tif", "d")):

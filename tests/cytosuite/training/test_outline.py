@@ -54,8 +54,8 @@ def annotated(folder, count=4):
             away = np.hypot(y - centre[0], x - centre[1])
             light += 300 / (1 + np.exp((away - 9) / 2))
             labels[away < 13] = place + 1
-        tifffile.imwrite(folder / "images" / f"{number}.tif", rng.poisson(100 + light).astype("u2"))
-        tifffile.imwrite(folder / "labels" / f"{number}.tif", labels)
+        tifffile.imwrite(folder / f"images/{number}.tif", rng.poisson(100 + light).astype("u2"))
+        tifffile.imwrite(folder / f"labels/{number}.tif", labels)
     return folder
 
 

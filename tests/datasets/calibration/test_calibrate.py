@@ -33,9 +33,9 @@ def folder(tmp_path, toy):
     """Three stacks of the toy microscope, two of them annotated."""
     for seed in range(3):
         image, labels = toy(toy.recipe(), seed)
-        write(tmp_path / "real/images" / f"s{seed}.tif", image)
+        write(tmp_path / f"real/images/s{seed}.tif", image)
         if seed < 2:
-            write(tmp_path / "real/labels" / f"s{seed}.tif", Volume(labels, image.spacing))
+            write(tmp_path / f"real/labels/s{seed}.tif", Volume(labels, image.spacing))
     return tmp_path / "real"
 
 

@@ -30,8 +30,8 @@ def test_parameters_come_back(tmp_path):
     simulate = simulator("spheroid")
     for seed in range(6):
         image, labels = simulate(KNOWN, seed)
-        write(tmp_path / "images" / f"s{seed}.tif", image)
-        write(tmp_path / "labels" / f"s{seed}.tif", Volume(labels, image.spacing))
+        write(tmp_path / f"images/s{seed}.tif", image)
+        write(tmp_path / f"labels/s{seed}.tif", Volume(labels, image.spacing))
     out = calibrate("spheroid", tmp_path, tmp_path / "found.toml", rounds=8, cases=8)
     table = read_json(out.with_suffix(".json"))["table"]
     distances = {row["name"]: row["distance"] for row in table}

@@ -40,7 +40,6 @@ def test_width_and_level_of_a_gaussian_edge():
 
 
 def test_nothing_to_see_is_not_a_number():
-    empty = Scene(Volume(np.ones((8, 8, 8)), (1, 1, 1)), np.zeros((8, 8, 8), np.uint8))
-    full = Scene(Volume(np.ones((8, 8, 8)), (1, 1, 1)), np.ones((8, 8, 8), np.uint8))
-    for scene in (empty, full):
+    for label in (0, 1):
+        scene = Scene(Volume(np.ones((8, 8, 8)), (1, 1, 1)), np.full((8, 8, 8), label, np.uint8))
         assert all(np.isnan(edge.width_um) for edge in edges(scene))

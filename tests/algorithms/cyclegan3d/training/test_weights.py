@@ -71,7 +71,7 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     model.add_command(options, Console(file=io.StringIO()))
     assert sorted(tested) == ["theirs", "theirs-back"]
     for name in ("theirs", "theirs-back"):
-        card = read_card(tmp_path / "weights/cyclegan3d" / f"{name}.json")
+        card = read_card(tmp_path / f"weights/cyclegan3d/{name}.json")
         assert open_model(tmp_path / "weights/cyclegan3d", card).weights
         assert (card.license, card.adopted, card.trained["file"]) == ("MIT", False, "models.pth")
 

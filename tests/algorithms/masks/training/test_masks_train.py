@@ -22,7 +22,7 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
         for label, (y, x) in enumerate([(2, 3 + number), (10, 14), (18, 24)], start=1):
             cells[y : y + 6, x : x + 7 + number % 2] = label
             nuclei[y + 2 : y + 4, x + 2 : x + 4] = 9 - label  # of any number
-        home = folder / "cases" / f"c{number}"
+        home = folder / f"cases/c{number}"
         places = {
             "labels": home / "sockets/images/instance-labels",
             "nucleus-labels": home / "extras/nucleus-labels",

@@ -58,7 +58,7 @@ def test_what_the_files_do_not_give_is_said(tmp_path):
     assert _cases(tmp_path / "h5", told)["pairs"][0].maps[0].stride == (1, 2, 2)
     assert cases["pairs"][0].maps[0].stride == (1, 1, 1)
     for role in ("angle", "fused"):
-        write(tmp_path / "tif" / f"a_{role}.tif", volume(np.ones(SHAPE, np.uint16)))
+        write(tmp_path / f"tif/a_{role}.tif", volume(np.ones(SHAPE, np.uint16)))
     both = [*cases["pairs"], *_cases(tmp_path / "tif", settings)["pairs"]]
     assert TRAINING.notes({"pairs": both}, settings)[1] == (
         "1 of 4 views give no channel: card.describes.channel sets it"

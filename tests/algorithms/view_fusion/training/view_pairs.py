@@ -46,7 +46,7 @@ def dataset(folder, count=3, shape=SHAPE, **metadata):
     """Write pairs in the layout of a simulated dataset, and return the folder."""
     metadata = {"channel": "nucleus", "study": 3} | metadata
     for number, (view, fused) in enumerate(pairs(count, shape)):
-        sockets = folder / "cases" / f"case_{number}" / "sockets/images"
+        sockets = folder / f"cases/case_{number}" / "sockets/images"
         for slug, array in ((VIEW, view), (FUSED, fused)):
             write(sockets / slug / f"case_{number}.tif", volume(array, **metadata))
     return folder

@@ -62,8 +62,8 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
         path.rmdir() if path.is_dir() else path.unlink()
     dataset.cases[1].folder.rmdir()
     owner = f"{MACHINE}-{dead}-0"
-    (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
-    (home / "cases/spheroid_01" / f".case.{owner}.part.json").touch()
+    (home / f"cases/.spheroid_02.{owner}.part").mkdir()
+    (home / f"cases/spheroid_01/.case.{owner}.part.json").touch()
     seen = []
     prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
@@ -142,7 +142,7 @@ def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
     own, names = tmp_path / "own", ("b.x", "a", "o\u0308", "c-1", "d")
     plane, deep = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX"), place.startswith("sub")
     paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
-    labels = [own / "labels" / f"{name}.tif" for name in names]
+    labels = [own / f"labels/{name}.tif" for name in names]
     if place.endswith("z.tif"):
         labels = [own / name / "masks/1.tif" for name in names]
     for path in (*paths, *([] if deep else labels)):

@@ -46,7 +46,7 @@ def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
     dataset = make_dataset(1, 2)
     (case, _) = dataset.cases
     labels = read(case.socket(LABELS.slug))
-    write(case.folder / "extras/seeds" / f"{case.name}.tif", labels)
+    write(case.folder / f"extras/seeds/{case.name}.tif", labels)
     write_hdf5(dataset, tmp_path / "out")
     item, _ = find_images(tmp_path / "out", ["*"])
     image, mask = item.image, item.files[LABELS.slug]

@@ -19,9 +19,9 @@ def images(folder, *names):
     for number, name in enumerate(names):
         array = np.full((4, 8, 8), number, np.uint16)
         array[1:3, 2:6, 2:6] += 100
-        write(folder / "images" / f"{name}.tif", Volume(array, (1.0, 1.0, 1.0)))
+        write(folder / f"images/{name}.tif", Volume(array, (1.0, 1.0, 1.0)))
         labels = Volume((array >= 100).astype(np.uint16), (1.0, 1.0, 1.0))
-        write(folder / "labels" / f"{name}.tif", labels)
+        write(folder / f"labels/{name}.tif", labels)
     return folder
 
 

@@ -33,7 +33,7 @@ def worker(dataset_of, tmp_path):
     with ZipFile(bundle) as archive:
         archive.extractall(tmp_path / "bundle")
     for name, place in {"program": "program", "reference": "input/ref"}.items():
-        with ZipFile(tmp_path / "bundle" / f"{name}.zip") as archive:
+        with ZipFile(tmp_path / f"bundle/{name}.zip") as archive:
             archive.extractall(app / place)
     (app / "input/res/instance-labels").mkdir(parents=True)
     return dataset, app
@@ -43,7 +43,7 @@ def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
     dataset, app = worker
     job, *_ = answers(dataset, TASKS["segment"], PLACE, mine=lambda _: toys.labels(1))
     for case in ("c0", "c2"):  # c1 is missing
-        copyfile(job.folder / case / PLACE, app / "input/res/instance-labels" / f"{case}.tif")
+        copyfile(job.folder / case / PLACE, app / f"input/res/instance-labels/{case}.tif")
     command = json.loads((app / "program/metadata.yaml").read_text())["command"]
     module = command.split()[2]
     done = subprocess.run(

@@ -42,9 +42,9 @@ def features(real, synthetic, real_volume=None, synthetic_volume=None):
 
 def kid_by_pairs(x, y):
     """Return the estimate from the kernel of all pairs of different patches, and of both sides."""
-    xx, yy = ([(a @ b / len(a) + 1) ** 3 for a, b in permutations(side, 2)] for side in (x, y))
-    xy = [(a @ b / len(a) + 1) ** 3 for a, b in product(x, y)]
-    return np.mean(xx) + np.mean(yy) - 2 * np.mean(xy)
+    kinds = permutations(x, 2), permutations(y, 2), product(x, y)
+    xx, yy, xy = (np.mean([(a @ b / len(a) + 1) ** 3 for a, b in pairs]) for pairs in kinds)
+    return xx + yy - 2 * xy
 
 
 def test_kid_by_pairs(rng):

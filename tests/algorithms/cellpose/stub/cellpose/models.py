@@ -12,8 +12,9 @@ class CPnet(torch.nn.Module):
         super().__init__()
         self.output = torch.nn.Conv2d(2, 3, 1)
         self.norm = torch.nn.BatchNorm2d(2)
-        self.diam_mean = torch.nn.Parameter(torch.ones(1) * diam_mean, requires_grad=False)
-        self.diam_labels = torch.nn.Parameter(torch.ones(1) * diam_mean, requires_grad=False)
+        width = torch.ones(1) * diam_mean
+        self.diam_mean = torch.nn.Parameter(width, requires_grad=False)
+        self.diam_labels = torch.nn.Parameter(width, requires_grad=False)
 
     def forward(self, x):
         """Return flows and probabilities."""

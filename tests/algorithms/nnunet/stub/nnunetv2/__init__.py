@@ -126,8 +126,8 @@ class nnUNetTrainer:  # noqa: N801
         CALLS.append(("train", split, self.num_epochs, self.num_iterations_per_epoch))
         levels = []
         for case in split["train"]:
-            classes = tifffile.imread(RAW / NAME / "labelsTr" / f"{case}.tif")
-            image = tifffile.imread(RAW / NAME / "imagesTr" / f"{case}_0000.tif")
+            classes = tifffile.imread(RAW / NAME / f"labelsTr/{case}.tif")
+            image = tifffile.imread(RAW / NAME / f"imagesTr/{case}_0000.tif")
             levels.append(float(image[classes == 2].min()) - 1)
         for _ in range(self.num_epochs):
             self.on_epoch_end()
