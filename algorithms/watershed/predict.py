@@ -25,8 +25,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     planned = plan_blocks(
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )
-    parts = 1 if parameters.outline is None else 2
-    with part(0, parts):
+    with part(0, 1 if parameters.outline is None else 2):
         if len(planned) > 1:
             labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
         else:

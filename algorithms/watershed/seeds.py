@@ -25,8 +25,7 @@ def border_distance(mask: Bools, spacing: Spacing, elongation: float) -> Floats:
     """Return the distance to the nearest voxel outside of the foreground in µm; 1 without any."""
     if mask.all():
         return np.ones(mask.shape, np.float32)
-    steps = np.divide(spacing, sigmas(1.0, [1.0] * mask.ndim, elongation))
-    return distance_out(np.ascontiguousarray(mask), steps.tolist())
+    return distance_out(mask, [*np.divide(spacing, sigmas(1.0, [1.0] * mask.ndim, elongation))])
 
 
 def blob_response(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import cast
 
 import numpy as np
 from scipy import ndimage
@@ -88,13 +87,15 @@ def distance_out(
     distance = np.empty(mask.shape, np.float32)
     labels = np.empty(mask.shape, np.int32) if owner is None else owner
     labelled, free = owner is not None, owner == 0
-    rows, lines, names = (cast(Array, a.reshape(-1, a.shape[-1])) for a in (mask, distance, labels))
+    arrays: list[Array] = [np.ascontiguousarray(mask), distance, labels]
+    rows, lines, names = (array.reshape(-1, mask.shape[-1]) for array in arrays)
     *others, step = np.asarray(spacing, np.float32)
     side_by_side(
         lambda part: away_in_rows(rows[part], step, labelled, lines[part], names[part]),
         parts_of(rows.shape),
     )
-    np.minimum(distance, (1.001 * reach) ** 2, out=distance, where=free)
+    if labelled:
+        np.minimum(distance, (1.001 * reach) ** 2, out=distance, where=free)
     for axis, length in reversed([*enumerate(others)]):
         along_lines(partial(away, length * length, labelled), axis, distance, labels)
     return np.sqrt(distance, out=distance)

@@ -19,8 +19,8 @@ _QUANTILES = 257
 
 def surroundings(labels: Labels, spacing: Spacing, reach_um: float) -> Ints:
     """Return the background within `reach_um` of each object, under its number."""
-    nearest = labels.astype(np.int32)
-    distance = distance_out(labels == 0, spacing, nearest, reach_um)
+    nearest = labels.astype(np.int32, "C")
+    distance = distance_out(nearest == 0, spacing, nearest, reach_um)
     return np.where((distance > 0) & (distance <= reach_um), nearest, 0)
 
 
