@@ -15,9 +15,9 @@ from cytosuite.networks.grid import (
     to_working,
     touched,
 )
-from cytosuite.networks.tiling import Box, Tile, least, no_room, plan, tiles
+from cytosuite.networks.tiling import Tile, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
-from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.pieces import extremes

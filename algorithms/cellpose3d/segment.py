@@ -25,8 +25,7 @@ from cytosuite.segmentation.foreground import (
     threshold_map,
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
-from cytosuite.volume.arrays import Bools, Floats, Sizes, Spacing
-from cytosuite.volume.objects import Box
+from cytosuite.volume.arrays import Bools, Box, Floats, Sizes, Spacing
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation

@@ -17,8 +17,7 @@ from cytosuite.networks.normalise import (
     in_dtype,
     normalise,
 )
-from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats, Image, Sizes
+from cytosuite.volume.arrays import Array, Box, Floats, Image, Sizes
 from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import need_memory
 from cytosuite.volume.pieces import extremes, slabs

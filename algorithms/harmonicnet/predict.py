@@ -23,10 +23,10 @@ from cytosuite.networks.grid import to_working, working_shape
 from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.scale import Scale, Sizing, Trained, choose_scale, sizes_of
-from cytosuite.networks.tiling import Box, Sides, Tiled, sample
+from cytosuite.networks.tiling import Sides, Tiled, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume, Volumes
-from cytosuite.volume.arrays import Floats, Shape
+from cytosuite.volume.arrays import Box, Floats, Shape
 
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Count, Described, Whole
+from cytosuite.networks.levels import Triple
 from cytosuite.networks.network import (
     AddedChange,
     Checkpointed,
@@ -23,8 +24,6 @@ from cytosuite.networks.network import (
 )
 from cytosuite.networks.tiling import Widths
 from cytosuite.segmentation.specimen import Channel
-
-Triple = tuple[int, int, int]
 
 _convolution = partial(get_conv_layer, 3, act=None, norm=None, bias=True)
 

@@ -18,7 +18,7 @@ from cytosuite.algorithms.watershed.segment import (
     smoothed,
 )
 from cytosuite.contract import progress
-from cytosuite.networks.tiling import Box, Tile, bricks, least, no_room, plan, tiles
+from cytosuite.networks.tiling import Tile, bricks, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -29,7 +29,7 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     wide_steps,
 )
-from cytosuite.volume.arrays import Array, Floats, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
 

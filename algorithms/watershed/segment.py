@@ -14,7 +14,6 @@ from cytosuite.algorithms.watershed.seeds import (
     typical_radius,
 )
 from cytosuite.contract.progress import report
-from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     gaussian,
@@ -33,7 +32,7 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
-from cytosuite.volume.arrays import Array, Bools, Floats, Ints, Lengths, Shape, Spacing
+from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Shape, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at

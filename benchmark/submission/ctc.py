@@ -22,8 +22,7 @@ from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
-from cytosuite.volume.objects import Box
+from cytosuite.volume.arrays import Array, Box
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)

@@ -6,8 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Doubles, Image, Indices, Longs, Shape, Shorts, Sizes, Spacing
+from cytosuite.volume.arrays import (
+    Box,
+    Doubles,
+    Image,
+    Indices,
+    Longs,
+    Shape,
+    Shorts,
+    Sizes,
+    Spacing,
+)
 from cytosuite.volume.arrays import Lengths as Lengths
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import slab_bounds

@@ -12,9 +12,8 @@ import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
-from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Doubles, Image, Longs, Rows, Shape
+from cytosuite.volume.arrays import Box, Doubles, Image, Longs, Rows, Shape
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 

@@ -36,7 +36,7 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, large, with_channel
-from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes
+from cytosuite.volume.arrays import Array, Box, Lengths, Shape, Sizes
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies
@@ -103,8 +103,8 @@ class _Series:
 
     header: Header
     stored: Shape
-    index: tuple[slice, ...]
-    order: tuple[int, ...]
+    index: Box
+    order: Shape
     metadata: Scalars
     origin: Origin
 

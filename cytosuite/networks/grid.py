@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import (
     Array,
     Bools,
+    Box,
     Floats,
     Indices,
     Integers,

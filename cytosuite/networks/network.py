@@ -24,8 +24,8 @@ from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
-from cytosuite.networks.tiling import Box, fit, plan
-from cytosuite.volume.arrays import Image, Shape, Sizes
+from cytosuite.networks.tiling import fit, plan
+from cytosuite.volume.arrays import Box, Image, Shape, Sizes
 from cytosuite.volume.large import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.

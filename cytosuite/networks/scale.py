@@ -232,7 +232,7 @@ def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing)
 
 def _grid(
     spacing: Spacing, ratio: float, trained: Trained, parameters: Sizing
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+) -> tuple[Lengths, Lengths]:
     """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
     # A plane is as thick as a slice of the training at any scale.
     scaled = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]

@@ -11,9 +11,8 @@ from pydantic import model_validator
 
 from cytosuite.contract.manifest import Count, Described
 from cytosuite.errors import InputError, RoomError
-from cytosuite.volume.arrays import Floats, Shape, Sizes
+from cytosuite.volume.arrays import Box, Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
-from cytosuite.volume.objects import Box as Box
 from cytosuite.volume.objects import box_at
 
 Sides = tuple[Count, Count, Count]  # z, y, x

@@ -6,8 +6,8 @@ from math import inf
 
 import numpy as np
 
-from cytosuite.networks.tiling import Box, Tile
-from cytosuite.volume.arrays import Bools, Doubles, Integers, Shorts, Sizes, Words
+from cytosuite.networks.tiling import Tile
+from cytosuite.volume.arrays import Bools, Box, Doubles, Integers, Shorts, Sizes, Words
 from cytosuite.volume.large import converted, put, release, room, taken
 from cytosuite.volume.objects import shared
 from cytosuite.volume.pieces import slabs_of

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.networks.grid import Stencil, interpolate
-from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
-from cytosuite.volume.arrays import Array, Bools, Floats, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Array, Bools, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import release
 from cytosuite.volume.pieces import from_lowest
 

@@ -5,8 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.networks.tiling import Box
-from cytosuite.volume.arrays import Array, Floats, Rng, Sizes
+from cytosuite.volume.arrays import Array, Box, Floats, Rng, Sizes
 from cytosuite.volume.objects import box_at
 
 Item = TypeVar("Item")

@@ -193,9 +193,7 @@ def _is_number(value: Scalar) -> bool:
     return abs(value) < LARGEST if isinstance(value, int) else isfinite(value)
 
 
-def _check_geometry(
-    shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]
-) -> tuple[float, ...]:
+def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]) -> Lengths:
     """Return a voxel size after a check that it, shape and axes fit each other."""
     if dtype.kind not in KINDS or dtype.itemsize > LARGEST_ITEM:
         raise InputError(f"expected real numbers of at most 64 bits, found dtype {dtype}")

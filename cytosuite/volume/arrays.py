@@ -11,6 +11,7 @@ Shape = tuple[int, ...]  # voxels along the axes
 Lengths = tuple[float, ...]  # µm along them
 Spacing = Sequence[float]  # the same, as it is given
 ZYX = tuple[float, float, float]  # a number for each axis of a volume
+Box = tuple[slice, ...]  # a part of an array
 Sizes = Sequence[int]  # voxels along the axes, as they are given
 Interval = tuple[float, float]  # of values, from the least to the greatest
 Array = NDArray[Any]

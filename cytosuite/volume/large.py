@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Array, Sizes
+from cytosuite.volume.arrays import Array, Box, Sizes
 from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
@@ -76,7 +76,7 @@ def release(*arrays: Array) -> None:
             mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def taken(array: Array, box: tuple[slice, ...]) -> Array:
+def taken(array: Array, box: Box) -> Array:
     """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
     if not is_mapped(array):
         return array[box]
@@ -85,7 +85,7 @@ def taken(array: Array, box: tuple[slice, ...]) -> Array:
     return voxels
 
 
-def put(array: Array, box: tuple[slice, ...], values: Array) -> None:
+def put(array: Array, box: Box, values: Array) -> None:
     """Write voxels into a box of an array; a mapped one keeps no memory of them."""
     if not is_mapped(array):
         array[box] = values
@@ -104,7 +104,7 @@ def converted(array: Array, dtype: DTypeLike) -> Array:
     return copy
 
 
-def _each_plane(array: Array, box: tuple[slice, ...], values: Array, write: bool) -> None:
+def _each_plane(array: Array, box: Box, values: Array, write: bool) -> None:
     """Copy values from or into a box of a mapped array, some planes at a time."""
     first, rest = box[0], box[1:]
     span = range(*first.indices(len(array)))

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import scipy  # its parts are loaded where they are used
 
-from cytosuite.volume.arrays import Array, Bools, Doubles, Integers, Ints, Longs, Sizes
+from cytosuite.volume.arrays import Array, Bools, Box, Doubles, Integers, Ints, Longs, Sizes
 from cytosuite.volume.pieces import CHUNK, distinct
-
-Box = tuple[slice, ...]
 
 
 def objects_in(labels: Integers) -> Iterator[tuple[int, Box, Bools]]:

@@ -13,8 +13,7 @@ from skimage.segmentation import watershed
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles, Floats, Integers, Shorts
-from cytosuite.volume.objects import Box
+from cytosuite.volume.arrays import Box, Doubles, Floats, Integers, Shorts
 
 SMOOTH_UM = 0.8
 APART_UM = 3.0  # seeds are at least this far from each other

@@ -12,7 +12,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Integers
+from cytosuite.volume.arrays import Integers, Rng
 from cytosuite.volume.objects import numbered
 
 T = TypeVar("T", bound=np.generic)
@@ -57,9 +57,7 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
     return Volume(volume.array, spacing, volume.axes, {NAME: path.name})
 
 
-def read_cells(
-    rng: np.random.Generator, source: str, spacing_um: Lengths | Literal["auto"], axes: str
-) -> Volume:
+def read_cells(rng: Rng, source: str, spacing_um: Lengths | Literal["auto"], axes: str) -> Volume:
     """Return the labels of a recipe's file, or of one file, drawn, of its folder."""
     paths = label_files(Path(source))
     path = paths[int(rng.integers(len(paths)))]

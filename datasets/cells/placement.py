@@ -23,8 +23,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Image, Rng, Rows
-from cytosuite.volume.objects import Box, on_face, shared
+from cytosuite.volume.arrays import Bools, Box, Doubles, Image, Rng, Rows
+from cytosuite.volume.objects import on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least

@@ -17,9 +17,8 @@ from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, Scalar
-from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Bytes, Image, Lengths, Rng, Unsigned
+from cytosuite.volume.arrays import Box, Bytes, Image, Lengths, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
 

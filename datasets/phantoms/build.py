@@ -24,9 +24,8 @@ from cytosuite.folders.masks import Source, files_of, read_labels
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
-from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Image, Integers, Lengths, Rng, Shape
+from cytosuite.volume.arrays import Array, Bools, Box, Image, Integers, Lengths, Rng, Shape
 from cytosuite.volume.objects import objects_in, on_face, wider
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain

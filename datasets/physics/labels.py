@@ -16,10 +16,19 @@ from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
-from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.objects import largest_pieces
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Bools, Bytes, Doubles, Image, Integers, Interval, Lengths, Longs
+from cytosuite.volume.arrays import (
+    Bools,
+    Box,
+    Bytes,
+    Doubles,
+    Image,
+    Integers,
+    Interval,
+    Lengths,
+    Longs,
+)
 from cytosuite.volume.objects import wider
 from cytosuite.volume.pieces import extremes
 

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import slabs
-from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import taps
-from cytosuite.volume.arrays import Bools, Image, Reals, Sizes, Spacing
+from cytosuite.volume.arrays import Bools, Box, Image, Reals, Sizes, Spacing
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches

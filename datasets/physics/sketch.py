@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.bodies.grid import in_slabs, slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
-from cytosuite.volume.arrays import Unsigned
+from cytosuite.volume.arrays import ZYX, Unsigned
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import extremes
 
@@ -92,7 +92,7 @@ def seeds(labels: Volume) -> Volume:
     return labels.like(mask.reshape(labels.shape))
 
 
-def _planes(labels: Volume) -> tuple[Unsigned, tuple[float, float, float]]:
+def _planes(labels: Volume) -> tuple[Unsigned, ZYX]:
     """Return labels (Z, Y, X) as the loops take them, and µm per voxel; a plane is Z = 1."""
     if labels.axes not in ("ZYX", "YX"):
         raise InputError(f"labels of a sketch must have the axes ZYX or YX, found {labels.axes}")

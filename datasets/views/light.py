@@ -12,7 +12,7 @@ from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.datasets.views.specimen import Body
-from cytosuite.volume.arrays import Image
+from cytosuite.volume.arrays import ZYX, Image, Rng
 
 WIDENING = 0.02  # of a stripe of shadow, in µm per µm of its length
 SOFT = 1.0  # µm over which a shadow begins
@@ -22,7 +22,7 @@ REACH = 3.0  # standard deviations of a stripe that are shaded
 class Shadow(NamedTuple):
     """An absorbing spot in the specimen."""
 
-    place_um: tuple[float, float, float]  # z, y, x
+    place_um: ZYX  # z, y, x
     depth: float  # share of the light that is missing behind it
     sigma_um: float  # standard deviation of the stripe across its direction
     axis: int  # along which the sheet of light goes: 1 or 2
@@ -36,7 +36,7 @@ class View(NamedTuple):
 
 
 def draw_shadows(
-    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid
+    rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid
 ) -> list[Shadow]:
     """Return absorbing spots in the inner half of the image."""
     axis = max(drawn.illumination, default=2)

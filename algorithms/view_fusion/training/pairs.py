@@ -16,23 +16,14 @@ from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
 from cytosuite.folders.index import Item
-from cytosuite.networks.tiling import Box, Sides
+from cytosuite.networks.tiling import Sides
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
 from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.parts import Cases
 from cytosuite.training.settings import FileSettings, TrainingSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import (
-    Array,
-    Floats,
-    Halves,
-    Lengths,
-    Rng,
-    Shape,
-    Shorts,
-    Sizes,
-)
+from cytosuite.volume.arrays import Array, Box, Floats, Halves, Lengths, Rng, Shape, Shorts, Sizes
 from cytosuite.volume.objects import box_at
 
 FUSED = TASKS["fuse"].outputs[0].slug

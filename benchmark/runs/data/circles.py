@@ -4,8 +4,7 @@ import numpy as np
 
 from cytosuite.contract.points import Points
 from cytosuite.metrics.points.matching import RADIUS_PX
-from cytosuite.volume.arrays import Array, Shape, Words
-from cytosuite.volume.objects import Box
+from cytosuite.volume.arrays import Array, Box, Shape, Words
 
 SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
 

@@ -17,7 +17,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
-from cytosuite.volume.arrays import Array, Floats, Shape, Spacing
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Spacing
 from cytosuite.volume.pieces import from_lowest
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
@@ -129,7 +129,7 @@ def checked_labels(
     shape: Shape,
     spacing: Spacing,
     surround_um: float = SURROUND_UM,
-) -> tuple[Array, tuple[float, ...]]:
+) -> tuple[Array, Lengths]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
     labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
     if labels.dtype.kind not in "iu" or labels.shape != shape:

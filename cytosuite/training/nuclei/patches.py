@@ -11,7 +11,7 @@ from scipy import ndimage
 from cytosuite.contract.manifest import Count, Described, NotNegative, Share
 from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.tiling import Box, Sides
+from cytosuite.networks.tiling import Sides
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.crops import chosen, streams
 from cytosuite.training.images import Turn, turned
@@ -25,16 +25,7 @@ from cytosuite.training.nuclei.camera import (
     visible,
 )
 from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
-from cytosuite.volume.arrays import (
-    Array,
-    Bools,
-    Image,
-    Integers,
-    Interval,
-    Rng,
-    Shorts,
-    Sizes,
-)
+from cytosuite.volume.arrays import Array, Bools, Box, Image, Integers, Interval, Rng, Shorts, Sizes
 from cytosuite.volume.objects import box_at
 
 T = TypeVar("T", bound=np.integer[Any])
