@@ -57,10 +57,10 @@ def printable(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def listed(names: Sequence[str], most: int) -> str:
+def listed(names: Sequence[str], most: int, mark: str = ", ") -> str:
     """Return the first names, at most so many, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return f"{mark.join(names[:most])}{more}"
 
 
 def last_line(error: Exception) -> str:

@@ -30,7 +30,7 @@ from cytosuite.contract.manifest import (
 from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Socket, Task
 from cytosuite.datasets.sample import Sample
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, listed
 from cytosuite.files import (
     Entries,
     Json,
@@ -52,6 +52,7 @@ from cytosuite.volume.pieces import slabs
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
 FACTS, ROOMS = "case.json", ("sockets", "extras")  # of a case, that its readers look at
+NAMED = 5  # files that are unfit in one line
 STAGE = "step-"  # names of extras that are stages of the image
 
 
@@ -279,25 +280,37 @@ def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progre
     try:
         make = partial(_make_whole, TASKS[recipe.task])
         if recipe.seed is not None and missing and not compiled():  # else every worker compiles
-            make(missing.pop(0))
+            if reason := make(missing.pop(0)):
+                raise InputError(reason)
             progress(there := there + 1, total)
+        unfit = []
         for done, (number, ended) in enumerate(pool.each(make, missing), start=1):
             if isinstance(ended, Lost):
                 raise InputError(f"{missing[number][0].name}: not made, {ended.reason}; run again")
+            if ended and recipe.seed is None:
+                unfit.append(ended)  # of a user's files: all that are unfit are named at once
+            elif ended:
+                raise InputError(ended)
             progress(there + done, total)
+        if unfit:
+            raise InputError(listed(sorted(unfit), NAMED, "; "))
     finally:
         if folder.is_dir():
             sweep(folder, depth=1)
 
 
-def _make_whole(task: Task, making: Making) -> None:
-    """Make one case with the inputs of the task if it serves that, and seal it."""
+def _make_whole(task: Task, making: Making) -> str:
+    """Make one case with the inputs of the task if it serves that, and seal it, or say why not."""
     case, maker, record = making
-    with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
-        part = Case(case.name, temporary)
-        if serves(make_case(part, maker, record), task):
-            part.write_input(task)
-        seal(temporary)
+    try:
+        with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
+            part = Case(case.name, temporary)
+            if serves(make_case(part, maker, record), task):
+                part.write_input(task)
+            seal(temporary)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> frozenset[str]:

@@ -225,12 +225,18 @@ def test_explains(dataset, more, message):
     refused(re.escape(message), recipe, dataset, **more)
 
 
+def test_all_files_that_are_unfit_are_named_at_once(tmp_path, own):
+    for path in sorted(own.glob("images/*.tif")):
+        path.write_bytes(path.read_bytes()[:-9])
+    refused(r"a\.tif: cannot be read [^;]*; [^;]*b\.tif: cannot be read", _made, tmp_path, own)
+
+
 def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 0)
     image = Volume(counted(3, 4, 5), (2.0, 0.5, 0.4))
     write(tmp_path / "own/images/a.ome.zarr", image)
     write(tmp_path / "own/labels/a.ozx", image)
-    dataset = made_in(tmp_path / "runs", recipe(str(tmp_path / "own")))
+    dataset = _made(tmp_path, tmp_path / "own")
     (case,) = dataset.cases
     main, truth = case.main(SEGMENT), case.truth(SEGMENT)["instance-labels"]
     assert (main.name, truth.name) == ("a.ome.zarr", "a.ozx")
@@ -239,4 +245,4 @@ def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatc
     found = read_case(case.input(SEGMENT), SEGMENT)
     np.testing.assert_array_equal(found.volumes["microscopy-image"].array, image.array)
     assert found.suffix == ".ozx"
-    assert made_in(tmp_path / "runs", recipe(str(tmp_path / "own"))) == dataset
+    assert _made(tmp_path, tmp_path / "own") == dataset
