@@ -31,7 +31,7 @@ from cytosuite.volume.large import release
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
 _SLICES, _PIXELS = 12, 2**20  # slices, and pixels in them, that suffice for a typical size
-_WINDOW = 512  # pixels of the sides of windows, the brightest ones of larger slices
+_WINDOW = 512  # pixels of the sides of windows in larger slices
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD, _SPREAD_PX = 0.8, 1.2  # of ln diameter about the expected one; in planes, of any scale
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
@@ -133,7 +133,7 @@ def typical_slices(image: Array, quietest: float) -> Floats:
     typical, places = [], np.linspace(0, depth - 1, count + 2)[1:-1].round().astype(int)
     for place, times in zip(*np.unique(places, return_counts=True), strict=True):
         parts = [np.asarray(image[(place, *window)]) for window in windows]
-        typical += sorted(parts, key=np.mean)[-times:]  # the brightest show nuclei
+        typical += sorted(parts, key=np.std)[-times:]  # those with most contrast show nuclei
     release(image)
     return normalise(np.stack(typical), background_of(image, quietest))
 
