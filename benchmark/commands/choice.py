@@ -53,18 +53,18 @@ def candidates_for(
     task = options.task
     if task is not None:
         pick("task", [task], TASKS)
-    manifests = {
-        name: manifest for name, manifest in algorithms().items() if task in (None, manifest.task)
-    }
     if options.algorithm == AUTO:
         candidates = preferred(task or SEGMENT, every=bool(options.model))
         # By their names alone.
         if task is not None and not any(candidate.preference for candidate in candidates):
             candidates = preferred(task, every=True)
     else:
-        noun = "algorithm" if task is None else f"algorithm for the task {task}"
-        (name,) = pick(noun, [options.algorithm], manifests)
-        candidates = [manifests[name]]
+        (name,) = pick("algorithm", [options.algorithm], algorithms())
+        candidates = [algorithms()[name]]
+        if task not in (None, other := candidates[0].task):
+            raise InputError(
+                f"{name} is for the task {other}, not {task}: cytosuite apply --algorithm {name}"
+            )
     if not candidates:
         raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
     names = [candidate.name for candidate in candidates]

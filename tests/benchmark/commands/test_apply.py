@@ -523,7 +523,7 @@ def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out
     refused("show the choice: give --dry-run too", cli, "segment", images, "--json", "-")
     assert not (tmp_path / "segmented").exists()
     refused(
-        "no algorithm for the task segment called 'diffusion'",
+        "diffusion is for the task synthesise, not segment: cytosuite apply --algorithm diffusion",
         cli,
         "segment",
         images,
