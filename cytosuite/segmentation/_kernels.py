@@ -116,6 +116,7 @@ def away(
                 for x in range(some):
                     names[y, x] = owner[k, y, left + x]
             for y in range(size):
+                row = image[k, y, left : left + many]
                 for x in range(many):
                     best[x] = lines[y, x]
                 for x in range(some):
@@ -131,11 +132,11 @@ def away(
                             other, others = lines[z], names[z]
                             for x in range(some):
                                 label[x] = others[x] if other[x] + more < best[x] else label[x]
-                            for x in range(many):
+                            for x in range(len(row)):
                                 there = other[x] + more
                                 best[x] = min(best[x], there)
-                for x in range(many):
-                    image[k, y, left + x] = best[x]
+                for x in range(len(row)):
+                    row[x] = best[x]
                 for x in range(some):
                     owner[k, y, left + x] = label[x]
 
