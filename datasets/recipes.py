@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import (
     read_recipe,
 )
 from cytosuite.errors import InputError, at, pick, reason_of
-from cytosuite.files import Entries, Json, Paths, digest
+from cytosuite.files import Entries, Json, Paths, Texts, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Simulated(NamedTuple):
     size: str
     cases: int
     parameters: BaseModel
-    through: tuple[str, ...] = ()
+    through: Texts = ()
     reference: Path | None = None
     task: str = ""  # where it is not the manifest's
 

@@ -5,6 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.engines.hardening import Host
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import Answerer
@@ -17,6 +19,9 @@ from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
 SHAPE = (12, 24, 24)
+ALL = frozenset({"CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit"})
+HOST = Host(rootless=False, cpus=frozenset({0, 1, 2, 3}), can=ALL, uid=1001, gid=100)
+LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.5)
 
 
 def labels(seed=0):

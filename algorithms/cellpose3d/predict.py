@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from math import ceil, exp, inf, log, prod
 from typing import Literal, NamedTuple
 
@@ -39,8 +41,9 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
-from cytosuite.volume import Volumes
-from cytosuite.volume.arrays import Array, Floats, Lengths, Shape
+from cytosuite.segmentation.specimen import in_field
+from cytosuite.volume import Volume, Volumes
+from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Sizes
 from cytosuite.volume.large import put, room
 from cytosuite.volume.pieces import deep
 
@@ -87,7 +90,13 @@ class _Notes(NamedTuple):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
-    volume, *others = image_of(inputs, axes="CZYX", offset=False).channels
+    image = image_of(inputs, axes="CZYX", offset=False)
+    return {"instance-labels": in_field(image, partial(_found, model))}
+
+
+def _found(model: Model, seen: Volume, corner: Sizes) -> Volume:
+    """Return the objects of an image, or of a part of it that begins at a corner."""
+    volume, *others = seen.channels
     parameters = parameters_of(model.card, Parameters)
     trained = parameters.trained or trained_of(model.card)
     foreign = parameters.foreign and not (
@@ -118,6 +127,8 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     drawn = parameters.outline is not None
     with part(0, 2 if drawn else 1):  # both take as long in a large volume
         job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
+    for row in chain.from_iterable(note.removed for note in notes):
+        row["voxel"] = [at + first for at, first in zip(row["voxel"], corner, strict=True)]
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     sizes = sizes_of(scale, trained.diameter_um, unit)
@@ -143,7 +154,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     if objects.pieces:
         facts["pieces"] = objects.pieces
     result = noted(outlined, "cellpose3d", facts)
-    return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
+    return warned(result, *scale.warnings, *[_INVERTED] * inverted)
 
 
 def _as_seen(

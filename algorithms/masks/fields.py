@@ -9,7 +9,15 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from cytosuite.segmentation.objects import keep_by
-from cytosuite.volume.arrays import Bools, Doubles, Floats, Integers, Interval, Ints, Spacing
+from cytosuite.volume.arrays import (
+    Bools,
+    Columns,
+    Floats,
+    Integers,
+    Interval,
+    Ints,
+    Spacing,
+)
 from cytosuite.volume.objects import hull_voxels, objects_in, wider
 
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
@@ -82,7 +90,7 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
     return DrawnCells(numbers[cells], nuclei, rejected, whole.size + sum(rejected.values()))
 
 
-def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> dict[str, Doubles]:
+def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> Columns:
     """Return ``label`` and `MEASURES` of cells with a nucleus that no face cuts, (N,)."""
     thick = [axis for axis, size in enumerate(cells.shape) if size > 1]
     cut = np.unique(np.concatenate([cells.take([0, -1], axis).ravel() for axis in thick]))

@@ -1,5 +1,7 @@
 """Entry point of the watershed algorithm: one image in, its instance labels out."""
 
+from functools import partial
+
 import numpy as np
 
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
@@ -11,12 +13,18 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
-from cytosuite.volume import Volumes
+from cytosuite.segmentation.specimen import in_field
+from cytosuite.volume import Volume, Volumes
+from cytosuite.volume.arrays import Sizes
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of the nuclei of one image; InputError if they do not fit."""
-    volume = image_of(inputs)
+    return {"instance-labels": in_field(image_of(inputs), partial(_labels, model))}
+
+
+def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
+    """Return the nuclei of an image."""
     parameters = parameters_of(model.card, Parameters)
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
     state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
@@ -33,5 +41,4 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             small = int(nuclei.max(initial=0)) <= np.iinfo(np.uint16).max
             labels = nuclei.astype(np.uint16 if small else np.uint32)
     with part(1, 2):
-        result = with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
-    return {"instance-labels": result}
+        return with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)

@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
 from cytosuite.benchmark.engines.process import Launch, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, parse_json
+from cytosuite.files import Paths, Texts, parse_json
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -84,7 +84,7 @@ class ApptainerEngine(Engine):
     api: Api = "exec"  # a server in a container without network hears nobody
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> Texts:
         """Sentences for the reader of the results."""
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Paths
+from cytosuite.files import Paths, Texts
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Header
@@ -181,7 +181,7 @@ class Engine(ABC):
     say: Say = say  # gets a line while a session waits for a GPU
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> Texts:
         """Sentences on the engine for the reader of the results."""
         return ()
 

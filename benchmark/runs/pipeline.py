@@ -14,12 +14,12 @@ from cytosuite.benchmark.runs.store.integrity import is_whole, seal
 from cytosuite.contract.interface import TABLE
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
-from cytosuite.files import atomic, link, write_json
+from cytosuite.files import Texts, atomic, link, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import case_suffix, is_image
 
 
-def links(names: tuple[str, ...]) -> list[str]:
+def links(names: Texts) -> list[str]:
     """Return the algorithms of a chain; InputError if one does not exist."""
     return pick("algorithm for a pipeline", names, algorithms()) if names else []
 

@@ -13,6 +13,7 @@ from cytosuite.benchmark.scores import matches, objects, points
 from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
+from cytosuite.files import Texts
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
@@ -27,7 +28,7 @@ class Values(Mapping[str, float]):
 
     __slots__ = ("numbers", "places")
 
-    def __init__(self, names: tuple[str, ...], numbers: Iterable[float]) -> None:
+    def __init__(self, names: Texts, numbers: Iterable[float]) -> None:
         self.places, self.numbers = _places(names), array("d", numbers)
 
     def __getitem__(self, name: str) -> float:
@@ -48,7 +49,7 @@ class Values(Mapping[str, float]):
 
 
 @cache
-def _places(names: tuple[str, ...]) -> dict[str, int]:
+def _places(names: Texts) -> dict[str, int]:
     """Return the place of each name."""
     return {name: place for place, name in enumerate(names)}
 

@@ -14,7 +14,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
-from cytosuite.files import digest, file_digest, value_digest
+from cytosuite.files import Texts, digest, file_digest, value_digest
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.
@@ -29,7 +29,7 @@ class RunFacts:
     api: str
     command: str
     limits: str
-    notes: tuple[str, ...] = ()
+    notes: Texts = ()
     images: Mapping[str, str] = field(default_factory=dict)  # of containers of others, by algorithm
 
 

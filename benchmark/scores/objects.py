@@ -12,12 +12,13 @@ import numpy as np
 
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
+from cytosuite.files import Texts
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap
 from cytosuite.volume import Volume
 
-Names = TypeVar("Names", bound=tuple[str, ...])
+Names = TypeVar("Names", bound=Texts)
 FILE = "objects.csv"
 DIGITS = 6  # of a measured number
 SCORES_FILE = "object_scores.csv"
@@ -74,7 +75,7 @@ def _under(heads: Iterable[str], values: Names, table: Path) -> Iterator[list[st
             yield [*values, *("" if n < 0 else row[n] for n in places)]
 
 
-def texts(table: Columns) -> Iterator[tuple[str, ...]]:
+def texts(table: Columns) -> Iterator[Texts]:
     """Return the rows as text: whole numbers as they are, others with `DIGITS` digits."""
     texts = [
         [str(value) for value in column.tolist()]
@@ -92,8 +93,8 @@ def texts(table: Columns) -> Iterator[tuple[str, ...]]:
 class ObjectPlaces:
     """Place and size of each object of a volume."""
 
-    columns: tuple[str, ...] = ()  # from `PLACE`; in 2D there is no z
-    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # values by label
+    columns: Texts = ()  # from `PLACE`; in 2D there is no z
+    rows: Mapping[str, Texts] = field(default_factory=dict)  # values by label
     kinds: Mapping[str, str] = field(default_factory=dict)  # classes by label
 
 
@@ -137,7 +138,7 @@ def write_object_scores(
 
 def _rows(
     side: str, judged: ObjectErrors, places: ObjectPlaces, kinds: Mapping[str, str]
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[Texts]:
     """Return the rows of one side, in the order of the labels."""
     columns = (judged.labels, judged.classes, judged.matched, judged.iou, judged.covered)
     z = places.columns.index(Z) if Z in places.columns else None

@@ -19,6 +19,7 @@ from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
+from cytosuite.files import Texts
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Evidence, Facts
@@ -102,8 +103,8 @@ class Scores(NamedTuple):
     metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
     records: Records  # how each case went
     evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]  # to be pooled
-    primary: tuple[str, ...] = ()  # names of those to rank by
-    notes: tuple[str, ...] = ()  # on how values were obtained, and on missing ones
+    primary: Texts = ()  # names of those to rank by
+    notes: Texts = ()  # on how values were obtained, and on missing ones
 
 
 def score(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, read_json, read_toml
+from cytosuite.files import Entries, Json, Texts, read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -96,11 +96,11 @@ class AlgorithmManifest(Described):
     title: str  # name for readers
     description: str  # its method, in one or two sentences
     task: TaskName  # one of the tasks in `cytosuite.contract.tasks`
-    needs: tuple[str, ...] = ()  # optional inputs of the task without which it cannot run
+    needs: Texts = ()  # optional inputs of the task without which it cannot run
     uses: tuple[Name, ...] = ()  # other algorithms that it runs inside
-    authors: tuple[str, ...]  # who wrote it
+    authors: Texts  # who wrote it
     license: str  # SPDX identifier
-    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    references: Texts = ()  # DOIs of the publications behind it
     resources: Resources = Resources()  # limits of one case
     select: SelectPolicy = SelectPolicy()  # how a model is chosen
     # place in the choice of an algorithm, 1 first; 0: only by name
@@ -124,11 +124,11 @@ class DatasetManifest(Described):
     description: str  # its content, in one or two sentences
     task: TaskName  # the task that runs where the user names none
     # slugs of the sockets in its cases; a folder offers its files
-    offers: tuple[str, ...] = ()
-    movies: tuple[str, ...] = ()  # the same of cases with several frames
+    offers: Texts = ()
+    movies: Texts = ()  # the same of cases with several frames
     kind: Literal["simulated", "folder"]  # generated, or a user's own files
     uses: tuple[Name, ...] = ()  # other datasets with simulators that it uses
-    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    references: Texts = ()  # DOIs of the publications behind it
     parameters: Json = {}  # parameters of every size
     sizes: dict[str, DatasetSize] = {}  # the sizes a user can ask for
 
@@ -139,7 +139,7 @@ class DatasetRecipe(Described):
     dataset: Name  # the simulated dataset it is for
     title: str  # name for readers
     description: str = ""  # its content, and the source of its numbers
-    references: tuple[str, ...] = ()  # DOIs of the publications behind it
+    references: Texts = ()  # DOIs of the publications behind it
     cases: int = Field(8, gt=0, le=MOST_CASES)  # how many cases
     task: TaskName | None = None  # the task that runs where the user names none; else the dataset's
     through: tuple[Name, ...] = ()  # algorithms that each case passes, one after the other

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import Json, read_json
+from cytosuite.files import Json, Texts, read_json
 from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 KIND = "Multiple points"  # of the platform
@@ -68,7 +68,7 @@ class Points:
     cells: Longs = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Doubles = field(default_factory=lambda: np.zeros(0))
     photons: Doubles = field(default_factory=lambda: np.zeros(0))
-    warnings: tuple[str, ...] = ()
+    warnings: Texts = ()
 
     def __post_init__(self) -> None:
         """Fill missing columns; refuse wrong lengths and numbers."""

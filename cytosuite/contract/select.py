@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.files import Json
+from cytosuite.files import Json, Texts
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -37,12 +37,12 @@ class Selection:
     card: ModelCard
     cost: float  # sum of `terms`
     terms: Mapping[str, float]  # cost of each key
-    broken: tuple[str, ...] = ()  # keys of ``must`` that the card does not pass
-    unknown: tuple[str, ...] = ()  # keys of ``must`` that the image lacks: taken as the card's
+    broken: Texts = ()  # keys of ``must`` that the card does not pass
+    unknown: Texts = ()  # keys of ``must`` that the image lacks: taken as the card's
     left_out: str = ""  # reason why the card is never chosen by itself, see `left_out`; else empty
-    strange: tuple[str, ...] = ()  # keys with a word of the image that no card has: as if missing
+    strange: Texts = ()  # keys with a word of the image that no card has: as if missing
     place: float = inf  # of the first rule by which it is in use for this image
-    tie: tuple[str, ...] = ()  # models of the same cost, among them those trained from this one
+    tie: Texts = ()  # models of the same cost, among them those trained from this one
     # All other cards, nearest first, those left out last; not compared.
     others: "tuple[Selection, ...]" = field(default=(), compare=False)
 
@@ -57,7 +57,7 @@ class Selection:
         return "metadata" if self.place == inf else "use"
 
     @property
-    def general(self) -> tuple[str, ...]:
+    def general(self) -> Texts:
         """The keys which the image gives and the card does not: it serves any value of them."""
         return tuple(key for key in self.terms if key not in self.card.describes)
 
@@ -238,7 +238,7 @@ def _place(card: ModelCard, facts: Facts) -> float:
     return min(fitting, default=inf)
 
 
-def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) -> tuple[str, ...]:
+def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) -> Texts:
     """Return the keys with a word that no card has; it would favour cards that say less."""
     words = {
         key: [card.describes[key] for card in cards if key in card.describes]

@@ -31,6 +31,7 @@ Json = dict[str, Any]  # an object in JSON or TOML, to be written
 Entries = Mapping[str, Any]  # of one, to be read
 Paths = Mapping[str, Path]  # by name
 Lists = dict[str, list[str]]  # several words by name
+Texts = tuple[str, ...]  # names or lines, in order
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

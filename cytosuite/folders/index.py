@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, Scalar
+from cytosuite.files import Paths, Scalar, Texts
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -68,7 +68,7 @@ class Views:
 
     listing: Entries  # the views, and reasons for skipped files
     fused: Mapping[str, Source] = field(default_factory=dict)  # the truth by the key of its view
-    notes: tuple[str, ...] = ()  # sentences for the readers of the scores
+    notes: Texts = ()  # sentences for the readers of the scores
     slug: str = FUSED  # socket of the truth
 
 
@@ -157,7 +157,7 @@ class FolderIndex:
     """The cases of a folder, with notes for the readers of the scores."""
 
     items: tuple[Item, ...]
-    notes: tuple[str, ...] = ()  # sentences
+    notes: Texts = ()  # sentences
     skipped: Mapping[str, str] = field(default_factory=dict)  # reason by relative path
 
     @property

@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
-from cytosuite.files import read_toml
+from cytosuite.files import Texts, read_toml
 from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
@@ -42,7 +42,7 @@ class MaskRules(Described):
         description="values above belong to the object; half of the file's largest without it",
     )
     min_area: int = Field(0, ge=0, le=LARGEST, description="smaller objects (pixels) are left out")
-    exclude: tuple[str, ...] = Field((), description="classes that are left out")
+    exclude: Texts = Field((), description="classes that are left out")
     classes: dict[str, str] = Field({}, description="class by the name of its folder")
     pairs: Annotated[str, AfterValidator(expression)] = Field(
         ANY, description="of names: the group name pairs, others are conditions"

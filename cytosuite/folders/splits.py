@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, Scalars, read_table, read_toml
+from cytosuite.files import Scalar, Scalars, Texts, read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
@@ -212,7 +212,7 @@ def _counts(placed: Iterable[Placed], conditions: Conditions, classes: Classes) 
     return lines
 
 
-def split_rows(placed: Mapping[str, Iterable[Placed]]) -> list[tuple[str, ...]]:
+def split_rows(placed: Mapping[str, Iterable[Placed]]) -> list[Texts]:
     """Return the rows of ``splits.csv`` from images by folder, without images none."""
     rows = [(*image, folder) for folder, images in placed.items() for image in images]
     return [(*Placed._fields, "folder"), *rows] if rows else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Scalars
+from cytosuite.files import Json, Scalars, Texts
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
 from cytosuite.volume.arrays import Array
@@ -22,7 +22,7 @@ from cytosuite.volume.pieces import chunk_rows, planes_of, regrouped
 if TYPE_CHECKING:
     import h5py
 
-NAMES: tuple[str, ...] = ("image", "raw", "data", "labels", "label")
+NAMES: Texts = ("image", "raw", "data", "labels", "label")
 GROUP = "data"  # of the tools of Eschweiler et al.
 GROUPED = ("image", "instance", "instances", "raw_image")
 MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter for view fusion

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cytosuite.files import Texts
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
@@ -21,8 +22,8 @@ class Format:
 
     name: str  # for messages
     module: str
-    suffixes: tuple[str, ...]
-    takes: tuple[str, ...] = ()  # options of its functions
+    suffixes: Texts
+    takes: Texts = ()  # options of its functions
     has_header: bool = True  # the geometry is known without decoding
     is_written: bool = True
 

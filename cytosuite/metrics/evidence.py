@@ -7,7 +7,7 @@ from importlib import import_module
 from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
-from cytosuite.files import Json
+from cytosuite.files import Json, Texts
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -47,8 +47,8 @@ class Evidence(Generic[T]):
     """
 
     gather: Callable[..., T]
-    needs: tuple[str, ...]
-    uses: tuple[str, ...] = ()
+    needs: Texts
+    uses: Texts = ()
     pool: Callable[[Sequence[T]], T] | None = None
     form: Form = "arrays"
     voxel_bytes: int = 0

@@ -19,7 +19,7 @@ from cytosuite.contract.manifest import (
 from cytosuite.contract.select import SIZE, Facts, Value, distance
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
-from cytosuite.files import Scalars
+from cytosuite.files import Scalars, Texts
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.networks.tiling import plan
@@ -85,7 +85,7 @@ class Scale(NamedTuple):
     # of the ratio: "given" by the user, "shared" by several images, "estimated", by the "network",
     # or "trained"
     source: str
-    warnings: tuple[str, ...] = ()  # that a user must see
+    warnings: Texts = ()  # that a user must see
     blobs: float | None = None  # ratio by bright blobs, before the network's
     choices: Lengths = ()  # further ratios, if it is the network's flow that takes one
 

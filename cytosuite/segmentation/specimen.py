@@ -1,16 +1,21 @@
 """The specimen of an image, and coarse maps of it that networks take beside the image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil, prod
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.contract.facts import state
+from cytosuite.contract.spacing import text
 from cytosuite.networks.grid import Stencil, interpolate
 from cytosuite.segmentation.foreground import li_threshold, white_noise
+from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Shape, Sizes, Spacing
-from cytosuite.volume.large import release
+from cytosuite.volume.large import put, release, room
+from cytosuite.volume.objects import box_of, wider
 from cytosuite.volume.pieces import from_lowest
 
 Channel = Literal["distance", "depth", "light"]
@@ -22,6 +27,9 @@ DEPTH_UM = 50.0  # distances are in tanh(distance / this)
 TISSUE_UM = 5.0  # standard deviation over which cells are one specimen
 AROUND_UM = 20.0  # standard deviation of the surroundings of a voxel
 OCTAVES = 3.0  # of brightness up or down that count
+LARGE = 2**21  # voxels of an image that may be mostly empty
+MARGIN_UM = 20.0  # of emptiness around a specimen, as embryos are cut out for annotation
+SHARE = 0.4  # of an image that a specimen with its margin fills: a larger one is no part
 _CONTRAST = 5.0  # standard deviations of the noise by which a specimen is brighter
 _LEAST_WEIGHT = 0.02  # share of specimen in the surroundings that is worth a brightness
 
@@ -112,6 +120,28 @@ def specimen_of(coarse: Grid, step: Spacing) -> Bools:
         if contrast > _CONTRAST * white_noise(coarse - smooth, ~found, sigma):
             return np.asarray(ndimage.binary_fill_holes(found))
     return np.zeros(coarse.shape, np.bool_)
+
+
+def in_field(volume: Volume, work: Callable[[Volume, Sizes], Volume]) -> Volume:
+    """Return the labels that `work` finds in a volume, of a large one in the part with a specimen.
+
+    Thresholds depend on how much of an image is empty. `work` gets the part and its first voxel.
+    """
+    image, spacing = volume.array, volume.spacing
+    if volume.axes != "ZYX" or image.size < LARGE:
+        return work(volume, (0, 0, 0))
+    coarse, stride, step = coarse_image(from_lowest(image), spacing)
+    near = box_of(specimen_of(coarse, step))
+    blocks = tuple(slice(s.start * n, s.stop * n) for s, n in zip(near or (), stride, strict=False))
+    box = wider(blocks, [ceil(MARGIN_UM / edge) for edge in spacing][: len(blocks)])
+    part = image[box]
+    if part.size > SHARE * image.size:
+        return work(volume, (0, 0, 0))
+    state(field=f"{text(part.shape)} voxels around the specimen")
+    found = work(replace(volume, array=part), [side.start for side in box])
+    labels = room(image.shape, found.array.dtype)
+    put(labels, box, found.array)
+    return replace(found, array=labels)
 
 
 def _distance(specimen: Bools, step: Spacing) -> Grid:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import Entries, Json, Paths, read_toml
+from cytosuite.files import Entries, Json, Paths, Texts, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
@@ -140,13 +140,13 @@ class Training(Generic[Settings, Case]):
 
     algorithm: str
     settings: type[Settings]
-    roles: tuple[str, ...] = ("images",)
-    spare: tuple[str, ...] = ()
+    roles: Texts = ("images",)
+    spare: Texts = ()
     published: str = "network"
     default: str = "train.toml"
     fused: bool = False  # optimiser; it rounds otherwise
     also: Mapping[str, Callable[..., tuple[State, Settings] | None]] = MappingProxyType({})
-    widened: tuple[str, ...] = ()
+    widened: Texts = ()
     judged_with: Entries = MappingProxyType({})
 
     def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as they are
@@ -182,7 +182,7 @@ class Training(Generic[Settings, Case]):
         """Return the arrays of a step by name, from its number alone."""
         raise NotImplementedError
 
-    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the loss of the network's answer, ``total``, and its parts, scalars."""
         raise NotImplementedError
 

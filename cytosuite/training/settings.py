@@ -15,7 +15,7 @@ from cytosuite.contract.manifest import (
     Whole,
     parse,
 )
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, Texts
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
@@ -95,7 +95,7 @@ class Validation(Described):
 
     every: Whole = 0  # steps between two validations; 0 for none
     metric: str = ""  # name of the metric that chooses the weights, like SEG
-    also: tuple[str, ...] = ()  # further metrics, in the log and the card
+    also: Texts = ()  # further metrics, in the log and the card
     # the training ends after so many without a better score; 0 for never
     patience: Whole = 0
     cases: NotNegative = 0  # held out of each role: a share, or a number from 1

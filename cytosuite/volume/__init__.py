@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import LINE, InputError, plain
-from cytosuite.files import Scalar, Scalars
+from cytosuite.files import Scalar, Scalars, Texts
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
@@ -57,7 +57,7 @@ class Origin:
     # ``tiff``, ``metaimage``, ``hdf5``, ``name``, ``user`` or ``assumed``.
     sources: Mapping[str, str] = field(default_factory=dict)
     unit: str = "um"  # of the stated voxel size: ``um``, ``nm``, ``mm``, ``cm``, ``inch``, ``m``
-    warnings: tuple[str, ...] = ()  # for the user, one short line each
+    warnings: Texts = ()  # for the user, one short line each
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def merged(channels: Sequence[Volume]) -> Volume:
 Volumes = Mapping[str, Volume]  # by the slugs of their sockets
 
 
-def scalars(entries: Mapping[str, object]) -> tuple[Scalars, tuple[str, ...]]:
+def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
     """Return the texts and numbers among a file's metadata that every program can hold."""
     metadata: Scalars = {}
     refused, absent = [], WORDS - set(entries)
@@ -174,7 +174,7 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, tuple[str, ...]]:
 
 def with_channel(
     entries: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
-) -> tuple[Scalars, tuple[str, ...]]:
+) -> tuple[Scalars, Texts]:
     """Return the `scalars` of an image with the name of its channel, if it has one channel."""
     metadata, warnings = scalars(entries)
     if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):

@@ -29,6 +29,7 @@ Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Reals = NDArray[np.floating]  # any of them
+Columns = dict[str, Doubles]  # of a table, by name
 Labels = Ints  # number of the object of each voxel, from 1; 0: of none
 Image = Floats  # brightness of each voxel
 Rng = np.random.Generator  # that draws are taken from

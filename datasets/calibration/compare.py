@@ -17,7 +17,7 @@ from cytosuite.datasets.calibration.measure import (
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Columns, Doubles
 
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
 
@@ -103,7 +103,7 @@ def _dark(real: StackStatistics) -> float:
     return dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
 
 
-def _values(side: StackStatistics, dark: float) -> dict[str, Doubles]:
+def _values(side: StackStatistics, dark: float) -> Columns:
     """Return the values of every property that has some."""
     greys = {"grey_inside": side.inside - dark, "grey_outside": side.outside - dark}
     ratios = {"size": side.objects["volume_um3"], "number": side.volumes["objects"]}

@@ -30,7 +30,7 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import TABLES, Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, Texts
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Interval
 
@@ -115,7 +115,7 @@ class Fit(NamedTuple):
     parameters: dict[str, Json]  # sections; those that differ between stacks are ranges
     comments: dict[str, str]  # source of each value, by dotted name
     misfits: tuple[Values, ...]  # by round and parameter: real minus simulated level, on its scale
-    limits: tuple[str, ...] = ()  # parameters left at a limit
+    limits: Texts = ()  # parameters left at a limit
 
 
 def fit(

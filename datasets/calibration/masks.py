@@ -23,7 +23,7 @@ from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
 from cytosuite.metrics.realism.features import scaled_distance
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Doubles
+from cytosuite.volume.arrays import Array, Columns, Doubles
 from cytosuite.volume.objects import hull_voxels, numbered, objects_in
 from cytosuite.volume.points import neighbour
 
@@ -129,7 +129,7 @@ class Look(NamedTuple):
         """Median of ln(radius)."""
         return log(float(np.median(self.radii_um)))
 
-    def values(self, chosen: Sequence[int] | None = None) -> dict[str, Doubles]:
+    def values(self, chosen: Sequence[int] | None = None) -> Columns:
         """Return the values of all properties, pooled over (some) images."""
         tables = self.tables if chosen is None else [self.tables[place] for place in chosen]
         return {n: np.concatenate([table[n] for table in tables]) for n in PER_OBJECT | PER_IMAGE}

@@ -15,12 +15,12 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
+from cytosuite.files import Texts, read_toml
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Integers, Lengths
+from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Integers, Lengths
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
@@ -122,11 +122,11 @@ class StackStatistics(NamedTuple):
 
     images: tuple[Volume, ...]
     annotated: int  # stacks with labels
-    volumes: dict[str, Doubles]  # VOLUME_STATISTICS (V,), one value per stack
-    objects: dict[str, Doubles]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
+    volumes: Columns  # VOLUME_STATISTICS (V,), one value per stack
+    objects: Columns  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
     greys: tuple[tuple[Doubles, Doubles], ...]  # of each stack: in and out of objects, sampled
-    arrangements: tuple[dict[str, Doubles], ...]  # of each stack, see `arrangement`
-    notes: tuple[str, ...] = ()  # missing or uncertain values, with the reason
+    arrangements: tuple[Columns, ...]  # of each stack, see `arrangement`
+    notes: Texts = ()  # missing or uncertain values, with the reason
 
     @property
     def inside(self) -> Doubles:
@@ -196,7 +196,7 @@ def _sampled(values: Array) -> Doubles:
 
 def _measure(
     dark: float | None, pair: tuple[Volume, Labels | None]
-) -> tuple[dict[str, float], dict[str, Doubles], dict[str, Doubles], str, tuple[Doubles, Doubles]]:
+) -> tuple[dict[str, float], Columns, Columns, str, tuple[Doubles, Doubles]]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
     image, labels = pair
     scene = Scene(image, segment(image) if labels is None else labels)
@@ -237,7 +237,7 @@ def _spread(values: Doubles) -> float:
 
 def _objects(
     scene: Scene, placed: Properties, background: float, noise: float
-) -> tuple[dict[str, Doubles], Doubles]:
+) -> tuple[Columns, Doubles]:
     """Return the statistics of each object, and its depth in µm."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
     features = object_features(Scene(above, scene.labels))
@@ -300,7 +300,7 @@ def _covariance(above: Doubles, core: Bools, shift: tuple[int, int, int]) -> flo
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
-def _summary(table: dict[str, Doubles], depth_um: Doubles) -> dict[str, float]:
+def _summary(table: Columns, depth_um: Doubles) -> dict[str, float]:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
     row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
     row["objects"] = float(len(table["signal"]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
-from cytosuite.files import Entries, Json, read_toml
+from cytosuite.files import Entries, Json, Texts, read_toml
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -25,7 +25,7 @@ class Start(NamedTuple):
     fixed: Json  # parameters that are measured directly
     centres: dict[str, float]  # fitted parameters, at their first value
     sources: dict[str, str]  # of the fixed ones
-    notes: tuple[str, ...]  # values that could not be measured
+    notes: Texts  # values that could not be measured
 
 
 def start(real: StackStatistics) -> Start:

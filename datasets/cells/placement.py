@@ -23,7 +23,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Box, Doubles, Image, Rng, Rows
+from cytosuite.volume.arrays import Bools, Box, Columns, Doubles, Image, Rng, Rows
 from cytosuite.volume.objects import on_face, shared
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
@@ -59,11 +59,11 @@ class Placement(Described):
         return self
 
     @property
-    def columns(self) -> dict[str, Doubles]:
+    def columns(self) -> Columns:
         """The columns (R,) by name."""
         return {name: np.array(getattr(self, name)) for name in COLUMNS}
 
-    def draw(self, rng: Rng, cells: "Objects") -> dict[str, Doubles]:
+    def draw(self, rng: Rng, cells: "Objects") -> Columns:
         """Return whole rows (N,), of cells like each in size and elongation."""
         columns = self.columns
         points = np.log([columns["radius_um"], columns["cell_elongation"]]).T
@@ -239,7 +239,7 @@ def poses(
     return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
 
 
-def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> dict[str, Doubles]:
+def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> Columns:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if placing.learned:
         path, axes = Path(placing.learned), "YX" if plane else "ZYX"

@@ -19,6 +19,7 @@ from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles, Indices, Rng
 
+Home = tuple[Indices, Region]  # bodies, and the region that holds them
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
 RENEW = 10  # rounds between searches for neighbours
@@ -144,7 +145,7 @@ def pack(
     *,
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
-    groups: Sequence[tuple[Indices, Region]] = (),
+    groups: Sequence[Home] = (),
     rounds: int = ROUNDS,
     start_um: Doubles | None = None,
 ) -> Doubles:
@@ -166,7 +167,7 @@ def _relax(
     centres: Doubles,
     shrunk: Hulls,
     whole: Hulls,
-    homes: list[tuple[Indices, Region]],
+    homes: list[Home],
     rounds: int,
 ) -> None:
     """Move ellipsoids in place until the shrunk ones are free of overlap, the whole ones inside."""
@@ -289,7 +290,7 @@ def _separate(
     return float(1.0 - near.min())
 
 
-def _draw_back(centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> float:
+def _draw_back(centres: Doubles, bodies: Hulls, homes: list[Home]) -> float:
     """Move bodies into their regions in place; return the largest excess, in radii."""
     worst = 0.0
     for chosen, home in homes:
@@ -300,7 +301,7 @@ def _draw_back(centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Regio
     return worst
 
 
-def _free(rng: Rng, centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> bool:
+def _free(rng: Rng, centres: Doubles, bodies: Hulls, homes: list[Home]) -> bool:
     """Move bodies out of too thin tissue; return whether any was moved."""
     moved = False
     for chosen, home in homes:
@@ -318,9 +319,7 @@ def _free(rng: Rng, centres: Doubles, bodies: Hulls, homes: list[tuple[Indices, 
     return moved
 
 
-def _explain(
-    centres: Doubles, shrunk: Hulls, whole: Hulls, homes: list[tuple[Indices, Region]], rounds: int
-) -> str:
+def _explain(centres: Doubles, shrunk: Hulls, whole: Hulls, homes: list[Home], rounds: int) -> str:
     first, second = _neighbours(centres, shrunk)
     near = shrunk.closeness(first, second, centres[first] - centres[second])
     free = np.ones(len(centres), bool)

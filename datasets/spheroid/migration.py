@@ -14,14 +14,14 @@ from pydantic import ConfigDict, Field, create_model
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.ranges import NotNegative, Positive, Share, Triple
 from cytosuite.errors import InputError
-from cytosuite.files import Json, read_json, read_toml
+from cytosuite.files import Json, Texts, read_json, read_toml
 from cytosuite.formats import header
 from cytosuite.volume.arrays import Lengths, Shape
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 KINDS: Json = {  # of values, in their own units
     "text": str,
-    "texts": tuple[str, ...],
+    "texts": Texts,
     "whole": int,
     "from0": Annotated[int, Field(ge=0)],
     "count": Count,

@@ -91,7 +91,7 @@ class FlowTraining(NucleiTraining[Settings]):
     widened = ("channels",)
     make_targets = staticmethod(targets_of)
 
-    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
         target, weights = batch["target"], settings.loss
         thresholds = draw_thresholds(weights).to(prediction.device)

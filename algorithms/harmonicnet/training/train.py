@@ -214,7 +214,7 @@ class ShapeTraining(NucleiTraining[Settings]):
         drawn = draw_patches(cases["images"], settings.patches, settings.schedule.seed, step)
         return batch_of(drawn, settings.card.parameters["radius_um"])
 
-    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the loss of (N, 1 + C, z, y, x), ``total``, and its parts heat and shape."""
         heat = heat_loss(prediction[:, 0], batch["heat"])
         shape = shape_loss(prediction[:, 1:], batch["heat"], batch["rows"], batch["table"])

@@ -14,7 +14,7 @@ from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, rounded
+from cytosuite.files import Entries, Texts, rounded
 from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
@@ -55,7 +55,7 @@ class Settings(TrainingSettings):
     network: DenoiserArguments = DenoiserArguments(dimensions=2, channels=2, conditioned=False)
     process: Process = FROM_NOISE
     scale_um: Positive = 3.0  # distances are tanh(distance / this)
-    names: tuple[str, ...] = ("*",)  # of labels, without suffix
+    names: Texts = ("*",)  # of labels, without suffix
     crops: LabelCrops = LabelCrops()
 
 

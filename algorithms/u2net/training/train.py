@@ -68,7 +68,7 @@ class U2NetTraining(NucleiTraining[Settings]):
         targets = np.stack([classes(plane, settings.width) for plane in labels])
         return {"image": drawn["image"], "classes": targets[:, None]}
 
-    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and the fused answer's."""
         prediction, target, weights = prediction.float(), batch["classes"], settings.loss
         by_class = prediction.new_ones(CLASSES)

@@ -14,7 +14,7 @@ from cytosuite.contract.manifest import Count, Described, NotNegative, Positive,
 from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar
+from cytosuite.files import Scalar, Texts
 from cytosuite.folders.index import Item
 from cytosuite.networks.tiling import Sides
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
@@ -62,7 +62,7 @@ class Settings(TrainingSettings):
     """All settings of a training."""
 
     network: RestorerArguments = RestorerArguments()
-    names: tuple[str, ...] = ("*",)  # of views, without suffix, like image_*_membrane_angle
+    names: Texts = ("*",)  # of views, without suffix, like image_*_membrane_angle
     crops: ViewCrops = ViewCrops()
     loss: FusionLoss = FusionLoss()
 
@@ -81,7 +81,7 @@ class ViewPair:
     channel: Scalar | None  # of the metadata, else of the name
     study: Scalar | None  # likewise, or of the folder, like ``Study1``
     read: Callable[[], tuple[Volume, Volume]]  # the view and the fused image
-    warnings: tuple[str, ...] = ()  # of the view's file
+    warnings: Texts = ()  # of the view's file
 
     def channels(self, box: Box) -> Floats:
         """Return a part of the network's input, (C, Z, Y, X): the view, then its maps."""

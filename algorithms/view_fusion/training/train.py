@@ -65,7 +65,7 @@ class FusionTraining(Training[Settings, ViewPair]):
     settings = Settings
     roles = ("pairs",)
 
-    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> dict[str, Tensor]:
+    def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the loss of restored views, ``total``, and its parts similarity and difference.
 
         With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)``; ``n_ssim``

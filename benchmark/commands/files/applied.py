@@ -21,7 +21,7 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.sizes import size_in
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.errors import InputError, printable
-from cytosuite.files import Entries, Json, atomic, file_digest, read_json, remove, write_json
+from cytosuite.files import Entries, Json, Texts, atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
@@ -61,7 +61,7 @@ class Applied(NamedTuple):
     status: Status
     message: str  # number of objects and model, or the reason of a failure
     model: str = ""  # algorithm and model; empty after a failure
-    warnings: tuple[str, ...] = ()  # doubts about voxel size, metadata and choice of the model
+    warnings: Texts = ()  # doubts about voxel size, metadata and choice of the model
 
     @property
     def line(self) -> str:

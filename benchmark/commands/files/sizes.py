@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cytosuite.contract.sizes import Size, consent, probes
-from cytosuite.files import Entries
+from cytosuite.files import Entries, Texts
 from cytosuite.folders.index import FRAME, Item
 
 SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
@@ -16,7 +16,7 @@ class Sharing(NamedTuple):
     """The size that an image shares with others."""
 
     metadata: dict[str, float | str]
-    doubt: tuple[str, ...]  # a warning on the image's own
+    doubt: Texts  # a warning on the image's own
     own: bool  # whether the image's own is that size
 
 

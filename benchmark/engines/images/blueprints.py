@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files,
 from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
-from cytosuite.files import digest, visible_files
+from cytosuite.files import Texts, digest, visible_files
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 JUDGING = "cytosuite.benchmark.submission.judging"
@@ -62,7 +62,7 @@ class Blueprint:
     base: Base = "slim"  # ``slim``, ``cpu`` or ``cuda``
     reason: str = ""  # of the choice of the base, for the user
     packages: Path | None = None  # lock of its packages beyond the base
-    empty: tuple[str, ...] = ()
+    empty: Texts = ()
     arguments: Mapping[str, str] = field(default_factory=dict)  # for the build
     labels: Mapping[str, str] = field(default_factory=dict)  # for the build
 

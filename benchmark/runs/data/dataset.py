@@ -36,6 +36,7 @@ from cytosuite.files import (
     Json,
     Paths,
     Scalars,
+    Texts,
     atomic,
     link,
     read_json,
@@ -86,7 +87,7 @@ class _Ignored(_File):
 class CaseFile(_File):
     """``case.json``."""
 
-    sockets: tuple[str, ...]
+    sockets: Texts
     conditions: Scalars
     dataset: str = ""
     radius_um: float | None = Field(None, gt=0, le=1e6)
@@ -194,7 +195,7 @@ class Dataset:
     seed: int | None  # of the simulation; None for given images
     home: Path  # its folder
     cases: tuple[Case, ...]
-    notes: tuple[str, ...] = ()  # sentences that a reader of the scores must know
+    notes: Texts = ()  # sentences that a reader of the scores must know
     reference: tuple[Path, ...] = ()  # real images that unpaired outputs are compared with
     reference_labels: Mapping[Path, Path] | None = None  # of the reference images
 

@@ -25,7 +25,7 @@ from cytosuite.datasets.recipes import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Entries, Json, digest, value_digest
+from cytosuite.files import Entries, Json, Texts, digest, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
@@ -77,10 +77,10 @@ class Recipe:
     seed: int | None
     fingerprint: str
     makers: tuple[tuple[str, Callable[[], Sample]], ...]  # by name of the case
-    notes: tuple[str, ...] = ()
+    notes: Texts = ()
     record: Entries = field(default_factory=dict)  # how a case is simulated; or empty
     changed: bool = False  # whether the user changed settings of the size or recipe
-    through: tuple[str, ...] = ()  # algorithms that each case passes, one after the other
+    through: Texts = ()  # algorithms that each case passes, one after the other
     # Real images, with their labels.
     reference: Mapping[Path, Path | None] = field(default_factory=dict)
     # Of each case, where they differ.

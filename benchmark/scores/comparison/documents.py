@@ -15,7 +15,7 @@ from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
-from cytosuite.files import read_text, read_toml
+from cytosuite.files import Texts, read_text, read_toml
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.metrics.metric import known_metrics
 
@@ -34,7 +34,7 @@ OBJECTS = "truth_count_pooled"
 REMEDY = "cytosuite maintain tables writes it"
 
 
-def _row(card: ModelCard) -> tuple[str, ...]:
+def _row(card: ModelCard) -> Texts:
     """Return the cells of a model."""
     return (
         card.name,

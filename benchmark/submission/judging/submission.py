@@ -15,7 +15,7 @@ from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import Entries, Json, Paths, read_json, write_json
+from cytosuite.files import Entries, Json, Paths, Texts, read_json, write_json
 from cytosuite.metrics.metric import board_metrics
 
 SUCCEEDED = "Succeeded"
@@ -29,7 +29,7 @@ class SubmittedJob(NamedTuple):
 
     pk: str  # its key, the folder of its outputs
     status: str  # the platform's word
-    images: tuple[str, ...]  # names under which its input images were uploaded
+    images: Texts  # names under which its input images were uploaded
     places: Mapping[str, str]  # relative path of each listed output, by slug
 
 
@@ -194,7 +194,7 @@ def differences(scores: Entries, judged: Entries, evaluation: Evaluation) -> tup
     return len(names), lines
 
 
-def _leaves(node: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(node: object, name: Texts = ()) -> Iterator[tuple[Texts, Any]]:
     """Yield the numbers of nested objects by their path."""
     if isinstance(node, Mapping):
         for key, value in node.items():

@@ -20,7 +20,7 @@ from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
 from cytosuite.segmentation.objects import keep_by
-from cytosuite.volume.arrays import Array, Bools, Doubles, Indices, Ints, Longs, Spacing
+from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Indices, Ints, Longs, Spacing
 from cytosuite.volume.objects import hull_voxels, numbered
 from cytosuite.volume.pieces import from_lowest
 from cytosuite.volume.points import neighbour
@@ -255,7 +255,7 @@ def _contacts(
 
 def _sizes(
     size: Doubles, centre: Doubles, covariance: Doubles, cut: Bools, step: Doubles
-) -> dict[str, Doubles]:
+) -> Columns:
     """Return relative volumes, distances and axes of objects."""
     axes, ways = np.linalg.eigh(covariance)
     ball = size * step.prod() * gamma(step.size / 2 + 1) / pi ** (step.size / 2)
@@ -273,7 +273,7 @@ def _sizes(
 
 def _in_specimen(
     places: tuple[Indices, ...], centre: Doubles, covariance: Doubles, step: Doubles
-) -> dict[str, Doubles]:
+) -> Columns:
     """Return place and direction of objects in the ellipsoid that spans all of them."""
     radius, tangential = np.full((2, len(centre)), nan)
     if len(centre) >= FEWEST:
@@ -295,7 +295,7 @@ def _light(
     owner: Ints,
     pairs: Longs,
     border: Doubles,
-) -> dict[str, Doubles]:
+) -> Columns:
     """Return relative brightness of objects, and the valleys between those that touch."""
     dark = background_and_noise(np.asarray(image, np.float32))[0]
     grey = image[places].astype(np.float64) - dark

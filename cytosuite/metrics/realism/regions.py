@@ -15,7 +15,7 @@ from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scenes, members
 from cytosuite.metrics.realism.wasserstein import w1
-from cytosuite.volume.arrays import Array, Bools, Doubles, Spacing
+from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Spacing
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")
@@ -29,7 +29,7 @@ class RegionScores:
     """The score of each plane of the real stacks in each region."""
 
     depth: Doubles  # (P,), relative depth of the plane in its stack, in (0, 1), 0 = first plane
-    scores: dict[str, Doubles]  # per region of `REGIONS`; NaN where undefined
+    scores: Columns  # per region of `REGIONS`; NaN where undefined
 
     def mean(self, region: str) -> float:
         """Return the mean of the defined planes of a region of `REGIONS`; NaN if there is none."""

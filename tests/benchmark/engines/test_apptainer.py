@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import refused
+from toys import ALL, HOST, LIMITS
 
 from cytosuite.benchmark.engines import apptainer, process
 from cytosuite.benchmark.engines.apptainer import (
@@ -35,9 +36,6 @@ from cytosuite.formats import read
 
 STAND_IN = Path(__file__).with_name("stand_in.py").read_text()
 HERE = Host(False, frozenset(os.sched_getaffinity(0)), frozenset(), os.getuid(), os.getgid())
-ALL = frozenset({"CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit"})
-HOST = Host(rootless=False, cpus=frozenset({0, 1, 2, 3}), can=ALL, uid=1001, gid=100)
-LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.5)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from mistakes import refused
+from toys import ALL, HOST, LIMITS
 
 from cytosuite.benchmark.engines.hardening import (
     RUN_LABEL,
@@ -12,11 +13,6 @@ from cytosuite.benchmark.engines.hardening import (
     pick_cpus,
     ulimits,
 )
-from cytosuite.benchmark.engines.outcome import Limits
-
-ALL = frozenset({"CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit"})
-HOST = Host(rootless=False, cpus=frozenset({0, 1, 2, 3}), can=ALL, uid=1001, gid=100)
-LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.5)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from cytosuite.segmentation.specimen import (
     CoarseMap,
     block_means,
     coarse_stride,
+    in_field,
     maps_of,
     specimen_of,
 )
+from cytosuite.volume import Volume
+from cytosuite.volume.objects import box_at
 
 BOTH = ("distance", "light")
 
@@ -134,3 +137,16 @@ def test_a_hot_voxel_is_no_specimen():
     image[10, 20, 30] = 65535
     (distance,) = maps_of(image, (1.0, 1.0, 1.0), ["distance"])
     assert (distance.values > 0).mean() < 0.05
+
+
+def test_of_a_large_image_the_part_with_its_specimen_is_worked_on(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 0)
+    image = np.random.default_rng(0).normal(100, 2, (20, 200, 200))
+    image[5:15, 140:160, 20:50] += 200
+
+    def work(part, corner):
+        assert part.array.size < image.size / 4
+        return part.like(image[box_at(corner, part.shape)] > 200)
+
+    labels = in_field(Volume(image, (1.0, 1.0, 1.0)), work)
+    np.testing.assert_array_equal(labels.array, image > 200)
