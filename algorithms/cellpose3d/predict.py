@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from math import ceil, exp, inf, log, prod
 from typing import Literal, NamedTuple
 
@@ -91,10 +90,10 @@ class _Notes(NamedTuple):
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
     image = image_of(inputs, axes="CZYX", offset=False)
-    return {"instance-labels": in_field(image, partial(_found, model))}
+    return {"instance-labels": in_field(image, partial(_objects, model))}
 
 
-def _found(model: Model, seen: Volume, corner: Sizes) -> Volume:
+def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     """Return the objects of an image, or of a part of it that begins at a corner."""
     volume, *others = seen.channels
     parameters = parameters_of(model.card, Parameters)
@@ -127,8 +126,6 @@ def _found(model: Model, seen: Volume, corner: Sizes) -> Volume:
     drawn = parameters.outline is not None
     with part(0, 2 if drawn else 1):  # both take as long in a large volume
         job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
-    for row in chain.from_iterable(note.removed for note in notes):
-        row["voxel"] = [at + first for at, first in zip(row["voxel"], corner, strict=True)]
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     sizes = sizes_of(scale, trained.diameter_um, unit)
@@ -145,7 +142,7 @@ def _found(model: Model, seen: Volume, corner: Sizes) -> Volume:
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
         "objects": int(outlined.array.max(initial=0)) if drawn else objects.objects,
-        **_together(notes),
+        **_together(notes, corner),
     }
     if inverted:
         facts["inverted"] = True
@@ -330,9 +327,13 @@ def _removed(segmented: Found, block: Tile, job: _Job) -> list[Json]:
     return table
 
 
-def _together(notes: list[_Notes]) -> Scalars:
-    """Return the notes of all blocks as metadata."""
-    removed = [row for block in notes for row in block.removed]
+def _together(notes: list[_Notes], corner: Sizes) -> Scalars:
+    """Return the notes of all blocks as metadata; places count from a corner of the image."""
+    removed = [
+        {**row, "voxel": np.add(row["voxel"], corner).tolist()}
+        for block in notes
+        for row in block.removed
+    ]
     facts: Scalars = {
         "blocks": len(notes),
         "tiles": sum(block.tiles for block in notes),

@@ -59,8 +59,9 @@ def candidates_for(
         if task is not None and not any(candidate.preference for candidate in candidates):
             candidates = preferred(task, every=True)
     else:
-        (name,) = pick("algorithm", [options.algorithm], algorithms())
-        candidates = [algorithms()[name]]
+        manifests = algorithms()
+        (name,) = pick("algorithm", [options.algorithm], manifests)
+        candidates = [manifests[name]]
         if task not in (None, other := candidates[0].task):
             raise InputError(
                 f"{name} is for the task {other}, not {task}: cytosuite apply --algorithm {name}"

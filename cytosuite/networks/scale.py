@@ -130,7 +130,8 @@ def typical_slices(image: Array, quietest: float) -> Floats:
         sides = [min(side, _WINDOW) for side in sides]
     windows = [tile.input for tile in plan(image.shape[1:], sides, (0, 0))]
     count = min(_SLICES, max(1, _PIXELS // prod(sides)))
-    typical, places = [], np.linspace(0, depth - 1, count + 2)[1:-1].round().astype(int)
+    places = np.linspace(0, depth - 1, count + 2)[1:-1].round().astype(int)
+    typical = []
     for place, times in zip(*np.unique(places, return_counts=True), strict=True):
         parts = [np.asarray(image[(place, *window)]) for window in windows]
         typical += sorted(parts, key=np.std)[-times:]  # those with most contrast show nuclei

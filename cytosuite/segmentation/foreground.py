@@ -78,9 +78,9 @@ def along_lines(work: Callable[..., None], axis: int, *images: Array) -> None:
 def distance_out(
     mask: Bools, spacing: Spacing, owner: Ints | None = None, reach: float = np.inf
 ) -> Floats:
-    """Return the distance to the nearest voxel outside of a mask, whose label becomes the owner.
+    """Return distances to the nearest voxel outside of a mask, and write its label into `owner`.
 
-    Voxels without a label that lie further away than `reach` have any distance above it.
+    Voxels without a label that lie further away than `reach` get any distance above it.
     """
     from cytosuite.segmentation._kernels import away, away_in_rows  # numba takes long to import
 
