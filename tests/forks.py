@@ -278,3 +278,10 @@ class Line:
             while part := source.recv(2**16):
                 sink.sendall(part)
             sink.shutdown(socket.SHUT_WR)
+
+
+def flip(path):
+    """Change one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)

@@ -143,7 +143,7 @@ def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
     homes = _folders(folder)
     images = [(home.name, path) for home in homes for path in _images(home / "images")]
     masks = [(home.name, home / "masks") for home in homes if (home / "masks").is_dir()]
-    if not {name for name, _ in images} & {name for name, _ in masks}:
+    if not dict(images).keys() & dict(masks):
         return None
     return images, [(name, _masks(folder, place, rules)) for name, place in masks]
 
@@ -189,7 +189,7 @@ def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
     taken = {path for _, path in labels}
     images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
-    if not {name for name, _ in images} & {name for name, _ in labels}:
+    if not dict(images).keys() & dict(labels):
         return None
     return images, [(name, Masks(folder, path, rules)) for name, path in labels]
 
@@ -211,7 +211,7 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
         return None
     rois = {unicodedata.normalize("NFC", name): path for name, path in files_by_place[0][1].items()}
     drawn = {key_of(path): path for path in _images(home)}
-    if not {*names} & {*rois}:
+    if not rois.keys() & names:
         return None
     labels = [
         (name, Masks(folder, path, rules, None, {"replaced": int(name in drawn)}))

@@ -252,7 +252,7 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: Scalars) -> Lengths:
 
 def _layout(
     path: Path, series: tifffile.TiffPageSeries, ours: Entries, named: str, colours: bool
-) -> tuple[str, tuple[int, ...]]:
+) -> tuple[str, Shape]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
     if len(shape) == len(named) and "S" not in series.axes:

@@ -20,7 +20,7 @@ TIFFFILE = "1.11a"  # the version of ImageJ in the files of tifffile
 AGREEMENT = 0.02  # largest relative difference of two statements of one voxel size
 
 NO_NUMBERS = re.compile("-?(NaN|Infinity)")  # of Python's JSON, which tifffile writes
-UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
+UNNAMED = re.compile(r"(channel|c(?=:))[:_ \d]*", re.IGNORECASE)  # names that programs make up
 
 
 class Stated(NamedTuple):

@@ -216,7 +216,7 @@ def _v2(fields: Json) -> Json:
     }
 
 
-def _codecs(listed: object, count: int) -> tuple[list[Json], tuple[int, ...] | None]:
+def _codecs(listed: object, count: int) -> tuple[list[Json], Shape | None]:
     """Return the codecs of an array, and the shape of the chunks in its shards."""
     codecs: list[Json] = []
     inner = None
@@ -282,7 +282,7 @@ def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
     raise InputError(f"expected a fill value of {dtype}, found {short(value)}")
 
 
-def _sizes(sizes: object, name: str, count: int | None = None) -> tuple[int, ...]:
+def _sizes(sizes: object, name: str, count: int | None = None) -> Shape:
     good = isinstance(sizes, list) and all(type(size) is int and 0 < size < 2**48 for size in sizes)
     if not good or len(sizes) not in ({count} if count is not None else range(2, 6)):  # type: ignore[arg-type]
         expected = "2 to 5" if count is None else count

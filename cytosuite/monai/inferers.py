@@ -21,7 +21,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, at
 from cytosuite.monai.images import tensor_of, volume_of
 from cytosuite.networks.network import predict_tiles, using
-from cytosuite.volume.arrays import Sizes
+from cytosuite.volume.arrays import Shape, Sizes
 
 _BLOCKS = (9, 33, 129)  # lengths of images, in multiples, in which a reach is looked for
 
@@ -93,7 +93,7 @@ def measured_halo(
     multiple: Sizes,
     *args: Any,  # noqa: ANN401
     **kwargs: Any,  # noqa: ANN401
-) -> tuple[int, ...]:
+) -> Shape:
     """Return how far the answer of a network depends on its input, in voxels per axis.
 
     The network is in evaluation mode, and its answer has the sides of its input, which are

@@ -67,7 +67,7 @@ class Draft:
     shrinkage: float
     discs: float
     disc_um: float
-    width: tuple[float, ...]
+    width: Lengths
     close: float = 0.0  # above 0 the gap / median radius, below 0 minus the share of overlap
 
     @property

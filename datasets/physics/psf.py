@@ -115,7 +115,7 @@ class Sampled(NamedTuple):
     """Point spread functions as voxels, one or several from front to back."""
 
     kernels: tuple[Kernel, ...]  # at least one
-    depths_um: tuple[float, ...] | None = None  # rising; between two they blend; None: evenly
+    depths_um: Lengths | None = None  # rising; between two they blend; None: evenly
 
     def reach_um(self, depth_um: float) -> Lengths:  # noqa: ARG002 - as of Gaussian
         """Return the distance in µm from which light enters an image."""

@@ -178,7 +178,7 @@ class SampledSpread:
         self._reach = tuple(int(n) // 2 for n in size)
         depths = axis_um(grid, 0)[0] - detector.origin[0]
         self._weights = resampled.weights(depths, detector.size_um[0])
-        self._transfers: dict[tuple[int, tuple[int, ...]], Spectrum] = {}
+        self._transfers: dict[tuple[int, Shape], Spectrum] = {}
 
     def slab_bytes(self, planes: int) -> int:
         """Return the memory needed for a slab of so many planes, besides the light itself."""

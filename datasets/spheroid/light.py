@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels
+from cytosuite.contract.spacing import text
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
 from cytosuite.datasets.physics.grid import copied
@@ -158,15 +159,11 @@ def grid_for(parameters: Parameters, spread: Psf) -> Grid:
     reach = spread.reach_um(detector.size_um[0])
     if any(a > b for a, b in zip(reach, detector.size_um, strict=True)):
         raise InputError(
-            f"the point spread function reaches {_um(reach)} µm from its middle, farther than the "
-            f"image of {_um(detector.size_um)} µm is large; check its voxel size (optics.psf_um) "
+            f"the point spread function reaches {text(reach)} µm from its middle, farther than the "
+            f"image of {text(detector.size_um)} µm is large; check its voxel size (optics.psf_um) "
             "or widths, or raise image.shape"
         )
     return simulation_grid(detector, parameters.image.oversampling, reach)
-
-
-def _um(values: tuple[float, ...]) -> str:
-    return " x ".join(f"{value:.3g}" for value in values)
 
 
 def expected_photons(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from cytosuite.contract.spacing import text
 from cytosuite.datasets.cells.parameters import Placing
 from cytosuite.datasets.ranges import files_in, is_range
 from cytosuite.datasets.scene import SceneParameters
@@ -185,9 +186,9 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
         diameter = max(kind.diameter_um[1] for kind in kinds)
         yield (
             f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
-            f"of {tissue.volume_fraction[0]:g} make a spheroid of {_um(size)} µm, larger than the "
-            f"image of {_um(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, shape "
-            "or spacing_um, or set tissue.may_be_cut to let it be cut by the image"
+            f"of {tissue.volume_fraction[0]:g} make a spheroid of {text(size)} µm, larger than the "
+            f"image of {text(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, "
+            "shape or spacing_um, or set tissue.may_be_cut to let it be cut by the image"
         )
 
 
@@ -200,7 +201,3 @@ def _files(parameters: Parameters) -> Iterator[str]:
     for path in files_in(parameters):
         if not path.exists():
             yield f"{path}: no such file; paths count from the recipe's folder"
-
-
-def _um(values: tuple[float, ...]) -> str:
-    return " x ".join(f"{value:.0f}" for value in values)

@@ -84,27 +84,20 @@ def _children(process):
     return [int(word) for word in text.split()]
 
 
-def _flip(path):
-    """Change one byte in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
 def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, disturbed):
     run, (data,) = disturbed / "run", (disturbed / "datasets").glob("*/cases")
     before = forks.results(disturbed)
-    _flip(
+    forks.flip(
         run / "watershed" / forks.CASES[1] / f"output/images/instance-labels/{forks.CASES[1]}.tif"
     )
-    _flip(run / "toy_limit" / forks.CASES[0] / "record.json")
-    _flip(run / "toy_limit" / forks.CASES[2] / "objects.csv")
+    forks.flip(run / "toy_limit" / forks.CASES[0] / "record.json")
+    forks.flip(run / "toy_limit" / forks.CASES[2] / "objects.csv")
     shutil.rmtree(run / "watershed" / forks.CASES[2])
     (run / "watershed" / forks.CASES[0] / "log.txt").write_text("")
-    _flip(data / forks.CASES[0] / f"sockets/images/microscopy-image/{forks.CASES[0]}.tif")
-    _flip(data / forks.CASES[1] / "case.json")
+    forks.flip(data / forks.CASES[0] / f"sockets/images/microscopy-image/{forks.CASES[0]}.tif")
+    forks.flip(data / forks.CASES[1] / "case.json")
     shutil.rmtree(data / forks.CASES[2])
-    _flip(data.parent / "dataset.json")
+    forks.flip(data.parent / "dataset.json")
     code, text = runs(disturbed)
     assert code == 0, text
     assert "3 results are there already" in text
@@ -122,13 +115,13 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
 def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, disturbed):
     weights = runs.home / "weights/toy_limit/plain.safetensors"
     before = forks.results(disturbed)
-    _flip(weights)
+    forks.flip(weights)
     try:
         code, text = runs(disturbed)
         assert code == 3
         assert "the file was altered" in forks.only_line(text)
     finally:
-        _flip(weights)
+        forks.flip(weights)
     code, text = runs(disturbed)
     assert code == 0, text
     assert forks.results(disturbed) == before

@@ -24,6 +24,7 @@ from cytosuite.folders.index import index
 from cytosuite.formats import read, write
 from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
+from tests.hostile.fuzz.mutations import png
 
 ROOT = Path(__file__).parents[2]
 PIXELS = counted(3, 4, 5)
@@ -39,10 +40,8 @@ def _tiff(folder, **options):
 def _png(folder, *chunks):
     parts = [(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 0, 0, 0, 0)), *chunks]
     parts += [(b"IDAT", zlib.compress(bytes(15))), (b"IEND", b"")]
-    bodies = [(len(body), kind + body) for kind, body in parts]
-    packed = (struct.pack(">I", n) + b + struct.pack(">I", zlib.crc32(b)) for n, b in bodies)
     path = folder / "a.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    path.write_bytes(png(parts))
     return path
 
 

@@ -7,6 +7,7 @@ from house import passing
 
 from cytosuite.benchmark.engines import process
 from cytosuite.contract.tasks import TASKS
+from cytosuite.formats import read
 
 PREDICT = """
 import os, signal, subprocess, sys, time
@@ -59,3 +60,20 @@ def predict(tmp_path, dataset):
         return session.predict(case, outputs[-1], tmp_path / "log"), outputs[-1]
 
     return predict
+
+
+@pytest.fixture
+def succeed(tmp_path, predict):
+    """Return a function that runs two cases, which succeed, and gives the outcome of the first."""
+
+    def succeed(session):
+        outcome, output = predict(session)
+        assert (outcome.status, outcome.exit_code, outcome.message) == ("ok", 0, "")
+        assert outcome.peak_memory > 10**7  # of the child, not of the program that started it
+        assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
+        (path,) = (output / "images/instance-labels").iterdir()
+        assert read(path).array.max() == 1
+        assert predict(session, 1)[0].status == "ok"
+        return outcome
+
+    return succeed

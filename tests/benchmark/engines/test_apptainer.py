@@ -32,7 +32,6 @@ from cytosuite.benchmark.engines.images.blueprints import image_digest
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.formats import read
 
 STAND_IN = Path(__file__).with_name("stand_in.py").read_text()
 HERE = Host(False, frozenset(os.sched_getaffinity(0)), frozenset(), os.getuid(), os.getgid())
@@ -79,16 +78,10 @@ def start(app, behave, tmp_path, install):
 
 
 @pytest.mark.slow
-def test_a_case_goes_in_by_mounts_and_comes_back(tmp_path, start, predict, dataset):
+def test_a_case_goes_in_by_mounts_and_comes_back(tmp_path, start, succeed, dataset):
     before = sorted(tmp_path.joinpath("datasets").rglob("*"))
     with start() as session:
-        outcome, output = predict(session)
-        assert (outcome.status, outcome.exit_code, outcome.message) == ("ok", 0, "")
-        assert outcome.peak_memory > 10**7  # of the child, not of the program that started it
-        assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
-        (path,) = (output / "images/instance-labels").iterdir()
-        assert read(path).array.max() == 1
-        assert predict(session, 1)[0].status == "ok"
+        succeed(session)
     assert not (tmp_path / "workspace").exists()
     assert sorted(tmp_path.joinpath("datasets").rglob("*")) == before
 

@@ -11,7 +11,6 @@ from cytosuite.benchmark.engines.gpu import held
 from cytosuite.benchmark.engines.outcome import GpuUse, Limits, StartError
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.contract.tasks import TASKS
-from cytosuite.formats import read
 
 pytestmark = pytest.mark.slow
 
@@ -31,17 +30,10 @@ def start(app, behave, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
+def test_a_case_is_run_timed_and_logged(tmp_path, start, succeed, api):
     with start(api=api) as session:
-        outcome, output = predict(session)
-        assert (outcome.status, outcome.exit_code, outcome.message) == ("ok", 0, "")
-        assert outcome.seconds > 0
-        assert outcome.peak_memory > 10**7
+        assert succeed(session).seconds > 0
         assert (session.startup_seconds > 0) == (api == "invoke")
-        assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
-        (path,) = (output / "images/instance-labels").iterdir()
-        assert read(path).array.max() == 1
-        assert predict(session, 1)[0].status == "ok"
         assert (tmp_path / "log").read_text().count("looking at") == 2  # each case's own words
     assert not (tmp_path / "workspace").exists()
 

@@ -2,6 +2,7 @@ import json
 import os
 import time
 
+import forks
 import numpy as np
 import pytest
 from toys import squares
@@ -73,10 +74,7 @@ def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, en
     run(dataset, engine)
     (_home(tmp_path, "case_2") / "record.json").write_text("[]")
     assert run(dataset, engine) == {"case_2": "ok"}
-    path = _home(tmp_path, "case_2") / file
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    forks.flip(_home(tmp_path, "case_2") / file)
     assert run(dataset, engine) == {"case_2": "ok"}
     assert run(dataset, engine) == {}
 

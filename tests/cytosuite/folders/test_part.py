@@ -118,8 +118,9 @@ def test_a_name_chooses_its_channel():
         Part("GFP").channel_of("a.czi", names)
 
 
-def test_channels_of_ome_have_names(tmp_path):
-    names = ["DAPI", "Channel:0:1", "GFP"]
+@pytest.mark.parametrize("unnamed", ["Channel:0:1", "C:1"])
+def test_channels_of_ome_have_names(tmp_path, unnamed):
+    names = ["DAPI", unnamed, "GFP"]
     metadata = {"axes": "CYX", "Channel": {"Name": names}}
     tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, :, 0], ome=True, metadata=metadata)
     found = read_part(tmp_path / "a.tif", Part("GFP"))

@@ -175,6 +175,11 @@ def chunked(rng, data, donor):
         del chunks[one]
     elif action < 9:
         chunks[one][1] = pick(rng, [flipped, numbered, cut, moved])(rng, chunks[one][1], donor)
+    return png(chunks)
+
+
+def png(chunks):
+    """Return a PNG of chunks, each a type and a body."""
     parts = [(len(body), kind + body) for kind, body in chunks]
     packed = (struct.pack(">I", n) + c + struct.pack(">I", zlib.crc32(c)) for n, c in parts)
     return PNG + b"".join(packed)
