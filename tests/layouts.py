@@ -224,9 +224,9 @@ def published_networks(path):
     """Write `models.pth` as the published 3D CycleGAN does."""
     import torch
 
-    from tests.algorithms.cyclegan3d.training.test_weights import _Generator
+    from tests.algorithms.cyclegan3d.published_generator import Generator
 
-    states = {f"netG_{letter}_state_dict": _Generator(3).state_dict() for letter in "AB"}
+    states = {f"netG_{letter}_state_dict": Generator(3).state_dict() for letter in "AB"}
     torch.save(states, path)
 
 
