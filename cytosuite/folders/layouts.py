@@ -187,8 +187,7 @@ def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
     named = [(key_of(path), path) for path in _images(folder)]
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
-    taken = {path for _, path in labels}
-    images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
+    images = [(n, p) for n, p in named if not MASKS.fullmatch(n) and not OUTPUT.fullmatch(n)]
     if not dict(images).keys() & dict(labels):
         return None
     return images, [(name, Masks(folder, path, rules)) for name, path in labels]

@@ -186,9 +186,10 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
         diameter = max(kind.diameter_um[1] for kind in kinds)
         yield (
             f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
-            f"of {tissue.volume_fraction[0]:g} make a spheroid of {text(size)} µm, larger than the "
-            f"image of {text(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, "
-            "shape or spacing_um, or set tissue.may_be_cut to let it be cut by the image"
+            f"of {tissue.volume_fraction[0]:g} make a spheroid of {text([*map(round, size)])} µm, "
+            f"larger than the image of {text(view)} µm; lower n_nuclei or diameter_um, raise "
+            "volume_fraction, shape or spacing_um, or set tissue.may_be_cut to let it be cut by "
+            "the image"
         )
 
 

@@ -38,7 +38,7 @@ def test_ranges_of_several_kinds_carry_their_names():
         ({"optics": {"attenuation": "f7"}}, "optics.attenuation: input should be 'exponential'"),
         (
             {"tissue": {"n_nuclei": 200}},
-            "up to 200 nuclei of 10 µm at a volume_fraction of 0.3 make a spheroid of 88.002 x 94.798",
+            "up to 200 nuclei of 10 µm at a volume_fraction of 0.3 make a spheroid of 88 x 95 x 95",
         ),
         (
             {"image": {"shape": [2000, 2000, 2000]}},
