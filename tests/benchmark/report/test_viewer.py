@@ -98,8 +98,11 @@ def drive(tmp_path_factory, browser):
 
 
 def settle(page_):
+    """Wait until all is drawn: a frame asks for the volumes that it lacks, a later one shows them."""
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page_.run(drawn)
     page_.wait("[...panels.state.shown.ready.values()].every((volume) => volume)")
-    page_.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page_.run(drawn)
 
 
 def press(page_, *keys):
