@@ -158,7 +158,9 @@ class ModelCard(Described):
     description: str  # its purpose
     authors: str  # who made it
     license: str  # SPDX identifier
-    describes: dict[str, Fact]  # the images it was made for: compared with an image's metadata
+    # the images it was made for, compared with an image's metadata; of words each is one:
+    # "cytoplasm or membrane"
+    describes: dict[str, Fact]
     # facts that an image must give with these values, while none of `describes` may differ: the
     # card is chosen for these images alone, before others of the same cost
     exact: dict[str, Fact] = {}

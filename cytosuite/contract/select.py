@@ -163,12 +163,14 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
 def distance(key: str, image: Value, card: Value) -> float:
     """Return ``sum |ln(image / card)|`` of lists of numbers or of `SIZE`, else 0 for equal, or 1.
 
-    A shape counts edges longer than the card's `LARGER` times; another order costs `DISORDER`.
+    A word is equal to each that the card names, as in ``cytoplasm or membrane``. A shape counts
+    edges longer than the card's `LARGER` times; another order costs `DISORDER`.
     """
     if key == SIZE and isinstance(image, int | float) and isinstance(card, float):
         image, card = (image,), (card,)
     if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
-        return float(_word(key, image) != _word(key, card))
+        words = (card, *str(card).split(" or "))
+        return float(_word(key, image) not in {_word(key, word) for word in words})
     larger = LARGER if key == "shape" else 1.0
     ordered = _apart(pairs(image, card), larger)
     if len(image) != len(card):

@@ -71,7 +71,6 @@ def load(
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value | list[Track]] = {socket: main, **values}
-    paths: dict[str, Source] = {socket: item.image, **item.files}
     masks: Json = {}
     for slug, path in item.files.items():
         if isinstance(path, Masks):
@@ -94,8 +93,11 @@ def load(
         forms = {"study": "study {}", "channel": "{}"}
         words = {k: v.format(main.metadata[k]) for k, v in forms.items() if k in main.metadata}
         conditions = {**words, **conditions}
-    own_files = ((slug, path) for slug, path in paths.items() if isinstance(path, Path))
-    files = {slug: path for slug, path in own_files if _as_it_is(sockets.get(slug), path)}
+    files = {
+        slug: path
+        for slug, path in {socket: item.image, **item.files}.items()
+        if isinstance(path, Path) and _as_it_is(sockets.get(slug), path)
+    }
     sample = Sample(
         sockets,
         conditions=conditions,

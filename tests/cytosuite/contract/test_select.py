@@ -99,6 +99,7 @@ def test_a_value_is_the_cards_or_another_or_says_nothing(key, values, cost):
     for value in values:
         assert select([own], {key: value}, POLICY).terms == {key: cost}, value
     assert distance("study", 2, "study 2") == 0  # a card spells as it likes, too
+    assert distance("channel", "membrane", "cytoplasm or membrane") == 0
     found = select([_card("b", channel="x")], {"channel": values[-1]}, POLICY)
     assert found.unknown == (("channel",) if cost == POLICY.missing else ())
 
