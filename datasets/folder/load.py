@@ -88,16 +88,13 @@ def load(
             sockets[slug] = _like(main, path, slug, array)
         else:
             sockets[slug] = _volume(path, slug, entries, item)
-    conditions = dict(item.conditions)
+    conditions = item.conditions
     if item.socket == VIEW:  # study and channel in the words of the dataset `views`
         forms = {"study": "study {}", "channel": "{}"}
         words = {k: v.format(main.metadata[k]) for k, v in forms.items() if k in main.metadata}
         conditions = {**words, **conditions}
-    files = {
-        slug: path
-        for slug, path in {socket: item.image, **item.files}.items()
-        if isinstance(path, Path) and _as_it_is(sockets.get(slug), path)
-    }
+    paths = {socket: item.image, **item.files}.items()
+    files = {k: v for k, v in paths if isinstance(v, Path) and _as_it_is(sockets.get(k), v)}
     sample = Sample(
         sockets,
         conditions=conditions,
@@ -109,7 +106,7 @@ def load(
     if SOCKETS[socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
     facts = measured(main.channels[0].array, sample.volume(LABELS.slug).array)
-    return replace(sample, conditions=facts | conditions)
+    return replace(sample, conditions={**facts, **conditions})
 
 
 def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -> Volume:
