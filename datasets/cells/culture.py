@@ -16,7 +16,7 @@ from cytosuite.datasets.cells.parameters import Outlines, Parameters
 from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.cells.processes import Numbers, grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
-from cytosuite.datasets.nuclei.population import draw_population, foreground, place
+from cytosuite.datasets.nuclei.population import draw_population, settle
 from cytosuite.datasets.phantoms.library import stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
@@ -118,13 +118,12 @@ def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
     """Return the outlines of a case, packed and cut in the plane."""
     for_place, for_shape, for_state, for_processes = rng.spawn(4)
     outlines, drawing = parameters.cells, _drawing(parameters)
-    room = foreground(for_place, drawing)
     stars = draw_population(for_shape, draw_whole(for_shape, outlines.n_cells), drawing)
     states = _states(for_state, outlines, len(stars))
     for state, factor in ROUND.items():
         stars = _rounded(stars, states == state, factor)
     try:
-        stars, centres = place(for_place, stars, room, drawing)
+        stars, centres, _ = settle(for_place, stars, drawing)
     except InputError:
         raise InputError(
             f"cells parameters: {len(stars)} cells of {outlines.radius_um[0]} to "
@@ -152,8 +151,7 @@ def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
         places = middles, spread / min(flat.spacing[1:])
         thickness += grow_processes(for_processes, outlines, labels, dome, places, flat.spacing[1:])
     tidied, numbers = tidy(labels[None], 1)
-    taken = stars.take(numbers - 1), states[numbers - 1]
-    return _Sheet(tidied[0], dome, thickness, *taken)
+    return _Sheet(tidied[0], dome, thickness, stars.take(numbers - 1), states[numbers - 1])
 
 
 def _states(rng: Rng, outlines: Outlines, count: int) -> Numbers:

@@ -71,7 +71,7 @@ class Outlines(Shapes):
     forks: Share = 0.3
     """share of processes that fork"""
     colonies: Range[NotNegativeCount] = (0, 0)
-    """discs that hold all cells; 0: they lie anywhere"""
+    """discs that hold all cells, others where these have no room; 0: cells lie anywhere"""
     colony_um: Positive = 40.0
     """radius of a colony, µm"""
     kinds: tuple[Positive, ...] = (1.0,)

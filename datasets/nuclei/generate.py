@@ -64,17 +64,16 @@ def show(
         volume(annotation.labels),
         volume(image, **parameters.channel("nucleus", study=STUDY)),
     )
+    sockets = {"instance-labels": labels, "microscopy-image": seen}
     others: dict[str, Volume] = {}
     if parameters.extras:
         others |= extras(labels, parameters.labels.border_um)
         if parameters.max_overlap > 0:
             others["overlap"] = volume(_overlap(annotation))
-    sockets = {"instance-labels": labels, "microscopy-image": seen}
-    if parameters.max_overlap > 0 and parameters.extras:
-        first, *rest = labels.shape
-        stack = large.room((len(annotation.layers) * first, *rest), np.uint16)
-        np.concatenate(annotation.layers, out=stack.reshape(-1, *annotation.labels.shape[1:]))
-        sockets["layered-labels"] = replace(labels, array=stack)
+            first, *rest = labels.shape
+            stack = large.room((len(annotation.layers) * first, *rest), np.uint16)
+            np.concatenate(annotation.layers, out=stack.reshape(-1, *annotation.labels.shape[1:]))
+            sockets["layered-labels"] = replace(labels, array=stack)
     if parameters.sketch:  # first, as the main input of a synthesiser
         sketch = large.room(annotation.labels.shape, np.float32)
         for planes, part in soften(annotation, values, (parameters.smooth_um,) * 3, parameters):

@@ -70,7 +70,7 @@ class Parameters(Shapes, SceneParameters):
     latitude_deg: Annotated[float, Field(gt=0, le=85)] = 65.0
     """map: of the first and last row; nuclei widen with its secant"""
     discs: Range[Count] = (15, 29)
-    """discs: how many"""
+    """discs: how many; others are drawn where nuclei find no room in them"""
     disc_radius_um: Positive = 30.0
     """discs: their radius, µm"""
 

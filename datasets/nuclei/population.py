@@ -23,6 +23,7 @@ from cytosuite.volume.arrays import Doubles, Longs, Rng
 
 DEEP = 10.0  # a region of a plane is this many times as deep as wide: its faces are out of reach
 SAMPLES = 160  # of a union of discs along its longer side
+FURTHER = 9  # draws of discs in which nuclei may find room
 SOME = 50  # nuclei that are drawn before the memory of layers on disk is given back
 
 
@@ -80,17 +81,15 @@ def globe(parameters: Parameters) -> Globe:
 
 def foreground(rng: Rng, parameters: Parameters) -> Region:
     """Return the region of nuclei in the coordinates of the detector; of a map around 0."""
-    size = list(parameters.image.detector.size_um)
-    start = [0.0, 0.0, 0.0]
-    if parameters.image.plane:
-        depth = DEEP * (max(size) + 2 * parameters.image.margin_um)
-        start[0] = size[0] / 2 - depth / 2
-        size[0] = depth
-    region = _region(rng, parameters, np.array(size))
+    size = np.array(parameters.image.detector.size_um)
     if not parameters.image.plane:
-        return region
-    origin = tuple(o + shift for o, shift in zip(region.origin, start, strict=True))
-    return Plane(region.distance, region.spacing, origin)
+        return _region(rng, parameters, size)
+    depth = DEEP * (max(size) + 2 * parameters.image.margin_um)
+    start = size[0] / 2 - depth / 2
+    size[0] = depth
+    region = _region(rng, parameters, size)
+    z, y, x = region.origin
+    return Plane(region.distance, region.spacing, (z + float(start), y, x))
 
 
 def _region(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
@@ -140,10 +139,7 @@ def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
         ticks[0] = np.full_like(ticks[0], size[0] / 2)  # discs stand through the plane
     nearest = np.full(shape, np.inf, np.float32)
     for centre in centres.astype(np.float32):
-        z, y, x = (
-            (t - c).reshape([-1 if a == axis else 1 for a in range(3)])
-            for axis, (t, c) in enumerate(zip(ticks, centre, strict=True))
-        )
+        z, y, x = np.ix_(*(t - c for t, c in zip(ticks, centre, strict=True)))
         np.minimum(nearest, np.sqrt(z * z + y * y + x * x), out=nearest)
     distance = np.maximum(nearest - np.float32(radius), inside)
     return Region(distance, grid.spacing, grid.origin)
@@ -226,8 +222,23 @@ def populate(
 ) -> tuple[Stars, Doubles, Region]:
     """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground."""
     stars = draw_population(for_shape, draw_whole(for_shape, parameters.n_nuclei), parameters)
-    room = foreground(for_place, parameters)
-    return *place(for_place, stars, room, parameters), room
+    return settle(for_place, stars, parameters)
+
+
+def settle(
+    rng: Rng, stars: Stars, parameters: Parameters, more: int = FURTHER
+) -> tuple[Stars, Doubles, Region]:
+    """Return nuclei, centres (N, 3) in µm and foreground; discs that are too near are drawn anew.
+
+    InputError where they find no room in any.
+    """
+    room = foreground(rng, parameters)
+    try:
+        return *place(rng, stars, room, parameters), room
+    except InputError:
+        if parameters.foreground != "discs" or not more:
+            raise
+    return settle(rng, stars, parameters, more - 1)
 
 
 def annotate(stars: Stars, centres_um: Doubles, parameters: Parameters) -> Annotation:

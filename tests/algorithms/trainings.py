@@ -71,8 +71,7 @@ TRAININGS = {
 def short(name, **given):
     """Return settings of two steps of a tiny network; of a section, entries that are given win."""
     base = training_data.merged({"schedule": SCHEDULE}, TRAININGS[name][1])
-    whole = training_data.merged(base, given)
-    return parse("train.toml", whole, training_of(name).settings)
+    return parse("train.toml", training_data.merged(base, given), training_of(name).settings)
 
 
 def written(name, folder):

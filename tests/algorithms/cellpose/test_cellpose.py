@@ -63,8 +63,7 @@ def test_a_volume_is_segmented_by_planes_along_all_axes_and_one_slice_as_a_plane
     found, call, _ = tool.predicted(image, own)
     assert np.array_equal(found.array, labels.array)
     assert call["anisotropy"] == 4.0
-    slice_ = Volume(image.array[5:6], image.spacing)
-    found, call, _ = tool.predicted(slice_, own)
+    found, call, _ = tool.predicted(Volume(image.array[5:6], image.spacing), own)
     assert found.shape == (1, 32, 32)
     assert found.array.any()
     assert "anisotropy" not in call

@@ -54,15 +54,13 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
     image[rim > 0] = 40  # above the threshold, but little next to a bright nucleus
     given = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
-    both = cut(labels, image, **given).labels
-    assert same(both, labels)
+    assert same(cut(labels, image, **given).labels, labels)
     trimmed = np.where((labels < 3) & (rim > 0), 0, labels)
     own = cut(labels, image, own_weight=0.5, **given)
     assert same(own.labels, trimmed)
     np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
     given |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
-    found = cut(labels, image, **given).labels
-    assert same(found, trimmed)
+    assert same(cut(labels, image, **given).labels, trimmed)
 
 
 def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():

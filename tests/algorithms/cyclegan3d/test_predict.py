@@ -112,15 +112,13 @@ def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
 def test_a_translation_that_changes_structure_is_replaced_with_a_warning(model, guarded):
     guarded("three objects are lost")
     volume = _volume(origin=Origin(warnings=("an earlier one",)))
-    tiny = model(random_network(TINY), style=STYLE)
-    made = _run(volume, tiny)
+    made = _run(volume, model(random_network(TINY), style=STYLE))
     assert made.metadata["cyclegan3d_method"] == "style"
     assert made.metadata["cyclegan3d_agreement"] == 0.1235
     assert made.array.dtype == np.uint8
     line = "the network changes the structure (three objects are lost): classical transfer in its place"
     assert made.origin.warnings == ("an earlier one", line)
-    plain = _run(volume, model(style=STYLE))
-    np.testing.assert_array_equal(made.array, plain.array)
+    np.testing.assert_array_equal(made.array, _run(volume, model(style=STYLE)).array)
 
 
 @pytest.mark.parametrize("given", [{"guard": "refuse", "style": STYLE}, {"guard": "replace"}])

@@ -89,8 +89,7 @@ def zipped(folder):
 def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_objects(
     stub, tmp_path, axes
 ):
-    pairs = [pair(axes, seed) for seed in range(6)]
-    learned = adapter.learn(pairs, SETTINGS, tmp_path)
+    learned = adapter.learn([pair(axes, seed) for seed in range(6)], SETTINGS, tmp_path)
     assert learned.describes == {"axes": axes}
     train = {f"case_{n:04d}" for n in (0, 1, 2, 3, 5)}
     split = {"train": sorted(train), "val": ["case_0004"]}
@@ -98,8 +97,7 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
     assert stub() == [("preprocess", configuration, "nnUNetPlans", 1), ("train", split, 3, 7)]
     raw = tmp_path / "nnUNet_raw/Dataset001_cytosuite"
     assert (raw / "imagesTr/case_0005_0000.tif").is_file()
-    spacings = sorted(raw.glob("labelsTr/*.json"))
-    assert len(spacings) == (0 if axes == "YX" else 6)
+    assert len(sorted(raw.glob("labelsTr/*.json"))) == (0 if axes == "YX" else 6)
     assert list(learned.tensors) == ["encoder.weight"]  # not decoder.0.weight, the same
     with gathered() as facts:
         image, labels = pair(axes, 9)[1:]

@@ -28,8 +28,7 @@ def _marked(height, noise=0.4, **wishes):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_dim_puncta_of_the_ground_are_not_marked(seed):
-    height = _heights((150, 20, 0.3), (600, 2, 0.5), seed=seed)
-    number, (line,) = _marked(height)
+    number, (line,) = _marked(_heights((150, 20, 0.3), (600, 2, 0.5), seed=seed))
     assert 135 <= number <= 165
     assert line.endswith("took the clear (--stricter)")
 
@@ -64,8 +63,7 @@ def test_users_move_the_least_height_and_name_a_number():
 
 def test_the_choice_does_not_depend_on_the_unit_of_grey_values():
     height = _heights((150, 20, 0.3), (600, 2, 0.5))
-    both = [choose(height * unit, height * 2).marked for unit in (1, 1000)]
-    assert np.array_equal(*both)
+    assert np.array_equal(*[choose(height * unit, height * 2).marked for unit in (1, 1000)])
 
 
 def _points(sigma, size=None, **metadata):

@@ -67,8 +67,13 @@ def test_populations_have_the_sizes_and_turns_asked_for(rng):
     assert np.abs(turn).max() == pytest.approx(20, abs=2)
     assert not long[:, 0].any()
     assert np.linalg.det(stars.rotations) == pytest.approx(1)
-    inside = [(c > 4 * 0.8).all() and (c < [56.8, 146.8, 146.8]).all() for c in centres]
-    assert all(inside)
+    assert ((centres > 4 * 0.8) & (centres < [56.8, 146.8, 146.8])).all()
+
+
+def test_discs_in_which_nuclei_find_no_room_are_drawn_anew(rng):
+    discs = {"foreground": "discs", "discs": 2, "disc_radius_um": 20}
+    near = Parameters(shape=(60, 60), spacing_um=(1, 1), n_nuclei=12, radius_um=5, **discs)
+    assert all(len(populate(rng, rng, near)[0]) == 12 for _ in range(30))
 
 
 def test_sizes_follow_quantiles_cases_and_the_number_of_nuclei():
