@@ -12,9 +12,8 @@ several times the light, haze, stains in the channel of the other, channels apar
 dust, mottled ground, and no stain of nuclei at all.
 """
 
-import subprocess
 import sys
-from itertools import product
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.files import read_toml
-from cytosuite.formats import read, write
+from cytosuite.datasets import simulate
+from cytosuite.files import Entries, read_toml
+from cytosuite.formats import write
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Integers, Rng
 
@@ -37,42 +37,35 @@ DARK = 0.12  # share of planes without a stain of nuclei
 
 def main(folder: Path) -> None:
     """Simulate all sets and write their planes with other looks."""
-    planes = []
     recipes = read_toml(Path(__file__).with_suffix(".toml"))
-    for name, settings in sorted(recipes.items()):
-        home = folder / "sets" / name
-        _simulate(home, settings)
-        planes += sorted((home / "images").iterdir())
-    for look, (number, path) in product(LOOKS, enumerate(planes)):
-        home = path.parents[1]
-        truth = read(home / "labels" / path.name)
-        both = read(path).array
-        if look:
-            rng = np.random.default_rng([look, number])
-            cytoplasm, nuclei = np.maximum(both - np.float32(OFFSET), -20)
-            thin = THIN[bool(recipes[home.name].get("membranes"))]
-            plane = _look(rng, cytoplasm, nuclei, truth.array, thin)
-            both = np.clip(plane * 8 + 800, 0, 65535).astype(np.uint16)
-        name = f"{home.name}_{number:03d}_{look}.tif"
-        facts = {"channels": "cytoplasm, nuclei"}
-        write(folder / "images" / name, Volume(both, truth.spacing, "CYX", facts))
-        write(folder / "labels" / name, truth)
+    for number, (name, image, truth) in enumerate(_planes(recipes)):
+        for look in LOOKS:
+            both = image.array
+            if look:
+                rng = np.random.default_rng([look, number])
+                cytoplasm, nuclei = np.maximum(both - np.float32(OFFSET), -20)
+                thin = THIN[bool(recipes[name].get("membranes"))]
+                plane = _look(rng, cytoplasm, nuclei, truth.array, thin)
+                both = np.clip(plane * 8 + 800, 0, 65535).astype(np.uint16)
+            file = f"{name}_{number:03d}_{look}.tif"
+            facts = {"channels": "cytoplasm, nuclei"}
+            write(folder / "images" / file, Volume(both, truth.spacing, "CYX", facts))
+            write(folder / "labels" / file, truth)
 
 
-def _simulate(home: Path, settings: dict[str, object]) -> None:
-    """Write a set of simulated planes of two channels, unless it is there."""
-    if home.exists():
-        return
-    sections = {key: values for key, values in settings.items() if isinstance(values, dict)}
-    sections["shown"] = {"image": "both", "target": "cells"}
-    values = [
-        f"--set={section}.{key}={value}"
-        for section, entries in sections.items()
-        for key, value in entries.items()
-    ]
-    command = ["simulate", f"cells/{settings['recipe']}", f"--cases={settings['cases']}"]
-    command += [f"--seed={settings['seed']}", f"--out={home}", *values]
-    subprocess.run([sys.executable, "-m", "cytosuite.benchmark", *command], check=True)
+def _planes(recipes: Entries) -> Iterator[tuple[str, Volume, Volume]]:
+    """Yield the set, the image of two channels and the labels of each plane."""
+    for name, entries in sorted(recipes.items()):
+        sections = {key: values for key, values in entries.items() if isinstance(values, dict)}
+        sections["shown"] = {"image": "both", "target": "cells"}
+        settings = [
+            f"{section}.{key}={value}"
+            for section, values in sections.items()
+            for key, value in values.items()
+        ]
+        recipe, cases, seed = entries["recipe"], entries["cases"], entries["seed"]
+        for sample in simulate(f"cells/{recipe}", cases, seed=seed, settings=settings):
+            yield name, sample.volume("microscopy-image"), sample.volume("instance-labels")
 
 
 def _look(rng: Rng, cytoplasm: Plane, nuclei: Plane, labels: Integers, thin: float) -> Plane:
