@@ -115,8 +115,7 @@ def _named_again(path: Path, copy: Path, least: int) -> bool:
 def empty(folder: Path) -> None:
     """Remove all entries of a folder; those deeper than 16 are moved to the top. Else OSError."""
     with _writable(folder) as top:
-        remover = _Remover(top)
-        remover.content(top, 0)
+        _Remover(top).content(top, 0)
         if left := _names(top, 1):
             raise OSError(plain(f"{folder / left[0]} cannot be removed"))
 

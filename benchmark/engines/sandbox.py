@@ -68,8 +68,7 @@ class Sandbox:
     ) -> Callable[[], int | None]:
         """Send a request from within or from the `speaker`; return a function for its answer."""
         source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
-        command = [*PYTHON, source, line, *waits]
-        request, stream = self._begin(command)
+        request, stream = self._begin([*PYTHON, source, line, *waits])
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
         self.open.append(connection)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Self
 
 import numpy as np
@@ -77,7 +77,7 @@ class Examiner:
         return {slug: folder / _inside(by_slug[slug], name) for slug, name in answer.items()}
 
     def _ask(self, question: object, patience_s: float, *, again: bool = True) -> dict[str, str]:
-        """Return the answer to a question, which is put again if SIGTERM ends the process."""
+        """Return the answer to a question, put again if SIGTERM or SIGKILL ends the process."""
         process = self._start()
         assert process.stdin is not None
         with suppress(BrokenPipeError):
@@ -90,7 +90,7 @@ class Examiner:
         if line is None:
             raise BadOutput(BAD, f"cannot be read within {patience_s:.0f} s")
         number = -process.returncode
-        if number == SIGTERM and again:  # from outside, as at the end of a cluster's job
+        if number in (SIGTERM, SIGKILL) and again:  # from outside, as at the end of a cluster's job
             return self._ask(question, patience_s, again=False)
         name = Signals(number).name if number in set(Signals) else f"exit code {-number}"
         raise BadOutput(BAD, f"reading it ended the program that reads ({name})")

@@ -167,7 +167,6 @@ def _run_case(
         log = temporary / "log.txt"
         log.touch()
         outcome = session.predict(case.input(task), raw, log, shown)
-        settle(outcome)
         outputs: dict[str, str] = {}
         reported = container_report(raw / "record.json")
         if outcome.status == "ok":
@@ -180,6 +179,7 @@ def _run_case(
                 reported = {**reported, "warnings": [*warnings_in(reported), *lost]}
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
+        settle(outcome)
         shutil.rmtree(raw)
         write_result(
             job.answerer, case, temporary, outcome, session.startup_seconds, outputs, reported

@@ -38,8 +38,8 @@ def test_valid_files_are_found_by_socket(examiner, output):
     path = output / LABELS.relative_path / "a.tif"
     assert examiner.examine(output, [LABELS, SUMMARY], INPUT) == {LABELS.slug: path}
     (output / "cell-summary.json").write_text("{}")
-    found = examiner.examine(output, [LABELS, SUMMARY], None)
-    assert found == {LABELS.slug: path, SUMMARY.slug: output / "cell-summary.json"}
+    paths = {LABELS.slug: path, SUMMARY.slug: output / "cell-summary.json"}
+    assert examiner.examine(output, [LABELS, SUMMARY], None) == paths
 
 
 def test_a_finding_is_that_of_the_check(examiner, output, tmp_path_factory):
@@ -66,8 +66,8 @@ def _ended_by(examiner, number):
     """Send a signal to the process that reads once it has been asked."""
     process = examiner._process
     os.kill(process.pid, signal.SIGSTOP)
-    threading.Timer(0.3, lambda: os.kill(process.pid, number)).start()
-    threading.Timer(0.4, lambda: os.kill(process.pid, signal.SIGCONT)).start()
+    threading.Timer(0.3, process.send_signal, [number]).start()
+    threading.Timer(0.4, process.send_signal, [signal.SIGCONT]).start()
 
 
 def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
@@ -77,8 +77,9 @@ def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
     assert examiner.examine(output, [LABELS], INPUT)
 
 
-def test_a_reader_that_is_ended_from_outside_costs_nothing(examiner, output):
-    _ended_by(examiner, signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_reader_that_is_ended_from_outside_costs_nothing(examiner, output, number):
+    _ended_by(examiner, number)
     assert examiner.examine(output, [LABELS], INPUT)
 
 

@@ -80,8 +80,7 @@ def test_a_case_that_ends_its_workers_is_a_failed_one_and_costs_no_other(
     seen = run(dataset, engine, ends=["case_2"])
     assert seen.pop("case_2") == "killed"
     assert seen == dict.fromkeys(["case_1", "case_3", "case_4", "case_5"], "ok")
-    record = read_record(tmp_path / "run/watershed/case_2")
-    assert record.message == "4 workers ended with it"
+    assert read_record(tmp_path / "run/watershed/case_2").message == "4 workers ended with it"
     assert run(dataset, engine) == {"case_2": "ok"}
     assert engine.calls == ["case_1", "case_3", "case_4", "case_5", "case_2"]
 
@@ -111,6 +110,7 @@ def test_a_node_that_does_not_see_the_files_is_named(run, dataset, engine, monke
     [
         ("killed", -15, True),
         ("non-zero exit", 1, True),
+        ("ok", 0, True),  # without outputs, as where what reads them ends
         ("non-zero exit", 2, False),  # an algorithm refuses its input
         ("out of memory", 137, False),
     ],
