@@ -35,8 +35,7 @@ class HarmonicNet(nn.Module):
 
     def __init__(self, order: int, features: int) -> None:
         super().__init__()
-        widths = [features, 2 * features, 4 * features]
-        self.core = unet(3, FOLD**3, 1 + (order + 1) ** 2, widths)
+        self.core = unet(3, FOLD**3, 1 + (order + 1) ** 2, [features, 2 * features, 4 * features])
         channels_last(self)
         last = self.core.output_block.conv.conv
         with torch.no_grad():  # at first every object is a sphere of the mean radius

@@ -42,9 +42,8 @@ def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:
 
 def _pairs(centres: Doubles, reach: Floats) -> tuple[Indices, Indices]:
     """Return both numbers, the lower first, of all stars that may touch, rising."""
-    tree = cKDTree(centres)
     # Of two stars the one that reaches farther finds the other.
-    near = tree.query_ball_point(centres, 2 * reach, return_sorted=False)
+    near = cKDTree(centres).query_ball_point(centres, 2 * reach, return_sorted=False)
     left = np.repeat(np.arange(len(centres)), [len(numbers) for numbers in near])
     right = np.concatenate(near).astype(np.intp)
     away = np.linalg.norm(centres[left] - centres[right], axis=1)

@@ -110,8 +110,7 @@ class Fits:
         if self.clear:
             self.usual = np.median(self.spots[clear], axis=0)
             fits = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
-            slopes = kernels.shot_noise(self.rest, *fits, self.gain)
-            self.gain = max(0.0, float(np.median(slopes)))
+            self.gain = max(0.0, float(np.median(kernels.shot_noise(self.rest, *fits, self.gain))))
 
     def like_light(self) -> Bools:
         """Return which fits leave little; fits of hot pixels and cosmic rays leave more."""

@@ -65,8 +65,7 @@ def listing() -> ValueTable:
     for name, path in recipes().items():
         rows.append(_row("recipe", name, None, read_recipe(path).title))
     first, *others = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
-    names = [*KEYS, first, "scored on", *others, "purpose"]
-    return ValueTable(names, rows)
+    return ValueTable([*KEYS, first, "scored on", *others, "purpose"], rows)
 
 
 def _parts(table: ValueTable) -> Iterator[tuple[str, ValueTable]]:

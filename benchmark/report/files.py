@@ -88,8 +88,7 @@ def by_case(scores: pd.DataFrame, records: Records) -> pd.DataFrame:
             rows[name] = [None if record is None else record.facts.get(name) for record in attempts]
         for name in TIMES:
             rows[name] = [getattr(record, name, None) for record in attempts]
-    joined = rows.join(wide)
-    return joined.sort_values("algorithm", kind="stable")
+    return rows.join(wide).sort_values("algorithm", kind="stable")
 
 
 def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:

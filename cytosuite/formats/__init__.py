@@ -18,7 +18,7 @@ _HEADERS: dict[tuple[object, ...], Header] = {}  # of files by place, size and t
 
 
 def read(
-    path: Path,
+    path: str | Path,
     pick: Mapping[str, int] | None = None,
     scene: int | None = None,
     *,
@@ -29,7 +29,7 @@ def read(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, an OME-Zarr (a folder ``.zarr`` or a file
         ``.ozx``), or a grey ``.png``/``.jpg``.
     pick : mapping of str to int, optional
@@ -56,6 +56,7 @@ def read(
         If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
         channel is picked, or neither memory nor disk has room for it.
     """
+    path = Path(path)
     with (
         _gate(path) as form,
         form.opened(path, pick=pick or {}, scene=scene, axes=axes, group=group) as image,
@@ -106,12 +107,14 @@ def slabs(path: Path, planes: int | None = None, *, axes: str = "") -> Iterator[
             yield part
 
 
-def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = False) -> None:
+def write(
+    path: str | Path, volume: Volume, *, compress: bool = True, as_json: bool = False
+) -> None:
     """Write a volume under its final name only once it is whole.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, or OME-Zarr: ``.ome.zarr`` (a folder) or
         ``.ozx``; parents are made.
     volume : Volume
@@ -127,6 +130,7 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
     InputError
         If the suffix is unknown, or the format cannot hold the dtype or axes.
     """
+    path = Path(path)
     form = format_of(path)
     if form is None or not form.is_written:
         suffixes = [suffix for suffix, form in READABLE.items() if form.is_written]

@@ -38,7 +38,7 @@ def ome_xml(
     name: Callable[[], str],
     **image: object,
 ) -> bytes:
-    """Return the OME-XML of an image with its microscope, empty where none is known."""
+    """Return the OME-XML of an image with its microscope or named channels; empty without any."""
     parts: dict[str, Element] = {}
     for key, (element, attribute) in PLACES.items():
         value = metadata.get(key)
@@ -47,14 +47,14 @@ def ome_xml(
                 value = round(value * NM, 6)
             parts.setdefault(element, {})[attribute] = value
     mapped = {key: metadata[key] for key in MAPPED if key in metadata}
-    if not parts and not mapped:
-        return b""
     channels = shape[axes.index("C")] if "C" in axes else 1
+    named = str(metadata.get("channels" if channels > 1 else "channel", ""))
+    if not parts and not mapped and (channels == 1 or not named):
+        return b""
     document = tifffile.OmeXml(UUID=name())
     each = {key: [value] * channels for key, value in parts.get("Channel", {}).items()}
-    named = metadata.get("channels" if channels > 1 else "channel", "")
-    names = str(named).split(", ", channels - 1)
-    if names[0] and len(names) == channels:
+    names = named.split(", ", channels - 1)
+    if named and len(names) == channels:
         each["Name"] = names
     notes = {"MapAnnotation": {"Namespace": NAMESPACE, **mapped}} if mapped else {}
     stored = (prod(shape[:-2]), 1, 1, shape[-2], shape[-1], 1)

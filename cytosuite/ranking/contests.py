@@ -118,8 +118,7 @@ class Field:
 
     def scores(self, measure: Measure, failures: Failures | None = None) -> MetricScores:
         """Return the values of a metric, by the declared rule for failures or another."""
-        rule = failures or self.rules.failures
-        return metric_scores(self.arrays, measure, self.names, rule)
+        return metric_scores(self.arrays, measure, self.names, failures or self.rules.failures)
 
     def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Doubles:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""

@@ -253,8 +253,7 @@ def sample(case: Example, most: int, seed: int) -> Samples:
     near, twin = look(found, case.volume.array, spacing, common), twins(found, case.truth)
     chosen = np.flatnonzero(twin[near.owner] > 0)
     if chosen.size > most:
-        rng = np.random.default_rng(seed)
-        chosen = np.sort(rng.choice(chosen, most, replace=False))
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
     owner = near.owner[chosen]
     inside = case.truth.ravel()[near.voxels[chosen]] == twin[owner]
     weight = 1 / np.maximum(np.bincount(near.owner), 1)[owner]

@@ -289,8 +289,7 @@ class Training(Generic[Settings, Case]):
         """Return the parameters of the card, with the network where one is trained."""
         if not (settings.schedule.steps or settings.schedule.epochs):
             return settings.card.parameters
-        network = settings.network.model_dump(mode="json")
-        return {"network": network, **settings.card.parameters}
+        return {"network": settings.network.model_dump(mode="json"), **settings.card.parameters}
 
     def parameters(self, settings: Settings) -> Any:  # noqa: ANN401 - of the algorithm
         """Return the parameters of the inference; refuse them as `predict` would."""

@@ -141,8 +141,7 @@ class StackStatistics(NamedTuple):
     def part(self, chosen: Sequence[int]) -> "StackStatistics":
         """Return the statistics of some of the stacks, without notes."""
         ends = np.cumsum(self.volumes["objects"]).astype(int)
-        owner = np.searchsorted(ends, np.arange(ends[-1]), side="right")
-        mask = np.isin(owner, chosen)
+        mask = np.isin(np.searchsorted(ends, np.arange(ends[-1]), side="right"), chosen)
         return StackStatistics(
             images=tuple(self.images[index] for index in chosen),
             annotated=self.annotated,

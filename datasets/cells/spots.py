@@ -236,5 +236,4 @@ def noise(spots: Spots, image: Image, grid: Grid, psf: Gaussian, read_noise: flo
         width = max(psf.sigma_um[axis], SHARP_UM)
         photons *= ndtr((below + step) / width) - ndtr(below / width)
     peaks = np.bincount(rows, photons, len(spots))
-    seen = image[tuple(index.T)].astype(np.float64)
-    return np.asarray(peaks / np.sqrt(seen + read_noise**2))
+    return np.asarray(peaks / np.sqrt(image[tuple(index.T)].astype(np.float64) + read_noise**2))

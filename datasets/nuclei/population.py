@@ -127,8 +127,7 @@ def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     more = np.full(3, parameters.image.margin_um)
     more[0] *= not parameters.image.plane
     centres = rng.uniform(-more, size + more, (count, 3))
-    step = float((size + 2 * more)[1:].max()) / SAMPLES
-    spacing = np.full(3, step)
+    spacing = np.full(3, float((size + 2 * more)[1:].max()) / SAMPLES)
     if parameters.image.plane:
         centres[:, 0], spacing[0] = size[0] / 2, size[0] / 4
     shape = tuple(np.ceil((size + 2 * more) / spacing - 1e-9).astype(int).clip(2).tolist())

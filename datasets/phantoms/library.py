@@ -120,8 +120,7 @@ def draw_rotations(rng: Rng, count: int, tilt: float, turn: float = 180.0) -> Do
 
 def _covered(distance: Reals, width: float) -> float:
     """Return the sum of the shares inside of the surface of cells of a width at distances (n,)."""
-    shares = np.clip(0.5 - distance / width, 0, 1)
-    return float(shares.sum(dtype=np.float64))
+    return float(np.clip(0.5 - distance / width, 0, 1).sum(dtype=np.float64))
 
 
 def _level(values: Reals, cells: float, width: float) -> float:

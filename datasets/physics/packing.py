@@ -156,8 +156,7 @@ def pack(
     centres = np.zeros(semi_axes_um.shape)
     for chosen, home in homes:
         check_room(whole.part(chosen), home)
-        start = home.draw(rng, len(chosen)) if start_um is None else start_um[chosen]
-        centres[chosen] = start
+        centres[chosen] = home.draw(rng, len(chosen)) if start_um is None else start_um[chosen]
     _relax(rng, centres, shrunk, whole, homes, rounds)
     return centres
 

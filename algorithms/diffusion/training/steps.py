@@ -178,8 +178,7 @@ def _judges_step(
     adversary, count = settings.adversary, settings.network.channels
     judges = cast(Judges, state.modules["judges"])
     changes = cast(Changes, state.modules["changes"])
-    seen = _seen(crops, asked, settings)
-    old = cast(ImagePool, state.modules["pool"]).exchange(seen)
+    old = cast(ImagePool, state.modules["pool"]).exchange(_seen(crops, asked, settings))
     drawn = changes.drawn(len(crops))
     real = changed(_seen(batch["image"], batch, settings), drawn, count)
     with state.autocast():

@@ -253,8 +253,9 @@ class ShapeTraining(NucleiTraining[Settings]):
                 # The most certain come first and none depends on a later one.
                 certain = chosen[proposed.certainty[chosen] > threshold]
                 stars, image = stars_from(proposed.coefficients[certain]), scene.image
-                grid = Grid(image.shape, image.spacing)
-                labels = label(stars, proposed.centres_um[certain], grid)
+                labels = label(
+                    stars, proposed.centres_um[certain], Grid(image.shape, image.spacing)
+                )
                 facts += scene.facts(image.like(labels))
             value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)
             if not isnan(value) and value > best[0]:

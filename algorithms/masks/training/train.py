@@ -89,8 +89,7 @@ def load_pair(item: Item, _: str, settings: Settings) -> LabelPair:
     cells, cores = read()
     fields = fields_of(cells.array, cores.array, cells.spacing, settings.scale_um)
     whole = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
-    stored = mapped(padded(whole, settings.crops.shape))
-    return LabelPair(path, stored, cells.spacing, read)
+    return LabelPair(path, mapped(padded(whole, settings.crops.shape)), cells.spacing, read)
 
 
 def _scene(labels: Volume) -> Scene:

@@ -84,8 +84,7 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
     answers = filter(None, [scene.truth, scene.real, *scene.outputs.values()])
     every = [*scene.inputs, *scene.channels, *answers]
     labels, images = ([v for v in every if v.kind == form] for form in ("labels", "image"))
-    allowed = int(share * LABEL_SHARE) if images else share
-    outlines = _fitted(labels, allowed, QUALITY[kind])
+    outlines = _fitted(labels, int(share * LABEL_SHARE) if images else share, QUALITY[kind])
     if outlines is None:
         return None
     pixels = _fitted(images, share - _bytes(outlines), QUALITY[kind])

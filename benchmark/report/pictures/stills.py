@@ -152,8 +152,7 @@ def _draw(
 ) -> None:
     """Draw outlines into a (Y, X, 3) picture, errors dashed and on top."""
     edge = boundary(indices, thickness)
-    table = np.frombuffer(("." + letters).encode("ascii"), dtype=np.uint8)
-    classes = table[indices]
+    classes = np.frombuffer(("." + letters).encode("ascii"), dtype=np.uint8)[indices]
     dashed = np.add.outer(*map(np.arange, edge.shape)) % DASH < DASH // 2
     for letter, colour in by_letter.items():
         mask = edge & (classes == ord(letter))

@@ -128,8 +128,7 @@ def seg(table: Overlap) -> float:
     """
     if not table.truth_sizes.size:
         return nan
-    matched = matches(table)
-    return float(table.iou(matched).sum() / table.truth_sizes.size)
+    return float(table.iou(matches(table)).sum() / table.truth_sizes.size)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA)

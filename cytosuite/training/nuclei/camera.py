@@ -57,8 +57,7 @@ def expose(rng: Rng, light: Image, camera: DrawnCamera) -> Image:
     """
     expected = light * np.float32(camera.photons) + np.float32(camera.haze)
     image = electrons(rng, expected, float(camera.multiplies))
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    image += noise * np.float32(camera.read_noise)
+    image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(camera.read_noise)
     if camera.blur > 0:
         sigma = (0.0, camera.blur, camera.blur)
         image = ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0)

@@ -64,8 +64,7 @@ def test_the_description_follows_the_specification(tmp_path):
     ome = read_json(tmp_path / "a.ome.zarr/zarr.json")["attributes"]["ome"]
     assert ome["version"] == "0.5"
     (image,) = ome["multiscales"]
-    kinds = [axis["type"] for axis in image["axes"]]
-    assert kinds == ["time", "space", "space", "space"]
+    assert [axis["type"] for axis in image["axes"]] == ["time", "space", "space", "space"]
     assert [axis.get("unit") for axis in image["axes"]] == [None, *["micrometer"] * 3]
     (level,) = image["datasets"]
     assert level["coordinateTransformations"] == [{"type": "scale", "scale": [1.0, *SIZES]}]

@@ -90,8 +90,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_tiffs_of_others_are_read_in_slabs(tif, small_memory, kind):
-    options = {"metadata": {"axes": "ZYX"}, **GREY, **OTHERS[kind]}
-    tifffile.imwrite(tif, RAMP, **options)
+    tifffile.imwrite(tif, RAMP, **{"metadata": {"axes": "ZYX"}, **GREY, **OTHERS[kind]})
     np.testing.assert_array_equal(np.concatenate([*slabs(tif, 2)]), RAMP)
     np.testing.assert_array_equal(read(tif).array, RAMP)
 
@@ -99,8 +98,7 @@ def test_tiffs_of_others_are_read_in_slabs(tif, small_memory, kind):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_cut_file_is_told_in_its_slab(tmp_path, suffix, rng):
     path = tmp_path / f"a{suffix}"
-    noise = rng.integers(0, 2**16, (40, 40, 30), np.uint16)
-    write(path, Volume(noise, (2.0, 0.5, 0.5)))
+    write(path, Volume(rng.integers(0, 2**16, (40, 40, 30), np.uint16), (2.0, 0.5, 0.5)))
     for file in [path] if path.is_file() else sorted(path.rglob("c/*/*/*"))[-1:]:
         os.truncate(file, file.stat().st_size - 5000)
     with pytest.raises(InputError, match=f"a{suffix}: "):

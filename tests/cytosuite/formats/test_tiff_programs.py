@@ -11,7 +11,7 @@ import tifffile
 from mistakes import refused
 from rasters import same
 
-from cytosuite.formats import header, read, write
+from cytosuite.formats import channels, header, read, write
 from cytosuite.volume import Header, Volume
 
 SPACING = (1.5, 0.25, 0.2)
@@ -61,7 +61,8 @@ def test_all_is_read_back(tmp_path, suffix, dtype, shape):
 
 
 def test_channels_are_those_of_a_hyperstack(tif):
-    write(tif, _volume(shape=(2, 3, 5, 6)))
+    write(tif, _volume(shape=(2, 3, 5, 6), channels="cytoplasm, nuclei"))
+    assert channels(tif) == ["cytoplasm", "nuclei"]
     with tifffile.TiffFile(tif) as file:
         found = file.imagej_metadata
     assert (found["channels"], found["slices"], found["mode"]) == (2, 3, "composite")
@@ -157,8 +158,7 @@ WRONG += [("shape", [2, 5, 6])]  # scaled by another program
 def test_info_that_only_looks_like_ours_does_not_count(tif, key, value):
     info = {"axes": "ZYX", "shape": [4, 5, 6], "spacing": list(SPACING), "study": 2, key: value}
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": json.dumps(info)}
-    array = _volume().array
-    tifffile.imwrite(tif, array, imagej=True, resolution=(5, 4), metadata=metadata)
+    tifffile.imwrite(tif, _volume().array, imagej=True, resolution=(5, 4), metadata=metadata)
     found = read(tif)
     assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
     assert found.origin.sources["spacing"] == "imagej"
