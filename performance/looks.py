@@ -2,7 +2,7 @@
 
 Usage: python performance/looks.py FOLDER
 
-`cells-with-nuclei-2d` 0.2.0 of cellpose3d learned from it.
+`cells-with-nuclei-2d` 0.2.0 and `stained-cells-2d` 0.1.0 of cellpose3d learned from it.
 
 Simulates the sets of `looks.toml` and writes FOLDER/images (cytoplasm, nuclei) and FOLDER/labels:
 each plane as it is and with two other looks.

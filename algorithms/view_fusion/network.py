@@ -56,8 +56,7 @@ class RestorerArguments(Described):
     @property
     def strides(self) -> list[Triple]:
         """Factors z, y, x by which each level but the first is coarser than the one before."""
-        levels = range(len(self.widths) - 1)
-        return [(1 if level < self.flat else 2, 2, 2) for level in levels]
+        return [(1 if level < self.flat else 2, 2, 2) for level in range(len(self.widths) - 1)]
 
     @property
     def multiple(self) -> Triple:
@@ -118,8 +117,7 @@ class Restorer(Checkpointed):
         self.fold = arguments.fold
         widths, planes, ends = arguments.widths, arguments.fold**2, arguments.kernel
         inner = list(zip(pairwise(widths), arguments.strides, strict=True))
-        count = (1 + len(arguments.inputs)) * planes
-        self.head = _convolution(count, widths[0], ends)
+        self.head = _convolution((1 + len(arguments.inputs)) * planes, widths[0], ends)
         self.down = nn.ModuleList(_convolution(a, b, step, step) for (a, b), step in inner)
         self.up = nn.ModuleList(
             _convolution(b, a, step, step, is_transposed=True) for (a, b), step in inner

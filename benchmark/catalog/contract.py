@@ -105,8 +105,7 @@ def nucleus(axes: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return the mask of the nucleus in the middle of `example`."""
     shape, spacing = GEOMETRY[axes]
     lengths = [(np.arange(n) - n / 2) * step for n, step in zip(shape, spacing, strict=True)]
-    grid = np.meshgrid(*lengths, indexing="ij")
-    return np.asarray(sum(axis**2 for axis in grid) < 25)
+    return np.asarray(sum(axis**2 for axis in np.meshgrid(*lengths, indexing="ij")) < 25)
 
 
 def _judged(

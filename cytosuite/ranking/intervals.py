@@ -67,5 +67,4 @@ def medians(values: Doubles) -> Doubles:
 
 def _beyond(size: int) -> int:
     """Return the number of values beyond each end: the most with a tail below 2.5 %."""
-    tails = bdtr(np.arange(size // 2), size, 0.5)
-    return int((tails <= ENDS[0] / 100).sum()) - 1
+    return int((bdtr(np.arange(size // 2), size, 0.5) <= ENDS[0] / 100).sum()) - 1

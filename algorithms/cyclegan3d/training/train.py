@@ -209,8 +209,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
                 "simulated": modules["backward"](batch["real"]),
             }
             losses = _generator_losses(modules, batch, translations, settings)
-        total = sum(losses.values(), torch.zeros((), device=state.device))
-        state.update("generators", total)
+        state.update("generators", sum(losses.values(), torch.zeros((), device=state.device)))
         for judge in judges:
             judge.requires_grad_(requires_grad=True)
         losses = {name: value.detach() for name, value in losses.items()}

@@ -112,8 +112,7 @@ def tails(
 
 def draw_weights(rng: Rng, ranges: StrayRanges) -> Image:
     """Return the weights (2,) with which the tails are added."""
-    weights = rng.uniform(*ranges.weight, 2) * (rng.random(2) < ranges.share)
-    return weights.astype(np.float32)
+    return (rng.uniform(*ranges.weight, 2) * (rng.random(2) < ranges.share)).astype(np.float32)
 
 
 def own_light(light: Image, labels: Shorts, level: Reals, means: Image) -> Image:

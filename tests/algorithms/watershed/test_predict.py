@@ -53,5 +53,4 @@ def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
     assert (looser.array > 0).sum() > (drawn.array > 0).sum()
     unused = predict(given, model())["instance-labels"]
     assert np.array_equal(unused.array, found.array)
-    line = "outline looser not used: the model test draws no outlines"
-    assert line in unused.origin.warnings
+    assert "outline looser not used: the model test draws no outlines" in unused.origin.warnings

@@ -28,8 +28,7 @@ def test_models_with_purpose_and_score_fit_into_80_columns():
     list_command(TableOptions(), console)
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    text = "\n".join(lines)
-    assert "models of cellpose3d" in text
+    assert "models of cellpose3d" in "\n".join(lines)
     (head,) = [line for line in lines if line.startswith("name") and "made for" in line][:1]
     assert head.split() == ["name", "made", "for", "SEG", "scored", "on"]
     plane = [line for line in lines if line.startswith("nuclei-2d")][-1]

@@ -385,8 +385,7 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, out, honest)
     (result,) = segment([images / "one.tif"], out, algorithm="auto", model="tissue-nuclei-3d")
     assert result.model == "cellpose3d plain (chosen by the user)"
     assert honest.models["cellpose3d"].name == "tissue-nuclei-3d.json"
-    record = read_json(out / "one.json")
-    assert record["selection"]["by"] == "user"
+    assert read_json(out / "one.json")["selection"]["by"] == "user"
     (plane,) = segment([images / "two.tif"], out, model="nuclei-2d")
     why = "watershed nuclei-2d: made for axes YX, found ZYX; cellpose3d has spheroid-nuclei-3d"
     assert plane.message == why
@@ -451,8 +450,7 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, out, used):
     assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
     (found,) = segment([tmp_path / "a.tif"], out, channel_index="2", frame="1")
     assert read(found.output).array.max() == 1
-    record = read_json(out / "a.json")
-    assert record["part"] == {"channel": "2", "frame": "1"}
+    assert read_json(out / "a.json")["part"] == {"channel": "2", "frame": "1"}
     for status in ("written", "there already"):
         (other,) = segment([tmp_path / "a.tif"], out, channel_index="0", frame="1")
         assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")

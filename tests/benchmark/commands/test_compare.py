@@ -43,8 +43,7 @@ def test_identical_runs_are_one_line(cli, run):
 def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     places = ("--markdown", tmp_path / "a.md")
     places += ("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json")
-    done = cli("compare", "--accepted", worse, *places)
-    assert done.exit_code == 1
+    assert cli("compare", "--accepted", worse, *places).exit_code == 1
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text
@@ -64,8 +63,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     ],
 )
 def test_mistakes_are_one_line(cli, words, message):
-    caught = refused(message, cli, "compare", *words)
-    assert caught.exit_code == 2
+    assert refused(message, cli, "compare", *words).exit_code == 2
 
 
 def _table(path, rows, *names):

@@ -32,8 +32,7 @@ def own(planes):
 
 def test_a_folder_of_images(cli, own, tmp_path, runs):
     out = tmp_path / "dist"
-    done = cli("build-evaluation", own, "--runs", runs, "--out", out)
-    assert done.exit_code == 0
+    assert cli("build-evaluation", own, "--runs", runs, "--out", out).exit_code == 0
     assert [p.name for p in sorted(out.iterdir())] == [
         "planes-evaluation.md", "planes-ground-truth.tar.gz", "planes-inputs",
     ]  # fmt: skip
@@ -45,8 +44,8 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
     text = (out / "planes-evaluation.md").read_text()
     assert "`aggregates.SEG.mean`, desc" in text
     assert "`images/instance-labels`" in text
-    again = cli("build-evaluation", own, "--runs", runs, "--out", out)
-    assert again.exit_code == 0  # its own files are replaced
+    # Its own files are replaced.
+    assert cli("build-evaluation", own, "--runs", runs, "--out", out).exit_code == 0
 
 
 def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):

@@ -30,8 +30,7 @@ def started(monkeypatch):
 
 def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tmp_path):
     out = ("--out", tmp_path / "new")
-    found = cli("maintain", "bundle", "view_fusion", *out)
-    assert found.exit_code == 3  # that of the process
+    assert cli("maintain", "bundle", "view_fusion", *out).exit_code == 3  # that of the process
     ((program, *words),) = started
     assert program == sys.executable
     assert words[:2] == ["-m", "cytosuite.training.bundle"]

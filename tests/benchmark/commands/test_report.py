@@ -119,8 +119,7 @@ def test_only_shared_cases_are_compared(run, report, planes, out):
     assert (
         "note: The 2 of 3 cases that all runs share are compared; the others are left out." in text
     )
-    table = pd.read_csv(out / "report/scores.csv")
-    assert set(table["case"]) == {"a", "c"}
+    assert set(pd.read_csv(out / "report/scores.csv")["case"]) == {"a", "c"}
 
 
 def test_a_report_goes_on_where_it_was_left_and_follows_its_files(report, predictions, planes, out):

@@ -60,8 +60,7 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
     assert absent == found["linking", "EA"]
     assert "## Errors of links" in (report / "report.md").read_text()
-    done = cli("export", "--ctc", runs / "run", "--truth", "--out", out)
-    assert done.exit_code == 0
+    assert cli("export", "--ctc", runs / "run", "--truth", "--out", out).exit_code == 0
     exported = score_tracks(out / "nuclei/01_GT", out / "nuclei/01_RES")
     for name in ("TRA", "SEG", "LNK", "CT"):
         assert exported[name] == pytest.approx(found["linking", name])

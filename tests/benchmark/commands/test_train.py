@@ -197,8 +197,7 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, runs, pla
 def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
     _, words, _ = train(planes, start="cells-3d", settings=Path("tissue"))
     home = places.ROOT
-    parent = home / "weights/cellpose3d/cells-3d.json"
-    assert _after(words, "--from") == str(parent.resolve())
+    assert _after(words, "--from") == str((home / "weights/cellpose3d/cells-3d.json").resolve())
     own = home / "algorithms/cellpose3d/training/tissue.toml"
     assert _after(words, "--settings") == str(own)
     calls = []

@@ -122,8 +122,7 @@ class TestWithDaemon:
             outcome = session.predict(tmp_path / "in", tmp_path / "out", tmp_path / "log")
         assert (outcome.status, outcome.message) == ("ok", "")
         assert (tmp_path / "out/card").read_text() == (home / "mine.json").read_text()
-        lines = (tmp_path / "log").read_text().splitlines()
-        assert lines == ["['mine.json']", "ro"]
+        assert (tmp_path / "log").read_text().splitlines() == ["['mine.json']", "ro"]
         assert not (tmp_path / "session").exists()
 
     def test_a_container_that_vanishes_is_an_error_of_the_engine(self, sandboxed):

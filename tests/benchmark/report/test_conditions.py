@@ -75,6 +75,5 @@ def test_a_number_is_drawn_case_by_case_with_a_trend(make, conditions):
     assert figure.count("<title>good, ") == figure.count("<title>fair, ") == 6
     assert figure.count('class="trend') == 2
     assert words == "Rank correlation with density (n = 6 cases): good -1.00, fair -1.00."
-    panel = tabs(results)["SEG"][0]
-    assert panel["plot"] == figure
+    assert tabs(results)["SEG"][0]["plot"] == figure
     assert tabs(results)["AP50"][0]["plot"] == ""  # not of the leaderboard

@@ -46,8 +46,7 @@ def test_algorithms_come_first_and_quantities_without_a_plane_are_left_out(resul
     assert max(map(max, edges["real"])) == 0
     assert [round(float(np.median(own)), 2) for own in objects["good"]] == [0.83, 0.5, 0.17]
     assert {float(value) for own in outside["good"] for value in own} == {depth.LEAST}
-    none = replace(results, sets={})
-    assert depth.view(none) is None
+    assert depth.view(replace(results, sets={})) is None
 
 
 def test_no_more_answers_than_colours(make):

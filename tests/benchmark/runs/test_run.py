@@ -149,8 +149,7 @@ def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
     assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
     assert "other" not in record["selection"]
     assert record["selection"]["others"] == [{"left_out": "", **others[0]}, others[1]]
-    choice = read_record(_home(tmp_path, "case_1")).selection
-    assert choice.runner_up.model == "cells"
+    assert read_record(_home(tmp_path, "case_1")).selection.runner_up.model == "cells"
     assert ModelChoice.of({"others": others[1:]}).runner_up is None
     for odd in (3, [{}], [{"model": "a", "cost": "x"}]):
         assert ModelChoice.of({"cost": 1.5, "others": odd}) == ModelChoice()

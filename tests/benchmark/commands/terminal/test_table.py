@@ -82,8 +82,7 @@ def test_ranks_are_no_scores():
     table = table_of(
         ["rank", "SEG"], [[1.0, 1.0], [2.5, 0.5], [4 / 3, 0.0], [None, None], [3, nan]]
     )
-    ranks = [line.split()[0] for line in in_pipe(table)[1:]]
-    assert ranks == ["1", "2.5", "1.33", "-", "3"]
+    assert [line.split()[0] for line in in_pipe(table)[1:]] == ["1", "2.5", "1.33", "-", "3"]
 
 
 def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
