@@ -15,19 +15,16 @@ dust, mottled ground, and no stain of nuclei at all.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.datasets import simulate
 from cytosuite.files import Entries, read_toml
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Integers, Rng
-
-Plane = NDArray[np.floating[Any]]
+from cytosuite.volume.arrays import Integers, Reals, Rng
+from cytosuite.volume.objects import objects_in
 
 LOOKS = (0, 5, 6)  # seeds of the looks that each plane gets; 0: as it is simulated
 OFFSET = 100.0  # counts in the dark of all recipes
@@ -68,7 +65,7 @@ def _planes(recipes: Entries) -> Iterator[tuple[str, Volume, Volume]]:
             yield name, sample.volume("microscopy-image"), sample.volume("instance-labels")
 
 
-def _look(rng: Rng, cytoplasm: Plane, nuclei: Plane, labels: Integers, thin: float) -> Plane:
+def _look(rng: Rng, cytoplasm: Reals, nuclei: Reals, labels: Integers, thin: float) -> Reals:
     """Return both channels (2, Y, X) with another look; counts above the dark."""
     inside = labels > 0
     ground = np.median(cytoplasm[~inside]) if np.count_nonzero(~inside) > 500 else 0
@@ -99,7 +96,7 @@ def _look(rng: Rng, cytoplasm: Plane, nuclei: Plane, labels: Integers, thin: flo
     return np.stack([cytoplasm, np.zeros_like(nuclei) if rng.random() < DARK else nuclei])
 
 
-def _of_cells(rng: Rng, light: Plane, cores: Plane, labels: Integers, thin: float) -> Plane:
+def _of_cells(rng: Rng, light: Reals, cores: Reals, labels: Integers, thin: float) -> Reals:
     """Return the light of cells with other insides; `cores` are nuclei, 0 to about 1."""
     if labels.any() and rng.random() < thin:
         least = rng.uniform(0.1, 0.6)
@@ -125,7 +122,7 @@ def _of_cells(rng: Rng, light: Plane, cores: Plane, labels: Integers, thin: floa
     return light
 
 
-def _dusty(rng: Rng, image: Plane, scale: float) -> Plane:
+def _dusty(rng: Rng, image: Reals, scale: float) -> Reals:
     """Return an image in uneven light, through specks and rings of dust."""
     height, width = image.shape
     y, x = np.mgrid[:height, :width]
@@ -138,37 +135,33 @@ def _dusty(rng: Rng, image: Plane, scale: float) -> Plane:
         shape = np.exp(-(((far - radius) / 3) ** 2))
         speck = shape if ring else 1 / (1 + np.exp((far - radius) / 1.5))
         passed = passed - rng.uniform(0.05, 0.6) * speck
-    lit: Plane = (image + rng.uniform(0, 0.6) * scale) * np.clip(passed, 0.1, None)
+    lit: Reals = (image + rng.uniform(0, 0.6) * scale) * np.clip(passed, 0.1, None)
     return lit
 
 
-def _depth(labels: Integers) -> Plane:
+def _depth(labels: Integers) -> Reals:
     """Return how far a pixel lies from the border of its cell, 1 in the cell's middle."""
     depth = np.zeros(labels.shape, np.float32)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        wide = tuple(slice(max(span.start - 1, 0), span.stop + 1) for span in box)
-        cell = labels[wide] == number
+    for _, box, cell in objects_in(labels):
         far = ndimage.distance_transform_edt(np.pad(cell, 1))[1:-1, 1:-1]
-        depth[wide][cell] = far[cell] / far.max()
+        depth[box][cell] = far[cell] / far.max()
     return depth
 
 
-def _noise(rng: Rng, labels: Integers, wide: float) -> Plane:
+def _noise(rng: Rng, labels: Integers, wide: float) -> Reals:
     """Return smooth noise of standard deviation 1."""
     noise = _blurred(rng.standard_normal(labels.shape, dtype=np.float32), wide)
     noise /= noise.std()
     return noise
 
 
-def _dots(places: Plane, wide: float) -> Plane:
+def _dots(places: Reals, wide: float) -> Reals:
     """Return Gaussian dots as high as the values at their places."""
     return _blurred(places, wide) * np.float32(2 * np.pi * wide**2)
 
 
-def _blurred(image: Plane, wide: float) -> Plane:
-    blurred: Plane = ndimage.gaussian_filter(image, wide)
+def _blurred(image: Reals, wide: float) -> Reals:
+    blurred: Reals = ndimage.gaussian_filter(image, wide)
     return blurred
 
 

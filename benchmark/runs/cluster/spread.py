@@ -40,7 +40,7 @@ from cytosuite.files import Paths
 from cytosuite.files.working import private_session
 
 SETTLE_S = 2.0
-# Of a case whose job is ended, or the process that reads its outputs with it.
+# Statuses that the end of a job may cause, by the algorithm or by the reader of its outputs.
 ENDINGS = ("killed", "non-zero exit", "missing output", "bad output", "engine error")
 SEEN_S = 60.0  # until a file of another node is in sight: network file systems cache listings
 
