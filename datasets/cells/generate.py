@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Labels
+from cytosuite.bodies.stars import label
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells import spots as points
@@ -25,7 +26,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, Json, Scalars
 from cytosuite.volume import Volume, merged
-from cytosuite.volume.arrays import Image, Integers, Rng, Unsigned
+from cytosuite.volume.arrays import Box, Image, Integers, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
 
@@ -177,8 +178,9 @@ def _sample(
     numbers = numbers[numbers > 0]
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
     new[numbers] = np.arange(1, len(numbers) + 1)
-    cells, nuclei = new[culture.cells[window]], new[culture.nuclei[window]]
-    objects = {"cells": volume(cells), "nuclei": volume(nuclei)}
+    cells, of_cells = new[culture.cells[window]], new[culture.nuclei[window]]
+    nuclei = _apart(culture, of_cells, window, len(numbers))
+    target = cells if shown.target == "cells" else nuclei
     seen = {
         name: volume(image, **parameters.channel(NAMES[name], study=STUDY))
         for name, image in images.items()
@@ -188,9 +190,9 @@ def _sample(
     facts = _facts(culture, numbers, nuclei, images, parameters)
     sockets: dict[str, Volume | Entries] = {
         IMAGE.slug: main,
-        LABELS.slug: objects[shown.target],
+        LABELS.slug: volume(target),
     }
-    conditions: Scalars = measured(main.channels[0].array, objects[shown.target].array)
+    conditions: Scalars = measured(main.channels[0].array, target)
     if spots is not None:
         listed = spots.take(points.inside(spots, detector))
         table = _table(listed, new, light[names[0]], parameters)
@@ -201,12 +203,13 @@ def _sample(
         conditions |= {"spots": len(listed), "spot signal / noise": snr}
     extras = {f"{name}-image": image for name, image in seen.items() if name not in names}
     if shown.target == "cells":
-        extras["nucleus-labels"] = objects["nuclei"]
+        extras["nucleus-labels"] = volume(of_cells)
     else:
-        extras["cell-labels"] = objects["cells"]
+        extras["cell-labels"] = volume(cells)
     extras["channels"] = merged([image for name, image in seen.items() if name != "sum"])
     if len(parameters.cells.kinds) > 1:
-        kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
+        shown_cells = cells if shown.target == "cells" else of_cells
+        kinds = type_map(shown_cells, culture.kinds[numbers - 1])
         extras["cell-kinds"] = volume(kinds)
     return Sample(
         sockets=sockets,
@@ -216,6 +219,17 @@ def _sample(
         min_object_voxels=parameters.cells.min_voxels,
         radius_um=shown.radius_um or None,
     )
+
+
+def _apart(culture: Culture, nuclei: Labels, window: Box, count: int) -> Labels:
+    """Return nuclei (Z, Y, X), the second of a cell with a number beyond `count`."""
+    more = culture.states[culture.owners - 1] != DYING  # its pieces are one object
+    more[np.unique(culture.owners, return_index=True)[1]] = False
+    if not more.any():
+        return nuclei
+    numbers = np.append(0, np.where(more, count + np.cumsum(more), 0))
+    bodies = numbers[label(culture.bodies, culture.centres_um, culture.grid)[window]]
+    return np.where((nuclei > 0) & (bodies > 0), bodies, nuclei).astype(np.uint16)
 
 
 def _facts(

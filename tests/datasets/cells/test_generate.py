@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
@@ -90,3 +91,14 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
 def test_contradictions_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         _made(**changes)
+
+
+def test_two_nuclei_of_a_cell_are_two_objects_and_the_first_has_its_number():
+    made = _made(
+        cells={"n_cells": (8, 8), "two_nuclei": 1.0}, shown={"target": "nuclei", "image": "nuclei"}
+    )
+    nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
+    assert {ndimage.label(nuclei == number)[1] for number in np.unique(nuclei)[1:]} == {1}
+    assert made.metadata["n_nuclei"] == np.unique(nuclei).size - 1 > cells.max()
+    first = (nuclei > 0) & (nuclei <= cells.max())
+    assert (cells[first] == nuclei[first]).all()
