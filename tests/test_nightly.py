@@ -81,6 +81,7 @@ def test_every_task_is_held_against_accepted_scores_every_night():
             own for *key, own in held if key == ["segment" if task == "sample" else task, request]
         )
         assert set(algorithms) == set(names.split(","))
+    assert house.ran(ROOT / ".ci/guard", "detct", cwd=ROOT).returncode == 2
 
 
 @pytest.mark.long

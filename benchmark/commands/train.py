@@ -68,6 +68,8 @@ def train(options: TrainOptions, console: Console) -> Path:
     command += ["--out", str(out), "--work", str(work), *options.passed]
     if options.start:
         command += ["--from", str(named_models(options.start, [name])[name].resolve())]
+    if options.restart:
+        command.append("--restart")
     if options.settings:
         command += ["--settings", str(_settings(options.settings, home / name / "training"))]
     requests = [_training_data(text, options) for text in (options.dataset, *options.data)]

@@ -277,10 +277,10 @@ def _unpack_member(member: tarfile.TarInfo, stream: Forward, folder: Path) -> No
         raise ArchiveError("tarball.link", f"{reason}; pack with tar --dereference")
     with legible():
         path = folder / tarfile.data_filter(member, os.fspath(folder)).name
-    (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
-    if member.isreg():
-        with path.open("wb") as file:
-            shutil.copyfileobj(_Part(b"", stream, member.size), file, CHUNK)
+        (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
+        if member.isreg():
+            with path.open("wb") as file:
+                shutil.copyfileobj(_Part(b"", stream, member.size), file, CHUNK)
 
 
 def inner(stream: Forward, head: bytes, size: int) -> Forward | None:

@@ -147,9 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.ends_with:
         Thread(target=_follow, args=(options.ends_with,), daemon=True).start()
     home = ALGORITHMS / options.algorithm / "training"
-    outline = options.settings or (None if (home / "train.py").is_file() else home / OUTLINE)
-    of_outlines = outline and outline.suffix == ".toml" and (home / OUTLINE).is_file()
-    if outline and of_outlines and "outline" in read_toml(outline):
+    outline, network = options.settings or home / OUTLINE, (home / "train.py").is_file()
+    if (home / OUTLINE).is_file() and (
+        not network
+        or (options.settings and outline.suffix == ".toml" and "outline" in read_toml(outline))
+    ):
         return _outline(options, outline, say)
     training = training_of(options.algorithm)
     path = options.settings or settings_file(training, options.parent)

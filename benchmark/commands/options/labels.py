@@ -28,7 +28,7 @@ class LabelsOptions:
         "Classes of folders: folder=class, comma-separated.", (), parse=names
     )
     pairs: str | None = option("Expression that pairs names: (?P<name>.+?)(_ch0)?")
-    images: str | None = option("Folder of the images, where there are several.")
+    images: str | None = option("Name of the folder of images in it, where there are several.")
     rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)
 
 

@@ -36,6 +36,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
     )
     steps: int | None = option("Batches; 0 only measures parameters.", min=0, max=10**9)
     start: str | None = option("Model to start from: name, or card.", flag="--from")
+    restart: bool = option("Ignore an earlier checkpoint.", False)
     settings: Path | None = option("File of the training, or name of one of its algorithm.")
     splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
     threads: int = option("Of the CPU.", 1, min=1, max=MOST_WORKERS)

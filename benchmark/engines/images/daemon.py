@@ -69,7 +69,10 @@ def need_docker(engine: str = "docker") -> Client:
         service = "service of podman"
     else:
         client, service = find_docker(), "Docker daemon"
-        remedy = "start Docker (or docker/start_daemon.sh), set DOCKER_HOST, or use ENGINE=process"
+        remedy = (
+            "start Docker (or docker/start_daemon.sh) or set DOCKER_HOST; benchmark, segment and "
+            "apply run without by ENGINE=process"
+        )
     if isinstance(client, str):
         raise InputError(f"no {service} answers ({client}); {remedy}")
     return client

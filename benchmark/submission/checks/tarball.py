@@ -1,10 +1,12 @@
 """Checks of tarballs of weights and of ground truth: what the platform's extraction refuses."""
 
 import hashlib
+import os
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import algorithms
@@ -26,6 +28,7 @@ PLACE = "/nonexistent/model"  # only paths that lead out of it matter
 CARD_BYTES = 2**20
 CARDS_BYTES = 2**26
 LISTED = 200_000
+LONGEST, LONGEST_PART = 3000, 255  # bytes of a path and of a name in it, as file systems have it
 CHUNK = 2**20
 REFUSED: Mapping[type[Exception], str] = {
     tarfile.AbsolutePathError: "tarball.outside",
@@ -86,6 +89,9 @@ class _Content:
             yield finding(REFUSED.get(type(error), "tarball.outside"), where, _kind(member))
             return
         parts = name.split("/")
+        if len(name) > LONGEST or len(max(map(os.fsencode, parts), key=len)) > LONGEST_PART:
+            yield finding("tarball.place", where, f"a name of {len(name)} letters")
+            return
         if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
             yield finding("tarball.link", where, "a link of the tarball leads there")
         if member.issym():
@@ -122,6 +128,12 @@ class _Content:
         if not self.digests:
             yield finding("tarball.empty", self.file, "no file in it")
             return
+        names = sorted(f"{name}/" for name in self.digests)
+        for inside in (name for file, name in pairwise(names) if name.startswith(file)):
+            yield finding(
+                "tarball.place", self.file, f"{plain(inside[:-1], 90)}: it lies in a file"
+            )
+            break
         tops = {name.partition("/")[0] for name in self.digests if "/" in name}
         if len(tops) == 1 and all("/" in name for name in (*self.digests, *self.links)):
             text = f"all files are in the folder {plain(tops.pop(), 90)}"

@@ -66,10 +66,11 @@ RECIPE = (
 
 
 def test_the_training_gets_the_users_own_folder(planes, train):
-    card, words, data = train(planes, steps=3)
+    card, words, data = train(planes, steps=3, restart=True)
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
     assert _given(words) == data == [str(planes)]
     assert _after(words, "--steps") == "3"
+    assert "--restart" in words
     assert "--seed" not in words  # that of the settings holds
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
@@ -87,6 +88,7 @@ def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, tr
     path.write_text("a.h5;b.h5\n")
     _, words, data = train(path, **options)
     assert data == [str(path)]
+    assert "--restart" not in words
     for name, value in options.items():
         assert _after(words, f"--{name.replace('_', '-')}") == str(value)
 

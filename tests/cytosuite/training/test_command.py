@@ -113,11 +113,9 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["cellpose3d", "--data", "x"])
     assert "--name" in capsys.readouterr().err
-    refused(
-        "learns from images, found none; give each as role=",
-        main,
-        ["cellpose3d", "--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)],
-    )
+    places = ["--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)]
+    refused("learns from images, found none; give each as role=", main, ["cellpose3d", *places])
+    refused("nowhere: no such file", main, ["watershed", "--settings", "nowhere", *places])
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.link", [*GOOD, link("x", "y"), member("x", b"")]),
         ("tarball.device", [*GOOD, device("x")]),
         ("tarball.twice", [*GOOD, member("a.safetensors", WEIGHTS)]),
+        ("tarball.place", [*GOOD, member("a.json/b", b"")]),
+        ("tarball.place", [*GOOD, member("x/" * 2000, b"")]),
+        ("tarball.place", [*GOOD, member("ä" * 200, b"")]),
         (
             "tarball.parent",
             [member("model/a.json", card()), member("model/a.safetensors", WEIGHTS)],
