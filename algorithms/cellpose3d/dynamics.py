@@ -139,8 +139,7 @@ def _rest(
             slid = torch.where(_within(domain, trial)[:, None], trial, slid)
         there[out] = slid
         points[moving] = there
-        moved = (there - here).abs().amax(dim=1)
-        moving = moving[moved >= np.float32(_REST).item()]
+        moving = moving[(there - here).abs().amax(dim=1) >= np.float32(_REST).item()]
     return points
 
 

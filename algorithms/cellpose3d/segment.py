@@ -240,8 +240,7 @@ def without_walls_joined(labels: Labels, level: Floats, limit: float) -> Labels:
         pairs.append(ends[0] * count + ends[1])
         levels.append(np.minimum(level[low][touching], level[high][touching]))
     faces, face = np.unique(np.concatenate(pairs), return_inverse=True)
-    means = np.bincount(face, np.concatenate(levels)) / np.bincount(face)
-    fallen = faces[means > limit]
+    fallen = faces[np.bincount(face, np.concatenate(levels)) / np.bincount(face) > limit]
     if not fallen.size:
         return labels
     graph = coo_array((np.ones(fallen.size), np.divmod(fallen, count)), shape=(count, count))

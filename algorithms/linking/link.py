@@ -214,8 +214,7 @@ def _shares(cells: CellTable, pairs: Longs) -> Doubles:
     count = len(cells.labels)
     keys, wanted = cells.pairs @ [count, 1], pairs @ [count, 1]  # ascending
     place = np.searchsorted(keys, wanted)
-    same = np.append(keys, -1)[place] == wanted
-    return np.where(same, np.append(cells.shares, 0)[place], 0)
+    return np.where(np.append(keys, -1)[place] == wanted, np.append(cells.shares, 0)[place], 0)
 
 
 def _unlikely(cells: CellTable, motion: Motion, pairs: Longs, frames: int) -> Doubles:
@@ -232,8 +231,7 @@ def _unlikely(cells: CellTable, motion: Motion, pairs: Longs, frames: int) -> Do
 def _left(cells: CellTable, motion: Motion, after: Longs) -> tuple[Longs, Doubles]:
     """Return ends near begins of the next frame, with costs of steps that few cells take."""
     a, b = motion.pairs.T
-    free = (after[a] < 0) & np.isin(b, _begins(cells, after))
-    pairs = motion.pairs[free]
+    pairs = motion.pairs[(after[a] < 0) & np.isin(b, _begins(cells, after))]
     return pairs, 2 * np.log1p(_unlikely(cells, motion, pairs, 1) / 2)
 
 

@@ -67,8 +67,7 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
     least = SCRAP * gates["area"][0] / prod(spacing)
     seeds = _pieces(nucleus > 0, least * gates["nucleus_share"][0])
     cells = watershed(-cell, seeds, mask=cell > 0)
-    empty = _pieces((cell > 0) & (cells == 0), least)
-    rejected = {NO_NUCLEUS: int(empty.max(initial=0))}
+    rejected = {NO_NUCLEUS: int(_pieces((cell > 0) & (cells == 0), least).max(initial=0))}
     nuclei = np.where(seeds == cells, seeds, 0)
     size = cells.max(initial=0) + 1
     inside = np.bincount(nuclei.ravel(), minlength=size)[:size]

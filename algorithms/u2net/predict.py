@@ -94,8 +94,7 @@ def segment(image: Array, scale: Scale, parameters: Parameters, network: Forward
     if working.shape == image.shape:
         return labels
     grid = stencils(working.shape, image.shape)
-    inside = interpolate(0.5 - chances[GROUND], grid) > 0
-    return labels_to_image(labels, inside, grid)
+    return labels_to_image(labels, interpolate(0.5 - chances[GROUND], grid) > 0, grid)
 
 
 def objects(chances: Floats, least_px: float) -> Labels:
@@ -112,5 +111,4 @@ def objects(chances: Floats, least_px: float) -> Labels:
     seeded[pieces[seeds > 0]] = True
     seeds = np.where(seeded[pieces] | ~covered, seeds, pieces + count).astype(np.int32)
     labels = watershed(-chances[INSIDE], seeds, mask=covered).astype(np.int32)
-    small = np.bincount(labels.ravel()) < least_px
-    return np.where(small[labels], 0, labels)
+    return np.where((np.bincount(labels.ravel()) < least_px)[labels], 0, labels)

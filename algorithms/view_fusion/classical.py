@@ -111,8 +111,7 @@ def _blocks(
         width = min(size, max(_COARSE, round(estimate.block_um / edge)))
         number = number * ceil(size / width) + place // width
     order = np.argsort(number, kind="stable")
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    pieces = np.split(order, starts[1:])
+    pieces = np.split(order, np.flatnonzero(np.diff(number[order], prepend=-1))[1:])
     values, ways = level[specimen], paths[:, specimen]
     enough = max(map(len, pieces)) * _FILLED
     pieces = [piece for piece in pieces if len(piece) >= enough]

@@ -39,8 +39,7 @@ def locked(paths: Iterable[Path]) -> set[str]:
 
 def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
     """Return the base of an image, ``slim`` where it provides all imports, and the reason."""
-    folder = root / "algorithms" / algorithm
-    there = locked([lock(root, "slim"), folder / "requirements.txt"])
+    there = locked([lock(root, "slim"), root / "algorithms" / algorithm / "requirements.txt"])
     for module, importer in sorted(run_time_imports(root, algorithm).items()):
         if not providers(module) & there:
             return device, f"{importer} imports {module}"

@@ -17,8 +17,7 @@ def choose(word: str, device: Device = "cpu", say: Say = say) -> tuple[Engine, s
     """Return an engine of `ENGINES`, see `engine_name`, and a sentence on it."""
     name, reason = engine_name(word)
     module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")
-    engine = module.start(name, device, say)
-    return engine, f"engine: {reason}"
+    return module.start(name, device, say), f"engine: {reason}"
 
 
 def engine_name(word: str) -> tuple[str, str]:

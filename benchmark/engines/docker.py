@@ -62,8 +62,7 @@ class DockerEngine(Engine):
         if code == 0:
             return
         reason = plain(line) or f"no answer within {PROBE_S:g} s"
-        podman = "podman" in self.name
-        tool = "podman (a version whose service knows CDI)" if podman else "Docker"
+        tool = "podman (a version whose service knows CDI)" if "podman" in self.name else "Docker"
         raise InputError(
             f"DEVICE=cuda: torch in the image of {algorithm} finds no GPU ({reason}) although the "
             f"machine has {gpu.name}; update the NVIDIA driver or {tool}, {REMEDY}"

@@ -110,8 +110,7 @@ class DockerSession:
         except (DockerException, RequestException, OSError) as error:
             self.stop()
             seconds = time.perf_counter() - begin
-            reason = explained(plain(str(error), 300))
-            return Outcome("engine error", seconds, None, None, reason)
+            return Outcome("engine error", seconds, None, None, explained(plain(str(error), 300)))
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:

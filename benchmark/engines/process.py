@@ -188,8 +188,7 @@ class ProcessSession:
         begin = time.perf_counter()
         # The runner binds the port, so that no other program can take it.
         self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        log = self._stack.enter_context(self._words.open("ab"))
-        self.process = self._launch("invoke", log)
+        self.process = self._launch("invoke", self._stack.enter_context(self._words.open("ab")))
         while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
@@ -278,8 +277,7 @@ class ProcessSession:
         if exceeded is not None:
             _end(process)
             code = process.returncode
-        line = _last_line(self._words)
-        status, message = exceeded or self.launch.ending(code, line, peak)
+        status, message = exceeded or self.launch.ending(code, _last_line(self._words), peak)
         return Outcome(status, seconds, peak, code, message)
 
     def _invoke(self, process: Process) -> Callable[[], int | None]:
@@ -335,8 +333,7 @@ def _end(process: Process) -> None:
 def _end_of(log: Path, most: int) -> str:
     """Return the last bytes of a log as text."""
     with log.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - most))
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
         return stream.read(most).decode("utf-8", errors="replace")
 
 

@@ -39,8 +39,7 @@ def control_answer(
 def emptied(truth: Volume | Points | Movie) -> Volume | Points | Movie:
     """Return zeros in place of an image, no points or tracks in place of these."""
     if isinstance(truth, Movie):
-        array = blank(truth.labels.array)
-        return replace(truth, labels=truth.labels.like(array), tracks=[])
+        return replace(truth, labels=truth.labels.like(blank(truth.labels.array)), tracks=[])
     if isinstance(truth, Points):
         return Points(truth.array[:0], truth.spacing)
     return replace(truth, array=blank(truth.array))

@@ -62,8 +62,7 @@ def ome_xml(
     text, instrument = document.tostring(declaration=True), ""
     if "Detector" in parts:
         instrument += _element("Detector", "Detector", parts)
-        lit = '<DetectorSettings ID="Detector:0"/><LightPath/>'
-        text = text.replace("<LightPath/>", lit)
+        text = text.replace("<LightPath/>", '<DetectorSettings ID="Detector:0"/><LightPath/>')
     settings = '<InstrumentRef ID="Instrument:0"/>'
     if {"Objective", "ObjectiveSettings"} & set(parts):
         instrument += _element("Objective", "Objective", parts)

@@ -114,8 +114,7 @@ class Metric(Generic[T]):
     def family(self) -> str:
         """Folder of `cytosuite.metrics` that the metric is defined in; empty outside of it."""
         package, module = __name__.rpartition(".")[0] + ".", self.function.__module__
-        inside = module.startswith(package)
-        return module.removeprefix(package).split(".")[0] if inside else ""
+        return module.removeprefix(package).split(".")[0] if module.startswith(package) else ""
 
     @property
     def scope(self) -> Scope:

@@ -133,8 +133,7 @@ def away(
                             for x in range(some):
                                 label[x] = others[x] if other[x] + more < best[x] else label[x]
                             for x in range(len(row)):
-                                there = other[x] + more
-                                best[x] = min(best[x], there)
+                                best[x] = min(best[x], other[x] + more)
                 for x in range(len(row)):
                     row[x] = best[x]
                 for x in range(some):

@@ -125,8 +125,7 @@ class _Similarity:
         """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""
         limit = np.array(volume.shape)[:, np.newaxis] - 1
         values = volume[tuple(np.clip(self._points + moved, 0, limit))].astype(np.float64)
-        mean = np.add.reduceat(values, self._first) / self._size
-        values -= np.repeat(mean, self._size)
+        values -= np.repeat(np.add.reduceat(values, self._first) / self._size, self._size)
         norm = np.sqrt(np.add.reduceat(values**2, self._first))
         scaled: Doubles = values / np.repeat(np.where(norm > 0, norm, 1.0), self._size)
         return scaled

@@ -23,8 +23,7 @@ def own_level(
     weight: float,
 ) -> Floats:
     """Return ``factor mean^weight threshold^(1 - weight)`` of each object, 0 outside, per voxel."""
-    mean = np.maximum(means(signal, labels, 0), 0)
-    own = (factor * mean**weight).astype(np.float32)
+    own = (factor * np.maximum(means(signal, labels, 0), 0) ** weight).astype(np.float32)
     own[0] = 0
     level = own[labels]
     level *= np.maximum(threshold, 0) ** np.float32(1 - weight)
@@ -78,8 +77,7 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     voxels = np.unravel_index(inside, labels.shape)
     for axis, length in enumerate(labels.shape):
         for step in (-1, 1) if length > 1 else ():
-            place = tuple(v + step if a == axis else v for a, v in enumerate(voxels))
-            value = labels[place]
+            value = labels[tuple(v + step if a == axis else v for a, v in enumerate(voxels))]
             np.minimum.at(low, hole[value > 0], value[value > 0])
             np.maximum.at(high, hole, value)
     result = labels.copy()

@@ -96,8 +96,7 @@ def joined_labels(rng: Rng, labels: Labels, share: float) -> Labels:
     number = np.arange(int(labels.max(initial=0)) + 1, dtype=labels.dtype)
     for label in np.unique(pairs[0]):
         if rng.random() < share:
-            neighbour = rng.choice(pairs[1][pairs[0] == label])
-            number[number == number[label]] = number[neighbour]
+            number[number == number[label]] = number[rng.choice(pairs[1][pairs[0] == label])]
     return number[labels]
 
 

@@ -70,8 +70,7 @@ def numbered(labels: Array) -> tuple[Longs, Ints]:
         return np.flatnonzero(present), np.cumsum(present, dtype=np.int32)[labels]
     names = distinct(labels)
     names = names[names > 0].astype(np.int64)
-    number = np.searchsorted(names, labels) + 1
-    return names, np.where(labels > 0, number, 0).astype(np.int32)
+    return names, np.where(labels > 0, np.searchsorted(names, labels) + 1, 0).astype(np.int32)
 
 
 def shared(first: Integers, second: Integers) -> tuple[Longs, Longs, Longs]:

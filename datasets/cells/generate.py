@@ -85,8 +85,7 @@ def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str,
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
     for_level, for_noise, for_clumps = rng.spawn(3)
     dyes, grid = parameters.dyes, culture.grid
-    dark = parameters.camera.background_photons
-    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, dark]
+    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, parameters.camera.background_photons]
     cytoplasm, nucleus, background = (float(for_level.uniform(*level)) for level in levels)
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
     tile = chromatin_tile(for_noise, noise, dyes.texture_um)
@@ -209,8 +208,7 @@ def _sample(
     extras["channels"] = merged([image for name, image in seen.items() if name != "sum"])
     if len(parameters.cells.kinds) > 1:
         shown_cells = cells if shown.target == "cells" else of_cells
-        kinds = type_map(shown_cells, culture.kinds[numbers - 1])
-        extras["cell-kinds"] = volume(kinds)
+        extras["cell-kinds"] = volume(type_map(shown_cells, culture.kinds[numbers - 1]))
     return Sample(
         sockets=sockets,
         metadata=facts,

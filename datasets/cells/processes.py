@@ -71,8 +71,7 @@ def _headings(rng: Rng, cells: Numbers) -> Doubles:
     counts = np.bincount(cells)
     nth = np.arange(len(cells)) - (np.cumsum(counts) - counts)[cells]
     first = rng.uniform(0, 2 * np.pi, len(counts))[cells]
-    jitter = rng.uniform(-0.3, 0.3, len(cells))
-    return first + 2 * np.pi * (nth + jitter) / counts[cells]
+    return first + 2 * np.pi * (nth + rng.uniform(-0.3, 0.3, len(cells))) / counts[cells]
 
 
 @compiled

@@ -79,8 +79,7 @@ def show(
         for planes, part in soften(annotation, values, (parameters.smooth_um,) * 3, parameters):
             sketch[planes] = part
             large.release(sketch)
-        drawn = volume(sketch, channel="nucleus", study=STUDY)
-        sockets = {"structure-sketch": drawn, **sockets}
+        sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
     return Sample(
         sockets=sockets,
         metadata={**{name: getattr(parameters.camera, name)[0] for name in LIGHT}, **measures},

@@ -261,8 +261,7 @@ def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> t
         if number == 0:
             continue
         mask = patch.on_box(patch.distance, 1.0) < 1
-        free = (image for image in images if not image[patch.box][mask].any())
-        layer = next(free, None)
+        layer = next((image for image in images if not image[patch.box][mask].any()), None)
         if layer is None:
             layer = large.room(grid.shape, np.uint16)
             images.append(layer)

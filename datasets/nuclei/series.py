@@ -75,8 +75,7 @@ def _step(
     mothers, rest = np.flatnonzero(ripe), np.flatnonzero(~ripe)
     origin = np.concatenate([rest, np.repeat(mothers, 2)])
     count, born = len(origin), 2 * len(mothers)
-    fresh = draw_population(for_shape, born, parameters)
-    stars = Stars.joined([old.stars.take(rest), fresh])
+    stars = Stars.joined([old.stars.take(rest), draw_population(for_shape, born, parameters)])
     axes_um = old.stars.axes_um[origin]
     stars = replace(
         stars,

@@ -118,8 +118,7 @@ def draw_stored(
         diameters = [(6 / np.pi * phantom.volume_um3) ** (1 / 3) for phantom in library]
         scale *= diameter_um / float(np.median(diameters))
     turned = rotations * signs[:, None, :]
-    frames = np.stack([phantom.rotation for phantom in library])[which]
-    axes = turned @ frames
+    axes = turned @ np.stack([phantom.rotation for phantom in library])[which]
     # A mirrored ellipsoid is the turned one; a column's sign makes it a rotation again.
     axes[:, :, 2] *= signs.prod(axis=1)[:, None]
     return StoredNuclei(

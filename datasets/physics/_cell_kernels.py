@@ -147,8 +147,7 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
     middle[2] = HALF * (x[0] + x[-1])
     half0, half1 = z[-1] - middle[0], y[-1] - middle[1]
-    half2 = x[-1] - middle[2]
-    return length(half0, half1, half2) + MARGIN
+    return length(half0, half1, x[-1] - middle[2]) + MARGIN
 
 
 @compiled
@@ -187,8 +186,7 @@ def _slope(
 def _sheet(away: float, thickness: float, width: float) -> float:
     """Return the share of a voxel of some width that a sheet at a distance fills."""
     low = max(away - HALF * width, -HALF * thickness)
-    high = min(away + HALF * width, HALF * thickness)
-    return max(high - low, ZERO) / width
+    return max(min(away + HALF * width, HALF * thickness) - low, ZERO) / width
 
 
 @compiled
@@ -349,5 +347,4 @@ def fill(
                             for c in range(wide):
                                 mine[b, c] = owner[0, b * wide + c] + 1 if away[b, c] < 0 else 0
                     if image.size:
-                        dye = image[box]
-                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, dye)
+                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, image[box])

@@ -395,8 +395,7 @@ def _hit(
             tree, 2 * bodies.reach.max(), output_type="ndarray"
         )
         i, j = rest[near["i"]], near["j"]
-        apart = points[i] - tree.data[j]
-        hit[i[bodies.closeness(candidates[i], placed[j], apart) < 1]] = True
+        hit[i[bodies.closeness(candidates[i], placed[j], points[i] - tree.data[j]) < 1]] = True
     return np.asarray(hit)
 
 

@@ -97,8 +97,7 @@ class GaussianSpread:
         up = self._up[:, start : start + planes].tocsr()
         touched = np.flatnonzero(np.diff(up.indptr))
         for index in touched.tolist():  # a plane of the detector at a time: no second stack
-            seen = up[[index]] @ narrow.reshape(planes, -1)
-            out[index] += seen.reshape(x, y).T
+            out[index] += (up[[index]] @ narrow.reshape(planes, -1)).reshape(x, y).T
         if self._haze:
             self._haze.add(light, start)
 

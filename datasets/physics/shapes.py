@@ -225,8 +225,7 @@ def _elongations(rng: Rng, phase: Longs, flat: Bools, axis_spread: float) -> Dou
     count = len(phase)
     logs = np.sort(rng.normal(0.0, axis_spread, (count, 3)), axis=1)
     ratio = np.log(rng.uniform(*FLAT, count))
-    middle = rng.random(count) * ratio
-    logs[flat] = np.stack([np.zeros(count), middle, ratio], axis=1)[flat]
+    logs[flat] = np.stack([np.zeros(count), rng.random(count) * ratio, ratio], axis=1)[flat]
     logs[:, 0] += np.where(phase == METAPHASE, np.log(rng.uniform(*PLATE, count)), 0.0)
     logs[:, 2] += np.where(phase == LATE, np.log(rng.uniform(1.25, 1.5, count)), 0.0)
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))

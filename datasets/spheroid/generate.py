@@ -121,8 +121,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
     """Return measured facts of a case; `snr` is (mean - background) / sqrt(mean + read noise²)."""
     spheroid, living = specimen.spheroid, specimen.spheroid.outline.living
     means = _means(truth.nuclei, photons)
-    noise = np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
-    snr = (means[1:] - means[0]) / noise
+    snr = (means[1:] - means[0]) / np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
     volumes = volumes_um3(spheroid.nuclei[0])
     facts = {
@@ -197,8 +196,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     metadata |= {name: channels["nucleus"].metadata[name] for name in ("gain", "offset")}
     if truth.cells is not None:
         light = expected_photons(specimen, specimen.membranes, grid, spread, watch.get("membrane"))
-        second = _exposed(for_second, specimen, "membrane", light, truth.cells)
-        channels["membrane"] = second
+        channels["membrane"] = _exposed(for_second, specimen, "membrane", light, truth.cells)
     return _sample(specimen, truth, channels, steps, metadata)
 
 

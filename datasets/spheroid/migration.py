@@ -163,8 +163,7 @@ def _image(old: Json, folder: Path, first: bool, log: Migration) -> Json:
 
 def _scaled(shape: Shape, before: Lengths, after: Lengths) -> list[int]:
     """Return a number of voxels, of a size before, in voxels of a size after."""
-    sizes = zip(shape, before, after, strict=True)
-    return [max(round(n * a / b), 1) for n, a, b in sizes]
+    return [max(round(n * a / b), 1) for n, a, b in zip(shape, before, after, strict=True)]
 
 
 def _tissue(old: Json, log: Migration) -> Json:

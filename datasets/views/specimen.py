@@ -75,12 +75,10 @@ def membranes(
     middle = tuple(length / 2 for length in size)
     region = irregular(for_outline, middle, axes, float(for_outline.uniform(*BUMPS)))
     centres = scattered(for_places, region, drawn.cell_um)
-    outside = region.on(grid)
-    inside = outside < 0
+    inside = region.on(grid) < 0
     factors = voronoi.weights(centres, WEIGHT)
     cells, _ = tidy(voronoi.cells(centres, factors, grid, inside, None), LEAST)
-    labels = Volume(cells, grid.spacing, "ZYX")
-    walls = boundary(labels, parameters.membrane_um).array > 0
+    walls = boundary(Volume(cells, grid.spacing, "ZYX"), parameters.membrane_um).array > 0
     stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
     stain[0] = 1.0  # of walls towards the outside
     dye = np.where(walls, stain[cells], np.float32(parameters.glow) * inside).astype(np.float32)

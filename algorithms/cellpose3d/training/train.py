@@ -47,15 +47,13 @@ def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
 
 def flow_loss(flow: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     """Return the mean squared error of the flow (N, 3, Z, Y, X) inside of nuclei, 0 without any."""
-    error = ((flow - target) ** 2 * inside).sum()
-    return error / (3 * inside.sum()).clamp(min=1)
+    return ((flow - target) ** 2 * inside).sum() / (3 * inside.sum()).clamp(min=1)
 
 
 def draw_thresholds(weights: LossWeights) -> Tensor:
     """Return the thresholds of one step, drawn with torch's generator of the CPU."""
     low, high = torch.log(torch.tensor(weights.thresholds))
-    share = torch.rand(weights.per_step)
-    return torch.exp(low + (high - low) * share)
+    return torch.exp(low + (high - low) * torch.rand(weights.per_step))
 
 
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents

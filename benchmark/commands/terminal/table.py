@@ -104,8 +104,7 @@ def keep(table: ValueTable, options: TableOptions, value: object | None = None) 
     if options.csv is not None:
         _write(options.csv, table.csv())
     if options.json is not None:
-        text = json_text(table.records() if value is None else value)
-        _write(options.json, f"{text}\n")
+        _write(options.json, f"{json_text(table.records() if value is None else value)}\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -46,8 +46,7 @@ class Layer(NamedTuple):
 
 def base_layer(root: Path, base: Base) -> Layer:
     """Return a base of many images: ``slim``, or upon it the networks of a device."""
-    below = None if base == "slim" else base_layer(root, "slim")
-    return Layer(base, lock(root, base), below)
+    return Layer(base, lock(root, base), None if base == "slim" else base_layer(root, "slim"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,7 @@ def _averaged(array: Array, shape: Shape, ends: Interval) -> Floats:
 
 def renumbered(labels: Array, ids: Array) -> Words:
     """Return labels by their numbers from 1 among the given ones, ascending; 0 stays."""
-    numbers = np.searchsorted(ids, labels) + 1
-    return np.where(labels == 0, 0, numbers).astype(np.uint32)
+    return np.where(labels == 0, 0, np.searchsorted(ids, labels) + 1).astype(np.uint32)
 
 
 def sampled(labels: Array, shape: Shape) -> tuple[Array, Array]:

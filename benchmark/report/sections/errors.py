@@ -212,8 +212,7 @@ def markdown(_: Results, errors: Errors) -> list[str]:
             ends = [place.missed[name][n] for n in (0, -1)] if name in place.missed else []
             row += [f"{lost / max(of, 1):.0%}" for lost, of in ends] or ["-", "-"]
         rows.append(row)
-    kinds = ["", *table(KINDS, errors.kinds)] if errors.kinds else []
-    return [*table(heads, rows), *kinds]
+    return [*table(heads, rows), *(["", *table(KINDS, errors.kinds)] if errors.kinds else [])]
 
 
 TEMPLATE = """

@@ -118,8 +118,7 @@ def grey(plane: Array, limits: Interval) -> Bytes:
 def stretch(array: Array, height: int, width: int) -> Array:
     """Return a 2D array at another size by its nearest pixels."""
     rows = (np.arange(height) * array.shape[0]) // height
-    columns = (np.arange(width) * array.shape[1]) // width
-    return np.asarray(array[np.ix_(rows, columns)])
+    return np.asarray(array[np.ix_(rows, np.arange(width) * array.shape[1] // width)])
 
 
 def boundary(labels: Integers, thickness: int = 1) -> Bools:

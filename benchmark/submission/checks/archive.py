@@ -278,8 +278,7 @@ class _Scan:
             with legible():
                 content = stream.take(member.size)
         target = member.linkname if kind == "link" else ""
-        mode = member.mode & 0o7777
-        return Entry(kind, mode, member.uid, member.gid, target, content)
+        return Entry(kind, member.mode & 0o7777, member.uid, member.gid, target, content)
 
     def _keep(self, size: int) -> None:
         self.kept_bytes += size

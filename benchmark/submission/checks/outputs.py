@@ -183,8 +183,7 @@ def _page(file: tifffile.TiffFile, where: str) -> Iterator[Finding]:
         measured = unit in MM and number and denominator
         sizes.append(float(MM[unit] * denominator / number) if measured else 0.0)
     if not all(sizes) and not _has_aperio(page):
-        stated = "XResolution" in page.tags
-        text = f"its ResolutionUnit is {unit}" if stated else "no XResolution"
+        text = f"its ResolutionUnit is {unit}" if "XResolution" in page.tags else "no XResolution"
         yield finding("output.resolution", where, f"the voxel size cannot be told: {text}")
     elif unit == "INCH":
         yield finding("output.inch", where, f"{sizes[0]:.4g} mm per pixel")
@@ -304,8 +303,7 @@ def _imported(folder: Path, where: str, files: list[Path]) -> Iterator[Finding]:
         try:
             findings, companion = import_image(path, name)
         except CytosuiteError as error:
-            reason = reason_of(error, path)
-            findings, companion = [finding("output.broken", name, reason)], None
+            findings, companion = [finding("output.broken", name, reason_of(error, path))], None
         if any(remark.severity == "error" for remark in findings):
             refused[path] = findings
         else:

@@ -148,8 +148,7 @@ class _Content:
             manifest = algorithms().get(self.cards[0].algorithm)
             policy = manifest.select if manifest else SelectPolicy()
             try:
-                used = parse(USES, parse_json(rules), Uses).use
-                partakers(in_use(self.cards, used), policy)
+                partakers(in_use(self.cards, parse(USES, parse_json(rules), Uses).use), policy)
             except (InputError, ModelError, ValueError, RecursionError) as error:
                 yield finding("tarball.no-choice", self.file, str(error))
 

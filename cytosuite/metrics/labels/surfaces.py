@@ -68,8 +68,7 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
     distances = np.zeros((3, pairs.size))
     for places, *sides in _distances(volumes, objects, step):
         total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
-        voxels = sum(np.diff(start) for _, start in sides)
-        distances[0, places] = total / voxels
+        distances[0, places] = total / sum(np.diff(start) for _, start in sides)
         distances[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
         distances[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
     return SurfaceTable(*distances)

@@ -106,8 +106,7 @@ def _blocks(shape: Sizes, margin: Sizes) -> list[Tile]:
 
 def _without_gaps(labels: Labels) -> Labels:
     """Return the labels, in place, with the numbers 1..n in the same order."""
-    most = max(int(slab.max(initial=0)) for slab in slabs_of(labels))
-    present = np.zeros(most + 1, bool)
+    present = np.zeros(max(int(slab.max(initial=0)) for slab in slabs_of(labels)) + 1, bool)
     for slab in slabs_of(labels):
         present[slab] = True
     present[0] = False
@@ -127,6 +126,5 @@ def with_outline(
         line = f"outline {given} not used: the model {model.card.name} draws no outlines"
         return found if given is None else warned(found, line)
     looseness = looseness_of(own, given)
-    trees = Trees.read(model.weights, COLUMNS)
-    labels = redraw(found.array, image, spacing, trees, looseness)
+    labels = redraw(found.array, image, spacing, Trees.read(model.weights, COLUMNS), looseness)
     return replace(found, array=labels, metadata={**found.metadata, KEY: looseness})

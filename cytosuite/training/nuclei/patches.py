@@ -187,8 +187,7 @@ def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, 
         images = [resized(np.sinh(2 * channel), shape) for channel in _channels(case, inside)]
         return np.stack(images), resized_labels(case.labels[inside], shape)
     if not case.simulated:
-        whole = tuple(map(slice, case.shape))
-        return np.sinh(2 * np.stack(_channels(case, whole))), case.labels
+        return np.sinh(2 * np.stack(_channels(case, tuple(map(slice, case.shape))))), case.labels
     camera, weights, seen = _view(rng, case, settings)
     everything = (slice(None), slice(None), slice(None))
     labels = np.where(seen[case.labels], case.labels, 0).astype(np.uint16)
