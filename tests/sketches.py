@@ -46,8 +46,7 @@ def image_of(labels, number=0):
 def real_folder(folder, cases=3, shape=SHAPE):
     """Write images alone into a flat folder, and return it."""
     for number in range(cases):
-        image = image_of(labels_of(number, shape), number)
-        write(folder / f"r_{number}.tif", volume(image))
+        write(folder / f"r_{number}.tif", volume(image_of(labels_of(number, shape), number)))
     return folder
 
 

@@ -120,6 +120,5 @@ def test_every_command_refuses_the_same_folder_with_the_same_line(tmp_path, layo
     folder = _folder(tmp_path / "data", REFUSED[layout])
     lines = set()
     for command in (_benchmark, _segment, _train, _fine_tune, _phantoms, _score):
-        caught = refused("", command, folder, answers)
-        lines.add(str(caught))
+        lines.add(str(refused("", command, folder, answers)))
     assert len(lines) == 1

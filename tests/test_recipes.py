@@ -81,8 +81,7 @@ def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
 def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     _follow("datasets/README.md", checkout)
     assert len(list((checkout / "balls/labels").iterdir())) == 2
-    shown = list((checkout / "runs").glob("mine*/report/index.html"))
-    assert len(shown) == 2
+    assert len(list((checkout / "runs").glob("mine*/report/index.html"))) == 2
     again = house.command(
         checkout, "simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1"
     )

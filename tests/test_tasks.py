@@ -133,8 +133,7 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
     code, text = _run(runs, "toy_cells/smooth", *words, size=None)
     assert code == 0, text
     assert "through toy_smooth: 3 of 3" in text
-    data = runs.home / "runs/datasets"
-    (made,) = data.glob("toy_cells-toy_smooth-*")
+    (made,) = (runs.home / "runs/datasets").glob("toy_cells-toy_smooth-*")
     facts = read_json(made / "cases/toy_cells_01/case.json")
     assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
 

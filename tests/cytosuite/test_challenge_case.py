@@ -39,8 +39,7 @@ def test_a_file_alone_is_a_case(tmp_path):
 
 def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
     found = read_case(_case(tmp_path, "5c0b-1.TIF"), FUSE)
-    answer = found.volumes[VIEW].like(ARRAY + 1)
-    write_outputs(tmp_path / "output", FUSE, found, {FUSED: answer})
+    write_outputs(tmp_path / "output", FUSE, found, {FUSED: found.volumes[VIEW].like(ARRAY + 1)})
     (path,) = (tmp_path / "output").rglob("*.*")
     assert path == tmp_path / f"output/images/fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
     with tifffile.TiffFile(path) as file:

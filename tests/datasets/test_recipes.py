@@ -59,8 +59,7 @@ def test_every_parameter_is_shown_by_a_recipe(name):
 @pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views"])
 def test_the_readme_has_the_tables_of_its_parameters(name):
     text = (HOME / name / "README.md").read_text(encoding="utf-8")
-    form = import_module(f"cytosuite.datasets.{name}.parameters").Parameters
-    assert tables(form) in text
+    assert tables(import_module(f"cytosuite.datasets.{name}.parameters").Parameters) in text
     assert shared() in (HOME / "README.md").read_text(encoding="utf-8")
 
 

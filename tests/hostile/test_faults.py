@@ -27,8 +27,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
         os.kill(process, number)
         code, text = runs.end(process)
         assert "Traceback" not in text
-        after = forks.results(folder)
-        assert before.items() <= after.items()  # nothing whole was made again
+        assert before.items() <= forks.results(folder).items()  # nothing whole was made again
         if code == 0:
             longest = min(longest, time.monotonic() - begin)
             forks.as_if_nothing(folder, undisturbed[0])

@@ -52,8 +52,7 @@ def test_a_file_system_without(runs, refused, undisturbed, tmp_path, kind):
     assert code == 0, text
     assert "5 results are there already" in text
     after = forks.results(tmp_path)
-    changed = {key for key in after if after[key] != before[key]}
-    assert changed <= {("watershed", forks.CASES[0])}
+    assert {key for key in after if after[key] != before[key]} <= {("watershed", forks.CASES[0])}
     forks.as_if_nothing(tmp_path, undisturbed[0])
 
 

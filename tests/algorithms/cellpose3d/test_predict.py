@@ -114,8 +114,7 @@ def test_removed_objects_are_listed_with_place_and_reason(model, fake):
     assert volume.metadata["cellpose3d_removed"] == len(table) == 3
     assert {row["reason"] for row in table} == {"min_volume_um3"}
     assert all(row["value"] < row["limit"] == 1e6 for row in table)
-    places = sorted(row["voxel"][2] for row in table)
-    np.testing.assert_allclose(places, [14, 25, 36], atol=2)
+    np.testing.assert_allclose(sorted(row["voxel"][2] for row in table), [14, 25, 36], atol=2)
 
 
 @pytest.fixture
@@ -184,6 +183,5 @@ def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks, rn
     rod = rng.poisson(20 + light).astype(np.uint16)
     in_blocks((12, 40, 48), (4, 8, 8))
     found = run(rod, model(li=False, halo=[3, 4, 4], seed_distance_um=200.0))
-    pieces = found.metadata["cellpose3d_pieces"]
-    assert 1 < pieces <= found.metadata["cellpose3d_objects"]
+    assert 1 < found.metadata["cellpose3d_pieces"] <= found.metadata["cellpose3d_objects"]
     assert (found.array[6, 20, 12:108] > 0).all()

@@ -178,8 +178,7 @@ def _moved(labels, image, reach_um=0.6, smoothing_um=0.0):
 
 def test_only_voxels_of_objects_near_their_faces_change(rng):
     labels = _cells()
-    image = rng.random(labels.shape, np.float32)
-    found = _moved(labels, image, reach_um=0.4)
+    found = _moved(labels, rng.random(labels.shape, np.float32), reach_um=0.4)
     assert found.dtype == np.uint32
     np.testing.assert_array_equal(found > 0, labels > 0)
     face = np.zeros(labels.shape, bool)
@@ -229,8 +228,7 @@ def three():
 
 
 def test_volumes_are_in_um3():
-    limits = {"min_volume_um3": 3, "max_volume_um3": 100}
-    found, removed = control(three(), SPACING, limits)
+    found, removed = control(three(), SPACING, {"min_volume_um3": 3, "max_volume_um3": 100})
     assert removed == [
         Removal(4, "max_volume_um3", 128.0, 100.0),
         Removal(6, "min_volume_um3", 2.0, 3.0),

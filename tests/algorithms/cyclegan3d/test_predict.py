@@ -78,8 +78,7 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
     assert made.metadata["cyclegan3d_method"] == "network"
     np.testing.assert_array_equal(made.array, expected.array)
     given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
-    again = _run(given, network)
-    assert np.corrcoef(again.array.ravel(), made.array.ravel())[0, 1] > 0.9
+    assert np.corrcoef(_run(given, network).array.ravel(), made.array.ravel())[0, 1] > 0.9
 
 
 def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):

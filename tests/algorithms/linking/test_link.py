@@ -77,8 +77,7 @@ def test_tracks_of_a_movie_backwards_are_the_same():
 
 @pytest.mark.parametrize("missed", [1, 2])
 def test_a_gap_is_closed_by_a_parent(missed):
-    film = cells(drop={(2 + frame, 3) for frame in range(missed)})
-    parents = groups(film)
+    parents = groups(cells(drop={(2 + frame, 3) for frame in range(missed)}))
     late = frozenset((f, 4) for f in range(2 + missed, 6))
     assert parents[late] == frozenset({(0, 4), (1, 4)})
     assert len(parents) == 6
@@ -204,8 +203,7 @@ def test_the_frames_of_a_movie_share_the_size_of_a_segmenter_that_guesses(monkey
 
     def guess(inputs, model):
         (frame,) = inputs.values()
-        stated = frame.metadata.get("diameter_um")
-        seen.append((stated, frame.metadata.get("diameter_source")))
+        seen.append((frame.metadata.get("diameter_um"), frame.metadata.get("diameter_source")))
         notes = {"guess_diameter_px": 20.0 + frame.array[0, 0], "guess_diameter_source": "network"}
         return {"instance-labels": Volume(frame.array, frame.spacing, "YX", notes)}
 

@@ -67,8 +67,7 @@ def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):
     assert np.unique(cells.array).tolist() == list(range(count + 1))
     inside = nuclei.array > 0
     assert (nuclei.array[inside] == cells.array[inside]).all()
-    reasons = {key for key in cells.metadata if key.startswith("masks_rejected_")}
-    assert len(reasons) == 6
+    assert len({key for key in cells.metadata if key.startswith("masks_rejected_")}) == 6
 
 
 def test_at_most_so_many_cells_are_kept_each_as_it_was(model):

@@ -29,8 +29,7 @@ def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, shape):
     assert (call["scale"], call["n_tiles"]) == (None, [1] * len(shape))
     assert facts.words == {"tool": "stardist 0.stub, Keras 3.stub", "size": "not used"}
     assert facts.network_seconds > 0
-    blank = image.like(np.zeros(shape))
-    assert not tool.predicted(blank, own)[0].array.any()
+    assert not tool.predicted(image.like(np.zeros(shape)), own)[0].array.any()
 
 
 def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool):

@@ -59,8 +59,7 @@ NOISE = {
 @pytest.mark.parametrize("kind", NOISE)
 @pytest.mark.parametrize("shape", [(20, 48, 48), (96, 96)])
 def test_finds_nothing_in_noise(kind, shape, rng):
-    image = NOISE[kind](rng, shape)
-    assert segment(image, (1.0,) * len(shape), Parameters()).max() == 0
+    assert segment(NOISE[kind](rng, shape), (1.0,) * len(shape), Parameters()).max() == 0
 
 
 @pytest.mark.parametrize("gain", [1, 4])

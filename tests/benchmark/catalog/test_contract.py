@@ -143,8 +143,7 @@ def _other(change):
     ],
 )
 def test_another_geometry_fails(root, change, reason):
-    failed = _failed(root, _other(change))
-    assert reason in failed["3D: outputs with the input's geometry"]
+    assert reason in _failed(root, _other(change))["3D: outputs with the input's geometry"]
 
 
 def test_a_segmenter_that_sees_nothing_fails(root):

@@ -210,8 +210,7 @@ def test_a_mistake_leaves_earlier_results_as_they_are(
 
 def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
     segment([images], out)
-    corrected = np.full((4, 24, 24), 7, np.uint16)
-    write(out / "one.tif", Volume(corrected, (2.0, 0.5, 0.5)))
+    write(out / "one.tif", Volume(np.full((4, 24, 24), 7, np.uint16), (2.0, 0.5, 0.5)))
     (same, _) = segment([images], out)
     assert (same.status, same.message) == ("there already", "not as it was written")
     kept, made = segment([images], out, quiet, diameter=9.0)
@@ -470,8 +469,7 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
     found = {own.output.stem: own.message for own in results if own.status == "failed"}
     assert list(found) == ["nosize"]
     assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"]
-    names = {own.output.stem for own in results}
-    assert names == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
+    assert {own.output.stem for own in results} == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
     more = segment([home], out, frame="all", spacing="assume")
     assert [own.output.stem for own in more if own.status == "written"] == ["nosize"]
     files = [home / "a.tif", home / "a.png"]

@@ -228,8 +228,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(
         **{f"planes-{name}": "planes" for name in "abc"},
         **{f"more_by_hand-{name}": "more, by hand" for name in "abc"},
     }  # fmt: skip
-    objects = pd.read_csv(folder / "report/object_scores.csv")
-    assert set(objects["case"]) == set(own["case"])
+    assert set(pd.read_csv(folder / "report/object_scores.csv")["case"]) == set(own["case"])
     blind = pd.read_csv(folder / "blind/scores.csv")
     assert set(blind["dataset"]) == {"test"}
     assert all(name.startswith("blind_") for name in blind["case"].dropna())

@@ -50,8 +50,7 @@ def truncated(path):
 def wrong_shape(path):
     """bad output:"""
     if path.suffix == ".tif":
-        array = read(path).array[:, :-1]
-        write(path, Volume(array, SPACING, "YX"))
+        write(path, Volume(read(path).array[:, :-1], SPACING, "YX"))
     else:
         text = path.read_text().replace("y,x", "z,u")
         path.write_text(text.replace('"points"', '"places"'))

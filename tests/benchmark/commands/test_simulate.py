@@ -138,8 +138,7 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message):
-    error = refused(message, _make, **{"out": tmp_path / "data"} | options)
-    assert "\n" not in str(error)
+    assert "\n" not in str(refused(message, _make, **{"out": tmp_path / "data"} | options))
     assert not list(tmp_path.iterdir())
 
 
@@ -161,8 +160,7 @@ class _Copier:
     def _predict(self, case_input, output, log, shown):
         (path,) = (case_input / "images/instance-labels").iterdir()
         labels = read(path)
-        made = labels.like(labels.array + 100)
-        write(output / "images/synthetic-image" / path.name, made)
+        write(output / "images/synthetic-image" / path.name, labels.like(labels.array + 100))
         log.touch()
         return Outcome("ok", 0.25, 10**6, 0)
 
@@ -327,8 +325,7 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
 
 
 def test_grey_values_are_not_written_as_rois(tmp_path, out):
-    grey = counted(30, 30)
-    write(tmp_path / "a.tif", Volume(grey, (0.5, 0.5), "YX"))
+    write(tmp_path / "a.tif", Volume(counted(30, 30), (0.5, 0.5), "YX"))
     refused(r"a.tif: grey values in place of labels", _labels, tmp_path, out, rois=True)
     assert not out.exists()
 

@@ -77,8 +77,7 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     frames = np.stack([read(path).array for path in sorted((sequences / "01").glob("*.tif"))])
     places = [sequences, shutil.copytree(sequences / "01", tmp_path / "frames/01")]
     for axes, step in {"TYX": (), "ZYX": (1.0,)}.items():  # pages are called z by many programs
-        movie = Volume(frames, (*step, 0.5, 0.5), axes)
-        write(tmp_path / axes / "01.tif", movie)
+        write(tmp_path / axes / "01.tif", Volume(frames, (*step, 0.5, 0.5), axes))
     write(tmp_path / "HDF5/01.h5", Volume(frames, (0.5, 0.5), "TYX"))
     places += [tmp_path / name for name in ("TYX", "ZYX", "HDF5")]
     outputs = []

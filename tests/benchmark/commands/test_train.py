@@ -142,8 +142,7 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
 
     monkeypatch.setattr(training, "trained", trained)
     own = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
-    options = TrainOptions(**own, runs=runs, seed=4)
-    card = training.train(options, quiet)
+    card = training.train(TrainOptions(**own, runs=runs, seed=4), quiet)
     assert card == tmp_path / "weights/watershed/mine.json"
     assert asked == {
         "engine": ["watershed"],

@@ -229,8 +229,7 @@ def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
     gpu = Gpu(3, "GPU-d", "NVIDIA L4", 2**34)
     places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", HOST)
-    plain = Contained("cellpose3d", *places)
-    words, environment = plain.call("exec")
+    words, environment = Contained("cellpose3d", *places).call("exec")
     assert set(environment) <= set(KEPT)
     after = words[words.index("env") :]
     assert {"HOME=/tmp", "OMP_NUM_THREADS=2", "CYTOSUITE_RECORD=/output/record.json"} <= set(after)

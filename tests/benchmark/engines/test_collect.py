@@ -230,8 +230,7 @@ def test_files_without_a_name_are_seen_by_the_room_on_the_disk(source, monkeypat
 
 
 def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path):
-    ended = Outcome("ok", 1.0, None, 0)
-    found = collect(ended, source, tmp_path / "none", Limits())
+    found = collect(Outcome("ok", 1.0, None, 0), source, tmp_path / "none", Limits())
     assert (found.status, found.seconds) == ("engine error", 1.0)
     assert found.message == "the output cannot be copied (No such file or directory)"
 

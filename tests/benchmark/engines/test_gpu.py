@@ -141,8 +141,7 @@ def pipe_in_place_of_a_lock(machine):
     ids=lambda mistake: mistake.__name__,
 )
 def test_mistakes_are_one_line(mistake, machine):
-    error = refused("", mistake, machine)
-    assert str(error) == mistake.__doc__.format(locks=module.LOCKS)
+    assert str(refused("", mistake, machine)) == mistake.__doc__.format(locks=module.LOCKS)
 
 
 def test_each_gpu_is_held_once_by_a_lock_for_every_user(machine):

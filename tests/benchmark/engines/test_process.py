@@ -104,8 +104,7 @@ def test_memory_is_measured_case_by_case(start, predict, monkeypatch):
     monkeypatch.setattr(process, "reset_peak", lambda pid: (time.sleep(1), reset(pid)))  # busy
     with start("hoard = np.ones(2**25 * (image.array.sum() == 2400))") as session:
         large = predict(session)[0].peak_memory
-        small = predict(session, 1)[0].peak_memory
-        assert large - small > 2**27
+        assert large - predict(session, 1)[0].peak_memory > 2**27
 
 
 def test_an_algorithm_that_does_not_start_says_why(start):

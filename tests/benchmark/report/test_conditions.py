@@ -41,8 +41,7 @@ def bold(rows):
 
 
 def test_algorithms_stand_by_rank_and_controls_below_without_colour(results):
-    names = [entry.algorithm for entry in results.standings]
-    assert names == ["good", "fair", "blank", "oracle"]
+    assert [entry.algorithm for entry in results.standings] == ["good", "fair", "blank", "oracle"]
     density, drug = (cells(results, "SEG", name) for name in ("density", "drug"))
     assert ["style=" in row[0] for row in density] == [True, True, False, False]
     rows = re.findall(r'<tr( class="control")?[^>]*><th scope="row">(<svg)?', html(results))

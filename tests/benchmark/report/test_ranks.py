@@ -56,8 +56,7 @@ def test_tables_have_tier_and_interval(make, ranked):
     assert r"Failed & s per case & Places & Tier \\" in text
     assert r"& 0 & 2.50 & 1--2 & 2 \\" in text
     assert text.count(r"\addlinespace") == 1
-    columns = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
-    assert columns == {6}
+    assert {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")} == {6}
 
 
 def test_the_consensus_says_on_which_datasets_it_hangs(make, ranked):

@@ -152,8 +152,7 @@ def test_writes_its_files_and_nothing_else(make, tmp_path):
     (folder / "index.html").write_text("old")
     (folder / "note.txt").write_text("mine")
     assert write_report(make(), folder) == folder / "index.html"
-    names = {path.name for path in folder.iterdir()}
-    assert names == {*FILES, "note.txt"}
+    assert {path.name for path in folder.iterdir()} == {*FILES, "note.txt"}
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
     assert "old" not in (folder / "index.html").read_text()[:10]
 

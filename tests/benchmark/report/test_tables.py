@@ -32,8 +32,7 @@ def test_latex_has_the_best_mean_in_bold_and_controls_below(make):
         "fair & 0.610 (0.560--0.660) & 0.610 (0.560--0.660) & 0 & 2.50 \\\\",
     ]
     assert body[2].startswith("blank & 0.010")
-    columns = {line.count(" & ") for line in text.splitlines() if line.endswith("\\\\")}
-    assert columns == {4}
+    assert {line.count(" & ") for line in text.splitlines() if line.endswith("\\\\")} == {4}
 
 
 def test_the_platform_gets_the_best_on_top_and_scores_of_a_set_apart(make):

@@ -29,8 +29,7 @@ def examiner():
 @pytest.fixture
 def output(tmp_path):
     """Return a folder with a valid output."""
-    labels = Volume(counted(3, 4, 5), (2.0, 0.5, 0.5))
-    write(tmp_path / LABELS.relative_path / "a.tif", labels)
+    write(tmp_path / LABELS.relative_path / "a.tif", Volume(counted(3, 4, 5), (2.0, 0.5, 0.5)))
     return tmp_path
 
 

@@ -44,8 +44,7 @@ def _through(dataset, name, engine, shard=None):
 
 
 def _brighten(image, output):
-    brighter = image.like(image.array + np.uint16(7))
-    write(output / "images/enhanced-image/any.tif", brighter)
+    write(output / "images/enhanced-image/any.tif", image.like(image.array + np.uint16(7)))
     (output / "record.json").write_text('{"model": "plain", "cost": 0.5}')
 
 
@@ -77,8 +76,7 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
 
 def test_each_link_is_named_with_its_model(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    once = _through(dataset, "brighten", engine)
-    made = _through(once, "brighten", engine)
+    made = _through(_through(dataset, "brighten", engine), "brighten", engine)
     links_of = read_json(made.cases[0].folder / "case.json")["through"]
     assert [link["model"] for link in links_of] == ["plain", "plain"]
     assert links_of[0]["key"] != links_of[1]["key"] == made.fingerprint

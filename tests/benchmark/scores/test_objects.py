@@ -106,8 +106,7 @@ def test_the_bytes_are_always_the_same(tmp_path):
 
 
 def test_tables_of_other_columns_are_joined_by_name(tmp_path):
-    flat = Volume(np.array([[4]]), (1.0, 1.0), "YX")
-    write_objects(tmp_path / "flat", flat)
+    write_objects(tmp_path / "flat", Volume(np.array([[4]]), (1.0, 1.0), "YX"))
     deep = Volume(np.array([[[5]]]), (2.0, 1.0, 1.0))
     write_objects(tmp_path / "deep", deep, truth=deep)
     files = {("a", "flat"): tmp_path / "flat", ("b,c", "deep"): tmp_path / "deep"}

@@ -103,8 +103,7 @@ def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(score
     assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
     assert isnan(values(found, "ours", "missed")["case_3"])
     assert found.pooled["ours", "missed"] == 3
-    failed = found.table[found.table["status"] == "time-out"]
-    assert set(failed["case"]) == {"case_3"}
+    assert set(found.table[found.table["status"] == "time-out"]["case"]) == {"case_3"}
 
 
 def test_without_truth_only_objects_are_counted(scored, make_dataset, values):

@@ -63,8 +63,7 @@ def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
 def test_a_label_that_comes_back_is_a_new_track(tmp_path):
     frames = frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3))
     write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]})
-    text = (tmp_path / "01_RES/res_track.txt").read_text()
-    assert text == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
+    assert (tmp_path / "01_RES/res_track.txt").read_text() == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
     assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 201, 3, 0]]
     read_sequence(tmp_path / "01_RES")
 
@@ -174,8 +173,7 @@ def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_pa
     # Its DET needs an edge between frames: the volume twice doubles numerator and denominator.
     plan = {"01": [true.case, "again"]}
     for name, one, kind in (("r", answer, False), ("g", true, True)):
-        again = Segmentation("again", one.labels)
-        write_ctc(tmp_path / name, [one, again], plan, truth=kind)
+        write_ctc(tmp_path / name, [one, Segmentation("again", one.labels)], plan, truth=kind)
     found = peer(tmp_path / "r/01_RES", tmp_path / "g/01_GT", ["Valid", "SEG", "DET"])
     assert 0 < (expected := seg(true.labels(), answer.labels())) < 1
     assert found["SEG"] == pytest.approx(expected, abs=1e-12)

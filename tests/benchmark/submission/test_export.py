@@ -118,8 +118,7 @@ def test_ids_of_exports_before_are_kept(exported):
     found = read_json(folder / "export.json")["watershed"]
     assert found["image"]["id"] == first["image"]["id"]
     assert found["earlier"] == [second["image"]["id"]]
-    again = [f.rule for f in preflight(folder / second["image"]["file"])]
-    assert "archive.repeated" in again
+    assert "archive.repeated" in [f.rule for f in preflight(folder / second["image"]["file"])]
 
 
 def test_a_rehearsal_of_the_same_sources_is_named(exported, tmp_path):

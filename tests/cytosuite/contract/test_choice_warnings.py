@@ -95,8 +95,7 @@ def test_each_doubt_about_a_choice_is_one_line():
     assert line == "model does not fit: channel is 'actin', mine was made for 'nucleus'"
     (line,) = _warnings(_volume(), channel="nucleus")
     assert line == "channel assumed: nucleus, not given by the file"
-    guessed = _volume((1.0, 1.0), spacing_source="assumed")
-    (line,) = _warnings(guessed, spacing=(0.1, 0.1))
+    (line,) = _warnings(_volume((1.0, 1.0), spacing_source="assumed"), spacing=(0.1, 0.1))
     assert line == (
         "voxel size assumed: 1 x 1 µm, not given by the file (--spacing z,y,x or "
         "acquisition-metadata.json overrides)"

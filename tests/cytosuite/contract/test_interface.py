@@ -18,8 +18,7 @@ SLUG = "microscopy-image"
 
 
 def _volume(**metadata):
-    array = counted(3, 4, 5)
-    return Volume(array, (2.0, 0.5, 0.5), "ZYX", metadata)
+    return Volume(counted(3, 4, 5), (2.0, 0.5, 0.5), "ZYX", metadata)
 
 
 def _case(folder, **metadata):

@@ -57,8 +57,7 @@ def test_names_of_fuse_my_cells_tell_specimen_role_and_study():
 
 
 def test_warnings_outlive_the_case_on_disk_and_stand_once(tmp_path):
-    nm = _volume((1750.0, 800.0, 800.0), {"spacing": "imagej"})
-    once = described(nm, {})
+    once = described(_volume((1750.0, 800.0, 800.0), {"spacing": "imagej"}), {})
     assert once.spacing == (1.75, 0.8, 0.8)
     write_case(tmp_path, SEGMENT, "a", {SLUG: once})
     found = read_case(tmp_path, SEGMENT)

@@ -33,8 +33,7 @@ UNITS += [(1e6, "m", "µm"), (1e-3, "um", "mm"), (1e-6, "um", "m")]
 @pytest.mark.parametrize(("factor", "stated", "word"), UNITS)
 @pytest.mark.parametrize("size", [CLEAN, (0.28372, 0.12679, 0.12679), (0.65, 0.65)])
 def test_one_wrong_unit_is_corrected_and_told(factor, stated, word, size):
-    wrong = _volume(tuple(step * factor for step in size), "imagej", stated)
-    found = plausible(wrong)
+    found = plausible(_volume(tuple(step * factor for step in size), "imagej", stated))
     assert found.spacing == pytest.approx(size, rel=1e-5)
     (line,) = found.origin.warnings
     assert line.startswith("voxel size corrected: with ")

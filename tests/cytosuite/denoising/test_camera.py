@@ -32,8 +32,7 @@ def _scene(bright=20.0):
 
 @pytest.mark.parametrize("lag", [0.0, 0.033, 0.1])
 def test_a_lag_is_read_off_the_noise(lag):
-    camera = EMCCD.model_copy(update={"lag": lag})
-    counts = camera.expose(100 + 12 * _scene(), 0)
+    counts = EMCCD.model_copy(update={"lag": lag}).expose(100 + 12 * _scene(), 0)
     assert lag_of(counts) == pytest.approx(lag, abs=0.01)
     assert lag_of(np.tile(counts[12], (3, 3))) == pytest.approx(lag, abs=0.035)
 

@@ -65,8 +65,7 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
     ],
 )
 def test_what_is_no_plain_file_inside_is_refused(tmp_path, member, reason):
-    path = _zip(tmp_path / "a.zip", _member("fine.txt"), member)
-    refused(reason, _names, path)
+    refused(reason, _names, _zip(tmp_path / "a.zip", _member("fine.txt"), member))
 
 
 def test_a_file_that_grows_without_measure_is_refused(tmp_path):

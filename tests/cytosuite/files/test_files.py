@@ -163,8 +163,7 @@ def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, step
     assert steps == "two steps" or not absent
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["case", "facts.json", "table.csv"]
-    owners = {path.read_text() for path in (tmp_path / "case").iterdir()}
-    assert len(owners) == 1
+    assert len({path.read_text() for path in (tmp_path / "case").iterdir()}) == 1
     assert len([*(tmp_path / "case").iterdir()]) == 5
     table = (tmp_path / "table.csv").read_text()
     assert table == table[: len(table) // 1000] * 1000

@@ -93,8 +93,7 @@ def test_classes_are_cells_of_tables(tmp_path, kind, condition):
 
 def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
     path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
-    content = read_json(path)
-    path.write_text(json.dumps(content | {"categories": []}))
+    path.write_text(json.dumps(read_json(path) | {"categories": []}))
     assert len(annotated(tmp_path).items[0].labels.read().objects) == 1
 
 

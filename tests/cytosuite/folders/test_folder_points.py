@@ -19,8 +19,7 @@ SPACING = (2.0, 0.5, 0.25)
 )
 def test_tables_hold_pixels_or_micrometres(tmp_path, text):
     (tmp_path / "p.csv").write_text(text, encoding="utf-8")
-    found = read_annotated(tmp_path / "p.csv", SPACING)
-    assert found.array.tolist() == [[1, 2, 3], [4, 5, 6.5]]
+    assert read_annotated(tmp_path / "p.csv", SPACING).array.tolist() == [[1, 2, 3], [4, 5, 6.5]]
     assert is_points(tmp_path / "p.csv")
 
 

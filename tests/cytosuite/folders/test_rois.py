@@ -302,8 +302,7 @@ def test_explains(tmp_path, mistake):
 
 def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
     for roi, line in ((_roi(), "plane 1 to 4, found none"), (_roi(position=5), "found it in 5")):
-        path = _zip(tmp_path / "a_rois.zip", ("x.roi", roi))
-        refused(line, read_rois, path, (4, 6, 6))
+        refused(line, read_rois, _zip(tmp_path / "a_rois.zip", ("x.roi", roi)), (4, 6, 6))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ def _to_image(labels, foreground):
 
 
 def test_linear_interpolation_by_hand():
-    row = np.array([0, 4], np.float32)
-    np.testing.assert_allclose(_linear(row, (4,)), [0, 1, 3, 4])
+    np.testing.assert_allclose(_linear(np.array([0, 4], np.float32), (4,)), [0, 1, 3, 4])
     np.testing.assert_allclose(_linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
 
 

@@ -41,8 +41,7 @@ def test_denormalise_undoes_normalise(mean, sd, seed):
 
 
 def test_values_beyond_all_images_stay_finite_and_in_order():
-    values = np.array([-1e30, -40, -39, 0, 39, 40, 1e30])
-    found = denormalise(values, Background(0.0, 1.0))
+    found = denormalise(np.array([-1e30, -40, -39, 0, 39, 40, 1e30]), Background(0.0, 1.0))
     assert np.isfinite(found).all()
     assert (np.diff(found) >= 0).all()
     assert found[0] == found[1]

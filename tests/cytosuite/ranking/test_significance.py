@@ -40,8 +40,7 @@ def test_p_is_that_of_scipy(cases, digits):
 
 
 def test_a_lost_case_is_the_largest_difference():
-    filled = np.array([[1.0, 2.0, -np.inf, -np.inf], [0.0, 0.0, 5.0, -np.inf]])
-    found = paired_differences(filled)
+    found = paired_differences(np.array([[1.0, 2.0, -np.inf, -np.inf], [0.0, 0.0, 5.0, -np.inf]]))
     assert found.tolist() == [[1.0, 2.0, -np.inf, 0.0]]
     # ranks 1 2 3, the largest is negative
     assert signed_rank(found)[1] == pytest.approx([(3 - 3) / 6])

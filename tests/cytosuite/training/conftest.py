@@ -125,8 +125,7 @@ def data(tmp_path):
         folder = tmp_path / role
         folder.mkdir()
         for number in range(4):
-            image = rng.normal(light, 0.1, (12, 12)).astype(np.float32)
-            np.save(folder / f"{number}.npy", image)
+            np.save(folder / f"{number}.npy", rng.normal(light, 0.1, (12, 12)).astype(np.float32))
         folders[role] = [folder]
     return folders
 

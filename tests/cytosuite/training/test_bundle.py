@@ -103,8 +103,7 @@ def test_a_bundle_has_the_layout_of_the_specification(bundle, algorithm):
         "docs/license.txt",
     }
     for name in (f"{model}.json", weights):  # nothing is lost
-        given = (WEIGHTS / algorithm / name).read_bytes()
-        assert (bundle / "models" / name).read_bytes() == given
+        assert (bundle / "models" / name).read_bytes() == (WEIGHTS / algorithm / name).read_bytes()
 
 
 @pytest.mark.long

@@ -103,8 +103,7 @@ def test_gains_shifts_and_biases_do_not_decay(name):
     modules, optimisers = training.build(training.settings.model_validate(settings))
     groups = [group for each in optimisers.values() for group in each.param_groups]
     for group in groups:
-        decays = {weight.ndim > 1 for weight in group["params"]}
-        assert decays == {group["weight_decay"] == 0.5}
+        assert {weight.ndim > 1 for weight in group["params"]} == {group["weight_decay"] == 0.5}
     count = sum(len([*module.parameters()]) for module in modules.values())
     assert sum(len(group["params"]) for group in groups) == count
 

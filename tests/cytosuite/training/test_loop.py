@@ -182,8 +182,7 @@ def test_a_card_without_held_out_cases_has_no_score(toy, settings, data):
         for path in sorted(folders[0].glob("*.npy"))[1:]:
             path.unlink()
     lines = []
-    card = read_card(toy(settings({**W1, "cases": 0.3}), say=lines.append))
-    assert card.scores == {}
+    assert read_card(toy(settings({**W1, "cases": 0.3}), say=lines.append)).scores == {}
     assert any(line.startswith("a single case: none is held out") for line in lines)
 
 
@@ -402,8 +401,7 @@ def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_pa
         data["real"] = [folder]
     else:
         given = given.with_files(splits=Splits.model_validate({"rules": rules}))
-    training = toy.altered(load=_with_paths)
-    parts = loop._load(training, given, data, lines.append, tmp_path)
+    parts = loop._load(toy.altered(load=_with_paths), given, data, lines.append, tmp_path)
     for role in data:
         kept, held = ([case.path.stem for case in part[role]] for part in parts)
         assert (kept, held) == (["0", "3"], ["1"])
@@ -434,8 +432,7 @@ def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
         return {role: np.concatenate([image] * 3) for role, image in found.items()}
 
     lines = []
-    training = toy.altered(batch=batch)
-    card = read_card(toy(settings(epochs=2), training=training, say=lines.append))
+    card = read_card(toy(settings(epochs=2), training=toy.altered(batch=batch), say=lines.append))
     assert "2 epochs of 2 steps: 4 cases, 3 in a batch" in lines
     assert card.trained["steps"] == 4
     assert settings(epochs=2).with_schedule(steps=7).schedule.epochs == 0

@@ -48,8 +48,7 @@ def by_name(*sides):
 
 
 def test_the_nearer_images_are_more_like_the_real_ones(toy):
-    sides = [side(toy, range(2), photons=photons) for photons in (40, 10, 38)]
-    rows = by_name(*sides)
+    rows = by_name(*[side(toy, range(2), photons=photons) for photons in (40, 10, 38)])
     for name in ("grey_inside", "signal", "snr"):
         assert rows[name].distance < 0.2 < rows[name].distance_before
     assert rows["grey_inside"].real[1] == pytest.approx(160, rel=0.25)  # 40 photons, dark taken off

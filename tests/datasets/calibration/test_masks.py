@@ -39,8 +39,7 @@ def test_measures_of_boxes():
 def test_a_tall_object_of_a_volume():
     array = np.zeros((30, 20, 20), np.uint8)
     array[5:25, 5:10, 5:10] = 1
-    found = objects_of(Volume(array, (1.0, 1.0, 1.0)))
-    assert found["height"] == pytest.approx(np.log(4))
+    assert objects_of(Volume(array, (1.0, 1.0, 1.0)))["height"] == pytest.approx(np.log(4))
 
 
 def tables(radii):
@@ -67,13 +66,11 @@ def test_labels_are_as_far_from_themselves_as_nothing_and_halves_tell_their_nois
     rows = compare(own, own)
     assert mean_distance(rows) == 0
     assert {row.name for row in rows if row.floor > 0} >= {"size", "elongation"}
-    far = look([plane((2, 2, 12, 30))] * 4, own.reach_um)
-    assert mean_distance(compare(own, far)) > 1
+    assert mean_distance(compare(own, look([plane((2, 2, 12, 30))] * 4, own.reach_um))) > 1
 
 
 def test_an_image_without_objects_counts_as_empty():
-    images = [plane(), plane((2, 2, 4, 6), (12, 9, 5, 5))]
-    assert look(images).density.tolist() == [0.0, 2 / 240]
+    assert look([plane(), plane((2, 2, 4, 6), (12, 9, 5, 5))]).density.tolist() == [0.0, 2 / 240]
 
 
 def test_labels_alone_are_found(tmp_path):

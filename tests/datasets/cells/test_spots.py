@@ -80,8 +80,7 @@ def test_numbers_of_spots_are_given_or_drawn_by_area_and_by_kind_of_cell():
 def test_spots_of_a_cluster_lie_near_its_centre_and_others_far_apart():
     _, found, _ = _drawn(count=100, law="given", place="cell", clusters=1, cluster_um=0.5)
     for cell in np.unique(found.cells):
-        own = found.places_um[found.cells == cell, 1:]
-        assert own.std(axis=0).max() < 0.7
+        assert found.places_um[found.cells == cell, 1:].std(axis=0).max() < 0.7
     _, found, missed = _drawn(count=60, distance_um=1.0)
     assert missed == 0
     assert not cKDTree(found.places_um).query_pairs(1.0)

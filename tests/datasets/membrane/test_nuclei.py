@@ -72,8 +72,7 @@ def test_the_second_channel_leaves_the_first_as_it_was(both, maker):
 
 def test_the_ellipsoid_of_an_ellipsoid_is_itself_in_any_voxels():
     for spacing in ((0.5, 0.5, 0.5), (1.0, 0.4, 0.5)):
-        shape = tuple(int(24 / step) for step in spacing)
-        grid = Grid(shape, spacing)
+        grid = Grid(tuple(int(24 / step) for step in spacing), spacing)
         angle = 0.5
         turn = np.array(
             [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]

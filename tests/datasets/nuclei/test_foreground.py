@@ -50,16 +50,14 @@ def test_an_ellipsoid_is_as_wide_as_its_share_of_the_image(base):
 
 
 def test_a_shell_is_empty_in_its_middle():
-    region = _region(VOLUME, foreground="shell", width=0.9, core=0.6)
-    away = _away(region)
+    away = _away(_region(VOLUME, foreground="shell", width=0.9, core=0.6))
     assert away.min() == pytest.approx(0.6, abs=0.06)
     assert away.max() == pytest.approx(1.0, abs=0.04)
 
 
 @pytest.mark.parametrize("base", [VOLUME, FLAT])
 def test_discs_hold_the_points_near_their_centres_in_the_image_and_its_margin(base):
-    region = _region(base, foreground="discs", discs=1, disc_radius_um=12)
-    points = _points(region)
+    points = _points(_region(base, foreground="discs", discs=1, disc_radius_um=12))
     size = _size(base)
     assert (points >= -0.5).all()
     assert (points <= size + 0.5).all()

@@ -69,8 +69,7 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     _, labels, tracks, samples = _series(3, LIVELY, 5)
     write_sequence(tmp_path / "01_RES", labels, tracks)
     assert score_tracks(truth, tmp_path / "01_RES", ["TRA", "SEG"]) == {"TRA": 1, "SEG": 1}
-    daughters = [track for track in read_sequence(truth).tracks if track.parent]
-    assert len(daughters) >= 2
+    assert len([track for track in read_sequence(truth).tracks if track.parent]) >= 2
     items = index(tmp_path / "set").items
     assert [item.name for item in items] == [f"01_t00{n}" for n in range(5)]
     assert all("instance-labels" in item.files for item in items)
@@ -142,8 +141,7 @@ def test_daughters_grow_to_the_full_size_in_eight_frames_and_divide_no_earlier()
     sizes = [colony.size[0] for colony in frames]
     assert (np.diff(sizes[1:]) > 0).all()
     assert sizes[9] == pytest.approx(1)
-    volume = volumes_um3(frames[9].present)
-    assert volume == pytest.approx(volumes_um3(frames[9].stars))
+    assert volumes_um3(frames[9].present) == pytest.approx(volumes_um3(frames[9].stars))
 
 
 def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():

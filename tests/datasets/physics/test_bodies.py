@@ -56,8 +56,7 @@ def test_nucleolus_has_a_dense_shell():
 
 
 def test_chromatin_is_normalised_and_periodic(rng):
-    grid = cube(20, 0.5, 0.25, 0.25)
-    tile = bodies.chromatin_tile(rng, grid, 0.5, tile_um=8)
+    tile = bodies.chromatin_tile(rng, cube(20, 0.5, 0.25, 0.25), 0.5, tile_um=8)
     assert tile.shape == (16, 32, 32)
     assert tile.mean() == pytest.approx(0, abs=1e-3)
     assert tile.std() == pytest.approx(1, abs=1e-3)

@@ -145,5 +145,4 @@ def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, tight, rng):
     assert found is mapped
     np.testing.assert_array_equal(found, whole)
     assert numbers.tolist() == kept.tolist()
-    boxes = labels._find(mapped)
-    assert boxes == ndimage.find_objects(whole)
+    assert labels._find(mapped) == ndimage.find_objects(whole)

@@ -93,8 +93,7 @@ def test_ellipsoids_do_not_overlap_and_lie_inside(outline, rng):
 
 def test_gap_keeps_spheres_apart_and_off_the_surface(rng):
     axes, rotations = _population(30, axis_spread=0, diameter_spread=0)
-    region = ball((0, 0, 0), 26)
-    centres = pack(rng, axes, rotations, region, gap_um=2)
+    centres = pack(rng, axes, rotations, ball((0, 0, 0), 26), gap_um=2)
     apart = _apart(centres)
     assert 0.98 * (9 + 2) < apart.min() < 9 + 3  # some touch
     assert np.linalg.norm(centres, axis=1).max() < 26 - 4.5 - 1 + 0.2

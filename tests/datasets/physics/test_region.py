@@ -32,8 +32,7 @@ def test_distance_at_points_inside_and_far_beyond_the_samples():
     wanted = _far(points)
     inside = (wanted < 0) & (wanted > -20)
     assert BALL.distance_at(points)[inside] == pytest.approx(wanted[inside], abs=0.1)
-    far = np.array([[10.0, 20.0, 300.0]])
-    assert BALL.distance_at(far) == pytest.approx(245, rel=0.01)
+    assert BALL.distance_at(np.array([[10.0, 20.0, 300.0]])) == pytest.approx(245, rel=0.01)
 
 
 def test_normals_point_away_from_the_centre_of_a_ball():

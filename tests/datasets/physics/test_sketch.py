@@ -27,8 +27,7 @@ def _blocks():
     shape = (9, 21, 34)
     points = np.random.default_rng(0).uniform(0, shape, (6, 3))
     grid = np.stack(np.indices(shape), axis=-1)
-    near = np.square(grid[..., None, :] - points).sum(-1).argmin(-1)
-    return near.astype(np.uint16)
+    return np.square(grid[..., None, :] - points).sum(-1).argmin(-1).astype(np.uint16)
 
 
 @settings(max_examples=30)

@@ -143,8 +143,7 @@ def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece():
 
 def test_what_cannot_be_met_is_said_in_one_line():
     loose = {"tissue": {"contact": 0.4, "volume_fraction": 0.1}}
-    missed = make(EMBRYO, CROWD, loose).metadata["missed"]
-    assert missed.startswith("contact 0.4 asked, 0.")
+    assert make(EMBRYO, CROWD, loose).metadata["missed"].startswith("contact 0.4 asked, 0.")
     dense = {"tissue": {"arrangement": "random", "volume_fraction": 0.5}}
     assert make(dense).metadata["missed"].startswith("volume_fraction 0.5 asked, 0.")
     given = make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata

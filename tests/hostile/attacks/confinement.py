@@ -48,8 +48,7 @@ def search_for_the_truth():
 
 def search_for_other_programs():
     """ok"""
-    owners = {path.stat().st_uid for path in Path("/proc").glob("[0-9]*")}
-    assert owners <= {0, os.getuid()}
+    assert {path.stat().st_uid for path in Path("/proc").glob("[0-9]*")} <= {0, os.getuid()}
     assert len(list(Path("/proc").glob("[0-9]*"))) < 10
     devices = {path.name for path in Path("/dev").iterdir()}
     assert not devices & {"sda", "vda", "kmsg", "mem", "kvm", "nvidia0"}, devices

@@ -77,8 +77,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 
 def test_labels_of_another_shape_are_refused(tmp_path):
     folder = simulated_dataset(tmp_path, 1)
-    twin = find_images(folder, ["*"])[0].files["instance-labels"]
-    _write(twin, simulated()[1][:-1])
+    _write(find_images(folder, ["*"])[0].files["instance-labels"], simulated()[1][:-1])
     refused(r"expected labels of the shape .*found \(9,", _load, folder)
     assert _load(folder, keep="levels")[0].labels is None
 

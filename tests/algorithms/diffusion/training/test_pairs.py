@@ -73,8 +73,7 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
 
 def test_light_is_learned_in_the_units_of_its_camera(tmp_path):
     camera = CameraModel(gain=4.0, offset=100.0, read_noise=2.0)
-    folder = paired_dataset(tmp_path, 1)
-    (item,) = _load(folder, camera=camera.model_dump())
+    (item,) = _load(paired_dataset(tmp_path, 1), camera=camera.model_dump())
     light = denormalise(item.image[0].astype(np.float32), camera.units)
     truth = 100 + 300 * (labels_of() > 0)
     ground = ndimage.distance_transform_edt(truth == 100) > 3

@@ -76,8 +76,7 @@ def test_measured_parameters_describe_the_images(tmp_path):
 
 def test_a_network_of_light_leaves_the_noise_to_its_camera(tmp_path):
     camera = {"gain": 4.0, "offset": 100.0, "read_noise": 2.0, "lag": 0.03}
-    settings = _settings(camera=camera)
-    cases, found = _completed(paired_dataset(tmp_path), settings)
+    cases, found = _completed(paired_dataset(tmp_path), _settings(camera=camera))
     own = found.card.parameters
     assert own["camera"] == {**camera, "excess": 0}
     assert own["target"] == {"mean": 100.0, "sd": pytest.approx(4 / 3, rel=1e-5), "dtype": "uint16"}
@@ -173,8 +172,7 @@ def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
 
 
 def test_validation_makes_the_middle_of_held_out_images(tmp_path):
-    folder = paired_dataset(tmp_path)
-    cases, settings = _completed(folder, _settings())
+    cases, settings = _completed(paired_dataset(tmp_path), _settings())
     state = begin(TRAINING, settings, None, "cpu")
     *each, whole = TRAINING.validate(state, cases, settings)
     assert len(each) == 3

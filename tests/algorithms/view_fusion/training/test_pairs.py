@@ -145,8 +145,7 @@ def view_is_a_plane(folder):
     ],
 )
 def test_wrong_pairs_are_refused_in_one_line(mistake, tmp_path):
-    folder = mistake(challenge(tmp_path))
-    refused(mistake.__doc__, _load, folder)
+    refused(mistake.__doc__, _load, mistake(challenge(tmp_path)))
 
 
 SIDES = (8, 12, 16)  # 1536 voxels: each number is exact in float16

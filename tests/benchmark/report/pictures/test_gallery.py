@@ -38,8 +38,7 @@ def test_chooses_worst_and_best_and_never_too_many(number, limit):
 def test_the_script_is_told_image_truth_and_outputs(make):
     view = drawn(make())
     data = view.data
-    kinds = [volume["kind"] for volume in data["volumes"]]
-    assert kinds == ["labels", "labels", "labels", "image"]
+    assert [volume["kind"] for volume in data["volumes"]] == ["labels", "labels", "labels", "image"]
     assert (data["inputs"], data["compared"], data["outputs"]) == ([3], 0, [1, 2])
     assert data["volumes"][0]["ids"] == [1, 2]
     assert data["volumes"][1]["ids"] == [7]

@@ -25,8 +25,7 @@ def made(tmp_path):
                     rows.append(case | own)
         folder = tmp_path / name
         (folder / "report").mkdir(parents=True)
-        table = pd.DataFrame(rows)
-        table.to_csv(folder / "report/scores.csv", index=False)
+        pd.DataFrame(rows).to_csv(folder / "report/scores.csv", index=False)
         board = pd.DataFrame(
             {"algorithm": [algorithm, "oracle"], "SEG_pooled": [0.7, None], "DET_pooled": [0.8, None],
              "truth_count_pooled": [42, None]}

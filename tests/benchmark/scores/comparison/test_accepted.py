@@ -97,8 +97,7 @@ def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path
     assert accepted_for(changed, kept).place.name == "cells-100"
     other = run("e", facts={"fingerprint": "e" * 64, "request": {"dataset": "worms"}})
     refused(r"no accepted scores of its dataset .*worms.*cells, cells-1", accepted_for, other, kept)
-    task = run("f", facts={"task": "enhance"})
-    refused("no accepted scores", accepted_for, task, kept)
+    refused("no accepted scores", accepted_for, run("f", facts={"task": "enhance"}), kept)
 
 
 def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_path):

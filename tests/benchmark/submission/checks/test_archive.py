@@ -37,8 +37,7 @@ def files(image):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
 def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suffix):
-    layers = [archives.GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}]
-    image = Image(layers)
+    image = Image([archives.GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}])
     found = read_archive(image.save(tmp_path / f"a{suffix}", layout), passwd)
     assert found.id == f"sha256:{sha(image.text())}"
     assert found.config == json.loads(image.text())

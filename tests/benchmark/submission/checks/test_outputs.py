@@ -333,8 +333,7 @@ def test_pixels_that_are_cut_are_a_warning(images_of, given, tmp_path):
 
 
 def test_an_image_larger_than_the_memory_is_refused_before_it_is_read(given):
-    text = header().replace(b"4 3", b"4000000 4000000")
-    (given / "a.mha").write_bytes(text + bytes(12))
+    (given / "a.mha").write_bytes(header().replace(b"4 3", b"4000000 4000000") + bytes(12))
     assert judged(given.parents[1])[0] == {"output.broken"}
 
 

@@ -31,8 +31,7 @@ def test_every_rule_is_used_and_every_id_is_a_rule():
 
 def test_every_rule_is_caught_by_a_test():
     here = Path(__file__).parent
-    tested = {text for path in here.glob("test_*.py") for text in texts(path)}
-    assert set(RULES) <= tested
+    assert set(RULES) <= {text for path in here.glob("test_*.py") for text in texts(path)}
 
 
 def test_a_finding_is_plain_text():

@@ -44,8 +44,7 @@ def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
     job, *_ = answers(dataset, TASKS["segment"], PLACE, mine=lambda _: toys.labels(1))
     for case in ("c0", "c2"):  # c1 is missing
         copyfile(job.folder / case / PLACE, app / f"input/res/instance-labels/{case}.tif")
-    command = json.loads((app / "program/metadata.yaml").read_text())["command"]
-    module = command.split()[2]
+    module = json.loads((app / "program/metadata.yaml").read_text())["command"].split()[2]
     done = subprocess.run(
         [sys.executable, "-m", module, app / "input", app / "output"],
         cwd=app / "program", env={}, capture_output=True, text=True,

@@ -154,8 +154,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("content", "message"), MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
-    error = refused(message, listed, content)
-    assert str(error).startswith(str(tmp_path / "predictions.json"))
+    assert str(refused(message, listed, content)).startswith(str(tmp_path / "predictions.json"))
 
 
 IMAGES = {"one": "one.tif", "two": "two.tif"}

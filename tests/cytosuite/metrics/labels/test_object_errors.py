@@ -35,8 +35,7 @@ def test_limits_of_the_classes(truth, prediction, expected):
 
 
 def test_values_of_each_object_by_hand():
-    table = overlap(drawn("1111223."), drawn("777.79.8"))
-    truth, prediction = object_errors(table)
+    truth, prediction = object_errors(overlap(drawn("1111223."), drawn("777.79.8")))
     assert truth.labels.tolist() == [1, 2, 3]
     assert truth.matched.tolist() == [7, 0, 0]
     assert truth.seg.tolist() == [3 / 5, 0, 0]

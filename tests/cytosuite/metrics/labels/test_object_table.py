@@ -43,8 +43,7 @@ def test_the_border_is_a_face_of_the_volume():
 
 def test_the_partner_is_the_true_object_with_the_highest_iou():
     truth = np.array([[1, 1, 1, 1, 3, 3, 0, 0]])
-    labels = np.array([[9, 9, 9, 0, 9, 4, 0, 6]])
-    found = object_table(labels, (1.0, 1.0), truth=truth)
+    found = object_table(np.array([[9, 9, 9, 0, 9, 4, 0, 6]]), (1.0, 1.0), truth=truth)
     assert found["label"].tolist() == [4, 6, 9]
     assert found["truth_label"].tolist() == [3, 0, 1]
     assert found["iou"].tolist() == pytest.approx([1 / 2, 0, 3 / 5])

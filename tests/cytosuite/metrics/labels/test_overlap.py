@@ -137,11 +137,9 @@ def test_negative_labels_are_named_where_voxels_are_sorted(sorting):
 @pytest.mark.parametrize("big", [7, 2**40])
 def test_a_table_that_was_pickled_is_the_same_in_fewer_bytes(big, rng):
     truth = rng.integers(0, 9, (40, 50)) * big
-    prediction = np.where(rng.random(truth.shape) < 0.8, truth, 0)
-    table = overlap(truth, prediction)
+    table = overlap(truth, np.where(rng.random(truth.shape) < 0.8, truth, 0))
     assert table.halves.size  # is not pickled
-    content = pickle.dumps(table)
-    again = pickle.loads(content)
+    again = pickle.loads(pickle.dumps(table))
     for name in (field.name for field in fields(Overlap)):
         one, other = getattr(table, name), getattr(again, name)
         assert np.array_equal(one, other)

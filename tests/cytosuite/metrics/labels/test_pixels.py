@@ -27,8 +27,7 @@ LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
     ],
 )
 def test_values_by_hand_and_of_empty_images(truth, found, expected):
-    values = [metric(drawn(truth), drawn(found)) for metric in METRICS]
-    assert values == pytest.approx(expected)
+    assert [metric(drawn(truth), drawn(found)) for metric in METRICS] == pytest.approx(expected)
 
 
 @given(LABELS, LABELS)

@@ -190,8 +190,7 @@ def published_curve(grey):
     rest = grey.shape[1] % 100
     part = slice(rest // 2, -(rest - rest // 2))
     grey = grey[:, part, part]
-    ends = ([*range(100, size, 100), size] for size in grey.shape[1:])
-    rows = published(grey, ends)
+    rows = published(grey, ([*range(100, size, 100), size] for size in grey.shape[1:]))
     return np.mean([row[np.argmax(row) :] for row in rows], axis=0)
 
 

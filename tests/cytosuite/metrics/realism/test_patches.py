@@ -80,8 +80,7 @@ def test_the_extractor_has_one_number_per_name(rng):
     assert rows.shape == (5, len(NAMES))
     assert np.isfinite(rows).all()
     assert rows[:, 0] == pytest.approx(patches.mean(axis=(1, 2, 3)))
-    as_float = statistics(patches.astype(np.float64), UNIT)
-    assert rows == pytest.approx(as_float, rel=1e-12)
+    assert rows == pytest.approx(statistics(patches.astype(np.float64), UNIT), rel=1e-12)
 
 
 @pytest.mark.parametrize("value", [0, 7, 60000])
@@ -128,8 +127,7 @@ def test_undefined_without_objects():
     for pair in ((real, empty), (empty, real), (real, [])):
         assert isnan(patch_kid(*pair, **SMALL))
         assert isnan(patch_fid(*pair, **SMALL))
-    anywhere = SMALL | {"foreground": 0.0}
-    assert not isnan(patch_kid(empty, empty, **anywhere))
+    assert not isnan(patch_kid(empty, empty, **(SMALL | {"foreground": 0.0})))
 
 
 def test_refuses_small_stacks_and_wrong_numbers():
