@@ -31,8 +31,7 @@ def labels_of(number=0, shape=SHAPE):
     rng = np.random.default_rng(number)
     spacing, found = SPACING[-len(shape) :], np.zeros(shape, np.uint16)
     for label, share in enumerate((0.35, 0.65), start=1):
-        centre = [share * n + rng.uniform(-1, 1) for n in shape]
-        away = away_from(centre, shape, spacing) ** 2
+        away = away_from([share * n + rng.uniform(-1, 1) for n in shape], shape, spacing) ** 2
         found[(away < 20) & (found == 0)] = label
     return found
 

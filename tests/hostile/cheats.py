@@ -141,8 +141,7 @@ def submissions(home):
         for number, case in enumerate(CASES if team < TEAMS - 3 else (), start=1):
             output = home / f"team-{team:02}" / f"{number:06d}" / "output"
             output.mkdir(parents=True)
-            makers = {TEAMS - 5: reader, TEAMS - 4: neighbour}
-            makers.get(team, partial(honest, team))(case, output)
+            {TEAMS - 5: reader, TEAMS - 4: neighbour}.get(team, partial(honest, team))(case, output)
     for turn in range(3):
         odd(turn * len(CASES), CASES, home / f"team-{TEAMS - 3 + turn:02}")
     place = {"slug": "instance-labels", "relative_path": PLACE}

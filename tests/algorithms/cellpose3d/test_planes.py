@@ -198,8 +198,7 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
 
 def test_a_second_channel_is_learned_from_and_asked_for(folder):
     image, labels = discs(12)
-    few = np.where(labels > 4, 0, image)
-    both = Volume(np.stack([image, few]), (0.5, 0.5), "CYX")
+    both = Volume(np.stack([image, np.where(labels > 4, 0, image)]), (0.5, 0.5), "CYX")
     one, two = _settings(), _settings(channels=2)
     message = "a.tif: expected channels: 2, found 1; set network.channels"
     refused(message, _trained, folder, two)

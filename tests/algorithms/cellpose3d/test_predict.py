@@ -139,8 +139,7 @@ def crowd(shape=(40, 100, 96), count=60):
     rng = np.random.default_rng(5)
     light = np.zeros(shape)
     for _ in range(count):
-        near = [rng.uniform(0, n) for n in shape]
-        away = away_from(near, shape, SPACING) ** 2
+        away = away_from([rng.uniform(0, n) for n in shape], shape, SPACING) ** 2
         light = np.maximum(light, rng.uniform(100, 300) * np.exp(-away / 15))
     return rng.poisson(20 + light).astype(np.uint16)
 

@@ -50,8 +50,7 @@ def judged(made, given=GIVEN):
 
 def _haze():
     wide = ndimage.gaussian_filter(light(), (8, 16, 16))
-    slope = np.linspace(0, 60, SHAPE[2])
-    return GIVEN + 60 * wide / wide.max() + slope
+    return GIVEN + 60 * wide / wide.max() + np.linspace(0, 60, SHAPE[2])
 
 
 BENIGN = {

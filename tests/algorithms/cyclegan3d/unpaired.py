@@ -28,8 +28,7 @@ def simulated(number=0, shape=SHAPE):
     rng = np.random.default_rng(number)
     image, labels = np.full(shape, 20, np.float32), np.zeros(shape, np.uint16)
     for label, share in enumerate((0.3, 0.7), start=1):
-        centre = [share * n + rng.uniform(-1, 1) for n in shape]
-        away = away_from(centre, shape, SPACING) ** 2
+        away = away_from([share * n + rng.uniform(-1, 1) for n in shape], shape, SPACING) ** 2
         own = (away < 12) & (labels == 0)
         image[own], labels[own] = 200, label
     return (image + rng.normal(0, 2, shape)).astype(np.uint16), labels

@@ -148,8 +148,7 @@ def test_empty_frames_and_movies_have_no_tracks():
 
 def test_assignment_takes_the_least_sum_and_leaves_the_costly_alone():
     pairs = np.array([[0, 10], [0, 11], [1, 10], [2, 12], [3, 13]])
-    cost = np.array([1.0, 2.0, 1.5, 9.0, 0.0])
-    rows, columns = assign(pairs, cost, limit=8.0)
+    rows, columns = assign(pairs, np.array([1.0, 2.0, 1.5, 9.0, 0.0]), limit=8.0)
     taken = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     assert taken == {0: 11, 1: 10, 3: 13}  # 2 + 1.5, not 1 and an end and a begin
 

@@ -52,8 +52,7 @@ def pair(axes="YX", seed=0):
     labels = np.zeros(shape, np.uint16)
     for number, (y, x) in enumerate([(3, 3), (3, 13), (22, 4), (21, 21)], 1):
         labels[..., y : y + 10, x : x + 10] = number
-    classes = classes_of(labels, spacing, 1.0)
-    image = np.array([0, 250, 100], np.uint16)[classes]
+    image = np.array([0, 250, 100], np.uint16)[classes_of(labels, spacing, 1.0)]
     image += np.random.default_rng(seed).integers(0, 9, shape, np.uint16)
     return Pair(f"case{seed}", Volume(image, spacing, axes), Volume(labels, spacing, axes))
 

@@ -91,8 +91,7 @@ def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(na
         shape, spacing = change(shape, np.array(GEOMETRY[number][1]), rng)
         array = np.broadcast_to(np.uint16(0), shape)
         view = Volume(array, tuple(spacing.tolist()), "ZYX", {"channel": channel, **words})
-        found = _selected(described(view, {}))
-        right += found.card.name == f"{channel}-study{number}"
+        right += _selected(described(view, {})).card.name == f"{channel}-study{number}"
     assert right >= 300 * least
 
 

@@ -41,8 +41,7 @@ def scores(cli, runs):
 @pytest.fixture
 def sequences(tmp_path):
     """Return a folder with a sequence of the Cell Tracking Challenge and its truth."""
-    parameters = Parameters(**SMALL)
-    write_series(tmp_path / "film", np.random.default_rng(1), parameters, frames=4)
+    write_series(tmp_path / "film", np.random.default_rng(1), Parameters(**SMALL), frames=4)
     return tmp_path / "film"
 
 

@@ -18,8 +18,7 @@ INPUT = Header((3, 4, 5), np.dtype(np.uint16), (2.0, 0.5, 0.5), "ZYX")
 
 def _put(folder, array, name="a.tif", spacing=(2.0, 0.5, 0.5), socket=LABELS):
     path = folder / socket.relative_path / name
-    axes = "ZYX"[-array.ndim :]
-    write(path, Volume(array, spacing[-array.ndim :], axes))
+    write(path, Volume(array, spacing[-array.ndim :], "ZYX"[-array.ndim :]))
     return path
 
 

@@ -118,8 +118,7 @@ def test_selections_of_imagej_are_read_pixel_for_pixel(tmp_path):
     assert (len(regions), counts["no areas"], counts["clipped"]) == (15, 2, 0)
     found = np.zeros_like(drawn)
     for region in regions:
-        number = np.bincount(drawn.flat[region.pixels]).argmax()
-        found.flat[region.pixels] = number
+        found.flat[region.pixels] = np.bincount(drawn.flat[region.pixels]).argmax()
     assert {
         n: int(np.count_nonzero((found == n) != (drawn == n))) for n in range(1, 16)
     } == dict.fromkeys(range(1, 16), 0)

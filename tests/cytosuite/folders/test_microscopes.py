@@ -30,8 +30,7 @@ def test_czi_is_read(tmp_path):
     with czi.create_czi(str(tmp_path / "a.czi")) as file:
         for channel in range(3):
             for z in range(4):
-                plane = {"C": channel, "Z": z, "T": 0}
-                file.write(ARRAY[0, channel, z][..., None], plane=plane)
+                file.write(ARRAY[0, channel, z][..., None], plane={"C": channel, "Z": z, "T": 0})
         z, y, x = (size * 1e-6 for size in SIZES)
         names = dict(enumerate(NAMES))
         file.write_metadata("a", channel_names=names, scale_x=x, scale_y=y, scale_z=z)

@@ -141,6 +141,5 @@ def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, mha, key):
 
 @pytest.mark.parametrize(("mark", "end"), [(": ", "\n"), ("=", "\r\n"), ("\t=\t", "\n")])
 def test_headers_of_other_programs_are_read(mha, mark, end):
-    lines = [f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]
-    _raw(mha, "".join(lines))
+    _raw(mha, "".join([f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]))
     same(read(mha).array, ARRAY)

@@ -16,8 +16,7 @@ KEYS = {"spacing": 1.0, **SIZES, "unit": "um", "channel": "nucleus", "study": 2}
 
 def _written(path, words, **options):
     given = {key: value for key, value in words.items() if value is not None}
-    plane = (1 / 0.195, 1 / 0.39)
-    tifffile.imwrite(path, ARRAY, resolution=plane, metadata=given, **options)
+    tifffile.imwrite(path, ARRAY, resolution=(1 / 0.195, 1 / 0.39), metadata=given, **options)
     return path
 
 

@@ -32,8 +32,7 @@ def test_the_formula_by_hand():
 
 @given(st.floats(-1e4, 1e4), st.floats(0.01, 1e4), st.integers(0, 2**32 - 1))
 def test_denormalise_undoes_normalise(mean, sd, seed):
-    away = np.random.default_rng(seed).normal(0, 30, 200)
-    image = (mean + sd * away).astype(np.float32)
+    image = (mean + sd * np.random.default_rng(seed).normal(0, 30, 200)).astype(np.float32)
     background = Background(mean, sd)
     found = denormalise(normalise(image, background), background)
     assert found.dtype == np.float32

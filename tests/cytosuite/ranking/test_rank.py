@@ -186,8 +186,7 @@ cell = st.sampled_from([0.0, 0.25, 0.5, 1.0, nan, None, ...])
 )
 def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     """One algorithm, one case, all failed, all equal, NaN everywhere, ragged rows."""
-    names = string.ascii_lowercase[: len(rows)]
-    scores = table(**dict(zip(names, rows, strict=True)))
+    scores = table(**dict(zip(string.ascii_lowercase[: len(rows)], rows, strict=True)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rules = RankingRules(scheme=scheme, draws=30)

@@ -31,8 +31,7 @@ def reference(differences):
 @pytest.mark.parametrize("cases", [1, 2, 6, 20, 50, 51, 120])
 @pytest.mark.parametrize("digits", [1, 9])
 def test_p_is_that_of_scipy(cases, digits):
-    rng = np.random.default_rng(cases)
-    differences = np.round(rng.normal(0.1, 1, (12, cases)), digits)
+    differences = np.round(np.random.default_rng(cases).normal(0.1, 1, (12, cases)), digits)
     differences[3] = 0.0
     p, _ = signed_rank(differences)
     expected = [[reference(sign * row) for row in differences] for sign in (1, -1)]

@@ -147,8 +147,7 @@ def test_every_object_has_an_owner(agreement, monkeypatch):
     owners = np.zeros(labels.max() + 1, int)
     for tile in planned:
         part = seen(labels, tile)
-        names = np.unique(np.append(0, labels[tile.input]))
-        owners[names[owned(part, tile, SHAPE)]] += 1
+        owners[np.unique(np.append(0, labels[tile.input]))[owned(part, tile, SHAPE)]] += 1
     assert owners[1:].min() == 1
     assert (owners[1:].max() > 1) == (agreement > 0)  # near borders both may own it
 

@@ -93,8 +93,7 @@ def test_a_slice_is_a_plane():
     image, labels = image[8], labels[8]
     plane = redraw(labels, image, SPACING[1:], HALF, 0.5)
     assert plane.max() == 3
-    slice_ = redraw(labels[None], image[None], SPACING, HALF, 0.5)
-    assert np.array_equal(slice_, plane[None])
+    assert np.array_equal(redraw(labels[None], image[None], SPACING, HALF, 0.5), plane[None])
 
 
 def test_blocks_give_the_labels_of_the_whole(monkeypatch):
@@ -132,8 +131,7 @@ def test_a_ramp_of_light_has_its_slope_per_radius_over_the_mean():
     near = look(labels, image, (2.0, 1.0, 0.5), Common(0.0, 1.0, 4.0))
     middle = np.unravel_index(near.voxels, labels.shape)[2] - 19
     inner = np.abs(middle) < 7
-    mean = 3 + 19 * 0.5
-    assert near.columns[9, inner] == pytest.approx(4 / mean, rel=1e-4)
+    assert near.columns[9, inner] == pytest.approx(4 / (3 + 19 * 0.5), rel=1e-4)
     along = near.columns[10, inner]  # outwards
     assert (along[middle[inner] > 0] > 0).all()
     assert (along[middle[inner] < 0] < 0).all()
@@ -165,8 +163,7 @@ def test_trees_of_former_columns_ask_the_same_of_them():
     image, labels = scene()
     near = look(labels, image, SPACING, measure(labels, image, SPACING))
     far, across = near.columns[15], near.columns[14]
-    lateral = np.hypot(near.columns[16], near.columns[17])
-    assert np.allclose(lateral, across, atol=1e-5)
+    assert np.allclose(np.hypot(near.columns[16], near.columns[17]), across, atol=1e-5)
     assert np.allclose(np.hypot(near.columns[13], across), far, atol=1e-5)
 
 

@@ -74,15 +74,13 @@ def test_images_without_a_specimen_have_maps_of_0(image):
 
 def test_the_inside_of_a_specimen_is_specimen_though_it_is_dark():
     inside, hollow = specimen(), specimen(share=0.3)
-    image = np.where(inside & ~hollow, 200.0, 10.0).astype(np.float32)
-    found = specimen_of(image, SPACING)
+    found = specimen_of(np.where(inside & ~hollow, 200.0, 10.0).astype(np.float32), SPACING)
     assert found[hollow].all()
     assert (found == inside).mean() > 0.85
 
 
 def test_light_falls_on_its_way_through_the_specimen():
-    light = _everywhere(maps_of(view(loss_per_um=0.02), SPACING, ["light"])[0])
-    line = light[10, 36, 16:50]
+    line = _everywhere(maps_of(view(loss_per_um=0.02), SPACING, ["light"])[0])[10, 36, 16:50]
     assert line[-1] < 0 < line[0] < line[-1] + 0.5
     assert line[0] > line[-1] + 0.08
     assert (np.diff(line) < 1e-3).all()

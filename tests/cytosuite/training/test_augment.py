@@ -42,8 +42,7 @@ def test_flows_follow_the_geometry(change):
 
 def test_mirrored_flows_point_the_other_way():
     flow = np.ones((3, 9, 4, 4), np.float32)
-    settings = _given("shrink", shrink_axes=[0])
-    _, found = augmented(RNG(0), flow[0], flow, settings, flow=0)
+    _, found = augmented(RNG(0), flow[0], flow, _given("shrink", shrink_axes=[0]), flow=0)
     assert found[:, :, 0, 0].tolist() == [[1] * 5 + [-1] * 3 + [1], [1] * 9, [1] * 9]
 
 

@@ -56,8 +56,7 @@ def test_a_full_pool_gives_half_old_images_and_loses_none():
     given = [float(number) for number in range(410)]
     shown = [_values(pool.exchange(_images(number)))[0] for number in given]
     assert shown[:10] == given[:10]
-    old = sum(one != two for one, two in zip(shown, given, strict=True))
-    assert 160 < old < 240
+    assert 160 < sum(one != two for one, two in zip(shown, given, strict=True)) < 240
     # Those that filled the pool were shown at once, and stayed.
     assert sorted(shown + _values(pool.kept)) == sorted(given + given[:10])
     assert int(pool.count) == 10

@@ -46,8 +46,7 @@ def test_decorrelation_of_one_window_by_hand():
         weights.append(most**2 / (most**2 + 0.02**2))
         lost.append(weights[-1] * (1 - shared / spread))
     expected = np.dot(lost, weights) / sum(weights)  # twice: two rows of windows
-    found = decorrelation(made, given, (1, 3, 3))
-    assert float(found) == pytest.approx(expected, rel=1e-3)
+    assert float(decorrelation(made, given, (1, 3, 3))) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("flat", ["made", "given", "both"])

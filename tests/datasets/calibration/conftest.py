@@ -28,8 +28,7 @@ def simulate(parameters, seed):
     detector = camera.Camera(
         lag=wanted.get("lag", 0.0), gain=wanted["gain"], offset=wanted["offset"]
     )
-    counts = detector.expose(rng, light)
-    return Volume(counts, SPACING), labels
+    return Volume(detector.expose(rng, light), SPACING), labels
 
 
 def recipe(photons=40.0, diameter=10.0, gain=4.0, lag=0.0):

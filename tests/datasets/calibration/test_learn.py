@@ -56,9 +56,12 @@ def test_known_parameters_are_recovered(learned):
 
 def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rng):
     found = read_recipe(learned).parameters
-    shapes = str(learned.parent / found["shapes"])
-    sample = nuclei(rng, found | {"shapes": shapes})
-    assert sample.volume(LABELS.slug).array.max() > 8
+    assert (
+        nuclei(rng, found | {"shapes": str(learned.parent / found["shapes"])})
+        .volume(LABELS.slug)
+        .array.max()
+        > 8
+    )
     record = read_json(learned.with_suffix(".json"))
     moved = {row["name"]: (row["distance_before"], row["distance"]) for row in record["table"]}
     assert moved["size"][1] < 0.5 * moved["size"][0]
@@ -97,8 +100,7 @@ def test_cells_have_the_learned_outlines(tmp_path, rng):
     out = learn("cells", real(tmp_path / "labels", 4), tmp_path / "m.toml", rounds=1, cases=3)
     found = read_recipe(out).parameters
     own = {"cells": found["cells"] | {"shapes": str(tmp_path / "m_shapes.json")}}
-    sample = cells(rng, found | own)
-    assert sample.volume(LABELS.slug).array.max() > 8
+    assert cells(rng, found | own).volume(LABELS.slug).array.max() > 8
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ def test_rows_are_drawn_whole():
 def test_rows_come_from_cells_of_like_size(rng):
     size = np.repeat([2.0, 4.0, 8.0], 40)
     other = dict.fromkeys(COLUMNS, np.ones(120) * 0.5) | {"radius_um": size, "depth": size / 10}
-    rows = Placement(axes="YX", **other)
-    drawn = rows.draw(rng, measure(BRICKS[None], WALL))
+    drawn = Placement(axes="YX", **other).draw(rng, measure(BRICKS[None], WALL))
     assert set(drawn["depth"]) == {0.4}  # bricks have the area of a disc of 3.9 µm
 
 

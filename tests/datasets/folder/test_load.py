@@ -49,8 +49,7 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
 def described(tmp_path):
     """Return the place of a JSON beside an image, and both as an item."""
     path = tmp_path / "a.json"
-    item = _item(tmp_path, ONES)
-    return path, replace(item, files={"acquisition-metadata": path})
+    return path, replace(_item(tmp_path, ONES), files={"acquisition-metadata": path})
 
 
 def test_true_images_have_the_geometry_of_the_main_image(tmp_path):

@@ -129,8 +129,7 @@ def test_every_ripe_nucleus_divides_in_two_halves_of_its_volume():
 def test_daughters_start_on_the_long_axis_of_their_mother():
     first, second = _run(2, 0.0, 1.0, seed=2, n_nuclei=1, order=0, elongation=1.6)
     apart = second.centres_um[0] - second.centres_um[1]
-    along = first.stars.rotations[0, :, 2]
-    cosine = abs(apart @ along) / np.linalg.norm(apart)
+    cosine = abs(apart @ first.stars.rotations[0, :, 2]) / np.linalg.norm(apart)
     assert cosine == pytest.approx(1, abs=1e-3)
     assert np.linalg.norm(apart) >= 2 * APART * first.stars.axes_um[0, 2] - 0.01
 

@@ -32,8 +32,7 @@ def test_labels_lie_where_the_ellipsoid_says(ellipsoid):
 @pytest.mark.parametrize("spacing", [(0.25, 0.25, 0.25), (1.0, 1.0, 1.0)])
 def test_brightness_is_the_mean_density(ellipsoid, spacing):
     nuclei = _stored([ellipsoid(brightness=1.5, ramp=0.5)], brightness_spread=0.3, tilt=90.0)
-    grid = cube(20, *spacing)
-    total = _paint(nuclei, MIDDLE, grid).sum() * np.prod(spacing)
+    total = _paint(nuclei, MIDDLE, cube(20, *spacing)).sum() * np.prod(spacing)
     assert nuclei.brightness[0] != pytest.approx(1.5, rel=0.01)
     mean = total / bodies.volumes_um3(nuclei)[0]
     assert mean == pytest.approx(nuclei.brightness[0], rel=0.04)
@@ -85,8 +84,7 @@ def test_voxels_beyond_the_stored_box_are_farther_away(ellipsoid):
 
 def test_sizes_are_as_stored_or_as_asked_for(ellipsoid):
     library = [ellipsoid((r, r, r)) for r in (3.0, 4.0, 6.0)]
-    as_stored = _stored(library, 300)
-    diameters = (6 / np.pi * bodies.volumes_um3(as_stored)) ** (1 / 3)
+    diameters = (6 / np.pi * bodies.volumes_um3(_stored(library, 300))) ** (1 / 3)
     assert np.unique(diameters.round(6)) == pytest.approx([6, 8, 12], rel=0.01)
     scaled = _stored(library, 3000, diameter_um=10.0, diameter_spread=0.1)
     diameters = (6 / np.pi * bodies.volumes_um3(scaled)) ** (1 / 3)

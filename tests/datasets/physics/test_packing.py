@@ -33,8 +33,7 @@ def ball(centre, radius):
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_refuses_overlaps_that_are_no_share(share):
-    message = f"max_overlap must be at least 0 and below 1, found {share}"
-    refused(message, shrinkage, share)
+    refused(f"max_overlap must be at least 0 and below 1, found {share}", shrinkage, share)
 
 
 def test_room_for_a_nucleus():
@@ -94,8 +93,7 @@ def test_ellipsoids_do_not_overlap_and_lie_inside(outline, rng):
 def test_gap_keeps_spheres_apart_and_off_the_surface(rng):
     axes, rotations = _population(30, axis_spread=0, diameter_spread=0)
     centres = pack(rng, axes, rotations, ball((0, 0, 0), 26), gap_um=2)
-    apart = _apart(centres)
-    assert 0.98 * (9 + 2) < apart.min() < 9 + 3  # some touch
+    assert 0.98 * (9 + 2) < _apart(centres).min() < 9 + 3  # some touch
     assert np.linalg.norm(centres, axis=1).max() < 26 - 4.5 - 1 + 0.2
 
 

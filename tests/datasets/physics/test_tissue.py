@@ -24,9 +24,8 @@ def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles
     depth *= min(axes) ** 2 / max(axes) / 10  # below the radius of curvature
     point = unit * a
     normal = unit / a / np.linalg.norm(unit / a)
-    sample = point - depth * normal
     # with one sample per octant the spacing puts it where we want it
-    result = tissue.distance_to_ellipsoid(1, tuple(2 * sample), axes)
+    result = tissue.distance_to_ellipsoid(1, tuple(2 * (point - depth * normal)), axes)
     assert result[1, 1, 1] == pytest.approx(-depth, rel=1e-3, abs=1e-4)
     assert (result == result[1, 1, 1]).all()
 
@@ -39,8 +38,7 @@ def test_edge_of_shares_is_found_within_the_voxel(place, axis):
     spacing = (2.0, 1.0, 0.5)
     result = tissue.distance_from_shares(image.astype(np.float32), spacing)
     line = np.moveaxis(result, axis, 0)[:, 6, 6] / spacing[axis]
-    crossing = np.interp(0, -line[4:8], np.arange(4, 8) - 5.5)
-    assert crossing == pytest.approx(place, abs=0.08)
+    assert np.interp(0, -line[4:8], np.arange(4, 8) - 5.5) == pytest.approx(place, abs=0.08)
     assert np.moveaxis(result, axis, 0)[0, 6, 6] > 0 > np.moveaxis(result, axis, 0)[-1, 6, 6]
 
 

@@ -35,8 +35,7 @@ def test_a_mask_without_voxel_size_is_refused(tmp_path):
 
 
 def test_a_given_width_is_the_width():
-    tissue = {"width_um": 40.0, "flattening": 0.9, "n_nuclei": "auto"}
-    sample = make(WIDE, {"tissue": tissue})
+    sample = make(WIDE, {"tissue": {"width_um": 40.0, "flattening": 0.9, "n_nuclei": "auto"}})
     assert sample.metadata["tissue_x_um"] == pytest.approx(40, rel=0.05)
     assert sample.metadata["tissue_z_um"] == pytest.approx(36, rel=0.05)
 

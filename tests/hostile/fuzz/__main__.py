@@ -56,8 +56,7 @@ class Child:
         try:
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
-            wait = PATIENCE_S + 60 * first
-            ready = select.select([self.process.stdout], [], [], wait)[0]
+            ready = select.select([self.process.stdout], [], [], (PATIENCE_S + 60 * first))[0]
             line = self.process.stdout.readline() if ready else None
         except BrokenPipeError:
             line = b""

@@ -147,8 +147,7 @@ def tree_of(job, known):
     """Return the input of a job: made of a seed by its number."""
     rng = np.random.default_rng(job["seed"])
     own = known.setdefault(job["reader"], READERS[job["reader"]].seeds())
-    tree = own[int(rng.integers(len(own)))]
-    return mutated(rng, tree, own, READERS[job["reader"]].names)
+    return mutated(rng, own[int(rng.integers(len(own)))], own, READERS[job["reader"]].names)
 
 
 def kept(tree: Tree) -> str:

@@ -173,8 +173,7 @@ def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
 
 def test_validation_makes_the_middle_of_held_out_images(tmp_path):
     cases, settings = _completed(paired_dataset(tmp_path), _settings())
-    state = begin(TRAINING, settings, None, "cpu")
-    *each, whole = TRAINING.validate(state, cases, settings)
+    *each, whole = TRAINING.validate(begin(TRAINING, settings, None, "cpu"), cases, settings)
     assert len(each) == 3
     for number, facts in enumerate(each):
         np.testing.assert_array_equal(facts.get("labels"), labels_of(number)[1:9, 4:20, 2:18])

@@ -93,8 +93,7 @@ def test_slices_of_a_sprite_lie_in_rows_on_blocks_of_eight():
     assert sheet.shape == (-(-5 // count) * 16, count * 16)
     for z in range(5):
         row, column = divmod(z, count)
-        tile = sheet[row * 16 :, column * 16 :][:10, :12].astype(int)
-        assert abs(tile - 50 * z).max() <= 3
+        assert abs(sheet[row * 16 :, column * 16 :][:10, :12].astype(int) - 50 * z).max() <= 3
 
 
 @given(LABELS, st.tuples(*[st.integers(1, 6)] * 3), st.integers(1, 40))

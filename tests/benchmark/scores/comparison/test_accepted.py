@@ -80,8 +80,7 @@ def test_a_run_that_nobody_should_be_compared_with_is_refused(message, run, tmp_
     if message in EDITED:
         name, edit = EDITED[message]
         path = found.place / name
-        text = path.read_text()
-        path.write_text(edit(text)) if edit else path.unlink()
+        path.write_text(edit(path.read_text())) if edit else path.unlink()
         found = read_scored(found.place)
     refused(re.escape(message), accept, found, "cells", "", tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

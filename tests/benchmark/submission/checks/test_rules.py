@@ -25,8 +25,7 @@ def test_every_rule_is_used_and_every_id_is_a_rule():
         ROOT / "cytosuite/files/tarball.py",
         *(folder / f"{name}.py" for name in names),
     ]
-    used = {text for path in files for text in texts(path)}
-    assert used | COMPOSED == set(RULES)
+    assert {text for path in files for text in texts(path)} | COMPOSED == set(RULES)
 
 
 def test_every_rule_is_caught_by_a_test():

@@ -40,8 +40,7 @@ def test_psnr_of_float32_is_that_of_its_exact_sum():
     truth, prediction = (image.astype(np.float32) for image in images((5, 90, 130)))
     squared = fsum(((truth.astype(float) - prediction) ** 2).ravel().tolist())
     expected = 20 * log10(255) - 10 * log10(squared / truth.size)
-    found = psnr(truth, prediction, data_range=255)
-    assert abs(found - expected) <= np.spacing(expected)
+    assert abs(psnr(truth, prediction, data_range=255) - expected) <= np.spacing(expected)
 
 
 def test_agrees_with_scikit_image():

@@ -49,8 +49,7 @@ def test_takes_the_largest_label_of_every_integer_type():
     for dtype in INTEGERS:
         largest = np.iinfo(dtype).max
         labels = np.array([0, largest, largest, largest - 1], dtype)
-        sizes = {int(largest): 2, int(largest) - 1: 1}
-        assert counted(overlap(labels, labels))[0] == sizes
+        assert counted(overlap(labels, labels))[0] == {int(largest): 2, int(largest) - 1: 1}
 
 
 @pytest.fixture

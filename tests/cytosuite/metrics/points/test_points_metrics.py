@@ -36,8 +36,7 @@ def _values(*arguments):
 def _dense(truth, prediction, radius):
     """Return the number of pairs and the sum of their distances, from the whole matrix."""
     distances = cdist(truth, prediction)
-    costs = np.where(distances <= radius, distances, 1e6)
-    near = distances[linear_sum_assignment(costs)]
+    near = distances[linear_sum_assignment(np.where(distances <= radius, distances, 1e6))]
     return (near <= radius).sum(), near[near <= radius].sum()
 
 

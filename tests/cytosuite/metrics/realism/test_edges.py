@@ -207,8 +207,7 @@ def test_published_curves_are_those_of_the_program_whatever_size_and_voxels(heig
 
 def test_published_thirds_are_those_of_the_longer_curve():
     image = bright_at_the_top(depth=70, size=131, fade=0.99)
-    short = Volume(0.9 * image.array[:51], UNIT)
-    curves = edge_curves(image, short, edges.PUBLISHED)
+    curves = edge_curves(image, Volume(0.9 * image.array[:51], UNIT), edges.PUBLISHED)
     assert [curves.difference(third).size for third in range(3)] == [23, 23, 5]
     for low in (image.array[:, :99], image.array[:, :, :31]):
         assert isnan(difference(image, Volume(low, UNIT), edges.PUBLISHED))

@@ -28,8 +28,7 @@ def ellipsoids(radii, spacing=UNIT, seed=0, shape=(24, 48, 48)):
         row, column = divmod(place, int(wide // step))
         centre = (high / 2, (row + 0.6) * step, (column + 0.6) * step)
         labels[away_from(np.divide(centre, spacing), shape, spacing) <= radius] = place + 1
-    light = np.random.default_rng(seed).normal(50, 5, shape)
-    return Scene(Volume(light, spacing), labels)
+    return Scene(Volume(np.random.default_rng(seed).normal(50, 5, shape), spacing), labels)
 
 
 def boxes(*, dtype=np.uint16):

@@ -37,8 +37,7 @@ def test_blur_acts_within_planes_on_the_noise(rng):
     assert variance < 0.25 * 11
     single = np.zeros((3, 9, 9), np.float32)
     single[1, 4, 4] = 5000
-    dark = PLAIN._replace(haze=0.0, read_noise=0.0, blur=0.8)
-    image = expose(rng, single, dark)
+    image = expose(rng, single, PLAIN._replace(haze=0.0, read_noise=0.0, blur=0.8))
     assert not image[[0, 2]].any()
     assert image[1, 4, 5] > 0
 
