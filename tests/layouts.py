@@ -226,8 +226,7 @@ def published_networks(path):
 
     from tests.algorithms.cyclegan3d.published_generator import Generator
 
-    states = {f"netG_{letter}_state_dict": Generator(3).state_dict() for letter in "AB"}
-    torch.save(states, path)
+    torch.save({f"netG_{letter}_state_dict": Generator(3).state_dict() for letter in "AB"}, path)
 
 
 def weights(path, card="cellpose3d/spheroid-nuclei-3d"):

@@ -21,8 +21,7 @@ CHANGES = (
 def test_only_the_job_that_publishes_has_an_identity_and_it_runs_nothing_of_ours():
     assert RELEASE["permissions"] == {"contents": "read"}
     jobs = RELEASE["jobs"]
-    rights = {name: job.get("permissions") for name, job in jobs.items()}
-    assert rights == {
+    assert {name: job.get("permissions") for name, job in jobs.items()} == {
         "build": None,
         "publish": {"id-token": "write"},
         "announce": {"contents": "write"},

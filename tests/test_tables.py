@@ -44,8 +44,7 @@ def test_the_leaderboard_is_that_of_the_scores(name):
 
 
 def test_tables_of_methods_say_in_their_heads_how_long_the_models_were_trained():
-    page = (ROOT / "docs/methods.md").read_text()
-    tables, _, costs = page.partition("## Cost of the trainings")
+    tables, _, costs = (ROOT / "docs/methods.md").read_text().partition("## Cost of the trainings")
     rows = [line.split(" | ") for line in costs.splitlines() if " | " in line][1:]
     minutes = [float(row[-2]) / 60 for row in rows]
     head = f"| method | model; methods-*: trained for {min(minutes):.0f} to {max(minutes):.0f} CPU"

@@ -33,8 +33,7 @@ def directed(labels):
     vectors, grid = np.zeros((3, *labels.shape), np.float32), np.indices(labels.shape)
     for label in np.unique(labels[labels > 0]):
         own = labels == label
-        centre = grid[:, own].mean(1, keepdims=True)
-        vectors[:, own] = np.tanh((centre - grid[:, own]) / 9)
+        vectors[:, own] = np.tanh((grid[:, own].mean(1, keepdims=True) - grid[:, own]) / 9)
     shares = np.where(labels > 0, 1 / np.maximum(labels, 1), 0).astype(np.float32)
     return Targets(vectors, shares[None])
 

@@ -53,8 +53,7 @@ BROKEN = "def predict(inputs, model):\n    raise RuntimeError('something\\nodd')
 def case(tmp_path):
     z, y, x = np.ogrid[:16, :32, :32]
     ball = (z - 8) ** 2 * 4 + (y - 16) ** 2 + (x - 16) ** 2 < 100
-    rng = np.random.default_rng(0)
-    array = (rng.poisson(20, ball.shape) + 200 * ball).astype(np.uint16)
+    array = (np.random.default_rng(0).poisson(20, ball.shape) + 200 * ball).astype(np.uint16)
     volume = Volume(array, (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
     write_case(tmp_path / "input", TASKS["segment"], "ball", {"microscopy-image": volume})
     return tmp_path

@@ -82,7 +82,6 @@ def test_the_recipe_of_a_light_sheet_runs():
 
 def _runs(recipe):
     """Simulate a small case of a recipe, and return it."""
-    found = simulated(str(recipe), None, 1, SMALL)
-    sample = generate(np.random.default_rng(0), found.parameters)
+    sample = generate(np.random.default_rng(0), simulated(str(recipe), None, 1, SMALL).parameters)
     assert sample.volume("instance-labels").array.any()
     return sample

@@ -36,8 +36,7 @@ def puppets(client, puppet, tmp_path_factory):
 
         def act(program, api, limits):
             if (api, limits) not in sessions:
-                place = home / f"session-{len(sessions)}"
-                session = engine.session("puppet", place, limits, api)
+                session = engine.session("puppet", home / f"session-{len(sessions)}", limits, api)
                 sessions[api, limits] = stack.enter_context(session)
             return _puppets.played(sessions[api, limits], home / str(next(names)), program)
 

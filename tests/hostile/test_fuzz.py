@@ -72,8 +72,7 @@ def test_what_was_found_is_one_line(tmp_path, mistake, capfd):
 
 def test_values_that_no_metric_can_square_are_a_bad_output(tmp_path):
     (socket,) = TASKS["enhance"].outputs
-    image = Volume(PIXELS + np.float64(1e300), SPACING)
-    write(tmp_path / socket.relative_path / "a.tif", image)
+    write(tmp_path / socket.relative_path / "a.tif", Volume(PIXELS + np.float64(1e300), SPACING))
     with pytest.raises(BadOutput, match=r"expected finite values up to 1e\+15, found larger ones"):
         check(tmp_path, socket, None)
 

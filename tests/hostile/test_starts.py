@@ -24,8 +24,7 @@ def start(client, puppet, tiny, tmp_path):
     def start(program):
         card = tmp_path / "start.json"
         card.write_text(json.dumps({**CARD, "description": program}))
-        engine = DockerEngine(client, image=lambda *_: puppet, models={"puppet": card})
-        return engine.session(
+        return DockerEngine(client, image=lambda *_: puppet, models={"puppet": card}).session(
             "puppet", tmp_path / "session", replace(tiny, timeout_s=2.0), "invoke"
         )
 

@@ -200,8 +200,7 @@ def test_a_second_channel_is_learned_from_and_asked_for(folder):
     image, labels = discs(12)
     both = Volume(np.stack([image, np.where(labels > 4, 0, image)]), (0.5, 0.5), "CYX")
     one, two = _settings(), _settings(channels=2)
-    message = "a.tif: expected channels: 2, found 1; set network.channels"
-    refused(message, _trained, folder, two)
+    refused("a.tif: expected channels: 2, found 1; set network.channels", _trained, folder, two)
     card = _trained(folder, one).weights.with_suffix(".json")
     narrow, wide = (begin(TRAINING, settings, card, "cpu").average for settings in (one, two))
     seen = torch.rand(1, 2, 1, 32, 32)

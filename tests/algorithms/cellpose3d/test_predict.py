@@ -39,8 +39,7 @@ def uphill(given):
     """Stand in for a network: the level is the brightness, the flow goes to where it is greatest."""
     smooth = ndimage.gaussian_filter(given[0, 0].numpy(), (1, 1.5, 1.5))
     flow = [np.tanh(20 * np.gradient(smooth, axis=axis)) for axis in range(3)]
-    logit = 8 * (smooth - 0.55)
-    return torch.from_numpy(np.stack([logit, *flow]).astype(np.float32))[None]
+    return torch.from_numpy(np.stack([8 * (smooth - 0.55), *flow]).astype(np.float32))[None]
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ def test_units_of_a_sketch_are_those_of_any_gain_and_offset(rng):
     labels = labels_of()
     sketch = 0.01 * (labels > 0) - 3
     np.testing.assert_allclose(sketch_units(sketch), labels > 0, atol=1e-5)
-    graded = sketch + 0.01 * rng.uniform(-0.1, 0.1, labels.shape)
-    found = sketch_units(graded)
+    found = sketch_units(sketch + 0.01 * rng.uniform(-0.1, 0.1, labels.shape))
     assert found.dtype == np.float32
     assert found[labels > 0].mean() == pytest.approx(1, abs=1e-3)
     assert found[labels == 0].mean() == pytest.approx(0, abs=1e-3)

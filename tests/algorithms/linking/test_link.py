@@ -172,8 +172,7 @@ def test_true_labels_of_simulated_movies_are_tracked(values, rng):
 
 
 def test_frames_without_labels_are_segmented(rng):
-    film = cells()
-    movie = Volume(rng.poisson(100 + 300 * (film > 0)), SPACING, "TYX", {"channel": "nucleus"})
+    movie = Volume(rng.poisson(100 + 300 * (cells() > 0)), SPACING, "TYX", {"channel": "nucleus"})
     outputs = apply("linking", movie)
     assert sorted((t.begin, t.end) for t in outputs["tracks"]) == [(0, 5)] * 5
     assert outputs["tracked-labels"].axes == "TYX"

@@ -90,8 +90,7 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
 ):
     learned = adapter.learn([pair(axes, seed) for seed in range(6)], SETTINGS, tmp_path)
     assert learned.describes == {"axes": axes}
-    train = {f"case_{n:04d}" for n in (0, 1, 2, 3, 5)}
-    split = {"train": sorted(train), "val": ["case_0004"]}
+    split = {"train": sorted({f"case_{n:04d}" for n in (0, 1, 2, 3, 5)}), "val": ["case_0004"]}
     configuration = "2d" if axes == "YX" else "3d_fullres"
     assert stub() == [("preprocess", configuration, "nnUNetPlans", 1), ("train", split, 3, 7)]
     raw = tmp_path / "nnUNet_raw/Dataset001_cytosuite"

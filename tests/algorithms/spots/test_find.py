@@ -112,14 +112,12 @@ def test_the_threshold_is_the_one_of_the_largest_expected_f1(rng):
     sigmas = [np.array([0.0, 1.2, 1.2])]
     noise = -np.sort(-rng.normal(3, 0.3, 1000))
     assert clearest(np.array([4.2, *noise.clip(0, 4)]), 1024**2, sigmas) == 0
-    spots = np.array([*np.linspace(20, 8, 100), 4.0, 3.5, 3.0])
-    assert clearest(spots, 1024**2, sigmas) == 100
+    assert clearest(np.array([*np.linspace(20, 8, 100), 4.0, 3.5, 3.0]), 1024**2, sigmas) == 100
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 16, 16), (3, 5, 7)])
 def test_a_constant_image_of_any_size_holds_none(shape):
-    image = np.full(shape, 7, np.uint8)
-    assert len(find(image, SPACING[-len(shape) :], Parameters()).places) == 0
+    assert len(find(np.full(shape, 7, np.uint8), SPACING[-len(shape) :], Parameters()).places) == 0
 
 
 def test_spots_narrower_than_a_pixel_do_no_harm(rng):

@@ -60,10 +60,9 @@ def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
 
 
 def test_a_volume_is_refused():
-    stack = Volume(np.zeros((4, 9, 9)), (1.0,) * 3)
     refused(
         "tiny is for planes, found a volume of 4 x 9 x 9",
         predict,
-        {"microscopy-image": stack},
+        {"microscopy-image": Volume(np.zeros((4, 9, 9)), (1.0,) * 3)},
         model(),
     )

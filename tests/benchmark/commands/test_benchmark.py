@@ -279,8 +279,7 @@ OPTIONS = {
 
 def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
     monkeypatch.setattr(planned, "CHECKOUT", None)
-    options = BenchmarkOptions(dataset="a", recursive=True, frame="2")
-    assert command_of(options, "process") == (
+    assert command_of(BenchmarkOptions(dataset="a", recursive=True, frame="2"), "process") == (
         "cytosuite benchmark a --recursive --frame 2 --engine process"
     )
 

@@ -199,8 +199,7 @@ def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
     _, words, _ = train(planes, start="cells-3d", settings=Path("tissue"))
     home = places.ROOT
     assert _after(words, "--from") == str((home / "weights/cellpose3d/cells-3d.json").resolve())
-    own = home / "algorithms/cellpose3d/training/tissue.toml"
-    assert _after(words, "--settings") == str(own)
+    assert _after(words, "--settings") == str(home / "algorithms/cellpose3d/training/tissue.toml")
     calls = []
     for missing in ("cells-3d-b", str(planes / "cells-3d.json")):
         refused(

@@ -244,7 +244,6 @@ def ranked():
         few = f"{cases} cases cannot separate {len(names)} algorithms by this test (needs {needed})"
         arguments = (names, draws, better, p, bool(failed), few if cases < needed else "")
         agreement = {("SEG", "DET"): 0.9, ("SEG", "AP50"): 0.4, ("DET", "AP50"): -0.2}
-        scaled = {(name, metric): 0.5 for name in names for metric in results.primary}
         ranking = Ranking(
             "mean",
             "worst",
@@ -252,7 +251,7 @@ def ranked():
             contest("", *arguments),
             {metric: contest(metric, *arguments) for metric in results.primary},
             agreement,
-            scaled,
+            {(name, metric): 0.5 for name in names for metric in results.primary},
             cases,
             failed,
             draws,

@@ -91,8 +91,7 @@ def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(m
 
     def found(cases):
         parts = [replace(group, cases=cases) for group in density.groups]
-        divided = [replace(density, groups=parts), drug]
-        return weakness(replace(make(), conditions=divided), "fair")
+        return weakness(replace(make(), conditions=[replace(density, groups=parts), drug]), "fair")
 
     assert found("abc") == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
     assert found("ab") == "SEG 0.60 for a, 0.62 for c"  # two cases are no group

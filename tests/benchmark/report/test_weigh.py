@@ -64,8 +64,7 @@ def enhanced(make):
 
 
 def ranking(results, scores, primary=None):
-    every = measures(results.metrics)
-    return rank_measures(scores, every, primary or results.primary, CONTROLS)
+    return rank_measures(scores, measures(results.metrics), primary or results.primary, CONTROLS)
 
 
 def rows(contest):

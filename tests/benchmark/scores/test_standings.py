@@ -121,8 +121,7 @@ def test_only_finite_numbers_are_written_and_failures_named():
             "status": ["ok", "bad output"],
         }
     )
-    layout = platform_layout(entry, [seg], scores)
-    assert layout == {
+    assert platform_layout(entry, [seg], scores) == {
         "case": {"x": {}, "y": {"SEG": 0.0}},
         "aggregates": {"SEG": aggregate([0.0])},
         "failed": ["y"],

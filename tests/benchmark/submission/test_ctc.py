@@ -33,8 +33,7 @@ def row(*labels, dtype=np.uint16):
 
 
 def test_sequences_of_several_datasets_are_numbered_anew():
-    names = ["b-01_t000", "b-01_t001", "a-01_t000", "a-02_t000"]
-    assert sequences(names) == {
+    assert sequences(["b-01_t000", "b-01_t001", "a-01_t000", "a-02_t000"]) == {
         "01": ["a-01_t000"], "02": ["a-02_t000"], "03": ["b-01_t000", "b-01_t001"],
     }  # fmt: skip
     assert sequences(["a-01_t000", "spheroid_01"]) == {"01": ["a-01_t000"], "02": ["spheroid_01"]}
@@ -77,12 +76,11 @@ def test_a_gap_of_the_largest_label_takes_a_number_that_is_free(tmp_path):
 @pytest.mark.parametrize("anew", [False, True])
 def test_more_tracks_than_16_bits_hold_are_refused(tmp_path, anew):
     every = np.arange(65536, dtype=np.uint16)[None]
-    frames = frames_of(every, 0 * every, every)
     refused(
         "01_RES: expected at most 65535 tracks",
         write_ctc,
         tmp_path,
-        frames,
+        frames_of(every, 0 * every, every),
         {"01": ["a", "b", "c"]},
         anew=anew,
     )

@@ -178,12 +178,11 @@ def test_a_given_voxel_size_replaces_an_assumed_one(tmp_path):
 
 
 def test_undeclared_outputs_are_refused(tmp_path):
-    case = read_case(_case(tmp_path), SEGMENT)
     refused(
         "expected the outputs .'instance-labels'., found .'x'.",
         write_outputs,
         tmp_path / "out",
         SEGMENT,
-        case,
+        read_case(_case(tmp_path), SEGMENT),
         {"x": _volume()},
     )

@@ -134,8 +134,7 @@ def test_channels_have_their_own_sketch_contrast_and_noise():
     sketch = np.stack([_sketch((4, 8, 8)), np.zeros((4, 8, 8), np.float32)])
     levels = [{"dark": 0.25, "bright": 2.0}, {"dark": 1.0, "bright": 3.0}]
     process = _process(steps=1, t_start=400, blur=0, contrast=levels)
-    made = synthesise(sketch, network, TWO, process, tile=WIDE, seed=9)
-    assert made.values.shape == sketch.shape
+    assert synthesise(sketch, network, TWO, process, tile=WIDE, seed=9).values.shape == sketch.shape
     (((first, second, *given, extra), _),) = seen
     same(given, sketch)
     a = process.left**0.5

@@ -16,9 +16,8 @@ TORCH = (
 
 
 def _program(body, **given):
-    code = f"{HEAD}def program():\n    {body}\nend(program)"
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"{HEAD}def program():\n    {body}\nend(program)"],
         stderr=subprocess.PIPE,
         text=True,
         **({"stdout": subprocess.PIPE} | given),

@@ -22,8 +22,7 @@ def read(tmp_path):
 
 
 def test_columns_of_numbers_are_numbers_and_the_rest_are_words(read):
-    found = read("name,group,depth [µm],lot\na.tif,fixed,20,1\nb b,live,7.5,x\n")
-    assert found == {
+    assert read("name,group,depth [µm],lot\na.tif,fixed,20,1\nb b,live,7.5,x\n") == {
         "a": {"group": "fixed", "depth [µm]": 20.0, "lot": "1"},
         "b_b": {"group": "live", "depth [µm]": 7.5, "lot": "x"},
     }

@@ -46,8 +46,7 @@ def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
 
 @pytest.mark.parametrize("dose", [1, 1.0, "1"])
 def test_a_condition_in_a_table_counts_before_one_in_a_name_however_it_is_written(dose):
-    rules = [{"part": "test", "where": {"dose": dose}}]
-    placed = _divided(names=r"(?P<dose>X)_.*", rules=rules)
+    placed = _divided(names=r"(?P<dose>X)_.*", rules=[{"part": "test", "where": {"dose": dose}}])
     assert _parts(placed)["test"] == {name for name in NAMES if name.endswith("_1")}
 
 

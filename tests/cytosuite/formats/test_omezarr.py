@@ -160,9 +160,8 @@ def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
 
 
 def test_scales_of_image_and_level_are_multiplied_by_the_unit(tmp_path):
-    axes = [{"name": axis, "type": "space", "unit": "Millimeter"} for axis in "zyx"]
     scales = _scales(
-        axes,
+        [{"name": axis, "type": "space", "unit": "Millimeter"} for axis in "zyx"],
         [{"type": "scale", "scale": [3.0, 1.5, 0.25]}],
         coordinateTransformations=[{"type": "scale", "scale": [2, 2, 2]}],
     )

@@ -29,8 +29,7 @@ def scene(seed, label=np.uint16, grey=np.uint16, shape=(50, 31, 29)):
     rng = np.random.default_rng(seed)
     smooth = ndimage.gaussian_filter(rng.normal(size=shape), 2)
     labels, _ = ndimage.label(smooth > smooth.std())
-    image = 300 * (labels > 0) + rng.normal(200, 20, shape)
-    return labels.astype(label), image.astype(grey)
+    return labels.astype(label), (300 * (labels > 0) + rng.normal(200, 20, shape)).astype(grey)
 
 
 def case(seed, label, grey, place=lambda array: array):

@@ -12,6 +12,5 @@ def run(tmp_path, situations):
     home = finish(tmp_path, situations)
     rows = [f"toy,{name},watershed,SEG,{value}" for name, value in (("good", 1), ("bad", 0.5))]
     (home / "report").mkdir()
-    text = "\n".join([HEAD, *rows, "toy,bad,oracle,SEG,1", ""])
-    (home / "report/scores.csv").write_text(text)
+    (home / "report/scores.csv").write_text("\n".join([HEAD, *rows, "toy,bad,oracle,SEG,1", ""]))
     return home

@@ -54,8 +54,7 @@ def test_a_working_voxel_depends_on_no_voxel_beyond_its_reach(working, rng):
 
 def ball(shape, spacing, centre, radius):
     """Return the distance to a sphere's surface in µm, positive inside."""
-    away = away_from(np.divide(centre, spacing) - 0.5, shape, spacing)
-    return (radius - away).astype(np.float32)
+    return (radius - away_from(np.divide(centre, spacing) - 0.5, shape, spacing)).astype(np.float32)
 
 
 def two_touching(spacing, shape):

@@ -103,11 +103,10 @@ def test_a_table_of_many_names_its_family_and_shares_of_the_first_places(table):
 
 
 def test_more_than_a_rank_by_wins_can_compare_are_refused(table):
-    scores = table("SEG", **ladder(201, cases=2))
     refused(
         "expected 200 algorithms at most, found 201; rank by",
         rank_measures,
-        scores,
+        table("SEG", **ladder(201, cases=2)),
         [SEG],
         ["SEG"],
         rules=RankingRules(scheme="tests"),

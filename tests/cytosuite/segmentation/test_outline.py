@@ -153,8 +153,7 @@ def test_the_place_along_y_and_x_is_signed_and_a_mirrored_object_mirrors_it(axis
     sign = np.ones(COLUMNS)
     sign[axis] = -1
     assert sign[14] == 1  # its distance without a sign stays
-    expected = near.columns * sign[:, None]
-    assert np.allclose(seen.columns[:, order], expected, atol=1e-4)
+    assert np.allclose(seen.columns[:, order], near.columns * sign[:, None], atol=1e-4)
     assert np.ptp(near.columns[axis]) > 2  # from one side of the object to the other
 
 

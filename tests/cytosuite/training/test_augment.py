@@ -21,8 +21,7 @@ def _given(*queue, **more):
 )
 def test_geometry_by_hand_is_the_same_for_image_and_truth(change, expected):
     line = np.arange(7, dtype=np.float32).reshape(1, 1, 1, 7)
-    settings = _given(change, **{f"{change}_axes": [2]})
-    image, truth = augmented(RNG(0), line, line + 10, settings)
+    image, truth = augmented(RNG(0), line, line + 10, _given(change, **{f"{change}_axes": [2]}))
     assert image.ravel().tolist() == expected
     np.testing.assert_array_equal(truth, image + 10)
 

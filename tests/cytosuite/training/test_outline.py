@@ -87,8 +87,7 @@ def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(t
     assert after["SEG"] > 0.85
     assert not card.adopted  # it is for the images of its parent
     assert "held-out cases with these outlines: SEG 0." in capsys.readouterr().out
-    mine = models / "mine.safetensors"
-    assert Trees.read(mine, 99).feature.shape == (20, 4)
+    assert Trees.read(models / "mine.safetensors", 99).feature.shape == (20, 4)
 
     small.write_text(f"cases = 0\nenough = 500\n{text}")  # none is held out, all are few
     assert main(words(folder, models / "mine.json", "few", "--settings", str(small))) == 0

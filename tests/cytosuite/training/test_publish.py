@@ -57,8 +57,7 @@ def test_baselines_have_the_metrics_of_the_scores(scored):
     ],
 )
 def test_the_card_names_the_methods_that_a_model_did_not_beat(scored, simpler, named):
-    card = scored(0.1, simpler)
-    assert card.description == (
+    assert scored(0.1, simpler).description == (
         f"A toy. Did not beat {named} on its held-out images: used only by name."
     )
 

@@ -75,12 +75,11 @@ def test_the_chosen_metric_comes_first_and_each_counts_once():
 
 def test_explains_which_further_metric_lacks_facts():
     # Of several incomplete facts those that lack least are meant.
-    facts = [_facts(ONE, ONE), Facts({"real:arrays": lambda: [ONE]})]
     refused(
         r"validation\.also: HD needs spacing, which the valid",
         score,
         [metric_named("SEG"), metric_named("HD")],
-        facts,
+        [_facts(ONE, ONE), Facts({"real:arrays": lambda: [ONE]})],
     )
 
 

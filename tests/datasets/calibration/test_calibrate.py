@@ -21,8 +21,7 @@ def test_recipes_look_as_people_write_them():
             "kinds": [{"name": "small"}, {"name": "large", "share": 0.5}],
         },
     }
-    text = to_toml(recipe, {"parameters.camera.gain": "photon transfer"}, ["Measured."])
-    assert text == (
+    assert to_toml(recipe, {"parameters.camera.gain": "photon transfer"}, ["Measured."]) == (
         '# Measured.\n\ndataset = "spheroid"\n\n[parameters.camera]\ngain = 2.5 # photon transfer\nphotons = [4.0, 8.0]\n\n[[parameters.kinds]]\nname = "small"\n\n[[parameters.kinds]]\nname = "large"\nshare = 0.5\n'
     )
     refused(r"parameters\.gain: None has no form in TOML", to_toml, {"parameters": {"gain": None}})

@@ -61,8 +61,7 @@ def test_sizes_within_images_and_between_them(rng):
 
 
 def test_labels_are_as_far_from_themselves_as_nothing_and_halves_tell_their_noise():
-    images = [plane((2, 2, 4, 6 + n), (12, 9, 5, 5), (10, 20, 6, 8)) for n in range(4)]
-    own = look(images)
+    own = look([plane((2, 2, 4, 6 + n), (12, 9, 5, 5), (10, 20, 6, 8)) for n in range(4)])
     rows = compare(own, own)
     assert mean_distance(rows) == 0
     assert {row.name for row in rows if row.floor > 0} >= {"size", "elongation"}

@@ -9,8 +9,7 @@ from cytosuite.volume import Volume
 
 
 def test_touching_balls_are_two_objects():
-    away = [away_from((12, 15, x), (24, 30, 48)) for x in (15, 28)]
-    inside = np.min(away, axis=0) <= 7.5
+    inside = np.min([away_from((12, 15, x), (24, 30, 48)) for x in (15, 28)], axis=0) <= 7.5
     labels = segment(Volume(np.where(inside, 100.0, 10.0), (1, 1, 1)))
     assert labels.max() == 2
     assert labels.dtype == np.uint16

@@ -41,8 +41,7 @@ def test_a_lag_is_fixed_where_there_is_one(stacks, toy):
 
 def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):
     inner = np.s_[8:-8, 10:-10, 10:-10]
-    cut = [(Volume(v.array[inner], v.spacing), labels[inner]) for v, labels in stacks]
-    found = begin(cut)
+    found = begin([(Volume(v.array[inner], v.spacing), labels[inner]) for v, labels in stacks])
     assert found.fixed["tissue.outline"] == "fill"
     assert found.fixed["tissue.n_nuclei"] == "auto"
     assert "tissue.core" not in found.centres
@@ -69,8 +68,7 @@ def test_stacks_lit_from_below_keep_their_orientation(stacks):
 
 @pytest.mark.parametrize("sigma", [0.6, 0.9])
 def test_sensor_blur_is_told_by_correlation(sigma, rng):
-    noise = rng.normal(size=(10, 120, 120))
-    soft = ndimage.gaussian_filter(noise, (0, sigma, sigma), truncate=8)
+    soft = ndimage.gaussian_filter(rng.normal(size=(10, 120, 120)), (0, sigma, sigma), truncate=8)
     found, left = sensor_blur(neighbour_correlation(soft))
     assert found == pytest.approx(sigma, abs=0.06)
     if sigma > 0.7:

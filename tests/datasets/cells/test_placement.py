@@ -123,8 +123,7 @@ def test_pairs_that_teach_nothing_are_refused(tmp_path):
     flat, solid = Volume(cells[0], (1.0, 1.0), "YX"), Volume(cells, (1.0,) * 3, "ZYX")
     refused("of the same shape", learn, [(flat, solid)])
     path = tmp_path / "rows.json"
-    learned = dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}
-    path.write_text(Placement(**learned).model_dump_json())
+    path.write_text(Placement(**dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}).model_dump_json())
     message = "learned from labels ZYX, but the cells are YX"
     refused(message, _fitted, cells, grid, learned=str(path))
 

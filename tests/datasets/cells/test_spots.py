@@ -23,8 +23,7 @@ PSF = Gaussian((0.3, 0.13, 0.15))
 
 
 def _grown(base=PLANE, seed=2, listed=(), **cells):
-    values = base | {"cells": base["cells"] | cells, "spots": listed}
-    parameters = Parameters.model_validate(values)
+    parameters = Parameters.model_validate(base | {"cells": base["cells"] | cells, "spots": listed})
     return grow(np.random.default_rng(seed), parameters), parameters
 
 
@@ -104,8 +103,7 @@ def test_light_of_a_spot_is_whole_and_its_centroid_is_the_place():
 
 
 def test_light_beyond_the_image_is_lost_and_light_of_several_spots_adds_up():
-    edge = spots.light(_spot([(1.35, 0.0, 5.0)]), GRID, PSF)
-    assert edge.sum() == pytest.approx(500, rel=1e-4)
+    assert spots.light(_spot([(1.35, 0.0, 5.0)]), GRID, PSF).sum() == pytest.approx(500, rel=1e-4)
     two = _spot([(1.2, 1.5, 3.0), (1.5, 1.7, 3.1)], photons=(300.0, 700.0))
     parts = [two.take(np.arange(2) == index) for index in range(2)]
     both = np.sum([spots.light(part, GRID, PSF) for part in parts], axis=0)
@@ -185,8 +183,7 @@ def test_a_cloud_lies_around_its_middle_whatever_cells_are_there():
     culture, found, _ = _drawn(cloud=cloud, count=4000, law="given")
     places = found.places_um[:, 1:] - 0.15  # the first voxel's middle
     assert places.mean(axis=0) == pytest.approx([20, 30], abs=0.2)
-    wanted = np.transpose(stretch) @ stretch * 0.8**2 / 3
-    assert np.cov(places.T) == pytest.approx(wanted, rel=0.1)
+    assert np.cov(places.T) == pytest.approx(np.transpose(stretch) @ stretch * 0.8**2 / 3, rel=0.1)
     assert (_under(culture.cells, found, culture.grid) == found.cells).all()
     assert (found.cells == 0).any()
     assert found.cells.any()

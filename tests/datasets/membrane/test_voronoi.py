@@ -79,8 +79,7 @@ def test_too_many_cells_are_refused():
 
 def test_stray_pieces_go_to_the_cell_beside_them():
     labels = np.array([[[1, 1, 1, 2, 1, 3, 3, 3, 2, 2, 2, 0]]], np.uint16)
-    inside = labels > 0
-    assert voronoi.whole(labels, inside, 2).tolist() == [[[1, 1, 1, 1, 3, 3, 3, 3, 2, 2, 2, 0]]]
+    assert voronoi.whole(labels, labels > 0, 2).tolist() == [[[1, 1, 1, 1, 3, 3, 3, 3, 2, 2, 2, 0]]]
 
 
 def test_tissue_that_no_cell_touches_is_left_free():

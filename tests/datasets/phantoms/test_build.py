@@ -85,8 +85,7 @@ def test_without_surroundings_the_background_is_that_of_the_stack():
 
 def test_smoothing_takes_noise_out_and_keeps_the_mean(rng):
     image, labels = _stack([((4, 8, 8), (8, 12, 12), 50)])
-    noise = rng.normal(0, 10, image.shape)
-    image = Volume((image.array + noise).astype(np.float32), SPACING)
+    image = Volume((image.array + rng.normal(0, 10, image.shape)).astype(np.float32), SPACING)
     raw, smooth = (extract(image, labels, Cutting(smooth_um=s)).phantoms[0] for s in (0.0, 0.8))
     assert smooth.intensity[smooth.inside].std() < 0.3 * raw.intensity[raw.inside].std()
     assert smooth.brightness == pytest.approx(raw.brightness)
@@ -108,8 +107,7 @@ def test_stacks_that_cannot_be_used_are_refused():
 
 def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei(rng):
     nuclei = draw_nuclei(rng, 5, diameter_um=8.0, axis_spread=0.2)
-    tile = chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.8)
-    phantoms = render(nuclei, FINE, tile)
+    phantoms = render(nuclei, FINE, chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.8))
     assert [phantom.name for phantom in phantoms] == [f"drawn_000{n}" for n in range(1, 6)]
     volumes = [phantom.volume_um3 for phantom in phantoms]
     assert volumes == pytest.approx(bodies.volumes_um3(nuclei), rel=0.04)

@@ -195,7 +195,6 @@ def test_names_that_could_not_be_read_again_are_refused(tmp_path, ellipsoid, nam
 def test_numbers_of_a_phantom_that_make_no_sense_are_refused(tmp_path, light, metadata, message):
     mask = np.zeros((9, 9, 9), np.uint8)
     mask[3:6, 3:6, 3:6] = 1
-    image = Volume(np.where(mask, light, 0.0), (1.0, 1.0, 1.0), "ZYX", metadata)
-    write(tmp_path / "n.tif", image)
+    write(tmp_path / "n.tif", Volume(np.where(mask, light, 0.0), (1.0, 1.0, 1.0), "ZYX", metadata))
     write(tmp_path / "n_label.tif", Volume(mask, (1.0, 1.0, 1.0)))
     refused(f"n.tif: {message}", read_library, tmp_path)

@@ -24,8 +24,7 @@ def stack(tmp_path):
 
 def test_the_outline_of_a_real_tissue_is_a_mask_that_a_recipe_reads(stack, tmp_path):
     path, away = stack
-    out = tmp_path / "masks"
-    (written,) = outline_to(out, path)
+    (written,) = outline_to(tmp_path / "masks", path)
     mask = read(written)
     assert (mask.spacing, mask.array.dtype) == (SPACING, np.uint8)
     inside = mask.array > 0

@@ -19,8 +19,7 @@ def _everywhere(grid):
 
 def _half(grid):
     """Return tissue below a plane."""
-    depth = 2.5 - grid.centres(0)
-    return np.broadcast_to(depth[:, None, None], grid.shape)
+    return np.broadcast_to((2.5 - grid.centres(0))[:, None, None], grid.shape)
 
 
 def _grid(size_um, *spacing):

@@ -68,8 +68,7 @@ def test_labels_have_the_volume_of_the_stated_ellipsoids_in_one_piece():
 
 def test_a_body_in_a_plane_has_its_area_and_ring():
     stars = _stars(seed=3, plane=True, axes=[[6, 5, 8]], circularity=4.0)
-    grid = Grid((1, 240, 240), (1.0, 0.1, 0.1))
-    labels = label(stars, np.array([[0.5, 12.0, 12.0]]), grid)
+    labels = label(stars, np.array([[0.5, 12.0, 12.0]]), Grid((1, 240, 240), (1.0, 0.1, 0.1)))
     area = np.count_nonzero(labels) * 0.01
     assert area == pytest.approx(np.pi * stars.semi_axes_um[0, 1:].prod(), rel=0.01)
     ring = ring_table(stars.coefficients[0])

@@ -40,8 +40,7 @@ def test_the_one_mode_of_ellipsoids_is_their_elongation(plane, rng):
     scores = (vectors - model.mean) @ model.modes[0]
     assert kept.sum() == vectors.shape[1] == (12 if plane else 48)
     assert abs(np.corrcoef(scores, ratios)[0, 1]) > 0.98
-    turns = np.tile(np.eye(3), (300, 1, 1))
-    axes = model.draw(rng, np.full((300, 3), 10.0), turns).semi_axes_um
+    axes = model.draw(rng, np.full((300, 3), 10.0), np.tile(np.eye(3), (300, 1, 1))).semi_axes_um
     drawn = axes[:, 2] / (axes[:, 1] if plane else axes[:, :2].mean(1))
     assert drawn.mean() == pytest.approx(ratios.mean(), abs=0.08)
     assert drawn.std() == pytest.approx(ratios.std(), rel=0.3)

@@ -17,8 +17,7 @@ def _skewed():
     z, y, x = np.meshgrid(*map(np.arange, (31, 40, 41)), indexing="ij")
     light = np.exp(-((y - 19.3) ** 2 + (x - 20.6) ** 2) / 30) * np.exp(-((z - 12) ** 2) / 18)
     light += 0.2 * np.exp(-((y - 22) ** 2 + (x - 20.6) ** 2) / 60) * np.exp(-((z - 19) ** 2) / 18)
-    image = (light / light.sum()).astype(np.float32)
-    return Kernel(image, SPACING, (12.0, 19.3, 20.6))
+    return Kernel((light / light.sum()).astype(np.float32), SPACING, (12.0, 19.3, 20.6))
 
 
 def _moments(kernel):
@@ -55,8 +54,7 @@ def _bead(centre=(14.0, 20.4, 21.7)):
     shape = (30, 41, 44)
     noise = 2 * np.random.default_rng(0).standard_normal(shape)
     away = away_from(centre, shape, np.divide(1, (3, 2, 2)))
-    light = 100 + 2000 * np.exp(-(away**2) / 2) + noise
-    return Volume(light.astype(np.float32), SPACING)
+    return Volume((100 + 2000 * np.exp(-(away**2) / 2) + noise).astype(np.float32), SPACING)
 
 
 def test_measured_finds_the_middle_of_the_bead_and_leaves_the_background_out():

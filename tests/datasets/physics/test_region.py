@@ -41,8 +41,7 @@ def test_normals_point_away_from_the_centre_of_a_ball():
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     normals = BALL.normals_at(points)
     assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
-    far = _far(points) > -22
-    assert (normals * wanted).sum(axis=1)[far].min() > 0.99
+    assert (normals * wanted).sum(axis=1)[_far(points) > -22].min() > 0.99
 
 
 def test_distance_on_a_grid_is_that_at_its_voxels():

@@ -140,8 +140,7 @@ def test_plates_stand_across_the_long_axis_and_apart():
     axes = divided.semi_axes_um[first] / outer
     curved = shapes.SPHERE[0] - bend * (shapes.SPHERE[1] ** 2 + shapes.SPHERE[2] ** 2 - 0.4)
     across = axes[:, 1:2] * np.hypot(shapes.SPHERE[1], shapes.SPHERE[2])
-    ahead = axes[:, :1] * curved + (along / outer[:, 0])[:, None]
-    assert np.hypot(ahead, across).max() < 1
+    assert np.hypot(axes[:, :1] * curved + (along / outer[:, 0])[:, None], across).max() < 1
 
 
 def test_loosely_drawn_nuclei_are_wider_by_as_much_and_never_vanish():

@@ -122,8 +122,7 @@ def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the
     flat = axes.max(axis=1) / axes.min(axis=1)
     assert np.median(flat[outer]) > 1.5 * np.median(flat[inner])
     shortest = population.living.rotations[np.arange(len(axes)), :, axes.argmin(axis=1)]
-    along = np.abs((shortest * whole.normals_at(places)).sum(axis=1))
-    assert along[outer].min() > 0.99
+    assert np.abs((shortest * whole.normals_at(places)).sum(axis=1))[outer].min() > 0.99
 
 
 def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece():

@@ -9,8 +9,7 @@ from cytosuite.datasets.views.specimen import Body
 
 @pytest.fixture(scope="session")
 def sample():
-    stream = np.random.SeedSequence(3).spawn(1)[0]
-    return generate(np.random.default_rng(stream), {"scale": 0.1})
+    return generate(np.random.default_rng(np.random.SeedSequence(3).spawn(1)[0]), {"scale": 0.1})
 
 
 @pytest.fixture

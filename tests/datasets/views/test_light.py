@@ -15,8 +15,7 @@ def _lit(drawn, **changes):
 def test_the_share_that_passes_the_whole_tissue_is_the_drawn_one(scene):
     _, drawn, body, (grid, _) = scene
     left = passed(body, [], _lit(drawn, detection=0.25), grid, grid, NEAR)
-    steps = left[1:] / left[:-1]
-    assert np.allclose(steps, 0.25 ** (1 / 12))
+    assert np.allclose(left[1:] / left[:-1], 0.25 ** (1 / 12))
     assert left[0] == pytest.approx(0.25 ** (0.5 / 12))
     assert left[-1] == pytest.approx(0.25 ** (11.5 / 12))
 

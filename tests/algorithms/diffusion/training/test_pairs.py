@@ -46,15 +46,13 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
     (item,) = plane(tmp_path / "b")
     np.testing.assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]
-    message = "expected an image with the axes YX, found ZYX"
-    refused(message, plane, real_folder(tmp_path / "c", 1))
+    refused("expected an image with the axes YX, found ZYX", plane, real_folder(tmp_path / "c", 1))
 
 
 def test_a_missing_sketch_and_another_shape_are_explained(tmp_path):
     refused(r"expected a sketch .* or labels of the same name", _load, real_folder(tmp_path / "a"))
     folder = paired_dataset(tmp_path / "b", 1)
-    sketch = next(folder.rglob("structure-sketch")) / "s_0.tif"
-    write(sketch, volume(np.zeros((3, 4, 4), np.uint8)))
+    write(next(folder.rglob("structure-sketch")) / "s_0.tif", volume(np.zeros((3, 4, 4), np.uint8)))
     refused(r"expected the shape \(10, 24, 20\), found \(3, 4, 4\)", _load, folder)
 
 

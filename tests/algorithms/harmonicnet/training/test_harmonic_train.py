@@ -21,8 +21,7 @@ def test_a_training_measures_voxels_and_radius(settings, tmp_path):
     cases = TRAINING.load(simulated_folder(tmp_path), "images", settings)
     found = TRAINING.measure({"images": cases}, settings)
     # The level falls to 0.38 at sqrt(2 ln(1 / 0.38)) deviations of 2 voxels of 2, 3 of 0.8 µm.
-    expected = np.sqrt(2 * np.log(1 / 0.38)) * np.cbrt(4.0 * 2.4 * 2.4)
-    radius = pytest.approx(expected, rel=0.05)
+    radius = pytest.approx(np.sqrt(2 * np.log(1 / 0.38)) * np.cbrt(4.0 * 2.4 * 2.4), rel=0.05)
     assert found == {"spacing_um": list(SPACING), "radius_um": radius}
 
 
@@ -61,10 +60,9 @@ def test_other_shapes_and_small_patches_are_refused(patches, message):
 
 def test_volumes_of_two_voxel_sizes_are_refused(settings, tmp_path):
     (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
-    cases = [case, case, replace(case, spacing=(4.0, 0.8, 0.8))]
     refused(
         r"expected voxels of about \[2.0, 0.8, 0.8\] µm.* found",
         TRAINING.measure,
-        {"images": cases},
+        {"images": [case, case, replace(case, spacing=(4.0, 0.8, 0.8))]},
         settings,
     )

@@ -30,8 +30,7 @@ def test_shapes_count_where_the_centre_is_hot_by_their_squared_error():
     # Errors of 3, 1 and 2, 0: sums of squares of 10 and 4, with the heat of 1 and 0.5.
     assert float(found["shape"]) == pytest.approx((10 * 1 + 4 * 0.5) / 1.5 / (4 * pi))
     assert float(found["total"]) == pytest.approx(log(2) + 2 * float(found["shape"]))
-    empty = losses_of("harmonicnet", prediction, {**batch, "heat": 0 * HEAT})
-    assert float(empty["shape"]) == 0
+    assert float(losses_of("harmonicnet", prediction, {**batch, "heat": 0 * HEAT})["shape"]) == 0
 
 
 def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):

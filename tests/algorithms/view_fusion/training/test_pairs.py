@@ -131,8 +131,7 @@ def view_is_not_finite(folder):
 def view_is_a_plane(folder):
     """expected a volume with the axes ZYX, found YX"""
     plane = volume(fused_of())
-    array = type(plane)(plane.array[0], SPACING[1:], "YX")
-    write(folder / "image_0_membrane_angle.tif", array)
+    write(folder / "image_0_membrane_angle.tif", type(plane)(plane.array[0], SPACING[1:], "YX"))
     return folder
 
 

@@ -82,8 +82,7 @@ def test_values_that_are_no_numbers_are_black_and_white(tmp_path):
 def test_a_case_without_picture_has_a_reason(make, tmp_path):
     results = make()
     lost = replace(results.cases[0], inputs={"microscopy-image": tmp_path / "missing.tif"})
-    cases = [lost, results.cases[1]]
-    (view,), (why,) = draw_all(results, results.task.main_output, cases, NAMES)
+    (view,), (why,) = draw_all(results, results.task.main_output, [lost, results.cases[1]], NAMES)
     assert why.startswith("a: ")
     assert "missing.tif" in why
     assert view.case == "b"

@@ -100,8 +100,7 @@ def faked(monkeypatch):
 
 def test_tasks_must_agree_or_be_named(faked):
     other = {"task": "enhance"}
-    error = refused("", faked, {}, other)
-    assert str(error) == (
+    assert str(refused("", faked, {}, other)) == (
         "the datasets have different tasks, segment (a), enhance (b); name one with TASK"
     )
     assert faked({}, other, task="enhance").task == "segment"  # the run is named after the other

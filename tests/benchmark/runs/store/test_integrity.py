@@ -157,8 +157,7 @@ def test_a_change_within_the_tick_of_a_seal_is_seen(tmp_path, monkeypatch):
     def coarse(file, *given, **named):
         found = real(file, *given, **named)
         names = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
-        still = {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18}
-        return os.stat_result(tuple(found), names | still)
+        return os.stat_result(tuple(found), names | {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18})
 
     monkeypatch.setattr(os, "stat", coarse)
     path.write_text("pixels")

@@ -129,8 +129,7 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
     assert rules(Image().save(tmp_path / "a.tar.gz", "oci")) == ["archive.layout"]
     note = {"vnd.docker.reference.type": "attestation-manifest"}
     index = json.dumps({"manifests": [{"annotations": note}]}).encode()
-    image = Image(changed={"index.json": index})
-    assert rules(image.save(tmp_path / "b.tar.gz", "oci")) == [
+    assert rules(Image(changed={"index.json": index}).save(tmp_path / "b.tar.gz", "oci")) == [
         "archive.layout",
         "archive.attestation",
     ]

@@ -76,8 +76,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     del items["c2"]  # as if the upload had been cut off
     state.write_text(json.dumps(items))
     assert call("fetch", "net", "mine").returncode == 1  # a case without a job
-    again = call("upload", "cells")
-    assert again.stdout.splitlines()[-3:] == [
+    assert call("upload", "cells").stdout.splitlines()[-3:] == [
         "c0: there already, with 2 of 2 inputs",
         "c1: there already, with 2 of 2 inputs",
         "c2: added",

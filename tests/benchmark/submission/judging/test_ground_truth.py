@@ -72,8 +72,7 @@ def test_each_task_has_the_scores_of_the_benchmark(
     task, dataset = TASKS[name], toys_of(name)
     job = job_of(dataset, task)
     truth = unpacked(dataset, task)
-    run = SimpleNamespace(submission=submission_of(job, truth), truth=truth)
-    code, content = evaluated(run)
+    code, content = evaluated(SimpleNamespace(submission=submission_of(job, truth), truth=truth))
     assert code == 0
     ranked = read_evaluation(truth).ranked
     assert ranked

@@ -24,8 +24,7 @@ def normalised(volume):
 def test_is_the_formula_with_normalised_copies():
     normal = [normalised(volume) for volume in volumes()]
     before, after = (ssim(normal[0], normal[k], data_range=1.0) for k in (2, 1))
-    expected = (after - before) / (1 - before)
-    assert n_ssim(*volumes()) == pytest.approx(expected, abs=1e-12)
+    assert n_ssim(*volumes()) == pytest.approx((after - before) / (1 - before), abs=1e-12)
 
 
 def test_ends_of_the_range():

@@ -28,8 +28,7 @@ def cluster(depth=9, seed=0):
     labels = np.zeros((depth, 20, 24), np.uint8)
     labels[:, 6:14, 4:10], labels[:, 6:14, 14:20] = 1, 2
     noise = np.random.default_rng(seed).integers(20, 60, labels.shape)
-    grey = (noise + 100 * (labels > 0)).astype(np.uint16)
-    return Scene(Volume(grey, (2.4, 2.4, 2.4)), labels)
+    return Scene(Volume((noise + 100 * (labels > 0)).astype(np.uint16), (2.4, 2.4, 2.4)), labels)
 
 
 def test_regions_do_not_overlap():
@@ -44,8 +43,7 @@ def test_one_plane_by_hand():
     inside = real.labels[4] > 0
     a, b = (s.image.array[4][inside].astype(float) for s in (real, other))
     expected = 1 - wasserstein_distance(a, b) / a.mean()
-    found = region_scores(real, other).scores["fg_inner"][4]
-    assert found == pytest.approx(expected, rel=1e-9)
+    assert region_scores(real, other).scores["fg_inner"][4] == pytest.approx(expected, rel=1e-9)
 
 
 def test_closing_is_in_um():

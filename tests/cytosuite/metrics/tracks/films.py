@@ -38,8 +38,7 @@ def division():
 
 def three_merged():
     """Three cells of one frame, and one object that covers all of them."""
-    truth = sequence([(1, 0, 0), (2, 0, 0), (3, 0, 0)], "112233")
-    return truth, sequence([(1, 0, 0)], "111111")
+    return sequence([(1, 0, 0), (2, 0, 0), (3, 0, 0)], "112233"), sequence([(1, 0, 0)], "111111")
 
 
 def empty(frames=2):

@@ -94,8 +94,7 @@ def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_
     labels[..., 20:] = 2
     level = _level_within_cells(labels)
     # Two voxels side by side are border: P(1.5 > x > -0.5) of a normal distribution is missing.
-    expected = 1 - (ndtr(1.5) - ndtr(-0.5))
-    np.testing.assert_allclose(level[..., 19:21], expected, atol=0.02)
+    np.testing.assert_allclose(level[..., 19:21], 1 - (ndtr(1.5) - ndtr(-0.5)), atol=0.02)
     np.testing.assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
     np.testing.assert_allclose(level, level[..., ::-1], atol=1e-6)
 
