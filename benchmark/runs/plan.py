@@ -13,6 +13,7 @@ from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.store.integrity import unaltered
 from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.errors import InputError
 from cytosuite.files import value_digest
 
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
@@ -57,7 +58,10 @@ def plan(
     *,
     retry: bool = False,
 ) -> list[Job]:
-    """Return the job of each algorithm, with the cases that have no result under its key."""
+    """Return the job of each algorithm, with the cases that have no result under its key.
+
+    InputError where these would be written through a link, into another run.
+    """
     jobs = []
     for algorithm in chosen:
         folder = run_folder / folder_of(algorithm.name)
@@ -65,6 +69,11 @@ def plan(
         missing = tuple(
             case for case in dataset.cases if not is_done(folder / case.name, key, retry=retry)
         )
+        if missing and folder.is_symlink():  # as `finished.gathered` makes them
+            raise InputError(
+                f"{folder}: expected a folder for results, found a link to those of another run; "
+                "name another run or --out"
+            )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
         external = algorithm.name in engine.externals
         data = dataset.fingerprint

@@ -5,6 +5,7 @@ import time
 import forks
 import numpy as np
 import pytest
+from mistakes import refused
 from toys import squares
 
 from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
@@ -94,6 +95,16 @@ def test_what_may_pass_is_tried_again_and_the_rest_with_retry(
     assert set(run(dataset, engine).values()) == {status}
     assert len(run(dataset, engine)) == 3 * again
     assert len(run(dataset, engine, retry=True)) == 3
+
+
+def test_results_of_another_run_are_read_through_a_link_and_never_written(
+    tmp_path, run, dataset, fakes
+):
+    run(dataset, fakes.Engine(fakes.perfect, "1"))
+    (place := _home(tmp_path, "")).rename(tmp_path / "other")
+    place.symlink_to(tmp_path / "other")
+    assert run(dataset, fakes.Engine(fakes.perfect, "1")) == {}
+    refused("a link to those of another run", run, dataset, fakes.Engine(fakes.perfect, "2"))
 
 
 def test_another_image_or_dataset_makes_results_stale(run, make_dataset, fakes):
