@@ -150,11 +150,16 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
 def gathered(runs: Sequence[FinishedRun], out: Path) -> list[Job]:
     """Return the jobs of all runs, linked into a folder; twins are called after their runs too."""
     words = zip(runs, distinct([run.folder.resolve().name for run in runs]), strict=True)
-    every = [(run, word, name) for run, word in words for name in run.facts.jobs]
-    titles = [run.name or name for run, _, name in every]
+    every = [(run, word, name, run.name or name) for run, word in words for name in run.facts.jobs]
+    homes = [folder_of(title) for *_, title in every]
+    names = distinct(
+        [
+            f"{title} ({word})" if homes.count(folder_of(title)) > 1 else title
+            for _, word, _, title in every
+        ]
+    )
     jobs = []
-    for (run, word, algorithm), title in zip(every, titles, strict=True):
-        name = f"{title} ({word})" if titles.count(title) > 1 else title
+    for (run, _, algorithm, _), name in zip(every, names, strict=True):
         place = out / folder_of(name)
         if place.exists() and not place.is_symlink():  # results of its own
             raise InputError(f"{place}: expected no other results here; name another --out")

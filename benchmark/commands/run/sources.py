@@ -50,8 +50,9 @@ def named_sources(
             and (place.parent / finished.DATA).is_dir()
         ):
             continue  # of `runs/*`
-        if name in folders:
-            raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
+        if (home := folder_of(name)) in map(folder_of, folders):
+            twins = f"two folders are named {home} (a colon counts as a hyphen)"
+            raise InputError(f"{place}: {twins}; give one as NAME={place}")
         if not (plain_name(name) and name not in finished.RESERVED):
             raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
         folders[name] = place
@@ -83,9 +84,9 @@ def taken_in(
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return the predictions of each folder for the cases, and notes on other files."""
     taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output
-    others = {*BOARDS[task.name].controls, *(job.algorithm.name for job in jobs)}
+    others = {*BOARDS[task.name].controls, *(job.folder.name for job in jobs)}
     for name, folder in folders.items():
-        if socket is None or name in others:
+        if socket is None or folder_of(name) in others:
             reason = "is taken" if socket else f"has no use: nothing is scored in {task.name}"
             raise InputError(f"{folder}: the name {name} {reason}; give NAME={folder}")
         taken[name], remarks = _predictions(name, folder, dataset, task)

@@ -152,6 +152,7 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
     board = pd.read_csv(runs / "report-monday+tuesday" / "report/leaderboard.csv")
     wanted = {"watershed (monday)", "watershed (tuesday)"}
     assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
+    assert report(*sorted(runs.iterdir()), out="third")[0] == 0  # a report, and runs of it
 
 
 def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path, out):
@@ -172,9 +173,9 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_p
         part,
         out="twice",
     )
-    assert report(both, part, out="twins")[0] == 0
+    assert report(f"a:b={part}", f"a-b={part}", out="twins")[0] == 0  # of one folder's name
     board = pd.read_csv(tmp_path / "twins/report/leaderboard.csv")
-    assert {"watershed (both)", "watershed (both_2)"} < {*board["algorithm"]}
+    assert {"a:b (both)", "a-b (both_2)"} < {*board["algorithm"]}
     (both / "cellpose3d/b/record.json").unlink()  # of another algorithm
     assert report(part, out="again")[0] == 0
 
@@ -219,8 +220,8 @@ def other_names(runs, mine, planes):
 
 
 def taken(runs, mine, planes):
-    """the name watershed is taken; give NAME="""
-    return {"sources": [runs, f"watershed={mine}"]}
+    """the name a-b is taken; give NAME="""
+    return {"sources": [f"a:b={runs / 'watershed'}", f"a-b={mine}"]}
 
 
 def path_as_name(runs, mine, planes):
@@ -234,8 +235,8 @@ def around(runs, mine, planes):
 
 
 def twice(runs, mine, planes):
-    """two folders are named mine; give one as NAME="""
-    return {"sources": [mine, mine], "truth": planes}
+    """two folders are named a-b (a colon counts as a hyphen); give one as NAME="""
+    return {"sources": [f"a:b={mine}", f"a-b={mine}"], "truth": planes}
 
 
 def without_labels(runs, mine, planes):
