@@ -27,13 +27,16 @@ from cytosuite.contract.manifest import (
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, read_json, remove
+from cytosuite.metrics.boards import CONTROLS
 
 FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above
-RESERVED = {"report", "blind", DATA, TRUTH}  # folders of a run that are no algorithm's
+RESERVED = {FACTS, "report", "blind", DATA, TRUTH, *CONTROLS}  # of a run, and no algorithm's
+LONGEST = 200  # letters of a name
 
 
-def _algorithm(name: str) -> str:
-    if file_name(folder_of(name)) in RESERVED:
+def algorithm_name(name: str) -> str:
+    """Return a name that an algorithm can have in a run and its files, else ValueError."""
+    if plain(name, LONGEST) != name or file_name(folder_of(name)) in RESERVED:
         raise ValueError("must be the name of an algorithm")
     return name
 
@@ -46,7 +49,7 @@ class RunFile(BaseModel):
     task: TaskName
     dataset: Sentence
     fingerprint: Digest
-    jobs: dict[Annotated[str, AfterValidator(_algorithm)], str] = Field(min_length=1)  # keys
+    jobs: dict[Annotated[str, AfterValidator(algorithm_name)], str] = Field(min_length=1)  # keys
     cases: dict[str, str]  # digests of images and labels by name
     engine: Sentence = ""
     api: Sentence = ""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.commands.options.report import ReportOptions
-from cytosuite.benchmark.commands.terminal.console import plain_name
 from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data.dataset import Dataset
@@ -17,7 +16,6 @@ from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import Paths, link, remove, value_digest
 from cytosuite.folders import index, names, points, sides
 from cytosuite.formats.imagefiles import LABEL
-from cytosuite.metrics.boards import BOARDS
 
 MOST_FILES = 100_000  # of an image that is a folder; changes of more are not seen
 
@@ -38,29 +36,41 @@ def named_sources(
         except InputError as error:
             lost.append(str(error))
             continue
+        name = name if named else place.resolve().name
+        if (
+            not (named or run)
+            and name in (finished.DATA, "training", "build")
+            and (place.parent / finished.DATA).is_dir()
+        ):
+            continue  # of `runs/*`
+        if named or run is None:
+            _need_name(name, place)
         if run is not None:
             if any(run.folder.samefile(o.folder) and run.name == o.name for o in runs):
                 raise InputError(f"{place}: the run is named twice; name it once")
             runs.append(run)
             continue
-        name = name if named else place.resolve().name
-        if (
-            not named
-            and name in (finished.DATA, "training", "build")
-            and (place.parent / finished.DATA).is_dir()
-        ):
-            continue  # of `runs/*`
         if (home := folder_of(name)) in map(folder_of, folders):
             twins = f"two folders are named {home} (a colon counts as a hyphen)"
             raise InputError(f"{place}: {twins}; give one as NAME={place}")
-        if not (plain_name(name) and name not in finished.RESERVED):
-            raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
         folders[name] = place
     if runs and options.truth is not None:
         raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
     if lost and not runs and (options.truth is None or not folders):
         raise InputError(lost[0])
     return runs, folders, lost
+
+
+def _need_name(name: str, place: Path) -> None:
+    """Refuse a name that the report cannot have for what lies in a place."""
+    try:
+        finished.algorithm_name(name)
+    except ValueError:
+        raise InputError(
+            f"{place}: expected a printable name of at most {finished.LONGEST} letters, without / "
+            "and spaces at its ends, which neither a control nor a file of runs has, found "
+            f"{name!r}; give NAME={place}"
+        ) from None
 
 
 def _run(place: Path, name: str) -> finished.FinishedRun | None:
@@ -84,7 +94,7 @@ def taken_in(
 ) -> tuple[dict[str, Predictions], list[str]]:
     """Return the predictions of each folder for the cases, and notes on other files."""
     taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output
-    others = {*BOARDS[task.name].controls, *(job.folder.name for job in jobs)}
+    others = {job.folder.name for job in jobs}
     for name, folder in folders.items():
         if socket is None or folder_of(name) in others:
             reason = "is taken" if socket else f"has no use: nothing is scored in {task.name}"

@@ -225,8 +225,18 @@ def taken(runs, mine, planes):
 
 
 def path_as_name(runs, mine, planes):
-    """RUN must be a plain folder name, found '../x'"""
-    return {"sources": [f"../x={mine}"], "truth": planes}
+    """which neither a control nor a file of runs has, found '../x'; give NAME="""
+    return {"sources": [f"../x={runs / 'watershed'}"]}
+
+
+def folder_of_runs(runs, mine, planes):
+    """a file of runs has, found 'report'; give NAME="""
+    return {"sources": [f"report={runs / 'watershed'}"]}
+
+
+def two_lines(runs, mine, planes):
+    """expected a printable name of at most 200 letters"""
+    return {"sources": [mine.rename(mine.with_name("new\nline"))], "truth": planes}
 
 
 def around(runs, mine, planes):
@@ -253,8 +263,17 @@ def unlike(runs, mine, planes):
     return {"sources": [runs, other]}
 
 
-MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, around]
-MISTAKES += [twice, without_labels, unlike]
+MISTAKES = [
+    nothing,
+    no_truth,
+    two_truths,
+    other_names,
+    taken,
+    path_as_name,
+    folder_of_runs,
+    two_lines,
+]
+MISTAKES += [around, twice, without_labels, unlike]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
