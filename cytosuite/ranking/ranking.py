@@ -78,7 +78,7 @@ class Ranking:
     seed: int
     alpha: float  # level of the tests
     means: Mapping[Pair, float] = field(default_factory=dict)  # a failed case the worst
-    missing: str = ""  # sentence on cases without a row that another algorithm has
+    missing: str = ""  # see `scores.missing_rows`
     family: str | None = None  # the pairs that are tested; None: all
     consensus: Consensus | None = None  # over several datasets
 

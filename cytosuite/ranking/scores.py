@@ -206,20 +206,26 @@ def primary_names(
 def missing_rows(
     scores: pd.DataFrame, measures: Sequence[Measure], controls: Collection[str]
 ) -> str:
-    """Return a sentence on the cases without a row that another algorithm has; empty for none."""
+    """Return a sentence on cases without a row that another algorithm has, and on ignored values.
+
+    A value is ignored where its status is no ``ok``; empty for none.
+    """
     arrays = score_arrays(scores[~scores["algorithm"].isin([*controls])])
-    lost: dict[tuple[str, str], None] = {}
+    kinds = dict[str, dict[str, None]]()
     for measure in measures:
-        states = arrays.of(measure.name, measure.of_set)[1]
+        values, states = arrays.of(measure.name, measure.of_set)
         cases = [pair for pair in arrays.cases if (pair[1] == "") == measure.of_set]
-        for row, column in np.argwhere((states == ABSENT) & failed_cells(states)).tolist():
-            dataset, case = cases[column]
-            lost[arrays.algorithms[row], "/".join(filter(None, (dataset, case)))] = None
-    if not lost:
-        return ""
-    places = [f"{algorithm} on {case or 'the whole set'}" for algorithm, case in lost]
-    count = f"{len(lost)} result" + "s" * (len(lost) != 1)
-    return f"{count} missing, counted as failed: {_some(places, SHOWN)}"
+        ignored = (states == FAILED) & np.isfinite(values) & (values != measure.worst)
+        absent = (states == ABSENT) & failed_cells(states)
+        for kind, cells in (("missing", absent), ("with a value and no status ok", ignored)):
+            for row, column in np.argwhere(cells).tolist():
+                place = "/".join(filter(None, cases[column])) or "the whole set"
+                kinds.setdefault(kind, {})[f"{arrays.algorithms[row]} on {place}"] = None
+    return "; ".join(
+        f"{len(places)} result{'s' * (len(places) != 1)} {kind}, counted as failed: "
+        + _some([*places], SHOWN)
+        for kind, places in kinds.items()
+    )
 
 
 def _refuse_values(rows: pd.DataFrame, name: str, *, undefined: bool) -> None:

@@ -83,6 +83,7 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
         raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
     table = table.assign(**{n: ABSENT.get(n, "") for n in COLUMNS if n not in table})
     table = table[list(COLUMNS)]
+    table["status"] = table["status"].str.strip().str.lower().replace("", "ok")
     for name in NUMBERS:
         table[name] = _numbers(path, table[name])
     twice = table[table.duplicated(KEY)]

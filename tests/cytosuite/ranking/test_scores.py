@@ -121,4 +121,8 @@ def test_missing_rows_are_counted_and_the_first_are_named(table):
         "4 results missing, counted as failed: b on cells/001, b on cells/002, b on cells/003 and "
         "1 more"
     )
+    strange = table(a=[0.1, 0.0]).assign(status="done")  # a failure of ours has the worst value
+    assert missing_rows(strange, found, ()) == (
+        "1 result with a value and no status ok, counted as failed: a on cells/000"
+    )
     assert missing_rows(table(a=[0.1], b=[0.1]), found, ()) == ""
