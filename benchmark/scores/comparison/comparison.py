@@ -138,13 +138,13 @@ class Comparison(NamedTuple):
     @property
     def headline(self) -> str:
         """The result in one line."""
-        many = len(self.regressions)
+        many, judged = len(self.regressions), (self.changes["sign"] != 0).sum()
         better = (self.changes["verdict"] == "better").sum()
         return (
             f"{many} regression{'s' if many > 1 else ''}"
             if many
             else self.identical
-            or f"no regression in {len(self.changes)} comparisons, {better} better"
+            or f"no regression in {judged} comparisons, {better} better"
         )
 
     @property
@@ -248,6 +248,9 @@ def compare(
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
     warnings = [*_undefined(shown)]
+    unknown = changed.loc[changed["sign"] == 0, "metric"]
+    if len(unknown):
+        warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")
     (regressions if thresholds.cost.fails else warnings).extend(dear)
     return Comparison(
         before,

@@ -130,7 +130,10 @@ def test_metrics_of_others_may_not_go_missing_either(made):
         return table[(table["metric"] != "dice") | (table["case"] != "case_03")]
 
     runs = edited(made("a", SCORES), renamed), edited(made("b", SCORES), lacking)
-    assert compared(*runs).regressions == ["net: no dice in 1 of 12 cases (case_03)"]
+    found = compared(*runs)
+    assert found.regressions == ["net: no dice in 1 of 12 cases (case_03)"]
+    assert found.warnings == ["dice, hd95: not judged, as the better end is not known"]
+    assert compared(*runs[::-1]).headline == "no regression in 0 comparisons, 0 better"
 
 
 def test_a_changed_ruler_is_named(made):
