@@ -143,8 +143,7 @@ class Comparison(NamedTuple):
         return (
             f"{many} regression{'s' if many > 1 else ''}"
             if many
-            else self.identical
-            or f"no regression in {judged} comparisons, {better} better"
+            else self.identical or f"no regression in {judged} comparisons, {better} better"
         )
 
     @property
@@ -231,7 +230,7 @@ def compare(
     ours = every[~every["algorithm"].isin(CONTROLS)]
     shown = ours[ours["metric"].isin(compared) & (ours["case"] != "")]
     changed, spent = changes(shown, metrics, thresholds), costs(before.scores, after.scores)
-    dear = [*slower(spent, thresholds.cost)]
+    dear, undefined = [*slower(spent, thresholds.cost)], [*_undefined(shown, without)]
     regressions = [
         *(
             f"broken ruler in {run.place}: {line}"
@@ -240,6 +239,7 @@ def compare(
         ),
         *(_changed_rulers(every) if same_data(before, after)[0] is not False else ()),
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
+        *(line for wholly, line in undefined if wholly),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
             for name in _both(before, after)
@@ -247,7 +247,7 @@ def compare(
         ),
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
-    warnings = [*_undefined(shown)]
+    warnings = [line for wholly, line in undefined if not wholly]
     unknown = changed.loc[changed["sign"] == 0, "metric"]
     if len(unknown):
         warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")
@@ -368,9 +368,14 @@ def failed(run: ScoredRun, algorithm: str) -> set[str]:
     return set(rows.loc[rows["status"] != "ok", "case"])
 
 
-def _undefined(pairs: pd.DataFrame) -> Iterable[str]:
-    """Yield a sentence for each metric that has lost its value in cases that did not fail."""
-    lost = pairs[np.isfinite(pairs["before"]) & ~np.isfinite(pairs["after"])]
-    lost = lost[lost["status_after"] == "ok"]
-    for (name, metric), rows in lost.groupby(["algorithm", "metric"], sort=False):
-        yield f"{name}: {metric} is no longer defined in {some(rows['case'])}"
+def _undefined(pairs: pd.DataFrame, without: Sequence[str]) -> Iterator[tuple[bool, str]]:
+    """Yield a sentence for each metric without a value in cases that have not failed and had one.
+
+    Before it stands whether no case has a value any more.
+    """
+    asked = pairs[~pairs[PAIR[1:]].isin([*without]).any(axis=1)]
+    for (name, metric), rows in asked.groupby(["algorithm", "metric"], sort=False):
+        valued = np.isfinite(rows["after"])
+        lost = rows[np.isfinite(rows["before"]) & ~valued & (rows["status_after"] == "ok")]
+        if len(lost):
+            yield not valued.any(), f"{name}: {metric} is no longer defined in {some(lost['case'])}"

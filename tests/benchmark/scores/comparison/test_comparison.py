@@ -136,6 +136,12 @@ def test_metrics_of_others_may_not_go_missing_either(made):
     assert compared(*runs[::-1]).headline == "no regression in 0 comparisons, 0 better"
 
 
+@pytest.mark.parametrize(("left", "regressions"), [(0, 2), (11, 0)])
+def test_a_metric_without_any_value_left_is_a_regression_too(made, left, regressions):
+    found = compared(made("a", SCORES), made("b", np.where(np.arange(12) < left, SCORES, np.nan)))
+    assert (len(found.regressions), len(found.warnings)) == (regressions, 2 - regressions)
+
+
 def test_a_changed_ruler_is_named(made):
     def bent(table):
         at = (table["algorithm"] == "blank") & (table["metric"] == "SEG")
