@@ -88,7 +88,10 @@ def box(text: str | None) -> tuple[slice, ...]:
 def printable(text: str | None) -> str | None:
     """Return a word that goes into files and onto pages, None without one."""
     if text is not None and plain(text, WORD) != text:
-        raise InputError(f"expected a name of at most {WORD} letters, found {text!r}")
+        raise InputError(
+            f"expected a printable name of at most {WORD} letters without spaces at its ends, "
+            f"found {text!r}"
+        )
     return text
 
 

@@ -154,7 +154,7 @@ CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
         ([*SCORE, "--csv", "pipe.csv"], "pipe.csv: expected the name of a file to write"),
         (["list", "--csv", ""], "--csv: expected a path, found nothing"),
         (["benchmark", "own", "--engine", "magic"], "ENGINE must be auto, docker, podman, appt"),
-        (["benchmark", "own", "--run", "\x1b[31m"], "expected a name of at most 200 letters"),
+        (["benchmark", "own", "--run", "\x1b[31m"], "expected a printable name of at most"),
         (["benchmark", "own", "--sockets", "file.toml"], "SOCKETS=file.toml is for images of"),
         ([*CALIBRATE, "--out", "fitted.toml"], "fitted.json: exists already, without fitted.toml"),
         (["maintain", "migrate", "huge.json", "--out", "m.toml"], "huge.json: px_size_desired"),
