@@ -199,6 +199,12 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+def delimiter_of(text: str) -> str:
+    """Return the sign that the first line has more of, a semicolon or a comma."""
+    head, _, _ = text.partition("\n")
+    return ";" if head.count(";") > head.count(",") else ","
+
+
 def read_table(
     path: Path, delimiter: Callable[[str], str] = lambda _: ",", *, strict: bool = False
 ) -> Iterator[list[str]]:

@@ -12,7 +12,7 @@ from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
-from cytosuite.files import NUMBER, Json, Paths, read_table
+from cytosuite.files import NUMBER, Json, Paths, delimiter_of, read_table
 from cytosuite.folders.names import key_of, one_per_name
 from cytosuite.formats.imagefiles import READABLE
 from cytosuite.volume.arrays import Lengths
@@ -37,7 +37,7 @@ def read_annotated(path: Path, spacing: Lengths) -> Points:
     if path.suffix.lower() != ".csv":
         return read_points(path, spacing)
     with at(path):
-        return _points(read_table(path, _delimiter), spacing)
+        return _points(read_table(path, delimiter_of), spacing)
 
 
 def is_points(path: Path) -> bool:
@@ -69,12 +69,6 @@ def point_files(path: Path) -> Paths:
     images = home is path and any(file.suffix.lower() in READABLE for file in files)
     tables = applied or [file for file in files if not images and is_points(file)]
     return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in tables))
-
-
-def _delimiter(text: str) -> str:
-    """Return the sign that the first line has more of, a semicolon or a comma."""
-    head, _, _ = text.partition("\n")
-    return ";" if head.count(";") > head.count(",") else ","
 
 
 def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, listed, plain
-from cytosuite.files import Entries, Json, read_json, read_table
+from cytosuite.files import Entries, Json, delimiter_of, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED
 
@@ -95,7 +95,7 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
 
 def _cells(path: Path) -> pd.DataFrame:
     """Return a CSV file as texts; every row must have the cells of the header."""
-    rows = read_table(path, strict=True)
+    rows = read_table(path, delimiter_of, strict=True)
     head, *body = [[*map(original, row)] for row in rows] or [[]]
     for number, row in enumerate(body, start=2):
         if row and len(row) != len(head):

@@ -13,8 +13,8 @@ HEAD = "case,algorithm,metric,value\n"
 
 def test_a_table_of_four_columns_suffices(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text("status," + HEAD + ",a,n,SEG,0.5\n OK ,b,n,SEG,\nTime-out,c,n,SEG,\n")
-    assert [*read_scored(path).scores["status"]] == ["ok", "ok", "time-out"]
+    path.write_text(f"status;{HEAD.replace(',', ';')};a;n;SEG;0.5\n OK ;b;n;SEG;\nLate;c;n;SEG;\n")
+    assert [*read_scored(path).scores["status"]] == ["ok", "ok", "late"]
     path.write_text(HEAD + "NA,null,SEG,0.5\nb,null,SEG,\n\n")
     run = read_scored(path)
     assert run.facts == {}
