@@ -22,10 +22,15 @@ MAIN = 7  # columns that are shown without --wide
 
 def compare_command(options: CompareOptions, console: Console) -> int:
     """Compare two runs, paired by case; exit code 1 at a regression, see comparison/changes.py."""
-    thresholds = read_thresholds(options.thresholds or DEFAULT)
     after = read_scored(options.runs[-1])
     before = accepted_for(after) if options.accepted else read_scored(options.runs[0])
-    comparison = compare(before, after, thresholds, options.metrics, options.without)
+    comparison = compare(
+        before,
+        after,
+        read_thresholds(options.thresholds or DEFAULT),
+        options.metrics,
+        options.without,
+    )
     tables = [
         _table(rows, keys) for rows, keys in zip(comparison.tables.values(), (2, 3, 1), strict=True)
     ]
@@ -46,26 +51,24 @@ def compare_command(options: CompareOptions, console: Console) -> int:
 
 def _table(rows: Sequence[Entries], keys: int, main: int | None = MAIN) -> ValueTable:
     """Return rows as a table."""
-    heads = list(rows[0]) if rows else []
-    return ValueTable(heads, rows, keys=keys, main=main)
+    return ValueTable(list(rows[0]) if rows else [], rows, keys=keys, main=main)
 
 
 def rank_command(options: RankOptions, console: Console) -> None:
     """Rank the algorithms of any table of scores: intervals, tests, tiers, and the rule."""
-    rules = RankingRules(
-        options.scheme,
-        "left out" if options.failures == "left-out" else "worst",
-        options.draws,
-        options.seed,
-        options.alpha,
-    )
     ranking = rank(
         pd.concat([read_scores(path, options.columns) for path in options.files]),
         by=options.by,
         higher=options.higher,
         lower=options.lower,
         controls=options.controls,
-        rules=rules,
+        rules=RankingRules(
+            options.scheme,
+            "left out" if options.failures == "left-out" else "worst",
+            options.draws,
+            options.seed,
+            options.alpha,
+        ),
     )
     rows = [row | {"interval": _interval(row["interval"])} for row in ranking.rows()]
     give(_table(rows, 2, None), options, console, ranking_json(ranking))

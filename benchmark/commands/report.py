@@ -55,9 +55,10 @@ def report_command(options: ReportOptions, console: Console) -> int:
         engine = FilesEngine(folders=taken)
         manifests = [source.manifest for source in taken.values()]
         jobs = [*basis.jobs, *plan.plan(basis.dataset, manifests, engine, out)]
-        tables: Json = {key: getattr(options, key) for key in ("wide", "csv", "json")}
         run_options = BenchmarkOptions(
-            keep_going=True, blind=options.blind, **tables, **basis.words
+            keep_going=True,
+            **{key: getattr(options, key) for key in ("blind", "wide", "csv", "json")},
+            **basis.words,
         )
         typed = planned.typed_options(options)
         typed.pop("sources")
@@ -96,10 +97,10 @@ def _of_runs(runs: Sequence[finished.FinishedRun], out: Path) -> _Basis:
         notes.append(f"Time and memory were measured by different means: {'; '.join(places)}.")
     if any(run.facts.reference for run in runs):
         notes.append("Metrics of the whole set are left out: they need the reference set.")
-    words = request_facts(
-        replace(runs[0].facts.request or recipes.DataRequest(""), dataset=dataset.name)
+    request = replace(runs[0].facts.request or recipes.DataRequest(""), dataset=dataset.name)
+    return _Basis(
+        dataset, runs[0].task, finished.gathered(runs, out), notes, request_facts(request), {}
     )
-    return _Basis(dataset, runs[0].task, finished.gathered(runs, out), notes, words, {})
 
 
 def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
@@ -107,8 +108,8 @@ def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     words: Json = {
         "dataset": str(sources.annotated(options, out)),
         "spacing": options.spacing,
+        "min_object_voxels": options.min_object_voxels,
     }
-    words["min_object_voxels"] = options.min_object_voxels
     data_options = BenchmarkOptions(runs=out, task=options.task, **words)
     data_recipe = recipes.recipe(replace(data_options.request, spacing=options.spacing or ASSUME))
     dataset = data.make(data_recipe, data_options, data_options, None, console)

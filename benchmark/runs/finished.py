@@ -31,12 +31,11 @@ from cytosuite.metrics.boards import CONTROLS
 
 FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above
 RESERVED = {FACTS, "report", "blind", DATA, TRUTH, *CONTROLS}  # of a run, and no algorithm's
-LONGEST = 200  # letters of a name
 
 
 def algorithm_name(name: str) -> str:
     """Return a name that an algorithm can have in a run and its files, else ValueError."""
-    if plain(name, LONGEST) != name or file_name(folder_of(name)) in RESERVED:
+    if plain(name) != name or file_name(folder_of(name)) in RESERVED:
         raise ValueError("must be the name of an algorithm")
     return name
 
@@ -90,15 +89,16 @@ class FinishedRun:
         for algorithm in algorithms:
             for case in self.dataset.cases:
                 if self.result(algorithm, case.name) is None:
-                    reason = f"{algorithm} has no whole result for {case.name}"
-                    raise InputError(f"{self.folder}: {reason}; run its benchmark to the end")
+                    raise InputError(
+                        f"{self.folder}: {algorithm} has no whole result for {case.name}; run its "
+                        "benchmark to the end"
+                    )
 
     def job(self, algorithm: str, name: str, folder: Path) -> Job:
         """Return the job of an algorithm by another name, with its results in a folder."""
-        version = plain(self.facts.versions.get(algorithm, ""), 100)
         manifest = algorithms().get(program_of(algorithm)) or AlgorithmManifest.model_construct(
             name=name,
-            version=version,
+            version="",
             title=algorithm,
             description="",
             task=self.facts.task,
@@ -106,9 +106,15 @@ class FinishedRun:
             license="",
             resources=Resources(),
         )
-        manifest = manifest.model_copy(update={"name": name, "version": version})
-        number = len(self.dataset.cases)
-        return Job(manifest, self.facts.jobs[algorithm], folder, (), number, external=True)
+        version = plain(self.facts.versions.get(algorithm, ""), 100)
+        return Job(
+            manifest.model_copy(update={"name": name, "version": version}),
+            self.facts.jobs[algorithm],
+            folder,
+            (),
+            len(self.dataset.cases),
+            external=True,
+        )
 
 
 def read_run(place: Path) -> FinishedRun:
@@ -119,8 +125,10 @@ def read_run(place: Path) -> FinishedRun:
     homes = (path.parent for room in rooms for path in room.glob(f"*-{mark}/{SUMMARY}"))
     whole = stored(home) if (home := next(homes, None)) else None
     if whole is None or whole.fingerprint != facts.fingerprint:
-        reason = f"the dataset of this run, {facts.dataset} ({mark}), is not there"
-        raise InputError(f"{rooms[1]}: {reason}; run the benchmark again")
+        raise InputError(
+            f"{rooms[1]}: the dataset of this run, {facts.dataset} ({mark}), is not there; run the "
+            "benchmark again"
+        )
     cases = tuple(case for case in whole.cases if case.name in facts.cases)
     for algorithm in facts.jobs:
         folder = place / folder_of(algorithm)
@@ -134,8 +142,10 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
     first, *others = runs
     for run in others:
         if run.task != first.task:
-            tasks = f"{first.task.name} in {first.folder} and {run.task.name} in {run.folder}"
-            raise InputError(f"runs of one task are compared, found {tasks}")
+            raise InputError(
+                f"runs of one task are compared, found {first.task.name} in {first.folder} and "
+                f"{run.task.name} in {run.folder}"
+            )
     digests = first.facts.cases
     names = {
         n for n, digest in digests.items() if all(r.facts.cases.get(n) == digest for r in others)

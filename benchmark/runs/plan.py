@@ -46,8 +46,9 @@ class Job(NamedTuple):
     @property
     def answerer(self) -> Answerer:
         """Its results."""
-        manifest = self.algorithm
-        return Answerer(manifest.name, manifest.version, self.key, self.folder, self.named)
+        return Answerer(
+            self.algorithm.name, self.algorithm.version, self.key, self.folder, self.named
+        )
 
 
 def plan(
@@ -74,23 +75,32 @@ def plan(
                 f"{folder}: expected a folder for results, found a link to those of another run; "
                 "name another run or --out"
             )
-        present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
-        external = algorithm.name in engine.externals
-        data = dataset.fingerprint
-        jobs.append(Job(algorithm, key, folder, missing, present, named, external, data))
+        jobs.append(
+            Job(
+                algorithm,
+                key,
+                folder,
+                missing,
+                len(dataset.cases) - len(missing),
+                algorithm.name in engine.models,
+                algorithm.name in engine.externals,
+                dataset.fingerprint,
+            )
+        )
     return jobs
 
 
 def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     """Return the digest of all that decides outputs: data, run-time sources, weights, engine."""
     ours = algorithm not in engine.externals
-    content = {
-        "dataset": fingerprint,
-        "source": runtime_digest(PACKAGE, program_of(algorithm)) if ours else "",
-        "engine": engine.name,
-        "identity": engine.identity(algorithm),
-    }
-    return value_digest(content)
+    return value_digest(
+        {
+            "dataset": fingerprint,
+            "source": runtime_digest(PACKAGE, program_of(algorithm)) if ours else "",
+            "engine": engine.name,
+            "identity": engine.identity(algorithm),
+        }
+    )
 
 
 def is_done(folder: Path, key: str, *, retry: bool) -> bool:
@@ -99,7 +109,8 @@ def is_done(folder: Path, key: str, *, retry: bool) -> bool:
     if record is None or record.key != key:
         return False
     if record.ok:
-        sums = {path: record.digests.get(slug) for slug, path in record.outputs.items()}
-        return unaltered(folder, sums)
+        return unaltered(
+            folder, {path: record.digests.get(slug) for slug, path in record.outputs.items()}
+        )
     passing = record.status in PASSING or any(reason in record.message for reason in FULL)
     return not passing and not retry

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, listed
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics
@@ -95,8 +95,8 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
         raise InputError(f"scores: {words}: expected one row, found two; remove one")
     values.flat[at] = scores["value"].to_numpy(np.float64)
     states.flat[at] = np.where(scores["status"].to_numpy() == "ok", VALID, FAILED)
-    names = [divmod(pair, max(1, len(cases))) for pair in pairs.tolist()]
-    places = [(str(datasets[first]), cases[second]) for first, second in names]
+    numbers = zip(*np.divmod(pairs, max(1, len(cases))), strict=True)
+    places = [(str(datasets[first]), cases[second]) for first, second in numbers]
     return ScoreArrays(algorithms, metrics, places, values, states)
 
 
@@ -160,20 +160,21 @@ def table_measures(
     names = [str(name) for name in scores["metric"].unique() if name]
     for name in (*higher, *lower):
         if name not in names:
-            raise InputError(f"metric {name}: not in the table, expected one of {_some(names)}")
+            raise InputError(
+                f"metric {name}: not in the table, expected one of {listed(names, LONG)}"
+            )
         if name in higher and name in lower:
             raise InputError(f"metric {name}: expected --higher or --lower, found both")
     ranked, ours = [], our_metrics((*higher, *lower))
     for name in names:
         metric = ours.get(name)
-        better = True if name in higher else False if name in lower else None
-        if metric is not None:
-            better = metric.higher_is_better
+        stated = name in higher if name in (*higher, *lower) else None
+        better = metric.higher_is_better if metric else stated
         if better is not None:
             rows = scores[scores["metric"] == name]
-            _refuse_values(rows, name, undefined=metric is not None)
-            worst = None if metric is None else metric.worst
-            ranked.append(Measure(name, better, worst, bool((rows["case"] == "").all())))
+            _refuse_values(rows, name, undefined=bool(metric))
+            of_set = bool((rows["case"] == "").all())
+            ranked.append(Measure(name, better, metric.worst if metric else None, of_set))
     return ranked
 
 
@@ -184,7 +185,9 @@ def primary_names(
     names = [str(name) for name in scores["metric"].unique() if name]
     for name in by:
         if name not in names:
-            raise InputError(f"--by {name}: not in the table, expected one of {_some(names)}")
+            raise InputError(
+                f"--by {name}: not in the table, expected one of {listed(names, LONG)}"
+            )
     directed = [measure.name for measure in measures]
     ours = our_metrics(stated)
     foreign = [name for name in names if name not in ours]
@@ -223,7 +226,7 @@ def missing_rows(
                 kinds.setdefault(kind, {})[f"{arrays.algorithms[row]} on {place}"] = None
     return "; ".join(
         f"{len(places)} result{'s' * (len(places) != 1)} {kind}, counted as failed: "
-        + _some([*places], SHOWN)
+        + listed([*places], SHOWN)
         for kind, places in kinds.items()
     )
 
@@ -243,9 +246,3 @@ def _refuse_values(rows: pd.DataFrame, name: str, *, undefined: bool) -> None:
             f"metric {name}, algorithm {row['algorithm']}, case {row['case']}: expected a finite "
             f"number, found {row['value']}; leave the row out if the algorithm failed"
         )
-
-
-def _some(names: Sequence[str], most: int = LONG) -> str:
-    """Return names in a sentence, a number in place of many."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -77,10 +77,10 @@ def rank(
         raise InputError("expected the name of an algorithm in every row, found an empty one")
     if unknown := sorted({*controls} - present):
         raise InputError(f"controls {unknown[0]}: no such algorithm in the table")
-    if len(present - unranked) < 2:
+    if len(ranked := sorted(present - unranked)) < 2:
         raise InputError(
-            f"expected two or more algorithms to rank, found {len(present - unranked)} besides "
-            f"controls ({', '.join(sorted(present - unranked)) or 'none'})"
+            f"expected two or more algorithms to rank, found {len(ranked)} besides controls "
+            f"({', '.join(ranked) or 'none'})"
         )
     if not 0 < rules.alpha < 1:
         raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")

@@ -36,10 +36,13 @@ class Conclusion:
 def concluded(results: "Results", origin: str) -> Conclusion:
     """Return leaderboard, notes and failures of a run."""
     failures, log = _failures(results)
-    notes = [f"note: {note}" for note in results.notes]
-    broken = [f"broken ruler: {line}" for line in results.broken]
-    bad = bool(failures or broken)
-    return Conclusion(_table(results), [*notes, *failures, *broken], log, bad, origin)
+    lines = [
+        *(f"note: {note}" for note in results.notes),
+        *failures,
+        *(f"broken ruler: {line}" for line in results.broken),
+    ]
+    bad = bool(failures or results.broken)
+    return Conclusion(_table(results), lines, log, bad, origin)
 
 
 def _failures(results: "Results") -> tuple[list[str], str]:
@@ -59,9 +62,8 @@ def _table(results: "Results") -> ValueTable:
     from cytosuite.benchmark.report.files import leaderboard
 
     rows = leaderboard(results)
-    names = list(rows[0]) if rows else ["rank", "algorithm"]
     return ValueTable(
-        names,
+        list(rows[0]) if rows else ["rank", "algorithm"],
         rows,
         keys=2,
         quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
@@ -87,8 +89,7 @@ def kept(run: Path, origin: str) -> Conclusion | None:
         conclusion = TypeAdapter(Conclusion).validate_json((run / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
-    same = origin == conclusion.origin and unaltered(run, conclusion.files)
-    return conclusion if same else None
+    return conclusion if origin == conclusion.origin and unaltered(run, conclusion.files) else None
 
 
 def conclude(conclusion: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:

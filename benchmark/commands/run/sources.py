@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import folder_of
@@ -50,9 +50,11 @@ def named_sources(
                 raise InputError(f"{place}: the run is named twice; name it once")
             runs.append(run)
             continue
-        if (home := folder_of(name)) in map(folder_of, folders):
-            twins = f"two folders are named {home} (a colon counts as a hyphen)"
-            raise InputError(f"{place}: {twins}; give one as NAME={place}")
+        if folder_of(name) in map(folder_of, folders):
+            raise InputError(
+                f"{place}: two folders are named {folder_of(name)} (a colon counts as a hyphen); "
+                f"give one as NAME={place}"
+            )
         folders[name] = place
     if runs and options.truth is not None:
         raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
@@ -67,9 +69,8 @@ def _need_name(name: str, place: Path) -> None:
         finished.algorithm_name(name)
     except ValueError:
         raise InputError(
-            f"{place}: expected a printable name of at most {finished.LONGEST} letters, without / "
-            "and spaces at its ends, which neither a control nor a file of runs has, found "
-            f"{name!r}; give NAME={place}"
+            f"{place}: expected a short printable name without / and spaces at its ends, which "
+            f"neither a control nor a file of runs has, found {name!r}; give NAME={place}"
         ) from None
 
 
@@ -83,8 +84,8 @@ def _run(place: Path, name: str) -> finished.FinishedRun | None:
     run = finished.read_run(place if whole else folder.parent)
     if not whole:
         jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
-        part = run.facts.model_copy(update={"jobs": jobs})
-        run = replace(run, facts=part, name=name or next(iter(jobs), ""))
+        facts = run.facts.model_copy(update={"jobs": jobs})
+        run = replace(run, facts=facts, name=name or next(iter(jobs), ""))
     run.need_results(run.facts.jobs)
     return run if run.facts.jobs else None
 
@@ -126,8 +127,12 @@ def _predictions(
         notes.append(f"{reason}; expected for example {cases[0]}{end}: all its cases failed")
     if others := [path.name for group in groups.values() for path in group]:
         notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
-    tops = chain.from_iterable(files.values())
-    every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
+    every = (
+        path
+        for group in files.values()
+        for top in group
+        for path in (top, *islice(top.rglob("*"), MOST_FILES))
+    )
     taken = Predictions(
         name,
         folder.resolve().name,

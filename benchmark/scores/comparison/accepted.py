@@ -84,8 +84,8 @@ def stale(run: ScoredRun) -> Iterator[str]:
         changed = [name for name, digest in models.items() if today.get(name) != digest]
         if changed:
             yield f"the scores are of older weights or parameters of {algorithm}: {some(changed)}"
-    edited = run.said("simulation") and run.said("simulation") != _simulation(run)
-    if edited and (cases := _other_cases(run)):
+    made_by = run.said("simulation")
+    if made_by and made_by != _simulation(run) and (cases := _other_cases(run)):
         yield f"the simulation makes other data today: {some(cases)}"
 
 
@@ -137,6 +137,6 @@ def _simulation(run: ScoredRun) -> str:
 
 def _other_cases(run: ScoredRun) -> list[str]:
     """Return the first and last case of a simulation, if they are others today."""
-    request = {**run.table("request"), "task": run.said("task")}
-    recorded, today = run.table("cases"), cases_today(request)
+    recorded = run.table("cases")
+    today = cases_today({**run.table("request"), "task": run.said("task")})
     return [name for name, digest in today.items() if recorded.get(name) != digest]

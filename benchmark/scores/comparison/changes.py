@@ -89,9 +89,8 @@ def changes(
         differences = paired_differences(np.stack((after, before)))
         test = paired(differences, np.ones_like(differences, bool))
         worse = (test.below if sign > 0 else test.above)[0]
-        median = test.medians[:, 0].tolist()
-        row = (algorithm, name, sign, before.size, old, new, *median, test.p[0], worse)
-        rows.append((*row, relevant, loss, ""))
+        numbers = (*test.medians[:, 0].tolist(), test.p[0], worse, relevant, loss)
+        rows.append((algorithm, name, sign, before.size, old, new, *numbers, ""))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     cases, signed, alpha = table["cases"].to_numpy(float), table["sign"] != 0, thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.

@@ -230,7 +230,6 @@ def compare(
     ours = every[~every["algorithm"].isin(CONTROLS)]
     shown = ours[ours["metric"].isin(compared) & (ours["case"] != "")]
     changed, spent = changes(shown, metrics, thresholds), costs(before.scores, after.scores)
-    dear, undefined = [*slower(spent, thresholds.cost)], [*_undefined(shown, without)]
     regressions = [
         *(
             f"broken ruler in {run.place}: {line}"
@@ -239,7 +238,6 @@ def compare(
         ),
         *(_changed_rulers(every) if same_data(before, after)[0] is not False else ()),
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
-        *(line for wholly, line in undefined if wholly),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
             for name in _both(before, after)
@@ -247,11 +245,11 @@ def compare(
         ),
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
-    warnings = [line for wholly, line in undefined if not wholly]
+    warnings = [*_undefined(shown)]
     unknown = changed.loc[changed["sign"] == 0, "metric"]
     if len(unknown):
         warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")
-    (regressions if thresholds.cost.fails else warnings).extend(dear)
+    (regressions if thresholds.cost.fails else warnings).extend(slower(spent, thresholds.cost))
     return Comparison(
         before,
         after,
@@ -314,10 +312,10 @@ def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> se
 def _missing(
     before: ScoredRun, after: ScoredRun, metrics: Iterable[str], without: Sequence[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each algorithm and metric with values in `before` alone."""
-    rows = before.scores[before.scores["metric"].isin(metrics) & (before.scores["case"] != "")]
-    rows = rows[~rows[PAIR[1:]].isin([*without, *CONTROLS]).any(axis=1)]
-    judged = after.scores[after.scores["metric"].isin(metrics)]
+    """Yield a sentence for each algorithm and metric with rows, or any value, in `before` alone."""
+    both = (run.scores[run.scores["metric"].isin(metrics)] for run in (before, after))
+    rows, judged = (own[own.groupby(PAIR[2:])["value"].transform("count") > 0] for own in both)
+    rows = rows[(rows["case"] != "") & ~rows[PAIR[1:]].isin([*without, *CONTROLS]).any(axis=1)]
     failures = after.scores[after.scores["status"] != "ok"]
     present = pd.MultiIndex.from_frame(judged[PAIR[1:]])
     failing = pd.MultiIndex.from_frame(failures[PAIR[1:3]])  # counted as failed cases
@@ -330,16 +328,18 @@ def _missing(
             continue
         for metric, values in rows[rows["algorithm"] == name].groupby("metric", sort=False):
             if len(cases := values["case"][gone]):
-                lost = f"{len(cases)} of {len(values)} cases ({some(cases)})"
-                yield f"{name}: no {metric} in {lost}"
+                yield f"{name}: no {metric} in {len(cases)} of {len(values)} cases ({some(cases)})"
 
 
 def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
     """Return the sentence that nothing differs; empty where anything does."""
     sizes = {len(run.scores[run.scores["metric"] != ""]) for run in (before, after)}
-    same = pairs["before"].equals(pairs["after"])  # NaN is the same as NaN
-    alike = same and pairs["status_before"].equals(pairs["status_after"])
-    if sizes != {len(pairs)} or not alike or before.cases != after.cases:
+    if (
+        sizes != {len(pairs)}
+        or not pairs["before"].equals(pairs["after"])  # NaN is the same as NaN
+        or not pairs["status_before"].equals(pairs["status_after"])
+        or before.cases != after.cases
+    ):
         return ""
     return (
         f"identical: {len(pairs)} values of {len(after.algorithms)} algorithms in "
@@ -368,14 +368,9 @@ def failed(run: ScoredRun, algorithm: str) -> set[str]:
     return set(rows.loc[rows["status"] != "ok", "case"])
 
 
-def _undefined(pairs: pd.DataFrame, without: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """Yield a sentence for each metric without a value in cases that have not failed and had one.
-
-    Before it stands whether no case has a value any more.
-    """
-    asked = pairs[~pairs[PAIR[1:]].isin([*without]).any(axis=1)]
-    for (name, metric), rows in asked.groupby(["algorithm", "metric"], sort=False):
-        valued = np.isfinite(rows["after"])
-        lost = rows[np.isfinite(rows["before"]) & ~valued & (rows["status_after"] == "ok")]
-        if len(lost):
-            yield not valued.any(), f"{name}: {metric} is no longer defined in {some(lost['case'])}"
+def _undefined(pairs: pd.DataFrame) -> Iterable[str]:
+    """Yield a sentence for each metric that has lost its value in cases that did not fail."""
+    lost = pairs[np.isfinite(pairs["before"]) & ~np.isfinite(pairs["after"])]
+    lost = lost[lost["status_after"] == "ok"]
+    for (name, metric), rows in lost.groupby(PAIR[2:], sort=False):
+        yield f"{name}: {metric} is no longer defined in {some(rows['case'])}"

@@ -86,8 +86,7 @@ def _value(value: object) -> str:
 def documents(root: Path = ROOT) -> list[Path]:
     """Return the documents with generated tables."""
     paths = (path for pattern in DOCUMENTS for path in sorted(root.glob(pattern)))
-    marks = (MARKED, MEASURED)
-    return [path for path in paths if any(mark.search(read_text(path)) for mark in marks)]
+    return [p for p in paths if any(mark.search(read_text(p)) for mark in (MARKED, MEASURED))]
 
 
 def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str:
@@ -105,8 +104,10 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
             lines = history_table(root / "benchmark/accepted")
         else:
             if missing := [name for name in names if name not in runs]:
-                listed = ", ".join(runs) or "none"
-                raise InputError(f"{path}: no accepted scores {missing[0]!r}; there are {listed}")
+                raise InputError(
+                    f"{path}: no accepted scores {missing[0]!r}; there are "
+                    f"{', '.join(runs) or 'none'}"
+                )
             metrics = [name.strip() for name in mark["what"].split(",")]
             lines = scores_table({name: runs[name] for name in names}, metrics)
         return mark["head"] + "\n".join(["", *lines, ""]) + "\n" + mark["end"]
@@ -131,8 +132,10 @@ def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> 
             yield f"{path.relative_to(root)}: a score or value is not that of today; {REMEDY}"
     for name, run in scored.items():
         for reason in stale(run):
-            remedy = "run it again, then cytosuite maintain accept RUN"
-            yield f"accepted scores {name}: {reason}; {remedy}"
+            yield (
+                f"accepted scores {name}: {reason}; run it again, then cytosuite maintain "
+                "accept RUN"
+            )
 
 
 def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]:

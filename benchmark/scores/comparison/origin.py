@@ -46,8 +46,10 @@ def model_digest(card: ModelCard) -> str:
 
 def models_today(algorithm: str) -> dict[str, str]:
     """Return the digests of the models of an algorithm in the checkout, by name."""
-    cards = read_cards(ROOT / "weights" / algorithm, algorithm)
-    return {card.name: model_digest(card) for card in cards}
+    return {
+        card.name: model_digest(card)
+        for card in read_cards(ROOT / "weights" / algorithm, algorithm)
+    }
 
 
 def simulation_today(words: Entries) -> str:

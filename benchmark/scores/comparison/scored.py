@@ -95,8 +95,8 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
 
 def _cells(path: Path) -> pd.DataFrame:
     """Return a CSV file as texts; every row must have the cells of the header."""
-    rows = read_table(path, delimiter_of, strict=True)
-    head, *body = [[*map(original, row)] for row in rows] or [[]]
+    rows = [[*map(original, row)] for row in read_table(path, delimiter_of, strict=True)]
+    head, *body = rows or [[]]
     for number, row in enumerate(body, start=2):
         if row and len(row) != len(head):
             raise InputError(f"{path}, row {number}: expected {len(head)} cells, found {len(row)}")
@@ -109,8 +109,9 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
     """Return a table with our names of the columns, and a metric."""
     for name, theirs in columns.items():
         if theirs not in table:
-            message = f"expected the column {theirs} ({name}), found {some(table, 20)}"
-            raise InputError(f"{path}: {message}")
+            raise InputError(
+                f"{path}: expected the column {theirs} ({name}), found {some(table, 20)}"
+            )
     taken = {name: table[theirs] for name, theirs in columns.items()}
     table = table.drop(columns=[*{*columns.values()} - {*columns}]).assign(**taken)
     if "metric" in table or "value" not in table:

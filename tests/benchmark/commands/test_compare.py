@@ -63,11 +63,11 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
     ],
 )
 def test_mistakes_are_one_line(cli, words, message):
-    assert refused(message, cli, "compare", *words).exit_code == 2
+    refused(message, cli, "compare", *words)
 
 
-def _table(path, rows, *names):
-    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
+def _table(path, rows, names):
+    pd.DataFrame(rows, columns=names.split()).to_csv(path, index=False)
     return path
 
 
@@ -82,7 +82,7 @@ def published(tmp_path):
         for name, base in (("A1", 0.8), ("A2", 0.5), ("A3", 0.5))
         if (name, case) != ("A3", 4)
     ]
-    return _table(tmp_path / "challenge.csv", rows, "task", "case", "algorithm", "value")
+    return _table(tmp_path / "challenge.csv", rows, "task case algorithm value")
 
 
 @pytest.fixture
@@ -94,8 +94,7 @@ def own(tmp_path):
         for metric in ("SEG", "DET", "truth_count")
         for name, value in (("oracle", 1.0), ("blank", 0.0), ("net", 0.8), ("old", 0.4))
     ]
-    names = ("dataset", "case", "algorithm", "metric", "value", "status")
-    return _table(tmp_path / "scores.csv", rows, *names)
+    return _table(tmp_path / "scores.csv", rows, "dataset case algorithm metric value status")
 
 
 def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
@@ -132,7 +131,7 @@ def test_columns_have_any_names(cli, tmp_path):
 def test_hostile_names_are_data(cli, tmp_path):
     name = '=1+1"\x1b[31m<script>'
     rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")]
-    path = _table(tmp_path / "hostile.csv", rows, "case", "algorithm", "metric", "value")
+    path = _table(tmp_path / "hostile.csv", rows, "case algorithm metric value")
     found = cli("rank", path, "--higher", "[bold]m")
     assert found.exit_code == 0
     assert "\x1b" not in found.stdout

@@ -62,8 +62,7 @@ def test_a_ranking_as_json_is_whole_and_finite(ranking):
     import json
 
     found = ranking(a=[0.5, None, 0.9], b=[0.1, 0.2, 0.3])
-    text = json.dumps(ranking_json(found), allow_nan=False)
-    value = parse_json(text)
+    value = parse_json(json.dumps(ranking_json(found), allow_nan=False))
     assert [row["algorithm"] for row in value["overall"]["algorithms"]] == ["a", "b"]
     (one, _) = value["metrics"]["SEG"]["differences"]
     assert (one["algorithm"], one["other"]) == ("a", "b")
@@ -121,8 +120,8 @@ def test_missing_rows_are_counted_and_the_first_are_named(table):
         "4 results missing, counted as failed: b on cells/001, b on cells/002, b on cells/003 and "
         "1 more"
     )
-    strange = table(a=[0.1, 0.0]).assign(status="done")  # a failure of ours has the worst value
-    assert missing_rows(strange, found, ()) == (
+    # a failure of ours has the worst value
+    assert missing_rows(table(a=[0.1, 0.0]).assign(status="done"), found, ()) == (
         "1 result with a value and no status ok, counted as failed: a on cells/000"
     )
     assert missing_rows(table(a=[0.1], b=[0.1]), found, ()) == ""

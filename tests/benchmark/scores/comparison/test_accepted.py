@@ -25,8 +25,11 @@ MODEL = "spheroid-nuclei-3d"
 @pytest.fixture
 def run(made):
     def make(name="run", **changes):
-        said = {"models": {"watershed": TODAY}, "versions": {"watershed": "0.1.0"}}
-        said |= {"command": "make benchmark DATASET=/home/me/secret"}
+        said = {
+            "models": {"watershed": TODAY},
+            "versions": {"watershed": "0.1.0"},
+            "command": "make benchmark DATASET=/home/me/secret",
+        }
         folder = made(name, algorithm="watershed", facts=said | changes.pop("facts", {}), **changes)
         path = folder / "report/scores.csv"
         path.write_text(path.read_text().replace(",m,", f",{MODEL},"))

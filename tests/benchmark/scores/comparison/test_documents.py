@@ -14,9 +14,11 @@ MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 
 @pytest.fixture
 def runs(made):
-    cells = read_scored(made("a", facts={"title": "Cells", "request": {}, "models": {}}))
-    worms = read_scored(made("b", algorithm="other", facts={"request": {}, "models": {}}))
-    return {"cells": cells, "worms": worms}
+    bare = {"request": {}, "models": {}}
+    return {
+        "cells": read_scored(made("a", facts={"title": "Cells", **bare})),
+        "worms": read_scored(made("b", algorithm="other", facts=bare)),
+    }
 
 
 def board(run, text):
