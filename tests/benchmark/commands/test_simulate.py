@@ -138,7 +138,7 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message):
-    assert "\n" not in str(refused(message, _make, **{"out": tmp_path / "data"} | options))
+    refused(message, _make, **{"out": tmp_path / "data"} | options)
     assert not list(tmp_path.iterdir())
 
 

@@ -95,9 +95,9 @@ def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path
     limit = {"dataset": "my-cells", "min_object_voxels": 100}
     accept(run("b", facts={"fingerprint": "b" * 64, "request": limit}), "cells-100", "", kept)
     assert accepted_for(run("c"), kept).place.name == "cells"
-    changed = run("d", facts={"fingerprint": "e" * 64, "request": limit})
-    assert accepted_for(changed, kept).place.name == "cells-100"
-    other = run("e", facts={"fingerprint": "e" * 64, "request": {"dataset": "worms"}})
+    facts = {"fingerprint": "e" * 64}
+    assert accepted_for(run("d", facts={**facts, "request": limit}), kept).place.name == "cells-100"
+    other = run("e", facts={**facts, "request": {"dataset": "worms"}})
     refused(r"no accepted scores of its dataset .*worms.*cells, cells-1", accepted_for, other, kept)
     refused("no accepted scores", accepted_for, run("f", facts={"task": "enhance"}), kept)
 
