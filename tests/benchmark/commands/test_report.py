@@ -148,8 +148,7 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
         (runs / name).mkdir()
     monkeypatch.setattr("cytosuite.benchmark.commands.report.workplace", lambda: tmp_path)
     for _ in range(2):
-        every = sorted(runs.iterdir())
-        assert report(*every, out=None)[0] == 0
+        assert report(*sorted(runs.iterdir()), out=None)[0] == 0
     names = {"watershed (monday)", "watershed (tuesday)", "oracle", "blank"}
     assert board(runs / "report-monday+tuesday") == names
     assert report(*sorted(runs.iterdir()), out="third")[0] == 0  # a report, and runs of it

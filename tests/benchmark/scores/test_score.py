@@ -247,8 +247,7 @@ def test_numbers_that_differ_in_their_last_digits_are_in_different_groups(times)
 def test_words_are_groups_by_name_and_the_rarest_stand_together():
     found = divide({"a": "late", "b": "early", "c": "late"})
     assert list(found.items()) == [("early", ["b"]), ("late", ["a", "c"])]
-    many = [f"w{n}" for n in range(12)] + ["w11", "w10"]
-    found = sizes(many)
+    found = sizes([f"w{n}" for n in range(12)] + ["w11", "w10"])
     assert len(found) == WORDS
     assert found[-1] == ("5 others", 5)
     assert dict(found)["w11"] == 2

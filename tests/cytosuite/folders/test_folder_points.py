@@ -72,7 +72,6 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
     ],
 )
 def test_other_tables_are_refused_with_their_line(tmp_path, text, message):
-    content = text if isinstance(text, bytes) else text.encode()
-    (tmp_path / "p.csv").write_bytes(content)
+    (tmp_path / "p.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     error = refused(message, read_annotated, tmp_path / "p.csv", SPACING)
     assert str(error).startswith(f"{tmp_path / 'p.csv'}: ")

@@ -68,5 +68,4 @@ def test_what_no_program_draws_is_refused():
         refused(
             "expected corners nearer than", fill, [np.array([(0, 0), (place, 0), (0, 5)])], (9, 9)
         )
-    comb = np.array([(0, 0), (1, 60_000)] * 50)
-    refused("crosses rows less than", fill, [comb], (60_000, 1))
+    refused("crosses rows less than", fill, [np.array([(0, 0), (1, 60_000)] * 50)], (60_000, 1))

@@ -120,8 +120,7 @@ def test_a_name_chooses_its_channel():
 
 @pytest.mark.parametrize("unnamed", ["Channel:0:1", "C:1"])
 def test_channels_of_ome_have_names(tmp_path, unnamed):
-    names = ["DAPI", unnamed, "GFP"]
-    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", unnamed, "GFP"]}}
     tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, :, 0], ome=True, metadata=metadata)
     found = read_part(tmp_path / "a.tif", Part("GFP"))
     np.testing.assert_array_equal(found.array, ARRAY[0, 2, 0])

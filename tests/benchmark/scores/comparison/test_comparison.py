@@ -170,6 +170,5 @@ def test_names_of_strangers_are_escaped_in_markdown_and_json(made):
     assert row.count(" | ") == 12
     assert row.startswith("| a\\|b\\<script\\>")
     assert not any("\x1b" in line for line in (*found.regressions, *found.remarks))
-    loaded = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert loaded["result"] == "2 regressions"
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["result"] == "2 regressions"
     assert "\x1b" not in found.tables["Changes"][0]["algorithm"]
