@@ -168,7 +168,7 @@ def _score_case(
     def known(prediction: facts.AnswerReader) -> evidence.Facts:
         """Return the facts about the case with a prediction."""
         both = {**readers, "prediction": prediction}
-        return facts.case_facts(both, data_range, options.spacing, *judged, options.segmenter)
+        return facts.case_facts(both, data_range, *judged, options.segmenter)
 
     _require(metrics, known(blank))
     status = "missing output"
@@ -195,7 +195,7 @@ def _score_case(
     if options.objects and of_points:
         answers.write_points(table, readers, answer, options.radius)
     elif options.objects:
-        answers.write_objects(table, readers, answer, options.spacing)
+        answers.write_objects(table, readers, answer)
     return answer, doubts
 
 

@@ -19,8 +19,6 @@ from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
 from cytosuite.metrics.tracks.link_errors import link_errors
 from cytosuite.metrics.tracks.matched_tracks import MATCHED
-from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Lengths
 
 
 class Values(Mapping[str, float]):
@@ -137,16 +135,10 @@ def write_points(
     points.write_point_scores(path, matched, truth, prediction, labels and labels().array)
 
 
-def write_objects(
-    path: Path,
-    readers: Mapping[str, AnswerReader],
-    answer: Answer,
-    spacing: Lengths | None,
-) -> None:
+def write_objects(path: Path, readers: Mapping[str, AnswerReader], answer: Answer) -> None:
     """Write the judged objects of a case."""
     truth = readers["truth"]()
-    labels = Volume(truth.array, spacing or truth.spacing, truth.axes)
-    sides = labels, labels.like(readers["prediction"]().array)
+    sides = truth, truth.like(readers["prediction"]().array)
     objects.write_object_scores(
         path, answer.evidence[OVERLAP], *map(objects.measured_places, sides)
     )

@@ -43,7 +43,7 @@ def score_case(
 
     def facts_with(answer: facts.AnswerReader | None) -> Facts:
         """Return the facts about the case with an answer to it."""
-        return facts.case_facts({**readers, "prediction": answer}, data_range, None, *judged)
+        return facts.case_facts({**readers, "prediction": answer}, data_range, *judged)
 
     offered = offered_in_case(case, task, metrics)
     fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault

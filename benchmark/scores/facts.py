@@ -58,7 +58,6 @@ def once_points(path: Path, image: Path | None) -> Callable[[], Points]:
 def case_facts(
     readers: Mapping[str, AnswerReader | None],
     data_range: Callable[[], float] | None = None,
-    spacing: Lengths | None = None,
     min_object_voxels: int = 0,
     radius_um: float | None = None,
     segmenter: str | None = None,
@@ -74,9 +73,7 @@ def case_facts(
         large = cache(lambda: without_small(truth(), answer(), min_object_voxels))
         sources |= {"truth": lambda: large()[0], "prediction": lambda: large()[1]}
     measured = readers.get("truth") or readers.get("image")
-    if spacing is not None:
-        sources["spacing"] = lambda: spacing
-    elif measured is not None:
+    if measured is not None:
         sources["spacing"] = lambda: measured().spacing
     for name, value in (("radius_um", radius_um), ("segmenter", segmenter)):
         if value is not None:

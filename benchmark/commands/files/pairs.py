@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.files import Paths
 from cytosuite.folders import layouts, points, rois, sides
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
@@ -17,7 +17,7 @@ from cytosuite.folders.names import readable
 from cytosuite.formats import header, imagefiles, lists
 from cytosuite.metrics.labels.prepare import without_border
 from cytosuite.metrics.tracks.track_folder import PLANE
-from cytosuite.volume import Volume
+from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.arrays import Lengths
 
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
@@ -218,7 +218,7 @@ def _drawn(source: Source, *others: Source | None) -> Source:
 def _reader(
     path: Source, options: ScoreOptions, border: int = 0, plane: int | None = None
 ) -> Reader:
-    """Return a reader of a file, of a plane of a volume, without objects at a border."""
+    """Return a reader of a file, of a plane of a volume, in `--spacing`, without a border."""
     volume = once(path, options.group or "")
 
     def read() -> Volume:
@@ -228,6 +228,10 @@ def _reader(
             if plane >= len(image.array):
                 raise InputError(f"{path}: expected a plane {plane}, found {len(image.array)}")
             image = Volume(image.array[plane], image.spacing[1:], "YX")
+        if (size := options.spacing) is not None:
+            axes = SPATIAL[-len(size) :] if image.array.ndim == len(size) else image.axes
+            with at(f"{path}: --spacing"):
+                image = Volume(image.array, size, axes, origin=image.origin)
         return image.like(without_border(image.array, border)) if border else image
 
     return cache(read)

@@ -174,12 +174,14 @@ def test_published_limits_of_edges_on_demand(tmp_path):
         stack = plane * np.float32(fade) ** np.arange(50)[:, None, None]
         _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
     sides = tmp_path / "real", tmp_path / "fake"
-    published, suited = (
-        _scored(*sides, ["edge_degradation"], edges=edges)["aggregates"]["edge_degradation"]["set"]
-        for edges in ("published", "suited")
+    published, suited, sized = (
+        _scored(*sides, ["edge_degradation"], **more)["aggregates"]["edge_degradation"]["set"]
+        for more in ({"edges": "published"}, {}, {"spacing": (2.0, 2.0, 2.0)})
     )
     assert published > 0
-    assert published != pytest.approx(suited, rel=0.01)
+    assert suited != pytest.approx(published, rel=0.01)
+    assert suited != pytest.approx(sized, rel=0.01)
+    refused("a.tif: --spacing: spacing must be 3", _scored, *sides, ["W1"], spacing=(1.0, 1.0))
     refused("--edges published: expected a metric like", _scored, *sides, ["W1"], edges="published")
 
 

@@ -254,7 +254,7 @@ def outputs(folder):
 def score(folder, name, answer, found):
     """Compute the metrics of an output, and the table of its objects."""
     known = {"truth": lambda: answer, "image": lambda: answer, "prediction": lambda: found}
-    facts = case_facts(known, lambda: float(np.ptp(answer.array)), None, 0)
+    facts = case_facts(known, lambda: float(np.ptp(answer.array)))
     scores = measure("a", "b", board_metrics(name), facts)
     hold(all(isinstance(value, float) for value in scores.values.values()), scores.values)
     if name == "segment":
