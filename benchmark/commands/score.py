@@ -38,6 +38,7 @@ OF_TRACKS = {
     "against the masks",
     "objects": "objects of tracks are not listed; score two folders of masks",
 }
+UNSIZED = "no voxel size: 1 µm was assumed (--spacing z,y,x in µm sets it)"
 LACKS = {
     "real": "--truth-labels: the objects in the images",
     "points labels": "--truth-labels: the cells in the images",
@@ -112,6 +113,13 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         synthetic = pairs.side(options, options.prediction, options.prediction_labels)
         edges = PUBLISHED if options.edges == "published" else None
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
+        in_um = any(metric.evidence.form != "arrays" for metric in sets)
+        for side, images in {"truth": real.volumes, "prediction": synthetic.volumes}.items():
+            doubts |= {
+                f"{side} image {number}": [UNSIZED]
+                for number, image in enumerate(images() if in_um else (), start=1)
+                if image.spacing_is_assumed
+            }
     masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in {m.evidence for m in by_case})
     notes = (*grouped(doubts, "file"), *masks, *failed)
     return scores_of(scored, [*by_case, *sets])._replace(notes=notes)
@@ -186,11 +194,14 @@ def _score_case(
         answer = replace(answer, refused={**answer.refused, "": reason})
     doubts: Lists = {}
     of_labels = any(metric.family == "labels" for metric in metrics)
+    in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
         volume = readers[side]()
         lines = list(volume.origin.warnings) if isinstance(source, Masks) else []
         if of_labels:
             lines.insert(0, prepare.grey_doubt(volume.array) or prepare.mask_doubt(volume.array))
+        if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
+            lines.append(UNSIZED)
         doubts[f"{side} {pair.name}"] = [*filter(None, lines)]
     if options.objects and of_points:
         answers.write_points(table, readers, answer, options.radius)

@@ -39,9 +39,9 @@ def _labels(*places):
 TWO = _labels((0, 0, 0), (2, 6, 6))
 
 
-def _write(path, array, spacing=(2.0, 0.5, 0.5)):
+def _write(path, array, spacing=(2.0, 0.5, 0.5), **words):
     axes = "ZYX"[-array.ndim :]
-    write(path, Volume(array, spacing[-array.ndim :], axes))
+    write(path, Volume(array, spacing[-array.ndim :], axes, words))
     return path
 
 
@@ -144,6 +144,10 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     large = _scored(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))["case"]["t"]
     assert large["ASSD"] == pytest.approx(2 * small)
     assert small > 0
+    _write(truth, cube, spacing_source="assumed")
+    for metric, size in (("ASSD", None), ("edge_degradation", None), ("ASSD", (2.0, 1.0, 1.0))):
+        lines = _scored(truth, truth, [metric], spacing=size)["doubts"]
+        assert [line[:13] for line in lines] == ["no voxel size"] * (size is None)
 
 
 def test_sets_of_images_need_no_pairs(tmp_path):
