@@ -20,7 +20,7 @@ from cytosuite.benchmark.scores.controls import emptied
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import Standing, leaderboard
-from cytosuite.errors import InputError, pick
+from cytosuite.errors import InputError, at, pick
 from cytosuite.files import Json, Lists
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
@@ -184,7 +184,8 @@ def _score_case(
     if pair.prediction is not None:
         answer = cases.measure(ANSWERER, pair.name, metrics, known(readers["prediction"]))
         if answer.refused:
-            _measured(pair.name, metrics, known(readers["truth"]))  # refused: not its own fault
+            with at(pair.truth):
+                _measured(pair.name, metrics, known(readers["truth"]))  # refused: not its own fault
             status = "bad output"
             cause = next(iter(answer.refused.values()))
             reason = f"{pair.name}: the prediction cannot be scored: {cause}"

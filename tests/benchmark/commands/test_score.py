@@ -122,6 +122,8 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     for name in ("a.tif", "b.mha"):
         _write(prediction / name, TWO[:2])
     refused("must have the same shape", _scored, truth, prediction, ["SEG"])  # of all cases
+    bad = _write(truth / "b.tif", TWO.astype(np.float32))
+    refused(f"{bad}: truth: labels must be of an integer", _scored, truth, prediction, ["SEG"])
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
