@@ -234,9 +234,8 @@ def layout(scores: Scores) -> Json:
     entry = _standing(scores)
     parts = platform_layout(entry, scores.metrics, scores.table)
     for metric, total in zip(scores.metrics, parts["aggregates"].values(), strict=True):
-        if metric.scope == "case":
-            summary = entry.summaries[metric.name]
-            total |= {"undefined": summary.undefined, "failed": summary.failed}
+        summary = entry.summaries[metric.name]
+        total |= {"undefined": summary.undefined, "failed": summary.failed}
     return {**parts, "doubts": list(scores.notes)}
 
 
@@ -251,7 +250,7 @@ def table(scores: Scores) -> tables.ValueTable:
         {m.name: summaries[m.name] for m in scores.metrics if m.scope == scope}
         for scope in ("case", "set")
     )
-    undefined = {name: summary.undefined for name, summary in by_case.items()}
+    undefined = {name: summary.undefined for name, summary in summaries.items()}
     totals: dict[str, Mapping[str, float]] = {
         "mean": {name: summary.mean for name, summary in by_case.items()},
         "pooled": {name: value for (_, name), value in scores.pooled.items()},

@@ -12,7 +12,7 @@ from roifile import ROI_TYPE, ImagejRoi
 from rows import rows_of
 
 from cytosuite.benchmark.commands.options.score import ScoreOptions
-from cytosuite.benchmark.commands.score import layout, score_files
+from cytosuite.benchmark.commands.score import layout, score_files, table
 from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
@@ -373,9 +373,12 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
-    found = _scored(truth, truth, ["SEG"])
-    assert found["aggregates"]["SEG"]["undefined"] == 1
-    assert found["case"] == {"t": {}}
+    names = ["SEG", "edge_degradation"]
+    scores = score_files(ScoreOptions(truth=truth, prediction=truth, metrics=names))
+    assert table(scores).rows[-1] == {"case": "[undefined]", **dict.fromkeys(names, 1)}
+    values = layout(scores)
+    assert [total["undefined"] for total in values["aggregates"].values()] == [1, 1]
+    assert values["case"] == {"t": {}}
 
 
 def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
