@@ -200,7 +200,7 @@ def _score_case(
         volume = readers[side]()
         lines = list(volume.origin.warnings) if isinstance(source, Masks) else []
         if of_labels:
-            lines.insert(0, prepare.grey_doubt(volume.array) or prepare.mask_doubt(volume.array))
+            lines.insert(0, prepare.label_doubt(volume.array))
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
             lines.append(UNSIZED)
         doubts[f"{side} {pair.name}"] = [*filter(None, lines)]

@@ -20,6 +20,7 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.labels.prepare import label_doubt
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes
 
@@ -61,7 +62,17 @@ def score_case(
             answer = output or controls.control_answer("blank", truth, image)
             known = facts_with(answer)
             measured = measure(name, case.name, offered, known, record.status, record, fair)
-            yield answers.with_tables(measured, kind, folder, output, answer, readers, places)
+            scored = answers.with_tables(measured, kind, folder, output, answer, readers, places)
+            yield scored if output is None else _doubted(scored, kind, output())
+
+
+def _doubted(answer: Answer, kind: Kind, output: Any) -> Answer:  # noqa: ANN401 - as kinds differ
+    """Return an answer whose record warns of an output that looks like another one."""
+    doubt = label_doubt(output.array) if kind == "labels" else ""
+    if not doubt or answer.record is None:
+        return answer
+    changes = {"warnings": (*answer.record.warnings, doubt)}
+    return replace(answer, record=answer.record.model_copy(update=changes))
 
 
 def measure(

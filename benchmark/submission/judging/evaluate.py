@@ -21,7 +21,7 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.runs import examine, plan, run, validate
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.store.csvfile import write_rows
-from cytosuite.benchmark.scores import blind, controls, platform, score, standings
+from cytosuite.benchmark.scores import blind, controls, notes, platform, score, standings
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
@@ -137,6 +137,7 @@ class Evaluator:
             platform.platform_layout(entry, metrics, table),
             self.evaluation.images,
         )
+        shown = {(NAME, images[case]): record for case, record in records.items()}
         ended = {case: records[case] for case in layout["failed"]}
         failed = {
             case: f"{record.status}: {record.message}".removesuffix(": ")
@@ -149,7 +150,7 @@ class Evaluator:
             "evaluation": {  # no fingerprint: a participant could find the seed by trial
                 "dataset": self.evaluation.dataset,
                 "cytosuite": __version__,
-                "notes": list(scores.notes),
+                "notes": [*scores.notes, *notes.of_warnings(shown)],
             },
         }
 

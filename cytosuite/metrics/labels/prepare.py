@@ -167,6 +167,11 @@ def grey_doubt(labels: Integers) -> str:
     return line.format(same / pairs)
 
 
+def label_doubt(labels: Integers) -> str:
+    """Return why integers look like grey values or a mask, not labels; empty if they do not."""
+    return grey_doubt(labels) or mask_doubt(labels)
+
+
 def mask_doubt(labels: Integers) -> str:
     """Return why labels (Y, X) or (Z, Y, X) look like a mask of all objects; empty if they do not.
 
@@ -178,5 +183,5 @@ def mask_doubt(labels: Integers) -> str:
     ''
     """
     alone = np.count_nonzero(distinct(labels, most=2)) == 1
-    pieces = ndimage.label(labels)[1] if alone else 1
+    pieces = ndimage.label(labels, output=room(labels.shape, np.int32)) if alone else 1
     return f"a mask in place of labels?: {pieces} pieces have one number" if pieces > 1 else ""

@@ -59,7 +59,10 @@ def test_results_of_a_segmentation(jobs_of, dataset):
     assert [files.name for files in found.cases] == ["case_1", "case_2", "case_3"]
     assert found.cases[0].truth == dataset.cases[0].truth(SEGMENT)
     assert found.cases[0].inputs == dataset.cases[0].inputs(SEGMENT)
-    assert found.notes == ["One is missing."]
+    assert found.notes == [
+        "One is missing.",
+        "ours: a mask in place of labels? in 1 case (case_2): 2 pieces have one number.",
+    ]
     assert found.provenance["engine"] == "fake, api invoke"
     assert found.provenance["ours"].endswith("key key")
 
