@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cytosuite.benchmark.runs.data.loops import compiled
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.data.shard import Shard
+from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.runs.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.runs.store.pool import Lost, Pool
 from cytosuite.contract.interface import TABLE, in_files, write_case, write_value
@@ -45,7 +46,7 @@ from cytosuite.files import (
 )
 from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
-from cytosuite.formats import read, write
+from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs
@@ -345,6 +346,12 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
             "conditions": dict(sample.conditions),
             "metadata": dict(sample.metadata),
         }
+        labels = volumes.get(LABELS.slug)
+        if labels is not None and sample.conditions.get("objects", 1) == 1:
+            from cytosuite.metrics.labels.prepare import mask_doubt  # numba
+
+            if doubt := mask_doubt(labels.array):
+                facts["doubts"] = [doubt]
         if sample.dataset:
             facts["dataset"] = sample.dataset
         if sample.masks:
@@ -352,13 +359,13 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
         if sample.radius_um is not None:
             facts["radius_um"] = sample.radius_um
         if sample.min_object_voxels:
-            facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
+            facts["ignored"] = _small(labels, sample.min_object_voxels)
         write_json(temporary / FACTS, facts | ({"recipe": dict(record)} if record else {}))
         if record:
             from cytosuite.benchmark.runs.data.preview import write_preview  # Pillow
 
             stages = {n: v for n, v in sample.extras.items() if n.startswith(STAGE)}
-            write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
+            write_preview(temporary, case.name, volumes, labels, stages)
     return frozenset([*volumes, *values])
 
 
@@ -386,12 +393,8 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     if assumed := sum(record["spacing_assumed"] for record in facts):
         images = f"{assumed} of {len(cases)} images give no voxel size"
         yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
-    if all(record["conditions"].get("objects", 1) == 1 for record in facts):
-        from cytosuite.metrics.labels.prepare import mask_doubt  # numba
-
-        paths = filter(None, (case.socket(LABELS.slug) for case in cases))
-        if doubt := next((mask_doubt(read(path).array) for path in paths), ""):
-            yield f"{doubt}, and no image has two: number the pieces."
+    doubts = {c.name: record.get("doubts", []) for c, record in zip(cases, facts, strict=True)}
+    yield from (f"{line}: number the pieces." for line in grouped(doubts, "image"))
     if drawn := [record["masks"] for record in facts if record.get("masks")]:
         total = sum((Counter(record["counts"]) for record in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):
