@@ -25,7 +25,7 @@ from cytosuite.files import Json, Lists
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
-from cytosuite.metrics.labels import overlap, prepare
+from cytosuite.metrics.labels import overlap
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
 
@@ -194,13 +194,13 @@ def _score_case(
         answer = cases.measure(ANSWERER, pair.name, metrics, known(blank), status)
         answer = replace(answer, refused={**answer.refused, "": reason})
     doubts: Lists = {}
-    of_labels = any(metric.family == "labels" for metric in metrics)
+    judges = of_points or any(metric.family == "labels" for metric in metrics)
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
         volume = readers[side]()
         lines = list(volume.origin.warnings) if isinstance(source, Masks) else []
-        if of_labels:
-            lines.insert(0, prepare.label_doubt(volume.array))
+        if judges:
+            lines.insert(0, cases.doubt(volume, pair.image))
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
             lines.append(UNSIZED)
         doubts[f"{side} {pair.name}"] = [*filter(None, lines)]

@@ -3,15 +3,18 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.scores import answers, controls, facts, objects
 from cytosuite.benchmark.scores.answers import Answer, Values
+from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
@@ -63,15 +66,28 @@ def score_case(
             known = facts_with(answer)
             measured = measure(name, case.name, offered, known, record.status, record, fair)
             scored = answers.with_tables(measured, kind, folder, output, answer, readers, places)
-            yield scored if output is None else _doubted(scored, kind, output())
+            if output is not None and kind in ("labels", "points"):
+                scored = _warned(scored, doubt(output(), case.main(task)))
+            yield scored
 
 
-def _doubted(answer: Answer, kind: Kind, output: Any) -> Answer:  # noqa: ANN401 - as kinds differ
-    """Return an answer whose record warns of an output that looks like another one."""
-    doubt = label_doubt(output.array) if kind == "labels" else ""
-    if not doubt or answer.record is None:
+def doubt(output: Any, image: Path | None) -> str:  # noqa: ANN401 - as answers differ
+    """Return why labels look like another image, or most points like another unit; else empty."""
+    if not isinstance(output, Points):
+        return label_doubt(output.array)
+    shape = header(image).labels.shape if image else (inf,) * len(output.spacing)
+    middle, half = (np.array(shape) - 1) / 2, np.array(shape) / 2
+    outside = np.count_nonzero((abs(output.array - middle) > half).any(axis=1))
+    line = f"points outside of the image: {outside} of {len(output)}; "
+    remedy = "places are in mm in JSON, in pixels or µm (x_um) in a table"
+    return line + remedy if 2 * outside > len(output) else ""
+
+
+def _warned(answer: Answer, line: str) -> Answer:
+    """Return an answer whose record has one more warning."""
+    if not line or answer.record is None:
         return answer
-    changes = {"warnings": (*answer.record.warnings, doubt)}
+    changes = {"warnings": (*answer.record.warnings, line)}
     return replace(answer, record=answer.record.model_copy(update=changes))
 
 

@@ -71,7 +71,9 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
         spacing = options.spacing or (header(images[name]).spacing if name in images else None)
         if spacing is None:
             raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
-        pairs.append(FilePair(name, path, answers.get(name), None, cells.get(name), spacing))
+        pairs.append(
+            FilePair(name, path, answers.get(name), images.get(name), cells.get(name), spacing)
+        )
     return pairs
 
 

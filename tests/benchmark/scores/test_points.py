@@ -28,6 +28,7 @@ from cytosuite.volume import Volume
 SPACING = (2.0, 0.5, 0.5)
 TRUE = Points([[1, 2, 3], [2, 8, 8], [3, 9, 1]], SPACING)
 FOUND = Points([[9, 9, 9], [1, 3, 3]], SPACING, confidence=[0.5, 1])
+FAR = Points(1000 * TRUE.array, SPACING)  # µm in place of mm
 CELLS = np.zeros((4, 12, 12), np.uint8)
 CELLS[:, :6], CELLS[:, 8:] = 4, 7
 
@@ -88,6 +89,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["failed"] == ["c"]
     assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
     assert "right_cell" not in found["aggregates"]
+    write_json(folder / "out/c-detected-points.json", FAR.document())
     classes = [(row["case"], row["class"]) for row in rows_of(folder / "o.csv")]
     assert classes.count(("c", "missed")) == 3
     found = _score(
@@ -99,6 +101,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     )
     assert found["case"]["a"]["recall"] == 0
     assert found["case"]["b"]["right_cell"] == 1
+    assert "points outside of the image in 1 file (prediction c): 3 of 3" in found["doubts"][0]
 
 
 @pytest.fixture
@@ -123,6 +126,8 @@ def judged(folder):
 @pytest.mark.parametrize(("radius", "score"), [(None, 0.4), (0.4, 0.0)])
 def test_a_dataset_is_judged_by_its_radius(judged, radius, score):
     assert judged(FOUND, radius).values["F1"] == score
+    assert judged(FOUND).record.warnings == ()
+    assert len(judged(FAR).record.warnings) == 1
 
 
 @pytest.mark.parametrize(("most", "score"), [(9, 0.0), (2, np.nan)])
