@@ -1,7 +1,7 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores import answers, cases, facts, objects
 from cytosuite.benchmark.scores.controls import emptied
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
-from cytosuite.benchmark.scores.standings import Standing, leaderboard
+from cytosuite.benchmark.scores.standings import leaderboard
 from cytosuite.errors import InputError, at, pick
 from cytosuite.files import Json, Lists
 from cytosuite.folders.masks import Masks
@@ -57,7 +57,7 @@ def score_command(options: ScoreOptions, console: Console) -> int:
         scores = score_files(options, step)
         step(1, 1)
     value = layout(scores)
-    tables.give(table(scores), options, console, value)
+    tables.give(table(value), options, console, value)
     for line in scores.notes:
         terminal.lines_to(console)(line)
     return 1 if value["failed"] else 0
@@ -73,7 +73,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         metrics = _metrics(options.metrics, ["tracks"]) or [*metrics_of("tracks")]
         for done, (name, folders) in enumerate(sequences.items()):
             step(done, len(sequences), name)
-            logs = None if options.logs is None else options.logs / name
+            logs = options.logs and options.logs / name
             values = score_tracks(*folders, [metric.name for metric in metrics], logs)
             scored.append(answers.Answer(ANSWERER, name, values))
         return scores_of(scored, metrics)
@@ -88,10 +88,11 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         if ("labels" if listed else "spacing") not in metric.evidence.needs
         or (listed and options.truth_labels)
     ]
-    if options.edges == "published" and not (listed or EDGES in {m.evidence for m in metrics}):
+    kinds = {metric.evidence for metric in metrics}
+    if options.edges == "published" and not (listed or EDGES in kinds):
         raise InputError("--edges published: expected a metric like edge_degradation, found none")
     by_case = [metric for metric in metrics if metric.scope == "case"]
-    if options.objects and not (listed or overlap.OVERLAP in {m.evidence for m in by_case}):
+    if options.objects and not (listed or overlap.OVERLAP in kinds):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     doubts: Lists = {}
     if by_case:
@@ -102,8 +103,8 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             for answer, lines in _score_cases(by_case, options, step, pieces):
                 scored.append(answer)
                 doubts |= lines
-        spare = ["no truth of this name: not scored"]
-        doubts |= dict.fromkeys(pairs.without_truth(options, listed), spare)
+        for name in pairs.without_truth(options, listed):
+            doubts[name] = ["no truth of this name: not scored"]
     failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
     if scored and all(answer.status == "bad output" for answer in scored):
         raise InputError(failed[0])
@@ -113,28 +114,27 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         synthetic = pairs.side(options, options.prediction, options.prediction_labels)
         edges = PUBLISHED if options.edges == "published" else None
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
-        in_um = any(metric.evidence.form != "arrays" for metric in sets)
-        for side, images in {"truth": real.volumes, "prediction": synthetic.volumes}.items():
+        if any(metric.evidence.form != "arrays" for metric in sets):
             doubts |= {
                 f"{side} image {number}": [UNSIZED]
-                for number, image in enumerate(images() if in_um else (), start=1)
+                for side, images in (("truth", real), ("prediction", synthetic))
+                for number, image in enumerate(images.volumes(), start=1)
                 if image.spacing_is_assumed
             }
-    masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in {m.evidence for m in by_case})
-    notes = (*grouped(doubts, "file"), *masks, *failed)
-    return scores_of(scored, [*by_case, *sets])._replace(notes=notes)
+    masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in kinds)
+    scores = scores_of(scored, [*by_case, *sets])
+    return scores._replace(notes=(*grouped(doubts, "file"), *masks, *failed))
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:
     """Return metrics of some families by their names in any case; others compare other things."""
-    every = {m.name.lower(): m for family in FAMILIES for m in metrics_of(family)}
-    exact = {m.name.lower(): m for family in families for m in metrics_of(family)}
-    for name in (name.lower() for name in names):
-        if name in every and name not in exact:
-            needs = LAYOUTS[every[name].family == "tracks"]
-            raise InputError(f"metric {every[name].name} {needs}")
-    by_name = {m.name: m for m in exact.values()}
-    chosen = [exact[name.lower()].name if name.lower() in exact else name for name in names]
+    ordered = sorted(FAMILIES, key=families.__contains__)  # of one name the last counts
+    every = {m.name.lower(): m for family in ordered for m in metrics_of(family)}
+    by_name = {m.name: m for m in every.values() if m.family in families}
+    chosen = [every[name.lower()].name if name.lower() in every else name for name in names]
+    for metric in every.values():
+        if metric.name in chosen and metric.name not in by_name:
+            raise InputError(f"metric {metric.name} {LAYOUTS[metric.family == 'tracks']}")
     return [by_name[name] for name in pick("metric", chosen, by_name)] if chosen else []
 
 
@@ -145,8 +145,11 @@ def _score_cases(
     pieces: Sequence[tuple[pairs.FilePair, Path]],
 ) -> list[Scored]:
     """Return the scores of all cases, each with the place for the table of its objects."""
-    sides = [pair.prediction for pair, _ in pieces if pair.spacing is None]
-    files = [path for path in sides if isinstance(path, Path)]
+    files = [
+        pair.prediction
+        for pair, _ in pieces
+        if pair.spacing is None and isinstance(pair.prediction, Path)
+    ]
     scored: dict[int, Scored] = {}
     step(0, len(pieces), pieces[0][0].name)
     for number, case in beside(files).each(partial(_score_case, metrics, options), pieces):
@@ -168,15 +171,16 @@ def _score_case(
     """
     pair, table = piece
     readers, of_points = pair.readers(options), pair.spacing is not None
-    judged = (0, options.radius) if of_points else (options.min_object_voxels, None)
+    judged = 0 if of_points else options.min_object_voxels, options.radius
     extent = options.data_range
-    data_range = None if of_points or extent is None else partial(float, extent)
+    data_range = None if extent is None else partial(float, extent)
     blank = cache(lambda: emptied(readers["truth"]()))
 
     def known(prediction: facts.AnswerReader) -> evidence.Facts:
         """Return the facts about the case with a prediction."""
-        both = {**readers, "prediction": prediction}
-        return facts.case_facts(both, data_range, *judged, options.segmenter)
+        return facts.case_facts(
+            {**readers, "prediction": prediction}, data_range, *judged, options.segmenter
+        )
 
     _require(metrics, known(blank))
     status = "missing output"
@@ -198,16 +202,16 @@ def _score_case(
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
         volume = readers[side]()
-        lines = list(volume.origin.warnings) if isinstance(source, Masks) else []
-        if judges:
-            lines.insert(0, cases.doubt(volume, pair.image))
+        lines = [cases.doubt(volume, pair.image)] if judges else []
+        lines += volume.origin.warnings if isinstance(source, Masks) else ()
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
             lines.append(UNSIZED)
         doubts[f"{side} {pair.name}"] = [*filter(None, lines)]
-    if options.objects and of_points:
-        answers.write_points(table, readers, answer, options.radius)
-    elif options.objects:
-        answers.write_objects(table, readers, answer)
+    if options.objects:
+        if of_points:
+            answers.write_points(table, readers, answer, options.radius)
+        else:
+            answers.write_objects(table, readers, answer)
     return answer, doubts
 
 
@@ -231,7 +235,7 @@ def _require(metrics: cases.Metrics, judged: evidence.Facts) -> None:
 
 def layout(scores: Scores) -> Json:
     """Return scores as ``metrics.json`` has them, with the counts of each metric and the doubts."""
-    entry = _standing(scores)
+    (entry,) = leaderboard(scores.table, scores.pooled, scores.metrics, {}, ())
     parts = platform_layout(entry, scores.metrics, scores.table)
     for metric, total in zip(scores.metrics, parts["aggregates"].values(), strict=True):
         summary = entry.summaries[metric.name]
@@ -239,30 +243,11 @@ def layout(scores: Scores) -> Json:
     return {**parts, "doubts": list(scores.notes)}
 
 
-def table(scores: Scores) -> tables.ValueTable:
-    """Return scores as a table: a row per case, then in brackets the rows of all cases together."""
-    rows: dict[str, dict[str, float]] = {}
-    for case, name, value in scores.table[["case", "metric", "value"]].itertuples(index=False):
-        if case:
-            rows.setdefault(case, {})[name] = value
-    summaries = _standing(scores).summaries
-    by_case, of_sets = (
-        {m.name: summaries[m.name] for m in scores.metrics if m.scope == scope}
-        for scope in ("case", "set")
-    )
-    undefined = {name: summary.undefined for name, summary in summaries.items()}
-    totals: dict[str, Mapping[str, float]] = {
-        "mean": {name: summary.mean for name, summary in by_case.items()},
-        "pooled": {name: value for (_, name), value in scores.pooled.items()},
-        "set": {name: summary.mean for name, summary in of_sets.items()},
-        "undefined": undefined if any(undefined.values()) else {},
-    }
-    lines = [*rows.items(), *((f"[{title}]", row) for title, row in totals.items() if row)]
-    names = [metric.name for metric in scores.metrics]
-    return tables.ValueTable(["case", *names], [{"case": case, **row} for case, row in lines])
-
-
-def _standing(scores: Scores) -> Standing:
-    """Return the line of the leaderboard."""
-    (entry,) = leaderboard(scores.table, scores.pooled, scores.metrics, {}, ())
-    return entry
+def table(value: Json) -> tables.ValueTable:
+    """Return `layout` as a table: a row per case, in brackets the rows of all cases together."""
+    rows, totals = [*value["case"].items()], value["aggregates"]
+    for title in ("mean", "pooled", "set", "undefined"):
+        row = {name: total[title] for name, total in totals.items() if title in total}
+        if row and (title != "undefined" or any(row.values())):
+            rows.append((f"[{title}]", row))
+    return tables.ValueTable(["case", *totals], [{"case": case, **row} for case, row in rows])

@@ -85,8 +85,8 @@ def with_tables(
         overlap = answer.evidence.get(OVERLAP)
         if overlap is not None and places is not None:
             judge = partial(objects.write_object_scores, scores, overlap)
-            none = objects.ObjectPlaces
-            predicted = none if output is None else partial(objects.written_places, path)
+            known = partial(objects.written_places, path)
+            predicted = objects.ObjectPlaces if output is None else known
             tables[scores] = lambda: judge(places(), predicted())
     elif kind == "points":
         cells = labels().array if labels is not None else None

@@ -67,8 +67,10 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping
     """Return the rows of algorithms and metrics that are shown, in the order of neutral names."""
     rows = results.scores
     rows = rows[rows["algorithm"].isin(shown) & rows["metric"].isin({*metrics, ""})]
-    numbers = ("value", "seconds", "peak_memory")  # None where it was not measured
-    few = {name: rows[name].map(rounded, na_action="ignore") for name in numbers}
+    few = {  # None where it was not measured
+        name: rows[name].map(rounded, na_action="ignore")
+        for name in ("value", "seconds", "peak_memory")
+    }
     rows = rows.assign(dataset=DATASET, case=rows["case"].map({**names, "": ""}), model="", **few)
     order = {name: place for place, name in enumerate(rows["metric"].unique())}
     return rows.sort_values(

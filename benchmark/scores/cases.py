@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from math import inf, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def score_case(
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
-    kind = _kind(task)
+    kind, main = _kind(task), case.main(task)
     judged = case.min_object_voxels if kind == "labels" else 0, case.radius_um
     places = (
         None
@@ -61,13 +61,16 @@ def score_case(
         name, folder = answerer.name, answerer.folder / case.name
         record = read_record(folder)
         if record is not None and record.key == answerer.key:
-            record, output = _decoded(record, folder, case.main(task), task)
+            record, output = _decoded(record, folder, main, task)
             answer = output or controls.control_answer("blank", truth, image)
-            known = facts_with(answer)
-            measured = measure(name, case.name, offered, known, record.status, record, fair)
+            measured = measure(
+                name, case.name, offered, facts_with(answer), record.status, record, fair
+            )
             scored = answers.with_tables(measured, kind, folder, output, answer, readers, places)
-            if output is not None and kind in ("labels", "points"):
-                scored = _warned(scored, doubt(output(), case.main(task)))
+            if output and kind in ("labels", "points") and (line := doubt(output(), main)):
+                changes = {"warnings": (*record.warnings, line)}
+                warned = scored.record and scored.record.model_copy(update=changes)
+                scored = replace(scored, record=warned)
             yield scored
 
 
@@ -75,20 +78,16 @@ def doubt(output: Any, image: Path | None) -> str:  # noqa: ANN401 - as answers 
     """Return why labels look like another image, or most points like another unit; else empty."""
     if not isinstance(output, Points):
         return label_doubt(output.array)
-    shape = header(image).labels.shape if image else (inf,) * len(output.spacing)
-    middle, half = (np.array(shape) - 1) / 2, np.array(shape) / 2
-    outside = np.count_nonzero((abs(output.array - middle) > half).any(axis=1))
-    line = f"points outside of the image: {outside} of {len(output)}; "
-    remedy = "places are in mm in JSON, in pixels or µm (x_um) in a table"
-    return line + remedy if 2 * outside > len(output) else ""
-
-
-def _warned(answer: Answer, line: str) -> Answer:
-    """Return an answer whose record has one more warning."""
-    if not line or answer.record is None:
-        return answer
-    changes = {"warnings": (*answer.record.warnings, line)}
-    return replace(answer, record=answer.record.model_copy(update=changes))
+    size = np.array(header(image).labels.shape if image else ())
+    if size.size != len(output.spacing):
+        return ""
+    outside = np.count_nonzero((abs(2 * output.array + 1 - size) > size).any(axis=1))
+    if 2 * outside <= len(output):
+        return ""
+    return (
+        f"points outside of the image: {outside} of {len(output)}; places are in mm in JSON, in "
+        "pixels or µm (x_um) in a table"
+    )
 
 
 def measure(
@@ -120,8 +119,9 @@ def measure(
             if metric.name in fair and metric.worst is not None:  # else hard cases were left out
                 values[metric.name] = metric.worst
     pooled = {kind: value for kind, value in evidence.items() if kind.kept or not case}
-    numbers = Values(tuple(values), values.values())
-    return Answer(algorithm, case, numbers, status, record, pooled, refused)
+    return Answer(
+        algorithm, case, Values(tuple(values), values.values()), status, record, pooled, refused
+    )
 
 
 def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
@@ -189,10 +189,10 @@ def _decoded(
             decoded = facts.once_points(path, image)()
             return record, lambda: decoded
         volume = read(path)
-        if expected in (None, volume.shape) and _kind(task) == "tracks":
-            movie = facts.Movie(volume, read_tracks(folder / record.outputs[TRACKS.slug]))
-            return record, lambda: movie
         if expected in (None, volume.shape):
+            if _kind(task) == "tracks":
+                movie = facts.Movie(volume, read_tracks(folder / record.outputs[TRACKS.slug]))
+                return record, lambda: movie
             return record, lambda: volume.channels[0]
         problem = f"{path.name}: expected shape {expected}, found {volume.shape}"
     except InputError as error:

@@ -63,11 +63,11 @@ def case_facts(
     segmenter: str | None = None,
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
-
-    def _array(reader: AnswerReader) -> Callable[[], Any]:
-        return lambda: reader().array
-
-    sources = {name: _array(reader) for name, reader in readers.items() if reader is not None}
+    sources: dict[str, Callable[[], Any]] = {
+        name: partial(lambda reader: reader().array, reader)
+        for name, reader in readers.items()
+        if reader is not None
+    }
     if min_object_voxels and {"truth", "prediction"} <= set(sources):
         truth, answer = sources["truth"], sources["prediction"]
         large = cache(lambda: without_small(truth(), answer(), min_object_voxels))

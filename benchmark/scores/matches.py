@@ -36,8 +36,7 @@ def match(table: Overlap) -> Matches:
         {int(labels[n]): str(classes[n]) for n in np.flatnonzero(classes != MATCHED)}
         for labels, classes in sides
     ]
-    number = table.truth_labels.size
-    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), number, *odd)
+    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), table.truth_labels.size, *odd)
 
 
 def match_points(matched: MatchedPoints) -> Matches:

@@ -38,8 +38,11 @@ def of_scores(
     refused: Lists = {}
     for name in dict.fromkeys(name for answer in answers for name in answer.refused):
         lost = [answer for answer in answers if name in answer.refused]
-        place = f"{lost[0].algorithm} on {lost[0].case or 'the whole set'}"
-        reason = f"{len(lost)} answers; the first is {place}: {lost[0].refused[name]}"
+        first = lost[0]
+        reason = (
+            f"{len(lost)} answers; the first is {first.algorithm} on "
+            f"{first.case or 'the whole set'}: {first.refused[name]}"
+        )
         refused.setdefault(reason, []).append(name)
     notes += [f"{', '.join(names)}: not computed for {why}" for why, names in refused.items()]
     return notes

@@ -128,11 +128,9 @@ def write_object_scores(
     ``iou`` is the highest with any object of the other side, ``share_covered`` the largest share in
     one, ``seg`` the term of SEG (of the truth), in all digits; ``depth_um`` from the first plane.
     """
-    errors = object_errors(table)
     head = dict.fromkeys([*truth.columns, *prediction.columns])
-    depth = [DEPTH] if Z in head else []
-    names = [*COLUMNS, *head, *depth, *([KIND] if truth.kinds else [])]
-    sides = zip(("truth", "prediction"), errors, (truth, prediction), strict=True)
+    names = [*COLUMNS, *head, *[DEPTH] * (Z in head), *([KIND] if truth.kinds else [])]
+    sides = zip(("truth", "prediction"), object_errors(table), (truth, prediction), strict=True)
     write_rows(path, [names], *(_rows(*side, truth.kinds) for side in sides))
 
 

@@ -226,8 +226,11 @@ class Results:
 
     def failed(self, algorithm: str) -> dict[str, str]:
         """Return the failure of each case that an algorithm did not finish."""
-        attempts = self.attempts[algorithm].items()
-        return {case: record.status for case, record in attempts if not record.ok}
+        return {
+            case: record.status
+            for case, record in self.attempts[algorithm].items()
+            if not record.ok
+        }
 
     def goodness(self, algorithm: str) -> dict[str, float]:
         """Return the mean goodness by case over the board's metrics, 0 to 1; -inf without any."""

@@ -71,9 +71,11 @@ def offered_in_set(dataset: Dataset, metrics: cases.Metrics) -> list[Metric[Any]
 def _sides(dataset: Dataset) -> tuple[facts.ImageSet, facts.ImageSet, list[facts.Reader]]:
     """Return the two halves of the reference set, and the labels of the cases."""
     paths = sorted(dataset.reference, key=lambda path: path.name)
-    drawn = dataset.reference_labels or {}
     real, rest = (
-        facts.ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
+        facts.ImageSet(
+            _readers(half),
+            _readers([(dataset.reference_labels or {}).get(path) for path in half]),
+        )
         for half in (paths[0::2], paths[1::2])
     )
     return real, rest, _readers([case.socket(LABELS.slug) for case in dataset.cases])
@@ -81,18 +83,17 @@ def _sides(dataset: Dataset) -> tuple[facts.ImageSet, facts.ImageSet, list[facts
 
 def _readers(paths: Sequence[Path | None]) -> list[facts.Reader]:
     """Return a reader of each file; none at all where one is missing."""
-    return [] if None in paths else [facts.once(path) for path in paths if path]
+    return [] if None in paths else [*map(facts.once, filter(None, paths))]
 
 
 def _answers(control: Control, dataset: Dataset, task: Task) -> list[facts.Reader]:
     """Return the answer of a control to each case; none at all where one is missing."""
     readers = [cases.case_readers(case, task) for case in dataset.cases]
-    oracle = control == "oracle"  # others need not decode the truth
-    answers = [
-        control_answer(control, case["truth"] if oracle else None, case["image"])
+    answers = [  # others than the oracle need not decode the truth
+        control_answer(control, case["truth"] if control == "oracle" else None, case["image"])
         for case in readers
     ]
-    return [] if None in answers else [answer for answer in answers if answer]
+    return [] if None in answers else [*filter(None, answers)]
 
 
 class Scores(NamedTuple):

@@ -79,8 +79,9 @@ def leaderboard(
     for metric in metrics:
         values, states = arrays.of(metric.name, metric.scope == "set")
         for name, row, state in zip(arrays.algorithms, values, states, strict=True):
-            whole = pooled.get((name, metric.name), nan)
-            summaries[name][metric.name] = _summary(metric, row, state, whole, strata)
+            summaries[name][metric.name] = _summary(
+                metric, row, state, pooled.get((name, metric.name), nan), strata
+            )
     cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
     groups = dict(list(cases.groupby("algorithm")))
     standings = []

@@ -68,12 +68,11 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))
     pairs = []
     for name, path in true.items():
-        spacing = options.spacing or (header(images[name]).spacing if name in images else None)
+        image = images.get(name)
+        spacing = options.spacing or (header(image).spacing if image else None)
         if spacing is None:
             raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
-        pairs.append(
-            FilePair(name, path, answers.get(name), images.get(name), cells.get(name), spacing)
-        )
+        pairs.append(FilePair(name, path, answers.get(name), image, cells.get(name), spacing))
     return pairs
 
 
@@ -104,10 +103,8 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair
     else:
         roles = ROLES if images else ()
         files = _pairs(options.truth, options.prediction, roles, (labels, labels))
-        inputs = options.image and _pairs(
-            options.truth, options.image, roles[::-1], (labels, False)
-        )
-        near = dict(inputs or ())
+        image = options.image
+        near = dict(_pairs(options.truth, image, roles[::-1], (labels, False)) if image else ())
         pairs = [
             FilePair(sides.bare_name(file), file, match, near.get(file)) for file, match in files
         ]
@@ -146,13 +143,16 @@ def _pairs(
     if roles and fused:
         files = {key: path for key, path in files.items() if key in fused or views[key] is None}
         seen = {view_role(key): path for key, path in others.items()}
-        for key, specimen in fused.items():
-            pairs = [(specimen, role) for role in roles if (specimen, role) in seen]
-            matches.update({key: seen[pairs[0]]} if pairs else {})
+        matches |= {
+            key: seen[view]
+            for key, specimen in fused.items()
+            for role in reversed(roles)  # the first one counts
+            if (view := (specimen, role)) in seen
+        }
     if not matches.keys() & files.keys():
-        first = next(iter(files.values()))
         raise InputError(
-            f"{prediction}: no file is named like one in {truth}; expected for example {first.name}"
+            f"{prediction}: no file is named like one in {truth}; expected for example "
+            f"{next(iter(files.values())).name}"
         )
     return [(path, matches.get(key)) for key, path in files.items()]
 
@@ -172,10 +172,10 @@ def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
 def _truth(item: Item, *, images: bool) -> Source | None:
     """Return the true image or the true labels of a case."""
     kind = "image" if images else "labels"
-    files = item.files.items()
-    return next(
-        (file for slug, file in files if slug in OUTPUTS and SOCKETS[slug].kind == kind), None
+    files = (
+        item.files[slug] for slug in item.files if slug in OUTPUTS and SOCKETS[slug].kind == kind
     )
+    return next(files, None)
 
 
 def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> list[FilePair]:
@@ -241,14 +241,13 @@ def _reader(
 
 def side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     """Return one set of images, with the labels of the same names."""
+    read = partial(_reader, options=options)
     if labels is None:
         flat = sides.is_file(path) or readable(path)
         items = () if flat else index(path, "segment", root=options.data_root).items
         files = [item.image for item in items] or sides.files_of(path, options.data_root)
-        return ImageSet([_reader(file, options) for file in files])
+        return ImageSet([*map(read, files)])
     pairs = _pairs(path, labels)
-    missing = [file.name for file, match in pairs if match is None]
-    if missing:
+    if missing := [file.name for file, match in pairs if match is None]:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-    read = partial(_reader, options=options)
     return ImageSet([read(file) for file, _ in pairs], [read(match) for _, match in pairs if match])

@@ -49,7 +49,7 @@ from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.volume import Volume
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import slabs_of
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
@@ -391,8 +391,10 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     """Yield notes on images without a voxel size, and on true objects that are not judged."""
     facts = [case.facts() for case in cases]
     if assumed := sum(record["spacing_assumed"] for record in facts):
-        images = f"{assumed} of {len(cases)} images give no voxel size"
-        yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
+        yield (
+            f"{assumed} of {len(cases)} images give no voxel size: 1 µm was assumed (SPACING=z,y,x "
+            "in µm sets it)."
+        )
     doubts = {c.name: record.get("doubts", []) for c, record in zip(cases, facts, strict=True)}
     yield from (f"{line}: number the pieces." for line in grouped(doubts, "image"))
     if drawn := [record["masks"] for record in facts if record.get("masks")]:
@@ -402,18 +404,18 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     ignored = [record["ignored"] for record in facts if record.get("ignored")]
     if ignored and TASKS[task].main_output is LABELS:
         objects, of = (sum(record[key] for record in ignored) for key in ("objects", "of"))
-        limit = f"have fewer than {ignored[0]['min_object_voxels']} voxels"
-        rule = "the scores ignore them, and the predictions that match them alone"
-        yield f"{objects} of {of} true objects {limit}: {rule}."
+        yield (
+            f"{objects} of {of} true objects have fewer than {ignored[0]['min_object_voxels']} "
+            "voxels: the scores ignore them, and the predictions that match them alone."
+        )
 
 
 def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
     sizes = Counter[int]()
-    for part in slabs(labels.array) if labels is not None else ():
-        assert labels is not None
-        counts = np.unique(labels.array[part], return_counts=True)
-        sizes.update(dict(zip(*(numbers.tolist() for numbers in counts), strict=True)))
+    for slab in () if labels is None else slabs_of(labels.array):
+        counts = np.unique(slab, return_counts=True)
+        sizes.update(dict(zip(*map(np.ndarray.tolist, counts), strict=True)))
     del sizes[0]  # the background
     small = sum(size < min_object_voxels for size in sizes.values())
     return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}

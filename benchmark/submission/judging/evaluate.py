@@ -126,31 +126,30 @@ class Evaluator:
 
     def _content(self, scores: score.Scores) -> Json:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""
-        table, metrics = (
-            scores.table,
-            [metric for metric in scores.metrics if not blind.tells(metric)],
+        metrics = [metric for metric in scores.metrics if not blind.tells(metric)]
+        entry = next(
+            entry
+            for entry in standings.leaderboard(scores.table, scores.pooled, metrics, {}, CONTROLS)
+            if entry.algorithm == NAME
         )
-        entries = standings.leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
-        entry = next(entry for entry in entries if entry.algorithm == NAME)
-        records = {case: record for (_, case), record in scores.records.items()}
-        layout, images = (
-            platform.platform_layout(entry, metrics, table),
-            self.evaluation.images,
-        )
-        shown = {(NAME, images[case]): record for case, record in records.items()}
-        ended = {case: records[case] for case in layout["failed"]}
-        failed = {
-            case: f"{record.status}: {record.message}".removesuffix(": ")
-            for case, record in ended.items()
-        }
+        layout = platform.platform_layout(entry, metrics, scores.table)
+        images = self.evaluation.images
+        records = {(NAME, images[case]): record for (_, case), record in scores.records.items()}
+        ended = {images[case]: records[NAME, images[case]] for case in layout["failed"]}
         return {
             "case": {images[case]: blind.blind_row(row) for case, row in layout["case"].items()},
             "aggregates": {key: blind.blind_row(row) for key, row in layout["aggregates"].items()},
-            "failed": [{"case": images[case], "reason": reason} for case, reason in failed.items()],
+            "failed": [
+                {
+                    "case": image,
+                    "reason": f"{record.status}: {record.message}".removesuffix(": "),
+                }
+                for image, record in ended.items()
+            ],
             "evaluation": {  # no fingerprint: a participant could find the seed by trial
                 "dataset": self.evaluation.dataset,
                 "cytosuite": __version__,
-                "notes": [*scores.notes, *notes.of_warnings(shown)],
+                "notes": [*scores.notes, *notes.of_warnings(records)],
             },
         }
 

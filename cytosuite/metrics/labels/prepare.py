@@ -163,8 +163,10 @@ def grey_doubt(labels: Integers) -> str:
             same += int(np.count_nonzero(inside & (a == b)))
     if pairs < LEAST or same >= SHARED * pairs:
         return ""
-    line = "grey values in place of labels?: {:.0%} of neighbours within objects have one number"
-    return line.format(same / pairs)
+    return (
+        f"grey values in place of labels?: {same / pairs:.0%} of neighbours within objects have "
+        "one number"
+    )
 
 
 def label_doubt(labels: Integers) -> str:
