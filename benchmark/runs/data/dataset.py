@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from cytosuite.benchmark.runs.data.loops import compiled
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.data.shard import Shard
-from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.runs.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.runs.store.pool import Lost, Pool
 from cytosuite.contract.interface import TABLE, in_files, write_case, write_value
@@ -212,9 +211,11 @@ class Dataset:
 
     def summary(self) -> Json:
         """Return the content of ``dataset.json``."""
-        plain = ("name", "title", "size", "task", "seed", "fingerprint")
         return {
-            **{name: getattr(self, name) for name in plain},
+            **{
+                name: getattr(self, name)
+                for name in ("name", "title", "size", "task", "seed", "fingerprint")
+            },
             "offers": sorted(self.offers),
             "cases": [case.name for case in self.cases],
             "notes": list(self.notes),
@@ -233,8 +234,9 @@ def prepare(
         _make_missing(dataset := _expected(recipe, folder), recipe, pool, progress)
         return dataset
     dataset = _expected(recipe, folder)
-    whole = all(is_whole(case.folder) for case in dataset.cases)
-    if not whole or (is_locked(dataset.home) and os.access(dataset.home, os.W_OK)):
+    if not all(is_whole(case.folder) for case in dataset.cases) or (
+        is_locked(dataset.home) and os.access(dataset.home, os.W_OK)
+    ):
         with alone(dataset.home):  # a program killed at its end has left its lock
             _make_missing(dataset, recipe, pool, progress)
     dataset = replace(dataset, notes=(*dataset.notes, *_notes(dataset.cases, dataset.task)))
@@ -256,8 +258,10 @@ def stored(home: Path) -> Dataset:
         if not (is_whole(case.folder) and is_covered(case.folder, FACTS, ROOMS)):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
         parse(case.folder / FACTS, case.facts(), CaseFile)
-    words = summary.model_dump() | {"title": summary.title or summary.name, "cases": cases}
-    return Dataset(home=home, **words)
+    return Dataset(
+        home=home,
+        **summary.model_dump() | {"title": summary.title or summary.name, "cases": cases},
+    )
 
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
@@ -351,7 +355,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
             from cytosuite.metrics.labels.prepare import mask_doubt  # numba
 
             if doubt := mask_doubt(labels.array):
-                facts["doubts"] = [doubt]
+                facts["doubt"] = doubt
         if sample.dataset:
             facts["dataset"] = sample.dataset
         if sample.masks:
@@ -395,8 +399,9 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
             f"{assumed} of {len(cases)} images give no voxel size: 1 µm was assumed (SPACING=z,y,x "
             "in µm sets it)."
         )
-    doubts = {c.name: record.get("doubts", []) for c, record in zip(cases, facts, strict=True)}
-    yield from (f"{line}: number the pieces." for line in grouped(doubts, "image"))
+    if masked := [n for n, record in enumerate(facts) if "doubt" in record]:
+        names = listed([cases[n].name for n in masked], NAMED)
+        yield f"{facts[masked[0]]['doubt']} in {names}: number the pieces."
     if drawn := [record["masks"] for record in facts if record.get("masks")]:
         total = sum((Counter(record["counts"]) for record in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):

@@ -92,8 +92,9 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
     judged = cli("build-evaluation", planes, *words, "--engine", "process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
-    command = f"cytosuite report {predictions} --truth {planes}"
-    assert command in (out / "report/report.md").read_text()
+    assert (
+        f"cytosuite report {predictions} --truth {planes}" in (out / "report/report.md").read_text()
+    )
 
 
 def test_runs_and_predictions_together_rank_as_one_run_of_both(
@@ -250,8 +251,9 @@ def without_labels(runs, mine, planes):
 def unlike(runs, mine, planes):
     """expected cases with the same images and labels, found none"""
     other = shutil.copytree(runs, runs.with_name("other"))
-    facts = {**read_json(runs / "run.json"), "cases": dict.fromkeys("abc", "0")}
-    write_json(other / "run.json", facts)
+    write_json(
+        other / "run.json", read_json(runs / "run.json") | {"cases": dict.fromkeys("abc", "0")}
+    )
     return {"sources": [runs, other]}
 
 

@@ -23,8 +23,8 @@ def test_found_and_missed_objects_are_all(size):
     truth, answer = rng.integers(0, size, (2, 30, 30)).astype(np.uint16)
     found = match(overlap(truth, answer))
     objects = np.unique(truth[truth > 0])
-    shares = {r: np.bincount(answer[truth == r])[1:] / (truth == r).sum() for r in objects}
     assert found.true == objects.size
+    shares = {r: np.bincount(answer[truth == r])[1:] / (truth == r).sum() for r in objects}
     assert found.missed == tuple(r for r in objects if not (shares[r] > 0.5).any())
     assert found.found == found.true - len(found.missed)
     assert set(found.extra) <= set(answer.flat) - {0}
@@ -71,8 +71,14 @@ METRICS = {m.name: m for name in ("segment", "enhance") for m in board_metrics(n
 
 
 def scores(algorithm, metric, *values):
-    cases = {"case": [f"case_{n}" for n in range(len(values))], "value": values}
-    return pd.DataFrame({"algorithm": algorithm, "metric": metric, **cases})
+    return pd.DataFrame(
+        {
+            "algorithm": algorithm,
+            "metric": metric,
+            "case": [f"case_{n}" for n in range(len(values))],
+            "value": values,
+        }
+    )
 
 
 def test_controls_must_have_the_best_and_the_neutral_value():
@@ -98,9 +104,13 @@ def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
     from cytosuite.benchmark.scores.notes import of_warnings
     from cytosuite.contract.choice_warnings import ASSUMED
 
-    warnings = ("model: none is near", f"{ASSUMED}: 1 um")
     record = Record(
-        algorithm="a", version="1.0.0", case="c", key="k", status="ok", warnings=warnings
+        algorithm="a",
+        version="1.0.0",
+        case="c",
+        key="k",
+        status="ok",
+        warnings=("model: none is near", f"{ASSUMED}: 1 um"),
     )
     (line,) = of_warnings({("a", "c"): record})
     assert line.startswith("a: ")

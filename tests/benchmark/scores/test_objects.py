@@ -109,8 +109,11 @@ def test_tables_of_other_columns_are_joined_by_name(tmp_path):
     write_objects(tmp_path / "flat", Volume(np.array([[4]]), (1.0, 1.0), "YX"))
     deep = Volume(np.array([[[5]]]), (2.0, 1.0, 1.0))
     write_objects(tmp_path / "deep", deep, truth=deep)
-    files = {("a", "flat"): tmp_path / "flat", ("b,c", "deep"): tmp_path / "deep"}
-    join_tables(tmp_path / "all", ["who", "case"], files)
+    join_tables(
+        tmp_path / "all",
+        ["who", "case"],
+        {("a", "flat"): tmp_path / "flat", ("b,c", "deep"): tmp_path / "deep"},
+    )
     first, second = rows_of(tmp_path / "all")
     assert (first["who"], first["case"], first["area_um2"], first["volume_um3"]) == (
         "a", "flat", "1", "",
@@ -124,8 +127,7 @@ def test_objects_have_the_class_of_their_annotation(tmp_path):
     places = replace(measured_places(truth), kinds={"1": "basal", "2": "activated"})
     table = overlap(truth.array, answer.array)
     write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
-    kinds = [(row["side"], row["label"], row["kind"]) for row in rows_of(tmp_path / "t.csv")]
-    assert kinds == [
+    assert [(row["side"], row["label"], row["kind"]) for row in rows_of(tmp_path / "t.csv")] == [
         ("truth", "1", "basal"),
         ("truth", "2", "activated"),
         ("prediction", "7", "basal"),

@@ -52,8 +52,7 @@ def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
 
 def test_the_points_of_an_answer_are_listed_with_what_is_known(tmp_path):
     write_points(tmp_path / "o.csv", FOUND)
-    first = rows_of(tmp_path / "o.csv")[0]
-    assert first == {
+    assert rows_of(tmp_path / "o.csv")[0] == {
         **{"label": "1", "centroid_z_um": "18", "centroid_y_um": "4.5", "centroid_x_um": "4.5"},
         **{"cell": "0", "z_px": "9", "y_px": "9", "x_px": "9", "confidence": "0.5", "name": "1"},
     }
@@ -109,13 +108,21 @@ def judged(folder):
     """Return a function that scores points as an answer to a case, by a radius."""
 
     def judge(points, radius=None):
-        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
-        case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
+        case = prepare(
+            recipe(DataRequest(str(folder / "d"), task="detect", radius=radius)),
+            folder / "made",
+            processes(1),
+            lambda *_: None,
+        ).cases[0]
         job = Answerer("watershed", "1", "key", folder / "run")
         write_json(job.folder / "a/output.json", points.document())
-        outputs = {"detected-points": "output.json"}
         Record(
-            algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
+            algorithm="watershed",
+            version="1",
+            case="a",
+            key="key",
+            status="ok",
+            outputs={"detected-points": "output.json"},
         ).write(job.folder / "a")
         *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
         return answer
@@ -123,11 +130,15 @@ def judged(folder):
     return judge
 
 
-@pytest.mark.parametrize(("radius", "score"), [(None, 0.4), (0.4, 0.0)])
-def test_a_dataset_is_judged_by_its_radius(judged, radius, score):
-    assert judged(FOUND, radius).values["F1"] == score
-    assert judged(FOUND).record.warnings == ()
-    assert len(judged(FAR).record.warnings) == 1
+@pytest.mark.parametrize(
+    ("points", "radius", "score"), [(FOUND, None, 0.4), (FOUND, 0.4, 0.0), (FAR, None, 0.0)]
+)
+def test_a_dataset_is_judged_by_its_radius_and_points_far_away_are_doubted(
+    judged, points, radius, score
+):
+    answer = judged(points, radius)
+    assert answer.values["F1"] == score
+    assert len(answer.record.warnings) == (points is FAR)
 
 
 @pytest.mark.parametrize(("most", "score"), [(9, 0.0), (2, np.nan)])
@@ -149,8 +160,7 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
         write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
         (cells / f"{name}.png").write_text("a picture of the labels")
     assert count_in_cells(out, cells) == out / "cells.csv"
-    found = [(row["image"], row["cell"], row["points"]) for row in rows_of(out / "cells.csv")]
-    assert found == [
+    assert [(row["image"], row["cell"], row["points"]) for row in rows_of(out / "cells.csv")] == [
         ("a.nd2", "4", "1"),
         ("a.nd2", "7", "0"),
         ("b.nd2", "4", "1"),
@@ -166,8 +176,12 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
     for name, room in (("a", "1"), ("b", "2")):
         write_json(folder / f"out/{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING})
     count_in_cells(folder / "out", folder / "labels")
-    found = [(row["image"], row["points"]) for row in rows_of(folder / "out/cells.csv")]
-    assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]
+    assert [(row["image"], row["points"]) for row in rows_of(folder / "out/cells.csv")] == [
+        ("a", "1"),
+        ("a", "0"),
+        ("b", "1"),
+        ("b", "2"),
+    ]
 
 
 def test_two_files_need_the_voxel_size(folder):

@@ -65,9 +65,8 @@ def test_a_case_that_no_worker_finishes_is_named(answers, dataset):
             yield 1, Lost("its worker ended 3 times")
 
     jobs = answers(dataset, SEGMENT, ours=perfect)
-    name = dataset.cases[1].name
     refused(
-        f"{name}: not scored, its worker ended 3 times",
+        f"{dataset.cases[1].name}: not scored, its worker ended 3 times",
         score,
         dataset,
         SEGMENT,
@@ -86,8 +85,10 @@ def test_objects_that_are_too_small_are_not_judged(scored, make_dataset, values)
     found = scored(dataset, SEGMENT, ours=perfect)
     assert max(values(found, "ours", "DET").values()) < 1
     for case in dataset.cases:
-        facts = case.facts() | {"ignored": {"min_object_voxels": 4, "objects": 1, "of": 2}}
-        write_json(case.folder / "case.json", facts)
+        write_json(
+            case.folder / "case.json",
+            case.facts() | {"ignored": {"min_object_voxels": 4, "objects": 1, "of": 2}},
+        )
     found = scored(dataset, SEGMENT, ours=perfect)
     for name in ("SEG", "DET", "F1", "HD"):
         best = 0.0 if name == "HD" else 1.0
@@ -156,8 +157,9 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
 
 def test_the_objects_of_all_and_of_a_group_are_pooled(scored, dataset, values):
     found = scored(dataset, SEGMENT, ours=first_only)
-    expected = {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
-    assert values(found, "ours", "SEG") == pytest.approx(expected)
+    assert values(found, "ours", "SEG") == pytest.approx(
+        {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
+    )
     assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
     squares, parity = by_condition(dataset, found)  # what is alike in all cases divides none
     assert (squares.name, squares.unit, squares.ordered) == ("squares", "", True)
@@ -165,8 +167,9 @@ def test_the_objects_of_all_and_of_a_group_are_pooled(scored, dataset, values):
         ("below 3", ["case_1", "case_2"], 3),
         ("3 or more", ["case_3"], 3),
     ]
-    seg = [group.scores["ours", "SEG"].mean for group in squares.groups]
-    assert seg == pytest.approx([2 / 3, 1 / 3])
+    assert [group.scores["ours", "SEG"].mean for group in squares.groups] == pytest.approx(
+        [2 / 3, 1 / 3]
+    )
     assert (parity.name, parity.unit) == ("parity", "2")
     assert [len(group.cases) for group in parity.groups] == [1, 2]
     assert {group.scores["oracle", "DET"].mean for group in parity.groups} == {1.0}

@@ -193,7 +193,7 @@ def test_a_mask_of_all_objects_is_noted_beside_true_labels(tmp_path, own):
     tifffile.imwrite(own / "labels/a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
     tifffile.imwrite(own / "labels/b.tif", np.indices((6, 8), np.uint8)[1])
     *_, note = _made(tmp_path, own).notes
-    assert note.startswith("a mask in place of labels? in 1 image (a): 6 pieces have one number")
+    assert note.startswith("a mask in place of labels?: 6 pieces have one number in a: ")
 
 
 def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
