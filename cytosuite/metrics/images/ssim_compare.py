@@ -57,7 +57,7 @@ def gaussian_window(shape: Shape, *, shrink: bool = False) -> Window:
         if length < 2 * radius + 1 and not shrink:
             raise InputError(
                 f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
-                f"{2 * radius + 1} voxels; allow it to shrink or give larger images"
+                f"{2 * radius + 1} voxels; give larger images, or a metric without window like PSNR"
             )
         radius = min(radius, (length - 1) // 2)
         half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * SIGMA**2))

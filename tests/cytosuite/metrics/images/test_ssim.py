@@ -101,7 +101,7 @@ def test_columns_side_by_side_on_disk_have_the_value_of_those_in_memory(planes, 
 
 def test_window_shrinks_only_if_allowed():
     truth, prediction = images((4, 14, 15))
-    message = r"^SSIM: axis 0 of shape \(4, 14, 15\) is shorter than the window of 11 voxels"
+    message = r"^SSIM: axis 0 of shape \(4, 14, 15\) is shorter than the window of 11 voxels; give"
     refused(message, ssim, truth, prediction, data_range=1.0)
     window = gaussian_window(truth.shape, shrink=True)
     assert window.radii == (1, 5, 5)
