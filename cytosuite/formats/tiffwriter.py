@@ -83,8 +83,9 @@ def _flavour(volume: Volume) -> Json:
     array, axes = volume.array, volume.axes
     held = array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES
     channels = axes in {"CYX", "CZYX"} and not is_mapped(array)
-    imagej = held and (axes in {"YX", "ZYX"} or channels)
     shape = array.shape
+    # Of ImageJ's, tifffile takes a last axis of length one for samples.
+    imagej = held and shape[-1] > 1 and (axes in {"YX", "ZYX"} or channels)
     if imagej and axes == "CZYX":
         axes, shape = "ZCYX", (shape[1], shape[0], *shape[2:])
     ours = {

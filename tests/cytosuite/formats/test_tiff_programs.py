@@ -36,7 +36,16 @@ def _volume(dtype="uint16", spacing=SPACING, shape=(4, 5, 6), **metadata):
     return Volume(values, spacing[-len(shape) :], "TCZYX"[-len(shape) :], facts)
 
 
-SHAPES = [(4, 5, 6), (5, 6), (1, 5, 6), (5, 4, 3), (2, 3, 5, 6), (3, 3, 5, 6), (2, 3, 4, 5, 6)]
+SHAPES = [
+    (4, 5, 6),
+    (5, 6),
+    (1, 5, 6),
+    (5, 7, 1),
+    (5, 4, 3),
+    (2, 3, 5, 6),
+    (3, 3, 5, 6),
+    (2, 3, 4, 5, 6),
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
