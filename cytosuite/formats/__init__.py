@@ -9,6 +9,7 @@ from pathlib import Path
 from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
+from cytosuite.formats.stored import picked
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import planes_in
@@ -33,8 +34,8 @@ def read(
         ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, an OME-Zarr (a folder ``.zarr`` or a file
         ``.ozx``), or a grey ``.png``/``.jpg``.
     pick : mapping of str to int, optional
-        Index along T or C, which are dropped; of TIFF and OME-Zarr nothing else is decoded. With
-        C the colours of a TIFF or picture are channels.
+        Index from 0 along T or C, which are dropped, where the file has them; of TIFF and OME-Zarr
+        nothing else is decoded. With C the colours of a TIFF or picture are channels.
     scene : int, optional
         Number of the image in a TIFF or OME-Zarr that holds several.
     axes : str
@@ -54,7 +55,7 @@ def read(
     ------
     InputError
         If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
-        channel is picked, or neither memory nor disk has room for it.
+        channel is picked, an index is beyond its axis, or neither memory nor disk has room for it.
     """
     path = Path(path)
     with (
@@ -62,7 +63,7 @@ def read(
         form.opened(path, pick=pick or {}, scene=scene, axes=axes, group=group) as image,
     ):
         volume = image.volume()
-        left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
+        left = picked(pick or {}, volume.axes, volume.shape)
         index = tuple(left.get(axis, slice(None)) for axis in volume.axes)
         array = volume.array[index]
         return replace(

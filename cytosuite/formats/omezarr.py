@@ -14,7 +14,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import Json
 from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
-from cytosuite.formats.stored import Stored
+from cytosuite.formats.stored import Stored, picked
 from cytosuite.formats.zarrarray import (
     ZarrArray,
     ZarrEntries,
@@ -84,9 +84,9 @@ def opened(
             )
         sizes = dict(zip(image.axes, stored.shape, strict=True))
         single = {axis: 0 for axis in "TC" if sizes.get(axis) == 1}
-        held = single | {axis: n for axis, n in (pick or {}).items() if axis in sizes}
+        held = single | picked(pick or {}, image.axes, stored.shape)
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
-        metadata, warnings = with_channel(image.metadata, image.channels, axes, pick or {})
+        metadata, warnings = with_channel(image.metadata, image.channels, axes, held)
         spatial = [axis for axis in axes if axis in SPATIAL]
         if not all(axis in image.sizes for axis in spatial):
             metadata["spacing_source"] = "assumed"

@@ -1,12 +1,13 @@
 """An image in an open file: what is known of it, and its pixels slab by slab."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from cytosuite.errors import InputError
 from cytosuite.files import Scalars
 from cytosuite.volume import Header, Origin, Volume, large
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import gathered, planes_in
 
 
@@ -34,3 +35,14 @@ class Stored:
             parts = self.slabs(head.shape[0] if fits else few)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
         return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
+
+
+def picked(pick: Mapping[str, int], axes: str, shape: Shape) -> dict[str, int]:
+    """Return the indices of those axes that an image has; InputError for one beyond its axis."""
+    sizes = dict(zip(axes, shape, strict=True))
+    for axis, number in pick.items():
+        if axis not in "TC":
+            raise InputError(f"expected the axis T or C to pick from, found {axis!r}")
+        if axis in sizes and not 0 <= number < sizes[axis]:
+            raise InputError(f"expected {axis} from 0 to {sizes[axis] - 1}, found {number}")
+    return {axis: number for axis, number in pick.items() if axis in sizes}

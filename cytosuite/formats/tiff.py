@@ -18,7 +18,7 @@ import tifffile
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Entries, Json, Scalars, open_regular
 from cytosuite.formats.picture import COLOURS
-from cytosuite.formats.stored import Stored
+from cytosuite.formats.stored import Stored, picked
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
@@ -203,6 +203,7 @@ def _describe(
     stored, whole = _layout(path, series, ours, named, colours or "C" in pick)
     if "S" in series.axes:
         pick = {axis: number for axis, number in pick.items() if axis != "C"}
+    pick = picked(pick, stored, whole)
     check_pixels(series)
     if stored == named == SPATIAL and (others := _misnamed(series)):
         warnings.append(f"axes odd: the file calls them {others}; a stack is z, y, x as it lies")
