@@ -10,6 +10,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
+OBJECTS = "-objects.csv"  # ends the name of the table beside the labels and picture of an image
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 
 
@@ -37,10 +38,11 @@ def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> dict[str, 
 
 
 def readable(folder: Path) -> list[Path]:
-    """Return the images of all formats in a folder, sorted, but pictures of an image."""
+    """Return the images of all formats in a folder, sorted, but pictures of an image or result."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()
     files = [path for path in paths if path.suffix.lower() in READABLE and path.name[0] != "."]
-    images = {image_name(path) for path in files if format_of(path) is not PICTURE}
+    images = {path.name.removesuffix(OBJECTS) for path in folder.glob(f"*{OBJECTS}")}
+    images |= {image_name(path) for path in files if format_of(path) is not PICTURE}
     return [p for p in files if format_of(p) is not PICTURE or image_name(p) not in images]
 
 

@@ -24,7 +24,7 @@ from cytosuite.errors import InputError, printable
 from cytosuite.files import Entries, Json, Texts, atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.names import OBJECTS, case_name, key_of
 from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
 from cytosuite.folders.points import point_files
@@ -36,7 +36,6 @@ from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs
 
 FILE, CELLS = "objects.csv", "cells.csv"
-OBJECTS = f"-{FILE}"  # after the name of an image
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 # Fields of a run's record that the record of an image repeats.

@@ -339,7 +339,7 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
 @pytest.mark.parametrize("side", ["truth", "prediction"])
 def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_none(folders, side):
     place = dict(zip(("truth", "prediction"), folders, strict=True))[side]
-    for name in ("a.png", "._a.tif"):
+    for name in ("a.png", "._a.tif", "lost.png", "lost-objects.csv"):
         (place / name).write_bytes(b"no labels")
     assert _scored(*folders, ["SEG"])["case"]["a"] == {"SEG": 1.0}
     _write(place / "a.mha", _labels())
