@@ -12,7 +12,8 @@ from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, PICTURE, READABLE, format_of
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
-FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
+FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".svs", ".zvi"}
+FOREIGN |= {".nii", ".nii.gz"}
 DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
 
@@ -100,7 +101,8 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     there = path.is_dir() if suffix == FOLDER_SUFFIX else path.is_file()
     if there and (suffix in MODULES or suffix in READABLE):
         return None
-    return f"no reader for {suffix}: save as OME-TIFF" if suffix in FOREIGN else "no image"
+    kind = next((end for end in FOREIGN if path.name.lower().endswith(end)), "")
+    return f"no reader for {kind}: save as OME-TIFF" if kind else "no image"
 
 
 def first_channels(listing: Entries) -> Entries:

@@ -219,7 +219,9 @@ def _gate(path: Path) -> Iterator[Format]:
     """Yield the format of a file that is not empty, or of a folder of zarr; see `guarded`."""
     form = format_of(path)
     if form is None:
-        raise InputError(f"{path}: expected one of {', '.join(READABLE)}, found {path.suffix!r}")
+        raise InputError(
+            f"{path}: expected one of {', '.join(READABLE)}, found {path.suffix!r}; save it as TIFF"
+        )
     if not (form is OMEZARR and path.is_dir()):
         with open_regular(path) as stream:
             if not stream.read(1):

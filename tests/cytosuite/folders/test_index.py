@@ -131,7 +131,7 @@ def test_labels_find_a_name_in_another_spelling_of_its_letters(tmp_path):
 
 def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     _touch(tmp_path, "a.tif", "sub/b.tif", "sub/deep/c.tif")
-    for name in ("d.ims", "e.czi", "f.nd2", "g.lif", "notes.txt", ".hidden"):
+    for name in ("d.nii.gz", "e.czi", "f.nd2", "g.lif", "notes.txt", ".hidden"):
         (tmp_path / name).touch()
     (tmp_path / "h.ome.zarr").mkdir()
     monkeypatch.setattr(microscopes, "find_spec", lambda name: object())
@@ -141,7 +141,7 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     assert [item.name for item in found.items] == ["a", "h"]
     assert len(found.skipped) == 6
     assert found.count == (
-        "2 images; skipped 6: d.ims (no reader for .ims: save as OME-TIFF), "
+        "2 images; skipped 6: d.nii.gz (no reader for .nii.gz: save as OME-TIFF), "
         f"e.czi, f.nd2, g.lif (needs the extra `formats`: {install(['bioio'])}), notes.txt (no image), "
         "sub/ (a folder: --recursive)"
     )
