@@ -21,7 +21,7 @@ from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
-from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume, merged
+from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume, listed_channels, merged
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
@@ -103,6 +103,7 @@ def read_part(
     has_header = form is not None and form.has_header
     whole = None if coloured or (has_header and not small) else taken()
     head = whole or (header(path, part.scene, axes=axes, colours=coloured) if has_header else None)
+    names = names or listed_channels(whole.metadata if whole else {})
     sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
     count, grey = sizes.get("C", 1), coloured and part.channel is None
     pick = {}

@@ -10,7 +10,7 @@ from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.formats.stored import picked
-from cytosuite.volume import Header, Volume
+from cytosuite.volume import Header, Volume, listed_channels, with_channel
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import planes_in
 
@@ -63,13 +63,17 @@ def read(
         form.opened(path, pick=pick or {}, scene=scene, axes=axes, group=group) as image,
     ):
         volume = image.volume()
+        metadata = volume.metadata
         left = picked(pick or {}, volume.axes, volume.shape)
-        index = tuple(left.get(axis, slice(None)) for axis in volume.axes)
-        array = volume.array[index]
+        array = volume.array[tuple(left.get(axis, slice(None)) for axis in volume.axes)]
+        axes = "".join(axis for axis in volume.axes if axis not in left)
+        if "C" in left:
+            metadata, _ = with_channel(metadata, listed_channels(metadata), axes, left)
         return replace(
             volume,
             array=array.astype(array.dtype.newbyteorder("="), copy=bool(left)),
-            axes="".join(axis for axis in volume.axes if axis not in left),
+            axes=axes,
+            metadata=metadata,
         )
 
 

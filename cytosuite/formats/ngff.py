@@ -7,7 +7,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json
 from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
-from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size
+from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size, listed_channels
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata
 SCENES = 10000
@@ -105,8 +105,8 @@ def _described(folder: str, scale: Json, attributes: Json) -> NgffImage:
     sizes, warnings = _sizes(dict(zip(axes, products or steps or whole, strict=False)), units)
     unit = UNITS.get(units.get("X", 1.0), "um")
     metadata = attributes.get(NAMESPACE, {})
-    names = _channels(attributes.get("omero"))
     metadata = metadata if isinstance(metadata, dict) else {}
+    names = _channels(attributes.get("omero")) or listed_channels(metadata)
     return NgffImage(f"{folder}{path}", axes, sizes, unit, names, metadata, warnings)
 
 

@@ -175,11 +175,18 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
 def with_channel(
     entries: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
 ) -> tuple[Scalars, Texts]:
-    """Return the `scalars` of an image with the name of its channel, if it has one channel."""
+    """Return the `scalars` of an image with the name of its channel, or the names of several."""
     metadata, warnings = scalars(entries)
-    if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
+    if "C" in axes and names and all(names):
+        metadata.setdefault("channels", ", ".join(name.replace(", ", ",") for name in names))
+    elif "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
         metadata.setdefault("channel", name)
     return metadata, warnings
+
+
+def listed_channels(metadata: Mapping[str, object]) -> list[str]:
+    """Return the names of channels in metadata, as `merged` and `with_channel` list them."""
+    return [name for name in str(metadata.get("channels", "")).split(", ") if name]
 
 
 def is_size(value: object) -> bool:

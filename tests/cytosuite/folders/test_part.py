@@ -16,7 +16,7 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item, by_part
 from cytosuite.folders.part import Part, read_part
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
 ARRAY = counted(2, 3, 4, 5, 6)  # TCZYX
@@ -142,11 +142,13 @@ def test_channels_of_ome_have_names(tmp_path, unnamed):
         ("DAPI actin", "membrane", None, ""),
     ],
 )
-def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, names, given, index, stain):
+@pytest.mark.parametrize("copy", ["b.tif", "b.h5", "b.ozx"])
+def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, copy, names, given, index, stain):
     own = {"axes": "CYX", "Channel": {"Name": names.split()}}
     pixels = ARRAY[0, : len(names.split()), 0]
     tifffile.imwrite(tmp_path / "a.tif", pixels, ome=True, metadata=own)
-    (item,) = by_part([Item("a", tmp_path / "a.tif")], Part(), "segment")
+    write(tmp_path / copy, read(tmp_path / "a.tif"))
+    (item,) = by_part([Item("a", tmp_path / copy)], Part(), "segment")
     facts = {"channel": given} if given else {}
     if index is None:
         refused("choose one with --channel-index", load, item, None, facts)
