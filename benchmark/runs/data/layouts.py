@@ -9,8 +9,8 @@ from skimage.segmentation import find_boundaries
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
-from cytosuite.formats import read, write
+from cytosuite.files import Json, write_json
+from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume.arrays import Bytes, Integers
@@ -32,17 +32,25 @@ def nnunet_name(folder: Path) -> str:
 
 
 def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
-    """Write raw data of nnU-Net version 2 (doi:10.1038/s41592-020-01008-z), spacing in mm."""
+    """Write raw data of nnU-Net version 2 (doi:10.1038/s41592-020-01008-z), spacing in mm.
+
+    A channel is a file; our own readers of this layout take the first.
+    """
     for case in dataset.cases:
         image, labels = case.socket(IMAGE.slug), case.socket(LABELS.slug)
         if image is None or labels is None:
             raise InputError(f"{case.name}: nnU-Net needs {IMAGE.slug} and {LABELS.slug}")
-        write(folder / f"imagesTr/{case.name}_0000{SUFFIX}", read(image))
+        names = channels(image)
+        names = names if len(names) > 1 else ["microscopy"]
+        for number in range(len(names)):
+            path = folder / f"imagesTr/{case.name}_{number:04d}{SUFFIX}"
+            write(path, read(image, {"C": number}))
         truth = read(labels)
         write(folder / f"labelsTr/{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
         write(folder / f"instancesTr/{case.name}{SUFFIX}", truth)
-    facts = {"channel_names": {"0": "microscopy"}, "labels": CLASSES, "file_ending": SUFFIX}
-    write_json(folder / "dataset.json", {"name": name, "numTraining": len(dataset.cases), **facts})
+    facts: Json = {"name": name, "channel_names": dict(enumerate(names)), "labels": CLASSES}
+    facts |= {"numTraining": len(dataset.cases), "file_ending": SUFFIX}
+    write_json(folder / "dataset.json", facts)
 
 
 def classes_of(labels: Integers) -> Bytes:

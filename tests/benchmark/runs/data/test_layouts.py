@@ -8,22 +8,31 @@ from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from cytosuite.training.images import find_images
+from cytosuite.volume import merged
 
 
+@pytest.mark.parametrize("stains", [["microscopy"], ["x", "x"]])
 def test_files_and_facts_are_those_that_nnunet_documents_and_its_reader_finds(
-    make_dataset, tmp_path
+    make_dataset, tmp_path, stains
 ):
-    out = tmp_path / "Dataset001_Squares"
-    write_nnunet(make_dataset(1, 2), out, nnunet_name(out))
+    out, dataset = tmp_path / "Dataset001_Squares", make_dataset(1, 2)
+    for path in [case.socket(IMAGE.slug) for case in dataset.cases]:
+        write(path, merged([read(path)] * len(stains)))
+    write_nnunet(dataset, out, nnunet_name(out))
     facts = read_json(out / "dataset.json")
     assert facts["labels"] == {"background": 0, "inside": 1, "border": 2}
-    assert facts["channel_names"] == {"0": "microscopy"}
+    assert [*facts["channel_names"].values()] == stains
     assert facts["numTraining"] == 2
     names = {path.relative_to(out).as_posix() for path in out.rglob("*.mha")}
     assert names == {
         f"{folder}/case_{number}{channel}{facts['file_ending']}"
         for number in (1, 2)
-        for folder, channel in (("imagesTr", "_0000"), ("labelsTr", ""), ("instancesTr", ""))
+        for folder, ends in {
+            "imagesTr": ["_0000", "_0001"],
+            "labelsTr": [""],
+            "instancesTr": [""],
+        }.items()
+        for channel in ends[: len(stains)]
     }
     for name in names:
         image = sitk.ReadImage(str(out / name))
