@@ -21,7 +21,7 @@ from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.croissant import write_croissant
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.benchmark.runs.data.layouts import nnunet_name, write_hdf5, write_nnunet
+from cytosuite.benchmark.runs.data.layouts import nnunet_name, sockets_of, write_hdf5, write_nnunet
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
@@ -47,6 +47,9 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
         )
     name = nnunet_name(options.out or Path()) if options.layout == "nnunet" else ""
+    if options.layout != "plain":
+        offers = simulations()[data_recipe.name].offers
+        sockets_of(options.layout, data_recipe.name, data_recipe.task, offers)
     if options.out is not None:
         need_folder(options.out, new=True)
         if options.folder.is_relative_to(options.out.resolve()):

@@ -1,6 +1,7 @@
 """Annotated cases in the layouts of other programs: nnU-Net, and HDF5 files with a list."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,25 @@ def nnunet_name(folder: Path) -> str:
     return folder.name
 
 
+def sockets_of(layout: str, name: str, task: str, offers: Collection[str]) -> tuple[str, str]:
+    """Return the slugs of images and labels in a layout; InputError for a dataset without."""
+    slug = IMAGE.slug if layout == "nnunet" else TASKS[task].inputs[0].slug
+    if not {slug, LABELS.slug} <= {*offers}:
+        raise InputError(
+            f"{name}: --layout {layout} needs {slug} and {LABELS.slug}, found "
+            f"{', '.join(sorted(offers))}; leave --layout out"
+        )
+    return slug, LABELS.slug
+
+
 def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
     """Write raw data of nnU-Net version 2 (doi:10.1038/s41592-020-01008-z), spacing in mm.
 
     A channel is a file; our own readers of this layout take the first.
     """
+    sockets = sockets_of("nnunet", dataset.name, dataset.task, dataset.offers)
     for case in dataset.cases:
-        image, labels = case.socket(IMAGE.slug), case.socket(LABELS.slug)
-        if image is None or labels is None:
-            raise InputError(f"{case.name}: nnU-Net needs {IMAGE.slug} and {LABELS.slug}")
+        image, labels = filter(None, map(case.socket, sockets))
         names = channels(image)
         names = names if len(names) > 1 else ["microscopy"]
         for number in range(len(names)):
@@ -62,11 +73,9 @@ def classes_of(labels: Integers) -> Bytes:
 
 def write_hdf5(dataset: Dataset, folder: Path) -> None:
     """Write images and masks as the programs of Eschweiler et al. do, and the list of both."""
-    slug, rows = TASKS[dataset.task].inputs[0].slug, []
+    sockets, rows = sockets_of("hdf5", dataset.name, dataset.task, dataset.offers), []
     for case in dataset.cases:
-        image, labels = case.socket(slug), case.socket(LABELS.slug)
-        if image is None or labels is None:
-            raise InputError(f"{case.name}: HDF5 files need {slug} and {LABELS.slug}")
+        image, labels = filter(None, map(case.socket, sockets))
         masks = {"instances": labels}
         for name in GROUPS:
             for path in image_files(case.folder / "extras" / name):

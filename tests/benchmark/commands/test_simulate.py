@@ -73,7 +73,9 @@ def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path, quiet)
     assert (cases / "spheroid_01/sockets").is_dir()
 
 
-def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path, quiet):
+def test_a_name_or_dataset_unfit_for_a_layout_is_refused_before_anything_is_simulated(
+    tmp_path, quiet
+):
     for place in ({"out": tmp_path / "cells"}, {}):
         refused(
             "nnU-Net finds a folder called",
@@ -81,6 +83,8 @@ def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulat
             _options(tmp_path, layout="nnunet", **place),
             quiet,
         )
+    views = SimulateOptions(dataset="views", runs=tmp_path, out=tmp_path / "a", layout="hdf5")
+    refused("--layout hdf5 needs .* and instance-labels, found", simulate, views, quiet)
     assert not list(tmp_path.iterdir())
 
 
