@@ -261,7 +261,8 @@ def merged(base: Entries, over: Entries) -> Json:
 
 def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's own dict
     """Return key, rule and value of a mistake, with the nearest valid key for a misspelt one."""
-    key = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    parts = map(str, mistake["loc"])
+    key = ".".join(part for part in parts if "[" not in part) or "the file"  # no name of a type
     if mistake["type"] == "missing":
         return f"{key} is missing"
     if mistake["type"] == "extra_forbidden":

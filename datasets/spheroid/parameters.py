@@ -187,9 +187,10 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
         yield (
             f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
             f"of {tissue.volume_fraction[0]:g} make a spheroid of {text([*map(round, size)])} µm, "
-            f"larger than the image of {text(view)} µm; lower n_nuclei or diameter_um, raise "
-            "volume_fraction, shape or spacing_um, or set tissue.may_be_cut to let it be cut by "
-            "the image"
+            f"larger than the image of {text(view)} µm; lower tissue.n_nuclei or "
+            f"{'kinds' if parameters.kinds else 'nucleus'}.diameter_um, raise "
+            "tissue.volume_fraction, image.shape or image.spacing_um, or set tissue.may_be_cut=true"
+            " to let it be cut by the image"
         )
 
 

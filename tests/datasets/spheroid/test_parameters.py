@@ -38,8 +38,12 @@ def test_ranges_of_several_kinds_carry_their_names():
         ({"optics": {"attenuation": "f7"}}, "optics.attenuation: input should be 'exponential'"),
         (
             {"tissue": {"n_nuclei": 200}},
-            "up to 200 nuclei of 10 µm at a volume_fraction of 0.3 make a spheroid of 88 x 95 x 95",
+            (
+                "up to 200 nuclei of 10 µm at a volume_fraction of 0.3 make a spheroid of 88 x 95 x 95 "
+                "µm, larger than the image of 72 x 80 x 80 µm; lower tissue.n_nuclei or nucleus.diam"
+            ),
         ),
+        ({"tissue": {"n_nuclei": 0}}, "tissue.n_nuclei.0: input should be greater than"),
         (
             {"image": {"shape": [2000, 2000, 2000]}},
             "shape [2000, 2000, 2000] at oversampling [1.5, 1.5, 1.5] makes 2.7e+10 simulated",
