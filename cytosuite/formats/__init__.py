@@ -77,12 +77,12 @@ def read(
         )
 
 
-def slabs(path: Path, planes: int | None = None, *, axes: str = "") -> Iterator[Array]:
+def slabs(path: str | Path, planes: int | None = None, *, axes: str = "") -> Iterator[Array]:
     """Yield the pixels that `read` returns in consecutive slabs along the first axis.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         As of `read`.
     planes : int, optional
         Size of a slab along the first axis, the rest in the last; as many as 64 MiB hold without.
@@ -100,6 +100,7 @@ def slabs(path: Path, planes: int | None = None, *, axes: str = "") -> Iterator[
     InputError
         As of `read`.
     """
+    path = Path(path)
     with ExitStack() as held:
         with _gate(path) as form:
             image = held.enter_context(form.opened(path, axes=axes))
@@ -149,7 +150,7 @@ def write(
 
 
 def header(
-    path: Path, scene: int | None = None, *, axes: str = "", colours: bool = False
+    path: str | Path, scene: int | None = None, *, axes: str = "", colours: bool = False
 ) -> Header:
     """Return the geometry of a TIFF, MetaImage or OME-Zarr without decoding its pixels; see `read`.
 
@@ -161,6 +162,7 @@ def header(
         If the file is cut or broken, of another kind, or a colour image though `colours` are no
         channels.
     """
+    path = Path(path)
     state = settled(path)
     key = (path.suffix, scene, axes, colours, *state)
     if state and key in _HEADERS:
@@ -180,12 +182,12 @@ def header(
     return head
 
 
-def channels(path: Path, scene: int | None = None) -> list[str]:
+def channels(path: str | Path, scene: int | None = None) -> list[str]:
     """Return the names of an image's channels, empty where one has none.
 
     Parameters
     ----------
-    path, scene : Path, int
+    path, scene : str or Path, int
         As of `read`. Only OME-TIFF and OME-Zarr name channels: the list of others is empty, but
         for images in colours (`COLOURS`).
 
@@ -194,6 +196,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     InputError
         As of `read`.
     """
+    path = Path(path)
     with _gate(path) as form:
         if not hasattr(form.code, "channels"):
             return []

@@ -68,12 +68,12 @@ def test_all_is_read_back(tmp_path, suffix, dtype, shape):
     for pick in ({"T": -1}, {"C": 3}, {"Z": 0}) if len(shape) == 5 else ():
         refused("expected", read, path, pick)
     if suffix != ".h5":
-        assert header(path) == Header(shape, found.array.dtype, found.spacing, found.axes)
+        assert header(str(path)) == Header(shape, found.array.dtype, found.spacing, found.axes)
 
 
 def test_channels_are_those_of_a_hyperstack(tif):
     write(tif, _volume(shape=(2, 3, 5, 6), channels="cytoplasm, nuclei"))
-    assert channels(tif) == ["cytoplasm", "nuclei"]
+    assert channels(str(tif)) == ["cytoplasm", "nuclei"]
     with tifffile.TiffFile(tif) as file:
         found = file.imagej_metadata
     assert (found["channels"], found["slices"], found["mode"]) == (2, 3, "composite")
