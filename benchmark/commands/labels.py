@@ -14,13 +14,14 @@ from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.entries import summary
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, read_rules, sentence
+from cytosuite.folders.names import readable
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.folders.sides import side_by_side
 from cytosuite.folders.splits import OBJECTS
 from cytosuite.folders.sums import CLIPPED, weighted_sum
 from cytosuite.formats import read, write
-from cytosuite.formats.imagefiles import image_files, image_name
+from cytosuite.formats.imagefiles import image_name
 
 
 def rules_of(options: LabelsOptions) -> MaskRules:
@@ -76,7 +77,7 @@ def _outline(options: LabelsOptions, console: Console) -> None:
     from cytosuite.metrics.labels.prepare import grey_doubt
 
     room = options.folder / "labels"
-    paths = image_files(room if room.is_dir() else options.folder, pictures=True)
+    paths = readable(room if room.is_dir() else options.folder)
     if not paths:
         raise InputError(f"{options.folder}: expected label images, or {LAYOUTS}, found none")
     with progress(console, "outlining") as step, new_folder(options.out) as temporary:

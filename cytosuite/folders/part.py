@@ -16,12 +16,21 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
+from cytosuite.files import Scalars
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
-from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume, listed_channels, merged
+from cytosuite.volume import (
+    KEY_LETTERS,
+    SPATIAL,
+    Origin,
+    Volume,
+    guessed_spacing,
+    listed_channels,
+    merged,
+)
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
@@ -196,12 +205,10 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
 def _volume(array: Array, sizes: dict[str, float], name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
-    metadata = {}
+    metadata: Scalars = {}
     if name and not UNNAMED.fullmatch(name):
         metadata["channel"] = name
     sources = dict.fromkeys([*metadata, "spacing"], source)
-    # A step that is not known is guessed: cubic voxels.
-    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in axes)
-    if not all(axis in sizes for axis in axes):
-        metadata["spacing_source"] = sources["spacing"] = "assumed"
+    spacing = guessed_spacing(axes, sizes, metadata)
+    sources["spacing"] = str(metadata.get("spacing_source", source))
     return Volume(array if axes == "ZYX" else array[0], spacing, axes, metadata, Origin(sources))

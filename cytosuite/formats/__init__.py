@@ -4,12 +4,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
-from cytosuite.formats.stored import picked
+from cytosuite.formats.stored import each_within, picked
 from cytosuite.volume import Header, Volume, listed_channels, with_channel
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import planes_in
@@ -105,12 +106,7 @@ def slabs(path: str | Path, planes: int | None = None, *, axes: str = "") -> Ite
         with _gate(path) as form:
             image = held.enter_context(form.opened(path, axes=axes))
             parts = iter(image.slabs(planes_in(image.header, planes)))
-        while True:
-            with guarded(path, form.name):
-                part = next(parts, None)
-            if part is None:
-                return
-            yield part
+        yield from each_within(partial(guarded, path, form.name), parts)
 
 
 def write(

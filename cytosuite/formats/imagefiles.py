@@ -75,11 +75,8 @@ def format_of(path: Path) -> Format | None:
     return REQUEST if suffix in REQUEST.suffixes else READABLE.get(suffix)
 
 
-def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> list[Path]:
-    """Return the images in a folder, sorted, but hidden ones; with `deep` its folders' too.
-
-    With `pictures` PNG and JPEG count, but those with the name of an image, which are previews.
-    """
+def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Return the images in a folder, sorted, but hidden ones; with `deep` its folders' too."""
     paths = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.startswith("."):
@@ -87,10 +84,6 @@ def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> 
                 paths.append(path)
             elif deep and path.is_dir() and not path.is_symlink():
                 paths += image_files(path, deep=True)
-    if pictures:
-        names = {image_name(path) for path in paths}
-        others = (path for path in folder.glob("[!.]*") if format_of(path) is PICTURE)
-        paths += [path for path in others if image_name(path) not in names]
     return sorted(paths)
 
 

@@ -24,7 +24,7 @@ from cytosuite.formats.zarrarray import (
     stored,
     written,
 )
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, scalars, with_channel
+from cytosuite.volume import AXES, Header, Origin, Volume, guessed_spacing, scalars, with_channel
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import release
 from cytosuite.volume.memory import check_declared
@@ -87,12 +87,7 @@ def opened(
         held = single | picked(pick or {}, image.axes, stored.shape)
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
         metadata, warnings = with_channel(image.metadata, image.channels, axes, held)
-        spatial = [axis for axis in axes if axis in SPATIAL]
-        if not all(axis in image.sizes for axis in spatial):
-            metadata["spacing_source"] = "assumed"
-        # A step that is not known is guessed: cubic voxels.
-        guess = image.sizes.get("Y", 1.0)
-        spacing = tuple(image.sizes.get(axis, guess) for axis in spatial)
+        spacing = guessed_spacing(axes, image.sizes, metadata)
         header = Header(tuple(sizes[axis] for axis in axes), stored.dtype, spacing, axes)
         sources = {
             key: "json" if key in image.metadata else "ome"
@@ -139,7 +134,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
 
 
 def _group(volume: Volume) -> Json:
-    steps = dict(zip((a for a in volume.axes if a in SPATIAL), volume.spacing, strict=True))
+    steps = volume.steps
     measured = not volume.spacing_is_assumed
     axes: list[dict[str, str]] = []
     for axis in volume.axes:

@@ -1,6 +1,7 @@
 """An image in an open file: what is known of it, and its pixels slab by slab."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 
@@ -35,6 +36,18 @@ class Stored:
             parts = self.slabs(head.shape[0] if fits else few)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
         return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
+
+
+def each_within(
+    watch: Callable[[], AbstractContextManager[None]], parts: Iterator[Array]
+) -> Iterator[Array]:
+    """Yield slabs, each decoded in a context: the caller may read another file between."""
+    while True:
+        with watch():
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 def picked(pick: Mapping[str, int], axes: str, shape: Shape) -> dict[str, int]:

@@ -18,7 +18,7 @@ import tifffile
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Entries, Json, Scalars, open_regular
 from cytosuite.formats.picture import COLOURS
-from cytosuite.formats.stored import Stored, picked
+from cytosuite.formats.stored import Stored, each_within, picked
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
@@ -35,7 +35,7 @@ from cytosuite.formats.tiffmetadata import (
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, large, with_channel
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, guessed_spacing, large, with_channel
 from cytosuite.volume.arrays import Array, Box, Lengths, Shape, Sizes
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
@@ -72,19 +72,9 @@ def opened(
             plan.header,
             plan.metadata,
             plan.origin,
-            lambda planes: _each_watched(path, _slabs(path, series, plan, planes)),
+            lambda planes: each_within(partial(_watched, path), _slabs(path, series, plan, planes)),
             partial(_mapped, series, plan) if in_place else None,
         )
-
-
-def _each_watched(path: Path, parts: Iterator[Array]) -> Iterator[Array]:
-    """Yield slabs, watched while they are decoded: the caller may read another file between."""
-    while True:
-        with _watched(path):
-            part = next(parts, None)
-        if part is None:
-            return
-        yield part
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
@@ -242,13 +232,7 @@ def _describe(
 
 def _spacing(axes: str, stated: Sequence[Stated], metadata: Scalars) -> Lengths:
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    spatial = [axis for axis in axes if axis in SPATIAL]
-    if not all(axis in sizes for axis in "YX"):
-        sizes, metadata["spacing_source"] = {}, "assumed"
-    elif not all(axis in sizes for axis in spatial):
-        # The plane's size is known, the step is not: cubic voxels are the plain guess.
-        metadata["spacing_source"] = "assumed"
-    return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
+    return guessed_spacing(axes, sizes if {*"YX"} <= sizes.keys() else {}, metadata)
 
 
 def _layout(

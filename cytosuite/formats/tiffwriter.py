@@ -12,7 +12,7 @@ import tifffile
 from cytosuite.errors import InputError
 from cytosuite.files import Json
 from cytosuite.formats.instrument import NAMESPACE, ome_xml
-from cytosuite.volume import SPATIAL, Volume, scalars
+from cytosuite.volume import Volume, scalars
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import planes_of
 
@@ -96,10 +96,8 @@ def _flavour(volume: Volume) -> Json:
     }
     text = json.dumps({**ours, "shape": shape})
     physical: Json = {}
-    if not volume.spacing_is_assumed:
-        steps = zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True)
-        for axis, size in steps:
-            physical |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    for axis, size in () if volume.spacing_is_assumed else volume.steps.items():
+        physical |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
 
     def name() -> str:
         """Return a name of its own for each file, as OME wants; of the content: bytes repeat."""
@@ -110,8 +108,7 @@ def _flavour(volume: Volume) -> Json:
 
     if imagej:
         words = {key: ours[key] for key in PLATFORM if str(ours.get(key, "")).isalnum()}
-        sizes = zip(axes.replace("C", ""), volume.spacing, strict=True)
-        words |= {f"PhysicalSize{axis}": f"{size / 1e4:.12g}" for axis, size in sizes}
+        words |= {f"PhysicalSize{a}": f"{size / 1e4:.12g}" for a, size in volume.steps.items()}
         words |= {"unit": "cm"} | ({"spacing": words["PhysicalSizeZ"]} if "Z" in axes else {})
         words |= {"mode": "composite"} if channels else {}
         xml = ome_xml(ours, array.dtype.name, shape, axes, name, **physical)
@@ -126,9 +123,8 @@ def _flavour(volume: Volume) -> Json:
 
 
 def _json(volume: Volume) -> Json:
-    axes = [axis for axis in volume.axes if axis in SPATIAL]
-    sizes = {f"PhysicalSize{a}": size for a, size in zip(axes, volume.spacing, strict=True)}
-    step = {"spacing": sizes["PhysicalSizeZ"]} if "Z" in axes else {}
+    sizes = {f"PhysicalSize{axis}": size for axis, size in volume.steps.items()}
+    step = {"spacing": volume.spacing[0]} if "Z" in volume.axes else {}
     geometry = {"unit": "um", "axes": volume.axes, "shape": list(volume.shape)}
     words = {**scalars(volume.metadata)[0], **step, **sizes, **geometry}
     return {"bigtiff": volume.array.nbytes > BIG, "metadata": words}

@@ -118,6 +118,12 @@ class Volume:
         return self.spacing if spacing is None else spacing
 
     @property
+    def steps(self) -> dict[str, float]:
+        """The voxel size in µm by spatial axis."""
+        axes = (axis for axis in self.axes if axis in SPATIAL)
+        return dict(zip(axes, self.spacing, strict=True))
+
+    @property
     def channels(self) -> "list[Volume]":
         """Each channel as an image of its own; the image itself where it has no axis C."""
         at, rest = self.axes.find("C"), self.axes.replace("C", "")
@@ -187,6 +193,14 @@ def with_channel(
 def listed_channels(metadata: Mapping[str, object]) -> list[str]:
     """Return the names of channels in metadata, as `merged` and `with_channel` list them."""
     return [name for name in str(metadata.get("channels", "")).split(", ") if name]
+
+
+def guessed_spacing(axes: str, sizes: Mapping[str, float], metadata: Scalars) -> Lengths:
+    """Return known sizes in µm along z, y, x; one that is not is guessed, as the metadata say."""
+    spatial = [axis for axis in axes if axis in SPATIAL]
+    if not sizes.keys() >= set(spatial):
+        metadata["spacing_source"] = "assumed"
+    return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)  # cubic voxels
 
 
 def is_size(value: object) -> bool:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError, at
+from cytosuite.folders.names import readable
 from cytosuite.formats import read
-from cytosuite.formats.imagefiles import image_files, is_image
+from cytosuite.formats.imagefiles import is_image
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Integers, Rng
 from cytosuite.volume.objects import numbered
@@ -28,10 +29,9 @@ def label_files(source: Path) -> list[Path]:
         raise InputError(f"{source}: no such file of labels; paths count from the recipe's folder")
     if not source.is_dir() or is_image(source):
         return [source]
-    files = image_files(source, pictures=True)
-    if not files:
-        raise InputError(f"{source}: expected label images in the folder, found none")
-    return files
+    if files := readable(source):
+        return files
+    raise InputError(f"{source}: expected label images in the folder, found none")
 
 
 def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:

@@ -28,7 +28,7 @@ def test_a_request_is_an_empty_image_and_back_again(request_, tmp_path):
     assert request_of(found) == request_
     assert header(path).axes == found.axes == "ZYX"[-found.array.ndim :]
     assert np.concatenate(list(slabs(path))).shape == found.shape
-    assert image_files(tmp_path, pictures=True) == []  # in a folder it is no image
+    assert image_files(tmp_path) == []  # in a folder it is no image
 
 
 WHOLE_NUMBER = "expected a whole number from 0, found"
