@@ -139,8 +139,9 @@ class _Application:
             if record and record["algorithm"] in names:
                 same = record["key"] == self._key(item.name, record["algorithm"])
                 same = same and self._still(record.get("warnings", ()))
-                rois = self.options.rois
-                done = there_already(item, self.out, record, rois=rois) if same else None
+                done = (
+                    there_already(item, self.out, record, rois=self.options.rois) if same else None
+                )
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:
@@ -156,13 +157,12 @@ class _Application:
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
-        files = {"main": item.image, **item.files}
         content: dict[str, object] = {
             "files": {
                 slug: foreign_digest(
                     [file for path in files_of(source) for file in content_of(path)], source.parent
                 )
-                for slug, source in files.items()
+                for slug, source in {"main": item.image, **item.files}.items()
             },
             "spacing": None if self.options.spacing == ASSUME else self.options.spacing,
             "part": asdict(item.part),

@@ -33,9 +33,9 @@ from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
 from cytosuite.files import Json
-from cytosuite.folders.entries import is_folder, is_picture
+from cytosuite.folders.entries import is_folder
 from cytosuite.folders.index import SOCKETS, Item, by_part, index
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.names import case_name, is_picture, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume
@@ -139,12 +139,11 @@ class Decision(NamedTuple):
 
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
-        keys = dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
         rows: list[dict[str, Cell]] = [
             {"key": key, "value": _text(self.facts[key]), "source": self.sources.get(key, "file")}
             if key in self.facts
             else {"key": key, "source": UNSAID}
-            for key in keys
+            for key in dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
         ]
         return ValueTable(("key", "value", "source"), rows)
 
@@ -224,8 +223,7 @@ def decide(
     sample = load(replace(item, files=files), options.spacing, options.metadata)
     main = next(image for image in sample.sockets.values() if isinstance(image, Volume))
     stated = sample.sockets.get(ACQUISITION.slug)
-    settings = stated if isinstance(stated, dict) else acquisition(main)
-    volume = described(main, settings, item.name)
+    volume = described(main, stated if isinstance(stated, dict) else acquisition(main), item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)

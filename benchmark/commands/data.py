@@ -146,8 +146,9 @@ def run_jobs(
 
         models = {name: path.resolve() for name, path in engine.models.items()}
         own = (task.name, limits, apis, models, dict(externals), engine.voice)
-        session = OpenSession(engine.name, options.device, *own)
-        spread(jobs, session, pool, shown, keep_going=keep_going)
+        spread(
+            jobs, OpenSession(engine.name, options.device, *own), pool, shown, keep_going=keep_going
+        )
         return
     for job in jobs:
         limit, api = limits[job.algorithm.name], apis[job.algorithm.name]

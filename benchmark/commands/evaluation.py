@@ -52,8 +52,7 @@ def build_evaluation_command(options: BuildEvaluationOptions, console: Console) 
     run = options.run if options.run.exists() else options.folder / options.run
     process = engine_name(options.engine)[0] == "process"
     built = None if process else partial(_built, options, console)
-    say = lines_to(console)
-    return 0 if rehearse_evaluation(run, paths[0], options.folder, built, say) else 1
+    return 0 if rehearse_evaluation(run, paths[0], options.folder, built, lines_to(console)) else 1
 
 
 def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[Path]:
@@ -113,8 +112,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     api = external.api if external else options.api or engine.api
     profile = named_profile or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
-    size = None if options.dataset else "mini"
-    data = DataOptions(dataset=name, size=size, runs=options.runs)
+    data = DataOptions(dataset=name, size=None if options.dataset else "mini", runs=options.runs)
     data_recipe = recipe(replace(data.request, task=manifest.task, spacing=options.spacing))
     dataset = make(data_recipe, data, options, engine, screen)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)

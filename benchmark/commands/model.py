@@ -249,8 +249,7 @@ def _convert(
         engine = start_engine(RunOptions(engine=options.engine), [name], console)
         converted(engine, name, options.file, stage, options.name)
         return
-    file = ROOT / "algorithms" / name / "training/weights.py"
-    if like is not None or not file.is_file():
+    if like is not None or not (ROOT / f"algorithms/{name}/training/weights.py").is_file():
         text = f"{options.file.name}, used like {like.name}." if like else options.file.name
         fresh = {**FRESH, "name": options.name, "description": text}
         bare = {"algorithm": name, "task": algorithms()[name].task, "describes": {}}
@@ -331,8 +330,10 @@ def _free(card: Path, home: Path) -> str:
 def _drop(card: Path) -> None:
     """Remove the weights of a model's name that its card does not name."""
     named = read_card(card).weights if card.exists() else None
-    others = card.parent.glob(f"{card.stem}-{'[0-9A-F]' * 8}{SAFE}")
-    for path in (card.with_suffix(SAFE), *others):
+    for path in (
+        card.with_suffix(SAFE),
+        *card.parent.glob(f"{card.stem}-{'[0-9A-F]' * 8}{SAFE}"),
+    ):
         if path.name != named:
             remove(path)
 

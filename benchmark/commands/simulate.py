@@ -48,8 +48,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         )
     name = nnunet_name(options.out or Path()) if options.layout == "nnunet" else ""
     if options.layout != "plain":
-        offers = simulations()[data_recipe.name].offers
-        sockets_of(options.layout, data_recipe.name, data_recipe.task, offers)
+        manifest = simulations()[data_recipe.name]
+        sockets_of(options.layout, manifest.name, data_recipe.task, manifest.offers)
     if options.out is not None:
         need_folder(options.out, new=True)
         if options.folder.is_relative_to(options.out.resolve()):
@@ -171,8 +171,9 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
             lines_to(console)(f"written: {path}")
         return
     if options.drawn is not None:
-        spacing = voxel or (0.5, 0.25, 0.25)
-        phantoms = draw_to(options.out, options.drawn, spacing_um=spacing, seed=seed)
+        phantoms = draw_to(
+            options.out, options.drawn, spacing_um=voxel or (0.5, 0.25, 0.25), seed=seed
+        )
     else:
         assert options.image is not None  # one of both is there
         phantoms = extract_to(
@@ -205,7 +206,7 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
         arguments = {name: getattr(options, name) for name in names}
         number = options.workers or os.cpu_count() or 1
         arguments |= {"say": say, "step": step, "draw_strip": write_strip}
-        arguments["each"] = processes(number).each
+        arguments |= {"each": processes(number).each}
         places = options.dataset, options.real, options.out
         if options.dataset in DATASETS:
             written = learn(*places, **arguments)

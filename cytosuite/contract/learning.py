@@ -101,8 +101,9 @@ class Learning:
             for key in COMMON
             if key in facts[0] and all(others.get(key) == facts[0][key] for others in facts)
         }
-        settings = {**self.request["settings"], "seed": seed}
-        learned: Learned = self.module.learn(pairs, settings, scratch)
+        learned: Learned = self.module.learn(
+            pairs, {**self.request["settings"], "seed": seed}, scratch
+        )
         return learned._replace(describes={**shared, **learned.describes})
 
 

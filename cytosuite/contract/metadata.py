@@ -119,10 +119,9 @@ def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
     """Return a main input with ``given``, ``labels`` or ``sketch``, where a task takes either."""
     if all(socket.slug != LABELS.slug for socket in task.inputs):
         return volume
-    word = "labels" if LABELS.slug in slugs else "sketch"
     return replace(
         volume,
-        metadata={**volume.metadata, "given": word},
+        metadata={**volume.metadata, "given": "labels" if LABELS.slug in slugs else "sketch"},
         origin=replace(volume.origin, sources={**volume.origin.sources, "given": "input"}),
     )
 

@@ -93,8 +93,7 @@ class Points:
                 raise InputError(f"points: expected {number} {name}, found {len(column)}")
         if max(map(len, columns["names"]), default=0) > LONGEST_NAME:
             raise InputError(f"points: expected names of at most {LONGEST_NAME} characters")
-        farthest = FARTHEST_MM * UM_PER_MM / np.asarray(self.spacing)
-        if not (np.abs(places) <= farthest).all():
+        if not (np.abs(places) <= FARTHEST_MM * UM_PER_MM / np.asarray(self.spacing)).all():
             raise InputError(
                 f"points: expected finite places within {FARTHEST_MM:g} mm, found NaN, infinity "
                 "or one beyond"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Lists
-from cytosuite.folders.names import key_of
+from cytosuite.folders.names import is_picture, key_of
 from cytosuite.folders.part import MODULES, missing
-from cytosuite.formats.imagefiles import FOLDER_SUFFIX, PICTURE, READABLE, format_of
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".svs", ".zvi"}
@@ -61,11 +61,6 @@ def entries(
             if first != path:
                 skipped[path.name] = f"a picture of {first.name}"
     return Entries(images, skipped)
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether an image is a PNG or JPEG, which yields its name to an image of others."""
-    return format_of(path) is PICTURE
 
 
 def is_folder(path: Path) -> bool:

@@ -319,8 +319,7 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
             raise InputError(f"{home}: expected {' or '.join(mains)}, found {', '.join(files)}")
         beside = {path.parent.name: path for path in sorted(home.glob("extras/*/[!.]*"))}
         beside |= {path.name: path for path in home.glob(RECORD)}
-        image = files.pop(main)
-        items.append(Item(home.name, image, files, socket=main, extras=beside))
+        items.append(Item(home.name, files.pop(main), files, socket=main, extras=beside))
     return FolderIndex(tuple(items))
 
 
@@ -427,8 +426,9 @@ def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> d
     if SOCKETS[slug].is_file:
         homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]
         points = SOCKETS[slug].kind == "points"
-        pattern = f"*{SOCKETS[slug].suffix}"
-        files = (tables_of(home) if points else home.glob(pattern) for home in homes)
+        files = (
+            tables_of(home) if points else home.glob(f"*{SOCKETS[slug].suffix}") for home in homes
+        )
         paths = sorted(chain.from_iterable(files))
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
         keys = [unicodedata.normalize("NFC", name) for name in names]
@@ -482,8 +482,9 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
             whole = truth / f"man_seg{match[1]}.tif"
             sliced += match[1] in planes and not whole.is_file()
             name = f"{sequence.name}_{path.stem}"
-            files = {LABELS.slug: whole} if whole.is_file() else {}
-            items.append(Item(name, path, files, conditions))
+            items.append(
+                Item(name, path, {LABELS.slug: whole} if whole.is_file() else {}, conditions)
+            )
     if not items:
         raise InputError(f"{sequences[0]}: expected frames t000.tif, ..., found none")
     notes = ["DET is computed on the segmentation masks (SEG), not on the tracking markers (TRA)."]

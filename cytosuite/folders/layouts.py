@@ -58,9 +58,8 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     if not folder.is_dir() or (folder / "cases").is_dir():
         return Annotations()
     rules, plain = rules or read_rules(folder), (folder / "labels").is_dir()
-    every = (_of_coco, _by_phase, _by_image, _by_class, _beside, _of_rois)
-    layouts = (_of_rois,) if plain else every
-    pairs = next(filter(None, (layout(folder, rules) for layout in layouts)), None)
+    others = () if plain else (_of_coco, _by_phase, _by_image, _by_class, _beside)
+    pairs = next(filter(None, (layout(folder, rules) for layout in (*others, _of_rois))), None)
     if pairs is None:
         if (folder / RULES).exists() and not plain:
             raise InputError(f"{folder}: {RULES} is for masks; expected {LAYOUTS}, found neither")

@@ -42,8 +42,13 @@ def readable(folder: Path) -> list[Path]:
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()
     files = [path for path in paths if path.suffix.lower() in READABLE and path.name[0] != "."]
     images = {path.name.removesuffix(OBJECTS) for path in folder.glob(f"*{OBJECTS}")}
-    images |= {image_name(path) for path in files if format_of(path) is not PICTURE}
-    return [p for p in files if format_of(p) is not PICTURE or image_name(p) not in images]
+    images |= {image_name(path) for path in files if not is_picture(path)}
+    return [path for path in files if not is_picture(path) or image_name(path) not in images]
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether an image is a PNG or JPEG, which yields its name to an image of others."""
+    return format_of(path) is PICTURE
 
 
 def natural(text: str) -> tuple[list[str | tuple[int, str]], str]:

@@ -46,8 +46,9 @@ class Format:
         else:
             image = self.call("read", path, **options)
             head = Header(image.shape, image.array.dtype, image.spacing, image.axes)
-            slabs = partial(copies, image.array)
-            yield Stored(head, image.metadata, image.origin, slabs, image=image)
+            yield Stored(
+                head, image.metadata, image.origin, partial(copies, image.array), image=image
+            )
 
 
 TIFF = Format("TIFF", "tiff", (".tif", ".tiff"), ("pick", "scene", "axes", "colours", "as_json"))

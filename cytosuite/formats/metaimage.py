@@ -99,10 +99,9 @@ def opened(path: Path) -> Iterator[Stored]:
                 entries[key] = int(text) if INTEGER.fullmatch(text) else number(text)
         metadata, warnings = scalars(entries)
         metadata.pop("spacing_source", None)
-        sources = dict.fromkeys(metadata, "metaimage")
-        sources["spacing"] = "metaimage" if measured else "assumed"
+        sources = dict.fromkeys([*metadata, "spacing"], "metaimage")
         if not measured:
-            metadata["spacing_source"] = "assumed"
+            metadata["spacing_source"] = sources["spacing"] = "assumed"
         origin = Origin(sources, "mm", warnings)
         if _is_compressed(fields, head):
             yield Stored(head, metadata, origin, partial(_parts, fields, head))

@@ -135,11 +135,11 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
 
 def _group(volume: Volume) -> Json:
     steps = volume.steps
-    measured = not volume.spacing_is_assumed
-    axes: list[dict[str, str]] = []
-    for axis in volume.axes:
-        entry = {"name": axis.lower(), "type": AXIS_TYPES.get(axis, "space")}
-        axes.append(entry | ({"unit": "micrometer"} if axis in steps and measured else {}))
+    axes = [
+        {"name": axis.lower(), "type": AXIS_TYPES.get(axis, "space")}
+        | ({} if volume.spacing_is_assumed or axis not in steps else {"unit": "micrometer"})
+        for axis in volume.axes
+    ]
     scale = {"type": "scale", "scale": [steps.get(axis, 1.0) for axis in volume.axes]}
     image = {"axes": axes, "datasets": [{"path": LEVEL, "coordinateTransformations": [scale]}]}
     metadata, _ = scalars(volume.metadata)

@@ -76,8 +76,9 @@ def canvas_of(request: object) -> Volume:
         raise InputError(f"spacing: expected {len(shape)} numbers as of shape, found {spacing}")
     empty = np.broadcast_to(np.zeros((), np.uint8), shape)
     metadata = {key: value for key, value in entries.items() if key not in ("shape", "spacing")}
-    origin = Origin({"spacing": "json"})
-    return Volume(empty, tuple(spacing), SPATIAL[-len(shape) :], metadata, origin)
+    return Volume(
+        empty, tuple(spacing), SPATIAL[-len(shape) :], metadata, Origin({"spacing": "json"})
+    )
 
 
 def request_of(canvas: Volume) -> Json:

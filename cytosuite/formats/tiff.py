@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ from cytosuite.formats.tiffmetadata import (
 )
 from cytosuite.formats.tiffwriter import write as write
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, guessed_spacing, large, with_channel
-from cytosuite.volume.arrays import Array, Box, Lengths, Shape, Sizes
+from cytosuite.volume.arrays import Array, Box, Shape, Sizes
 from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies
@@ -216,7 +216,8 @@ def _describe(
     if "C" not in axes:
         entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
-    spacing = _spacing(axes, stated, metadata)
+    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    spacing = guessed_spacing(axes, sizes if {*"YX"} <= sizes.keys() else {}, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
         warnings.append(f"the file holds {many} images, and only the first is read")
@@ -228,11 +229,6 @@ def _describe(
         metadata,
         origin(stated, sources, metadata, [*warnings, *more]),
     )
-
-
-def _spacing(axes: str, stated: Sequence[Stated], metadata: Scalars) -> Lengths:
-    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    return guessed_spacing(axes, sizes if {*"YX"} <= sizes.keys() else {}, metadata)
 
 
 def _layout(
@@ -265,7 +261,7 @@ def _longer(axes: str, shape: Sizes) -> str:
 
 def _reconciled(ours: Entries, stated: list[Stated]) -> tuple[Json, list[Stated]]:
     """Return metadata and voxel sizes: our JSON's, unless another program changed them."""
-    spatial = [axis for axis in ours["axes"] if axis in SPATIAL]
+    spatial = (axis for axis in ours["axes"] if axis in SPATIAL)
     steps = dict(zip(spatial, ours["spacing"], strict=True))
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     if all(isclose(steps.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):

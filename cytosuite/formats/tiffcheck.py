@@ -79,8 +79,9 @@ def _directory(
     body = stream.read(entries * entry.size)
     if len(body) < entries * entry.size:
         raise TiffFileError(f"a directory of {entries} entries that ends after {len(body)} bytes")
-    after = stream.read(pointer.size)
-    following = int.from_bytes(after, "big" if layout[0][0] == ">" else "little")
+    following = int.from_bytes(
+        stream.read(pointer.size), "big" if layout[0][0] == ">" else "little"
+    )
     used, subs = len(body), list[int]()
     for code, kind, length, value in entry.iter_unpack(body):
         width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0

@@ -58,24 +58,23 @@ def write(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> 
 
 
 def _describe_first(path: Path, text: bytes) -> None:
-    """Add a description before the one of a TIFF with 32-bit offsets, by a directory at its end.
+    """Add a description before the one of a TIFF of ours, by a directory at its end.
 
     Readers of OME look at the first description alone, those of ImageJ's text at all.
     """
     with path.open("r+b") as file:
-        order = "<" if file.read(2) == b"II" else ">"
         file.seek(4)
-        file.seek(*struct.unpack(f"{order}I", file.read(4)))
-        (count,) = struct.unpack(f"{order}H", file.read(2))
+        file.seek(*struct.unpack("=I", file.read(4)))
+        (count,) = struct.unpack("=H", file.read(2))
         tags, following = [file.read(12) for _ in range(count)], file.read(4)
         place = file.seek(0, SEEK_END)
         file.write(text + bytes(2 - (place + len(text)) % 2))
         start = file.tell()
-        tags.insert(0, struct.pack(f"{order}HHII", DESCRIPTION, ASCII, len(text) + 1, place))
-        tags.sort(key=lambda tag: struct.unpack(f"{order}H", tag[:2]))
-        file.write(struct.pack(f"{order}H", len(tags)) + b"".join(tags) + following)
+        tags.insert(0, struct.pack("=HHII", DESCRIPTION, ASCII, len(text) + 1, place))
+        tags.sort(key=lambda tag: struct.unpack("=H", tag[:2]))
+        file.write(struct.pack("=H", len(tags)) + b"".join(tags) + following)
         file.seek(4)
-        file.write(struct.pack(f"{order}I", start))
+        file.write(struct.pack("=I", start))
 
 
 def _flavour(volume: Volume) -> Json:

@@ -206,10 +206,9 @@ def _v2(fields: Json) -> Json:
     if (packed := fields.get("compressor")) is not None:
         codecs.append({"name": packed.get("id") if isinstance(packed, dict) else packed})
     separator = {"separator": fields.get("dimension_separator", ".")}
-    grid = {"name": "regular", "configuration": {"chunk_shape": fields.get("chunks")}}
     return {
         **fields,
-        "chunk_grid": grid,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": fields.get("chunks")}},
         "data_type": str(np.dtype(f"{match[1]}{match[2]}")),
         "chunk_key_encoding": {"name": "v2", "configuration": separator},
         "codecs": codecs,
@@ -229,8 +228,9 @@ def _codecs(listed: object, count: int) -> tuple[list[Json], Shape | None]:
                 raise InputError(f"expected an order of {count} axes, found {short(order)}")
             codecs.append({"name": name, "configuration": {"order": order}})
         elif name == "bytes" and options.get("endian", "little") in {"little", "big"}:
-            endian = {"endian": options.get("endian", "little")}
-            codecs.append({"name": name, "configuration": endian})
+            codecs.append(
+                {"name": name, "configuration": {"endian": options.get("endian", "little")}}
+            )
         elif name == "crc32c":
             codecs.append({"name": name})
         elif name == "sharding_indexed" and inner is None:
@@ -269,10 +269,10 @@ def _bounded(name: object) -> Json:
 
 
 def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
-    if value is None:
-        return False if dtype.kind == "b" else 0
     if dtype.kind == "b":
         return bool(value)
+    if value is None:
+        return 0
     if dtype.kind == "f" and isinstance(value, str) and value in FLOATS:
         return value
     if dtype.kind == "f" and isinstance(value, int | float):

@@ -44,8 +44,7 @@ class Header:
     @property
     def labels(self) -> "Header":
         """Geometry of the labels of an image, which have no channels."""
-        sides = zip(self.axes, self.shape, strict=True)
-        shape = tuple(size for axis, size in sides if axis != "C")
+        shape = tuple(size for axis, size in zip(self.axes, self.shape, strict=True) if axis != "C")
         return replace(self, shape=shape, axes=self.axes.replace("C", ""))
 
 
@@ -120,8 +119,7 @@ class Volume:
     @property
     def steps(self) -> dict[str, float]:
         """The voxel size in µm by spatial axis."""
-        axes = (axis for axis in self.axes if axis in SPATIAL)
-        return dict(zip(axes, self.spacing, strict=True))
+        return dict(zip((axis for axis in self.axes if axis in SPATIAL), self.spacing, strict=True))
 
     @property
     def channels(self) -> "list[Volume]":

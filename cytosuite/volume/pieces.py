@@ -193,8 +193,9 @@ def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> I
         start = 0
         while start < len(part):
             if slab is None:
-                length = min(count, header.shape[0] - done)
-                slab = np.empty((length, *header.shape[1:]), header.dtype)
+                slab = np.empty(
+                    (min(count, header.shape[0] - done), *header.shape[1:]), header.dtype
+                )
             taken = min(len(slab) - filled, len(part) - start)
             slab[filled : filled + taken] = part[start : start + taken]
             release(part)

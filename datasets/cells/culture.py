@@ -71,8 +71,7 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     for_place, *others = for_nuclei.spawn(4)
     y, x = parameters.image.detector.spacing[1:]
     margin = parameters.image.margin_um
-    more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
-    grid = parameters.image.detector.wider(more)
+    grid = parameters.image.detector.wider((0, int(np.ceil(margin / y)), int(np.ceil(margin / x))))
     sheet, plane, stored = None, grid, None
     if not source:
         sheet = _sheet(for_cells, parameters, grid)
@@ -91,12 +90,10 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     nuclei[nuclei != labels] = 0
     if not sheet:
         deepest = np.append(np.inf, ndimage.maximum(depth[0], labels[0], np.arange(1, count + 1)))
-        relative = np.asarray(1 - depth[0] / deepest[labels[0]], np.float32)
-        cells, thickness = labels, _dome(relative)
+        cells, thickness = labels, _dome(np.asarray(1 - depth[0] / deepest[labels[0]], np.float32))
     else:
         heights = for_kinds.uniform(*parameters.cells.height_um, count)
-        round_radius = sheet.stars.semi_axes_um[:, 2]
-        heights = np.where(states >= DIVIDING, TALL * round_radius, heights)
+        heights = np.where(states >= DIVIDING, TALL * sheet.stars.semi_axes_um[:, 2], heights)
         cells, thickness = _cells(sheet, heights, nuclei, grid, parameters), sheet.thickness
     shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
     return Culture(
@@ -286,8 +283,9 @@ def _nuclei(
         if not mitotic:
             return nuclei.posed(axes[chosen], rotations[chosen])
         size = axes[chosen].prod(axis=1, keepdims=True) ** (1 / 3)
-        late = (nuclei.phase == LATE)[:, None, None]
-        turned = np.where(late, rotations[chosen], nuclei.rotations)
+        turned = np.where(
+            (nuclei.phase == LATE)[:, None, None], rotations[chosen], nuclei.rotations
+        )
         return replace(nuclei, semi_axes_um=nuclei.semi_axes_um * size, rotations=turned)
 
     def _rest(chosen: Bools) -> Bodies:
@@ -328,8 +326,7 @@ def _middles(
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
     depths = np.maximum(least[0], least[1] * deepest[1:])
     limits = np.append(0, np.minimum(depths, DEEPEST * deepest[1:])).astype(np.float32)
-    eligible = (labels > 0) & (depth >= limits[labels])
-    pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
+    pool = Pools.of(np.where((labels > 0) & (depth >= limits[labels]), labels, np.uint16(0))[None])
     chosen = pool.draw(rng, np.arange(1, len(deepest)))
     return grid.place_of(chosen), depth[*chosen[:, 1:].T].astype(np.float64)
 

@@ -65,8 +65,9 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
     for image in light.values():
         image += np.float32(background)
-    images = _expose(for_camera, light, parameters)
-    sample = _sample(culture, spots, missed, images, light, parameters)
+    sample = _sample(
+        culture, spots, missed, _expose(for_camera, light, parameters), light, parameters
+    )
     if not source:
         return sample
     return replace(sample, metadata={**source.metadata, **sample.metadata})

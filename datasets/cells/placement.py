@@ -221,8 +221,7 @@ def poses(
     for i, box in enumerate(cells.boxes):
         mask = labels[box] == i + 1
         away = depth[box][mask]
-        index = np.argwhere(mask) + [span.start for span in box]
-        middles = grid.place_of(index)
+        middles = grid.place_of(np.argwhere(mask) + [span.start for span in box])
         error = np.abs(away / away.max() - rows["depth"][i])
         if "offset" in rows:
             apart = np.linalg.norm(middles - cells.centres_um[i], axis=1) / cells.radius_um[i]
@@ -263,8 +262,8 @@ def _turned(rng: Rng, frame: Doubles, angle_deg: float, plane: bool) -> Doubles:
     angle = np.deg2rad(angle_deg)
     long = np.cos(angle) * frame[:, 2] + np.sin(angle) * side
     width = np.cross(frame[:, 0], long)
-    flat = np.linalg.norm(width, axis=1) < 1e-6  # upright in its cell
-    width[flat] = frame[:, 1]
+    # Those upright in their cell:
+    width[np.linalg.norm(width, axis=1) < 1e-6] = frame[:, 1]
     width = of_length_1(width)
     return np.stack([np.cross(width, long), width, long], axis=2)
 

@@ -162,8 +162,7 @@ def _in_cells(
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
     section, view = parameters.cells, parameters.image.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
-    source = read_cells(for_source, section.source, section.source_um, "ZYX")
-    cells = GivenCells.of(source, middle)
+    cells = GivenCells.of(read_cells(for_source, section.source, section.source_um, "ZYX"), middle)
     room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
     shares = np.array([kind.share for kind in parameters.all_kinds()])
     counts = for_kinds.multinomial(len(cells), shares / shares.sum())
@@ -182,8 +181,7 @@ def _in_cells(
         dying = dying.posed(axes[b:c], turns[b:c])
         centres = placed.centres_um[a:c]
         packed.append(replace(population, living=living, dying=dying, centres_um=centres))
-    facts = {**cells.facts, "n_shrunk_nuclei": placed.shrunk}
-    cells = replace(cells, labels=labels, facts=facts)
+    cells = replace(cells, labels=labels, facts={**cells.facts, "n_shrunk_nuclei": placed.shrunk})
     return Outline(room, None, middle, fixed=True), tuple(packed), cells
 
 
@@ -384,9 +382,11 @@ def _debris(
     if count := int(drawn["bodies"]):
         typical = float(np.mean([kind.diameter_um for kind in parameters.all_kinds()]))
         low, high = section.body_diameter
-        diameters = (low * typical, high * typical)
         bodies = debris.bodies(
-            rng, count, diameter_um=diameters, brightness=section.body_brightness
+            rng,
+            count,
+            diameter_um=(low * typical, high * typical),
+            brightness=section.body_brightness,
         )
         placed.append((bodies, around.draw(rng, count)))
     count = int(drawn["blobs"])

@@ -41,8 +41,9 @@ class Outline:
         """Return a copy with all lengths multiplied, the middle of the image unmoved."""
         core = self.core.scaled(factor, self.centre_um) if self.core else None
         homes = tuple(home.scaled(factor, self.centre_um) for home in self.homes)
-        living = self.living.scaled(factor, self.centre_um)
-        return replace(self, living=living, core=core, homes=homes)
+        return replace(
+            self, living=self.living.scaled(factor, self.centre_um), core=core, homes=homes
+        )
 
 
 def outline(

@@ -33,7 +33,7 @@ from cytosuite.folders.rois import write_rois
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import distinct
 
 FILE, CELLS = "objects.csv", "cells.csv"
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
@@ -153,8 +153,7 @@ def put(folder: Path, out: Path, item: Item) -> None:
     for suffix in (".png", OBJECTS, ROIS):
         if not (folder / f"{item.name}{suffix}").exists():
             remove(out / f"{item.name}{suffix}")  # of the result before
-    record = f"{item.name}.json"
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == record):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{item.name}.json"):
         with atomic(out / path.name) as temporary:
             path.rename(temporary)
 
@@ -282,8 +281,8 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> Json:
     }
     facts: Json = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
-        numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
-        facts["tracks" if socket.movie else "objects"] = len(numbers - {0})
+        count = np.count_nonzero(distinct(output.array))
+        facts["tracks" if socket.movie else "objects"] = int(count)
     return facts
 
 

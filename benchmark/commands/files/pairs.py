@@ -36,10 +36,9 @@ class FilePair(NamedTuple):
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
         if self.spacing is not None:
-            files = {"truth": self.truth, "prediction": self.prediction}
             readers: dict[str, AnswerReader] = {
                 side: cache(partial(points.read_annotated, path, self.spacing))
-                for side, path in files.items()
+                for side, path in {"truth": self.truth, "prediction": self.prediction}.items()
                 if isinstance(path, Path)
             }
             cells = self.cells and {"labels": once(self.cells, options.group or "")}

@@ -342,8 +342,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
             suffix = TABLE if isinstance(value, list) else ".json"
             write_value(temporary / f"sockets/{slug}{suffix}", value)
         for name, volume in sample.extras.items():
-            place = temporary / "extras" / name / f"{case.name}{case_suffix(volume)}"
-            write(place, volume)
+            write(temporary / "extras" / name / f"{case.name}{case_suffix(volume)}", volume)
         facts = {
             "sockets": sorted([*volumes, *values]),
             "spacing_assumed": first is not None and first.spacing_is_assumed,

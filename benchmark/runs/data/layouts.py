@@ -54,8 +54,7 @@ def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
         names = channels(image)
         names = names if len(names) > 1 else ["microscopy"]
         for number in range(len(names)):
-            path = folder / f"imagesTr/{case.name}_{number:04d}{SUFFIX}"
-            write(path, read(image, {"C": number}))
+            write(folder / f"imagesTr/{case.name}_{number:04d}{SUFFIX}", read(image, {"C": number}))
         truth = read(labels)
         write(folder / f"labelsTr/{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
         write(folder / f"instancesTr/{case.name}{SUFFIX}", truth)

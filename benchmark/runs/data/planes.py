@@ -52,10 +52,9 @@ def cut_at(shape: Shape, labels: Array | None = None) -> Shape:
     cut = [size // 2 for size in shape]
     if labels is None:
         return tuple(cut)
-    filled = _filled(labels)
     return tuple(
         int(full.argmax()) if full.any() and not full[at] else at
-        for full, at in zip(filled, cut, strict=True)
+        for full, at in zip(_filled(labels), cut, strict=True)
     )
 
 

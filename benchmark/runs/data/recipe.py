@@ -216,7 +216,6 @@ def _folder_recipe(request: DataRequest) -> Recipe:
     name = f"{name}-{request.only}" if request.only else name
     small, radius = request.min_object_voxels, request.radius
     maker = partial(load, spacing=request.spacing, min_object_voxels=small, radius_um=radius)
-    makers = [(item.name, partial(maker, item)) for item in items]
     return Recipe(
         name,
         f"{manifest.title}: {name}",
@@ -224,7 +223,7 @@ def _folder_recipe(request: DataRequest) -> Recipe:
         request.task or indexed.task,
         None,
         value_digest(content),
-        tuple(makers),
+        tuple((item.name, partial(maker, item)) for item in items),
         (*indexed.notes, *([f"{indexed.count}."] if indexed.skipped else [])),
         through=tuple(request.through),
         reference=_reference(request.reference),

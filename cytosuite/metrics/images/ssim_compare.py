@@ -53,13 +53,13 @@ def gaussian_window(shape: Shape, *, shrink: bool = False) -> Window:
         raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
     weights = [np.ones(1)] * (3 - len(shape))
     for axis, length in enumerate(shape):
-        radius = 0 if length == 1 and len(shape) == 3 and axis == 0 else RADIUS
-        if length < 2 * radius + 1 and not shrink:
+        radius = min(RADIUS, (length - 1) // 2)
+        plane = length == 1 and len(shape) == 3 and axis == 0
+        if radius < RADIUS and not (shrink or plane):
             raise InputError(
                 f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
-                f"{2 * radius + 1} voxels; give larger images, or a metric without window like PSNR"
+                f"{2 * RADIUS + 1} voxels; give larger images, or a metric without window like PSNR"
             )
-        radius = min(radius, (length - 1) // 2)
         half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * SIGMA**2))
         weights.append(np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float64))
     return Window((weights[0], weights[1], weights[2]))
