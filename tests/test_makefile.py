@@ -36,7 +36,7 @@ def _flag(name):
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    "words, line",
     [
         (["benchmark", "DATSET=foo"], "make benchmark: no variable DATSET; the nearest is DATASET"),
         (["simulate", "MEMORY=3"], "no variable MEMORY; there are PYTHON CASES CLUSTER DATASET"),

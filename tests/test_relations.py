@@ -364,7 +364,7 @@ def agree(kind, after, expected, exact):
     )
 
 
-@pytest.mark.parametrize(("name", "axes"), SERVED)
+@pytest.mark.parametrize("name, axes", SERVED)
 @pytest.mark.parametrize("change", CHANGES)
 def test_answers_to_a_changed_image_are_those_of_the_table(change, name, axes):
     changed, task = CHANGES[change], TASKS[ALGORITHMS[name].task]

@@ -32,7 +32,7 @@ def test_only_the_job_that_publishes_has_an_identity_and_it_runs_nothing_of_ours
     assert RELEASE[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads the key "on" as true
 
 
-@pytest.mark.parametrize(("tag", "notes"), [("v1.2.3", "\n- b\n\n"), ("v1.2.4", None)])
+@pytest.mark.parametrize("tag, notes", [("v1.2.3", "\n- b\n\n"), ("v1.2.4", None)])
 def test_a_tag_needs_its_section_of_the_changelog_and_files_of_its_version(tmp_path, tag, notes):
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     (tmp_path / "dist").mkdir()

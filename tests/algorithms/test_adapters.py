@@ -11,7 +11,7 @@ from cytosuite.volume import Volume
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "epochs"),
+    "name, kind, epochs",
     [("cellpose", "CellposeModel", "n_epochs"), ("stardist", "StarDist2D", "train_epochs")],
 )
 def test_a_card_without_weights_and_an_image_of_channels_are_refused(

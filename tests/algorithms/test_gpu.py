@@ -79,7 +79,7 @@ def test_there_are_networks():
     assert {param.values[0] for param in CARDS} >= {"cellpose3d", "view_fusion", "diffusion"}
 
 
-@pytest.mark.parametrize(("name", "card"), ONE_OF_A_KIND)
+@pytest.mark.parametrize("name, card", ONE_OF_A_KIND)
 def test_every_convolution_is_one_of_monai(name, card):
     path = open_model(ROOT / "weights" / name, card).weights
     load = importlib.import_module(f"cytosuite.algorithms.{name}.predict").load
@@ -90,7 +90,7 @@ def test_every_convolution_is_one_of_monai(name, card):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "card"), ONE_OF_A_KIND)
+@pytest.mark.parametrize("name, card", ONE_OF_A_KIND)
 def test_every_operation_has_a_deterministic_kernel(name, card):
     with Operations() as found:
         answer(name, card)
@@ -106,7 +106,7 @@ def test_an_operation_of_the_lottery_is_noticed():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize(("name", "card"), CARDS)
+@pytest.mark.parametrize("name, card", CARDS)
 def test_a_gpu_repeats_itself_and_agrees_with_the_cpu(name, card, monkeypatch, record_property):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of an operation without a deterministic kernel

@@ -48,7 +48,7 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "channel"), [("image_7_nucleus_angle.tif", "nucleus"), ("5c0b.tif", None)]
+    "name, channel", [("image_7_nucleus_angle.tif", "nucleus"), ("5c0b.tif", None)]
 )
 def test_without_a_list_the_name_of_the_file_tells_the_channel(tmp_path, name, channel):
     found = read_case(_case(tmp_path, name, channel=[]), FUSE)
@@ -69,6 +69,6 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
+@pytest.mark.parametrize("expected, mistake", MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     refused(re.escape(expected), read_case, mistake(tmp_path), FUSE)

@@ -295,7 +295,7 @@ def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):
     assert capsys.readouterr().err == "a.tif: needs 9 GiB of memory, 2 GiB are free\n"
 
 
-@pytest.mark.parametrize(("variable", "address"), [({}, "127.0.0.1"), (WALLED, "0.0.0.0")])
+@pytest.mark.parametrize("variable, address", [({}, "127.0.0.1"), (WALLED, "0.0.0.0")])
 def test_a_plain_process_binds_the_loopback_device_and_an_image_all(monkeypatch, variable, address):
     monkeypatch.setattr(container, "PORT", 0)
     monkeypatch.setattr(os, "register_at_fork", lambda **_: None)

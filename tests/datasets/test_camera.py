@@ -45,7 +45,7 @@ def transfer_slope(rng, **settings):
     return np.polyfit([s.mean() for s in stacks], [s.var() for s in stacks], 1)[0]
 
 
-@pytest.mark.parametrize(("excess", "factor"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0)])
+@pytest.mark.parametrize("excess, factor", [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0)])
 def test_multiplication_adds_variance_and_keeps_the_mean(rng, excess, factor):
     assert transfer_slope(rng, gain=3.0, excess=excess) == pytest.approx(3 * factor, rel=0.04)
     counts = expose(rng, flat(9), gain=5, offset=0, excess=excess)
@@ -91,7 +91,7 @@ def test_a_lag_correlates_neighbours_along_x_and_keeps_mean_and_variance(rng):
     assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01 * noise.var()
 
 
-@pytest.mark.parametrize(("bits", "top"), [(8, 255), (12, 4095), (16, 65535)])
+@pytest.mark.parametrize("bits, top", [(8, 255), (12, 4095), (16, 65535)])
 def test_counts_fill_the_scale_of_the_detector_and_no_more(rng, bits, top):
     counts = expose(rng, flat(1e6, (2, 3, 3)), bits=bits)
     assert (counts == top).all()
@@ -112,7 +112,7 @@ def test_impossible_light_is_refused(rng, light):
     refused("photons per voxel must lie in 0", expose, rng, flat(light, (1, 2, 2)))
 
 
-@pytest.mark.parametrize(("exposure", "offset"), [(0, 0), (0.3, 100)])
+@pytest.mark.parametrize("exposure, offset", [(0, 0), (0.3, 100)])
 def test_exposures_outside_the_scale_are_refused(exposure, offset):
     light = np.ones((1, 2, 2), np.float32)
     refused(

@@ -32,7 +32,7 @@ def test_counts_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("noise", "fill"), [(0.0, None), (2.0, 0), (2.0, 1)], ids=["no noise", "nothing", "no ground"]
+    "noise, fill", [(0.0, None), (2.0, 0), (2.0, 1)], ids=["no noise", "nothing", "no ground"]
 )
 def test_what_cannot_be_measured_is_left_out(noise, fill):
     image, labels = scene(noise=noise)

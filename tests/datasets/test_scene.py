@@ -69,7 +69,7 @@ def test_all_images_of_a_case_are_of_one_place_and_say_what_they_were_seen_with(
 
 
 @pytest.mark.parametrize(
-    ("form", "older", "present"),
+    "form, older, present",
     [
         (
             Nuclei,
@@ -118,7 +118,7 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
 
 
 @pytest.mark.parametrize(
-    ("values", "line"),
+    "values, line",
     [
         ({"psf_um": 1.0}, "psf_um must be a width along z and one across, found 1.0"),
         ({"psf_sigma_um": [1, 0.3, 0.4]}, "psf_sigma_um must be a width along z and one across"),

@@ -40,7 +40,7 @@ def test_settings_win_over_recipe_and_size(mine):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "options", "line"),
+    "wanted, options, line",
     [
         ("spheroid/mouse_embrio", {}, "did you mean 'spheroid/mouse_embryo'"),
         ("missing.toml", {}, "missing.toml: no such file"),
@@ -57,7 +57,7 @@ def test_what_cannot_be_simulated_is_one_clear_line(wanted, options, line):
 
 @pytest.mark.parametrize("wanted", ["spheroid", "spheroid/hard"])
 @pytest.mark.parametrize(
-    ("settings", "line"),
+    "settings, line",
     [
         (["camera.photons=5", "camera.bits=99"], "--set camera.bits=99: input should be 8, 12 or"),
         (["camera.fotons=3"], "--set camera.fotons=3 is not a known key; did you mean 'photons'?"),

@@ -106,7 +106,7 @@ def graph_to_ctc(graph, masks):
 
 
 @pytest.mark.parametrize(
-    ("external", "frame"),
+    "external, frame",
     [("laptrack", (20, 90)), ("laptrack", (4, 20, 90)), ("trackastra", (20, 90))],
 )
 def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):

@@ -25,7 +25,7 @@ def packages(script):
 
 
 @pytest.mark.parametrize(
-    ("name", "useless"),
+    "name, useless",
     [
         ("scipy/stats/tests/test_x.py", True),
         ("scipy/tests.py", False),

@@ -26,7 +26,7 @@ def test_without_arguments_says_how_to_use_it(script):
 
 
 @pytest.mark.parametrize(
-    ("script", "program"),
+    "script, program",
     [(SCRIPTS[0], "mmdebstrap"), (SCRIPTS[1], "dockerd"), (SCRIPTS[2], "slurmctld")],
 )
 @pytest.mark.skipif(os.getuid() != 0, reason="says first that it needs root")

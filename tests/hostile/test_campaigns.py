@@ -12,7 +12,7 @@ LONG += ("start_twice simulate", "start_twice trainer", "alter_times benchmark")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "tries"),
+    "kind, tries",
     [("kill simulate", 2), *(pytest.param(kind, 3, marks=pytest.mark.long) for kind in LONG)],
 )
 def test_nothing_goes_wrong(kind, tries):

@@ -19,7 +19,7 @@ def act(request, sandboxed):
     return sandboxed(request.param)
 
 
-@pytest.mark.parametrize(("attack", "api"), TRIED, ids=str)
+@pytest.mark.parametrize("attack, api", TRIED, ids=str)
 def test_an_attack_costs_its_own_case_alone(puppets, attack, api):
     limits = limits_of(attack)
     given = "handler" if attack.module == "servers" else ""

@@ -43,7 +43,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
 
 
 @pytest.mark.parametrize(
-    ("number", "kills"),
+    "number, kills",
     [
         (signal.SIGKILL, 2),
         pytest.param(signal.SIGKILL, KILLS, marks=pytest.mark.long),

@@ -40,7 +40,7 @@ def test_a_plane_is_segmented_with_the_diameter_of_the_training_in_its_own_pixel
 
 
 @pytest.mark.parametrize(
-    ("metadata", "diameter", "size"),
+    "metadata, diameter, size",
     [
         (ASSUMED, 21.0, "given: 21 px, mean of its training"),
         ({"diameter_um": 8}, 16.0, "given: 16 px, for objects of 8 µm"),

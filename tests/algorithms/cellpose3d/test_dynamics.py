@@ -97,7 +97,7 @@ def test_a_broken_flow_is_refused(device):
     refused("not finite", smooth_flow, flow, mask, (1, 1, 1))
 
 
-@pytest.mark.parametrize(("free", "device"), [(2**29, None), (2**31, "cuda")])
+@pytest.mark.parametrize("free, device", [(2**29, None), (2**31, "cuda")])
 def test_a_card_without_room_is_not_used(free, device, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free, 2**34))
@@ -127,7 +127,7 @@ def test_lengths_are_in_um():
     np.testing.assert_array_equal(once, truth)
 
 
-@pytest.mark.parametrize(("distance", "count"), [(2.9, 2), (3.1, 1)])
+@pytest.mark.parametrize("distance, count", [(2.9, 2), (3.1, 1)])
 def test_a_peak_gives_way_to_a_higher_one_within_the_distance(distance, count):
     mask = np.ones((1, 1, 10), bool)
     ends = np.zeros((10, 3), np.float32)

@@ -120,7 +120,7 @@ def card(parameters=None, **describes):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    "parameters, message",
     [
         ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
         ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),

@@ -105,7 +105,7 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     assert cut(labels, image, axial_elongation=2.0, **given).labels.max() == 1
 
 
-@pytest.mark.parametrize(("dimensions", "left"), [(3, [30, 60]), (2, [60])])
+@pytest.mark.parametrize("dimensions, left", [(3, [30, 60]), (2, [60])])
 def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     """A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes."""
     labels = np.zeros((1, 30, 30), int)
@@ -236,7 +236,7 @@ def test_volumes_are_in_um3():
     np.testing.assert_array_equal(found, three() == 9)
 
 
-@pytest.mark.parametrize(("limit", "stays"), [(24.0, True), (24.1, False)])
+@pytest.mark.parametrize("limit, stays", [(24.0, True), (24.1, False)])
 def test_an_object_at_its_limit_stays(limit, stays):
     found, _ = control(three(), SPACING, {"min_volume_um3": limit})
     assert bool(found[6, 7, 2]) is stays

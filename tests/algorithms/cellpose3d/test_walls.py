@@ -36,7 +36,7 @@ FLAT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "changes", "least"),
+    "kind, changes, least",
     [
         # version 0.2.0: 0.43, 1.7 times as many
         pytest.param("tissue", WALLS, 0.5, marks=pytest.mark.long),

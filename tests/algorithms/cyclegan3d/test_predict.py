@@ -150,7 +150,7 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({}, r"expected network \(with target\), style, or both"),
         ({"network": NETWORK}, "expected target beside network"),

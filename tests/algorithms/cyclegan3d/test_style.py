@@ -51,7 +51,7 @@ def test_noise_that_is_read_late_is_drawn_so(style):
     assert along_y / off.var() == pytest.approx(0, abs=0.03)
 
 
-@pytest.mark.parametrize(("shape", "value"), [((12, 48, 48), 77.5), ((96, 96), 0)])
+@pytest.mark.parametrize("shape, value", [((12, 48, 48), 77.5), ((96, 96), 0)])
 def test_a_constant_image_becomes_background_with_its_noise(style, shape, value):
     made = _styled(np.full(shape, value), style).astype(float)
     wanted = float(style.noise.variance(np.array(style.background, np.float32)))
@@ -68,7 +68,7 @@ def _noise_by_level(scene, style, **source):
     return [(mean[part].mean(), half[part].mean()) for part in parts]
 
 
-@pytest.mark.parametrize(("gain", "read"), [(0.01, 0.1), (1.0, 1.0)])
+@pytest.mark.parametrize("gain, read", [(0.01, 0.1), (1.0, 1.0)])
 def test_noise_of_the_style_is_reached(style, gain, read):
     scene = light(1, shape=(24, 96, 96), blur_um=(2.5, 1.0))
     for level, variance in _noise_by_level(scene, style, gain=gain, read=read):

@@ -186,9 +186,7 @@ def test_the_course_ends_in_the_result_and_changes_nothing(model):
     assert not np.array_equal(course.array[0], plain.array)
 
 
-@pytest.mark.parametrize(
-    ("predicts", "start"), [("noise", 1000), ("noise", 600), ("velocity", 1000)]
-)
+@pytest.mark.parametrize("predicts, start", [("noise", 1000), ("noise", 600), ("velocity", 1000)])
 def test_noise_predicted_from_noise_alone_is_doubtful(predicts, start, model):
     own = TINY.model_copy(update={"predicts": predicts})
     doubts = _run(_sketch(), model(own, process={**PROCESS, "t_start": start})).origin.warnings

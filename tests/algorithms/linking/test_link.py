@@ -116,7 +116,7 @@ def dividing(begin, apart):
 
 
 @pytest.mark.parametrize(
-    ("apart", "border", "tracks"),
+    "apart, border, tracks",
     [(8, 0, 5), (11, 0, 5), (11, 32, 4)],  # the last cuts a daughter, and leaves one cell out
 )
 def test_a_division_is_one_mother_with_two_daughters(apart, border, tracks):

@@ -21,7 +21,7 @@ def film(*frames):
 
 
 @pytest.mark.parametrize(
-    ("frames", "expected", "counts"),
+    "frames, expected, counts",
     [
         ([BOTH] * 3 + [ONE] * 2 + [BOTH] * 3, [2] * 8, (2, 0)),
         ([ONE] * 3 + [PIECES] * 2 + [ONE] * 3, [1] * 8, (0, 2)),

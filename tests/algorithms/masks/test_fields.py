@@ -60,7 +60,7 @@ def test_volumes_are_drawn_too():
 
 
 @pytest.mark.parametrize(
-    ("gate", "reason"),
+    "gate, reason",
     [
         ({"area": (4.0, 35.0)}, "area"),
         ({"solidity": (0.0, 0.9)}, "solidity"),

@@ -104,7 +104,7 @@ def test_another_voxel_size_is_the_same_cells_on_another_grid(model):
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    "more, message",
     [
         ({"spacing": (8.0, 8.0)}, "spacing: expected within a factor of 4 of \\[1.0, 1.0\\] µm"),
         ({"spacing": (1.0,) * 3, "shape": [4, 8, 8]}, "draws in 2D, found a request of the shape"),

@@ -153,7 +153,7 @@ def _with_code(content):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change, message",
     [
         (_text, "cannot be unpacked .File is not a zip file"),
         (broken("dataset.json", _other_classes), "expected one channel and labels"),

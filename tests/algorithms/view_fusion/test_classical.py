@@ -88,7 +88,7 @@ def test_paths_are_the_specimen_on_the_way_to_each_side():
     np.testing.assert_allclose(paths[4:, 0, 1], 0)
 
 
-@pytest.mark.parametrize(("axis", "side"), [(0, 1), (1, 0), (2, 1)])
+@pytest.mark.parametrize("axis, side", [(0, 1), (1, 0), (2, 1)])
 def test_the_loss_is_found_on_its_side(axis, side):
     shape, spacing, loss = (40, 60, 60), (2.0, 1.5, 1.5), 0.025
     image = view(shape=shape, spacing=spacing, loss_per_um=loss, axis=axis)

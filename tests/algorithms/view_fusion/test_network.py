@@ -54,7 +54,7 @@ def test_checkpointing_changes_no_gradient():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments, message",
     [
         ({"blocks": [1]}, "blocks must be 3 numbers, one per width"),
         ({"kernel": 4}, "kernel must be odd, found 4"),

@@ -120,7 +120,7 @@ FLOATS, POINTS = np.full((9, 20, 20), 0.1, np.float32), np.pad(np.full((1, 1, 1)
 
 
 @pytest.mark.parametrize(
-    ("image", "method"),
+    "image, method",
     [(POINTS, "identity"), (FLOATS, "gaussian"), (POINTS, "classical"), (FLOATS, "network")],
 )
 def test_images_without_contrast_come_back_as_they_are(image, method, model):

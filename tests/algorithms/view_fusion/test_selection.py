@@ -106,7 +106,7 @@ def test_every_shipped_network_is_better_than_view_and_gaussian(name):
 
 
 @pytest.mark.parametrize(
-    ("channel", "name"), [("nucleus", "gaussian-nucleus"), ("membrane", "identity")]
+    "channel, name", [("nucleus", "gaussian-nucleus"), ("membrane", "identity")]
 )
 def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, name):
     for spacing in ((20.0, 9.0, 9.0), (0.1, 0.02, 0.02)):
@@ -117,7 +117,7 @@ def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, n
 
 
 @pytest.mark.parametrize(
-    ("channel", "words"), [("actin", "none was made for 'actin'"), ("", "not given by the file")]
+    "channel, words", [("actin", "none was made for 'actin'"), ("", "not given by the file")]
 )
 def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
     for metadata in ({}, {"study": 3}):
@@ -132,7 +132,7 @@ NETWORK = TINY.model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"method": "network"}, "method network needs network, found none"),
         (

@@ -77,7 +77,7 @@ def in_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "on_disk"), [({"background_um": 16.0}, False), (WIDE, False), ({}, True)]
+    "changes, on_disk", [({"background_um": 16.0}, False), (WIDE, False), ({}, True)]
 )
 def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight):
     large_one = ((40, 150, 160), 330) if "relative_radii" in changes else ()

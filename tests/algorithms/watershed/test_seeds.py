@@ -74,7 +74,7 @@ def relief_of(height):
 RIDGE = relief_of(np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0))
 
 
-@pytest.mark.parametrize(("ratio", "objects"), [(0.37, 1), (0.38, 2)])
+@pytest.mark.parametrize("ratio, objects", [(0.37, 1), (0.38, 2)])
 def test_basins_merge_when_the_saddle_is_high_enough(ratio, objects):
     merged = merge(RIDGE, ratio)  # the saddle is 3 / 8 of the lower peak
     assert len(np.unique(merged)) == objects

@@ -76,7 +76,7 @@ def test_a_missing_readme_fails(root):
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    "line, reason",
     [
         ("from cytosuite.metrics import seg", "the core of cytosuite alone"),
         ("from cytosuite.algorithms.toy_threshold.training import x", "the core of cytosuite"),
@@ -100,7 +100,7 @@ def test_imports_that_an_image_holds_pass(root, line):
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    "changes, reason",
     [
         ({"task": "enhance"}, "expected the task segment, found enhance"),
         ({"weights": "none.safetensors", "sha256": "0" * 64}, "are missing"),
@@ -135,7 +135,7 @@ def _other(change):
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    "change, reason",
     [
         (lambda v: Volume(v.array, v.spacing[::-1], v.axes), "expected the spacing"),
         (lambda v: Volume(v.array[:, 1:], v.spacing, v.axes), "expected the shape"),

@@ -186,7 +186,7 @@ def test_a_sentence_says_in_which_parameters_models_differ(mine):
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
+    "model, message",
     [
         ("", "watershed:: expected the name of a model after the colon"),
         ("none", "no model called 'none' of watershed; nearest: .*nuclei-2d"),

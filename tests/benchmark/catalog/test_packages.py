@@ -107,7 +107,7 @@ def test_what_core_and_algorithm_import_decides_and_training_does_not(root):
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    "line, reason",
     [
         ("from monai import x", "cytosuite.algorithms.mine.predict imports monai"),
         ("from ...networks.network import x", "cytosuite.networks.network imports torch"),

@@ -151,7 +151,7 @@ def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_fai
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "line"),
+    "name, task, line",
     [
         ("class", "segment", "neither a word of Python"),
         ("../mine", "segment", "found '../mine'"),

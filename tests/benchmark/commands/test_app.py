@@ -58,7 +58,7 @@ def test_every_field_is_an_option_and_texts_are_parsed():
 
 
 @pytest.mark.parametrize(
-    ("text", "settings"),
+    "text, settings",
     [
         ("scale=0.1,studies=[4, 2]", ["scale=0.1", "studies=[4, 2]"]),
         ("image={shape=[9, 5, 5], stretch=1}", ["image={shape=[9, 5, 5], stretch=1}"]),
@@ -140,7 +140,7 @@ CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    "words, line",
     [
         (["segmnt"], "No such command 'segmnt'"),
         (["list", f"--{NO_TEXT}"], r"No such option: --\udcff\udcfe"),

@@ -477,7 +477,7 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
 
 
 @pytest.mark.parametrize(
-    ("name", "output"),
+    "name, output",
     [
         ("a.ome.zarr", "a.ome.zarr"),
         ("a.zarr", "a.ome.zarr"),
@@ -504,7 +504,7 @@ def test_an_output_is_of_the_kind_of_its_image(tmp_path, out, used, name, output
 
 
 @pytest.mark.parametrize(
-    ("given", "out", "line"),
+    "given, out, line",
     [
         ([], "out", "no image is given: name image files, folders of them, or lists"),
         (["", "one.tif"], "out", "images need different names, found"),

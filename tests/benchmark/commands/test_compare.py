@@ -53,7 +53,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    "words, message",
     [
         (["a"], "expected two runs, found 1"),
         (["a", "b", "--accepted"], "expected one run with --accepted, found 2"),

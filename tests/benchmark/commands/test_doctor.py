@@ -54,7 +54,7 @@ def test_on_a_healthy_machine_the_main_job_can_run(signs, machine):
     assert "numpy" in found["packages"]["found"]
 
 
-@pytest.mark.parametrize(("engine", "code"), [("process", 1), ("docker", 0)])
+@pytest.mark.parametrize("engine, code", [("process", 1), ("docker", 0)])
 def test_networks_are_needed_by_plain_processes_alone(signs, monkeypatch, engine, code):
     monkeypatch.setattr(doctor, "engine_name", lambda _: (engine, engine))
     monkeypatch.setattr(

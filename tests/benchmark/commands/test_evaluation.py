@@ -130,7 +130,7 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    "options, line",
     [
         ({"algorithm": "watershad"}, "no algorithm called 'watershad'; did you mean 'watershed'?"),
         ({"profile": "gc-t4-16"}, "no profile called 'gc-t4-16'; did you mean 'gc-t4-16gb'?"),

@@ -45,7 +45,7 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, out):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change, message",
     [
         ({"task": "enhance"}, "expected a run of the task segment, found enhance"),
         ({"jobs": {"a": "1", "b": "2"}}, "expected one algorithm, found a, b; give export"),
@@ -87,7 +87,7 @@ def test_findings_are_listed_the_grave_ones_first(cli, bad, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments, message",
     [
         (["none.tar.gz"], "none.tar.gz: no such file"),
         ([".", "--task", "sing"], "task"),
@@ -141,7 +141,7 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    "words, message",
     [
         (["--crop", "1-3"], "crop must be like"),
         (["--crop", "0:4,0:9"], r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),

@@ -41,7 +41,7 @@ def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    "words, line",
     [
         (["view_fuson"], "no algorithm with networks to bundle called 'view_fuson'; did you mean"),
         (["diffusion", "--model", "nuclei"], "no model called 'nuclei' of diffusion; nearest:"),

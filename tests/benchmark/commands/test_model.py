@@ -119,7 +119,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("line", "content"), MISTAKES.items(), ids=range(len(MISTAKES)))
+@pytest.mark.parametrize("line, content", MISTAKES.items(), ids=range(len(MISTAKES)))
 def test_a_hostile_file_is_refused_and_leaves_nothing(place, here, untested, line, content):
     if content is None:
         (place / "a.zip").write_bytes(b"PK")
@@ -225,7 +225,7 @@ def test_a_name_of_several_models_needs_its_algorithm(cli, place):
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    "words, reason",
     [
         (("--like", "cellpose3d"), "expected one of its models, cellpose3d:NAME, or --describes"),
         (("--like", "cellpose3"), "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),

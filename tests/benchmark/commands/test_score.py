@@ -316,7 +316,7 @@ def _volumes(folder, **arrays):
 
 
 @pytest.mark.parametrize(
-    ("change", "line"),
+    "change, line",
     [
         ({"metrics": ["SEGG"]}, r"no metric called 'SEGG'; did you mean 'SEG'\?"),
         ({"metrics": ["tra"]}, "metric TRA compares tracks: give the layout of the Cell Tracking"),
@@ -347,7 +347,7 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
 
 
 @pytest.mark.parametrize(
-    ("more", "line"),
+    "more, line",
     [
         ({"metrics": ["TRA", "SSIM"]}, "metric SSIM compares files: give two, or two folders"),
         ({"border": 2}, "objects cannot be left out of tracks"),

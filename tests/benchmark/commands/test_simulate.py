@@ -131,7 +131,7 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options, message",
     [
         ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
         ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),

@@ -103,7 +103,7 @@ def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, runs, planes
 
 
 @pytest.mark.parametrize(
-    ("code", "error", "exit_code"),
+    "code, error, exit_code",
     [
         (2, InputError, 2),
         (1, training.TrainingError, 1),

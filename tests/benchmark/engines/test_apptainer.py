@@ -264,7 +264,7 @@ def _contained(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "line", "peak", "status"),
+    "code, line, peak, status",
     [
         (0, "", None, "ok"),
         (255, "FATAL:   could not open image", None, "engine error"),

@@ -212,7 +212,7 @@ assert os.listdir(source) == []
 """
 
 
-@pytest.mark.parametrize(("place", "mode"), [("source", 0o000), ("source/images", 0o300)])
+@pytest.mark.parametrize("place, mode", [("source", 0o000), ("source/images", 0o300)])
 def test_a_folder_without_rights_is_counted_and_emptied(source, target, place, mode):
     """The container is its owner where this user runs it, and takes the rights away."""
     words = [sys.executable, "-c", AS_OWNER, source, source.parent / place, str(mode)]

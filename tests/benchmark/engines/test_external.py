@@ -90,7 +90,7 @@ def put(place):
 
 
 @pytest.mark.parametrize(
-    ("word", "name"),
+    "word, name",
     [
         ("team:latest", "team"),
         ("registry:5000/lab/Team-X:1.0", "team_x_1_0"),
@@ -117,7 +117,7 @@ def test_names_are_unique_whatever_else_runs():
 
 
 @pytest.mark.parametrize(
-    ("labels", "api"),
+    "labels, api",
     [
         ({}, "exec"),
         ({" Org.Grand-Challenge.API-method ": " 'Invoke' "}, "invoke"),
@@ -188,7 +188,7 @@ def test_an_output_elsewhere_is_named(run):
 
 
 @pytest.mark.parametrize(
-    ("mapping", "message"),
+    "mapping, message",
     [
         (
             {"outputs": {"labels": {"slug": "x"}}},
@@ -213,7 +213,7 @@ def test_a_mistake_in_a_mapping_is_refused(mapping, message):
 
 
 @pytest.mark.parametrize(
-    ("user", "message", "hint"),
+    "user, message, hint",
     [
         ("", "PermissionError: [Errno 13] Permission denied: '/x'", "no USER other than root"),
         ("1000", "OSError: [Errno 30] Read-only file system: '/x'", "only /output and /tmp"),

@@ -169,9 +169,7 @@ def run(take, image, case, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(
-    ("kind", "given"), [("template", "mha"), ("perl", "tif"), ("shell", "mha")]
-)
+@pytest.mark.parametrize("kind, given", [("template", "mha"), ("perl", "tif"), ("shell", "mha")])
 def test_a_container_of_others_segments(run, case, kind, given):
     external, outcome, place = run(kind, input_format=given)
     assert (outcome.status, outcome.message) == ("ok", "")
@@ -193,7 +191,7 @@ def test_the_user_may_name_the_api(run):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    "kind, message",
     [
         ("crash", "no weights"),
         ("root", "the image has no USER other than root, which the platform ref"),

@@ -34,7 +34,7 @@ def visible(words):
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    "words, expected",
     [
         (" 1 , 0 ", [B, A]),
         ("GPU-bb", [B]),
@@ -182,7 +182,7 @@ def test_a_run_states_the_gpus_of_its_machine(machine):
 
 
 @pytest.mark.parametrize(
-    ("podman", "expected"),
+    "podman, expected",
     [
         (False, {"DeviceIDs": [A], "Capabilities": [["gpu"]], "Driver": ""}),
         (True, {"DeviceIDs": [f"nvidia.com/gpu={A}"], "Capabilities": [], "Driver": "cdi"}),

@@ -16,7 +16,7 @@ from cytosuite.benchmark.engines.hardening import (
 
 
 @pytest.mark.parametrize(
-    ("changes", "image_user", "expected"),
+    "changes, image_user, expected",
     [
         ({}, "", "1001:100"),
         ({"uid": 0, "gid": 0}, "1000", None),  # that of the image

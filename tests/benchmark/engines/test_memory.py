@@ -99,7 +99,7 @@ HOARD = "import os, sys; b = bytearray(b'x') * 2**26; child = FORK; print(1, flu
 HOARD += "sys.stdin.read(); child and os.wait()"
 
 
-@pytest.mark.parametrize(("fork", "seen"), [("0", 1), ("os.fork()", 2)])
+@pytest.mark.parametrize("fork, seen", [("0", 1), ("os.fork()", 2)])
 def test_the_memory_of_real_children_counts_and_can_be_shared_out(fork, seen):
     with subprocess.Popen(
         [sys.executable, "-c", HOARD.replace("FORK", fork)],

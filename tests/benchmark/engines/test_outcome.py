@@ -12,7 +12,7 @@ from cytosuite.volume import Volume
 
 
 @pytest.mark.parametrize(
-    ("code", "line", "expected"),
+    "code, line, expected",
     [
         (0, "a warning", ("ok", "")),
         (-9, "", ("killed", "ended by SIGKILL")),

@@ -77,7 +77,7 @@ def test_results_of_a_gpu_are_other_results():
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "status", "message"),
+    "behaviour, status, message",
     [
         ("raise ValueError('too few')", "non-zero exit", "ValueError: too few"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "ended by SIGKILL"),

@@ -64,7 +64,7 @@ def test_kills_are_remembered_after_the_container_has_ended():
     assert [box.kills() for _ in range(3)] == [1, 3, 3]
 
 
-@pytest.mark.parametrize(("counted", "used"), [(True, 70), (False, None)])
+@pytest.mark.parametrize("counted, used", [(True, 70), (False, None)])
 def test_a_daemon_that_cannot_limit_memory_does_not_know_that_of_a_container(counted, used):
     stats = {"memory_stats": {"usage": 100, "stats": {"inactive_file": 30}}}
     daemon = SimpleNamespace(api=SimpleNamespace(stats=lambda *_, **__: stats))

@@ -142,7 +142,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("change", "reason"), HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("change, reason", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_run_is_refused_in_one_line(run, change, reason):
     change(run)
     refused(reason, lambda: read_run(run).need_results(["watershed"]))

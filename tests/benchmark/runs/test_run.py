@@ -81,7 +81,7 @@ def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, en
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "again"),
+    "status, message, again",
     [
         ("non-zero exit", "why", False),
         ("non-zero exit", "No space left on device", True),
@@ -267,7 +267,7 @@ def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(
 
 
 @pytest.mark.parametrize(
-    ("case", "runs"),
+    "case, runs",
     [
         ("alike", 3),
         ("another message", 4),

@@ -102,7 +102,7 @@ SUMMARY = Socket("cell-summary", "json", "Summary")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    "content, message",
     [
         ("[1, 2]", "expected a JSON object"),
         ('{"a": NaN}', "expected JSON, found NaN"),
@@ -135,7 +135,7 @@ def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("spacing", "of_labels", "of_images"),
+    "spacing, of_labels, of_images",
     [
         ((2.0, 0.5, 0.4), False, False),  # nothing is lost
         ((1.0, 1.0, 1.0), True, True),  # GetImageFromArray
@@ -169,7 +169,7 @@ def test_leniency_forgives_the_voxel_size_alone(tmp_path):
         check(tmp_path, LABELS, wanted, lenient=True)
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
+@pytest.mark.parametrize("value, words", [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
 def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words):
     monkeypatch.setattr("cytosuite.benchmark.runs.validate.slabs", partial(slabs, planes=1))
     image = np.zeros((3, 4, 5), np.float32)
@@ -199,7 +199,7 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    "rows, words",
     [
         (None, "tracks.csv: expected a table of tracks"),
         ("1,0,3,0\n2,3,5,1", "label 2: begins in frame 3, not after its parent 1"),

@@ -10,7 +10,7 @@ from cytosuite.benchmark.scores.fairness import domain_of, with_domain
 
 
 @pytest.mark.parametrize(
-    ("trained", "dataset", "expected"),
+    "trained, dataset, expected",
     [
         ("nuclei-diffusion/culture", "nuclei/culture", "this"),
         ("a folder, spheroid/mini", "spheroid/default", "this"),

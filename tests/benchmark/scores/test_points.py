@@ -131,7 +131,7 @@ def judged(folder):
 
 
 @pytest.mark.parametrize(
-    ("points", "radius", "score"), [(FOUND, None, 0.4), (FOUND, 0.4, 0.0), (FAR, None, 0.0)]
+    "points, radius, score", [(FOUND, None, 0.4), (FOUND, 0.4, 0.0), (FAR, None, 0.0)]
 )
 def test_a_dataset_is_judged_by_its_radius_and_points_far_away_are_doubted(
     judged, points, radius, score
@@ -141,7 +141,7 @@ def test_a_dataset_is_judged_by_its_radius_and_points_far_away_are_doubted(
     assert len(answer.record.warnings) == (points is FAR)
 
 
-@pytest.mark.parametrize(("most", "score"), [(9, 0.0), (2, np.nan)])
+@pytest.mark.parametrize("most, score", [(9, 0.0), (2, np.nan)])
 def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth_too(
     judged, monkeypatch, most, score
 ):

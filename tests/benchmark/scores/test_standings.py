@@ -97,7 +97,7 @@ def test_the_interval_of_a_mean_is_that_of_student():
 
 
 @pytest.mark.parametrize(
-    ("value", "left_out"), [(0.5, [0.4, 0.6]), (nan, [0.4, 0.5, 0.6]), (0.5, [0.4, nan, 0.6])]
+    "value, left_out", [(0.5, [0.4, 0.6]), (nan, [0.4, 0.5, 0.6]), (0.5, [0.4, nan, 0.6])]
 )
 def test_without_enough_defined_cases_a_pooled_value_has_no_interval(value, left_out):
     assert all(isnan(end) for end in pooled_interval(value, left_out))

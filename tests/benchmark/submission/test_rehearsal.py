@@ -57,7 +57,7 @@ def failed(checks):
     return [(check.title.split(":")[0].split(",")[0], check.reason) for check in found]
 
 
-@pytest.mark.parametrize(("api", "order"), [("invoke", "iix"), ("exec", "xxi")])
+@pytest.mark.parametrize("api, order", [("invoke", "iix"), ("exec", "xxi")])
 def test_a_good_algorithm_passes_all(rehearse, api, order):
     checks, made = rehearse(api=api)
     assert failed(checks) == []
@@ -131,7 +131,7 @@ def _invert(output):
 
 
 @pytest.mark.parametrize(
-    ("memory", "gpu", "name"),
+    "memory, gpu, name",
     [(3, False, "gc-cpu-4gb"), (3.1, False, "gc-cpu-8gb"), (4, True, "gc-t4-16gb")],
 )
 def test_the_smallest_machine_leaves_the_platform_its_memory(watershed, memory, gpu, name):

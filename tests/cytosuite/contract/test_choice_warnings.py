@@ -68,7 +68,7 @@ FINE, COARSE, OTHER = (1.0, 0.2, 0.2), (1.0, 0.4, 0.4), (3.0, 0.3, 0.3)
 
 
 @pytest.mark.parametrize(
-    ("study", "spacing"),
+    "study, spacing",
     [(1, FINE), (2, FINE), (3, COARSE), (3, (1.1, 0.36, 0.4)), (6, FINE), (3, OTHER), (None, FINE)],
 )
 def test_facts_that_one_card_or_none_has_are_no_contradiction(study, spacing):
@@ -78,7 +78,7 @@ def test_facts_that_one_card_or_none_has_are_no_contradiction(study, spacing):
 
 
 @pytest.mark.parametrize(
-    ("study", "spacing", "own", "other"),
+    "study, spacing, own, other",
     [(3, FINE, "three", "one"), ("study 3", FINE, "three", "one"), (2, COARSE, "two", "three")],
 )
 def test_facts_of_different_cards_are_a_contradiction(study, spacing, own, other):

@@ -109,7 +109,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
+@pytest.mark.parametrize("expected, mistake", MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     mistake(_case(tmp_path))
     refused(re.escape(expected), read_case, tmp_path, SEGMENT)
@@ -135,7 +135,7 @@ UNFIT = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), UNFIT)
+@pytest.mark.parametrize("expected, mistake", UNFIT)
 def test_explains_an_image_that_cannot_be_segmented(expected, mistake):
     refused(re.escape(expected), image_of, mistake())
 

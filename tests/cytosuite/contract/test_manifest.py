@@ -53,7 +53,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
+@pytest.mark.parametrize("expected, mistake", MISTAKES)
 def test_explains(tmp_path, expected, mistake):
     path = _write(tmp_path, mistake(ALGORITHM))
     refused(re.escape(f"{path}: {expected}"), read_algorithm, path)

@@ -31,7 +31,7 @@ CYTOPLASM = ["cytoplasm", "Cyto", "cytosolic GFP", "whole_cell", "CellTracker Gr
 KNOWN = [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane"), (CYTOPLASM, "cytoplasm")]
 
 
-@pytest.mark.parametrize(("words", "channel"), KNOWN)
+@pytest.mark.parametrize("words, channel", KNOWN)
 def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
     for word in words:
         assert channel_of(word) == channel, word

@@ -55,7 +55,7 @@ def test_the_longest_list_fits_into_an_output(rng):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change, message",
     [
         ({"type": "Point"}, 'expected an object with "type": "Multiple points"'),
         ({"version": 1}, 'expected "version"'),
@@ -84,7 +84,7 @@ def test_a_broken_file_is_named(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"array": [[1, 2]]}, "shape"),
         ({"array": [[1, np.inf, 2]]}, "finite"),

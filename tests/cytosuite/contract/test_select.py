@@ -86,7 +86,7 @@ SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
 
 
 @pytest.mark.parametrize(
-    ("key", "values", "cost"),
+    "key, values, cost",
     [
         ("study", [*NAMES, "study: 2", "study=2"], 0.0),  # a number has many spellings
         ("study", OTHERS, 4.0),
@@ -149,7 +149,7 @@ def _scores(*values):
 
 
 @pytest.mark.parametrize(
-    ("scores", "baselines", "reason"),
+    "scores, baselines, reason",
     [
         ([{"N_SSIM": 0.04}], SIMPLE, ""),
         ([{"N_SSIM": 0.04}, {"SEG": 0.0}], SIMPLE, ""),
@@ -262,7 +262,7 @@ NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
 
 
 @pytest.mark.parametrize(
-    ("spacing", "shape", "model"),
+    "spacing, shape, model",
     [
         ((1.01, 0.388, 0.388), (40, 96, 96), "nucleus-study5"),
         ((1.01, 0.388, 0.388), (891, 817, 817), "nucleus-study5"),

@@ -15,7 +15,7 @@ TENS = [(10, 10)] * 3
 
 
 @pytest.mark.parametrize(
-    ("pairs", "sequence", "um", "doubted"),
+    "pairs, sequence, um, doubted",
     [
         (FRAMES, True, 42.65, [1]),
         (FRAMES, False, 42.65, [1]),  # four of five agree

@@ -30,7 +30,7 @@ UNITS = [(1e3, "um", "nm"), (1e3, "mm", "µm"), (1e4, "cm", "µm"), (25400.0, "i
 UNITS += [(1e6, "m", "µm"), (1e-3, "um", "mm"), (1e-6, "um", "m")]
 
 
-@pytest.mark.parametrize(("factor", "stated", "word"), UNITS)
+@pytest.mark.parametrize("factor, stated, word", UNITS)
 @pytest.mark.parametrize("size", [CLEAN, (0.28372, 0.12679, 0.12679), (0.65, 0.65)])
 def test_one_wrong_unit_is_corrected_and_told(factor, stated, word, size):
     found = plausible(_volume(tuple(step * factor for step in size), "imagej", stated))
@@ -62,7 +62,7 @@ def test_the_resolution_of_a_printer_is_no_voxel_size(dots, source):
 KEPT = [((0.1, 1, 1), "are 0.1 pixels apart"), ((40, 0.5, 0.5), "slices are 80 pixels apart")]
 
 
-@pytest.mark.parametrize(("spacing", "words"), [((1.75, 0.8, 0.4), "are not square"), *KEPT])
+@pytest.mark.parametrize("spacing, words", [((1.75, 0.8, 0.4), "are not square"), *KEPT])
 def test_what_is_odd_is_kept_and_told(spacing, words):
     found = plausible(_volume(spacing))
     assert found.spacing == spacing
@@ -73,7 +73,7 @@ ODD = dict.fromkeys([(120, 133, 51), (133, 51, 120)], True)
 ODD |= dict.fromkeys([(51, 133, 120), (124, 86, 94), (100, 100, 100), (10, 400, 100)], False)
 
 
-@pytest.mark.parametrize(("shape", "odd"), ODD.items())
+@pytest.mark.parametrize("shape, odd", ODD.items())
 def test_slices_that_look_like_an_edge_of_the_plane_are_told(shape, odd):
     found = plausible(_volume(CLEAN, shape=shape)).origin.warnings
     assert bool(found) == odd

@@ -16,7 +16,7 @@ SHAPE = (5, 150, 130)
 
 
 @pytest.mark.parametrize(
-    ("origin", "shape"),
+    "origin, shape",
     [
         ((2, 10, 60), (1, 100, 20)),
         ((4, 64, 128), (1, 64, 2)),
@@ -58,7 +58,7 @@ def test_known_values():
 
 
 @pytest.mark.parametrize(
-    ("kind", "peer"),
+    "kind, peer",
     [("linear", "linear_beta"), ("quadratic", "scaled_linear_beta"), ("sigmoid", "sigmoid_beta")],
 )
 def test_variances_are_those_of_monai(kind, peer):

@@ -51,7 +51,7 @@ def _asked(channels=1):
     return network, seen
 
 
-@pytest.mark.parametrize(("arguments", "guidance"), [(TWO, 2), (PLACED, 1)])
+@pytest.mark.parametrize("arguments, guidance", [(TWO, 2), (PLACED, 1)])
 def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
     network, sketch = random_network(arguments), _sketch((4, 140, 140))
     if arguments.channels > 1:
@@ -67,7 +67,7 @@ def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
     np.testing.assert_allclose(tiled.values, whole.values, atol=2e-4)
 
 
-@pytest.mark.parametrize(("predicts", "solver"), [("velocity", "dpm"), ("noise", "ddim")])
+@pytest.mark.parametrize("predicts, solver", [("velocity", "dpm"), ("noise", "ddim")])
 def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
     arguments = TINY.model_copy(update={"predicts": predicts})
     process = _process(solver=solver, eta=1, t_start=1000, steps=100)
@@ -159,7 +159,7 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"t_start": 400, "signal": 0.5}, "expected t_start or signal, found both"),
         ({"t_start": 1001}, "t_start must be at most schedule.length, 1000, found 1001"),

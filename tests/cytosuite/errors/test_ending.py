@@ -31,7 +31,7 @@ def _end(body, **given):
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "line"),
+    "body, code, line",
     [
         ("print('fine')", 0, ""),
         ("return 1", 1, ""),

@@ -4,7 +4,7 @@ from cytosuite.errors import InputError, plain
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    "text, shown",
     [
         ("größe µ 核.tif", "größe µ 核.tif"),
         ("a\n b\t c", "a b c"),

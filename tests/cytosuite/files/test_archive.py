@@ -53,7 +53,7 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("member", "reason"),
+    "member, reason",
     [
         (_member("../a.json"), "a path out of it: '../a.json'"),
         (_member("/etc/a.json"), "a path out of it"),

@@ -37,7 +37,7 @@ def test_any_user_can_read_the_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    "bad, reason",
     [
         (entry("../out"), "outside the destination"),
         (entry("a", type=tarfile.SYMTYPE, linkname="card.json"), "a: expected files and folders"),

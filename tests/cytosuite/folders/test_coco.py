@@ -78,7 +78,7 @@ def test_objects_cover_an_image_8_times_at_most(tmp_path, annotations):
 
 
 @pytest.mark.parametrize(
-    ("kind", "condition"),
+    "kind, condition",
     [("two\n words", "two words"), ("a" * 200, "a" * 200), ("\x1b[31m", ""), ("a" * 201, "")],
 )
 def test_classes_are_cells_of_tables(tmp_path, kind, condition):
@@ -129,7 +129,7 @@ def test_files_of_holes_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "name", "message"),
+    "annotation, name, message",
     [
         ({"segmentation": RUNS}, "b.png", "expected one image b.png, found none"),
         ({"segmentation": []}, "a.png", "annotation 0: expected polygons"),

@@ -36,7 +36,7 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
 
 
 @pytest.mark.parametrize(
-    ("table", "found"),
+    "table, found",
     [
         ("name,x\na,nan\nb_b,1\n", {"a": {"x": "nan"}, "b_b": {"x": "1"}}),
         ("name,x\na,1e400\n", {"a": {"x": "1e400"}}),
@@ -57,7 +57,7 @@ def test_a_cell_is_a_number_or_one_line(read, table, found):
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    "table, message",
     [
         ("name;group\na;x\n", "the column 'name', separated by commas, found 'name;group'"),
         ("", "the first line must have the column 'name', separated by commas, found ''"),

@@ -47,7 +47,7 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text, message",
     [
         ("", "expected a column z .* found an empty file"),
         ("y,x\n1,2\n", r"expected a column z \(pixels\) or z_um, found y, x"),

@@ -79,7 +79,7 @@ def test_frames_know_their_sequence_if_there_are_several(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "name"),
+    "written, name",
     [
         ("12:30", "12_30"),
         ("a\nb\x1b[31m", "a_b_[31m"),
@@ -219,7 +219,7 @@ def _beside(name, text=None):
 
 
 @pytest.mark.parametrize(
-    ("names", "more", "message"),
+    "names, more, message",
     [
         (
             (),

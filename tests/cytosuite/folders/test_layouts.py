@@ -95,7 +95,7 @@ def test_a_prefix_never_pairs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    "names, message",
     [
         (("images/X_10.png", "masks/X_1/1.png"), "masks/X_1: expected an image named exactly X_1,"),
         (("images/X_1.png", "images/X_10.png", "masks/X_1/1.png"), "X_10.png: expected masks named exactly X_10"),

@@ -37,7 +37,7 @@ STACK = [["a", "ab", "a", "ac", "c"]]
 
 
 @pytest.mark.parametrize(
-    ("overlap", "labels", "lost"),
+    "overlap, labels, lost",
     [
         ("smallest", [1, 2, 1, 3, 3], [2, 0, 0]),
         ("last", [1, 2, 1, 3, 3], [2, 0, 0]),
@@ -59,7 +59,7 @@ def test_of_equal_masks_the_last_lies_on_top():
     assert _combined([["a", "ab", "b"]])[0].tolist() == [[1, 2, 2]]
 
 
-@pytest.mark.parametrize(("overlap", "labels"), [("last", [0, 1, 1, 1]), ("first", [1, 1, 1, 0])])
+@pytest.mark.parametrize("overlap, labels", [("last", [0, 1, 1, 1]), ("first", [1, 1, 1, 0])])
 def test_what_others_leave_of_a_mask_may_be_too_small(overlap, labels):
     found, objects, counts = _combined([["a", "ab", "ab", "b"]], overlap=overlap, min_area=2)
     assert found.tolist() == [labels]
@@ -138,7 +138,7 @@ def _one(folder, mask):
 
 
 @pytest.mark.parametrize(
-    ("values", "rules", "area"),
+    "values, rules, area",
     [
         ([0, 1, 1, 0], "", 2),
         ([0, 127, 128, 255], "", 2),  # half of the largest value bounds an object
@@ -160,7 +160,7 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text, message",
     [
         ('overlap = "centre"', "overlap"),
         ('pairs = "("', "valid regular expression"),

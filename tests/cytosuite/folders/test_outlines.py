@@ -29,7 +29,7 @@ def test_outlines_of_labels_hold_their_pixels_and_no_others(plane):
 
 
 @pytest.mark.parametrize(
-    ("rows", "corners"),
+    "rows, corners",
     [
         (["#"], [4]),
         (["##", "#."], [6]),

@@ -30,7 +30,7 @@ def series(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("channel", "array", "axes"),
+    "channel, array, axes",
     [
         ("2", ARRAY[1, 2], "ZYX"),
         ("all", ARRAY[1], "CZYX"),
@@ -96,7 +96,7 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
 
 
 @pytest.mark.parametrize(
-    ("part", "message"),
+    "part, message",
     [
         (Part(), "a.tif: found 3 channels (0, 1, 2); choose one with --channel-index"),
         (Part("1"), "a.tif: found 2 frames (0, 1); choose one with --frame"),
@@ -130,7 +130,7 @@ def test_channels_of_ome_have_names(tmp_path, unnamed):
 
 
 @pytest.mark.parametrize(
-    ("names", "given", "index", "stain"),
+    "names, given, index, stain",
     [
         ("actin DAPI", "", 1, "nucleus"),
         ("H2B-mCherry GFP-membrane", "", 0, "nucleus"),

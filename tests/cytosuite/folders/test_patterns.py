@@ -17,7 +17,7 @@ def _divided(pattern):
     return divide(Splits(names=pattern, folds=3), {NAME: {}}, {}, "splits.toml")
 
 
-@pytest.mark.parametrize(("read", "pattern"), [(_paired, "(a+)+$"), (_divided, "(a|a)*$")])
+@pytest.mark.parametrize("read, pattern", [(_paired, "(a+)+$"), (_divided, "(a|a)*$")])
 def test_an_expression_that_never_ends_is_refused(monkeypatch, read, pattern):
     monkeypatch.setattr(patterns, "LIMIT_S", 1)
     refused("s.toml: .* does not match 1 names within 1 s", read, pattern)

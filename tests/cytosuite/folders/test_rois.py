@@ -96,7 +96,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("roi", "area"), KINDS[:6] + KINDS[7:])
+@pytest.mark.parametrize("roi, area", KINDS[:6] + KINDS[7:])
 def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(tmp_path, roi, area):
     if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL) and area == 6:
         roi.right, roi.bottom = 4, 3
@@ -118,7 +118,7 @@ def _placed(entry, z=0, x=0, **more):
 
 
 @pytest.mark.parametrize(
-    ("named", "middle"),
+    "named, middle",
     [
         # names of ours are labels, others come after them; ImageJ calls a copy 0012-1
         ([_placed("0012"), _placed("0305-0007", x=4)], {1: 12, 5: 13}),
@@ -135,7 +135,7 @@ def test_rois_of_a_plane_are_labels_by_their_names(tmp_path, named, middle):
 
 
 @pytest.mark.parametrize(
-    ("named", "column"),
+    "named, column",
     [
         ([_placed("0012-z002", 2), _placed("0012-z004", 4)], [0, 12, 0, 12]),
         ([_placed("0012-z002"), _placed("0012", 4)], [0, 12, 0, 12]),
@@ -153,7 +153,7 @@ def test_rois_of_a_stack_are_objects_over_planes(tmp_path, named, column):
 
 
 @pytest.mark.parametrize(
-    ("roi", "plane"),
+    "roi, plane",
     [
         (_placed("a", 3), 1),
         (_placed("0005-0305-0007"), 2),  # of ImageJ: flat, as positions
@@ -306,7 +306,7 @@ def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("array", "line"),
+    "array, line",
     [
         (np.zeros((2, 2, 2, 2), np.uint8), "found axes TZYX"),
         (np.zeros((2, 2), np.float32), "found axes YX of float32"),

@@ -83,7 +83,7 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"rules": [{"part": "test"}]}, "the rules leave none of 18 images for train"),
         (
@@ -104,7 +104,7 @@ def test_explains_images_that_cannot_be_divided(given, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text, message",
     [
         ('rules = [{ part = "test", match = "" }]', r"rules\.0\.match: .*at least 1 character"),
         ('rules = [{ part = "tests", match = "a" }]', r"rules\.0\.part: .*'train', 'validate'"),

@@ -18,7 +18,7 @@ def _pair(home, first, second):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "expected", "clipped"),
+    "dtype, expected, clipped",
     [(np.uint8, [[3, 2], [255, 0]], 0.25), (np.float32, [[3.25, 1.5], [300.5, 0]], None)],
 )
 def test_a_sum_is_rounded_and_clipped_once_in_the_dtype_of_its_images(

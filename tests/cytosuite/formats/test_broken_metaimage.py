@@ -91,7 +91,7 @@ def test_no_other_file_is_opened(tmp_path, mha, opened, line, function):
 
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
+    "shape, dtype",
     [((4, 5), "int8"), ((3, 4, 5), "uint16"), ((2, 3, 4, 5), "int64"), ((3, 4, 5), "float32")],
 )
 def test_files_of_itk_are_read(mha, dtype, shape, compress):
@@ -139,7 +139,7 @@ def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, mha, key):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("mark", "end"), [(": ", "\n"), ("=", "\r\n"), ("\t=\t", "\n")])
+@pytest.mark.parametrize("mark, end", [(": ", "\n"), ("=", "\r\n"), ("\t=\t", "\n")])
 def test_headers_of_other_programs_are_read(mha, mark, end):
     _raw(mha, "".join([f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]))
     same(read(mha).array, ARRAY)

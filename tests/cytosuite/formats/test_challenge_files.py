@@ -50,7 +50,7 @@ CONTRADICTS = "the file contradicts itself: it gives voxels of z 1, y 0.39, x 0.
 
 @BOTH
 @pytest.mark.parametrize(
-    ("said", "spacings"),
+    "said, spacings",
     [
         ((), ["1.0", 1, None, [1.0, 0.39, 0.195], "[1.0, 0.39, 0.195]", "(1.0; 0.39; 0.195)"]),
         ((NO_NUMBER,), [0, -1.0, "nan", "1 um"]),

@@ -101,7 +101,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, mha):
 
 
 @pytest.mark.parametrize(
-    ("names", "chosen"),
+    "names, chosen",
     [
         (["data/image", "data/distance", "data/illumination"], "data/image"),
         (["data/boundary", "data/instance", "data/seeds"], "data/instance"),

@@ -25,7 +25,7 @@ def image(axes, dtype, **facts):
     return Volume(array.astype(dtype), tuple(spacing[a] for a in axes if a in spacing), axes, facts)
 
 
-@pytest.mark.parametrize(("axes", "dtype"), IMAGES)
+@pytest.mark.parametrize("axes, dtype", IMAGES)
 def test_an_independent_reader_finds_the_microscope(tif, axes, dtype):
     ome_types = pytest.importorskip("ome_types", reason="needs make peers")
     write(tif, image(axes, dtype, channel="nucleus", **FACTS))
@@ -47,7 +47,7 @@ def test_an_independent_reader_finds_the_microscope(tif, axes, dtype):
     assert (found.pixels.physical_size_x, found.pixels.physical_size_x_unit.value) == (0.25, "µm")
 
 
-@pytest.mark.parametrize(("axes", "dtype"), IMAGES)
+@pytest.mark.parametrize("axes, dtype", IMAGES)
 def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, tif, axes, dtype):
     bare, volume = image(axes, dtype), image(axes, dtype, **FACTS)
     for name, one in (("a", volume), ("b", bare)):

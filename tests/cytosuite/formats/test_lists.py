@@ -101,7 +101,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "text"), MISTAKES)
+@pytest.mark.parametrize("expected, text", MISTAKES)
 def test_explains_a_wrong_list(home, expected, text):
     path = _list(home, text)
     refused(f"{re.escape(str(path))}: .*{re.escape(expected)}", find_images, home, ["*"])

@@ -35,7 +35,7 @@ WHOLE_NUMBER = "expected a whole number from 0, found"
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change, message",
     [
         ({"seed": None}, f"seed: {WHOLE_NUMBER} None"),
         (

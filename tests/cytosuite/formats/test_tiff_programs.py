@@ -151,7 +151,7 @@ PROGRAMS = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "options"), PROGRAMS)
+@pytest.mark.parametrize("expected, options", PROGRAMS)
 def test_the_voxel_size_of_each_program_is_read(tif, expected, options):
     tifffile.imwrite(tif, _volume().array, **options)
     found = read(tif)
@@ -165,7 +165,7 @@ WRONG += [("shape", [4.0, 5.0, 6.0]), ("spacing", [1.5, -1, 0.2]), ("spacing", [
 WRONG += [("shape", [2, 5, 6])]  # scaled by another program
 
 
-@pytest.mark.parametrize(("key", "value"), WRONG)
+@pytest.mark.parametrize("key, value", WRONG)
 def test_info_that_only_looks_like_ours_does_not_count(tif, key, value):
     info = {"axes": "ZYX", "shape": [4, 5, 6], "spacing": list(SPACING), "study": 2, key: value}
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": json.dumps(info)}

@@ -124,7 +124,7 @@ def test_help_shows_formula_arguments_range_and_source():
 
 
 @pytest.mark.parametrize(
-    ("best", "worst", "higher"),
+    "best, worst, higher",
     [
         (1.0, 0.0, True),
         (0.0, 1.0, False),

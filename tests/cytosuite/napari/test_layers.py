@@ -37,7 +37,7 @@ def _layer(array, given, kind="image", **more):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "largest", "kept"),
+    "dtype, largest, kept",
     [(np.uint16, 7, np.uint16), (np.uint8, 255, np.uint16), (np.int64, 9, np.int64)],
 )
 def test_painting_begins_an_object_of_its_own(dtype, largest, kept):
@@ -111,7 +111,7 @@ def test_a_layer_becomes_the_image_that_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scale", "units", "spacing"),
+    "scale, units, spacing",
     [
         ((1, 1, 1), "pixel", None),
         ((2, 1, 1), "pixel", (2.0, 1.0, 1.0)),

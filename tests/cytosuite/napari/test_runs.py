@@ -51,7 +51,7 @@ def test_the_error_of_a_failed_case_is_no_layer(run):
 
 
 @pytest.mark.parametrize(
-    ("name", "classes"),
+    "name, classes",
     [
         ("perfect", set()),
         ("missed", {"missed"}),

@@ -103,7 +103,7 @@ def flags():
     )
 
 
-@pytest.mark.parametrize(("device", "strict"), [("cpu", False), ("cuda", True)])
+@pytest.mark.parametrize("device, strict", [("cpu", False), ("cuda", True)])
 def test_a_gpu_computes_by_deterministic_kernels_and_only_within(device, strict):
     before = flags()
     with exact(device):
@@ -128,7 +128,7 @@ def test_small_volumes_are_convolved_as_large_ones():
 
 
 @pytest.mark.parametrize(
-    ("layer", "values"),
+    "layer, values",
     [
         (torch.nn.Conv3d(1, 2, 3, padding="same"), torch.ones(1, 1, 4, 4, 4)),
         (torch.nn.Conv3d(1, 2, 3), torch.ones(1, 4, 4, 4)),

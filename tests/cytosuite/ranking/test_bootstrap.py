@@ -23,7 +23,7 @@ def test_each_dataset_keeps_its_number_of_cases():
     assert varied([]) == 0
 
 
-@pytest.mark.parametrize(("seed", "size"), [(0, 9), (1, 9), (2, 50), (3, 60)])
+@pytest.mark.parametrize("seed, size", [(0, 9), (1, 9), (2, 50), (3, 60)])
 def test_tau_is_that_of_scipy(seed, size):
     rng = np.random.default_rng(seed)
     first, others = (

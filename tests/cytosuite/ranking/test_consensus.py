@@ -51,7 +51,7 @@ def test_few_cases_stay_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("datasets", "rules"),
+    "datasets, rules",
     [
         ({"s": (12, (0.9, 0.6, 0.3))}, RankingRules()),
         (

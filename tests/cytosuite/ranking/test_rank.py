@@ -36,7 +36,7 @@ def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
     assert found.overall.better == {(a, b) for a in names for b in names if a < b}
 
 
-@pytest.mark.parametrize(("algorithms", "cases"), [(3, 7), (4, 8), (20, 13)])
+@pytest.mark.parametrize("algorithms, cases", [(3, 7), (4, 8), (20, 13)])
 def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     names = string.ascii_lowercase[:algorithms]
     ladder = {name: np.linspace(-n, -n - 0.01 * n - 0.1, cases) for n, name in enumerate(names)}

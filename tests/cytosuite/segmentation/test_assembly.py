@@ -48,7 +48,7 @@ TWO_THIRDS = ("...1111.", []), TAKER
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected", "pieces"),
+    "seen, expected, pieces",
     [
         (NOBODYS, "...1112222..", 2),  # cut and not lost
         (BOTHS, "...111122222", 0),  # no voxel is given up
@@ -114,7 +114,7 @@ def together(labels, planned):
     return assembly.finish()
 
 
-@pytest.mark.parametrize(("backwards", "on_disk"), [(False, False), (True, True)])
+@pytest.mark.parametrize("backwards, on_disk", [(False, False), (True, True)])
 def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight):
     if on_disk:
         tight()

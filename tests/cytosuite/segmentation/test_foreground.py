@@ -19,7 +19,7 @@ RNG = np.random.default_rng(3)
 NOISE = RNG.normal(50, 4, (24, 40, 40)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("shape", "spacing"), [((9, 30, 140), (2.0, 0.7, 0.5)), ((70, 9), (1, 3))])
+@pytest.mark.parametrize("shape, spacing", [((9, 30, 140), (2.0, 0.7, 0.5)), ((70, 9), (1, 3))])
 def test_distances_and_owners_are_those_of_the_nearest_voxel(shape, spacing):
     labels = np.where(RNG.random(shape) < 0.01, RNG.integers(1, 9, shape), 0).astype(np.int32)
     expected = ndimage.distance_transform_edt(labels == 0, spacing)
@@ -41,7 +41,7 @@ def test_background_and_spread_of_plain_noise():
     assert spread == pytest.approx(4, rel=0.3)
 
 
-@pytest.mark.parametrize(("shape", "sigma"), [((9, 40, 150), (0.3, 1, 2)), ((70, 9), (0, 3))])
+@pytest.mark.parametrize("shape, sigma", [((9, 40, 150), (0.3, 1, 2)), ((70, 9), (0, 3))])
 def test_the_gaussian_has_the_bits_of_scipy(shape, sigma):
     image = RNG.random(shape, dtype=np.float32)
     expected = ndimage.gaussian_filter(image, sigma, truncate=3.0)

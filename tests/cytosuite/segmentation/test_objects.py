@@ -66,7 +66,7 @@ def test_pieces_of_labels_and_background_are_those_of_scikit_image(shape, most):
     np.testing.assert_array_equal(module._pieces(labels, background=True)[0], holes)
 
 
-@pytest.mark.parametrize(("spacing", "radius"), [((2.0, 0.5, 0.5), 1.42), ((1.0, 1.0), 2.3)])
+@pytest.mark.parametrize("spacing, radius", [((2.0, 0.5, 0.5), 1.42), ((1.0, 1.0), 2.3)])
 def test_opening_is_that_of_distances_to_the_nearest_core(spacing, radius):
     rng = np.random.default_rng(3)
     smooth = ndimage.gaussian_filter(rng.random((12, 50, 60)[-len(spacing) :]), 2)

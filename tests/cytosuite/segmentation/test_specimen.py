@@ -114,7 +114,7 @@ def test_blocks_at_the_end_are_means_of_what_they_hold():
 
 
 @pytest.mark.parametrize(
-    ("shape", "spacing"),
+    "shape, spacing",
     [
         ((80, 1920, 1920), (3.0, 0.33, 0.33)),
         ((2000, 10, 10), (0.1, 1.0, 1.0)),

@@ -12,7 +12,7 @@ def _given(*queue, **more):
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    "change, expected",
     [
         ("anisotropy", [0, 0, 2, 2, 4, 4, 6]),
         ("stretch", [0, 0, 1, 1, 2, 2, 3]),

@@ -118,7 +118,7 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"name": "../m"}, "--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"),
         ({"name": "taken"}, "taken.json: a model of this name exists"),

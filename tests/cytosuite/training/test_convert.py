@@ -55,7 +55,7 @@ class _Code:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    "content, reason",
     [
         (_Code(), "holds Python objects, which could run code"),
         (LAYER["a"], "expected tensors by name, found Tensor"),

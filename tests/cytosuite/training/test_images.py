@@ -30,7 +30,7 @@ def test_a_crop_is_turned_in_its_planes(turn, rng):
     np.testing.assert_array_equal(rest, np.flip(crop[:, 1:], np.flatnonzero(turn[:3])))
 
 
-@pytest.mark.parametrize(("noise", "count"), [(True, 2), (False, 8)])
+@pytest.mark.parametrize("noise, count", [(True, 2), (False, 8)])
 def test_crops_with_a_cameras_noise_keep_their_x(noise, count, rng):
     found = {turn_of(rng, noise=noise) for _ in range(100)}
     assert len(found) == count

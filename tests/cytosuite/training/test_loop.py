@@ -120,7 +120,7 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
     assert card.scores[HELD]["W1"] > 0
 
 
-@pytest.mark.parametrize(("case_s", "seen"), [(0.5, [2, 3, 3, 3, 3]), (8.0, [2, 2])])
+@pytest.mark.parametrize("case_s, seen", [(0.5, [2, 3, 3, 3, 3]), (8.0, [2, 2])])
 def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypatch, case_s, seen):
     for role, folders in data.items():
         for number in range(4, 9):
@@ -142,7 +142,7 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("validation", "message"),
+    "validation, message",
     [
         ({**W1, "metric": "SEG"}, "SEG needs truth and prediction, which the validation of this"),
         ({"every": 3}, "validation needs every, metric and cases together"),
@@ -329,7 +329,7 @@ def fast(monkeypatch):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize(("factor", "off"), [(-1.0, "200% off"), (nan, "not finite")])
+@pytest.mark.parametrize("factor, off", [(-1.0, "200% off"), (nan, "not finite")])
 def test_wrong_gradients_in_bfloat16_are_left_for_float32(toy, settings, monkeypatch, factor, off):
     lines = []
     card = toy(settings(), "a", _training(toy, factor), say=lines.append)
@@ -342,7 +342,7 @@ def test_wrong_gradients_in_bfloat16_are_left_for_float32(toy, settings, monkeyp
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize(("sides", "sound"), [((2, 8, 8), False), ((3, 8, 8), True)])
+@pytest.mark.parametrize("sides, sound", [((2, 8, 8), False), ((3, 8, 8), True)])
 def test_a_kernel_longer_than_its_volume_takes_float32(toy, settings, sides, sound):
     layer = torch.nn.Conv3d(1, 1, 3, padding=1)
 

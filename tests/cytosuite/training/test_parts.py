@@ -25,7 +25,7 @@ def test_one_step_of_the_average_by_hand():
     assert float(average.weight.detach()) == pytest.approx(9.5)
 
 
-@pytest.mark.parametrize(("clip", "change"), [(1e9, 0.5), (1.0, 0.1)])
+@pytest.mark.parametrize("clip, change", [(1e9, 0.5), (1.0, 0.1)])
 def test_an_update_goes_against_the_clipped_gradient(clip, change):
     layer = torch.nn.Linear(1, 1, bias=False)
     before = float(layer.weight.detach())

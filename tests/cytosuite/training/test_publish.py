@@ -50,7 +50,7 @@ def test_baselines_have_the_metrics_of_the_scores(scored):
 
 
 @pytest.mark.parametrize(
-    ("simpler", "named"),
+    "simpler, named",
     [
         ({"identity": 0.1}, "identity"),  # as good is not better
         ({"identity": 0.05, "gaussian": 0.0}, "identity and gaussian"),
@@ -85,7 +85,7 @@ def _each(cases):
     return validate
 
 
-@pytest.mark.parametrize(("cases", "adopted"), [(6, True), (5, False), (2, False)])
+@pytest.mark.parametrize("cases, adopted", [(6, True), (5, False), (2, False)])
 def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
     """Both are scored on the same held-out cases; without a parent the user puts it in use."""
     training, lines = toy.altered(validate=_each(cases)), []
@@ -107,7 +107,7 @@ def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, ca
 
 
 @pytest.mark.parametrize(
-    ("gains", "above"),
+    "gains, above",
     [
         ([0.1] * 5, False),  # too few
         ([0.1] * 6, True),

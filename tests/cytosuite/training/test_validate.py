@@ -23,7 +23,7 @@ def _score(name, facts):
     return score([metric_named(name, ranks=False)], facts)[name]
 
 
-@pytest.mark.parametrize(("amount", "held"), [(0, 0), (3, 3), (0.25, 3)])
+@pytest.mark.parametrize("amount, held", [(0, 0), (3, 3), (0.25, 3)])
 def test_cases_are_held_out_by_number_or_share(amount, held):
     cases = {"a": list(range(10)), "b": list(range(100, 110))}
     kept, out = hold_out(cases, amount)

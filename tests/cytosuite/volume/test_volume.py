@@ -25,7 +25,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
+@pytest.mark.parametrize("expected, mistake", MISTAKES)
 def test_explains(expected, mistake):
     refused(f"^{re.escape(expected)}", mistake)
 

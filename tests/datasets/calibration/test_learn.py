@@ -104,7 +104,7 @@ def test_cells_have_the_learned_outlines(tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "image", "message"),
+    "dataset, image, message",
     [
         ("nuclei", np.pad(np.ones((9, 9), np.uint8), 5), "at least 8 objects of 20 voxels"),
         ("cells", np.ones((4, 9, 9), np.uint8), "are learned from planes (YX), found ZYX"),

@@ -82,7 +82,7 @@ def test_labels_alone_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "message"),
+    "images, message",
     [
         ([], "expected images named like '*', found none"),
         ([plane((2, 2, 4, 4), dtype=np.float32)], "labels must be integers, found dtype float32"),

@@ -81,7 +81,7 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    "changes, words",
     [
         ({"spots": []}, "shown.image is spots, but there are none"),
         ({"cells": {"two_nuclei": 0.6, "dying": 0.6}}, "shares of at most 1 in all"),

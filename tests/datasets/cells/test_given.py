@@ -92,7 +92,7 @@ def _wrong(array, axes="YX", spacing=None):
 
 
 @pytest.mark.parametrize(
-    ("volume", "words"),
+    "volume, words",
     [
         (None, "no such file of labels"),
         (_wrong(np.ones((9, 9), np.float32), spacing=(1, 1)), "expected whole numbers"),

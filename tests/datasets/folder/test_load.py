@@ -72,7 +72,7 @@ def test_json_sockets_are_objects(described):
 
 
 @pytest.mark.parametrize(
-    ("image", "labels", "message"),
+    "image, labels, message",
     [
         (ONES, np.ones((4, 5), np.float32), "labels must be integers, found"),
         (ONES, np.ones((5, 4), np.uint8), "the image's shape (4, 5), found"),

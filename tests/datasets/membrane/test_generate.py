@@ -50,7 +50,7 @@ def test_rounded_cells_keep_flat_faces_and_lose_edges():
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    "values, message",
     [
         ({"structure": "leaf"}, "membrane parameters.*structure.*found 'leaf'"),
         ({"cell_um": [9, 5]}, r"membrane parameters.*cell_um.*low <= high"),

@@ -14,7 +14,7 @@ def _build(structure, seed=0, **values):
     return build(rng, parameters, draw_values(rng, parameters)), parameters
 
 
-@pytest.mark.parametrize(("cell", "spacing"), [(6.0, (0.5, 0.5, 0.5)), (9.0, (1.5, 0.75, 0.5))])
+@pytest.mark.parametrize("cell, spacing", [(6.0, (0.5, 0.5, 0.5)), (9.0, (1.5, 0.75, 0.5))])
 def test_cells_of_tissue_have_the_wanted_volume_whatever_the_voxels(maker, cell, spacing):
     shape = tuple(round(45 / step) for step in spacing)
     sample = maker("tissue", shape=shape, spacing_um=spacing, cell_um=cell, microscope=False)
@@ -89,7 +89,7 @@ def test_cells_of_a_map_widen_away_from_the_equator(maker):
 
 
 @pytest.mark.parametrize(
-    ("structure", "values", "message"),
+    "structure, values, message",
     [
         (
             "shell",

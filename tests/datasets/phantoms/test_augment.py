@@ -86,7 +86,7 @@ def test_contrast_scales_the_differences_from_the_mean(ellipsoid):
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    "values, message",
     [
         ({"scale": (0.0, 1.0)}, "scale: expected 0 < low <= high, found 0.0, 1.0"),
         ({"gamma": (2.0, 1.0)}, "gamma: expected 0 < low <= high, found 2.0, 1.0"),

@@ -56,7 +56,7 @@ def test_moments_of_a_box_are_exact():
     assert 4 / 3 * np.pi * axes.prod() == pytest.approx(100.0)
 
 
-@pytest.mark.parametrize(("tilt", "turn"), [(180.0, 180.0), (30.0, 180.0), (0.0, 20.0)])
+@pytest.mark.parametrize("tilt, turn", [(180.0, 180.0), (30.0, 180.0), (0.0, 20.0)])
 def test_rotations_keep_to_their_limits(tilt, turn, rng):
     rotations = draw_rotations(rng, 3000, tilt, turn)
     assert rotations @ rotations.transpose(0, 2, 1) == pytest.approx(
@@ -183,7 +183,7 @@ def test_names_that_could_not_be_read_again_are_refused(tmp_path, ellipsoid, nam
 
 
 @pytest.mark.parametrize(
-    ("light", "metadata", "message"),
+    "light, metadata, message",
     [
         (1.0, {"volume_um3": "large"}, "volume_um3 must be a positive number, found 'large'"),
         (1.0, {"volume_um3": 1e300}, "expected a volume_um3 like that of the label, 27 voxels"),

@@ -65,7 +65,7 @@ def _broken(**changes):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    "content, message",
     [
         (_broken(mean=[0.0]), "mean holds 1 coefficients, expected 2 for YX and order 1"),
         (_broken(modes=[[1.0]]), "a mode holds 1 coefficients, expected 2"),

@@ -22,7 +22,7 @@ def test_voxels_with_a_share_of_tissue_count_in_part():
 
 
 @pytest.mark.parametrize(
-    ("values", "formula"),
+    "values, formula",
     [
         ((90, 0, 0.2), lambda d: (d / 90 + 1.0) ** -6 + 0.2),
         ((90, -5, 0.0), lambda d: ((d + 5) / 90 + 1.0) ** -6),

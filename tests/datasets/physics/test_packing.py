@@ -195,7 +195,7 @@ def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
     assert found == pytest.approx((1 - apart / 2) / 2, abs=0.01)
 
 
-@pytest.mark.parametrize(("wanted", "fraction"), [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
+@pytest.mark.parametrize("wanted, fraction", [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
 def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, rng):
     axes, rotations = _population(60, axis_spread=0.15)
     region = _filled(ball((0, 0, 0), 40), axes, fraction)

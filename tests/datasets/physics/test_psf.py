@@ -76,7 +76,7 @@ def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("depths", "seen", "expected"),
+    "depths, seen, expected",
     [
         ((0, 10, 30), [-5, 5, 10, 25, 99], [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.25, 0.75], [0, 0, 1]]),
         (None, [0, 20, 30, 40], [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]]),
@@ -103,7 +103,7 @@ def _stack(array, axes="ZYX", spacing=SPACING, **metadata):
 
 
 @pytest.mark.parametrize(
-    ("stacks", "message"),
+    "stacks, message",
     [
         ([], "a measured point spread function needs at least one stack, found none"),
         ([_stack(_bead().array, spacing_source="assumed")], "stack 1: the file gives no voxel"),

@@ -38,7 +38,7 @@ def _spread(spread, grid, light):
     return out
 
 
-@pytest.mark.parametrize(("sigma", "size"), [(0.05, 1.7), (0.4, 0.3), (2.0, 0.5)])
+@pytest.mark.parametrize("sigma, size", [(0.05, 1.7), (0.4, 0.3), (2.0, 0.5)])
 def test_means_are_those_of_a_brute_force_sum(sigma, size):
     source, target = _axis(7, 0.5), _axis(6, size, start=-1.0)
     matrix = means(source, target, sigma).toarray()
@@ -184,7 +184,7 @@ def test_simulation_grid_reaches_as_far_as_asked():
     assert grid.origin == pytest.approx((1.0 - 3.0, 2.0 - 1.2, 3.0))
 
 
-@pytest.mark.parametrize(("shape_of_light", "bound"), [(NARROW, 2**22), (_sampled(), 2**24)])
+@pytest.mark.parametrize("shape_of_light, bound", [(NARROW, 2**22), (_sampled(), 2**24)])
 def test_slabs_bound_the_memory(shape_of_light, bound):
     detector = Grid((40, 128, 128), (1.0, 0.5, 0.5))
     grid = simulation_grid(detector, (1, 1, 1), (4.0, 2.0, 2.0))

@@ -16,7 +16,7 @@ def _nuclei(count=1, seed=0, **options):
     return shapes.draw_nuclei(np.random.default_rng(seed), count, **options)
 
 
-@pytest.mark.parametrize(("roughness", "bend"), [(0.1, 0.0), (0.04, -0.4)])
+@pytest.mark.parametrize("roughness, bend", [(0.1, 0.0), (0.04, -0.4)])
 def test_label_is_in_one_piece_and_has_the_volume_of_the_shape(roughness, bend):
     nuclei = _nuclei(seed=1, roughness=roughness, flat_fraction=bend != 0)
     labels = label(replace(nuclei, bend=np.array([bend])), MIDDLE, cube(20, 0.2, 0.2, 0.2))

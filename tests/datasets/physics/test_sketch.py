@@ -55,7 +55,7 @@ def test_no_border_in_the_whole_image():
     assert not sketch.seeds(empty).array.any()
 
 
-@pytest.mark.parametrize(("width_um", "voxels"), [(0, 2), (0.9, 2), (1, 2), (2, 4), (3.1, 6)])
+@pytest.mark.parametrize("width_um, voxels", [(0, 2), (0.9, 2), (1, 2), (2, 4), (3.1, 6)])
 def test_borders_are_as_thick_as_wanted_and_at_least_two_voxels(width_um, voxels):
     labels = np.repeat(np.array([1, 2], np.uint16), 12)[None].repeat(5, axis=0)
     mask = sketch.boundary(Volume(labels, (0.5, 0.5), "YX"), width_um).array
@@ -75,7 +75,7 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
 
 
 @pytest.mark.parametrize(
-    ("array", "width", "message"),
+    "array, width, message",
     [
         (np.zeros((2, 2, 3, 3), np.uint16), 1.0, "axes ZYX or YX, found TZYX"),
         (np.zeros((2, 3, 3), np.float32), 1.0, "must be integers, found dtype float32"),

@@ -105,7 +105,7 @@ def test_full_field_reaches_beyond_the_grid():
 
 
 @pytest.mark.parametrize(
-    ("shape", "spacing"),
+    "shape, spacing",
     [((40, 40, 40), (1.5, 1.5, 1.5)), ((25, 151, 150), (2.5, 0.4, 0.4)), ((150,) * 3, (0.4,) * 3)],
 )
 def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):

@@ -127,7 +127,7 @@ def test_second_version_has_kinds_exposure_and_fragments(translated):
 
 
 @pytest.mark.parametrize(
-    ("law", "length", "delay", "floor"),
+    "law, length, delay, floor",
     [
         ("f2", 225, 0, 0),
         ("f3", 300, 15, 0),
@@ -200,7 +200,7 @@ def test_no_shot_noise_is_many_photons(translated):
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    "changes, text",
     [
         ({"noise_gauss": "much"}, "noise_gauss: input should be a valid number"),
         ({"px_size_desired": [1.5, 0.5]}, "px_size_desired"),

@@ -23,7 +23,7 @@ def test_ranges_of_several_kinds_carry_their_names():
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    "values, message",
     [
         ({"camera": {"photon": 20}}, "camera.photon is not a known key; did you mean 'photons'?"),
         (

@@ -50,7 +50,7 @@ WHITE = np.full((2, 3, 4), 65535, np.uint16)
 
 
 @pytest.mark.parametrize(
-    ("views", "light", "preference", "value"),
+    "views, light, preference, value",
     [
         ((FIRST, FIRST), (0.9, 0.1), 1.0, 100),
         ((FIRST, OTHER), (0.75, 0.25), 1.0, 125),

@@ -76,7 +76,7 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    "old, new, message",
     [
         ('channel = "membrane"', 'channel = "wall"', "channel.*'membrane' or 'cytoplasm'.*wall"),
         ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),

@@ -92,7 +92,7 @@ def test_an_epoch_is_one_step_for_each_batch_of_the_images_that_are_given(writte
 
 
 @pytest.mark.parametrize(
-    ("direction", "name", "model"),
+    "direction, name, model",
     [("BtoA", "inferenceB", "NAME"), ("AtoB", "inferenceA", "NAME-back")],
 )
 def test_an_inference_is_refused_with_the_command_for_its_images(
@@ -134,7 +134,7 @@ def test_the_second_program_differs_in_its_template_and_its_keys(written):
     assert "virtual_dataset_multiplicator" not in _about(old, "not given")[0]
 
 
-@pytest.mark.parametrize(("fixed", "falling"), [(150, 50), (200, 0)])
+@pytest.mark.parametrize("fixed, falling", [(150, 50), (200, 0)])
 def test_the_rate_is_held_and_falls_as_published(written, fixed, falling):
     keys = {"learning_rate_fix": fixed, "learning_rate_decay": falling, "learning_rate": 1e-3}
     schedule = written(keys)[0].schedule
@@ -157,7 +157,7 @@ def test_a_key_of_nobody_is_noted_and_a_misspelt_one_refused(written):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    "key, value, message",
     [
         ("ngf", "many", "ngf: input should be a valid integer, found 'many'"),
         ("img_dim", 2, r"crop_size: must be y x or 1 y x .*found \[32, 256, 256\]"),
@@ -175,7 +175,7 @@ def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text, message",
     [
         (
             "learning_rate_fix: 0, learning_rate_decay: 0",

@@ -48,7 +48,7 @@ CAMERA = {"gain": 2.0, "offset": 10.0, "read_noise": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    "given, names",
     [
         ({}, ALL),
         ({"loss": {"structure": 0}}, "cycle identity"),
@@ -188,7 +188,7 @@ def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
         ({"crops": {"shape": [2, 16, 16]}}, r"at least \[4, 6, 6\] for these judges"),

@@ -29,7 +29,7 @@ def card(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("dimensions", "shape"), [(2, (24, 30)), (3, (8, 12, 14))])
+@pytest.mark.parametrize("dimensions, shape", [(2, (24, 30)), (3, (8, 12, 14))])
 def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
     card, tmp_path, dimensions, shape, rng
 ):
@@ -77,7 +77,7 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    "change, reason",
     [
         (
             lambda own: own.pop("model.26.bias"),

@@ -174,7 +174,7 @@ def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"process": {"steps": 2}}, "adversarial: expected process.steps 1, found 2"),
         ({"process": {"t_start": 400}}, "start from noise alone, found a signal of 0.6"),

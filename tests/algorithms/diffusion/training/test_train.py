@@ -37,7 +37,7 @@ def test_levels_of_noise_are_those_of_the_schedule(tmp_path):
     assert len(seen) > 40
 
 
-@pytest.mark.parametrize(("predicts", "conditioned"), [("velocity", True), ("noise", False)])
+@pytest.mark.parametrize("predicts, conditioned", [("velocity", True), ("noise", False)])
 def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp_path):
     settings = _settings(network={"predicts": predicts, "conditioned": conditioned})
     cases, state = (
@@ -114,7 +114,7 @@ def _published(folder, shape, masks):
     return folder
 
 
-@pytest.mark.parametrize(("dimensions", "masks"), [(2, True), (3, False)])
+@pytest.mark.parametrize("dimensions, masks", [(2, True), (3, False)])
 def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     shape = SHAPE[-dimensions:]
     folder = _published(tmp_path / "data", shape, masks)
@@ -188,7 +188,7 @@ def test_validation_makes_the_middle_of_held_out_images(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
         ({"network": {"dimensions": 2}}, "must begin with 1"),

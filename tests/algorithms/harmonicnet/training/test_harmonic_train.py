@@ -47,7 +47,7 @@ FITTED = "change the shapes of objects, which are fitted once"
 
 
 @pytest.mark.parametrize(
-    ("patches", "message"),
+    "patches, message",
     [
         ({"cut": True}, FITTED),
         ({"augment": {"queue": ["noise", "stretch"]}}, FITTED),

@@ -38,7 +38,7 @@ def _load(folder, inputs=()):
 
 
 @pytest.mark.parametrize(
-    ("layout", "channel", "study"),
+    "layout, channel, study",
     [
         (dataset, "nucleus", 3),
         (two_folders, "membrane", None),

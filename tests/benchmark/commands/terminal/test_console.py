@@ -80,7 +80,7 @@ def test_one_large_image_moves_the_bar(log, clock):
 
 
 @pytest.mark.parametrize(
-    ("done", "seconds", "expected"),
+    "done, seconds, expected",
     [
         (0, 1000.0, ""),  # not known
         (50, 4.0, ""),  # too early to tell

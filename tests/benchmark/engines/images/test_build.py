@@ -265,7 +265,7 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    "text, found",
     [
         ("FROM some:1", ["some:1"]),
         ("from --platform=linux/amd64 some:1 as a\nFROM a", ["some:1"]),

@@ -83,7 +83,7 @@ class Client:
         assert force
 
 
-@pytest.mark.parametrize(("workers", "sent"), [(3, 3), (0, 1)])
+@pytest.mark.parametrize("workers, sent", [(3, 3), (0, 1)])
 def test_no_more_pieces_are_sent_than_workers_are_there(workers, sent, monkeypatch):
     """Beside a piece that ends its worker, another one would be lost with it."""
     monkeypatch.setattr(dask_pool, "LOOK_S", 0.0)
@@ -93,7 +93,7 @@ def test_no_more_pieces_are_sent_than_workers_are_there(workers, sent, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("ended", "error", "said"),
+    "ended, error, said",
     [
         (RuntimeError("out of luck"), RuntimeError, "out of luck"),
         (CancelledError(), InputError, "the scheduler of the cluster ended"),

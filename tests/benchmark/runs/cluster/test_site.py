@@ -5,7 +5,7 @@ from cytosuite.benchmark.runs.cluster.site import GONE, read_cluster
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "text, line",
     [
         *((f"{key} = 1", f": {key} has no meaning any more; write {GONE[key]}") for key in GONE),
         ('kind = "cray"', ": expected address alone, or kind = one of local, slurm, pbs, "),

@@ -106,7 +106,7 @@ def test_a_node_that_does_not_see_the_files_is_named(run, dataset, engine, monke
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "waits"),
+    "status, code, waits",
     [
         ("killed", -15, True),
         ("non-zero exit", 1, True),

@@ -208,7 +208,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "more", "message"),
+    "dataset, more, message",
     [
         ("speroid", {}, "did you mean 'spheroid'?; or give the path of a folder"),
         ("/no/such/folder", {}, "no such folder"),

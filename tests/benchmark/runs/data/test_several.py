@@ -33,7 +33,7 @@ def digests(case):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text, expected",
     [(" a , b,", ["a", "b"]), (",", [","]), (",".join(["x" * 50] * 9), ["x" * 50] * 9)],
 )
 def test_datasets_are_separated_by_commas(text, expected):
@@ -68,7 +68,7 @@ def test_order_seed_and_content_decide_the_fingerprint():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    "wanted, message",
     [
         (DataRequest("spheroid,spheroid"), "spheroid,spheroid: a dataset is named twice"),
         (DataRequest("spheroid,nonsense"), "no dataset called 'nonsense'"),

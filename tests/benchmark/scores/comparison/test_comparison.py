@@ -91,7 +91,7 @@ def test_cases_algorithms_and_metrics_that_came_or_went_are_named(made):
 
 
 @pytest.mark.parametrize(
-    ("gone", "sentences"),
+    "gone, sentences",
     [
         ({"algorithm": "net"}, ["net: missing in "]),
         ({"algorithm": "net", "metric": "DET"}, ["net: no DET in 12 of 12 cases (case_00"]),
@@ -134,7 +134,7 @@ def test_metrics_of_others_may_not_go_missing_either(made):
     assert compared(*runs[::-1]).headline == "no regression in 0 comparisons, 0 better"
 
 
-@pytest.mark.parametrize(("most", "regressions"), [(0, 2), (0.8, 0)])
+@pytest.mark.parametrize("most, regressions", [(0, 2), (0.8, 0)])
 def test_a_metric_without_any_value_left_is_a_regression_too(made, most, regressions):
     found = compared(made("a", SCORES), made("b", np.where(most > SCORES, SCORES, np.nan)))
     assert (len(found.regressions), len(found.warnings)) == (regressions, 2)

@@ -35,7 +35,7 @@ def test_a_row_per_set_and_a_column_per_algorithm(runs):
 
 
 @pytest.mark.parametrize(
-    ("rows", "cells"),
+    "rows, cells",
     [
         ("a,0.7,0.9\nb,0.6,0.8", "| **0.700, 0.900** | 0.600, 0.800 |"),
         ("a,0.7,0.8\nb,0.6,0.9", "| **0.700**, 0.800 | 0.600, **0.900** |"),

@@ -55,7 +55,7 @@ def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suf
 
 
 @pytest.mark.parametrize(
-    ("upper", "left"),
+    "upper, left",
     [
         ({"a/.wh.b": b""}, {"/a/c/d": b"2", "/e": b"3"}),
         ({".wh.a": b""}, {"/e": b"3"}),
@@ -83,7 +83,7 @@ def manifest(**changes):
 
 
 @pytest.mark.parametrize(
-    ("expected", "changed"),
+    "expected, changed",
     [
         ("archive.manifest-missing", {"manifest.json": None}),
         ("archive.manifest-missing", {"manifest.json": b"[" * 100_000}),
@@ -158,7 +158,7 @@ def test_other_compressions_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "layout"), [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
+    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
 )
 def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
     whole = Image([archives.GOOD, {"a": random.Random(0).randbytes(3000)}]).save(
@@ -211,7 +211,7 @@ LAYERS = [GOOD, {"a": b"1" * 600}, {"a": b"2"}, {"a": b"2"}]
 
 
 @pytest.mark.parametrize(
-    ("suffix", "layout"), [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
+    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
 )
 def test_config_and_layers_alone_are_left(tmp_path, layout, suffix):
     image = Image(LAYERS, tags=("debian:bookworm",), changed={"repositories": b'{"debian": {}}'})

@@ -78,7 +78,7 @@ GIVEN = {  # what breaks exactly one rule
 
 
 @pytest.mark.parametrize(
-    ("rule", "number"), [(rule, n) for rule, images in GIVEN.items() for n in range(len(images))]
+    "rule, number", [(rule, n) for rule, images in GIVEN.items() for n in range(len(images))]
 )
 def test_each_rule_is_caught_and_no_other(tmp_path, rule, number):
     assert rules(GIVEN[rule][number].save(tmp_path / "a.tar.gz")) == [rule]
@@ -138,7 +138,7 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    "name, expected",
     [
         ("config.json", ["archive.config-name"]),
         (f"{'0' * 64}.json", ["archive.config-digest"]),

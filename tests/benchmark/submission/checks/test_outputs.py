@@ -61,7 +61,7 @@ def test_declared_outputs_are_missing_or_undeclared(output):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text, expected",
     [
         (b'{"a": 1}', []),
         (b"\xef\xbb\xbf{}", []),
@@ -101,7 +101,7 @@ def test_other_images_and_too_many_files_are_refused(output, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "shape", "expected"),
+    "settings, shape, expected",
     [
         ({}, (9, 9), "output.resolution"),
         ({"resolution": (5, 5), "resolutionunit": "INCH"}, (9, 9), "output.inch"),

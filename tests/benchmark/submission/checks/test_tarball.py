@@ -57,7 +57,7 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("expected", "members"),
+    "expected, members",
     [
         ("tarball.empty", [member("model/")]),
         ("tarball.outside", [*GOOD, member("../x", b"")]),

@@ -110,7 +110,7 @@ def test_the_same_dataset_gives_the_same_bytes(toys_of, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "held"),
+    "name, held",
     [
         ("segment", {"instance-labels"}),
         ("detect", {"microscopy-image", "instance-labels"}),
@@ -165,7 +165,7 @@ def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    "place, value, message",
     [
         (("cases", 0, "name"), "../case_1", "expected the name of a file, found '../case_1'"),
         (("cases", 0, "image"), "case_2.tif", "the name 'case_2.tif' stands twice"),

@@ -152,7 +152,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "message"), MISTAKES, ids=range(len(MISTAKES)))
+@pytest.mark.parametrize("content, message", MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
     assert str(refused(message, listed, content)).startswith(str(tmp_path / "predictions.json"))
 
@@ -165,7 +165,7 @@ def job(pk, *names):
 
 
 @pytest.mark.parametrize(
-    ("jobs", "message"),
+    "jobs, message",
     [
         ([job("a", "three.tif")], "job a: expected the input image of one case, found three.tif"),
         ([job("a", "one.tif", "two.tif")], "of one case, found one.tif, two.tif"),

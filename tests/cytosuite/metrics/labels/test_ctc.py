@@ -52,7 +52,7 @@ def test_det_does_not_fall_below_zero():
 
 
 @pytest.mark.parametrize(
-    ("cells", "errors", "message"),
+    "cells, errors, message",
     [
         (-1, (0, 0, 0), "numbers of cells and of errors must not be negative, found -1 cells"),
         (2, (0, -1, 0), "numbers of cells and of errors must not be negative, found 2 cells"),

@@ -17,7 +17,7 @@ def classes_of(truth, prediction):
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "expected"),
+    "truth, prediction, expected",
     [
         ("1111", ".2..", (["missed"], ["false"])),  # one piece is no split
         ("1111", "2.3.", (["split"], ["split", "split"])),  # two are, without a match

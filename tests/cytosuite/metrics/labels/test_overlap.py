@@ -71,7 +71,7 @@ WIDE = [
 ]
 
 
-@pytest.mark.parametrize(("factor", "dtype"), WIDE)
+@pytest.mark.parametrize("factor, dtype", WIDE)
 def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype, rng):
     for truth, prediction in rng.integers(0, 5, (4, 2, 3, 4, 5)):
         pair = spread(truth, factor, dtype), spread(prediction[:, ::-1], factor, dtype)
@@ -111,7 +111,7 @@ ZEROS = np.zeros(3, np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "message"),
+    "truth, prediction, message",
     [
         (np.zeros(3, np.float32), ZEROS, DTYPE.format("truth", "float32")),
         (ZEROS, np.zeros(3, bool), DTYPE.format("prediction", "bool")),

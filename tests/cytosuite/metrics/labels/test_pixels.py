@@ -16,7 +16,7 @@ LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
 
 
 @pytest.mark.parametrize(
-    ("truth", "found", "expected"),
+    "truth, found, expected",
     [
         ("112...", ".777..", (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
         ("1111..", "1...2.", (1 / 2, 1 / 4, 1 / 3, 1 / 5)),

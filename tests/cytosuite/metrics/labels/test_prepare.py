@@ -38,7 +38,7 @@ WIDTH = "the border must be at least 0 pixels wide and less than half of the 6 x
 
 
 @pytest.mark.parametrize(
-    ("labels", "pixels", "message"),
+    "labels, pixels, message",
     [
         (np.zeros((6, 9), np.uint8), 3, WIDTH.format(3)),
         (np.zeros((6, 9), np.uint8), -1, WIDTH.format(-1)),
@@ -51,7 +51,7 @@ def test_mistakes_are_named(labels, pixels, message):
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "kept_truth", "kept_prediction"),
+    "truth, prediction, kept_truth, kept_prediction",
     [
         ("111.2..", "555.66.", "111....", "555...."),  # covers more than half of an ignored one
         ("111.22.", "555.6..", "111....", "555...."),  # lies within it

@@ -105,7 +105,7 @@ TWICE = ONCE * 2
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "expected"),
+    "truth, prediction, expected",
     [
         (NONE, NONE, [np.nan] * 5),
         ([], [], [np.nan] * 5),
@@ -213,7 +213,7 @@ def test_crowds_of_many_neighbours_are_paired(rng):
 
 
 @pytest.mark.parametrize(
-    ("limit", "message"),
+    "limit, message",
     [("MOST_PAIRS", "found 100; give a smaller radius"), ("MOST_STEPS", "10 and 10 points in one")],
 )
 def test_a_radius_with_too_many_pairs_is_refused(monkeypatch, limit, message):

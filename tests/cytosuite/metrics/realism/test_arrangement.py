@@ -52,7 +52,7 @@ def test_boxes_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("z", "x", "faces", "pressed"), [(3, 4, 0, 0), (2, 4, 1, 0), (1, 4, 2, 1), (1, 3, 4, 1)]
+    "z, x, faces, pressed", [(3, 4, 0, 0), (2, 4, 1, 0), (1, 4, 2, 1), (1, 3, 4, 1)]
 )
 def test_an_object_is_pressed_by_a_twentieth_of_its_surface(z, x, faces, pressed):
     labels = np.zeros((6, 6, 9), int)  # two of 2 x 2 x 4 voxels, with 40 faces each
@@ -172,7 +172,7 @@ def test_distances_are_of_the_pooled_objects_by_property():
 
 
 @pytest.mark.parametrize(
-    ("labels", "spacing", "image", "message"),
+    "labels, spacing, image, message",
     [
         (np.zeros((3, 3)), (1, 1), None, "labels must be integers of at least 0 with axes YX or"),
         (np.full((3, 3), -1), (1, 1), None, "labels must be integers of at least 0"),

@@ -31,7 +31,7 @@ def test_the_unit_is_that_of_the_real_images():
     np.testing.assert_array_equal(textures(stacks(0), dim)[0], textures(stacks(0), stacks(2))[0])
 
 
-@pytest.mark.parametrize(("shape", "least"), [((1, 48, 48), 0.9), ((12, 8, 48), np.nan)])
+@pytest.mark.parametrize("shape, least", [((1, 48, 48), 0.9), ((12, 8, 48), np.nan)])
 def test_planes_have_a_texture_and_narrow_stacks_none(shape, least):
     value = patch_auc(stacks(0, shape=shape), stacks(1, lag=0.5, shape=shape))
     assert isnan(value) if isnan(least) else value > least

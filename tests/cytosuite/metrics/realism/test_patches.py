@@ -67,7 +67,7 @@ def test_fid_agrees_with_the_root_of_the_product(rng):
     assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("rows", "defined"), [(9, False), (10, True)])
+@pytest.mark.parametrize("rows, defined", [(9, False), (10, True)])
 def test_fid_needs_five_patches_per_dimension_on_both_sides(rows, defined, rng):
     few, many = rng.normal(size=(rows, 2)), rng.normal(size=(30, 2))
     assert isnan(patch_fid.of(features(few, many))) is not defined

@@ -25,7 +25,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize(
-    ("truth", "rows", "frames", "expected"),
+    "truth, rows, frames, expected",
     [
         (TWO, [(1, 0, 2), (2, 0, 2)], ["11..22"] * 3, []),
         (

@@ -104,7 +104,7 @@ def faulty(result, message, problems=1):
     refused(start + re.escape(message), read_sequence, result)
 
 
-@pytest.mark.parametrize(("message", "change"), CHANGES.items())
+@pytest.mark.parametrize("message, change", CHANGES.items())
 def test_explains(result, message, change):
     assert (result / "res_track.txt").read_text() == GOOD
     name, content = change
@@ -149,7 +149,7 @@ def test_a_folder_with_content_is_left_alone(result):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change, message",
     [({"tracks": []}, "no rows"), ({"frames": np.full((2, 3, 3), -1)}, "label -1 is negative")],
 )
 def test_contradictions_are_not_written(tmp_path, change, message):

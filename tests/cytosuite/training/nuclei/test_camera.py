@@ -24,7 +24,7 @@ def _noise(camera):
     return float(image.mean()), float(image.var())
 
 
-@pytest.mark.parametrize(("multiplies", "shot"), [(False, 11), (True, 2 * 11)])
+@pytest.mark.parametrize("multiplies, shot", [(False, 11), (True, 2 * 11)])
 def test_mean_and_variance_of_photons_and_electronics(multiplies, shot):
     mean, variance = _noise(PLAIN._replace(multiplies=multiplies))
     assert mean == pytest.approx(11, rel=0.01)
