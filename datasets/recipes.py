@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import (
     read_recipe,
 )
 from cytosuite.errors import InputError, at, pick, reason_of
-from cytosuite.files import Entries, Json, Paths, Texts, digest
+from cytosuite.files import Entries, Json, Paths, TextDict, Texts, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +181,7 @@ def sources(name: str) -> str:
     return digest([*HOME.glob("*.py"), *modules], HOME.parent)
 
 
-def files(parameters: BaseModel) -> dict[str, str]:
+def files(parameters: BaseModel) -> TextDict:
     """Return the files that parameters refer to, each with the digest of its content."""
     from cytosuite.datasets.ranges import files_in  # the names of all datasets need none of it
 

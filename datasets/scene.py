@@ -27,7 +27,7 @@ from cytosuite.datasets.ranges import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Scalar, Scalars
+from cytosuite.files import Entries, FloatMap, Scalar, Scalars, TextMap
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import ZYX, Array, Floats, Rng
 
@@ -196,9 +196,7 @@ class Shapes(Section):
 class SceneParameters(Section):
     """Base of the parameters of simulated datasets."""
 
-    older: ClassVar[
-        Mapping[str, str]
-    ] = {}  # dotted name in older recipes, present name; "": section
+    older: ClassVar[TextMap] = {}  # dotted name in older recipes, present name; "": section
 
     optics: Optics = Optics()
     camera: Camera = Camera()
@@ -240,7 +238,7 @@ class SceneParameters(Section):
                 result |= {name: {key: result.pop(key) for key in keys} | section} if keys else {}
         return result
 
-    def seen_by(self, rng: Rng, drawn: Mapping[str, float]) -> Self:
+    def seen_by(self, rng: Rng, drawn: FloatMap) -> Self:
         """Return the parameters with single values, drawn or new ones, in optics and camera."""
         sections = ("optics", "camera")
         single = {name: settled(getattr(self, name), drawn, rng) for name in sections}
@@ -260,7 +258,7 @@ class SceneParameters(Section):
         }
 
 
-def settled(section: Values, drawn: Mapping[str, float], rng: Rng) -> Values:
+def settled(section: Values, drawn: FloatMap, rng: Rng) -> Values:
     """Return a section with a single value in place of each range: the drawn one, or a new one."""
     values = {
         name: drawn[name] if name in drawn else float(rng.uniform(*value))

@@ -15,7 +15,7 @@ from cytosuite.contract import facts
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
-from cytosuite.files import Entries
+from cytosuite.files import Entries, TextDict
 from cytosuite.networks.network import device, load_once
 from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Lengths
@@ -121,7 +121,7 @@ def load(parameters: Entries, weights: Path) -> nn.Module:
     return network.eval()
 
 
-def names(network: nn.Module) -> dict[str, str]:
+def names(network: nn.Module) -> TextDict:
     """Return the first name of each tensor by all its names: nnU-Net's modules share them."""
     state, first = network.state_dict(), dict[int, str]()
     return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}

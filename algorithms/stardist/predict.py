@@ -18,7 +18,7 @@ from cytosuite.contract.manifest import Described, ModelCard, parameters_of
 from cytosuite.contract.spacing import text
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
-from cytosuite.files import Json
+from cytosuite.files import FloatDict, Json
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Lengths
 
@@ -34,7 +34,7 @@ class Parameters(Described):
 
     tool: str  # that made the weights
     config: Json  # its config.json
-    thresholds: dict[str, float]  # its thresholds.json
+    thresholds: FloatDict  # its thresholds.json
     spacing: Lengths | None = None  # µm per voxel of the training, if known
 
 

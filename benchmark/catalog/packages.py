@@ -13,7 +13,7 @@ from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.catalog.sources import follow, runtime_files
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.packages import needs
-from cytosuite.files import read_text
+from cytosuite.files import TextMap, read_text
 
 Device = Literal["cpu", "cuda"]
 Base = Literal["slim", "cpu", "cuda"]  # slim: of algorithms without networks
@@ -46,7 +46,7 @@ def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
     return "slim", "its imports need no more"
 
 
-def run_time_imports(root: Path, algorithm: str) -> Mapping[str, str]:
+def run_time_imports(root: Path, algorithm: str) -> TextMap:
     """Return the packages of others that an algorithm's image may import, with our importer."""
     folder = root / "algorithms"
     modules = ["cytosuite.container"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.errors import InputError
-from cytosuite.files import digest, visible_files
+from cytosuite.files import TextDict, digest, visible_files
 
 ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkout
 # Of the library.
@@ -48,9 +48,9 @@ def _below(folder: Path, without: set[str]) -> list[Path]:
 LOADER = "cytosuite.formats.imagefiles"
 
 
-def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dict[str, str]:
+def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> TextDict:
     """Return the packages of others that our modules import, with the first importer of each."""
-    importers: dict[str, str] = {}
+    importers: TextDict = {}
     for name, (_, imported) in reached(modules, package, later=later).items():
         for foreign in {i.split(".")[0] for i in imported} - {
             "cytosuite",

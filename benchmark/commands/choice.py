@@ -1,6 +1,6 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, des
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
-from cytosuite.files import Json
+from cytosuite.files import Json, TextMap
 from cytosuite.folders.entries import is_folder
 from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, is_picture, key_of
@@ -122,7 +122,7 @@ class Decision(NamedTuple):
     algorithm: AlgorithmManifest  # its ``select`` has the costs
     named: bool  # whether the user named the model
     facts: Facts
-    sources: Mapping[str, str]  # source of each
+    sources: TextMap  # source of each
     selection: Selection  # the chosen card, with all others
     warnings: Sequence[str]  # on metadata and choice, as a record has them
 

@@ -24,7 +24,7 @@ from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Json, need_folder
+from cytosuite.files import IntDict, Json, need_folder
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name
 
@@ -188,7 +188,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
         show_findings(console, f"{path}: {KINDS[kinds[path]]}", findings)
     every = [finding.severity for findings in findings_of.values() for finding in findings]
     verdict = "refused" if "error" in every else "accepted"
-    summary: dict[str, int] = {severity: every.count(severity) for severity in SEVERITIES}
+    summary: IntDict = {severity: every.count(severity) for severity in SEVERITIES}
     value: Json = {"verdict": verdict, **summary} | {
         "files": [
             {"file": str(path), "kind": kinds[path], "findings": [f._asdict() for f in rows]}

@@ -22,7 +22,7 @@ from cytosuite.benchmark.commands.options.maintain import (
 from cytosuite.benchmark.commands.terminal.console import lines_to, progress
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.errors import InputError, pick
-from cytosuite.files import need_folder, write_text
+from cytosuite.files import TextDict, need_folder, write_text
 
 PART = "training.bundle"
 PAGE, PICTURE = ROOT / "docs/variables.md", ROOT / "docs/history.svg"
@@ -113,8 +113,8 @@ def variables(goal: str) -> list[Variable]:
 
 def page() -> str:
     """Return docs/variables.md: a row per variable with its goals, meaning and default."""
-    texts: dict[str, str] = {}
-    goals: dict[str, dict[str, str]] = {}
+    texts: TextDict = {}
+    goals: dict[str, TextDict] = {}
     for goal in GOALS:
         for variable in variables(goal):
             texts.setdefault(variable.name, variable.help)

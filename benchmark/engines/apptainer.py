@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
 from cytosuite.benchmark.engines.process import Launch, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, Texts, parse_json
+from cytosuite.files import Paths, TextDict, TextMap, Texts, parse_json
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -165,7 +165,7 @@ def sif(folder: Path, algorithm: str, device: Device) -> Path:
     return folder / f"{algorithm}{'' if device == 'cpu' else f'-{device}'}.sif"
 
 
-def labels(path: Path) -> dict[str, str]:
+def labels(path: Path) -> TextDict:
     """Return the labels of an image and of the Docker image it was made from."""
     answer = _answer(["inspect", "--json", "--labels", str(path.resolve())])
     try:
@@ -215,7 +215,7 @@ class Contained(Launch):
         target.mkdir(mode=0o755)
         self._mounts = {"/input": target, **lay_out(case_input, target)}
 
-    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+    def call(self, command: str) -> tuple[list[str], TextDict]:
         """Return the words of Apptainer, and its own variables."""
         folders = {**self._mounts, "/output": self.workspace / "output"}
         if self.host.uid == 0:  # which runs containers as nobody
@@ -312,12 +312,12 @@ def lay_out(source: Path, target: Path) -> Paths:
     return mounts
 
 
-def clean(environment: Mapping[str, str]) -> dict[str, str]:
+def clean(environment: TextMap) -> TextDict:
     """Return the variables of `KEPT`, which Apptainer itself gets."""
     return {name: environment[name] for name in KEPT if name in environment}
 
 
-def abilities(uid: int, environment: Mapping[str, str], root: Path = CGROUP) -> frozenset[str]:
+def abilities(uid: int, environment: TextMap, root: Path = CGROUP) -> frozenset[str]:
     """Return the limits that Apptainer can set by control groups (version 2)."""
     # A user needs a session of systemd with delegated controllers. In a job of Slurm none is asked
     # for: the container would leave the group of the job, with its limits.

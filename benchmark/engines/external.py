@@ -21,7 +21,17 @@ from cytosuite.contract.manifest import AlgorithmManifest, Described, Resources
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api, Format
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, file_digest, link, read_json, value_digest, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    TextDict,
+    TextMap,
+    file_digest,
+    link,
+    read_json,
+    value_digest,
+    write_json,
+)
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Volume
@@ -125,7 +135,7 @@ def is_external(word: str) -> bool:
     return named and program_of(word) not in algorithms()
 
 
-def external_names(words: Collection[str], taken: Collection[str]) -> dict[str, str]:
+def external_names(words: Collection[str], taken: Collection[str]) -> TextDict:
     """Return a name for each image: its last words, with a digest if that is taken."""
     short = {}
     for word in words:
@@ -143,7 +153,7 @@ def external_names(words: Collection[str], taken: Collection[str]) -> dict[str, 
     }
 
 
-def api_of(labels: Mapping[str, str], word: str) -> Api:
+def api_of(labels: TextMap, word: str) -> Api:
     """Return the api that an image's label names, ``exec`` without a label; else InputError."""
     read = {key.strip().lower(): value for key, value in labels.items()}
     value = read.get(API_LABEL, "exec")
@@ -156,7 +166,7 @@ def api_of(labels: Mapping[str, str], word: str) -> Api:
     return api
 
 
-def external_manifest(external: ExternalImage, labels: Mapping[str, str]) -> AlgorithmManifest:
+def external_manifest(external: ExternalImage, labels: TextMap) -> AlgorithmManifest:
     """Return the manifest of an image by its labels, in short plain lines."""
     said = {
         key: plain(labels.get(OCI + key, ""), 100) for key in ("version", "authors", "licenses")
@@ -264,7 +274,7 @@ def write_external_case(folder: Path, case_input: Path, external: ExternalImage)
     write_json(folder / "inputs.json", sorted(entries, key=lambda e: str(e["interface"]["slug"])))
 
 
-def _entry(number: int, entry: Entries, place: Mapping[str, str], image: object) -> Json:
+def _entry(number: int, entry: Entries, place: TextMap, image: object) -> Json:
     """Return an entry of ``inputs.json`` with all keys that the platform writes."""
     socket = {
         "title": entry["interface"]["title"],

@@ -5,7 +5,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
+from cytosuite.files import TextDict, TextMap
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
@@ -47,12 +48,12 @@ class Gpu:
     memory: int  # bytes
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment(self) -> TextDict:
         """Variables by which a process sees this GPU alone."""
         return {VISIBLE: self.uuid}
 
 
-def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
+def gpus(environment: TextMap = os.environ) -> list[Gpu]:
     """Return the GPUs that this process may use, at least one; else InputError."""
     # CUDA_VISIBLE_DEVICES: indices (all instances of a divided GPU), UUIDs or beginnings of these.
     with nvml() as library:
@@ -99,7 +100,7 @@ def torch_trouble(gpu: Gpu) -> tuple[str, str]:
     return reason, "update the NVIDIA driver"
 
 
-def slots() -> list[dict[str, str]]:
+def slots() -> list[TextDict]:
     """Return the variables of a process in each GPU slot of this machine: one slot per GPU."""
     return [gpu.environment for gpu in gpus()]
 
@@ -126,7 +127,7 @@ def listed(cards: Sequence[Gpu]) -> str:
     return ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
 
 
-def gpu_facts(device: str) -> dict[str, str]:
+def gpu_facts(device: str) -> TextDict:
     """Return the GPUs of this machine as a fact of a run; nothing on the CPU, or without any."""
     with suppress(InputError):
         return {"gpus": listed(gpus())} if device == "cuda" else {}

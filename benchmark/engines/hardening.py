@@ -3,12 +3,12 @@
 import math
 import os
 import resource
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, TextMap
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -38,7 +38,7 @@ class Host:
     sudo: tuple[int, int] | None = None  # user and group behind ``sudo``
 
     @classmethod
-    def of(cls, info: Entries, environment: Mapping[str, str] = os.environ) -> "Host":
+    def of(cls, info: Entries, environment: TextMap = os.environ) -> "Host":
         """Return the host, from the daemon's ``info`` and this process."""
         security = [str(option) for option in info.get("SecurityOptions") or ()]
         # Podman's service has a key for it in place of an option.

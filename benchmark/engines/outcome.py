@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Paths, Texts
+from cytosuite.files import Paths, TextDict, Texts
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Header
@@ -77,7 +77,7 @@ class Limits:
         return replace(self, output_gib=min(self.output_gib, needed)) if voxels else self
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment(self) -> TextDict:
         """Variables that limit the threads of numerical libraries, at least one; the folder."""
         threads = dict.fromkeys(THREADS, str(max(1, int(self.cpus))))
         return threads | ({"CYTOSUITE_FOLDER": self.folder} if self.folder else {})

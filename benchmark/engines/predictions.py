@@ -13,7 +13,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, Outcome,
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
-from cytosuite.files import Paths, link, open_regular
+from cytosuite.files import Paths, TextMap, link, open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Predictions(ExternalImage):
     """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
 
     files: Paths = field(default_factory=dict)  # by case
-    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by case
+    refused: TextMap = field(default_factory=dict)  # reasons, by case
 
     @property
     def origin(self) -> str:

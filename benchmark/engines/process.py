@@ -36,7 +36,7 @@ from cytosuite.contract.client import HEALTH, INVOKE, request
 from cytosuite.contract.progress import LINE, latest
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError
-from cytosuite.files import link, remove
+from cytosuite.files import TextDict, link, remove
 from cytosuite.volume.large import SCRATCH
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Launch(Protocol):
     def give(self, case_input: Path, target: Path) -> None:
         """Put the input of a case at a place that does not exist yet."""
 
-    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+    def call(self, command: str) -> tuple[list[str], TextDict]:
         """Return the words of a program that runs a command of the entry point, and variables."""
 
     def memory(self, pid: int) -> int | None:
@@ -140,7 +140,7 @@ class Plain(Launch):
         """Link the input of a case."""
         link(target, case_input)
 
-    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+    def call(self, command: str) -> tuple[list[str], TextDict]:
         """Return the words of the entry point, in this Python; see `Launch`."""
         variables = {
             **os.environ,

@@ -1,7 +1,7 @@
 """Coloured cells of tables, and small inline SVG figures with places in percent of the width."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from statistics import median
@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from cytosuite.benchmark.report.wording import fixed, known, number
 from cytosuite.figures.svg import Axis, group, line
+from cytosuite.files import FloatMap, IntMap
 from cytosuite.metrics import Metric
 from cytosuite.volume.arrays import Interval
 
@@ -98,8 +99,8 @@ def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> 
 
 def strip(
     axis: Axis,
-    values: Mapping[str, float],
-    places: Mapping[str, int],
+    values: FloatMap,
+    places: IntMap,
     failed: Collection[str] = (),
     unit: str = "",
     dots: bool = True,

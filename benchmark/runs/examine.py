@@ -22,7 +22,7 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import last_line
-from cytosuite.files import Json, Paths, parse_json
+from cytosuite.files import Json, Paths, TextDict, parse_json
 from cytosuite.volume import Header
 
 READ_S, BYTES_PER_S = 60.0, 10**6  # longest time to decode the outputs of a case
@@ -76,7 +76,7 @@ class Examiner:
         by_slug = {socket.slug: socket for socket in sockets}
         return {slug: folder / _inside(by_slug[slug], name) for slug, name in answer.items()}
 
-    def _ask(self, question: object, patience_s: float, *, again: bool = True) -> dict[str, str]:
+    def _ask(self, question: object, patience_s: float, *, again: bool = True) -> TextDict:
         """Return the answer to a question, put again if SIGTERM or SIGKILL ends the process."""
         process = self._start()
         assert process.stdin is not None
@@ -124,7 +124,7 @@ class Examiner:
         return self._process
 
 
-def answer(question: Json) -> dict[str, str]:
+def answer(question: Json) -> TextDict:
     """Return the names of the valid files by socket slug, or status and reason of a finding."""
     folder, described = Path(question["folder"]), question["geometry"]
     geometry = described and Header(

@@ -26,7 +26,7 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import link, read_json, remove
+from cytosuite.files import TextDict, link, read_json, remove
 from cytosuite.metrics.boards import CONTROLS
 
 FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above
@@ -49,11 +49,11 @@ class RunFile(BaseModel):
     dataset: Sentence
     fingerprint: Digest
     jobs: dict[Annotated[str, AfterValidator(algorithm_name)], str] = Field(min_length=1)  # keys
-    cases: dict[str, str]  # digests of images and labels by name
+    cases: TextDict  # digests of images and labels by name
     engine: Sentence = ""
     api: Sentence = ""
     machine: Sentence = ""
-    versions: dict[str, str] = {}
+    versions: TextDict = {}
     request: DataRequest | None = None
     reference: int = 0  # real images that unpaired outputs were compared with
 

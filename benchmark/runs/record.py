@@ -11,7 +11,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.manifest import Sentence
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, parse_json, read_json, value_digest, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    TextDict,
+    TextMap,
+    parse_json,
+    read_json,
+    value_digest,
+    write_json,
+)
 
 RECORD = "record.json"
 LIMIT_BYTES = 100_000
@@ -91,7 +100,7 @@ class Record(BaseModel):
     gpu_utilisation: FiniteFloat | None = None  # mean, %
     gpu_utilisation_max: FiniteFloat | None = None
     outputs: dict[str, Place] = {}  # by slug of the output socket
-    digests: dict[str, str] = {}  # SHA-256 of each output file by slug
+    digests: TextDict = {}  # SHA-256 of each output file by slug
     model: Word = ""
     selection: ModelChoice = ModelChoice()
     warnings: tuple[Line, ...] = ()  # shown to the user
@@ -159,14 +168,14 @@ def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
     >>> grouped({"a": ["size assumed: 1 µm"], "b": ["size assumed: 2 µm"]}, "image")
     ['size assumed in 2 images (a, b): 1 µm, and others']
     """
-    by_kind: dict[str, dict[str, str]] = {}
+    by_kind: dict[str, TextDict] = {}
     for name, lines in warnings.items():
         for kind, _, finding in (line.partition(": ") for line in lines):
             by_kind.setdefault(kind, {})[name] = finding
     return [_as_line(kind, findings, noun) for kind, findings in by_kind.items()]
 
 
-def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:
+def _as_line(kind: str, findings: TextMap, noun: str) -> str:
     """Return the findings of one kind, by name of the case, as a line."""
     many = f"{len(findings)} {noun}{'s' if len(findings) > 1 else ''}"
     names = ", ".join([*list(findings)[:SHOWN], *(["..."] if len(findings) > SHOWN else [])])

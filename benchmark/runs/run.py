@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,7 +36,7 @@ from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api
-from cytosuite.files import Entries, Json, atomic, sweep
+from cytosuite.files import Entries, Json, TextDict, TextMap, atomic, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
@@ -167,7 +167,7 @@ def _run_case(
         log = temporary / "log.txt"
         log.touch()
         outcome = session.predict(case.input(task), raw, log, shown)
-        outputs: dict[str, str] = {}
+        outputs: TextDict = {}
         reported = container_report(raw / "record.json")
         if outcome.status == "ok":
             try:
@@ -194,7 +194,7 @@ def keep_outputs(
     sockets: Sequence[Socket],
     geometry: Header | None,
     examiner: Examiner,
-) -> tuple[dict[str, str], list[str]]:
+) -> tuple[TextDict, list[str]]:
     """Move the valid outputs of a case into its folder; return paths by slug, and warnings."""
     sources = examiner.examine(raw, sockets, geometry)
     places, lost = {}, []
@@ -226,7 +226,7 @@ def write_result(
     folder: Path,
     outcome: Outcome,
     startup_seconds: float = 0.0,
-    outputs: Mapping[str, str] = MappingProxyType({}),
+    outputs: TextMap = MappingProxyType({}),
     reported: Entries = MappingProxyType({}),
 ) -> None:
     """Write the record of a case, with the container's report where it makes sense."""

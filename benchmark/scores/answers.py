@@ -13,7 +13,7 @@ from cytosuite.benchmark.scores import matches, objects, points
 from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
-from cytosuite.files import Texts
+from cytosuite.files import FloatMap, IntDict, TextMap, Texts
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
@@ -21,7 +21,7 @@ from cytosuite.metrics.tracks.link_errors import link_errors
 from cytosuite.metrics.tracks.matched_tracks import MATCHED
 
 
-class Values(Mapping[str, float]):
+class Values(FloatMap):
     """Values by metric; answers share the names, of which a case has a hundred."""
 
     __slots__ = ("numbers", "places")
@@ -47,7 +47,7 @@ class Values(Mapping[str, float]):
 
 
 @cache
-def _places(names: Texts) -> dict[str, int]:
+def _places(names: Texts) -> IntDict:
     """Return the place of each name."""
     return {name: place for place, name in enumerate(names)}
 
@@ -58,11 +58,11 @@ class Answer:
 
     algorithm: str  # names; ``case`` is empty for the whole set
     case: str
-    values: Mapping[str, float]  # by metric; NaN: undefined or refused
+    values: FloatMap  # by metric; NaN: undefined or refused
     status: str = "ok"  # ``ok``, or the failure
     record: Record | None = None  # of the runner; None for controls and sets
     evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)  # to be pooled; of a set
-    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by metric or table
+    refused: TextMap = field(default_factory=dict)  # reasons, by metric or table
 
 
 def with_tables(

@@ -1,6 +1,5 @@
 """Results for participants: scores, nothing of the truth; fields not listed here are left out."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.benchmark.scores.standings import Summary
-from cytosuite.files import value_digest
+from cytosuite.files import FloatDict, FloatMap, TextDict, TextMap, value_digest
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Contest, Difference, Ranking
 
@@ -19,7 +18,7 @@ NOTE = "For participants: cases have neutral names in no order, and scores three
 BROKEN = "A control missed its value: the organiser looks into it before a score counts."
 
 
-def blind_names(results: Results) -> dict[str, str]:
+def blind_names(results: Results) -> TextDict:
     """Return neutral names, numbered by a digest of dataset and case: no order, always the same."""
     secret = results.provenance.get("dataset", "")
     names = sorted((case.name for case in results.cases), key=lambda n: value_digest([secret, n]))
@@ -63,7 +62,7 @@ def tells(metric: Metric[Any]) -> bool:
     return metric.family in ("labels", "points") and None in (metric.best, metric.worst)
 
 
-def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a table of pandas
+def _scores(results: Results, shown: set[str], metrics: set[str], names: TextMap) -> Any:  # noqa: ANN401 - a table of pandas
     """Return the rows of algorithms and metrics that are shown, in the order of neutral names."""
     rows = results.scores
     rows = rows[rows["algorithm"].isin(shown) & rows["metric"].isin({*metrics, ""})]
@@ -81,7 +80,7 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping
     )
 
 
-def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str], Record]:
+def _records(results: Results, names: TextMap) -> dict[tuple[str, str], Record]:
     """Return how each case went: status, time and memory alone, in the order of neutral names."""
     blind = {}
     for (algorithm, case), record in results.records.items():
@@ -149,7 +148,7 @@ def rounded(value: float, digits: int = DIGITS) -> float:
     return float(f"{value:.{digits}g}") if isfinite(value) else value
 
 
-def blind_row(row: Mapping[str, float]) -> dict[str, float]:
+def blind_row(row: FloatMap) -> FloatDict:
     """Return ``metrics.json`` with few digits, one more of the mean to rank by, all of a set."""
     return {
         name: value if name in ("n", "set") else rounded(value, DIGITS + (name == "mean"))

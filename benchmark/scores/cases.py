@@ -18,7 +18,7 @@ from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest
+from cytosuite.files import FloatDict, TextDict, file_digest
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -104,8 +104,8 @@ def measure(
     A metric that refuses the answer gives NaN; one that is `fair` its worst value.
     """
     evidence: dict[Evidence[Any], Any] = {}
-    values: dict[str, float] = {}
-    refused: dict[str, str] = {}
+    values: FloatDict = {}
+    refused: TextDict = {}
     for metric in metrics:
         kind, failed = metric.evidence, status != "ok"
         values[metric.name] = metric.worst if failed and metric.worst is not None else nan

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
-from cytosuite.files import Texts, digest, file_digest, value_digest
+from cytosuite.files import TextDict, TextMap, Texts, digest, file_digest, value_digest
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.
@@ -30,12 +30,12 @@ class RunFacts:
     command: str
     limits: str
     notes: Texts = ()
-    images: Mapping[str, str] = field(default_factory=dict)  # of containers of others, by algorithm
+    images: TextMap = field(default_factory=dict)  # of containers of others, by algorithm
 
 
 def provenance(
     dataset: Dataset, jobs: Sequence[Job], facts: RunFacts, gpus: Iterable[str]
-) -> dict[str, str]:
+) -> TextDict:
     """Return the facts that one needs to repeat or doubt the run; cases have GPUs, or ""."""
     names = ", ".join(sorted({*gpus} - {""}))
     return {

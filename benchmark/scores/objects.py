@@ -12,7 +12,7 @@ import numpy as np
 
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Texts
+from cytosuite.files import TextMap, Texts
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap
@@ -95,7 +95,7 @@ class ObjectPlaces:
 
     columns: Texts = ()  # from `PLACE`; in 2D there is no z
     rows: Mapping[str, Texts] = field(default_factory=dict)  # values by label
-    kinds: Mapping[str, str] = field(default_factory=dict)  # classes by label
+    kinds: TextMap = field(default_factory=dict)  # classes by label
 
 
 def measured_places(labels: Volume) -> ObjectPlaces:
@@ -134,9 +134,7 @@ def write_object_scores(
     write_rows(path, [names], *(_rows(*side, truth.kinds) for side in sides))
 
 
-def _rows(
-    side: str, judged: ObjectErrors, places: ObjectPlaces, kinds: Mapping[str, str]
-) -> Iterator[Texts]:
+def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces, kinds: TextMap) -> Iterator[Texts]:
     """Return the rows of one side, in the order of the labels."""
     columns = (judged.labels, judged.classes, judged.matched, judged.iou, judged.covered)
     z = places.columns.index(Z) if Z in places.columns else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import InputError
-from cytosuite.files import Json
+from cytosuite.files import FloatDict, Json, TextDict
 from cytosuite.metrics import Metric
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Metrics = Sequence[Metric[Any]]
 
 
-def metric_keys(metrics: Metrics) -> dict[str, str]:
+def metric_keys(metrics: Metrics) -> TextDict:
     """Return the key of each metric, dots as ``_``; InputError if two are the same."""
     names = [metric.name for metric in metrics]
     keys = {name: name.replace(".", "_") for name in names}
@@ -41,7 +41,7 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
     rows = scores[(scores["algorithm"] == entry.algorithm) & (scores["case"] != "")]
     states = dict(zip(rows["case"], rows["status"], strict=True))
     scores = rows[np.isfinite(rows["value"])]
-    by_case: dict[str, dict[str, float]] = {case: {} for case in states}
+    by_case: dict[str, FloatDict] = {case: {} for case in states}
     aggregates = {}
     keys = metric_keys(metrics)
     for metric in metrics:
@@ -59,7 +59,7 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
     return {"case": by_case, "aggregates": aggregates, "failed": failed}
 
 
-def aggregate(numbers: Sequence[float]) -> dict[str, float]:
+def aggregate(numbers: Sequence[float]) -> FloatDict:
     """Return ``mean, std (by n), median, min, max, n`` of finite numbers; ``n`` of none."""
     names = ("mean", "std", "median", "min", "max") if numbers else ()
     return {name: float(getattr(np, name)(numbers)) for name in names} | {"n": len(numbers)}

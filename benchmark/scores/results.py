@@ -13,7 +13,7 @@ from cytosuite.benchmark.runs.record import Record, Records
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
-from cytosuite.files import Json, Paths
+from cytosuite.files import FloatDict, FloatMap, IntDict, IntMap, Json, Paths, TextDict, TextMap
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
@@ -61,7 +61,7 @@ class Group:
     cases: Sequence[str]  # their names; annotated ones only
     objects: int  # objects or points in their truth; 0 where the truth is an image
     scores: Mapping[tuple[str, str], "Summary"]  # controls included
-    failed: Mapping[str, int] = field(default_factory=dict)  # count as empty answers
+    failed: IntMap = field(default_factory=dict)  # count as empty answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Condition:
     ordered: bool  # whether the groups are numbers or ranges of numbers, ascending
     groups: Sequence[Group]  # two or more
     unknown: int = 0  # annotated cases with an unknown value; they are in no group
-    goes_with: Mapping[str, float] = field(default_factory=dict)  # rank correlations
-    values: Mapping[str, float] = field(default_factory=dict)  # of numbers, by case
+    goes_with: FloatMap = field(default_factory=dict)  # rank correlations
+    values: FloatMap = field(default_factory=dict)  # of numbers, by case
 
     @property
     def title(self) -> str:
@@ -88,14 +88,14 @@ class Condition:
         return [f"{group.label}{unit}" for group in self.groups]
 
 
-class CaseValues(dict[tuple[str, str], dict[str, float]]):
+class CaseValues(dict[tuple[str, str], FloatDict]):
     """Defined values of cases by algorithm and metric, infinite ones too; taken when asked for."""
 
     def __init__(self, scores: "pd.DataFrame") -> None:
         self._rows = scores[(scores["case"] != "") & scores["value"].notna()]
         self._places = self._rows.groupby(["algorithm", "metric"]).indices
 
-    def __missing__(self, key: tuple[str, str]) -> dict[str, float]:
+    def __missing__(self, key: tuple[str, str]) -> FloatDict:
         """Return the value of each case by a metric, none where an algorithm has none."""
         rows = self._rows.iloc[self._places.get(key, [])]
         self[key] = dict(zip(rows["case"].tolist(), rows["value"].tolist(), strict=True))
@@ -111,7 +111,7 @@ class Results:
     task: Task  # task of the algorithms
     generated: str  # ISO 8601 time of making
     command: str  # the exact command that repeats the run
-    provenance: Mapping[str, str]  # engine, seed, versions, machine, fingerprint, revision
+    provenance: TextMap  # engine, seed, versions, machine, fingerprint, revision
     algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
     metrics: Sequence[Metric[Any]]  # in the order of showing, those to rank by first
     primary: Sequence[str]  # names of those to rank by
@@ -189,7 +189,7 @@ class Results:
         )
 
     @cached_property
-    def case_order(self) -> dict[str, int]:
+    def case_order(self) -> IntDict:
         """Place of each case, in the order of the dataset; sets have no case."""
         names, scored = (case.name for case in self.cases), self.scores["case"].unique().tolist()
         cases = chain(names, *self.attempts.values(), filter(None, scored))
@@ -224,7 +224,7 @@ class Results:
         ends = [(summary.mean, summary.low, summary.high, summary.pooled) for summary in summaries]
         return near(self.axes[metric.name], chain.from_iterable(ends))
 
-    def failed(self, algorithm: str) -> dict[str, str]:
+    def failed(self, algorithm: str) -> TextDict:
         """Return the failure of each case that an algorithm did not finish."""
         return {
             case: record.status
@@ -232,7 +232,7 @@ class Results:
             if not record.ok
         }
 
-    def goodness(self, algorithm: str) -> dict[str, float]:
+    def goodness(self, algorithm: str) -> FloatDict:
         """Return the mean goodness by case over the board's metrics, 0 to 1; -inf without any."""
         means = dict.fromkeys(self.case_order, -math.inf)
         for case in means.keys() - self.failed(algorithm):

@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
-from cytosuite.files import Texts
+from cytosuite.files import TextMap, Texts
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Evidence, Facts
@@ -134,7 +134,7 @@ def scores_of(
     answers: Sequence[Answer],
     metrics: cases.Metrics,
     dataset: str = "",
-    origins: Mapping[str, str] = MappingProxyType({}),
+    origins: TextMap = MappingProxyType({}),
 ) -> Scores:
     """Return answers as one table, a case of `origins` with its own dataset, and pooled values."""
     valued = {name for answer in answers for name in answer.values if name not in answer.refused}

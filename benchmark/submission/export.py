@@ -1,6 +1,6 @@
 """Export an algorithm for a challenge platform: image, models, and their record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,6 +21,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import (
     Entries,
     Json,
+    TextMap,
     file_digest,
     read_json,
     visible_files,
@@ -94,7 +95,7 @@ def export_image(
     changes: Entries,
     without: Sequence[str] = (),
     step: Step = lambda *_: None,
-) -> tuple[Path, Repacked, Mapping[str, str]]:
+) -> tuple[Path, Repacked, TextMap]:
     """Write ``<name>_<id>.tar.gz``; return the path, its image and labels, or InputError."""
     name = _name(tag)
     with alone(folder), full_disk(folder), work_folder(folder) as scratch:
@@ -108,7 +109,7 @@ def export_image(
     return path, image, labels
 
 
-def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[Mapping[str, str], int]:
+def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[TextMap, int]:
     """Save an image, and return its labels and the time of its sources [s]."""
     saving, done = _stage(step, 0), 0
     with daemon_errors(f"export of {tag}"):

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distribution, version
 from importlib.util import find_spec
@@ -31,7 +31,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError, plain
-from cytosuite.files import Entries, Json, Paths, file_digest, read_json, write_json
+from cytosuite.files import Entries, FloatMap, Json, Paths, file_digest, read_json, write_json
 from cytosuite.formats import header, read
 from cytosuite.volume.memory import GIB
 
@@ -270,7 +270,7 @@ def launch(
     name: str,
     limits: Limits,
     inputs: Paths,
-    seconds: Mapping[str, float],
+    seconds: FloatMap,
     folder: Path,
     api: Api = "invoke",
 ) -> Json:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from cytosuite.files import Scalar
+from cytosuite.files import Scalar, TextDict
 from cytosuite.volume import Volume
 
 
@@ -14,7 +14,7 @@ from cytosuite.volume import Volume
 class Gathered:
     """Facts of one case."""
 
-    words: dict[str, str] = field(default_factory=dict)
+    words: TextDict = field(default_factory=dict)
     network_seconds: float | None = None  # None of an algorithm without a network
     _depth: int = 0
 

@@ -13,7 +13,7 @@ from cytosuite.contract.spacing import as_movie
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
-from cytosuite.files import Entries, Json, link, read_json, write_json
+from cytosuite.files import Entries, Json, TextDict, TextMap, link, read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import (
     FOLDER_SUFFIX,
@@ -39,7 +39,7 @@ class Inputs:
     values: Mapping[str, Entries]  # objects of the JSON sockets by slug
     name: str  # stem of the main image's file and of image outputs; empty without an image
     suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
-    sources: Mapping[str, str]  # of voxel size and metadata of the main input, see `volume.Origin`
+    sources: TextMap  # of voxel size and metadata of the main input, see `volume.Origin`
     warnings: Sequence[str] = ()  # on the metadata, one short line each
 
     @property
@@ -204,7 +204,7 @@ def is_finite(array: Array) -> bool:
     )
 
 
-def _listed(folder: Path) -> dict[str, dict[str, str]]:
+def _listed(folder: Path) -> dict[str, TextDict]:
     """Return path and original name of each socket in ``inputs.json``; empty without it."""
     path = folder / "inputs.json"
     if not os.path.lexists(path):
@@ -212,7 +212,7 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of objects, one per socket")
-    sockets: dict[str, dict[str, str]] = {}
+    sockets: dict[str, TextDict] = {}
     for number, entry in enumerate(entries):
         place = socket_place(f"{path}: entry {number}", entry)
         slug = place.pop("slug")
@@ -224,10 +224,10 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     return sockets
 
 
-def socket_place(where: str, entry: Entries) -> dict[str, str]:
+def socket_place(where: str, entry: Entries) -> TextDict:
     """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry."""
     kinds = [kind for kind in ("interface", "socket") if kind in entry]  # before and since 2026
-    fields: dict[str, str] = {}
+    fields: TextDict = {}
     for kind in kinds:
         place = entry[kind]
         if not isinstance(place, dict) or not isinstance(place.get("slug"), str):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, Texts, read_json, read_toml
+from cytosuite.files import Entries, FloatDict, Json, Texts, read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -83,7 +83,7 @@ class SelectPolicy(BaseModel):
         return dict(self.__pydantic_extra__)
 
     @staticmethod
-    def cost(costs: float | dict[str, float], key: str) -> float:
+    def cost(costs: float | FloatDict, key: str) -> float:
         """Return the cost of a key in `missing` or `general`."""
         return costs.get(key, 0.0) if isinstance(costs, dict) else costs
 
@@ -174,9 +174,9 @@ class ModelCard(Described):
     adopted: bool = True
     # scores of images kept out of training, by data set; without any, a model is used only when it
     # is named
-    scores: dict[str, dict[str, float]] = {}
+    scores: dict[str, FloatDict] = {}
     # scores of simpler methods on the same images, by method
-    baselines: dict[str, dict[str, float]] = {}
+    baselines: dict[str, FloatDict] = {}
     # of rules of `Uses`, read with the card: images by place
     used: dict[int, dict[str, Fact]] = Field({}, exclude=True)
 

@@ -8,7 +8,7 @@ from math import inf, isclose
 from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, Scalar
+from cytosuite.files import Entries, Json, Scalar, TextDict
 from cytosuite.volume import Origin, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
@@ -127,7 +127,7 @@ def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
 
 
 def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
-    sources: dict[str, str] = {}
+    sources: TextDict = {}
     for word, source in channels:
         if word is not None:
             sources.setdefault(channel_of(str(word)) or str(word), source)

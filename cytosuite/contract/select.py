@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.files import Json, Texts
+from cytosuite.files import FloatMap, Json, Texts
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -36,7 +36,7 @@ class Selection:
 
     card: ModelCard
     cost: float  # sum of `terms`
-    terms: Mapping[str, float]  # cost of each key
+    terms: FloatMap  # cost of each key
     broken: Texts = ()  # keys of ``must`` that the card does not pass
     unknown: Texts = ()  # keys of ``must`` that the image lacks: taken as the card's
     left_out: str = ""  # reason why the card is never chosen by itself, see `left_out`; else empty

@@ -32,6 +32,12 @@ Entries = Mapping[str, Any]  # of one, to be read
 Paths = Mapping[str, Path]  # by name
 Lists = dict[str, list[str]]  # several words by name
 Texts = tuple[str, ...]  # names or lines, in order
+TextDict = dict[str, str]  # by name, as all below; dicts are written, maps read
+TextMap = Mapping[str, str]
+FloatDict = dict[str, float]
+FloatMap = Mapping[str, float]
+IntDict = dict[str, int]
+IntMap = Mapping[str, int]
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import NUMBER, Scalar, Scalars, read_table
+from cytosuite.files import NUMBER, Scalar, Scalars, TextDict, read_table
 
 FILE = "conditions.csv"
 NAME = "name"
@@ -36,7 +36,7 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
     ]
     times = Counter(alias for alias, _ in aliases)  # names of several images mean none
     names = {alias: name for alias, name in aliases if times[alias] == 1}
-    cells_by_case: dict[str, dict[str, str]] = {}
+    cells_by_case: dict[str, TextDict] = {}
     for row in rows:
         if len(row) > len(columns):
             raise InputError(

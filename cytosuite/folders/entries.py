@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Lists
+from cytosuite.files import Lists, TextDict
 from cytosuite.folders.names import is_picture, key_of
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
@@ -23,7 +23,7 @@ class Entries:
     """The images below a folder by their key, and reasons for the other entries by their name."""
 
     images: dict[str, Path]  # key: relative path without suffix, the same for image and labels
-    skipped: dict[str, str]  # reason by relative path
+    skipped: TextDict  # reason by relative path
 
 
 def entries(
@@ -68,7 +68,7 @@ def is_folder(path: Path) -> bool:
     return path.is_dir() and path.suffix.lower() != FOLDER_SUFFIX
 
 
-def summary(skipped: dict[str, str]) -> str:
+def summary(skipped: TextDict) -> str:
     """Return entries and reasons as the end of a sentence: ``skipped 2: a.txt (no image), ...``."""
     reasons: Lists = {}
     for name, reason in skipped.items():

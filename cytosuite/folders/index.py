@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, Scalar, Texts
+from cytosuite.files import Paths, Scalar, TextDict, TextMap, Texts
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -158,7 +158,7 @@ class FolderIndex:
 
     items: tuple[Item, ...]
     notes: Texts = ()  # sentences
-    skipped: Mapping[str, str] = field(default_factory=dict)  # reason by relative path
+    skipped: TextMap = field(default_factory=dict)  # reason by relative path
 
     @property
     def task(self) -> str:
@@ -323,13 +323,13 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     return FolderIndex(tuple(items))
 
 
-def _candidates(beside: Entries) -> dict[str, str]:
+def _candidates(beside: Entries) -> TextDict:
     """Return the images and folders that stand with the folders of a layout; texts do not count."""
     others = {path.name: "beside the layout's folders" for path in beside.images.values()}
     return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
 
 
-def _with_skipped(cases: FolderIndex, more: Mapping[str, str]) -> FolderIndex:
+def _with_skipped(cases: FolderIndex, more: TextMap) -> FolderIndex:
     """Return an index with further skipped entries."""
     plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
     return replace(cases, skipped={**plain, **cases.skipped})
@@ -421,7 +421,7 @@ def _matched(
     return FolderIndex(tuple(items.values()), tuple(notes), skipped)
 
 
-def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
+def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
     if SOCKETS[slug].is_file:
         homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]
@@ -467,7 +467,7 @@ def _movies(sequences: Sequence[Path]) -> FolderIndex:
 def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     """Return the frames of Cell Tracking Challenge sequences."""
     items = []
-    skipped: dict[str, str] = {}
+    skipped: TextDict = {}
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from cytosuite.contract.words import SplitName
 from cytosuite.errors import InputError
+from cytosuite.files import TextDict, TextMap
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.conditions import LONGEST_CELL, cell_of
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
@@ -40,14 +41,14 @@ class Annotated(NamedTuple):
     name: str  # of the case
     image: Path
     labels: Masks
-    facts: Mapping[str, str]
+    facts: TextMap
 
 
 class Annotations(NamedTuple):
     """Annotated images of a folder in natural order, and why others are skipped."""
 
     items: Sequence[Annotated] = ()
-    skipped: Mapping[str, str] = MappingProxyType({})  # by relative path
+    skipped: TextMap = MappingProxyType({})  # by relative path
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
@@ -89,9 +90,9 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
 
 def _by_key(
     folder: Path, noun: str, files: Sequence[tuple[str, Place]], rules: MaskRules
-) -> dict[str, tuple[Place, str, dict[str, str]]]:
+) -> dict[str, tuple[Place, str, TextDict]]:
     """Return places, names and conditions by key; images that do not fit `pairs` are left out."""
-    by_key = dict[str, tuple[Place, str, dict[str, str]]]()
+    by_key = dict[str, tuple[Place, str, TextDict]]()
     names = [unicodedata.normalize("NFC", name) for name, _ in files]
     for (_, place), named in zip(files, rules.named(names), strict=True):
         if named is None and noun == "mask":
@@ -123,7 +124,7 @@ def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
     return (images, labels) if images or labels else None
 
 
-def _class_of(masks: Masks) -> dict[str, str]:
+def _class_of(masks: Masks) -> TextDict:
     """Return the classes of an image as a condition, of many their number, without any nothing."""
     words = " + ".join(sorted(masks.classes))
     if len(words) > LONGEST_CELL:
@@ -131,7 +132,7 @@ def _class_of(masks: Masks) -> dict[str, str]:
     return {"class": words} if words else {}
 
 
-def _part_of(room: Path) -> dict[str, str]:
+def _part_of(room: Path) -> TextDict:
     """Return the part that a folder of images is named for, as a condition."""
     phase, _, end = room.name.partition("_")
     return {PART: PHASES[phase]} if phase in PHASES and end in ENDS else {}

@@ -1,7 +1,7 @@
 """Masks of one object each, combined into labels: rules, overlaps, and a table of the objects."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
-from cytosuite.files import Texts, read_toml
+from cytosuite.files import IntDict, IntMap, TextDict, Texts, read_toml
 from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
@@ -43,7 +43,7 @@ class MaskRules(Described):
     )
     min_area: int = Field(0, ge=0, le=LARGEST, description="smaller objects (pixels) are left out")
     exclude: Texts = Field((), description="classes that are left out")
-    classes: dict[str, str] = Field({}, description="class by the name of its folder")
+    classes: TextDict = Field({}, description="class by the name of its folder")
     pairs: Annotated[str, AfterValidator(expression)] = Field(
         ANY, description="of names: the group name pairs, others are conditions"
     )
@@ -58,7 +58,7 @@ class MaskRules(Described):
         kind = self.classes.get(name, name)
         return None if {name, kind} & set(self.exclude) else cell_of(place, kind)
 
-    def named(self, names: Sequence[str]) -> Iterator[tuple[str, dict[str, str]] | None]:
+    def named(self, names: Sequence[str]) -> Iterator[tuple[str, TextDict] | None]:
         """Yield the key by which image and masks pair, and conditions; None for other names."""
         with at(RULES):
             groups = groups_of(self.pairs, names)
@@ -113,7 +113,7 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     return [ObjectMask(path, str(number), "", partial(_known, part)) for number, part in parts]
 
 
-def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]]:
+def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], IntDict]:
     """Return the objects in a file of ROIs, and counts of other ROIs by the keys of `sentence`."""
     channels = 1
     with suppress(InputError):  # colours, and files without a header, are no hyperstacks
@@ -145,7 +145,7 @@ class Combined(NamedTuple):
 
     volume: Volume
     objects: tuple[MaskObject, ...]
-    counts: Mapping[str, int]
+    counts: IntMap
 
     @property
     def classes(self) -> dict[int, str]:
@@ -161,7 +161,7 @@ class Masks:
     place: Path  # folder of the masks, COCO file, label image, or file of ROIs
     rules: MaskRules
     objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None: in the place
-    left: Mapping[str, int] = field(default_factory=dict)  # counts for `sentence`
+    left: IntMap = field(default_factory=dict)  # counts for `sentence`
     image: Path = Path()
 
     def __str__(self) -> str:
@@ -187,7 +187,7 @@ class Masks:
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""
         image = read(self.image, {"C": 0, "T": 0})
-        masks, others = self.objects, dict[str, int]()
+        masks, others = self.objects, IntDict()
         if masks is None and is_rois(self.place):
             masks, others = _of_rois(self.place, self.image, image.shape)
         elif masks is None:
@@ -215,7 +215,7 @@ def read_labels(source: Source, group: str = "") -> Volume:
 
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
-) -> tuple[Array, tuple[MaskObject, ...], dict[str, int]]:
+) -> tuple[Array, tuple[MaskObject, ...], IntDict]:
     """Return labels (uint16 or uint32), rows of objects, counts; ids are given or in order.
 
     One mask is in memory at a time.
@@ -274,7 +274,7 @@ def _pieces(numbers: Words, count: int) -> Indices:
     return np.bincount(owners[1:], minlength=count + 1)[1:]
 
 
-def sentence(counts: Mapping[str, int], overlap: str) -> str:
+def sentence(counts: IntMap, overlap: str) -> str:
     """Return counts as a sentence, without zeros."""
     words = {
         "overlapping": f"overlap others (the {overlap} lies on top)",

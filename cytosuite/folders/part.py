@@ -16,7 +16,7 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
-from cytosuite.files import Scalars
+from cytosuite.files import FloatDict, Scalars
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
@@ -189,7 +189,7 @@ def read_microscope(path: Path, part: Part) -> Volume:
         return warned(volume, *filter(None, (taken, first)))
 
 
-def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
+def _sizes(image: Any) -> FloatDict:  # noqa: ANN401 - a BioImage
     """Return µm per voxel of the axes for which the file gives one."""
     sizes = {}
     properties = image.dimension_properties
@@ -202,7 +202,7 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
     return sizes
 
 
-def _volume(array: Array, sizes: dict[str, float], name: str, source: str) -> Volume:
+def _volume(array: Array, sizes: FloatDict, name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
     metadata: Scalars = {}

@@ -1,7 +1,7 @@
 """Annotated points as people keep them: the platform's JSON, or a table (.csv) of places."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
-from cytosuite.files import NUMBER, Json, Paths, delimiter_of, read_table
+from cytosuite.files import NUMBER, Json, Paths, TextMap, delimiter_of, read_table
 from cytosuite.folders.names import key_of, one_per_name
 from cytosuite.formats.imagefiles import READABLE
 from cytosuite.volume.arrays import Lengths
@@ -25,7 +25,7 @@ FRAMES = ("frame", "t")
 CHANCES = ("confidence", "probability")
 WHOLE = re.compile(r"(\d{1,19})(?:\.0*)?", re.ASCII)  # pandas writes 3.0 where a cell is empty
 END = f"-{POINTS.slug}"  # of the names that `apply` writes
-Rows = Sequence[Mapping[str, str]]
+Rows = Sequence[TextMap]
 
 
 def read_annotated(path: Path, spacing: Lengths) -> Points:

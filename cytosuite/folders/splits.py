@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, Scalars, Texts, read_table, read_toml
+from cytosuite.files import Scalar, Scalars, TextDict, TextMap, Texts, read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
@@ -123,9 +123,7 @@ def divide(splits: Splits, conditions: Conditions, classes: Classes, place: obje
     return Division(placed, conditions, _counts(placed, conditions, classes))
 
 
-def _grouped(
-    splits: Splits, conditions: Conditions, place: object
-) -> tuple[Conditions, dict[str, str]]:
+def _grouped(splits: Splits, conditions: Conditions, place: object) -> tuple[Conditions, TextDict]:
     """Return conditions, also from names, and the group of each image; else InputError."""
     by_image: dict[str, Scalars] = {}
     with at(place):
@@ -165,7 +163,7 @@ def _ruled(splits: Splits, conditions: Conditions, place: object) -> list[Placed
     return [Placed(name, rule.part, str(rule)) for name, rule in chosen.items()]
 
 
-def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Placed]:
+def _folded(splits: Splits, groups: TextMap, place: object) -> list[Placed]:
     """Return parts by folds of as many groups, give or take one: a new image may move others."""
     order = sorted(
         set(groups.values()), key=lambda group: sha256(f"{splits.seed} {group}".encode()).digest()

@@ -1,14 +1,14 @@
 """Reading and writing volumes: TIFF, MetaImage (.mha), HDF5, OME-Zarr; PNG and JPEG are read."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from cytosuite.errors import InputError, RoomError, last_line, plain
-from cytosuite.files import atomic, open_regular, settled
+from cytosuite.files import IntMap, atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.formats.stored import each_within, picked
 from cytosuite.volume import Header, Volume, listed_channels, with_channel
@@ -21,7 +21,7 @@ _HEADERS: dict[tuple[object, ...], Header] = {}  # of files by place, size and t
 
 def read(
     path: str | Path,
-    pick: Mapping[str, int] | None = None,
+    pick: IntMap | None = None,
     scene: int | None = None,
     *,
     axes: str = "",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Scalars, Texts
+from cytosuite.files import Json, Scalars, TextDict, Texts
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
 from cytosuite.volume.arrays import Array
@@ -147,7 +147,7 @@ def _member(group: "h5py.Group", name: str) -> "h5py.Dataset | None":
     return group[first] if kind == "" else None
 
 
-def _kinds(group: "h5py.Group") -> dict[str, str]:
+def _kinds(group: "h5py.Group") -> TextDict:
     """Return the kind of each member of a group; an empty text for a dataset."""
     import h5py
 

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, TypeVar
 import numpy as np
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, open_regular
+from cytosuite.files import NUMBER, TextMap, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
@@ -53,7 +53,7 @@ class _Fields:
 
     path: Path
     stream: BinaryIO
-    texts: Mapping[str, str]
+    texts: TextMap
     start: int
 
     def broken(self, reason: str) -> InputError:

@@ -1,10 +1,9 @@
 """Metadata of OME-Zarr, https://ngff.openmicroscopy.org 0.1 to 0.5: axes, voxel size, channels."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, FloatDict, FloatMap, Json
 from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size, listed_channels
@@ -26,7 +25,7 @@ class NgffImage:
 
     path: str  # name of the folder of the array with the full resolution
     axes: str  # letters of ``TCZYX`` as stored
-    sizes: dict[str, float]  # µm per voxel by axis; empty where nothing is known
+    sizes: FloatDict  # µm per voxel by axis; empty where nothing is known
     unit: str = "um"  # as of `cytosuite.volume.Origin`
     channels: list[str] = field(default_factory=list)  # names, empty for a channel without one
     metadata: Json = field(default_factory=dict)  # that we wrote
@@ -114,7 +113,7 @@ def _is_inside(path: str) -> bool:
     return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(path.split("/"))
 
 
-def _axes(axes: object) -> tuple[str, dict[str, float]]:
+def _axes(axes: object) -> tuple[str, FloatDict]:
     """Return the axes as stored, and µm per unit of those that state one."""
     if axes is None:
         return AXES, {}  # before 0.3
@@ -155,9 +154,7 @@ def _scale(entry: Entries, count: int) -> list[float]:
     return []
 
 
-def _sizes(
-    scales: Mapping[str, float], units: Mapping[str, float]
-) -> tuple[dict[str, float], list[str]]:
+def _sizes(scales: FloatMap, units: FloatMap) -> tuple[FloatDict, list[str]]:
     """Return µm per voxel, and a warning on impossible sizes; without a unit 1 means nothing."""
     spatial = {axis: size for axis, size in scales.items() if axis in SPATIAL}
     if not units and all(size == 1.0 for size in spatial.values()):

@@ -1,7 +1,7 @@
 """OME-Zarr, folders and single files (.ozx): https://ngff.openmicroscopy.org 0.4, 0.5, RFC-9."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json
+from cytosuite.files import IntMap, Json
 from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
 from cytosuite.formats.stored import Stored, picked
 from cytosuite.formats.zarrarray import (
@@ -44,7 +44,7 @@ Put = Callable[[str, bytes], None]
 
 
 def _rows(
-    home: ZarrEntries, image: NgffImage, stored: ZarrArray, head: Header, held: Mapping[str, int]
+    home: ZarrEntries, image: NgffImage, stored: ZarrArray, head: Header, held: IntMap
 ) -> Iterator[Array]:
     """Yield the pixels in rows of chunks along the first axis, along the axes of a header."""
     from cytosuite.formats.zarrstore import opened
@@ -70,9 +70,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
 
 
 @contextmanager
-def opened(
-    path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None
-) -> Iterator[Stored]:
+def opened(path: Path, pick: IntMap | None = None, scene: int | None = None) -> Iterator[Stored]:
     """Open an image at its full resolution; T and C are dropped where picked or of length one."""
     with entries(path) as home:
         image = image_of(home, scene)

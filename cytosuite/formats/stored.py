@@ -1,12 +1,12 @@
 """An image in an open file: what is known of it, and its pixels slab by slab."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 
 from cytosuite.errors import InputError
-from cytosuite.files import Scalars
+from cytosuite.files import IntDict, IntMap, Scalars
 from cytosuite.volume import Header, Origin, Volume, large
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import gathered, planes_in
@@ -50,7 +50,7 @@ def each_within(
         yield part
 
 
-def picked(pick: Mapping[str, int], axes: str, shape: Shape) -> dict[str, int]:
+def picked(pick: IntMap, axes: str, shape: Shape) -> IntDict:
     """Return the indices of those axes that an image has; InputError for one beyond its axis."""
     sizes = dict(zip(axes, shape, strict=True))
     for axis, number in pick.items():

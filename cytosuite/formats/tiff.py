@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Entries, Json, Scalars, open_regular
+from cytosuite.files import Entries, IntMap, Json, Scalars, open_regular
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.stored import Stored, each_within, picked
 from cytosuite.formats.tiffcheck import (
@@ -55,7 +55,7 @@ SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the
 @contextmanager
 def opened(
     path: Path,
-    pick: Mapping[str, int] | None = None,
+    pick: IntMap | None = None,
     scene: int | None = None,
     *,
     axes: str = "",
@@ -179,7 +179,7 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
 def _describe(
     path: Path,
     file: tifffile.TiffFile,
-    pick: Mapping[str, int],
+    pick: IntMap,
     scene: int | None,
     named: str,
     colours: bool = False,

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import tifffile
 
 from cytosuite.errors import plain
-from cytosuite.files import Entries, Json, Scalar, Scalars, parse_json
+from cytosuite.files import (
+    Entries,
+    FloatDict,
+    FloatMap,
+    Json,
+    Scalar,
+    Scalars,
+    TextMap,
+    parse_json,
+)
 from cytosuite.formats.instrument import elements, microscope
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
@@ -27,7 +36,7 @@ class Stated(NamedTuple):
     """The voxel size that one part of a file states."""
 
     source: str  # as of `cytosuite.volume.Origin`
-    sizes: dict[str, float]  # µm by axis
+    sizes: FloatDict  # µm by axis
     um: float = 1.0  # µm per unit of the statement
     unusable: tuple[object, ...] = ()  # no positive numbers, or beyond `volume.SIZES`
 
@@ -44,7 +53,7 @@ def statements(file: tifffile.TiffFile, entries: Entries, scene: int) -> list[St
 
 def origin(
     stated: Sequence[Stated],
-    sources: Mapping[str, str],
+    sources: TextMap,
     metadata: Mapping[str, Scalar],
     more: Sequence[str] = (),
 ) -> Origin:
@@ -71,7 +80,7 @@ def origin(
     return Origin(origins | {"spacing": used}, UNITS.get(um, "um"), lines)
 
 
-def _text(sizes: Mapping[str, float]) -> str:
+def _text(sizes: FloatMap) -> str:
     parts = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
     return f"{', '.join(parts)} µm"
 
@@ -132,7 +141,7 @@ def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
     return [_stated(kind(file), {"Z": spacing}, units), by_axis]
 
 
-def _stated(source: str, values: Mapping[str, object], units: Mapping[str, float]) -> Stated:
+def _stated(source: str, values: Mapping[str, object], units: FloatMap) -> Stated:
     """Return the values by axis that are edges of a voxel, and those that are not."""
     numbers = {axis: _positive(value) for axis, value in values.items()}
     sizes = {axis: n * units[axis] for axis, n in numbers.items() if n is not None}

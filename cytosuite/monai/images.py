@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Json, need_folder
+from cytosuite.files import Json, TextMap, need_folder
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.networks.normalise import background_of, normalise, sketch_of_labels
@@ -160,7 +160,7 @@ class SimulatedDataset(Dataset[Any]):
         cases: int,
         seed: int = 0,
         transform: Callable[[dict[str, Tensor]], Any] | None = None,
-        sockets: Mapping[str, str] = PAIR,
+        sockets: TextMap = PAIR,
     ) -> None:
         self.generate, self.parameters, self.cases = generate, parameters, cases
         self.seed, self.transform, self.sockets = seed, transform, sockets

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
+from cytosuite.files import FloatMap, IntMap, TextMap
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
@@ -35,15 +36,15 @@ class Contest:
 
     metric: str  # its name; empty for all primary metrics together
     algorithms: Sequence[str]  # best first by the declared scheme, equal ones by name
-    ranks: Mapping[Scheme, Mapping[str, float]]  # by algorithm, 1 is best, ties share it
-    places: Mapping[str, int]  # in the declared scheme; ties share the best
+    ranks: Mapping[Scheme, FloatMap]  # by algorithm, 1 is best, ties share it
+    places: IntMap  # in the declared scheme; ties share the best
     interval: Mapping[str, Interval]  # 95 % of the place; empty for few
     shares: Mapping[str, Sequence[float]]  # of the samples, by place, `MANY` at most; or empty
-    tier: Mapping[str, int]  # from 1, never falling along `algorithms`; or empty
+    tier: IntMap  # from 1, never falling along `algorithms`; or empty
     better: frozenset[Pair]  # the first is significantly better, or alone has results
     differences: Mapping[Pair, Difference]  # of tested pairs, both ways; none of all metrics
     tau: tuple[float, float, float]  # median and 95 % interval of tau-b, samples to all
-    without_failures: Mapping[str, int] = field(default_factory=dict)  # places
+    without_failures: IntMap = field(default_factory=dict)  # places
     power: str = ""  # why no test could tell any two apart; else empty
 
 
@@ -52,12 +53,12 @@ class Consensus:
     """An order of algorithms over datasets."""
 
     algorithms: Sequence[str]  # best first, equal ones by name
-    ranks: Mapping[str, float]  # mean over the datasets of the rank in each, 1 is best
+    ranks: FloatMap  # mean over the datasets of the rank in each, 1 is best
     interval: Mapping[str, Interval]  # 95 % of the place; empty without samples
-    shares: Mapping[str, float]  # of the samples in which it is first; empty without samples
-    places: Mapping[str, Mapping[str, int]]  # by dataset and algorithm
-    tau: Mapping[str, float]  # Kendall's tau-b of each dataset's order and this one
-    first_without: Mapping[str, str]  # the first if a dataset is left out
+    shares: FloatMap  # of the samples in which it is first; empty without samples
+    places: Mapping[str, IntMap]  # by dataset and algorithm
+    tau: FloatMap  # Kendall's tau-b of each dataset's order and this one
+    first_without: TextMap  # the first if a dataset is left out
     fixed: Sequence[str]  # datasets with too few cases to be drawn
 
 

@@ -17,6 +17,7 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
+from cytosuite.files import IntDict
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
@@ -166,12 +167,12 @@ def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
     return wins
 
 
-def tiers(order: Sequence[str], better: Collection[Pair], by_first: bool = False) -> dict[str, int]:
+def tiers(order: Sequence[str], better: Collection[Pair], by_first: bool = False) -> IntDict:
     """Return tiers: each begins at the first that any member of the current one is better than.
 
     With `by_first` only the first member of the current tier counts.
     """
-    by_name: dict[str, int] = {}
+    by_name: IntDict = {}
     current: list[str] = []
     tier = 1
     for name in order:

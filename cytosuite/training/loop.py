@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Json
+from cytosuite.files import FloatDict, Json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics import Metric
@@ -403,12 +403,12 @@ class _Course(Generic[Settings, Case]):
             also = {metric.name: scores_by_metric[metric.name] for metric in others}
             state.best, state.stale = Best(value, state.step, weights, also), 0
 
-    def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
+    def _scores(self, metrics: Sequence[Metric[Any]]) -> FloatDict:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""
         state, validation = self.state, self.settings.validation
         steps = self.settings.schedule.steps
 
-        def scored(cases: Cases[Case]) -> dict[str, float]:
+        def scored(cases: Cases[Case]) -> FloatDict:
             """Return the scores of some cases, and say how far they are."""
             facts = self.training.validate(state, cases, self.settings)
             return score(metrics, in_sight(facts, max(map(len, cases.values())), self.say))

@@ -24,7 +24,7 @@ from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
-from cytosuite.files import Json, write_json
+from cytosuite.files import FloatDict, Json, write_json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.outline import KEY, PREFIX
@@ -283,7 +283,7 @@ def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
     return float(_GRID[best[best.size // 2]])
 
 
-def _scored(facts: Iterable[Iterable[Facts]]) -> dict[str, float]:
+def _scored(facts: Iterable[Iterable[Facts]]) -> FloatDict:
     """Return pooled scores of cases by metric."""
     return rounded(score(wanted_metrics(_METRICS), chain.from_iterable(facts)))
 

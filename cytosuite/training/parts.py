@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import Entries, Json, Paths, Texts, read_toml
+from cytosuite.files import Entries, FloatDict, Json, Paths, Texts, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
@@ -52,7 +52,7 @@ class Best(NamedTuple):
     score: float
     step: int
     weights: dict[str, Tensor]
-    also: dict[str, float]  # scores by further metrics
+    also: FloatDict  # scores by further metrics
 
 
 @dataclass(slots=True)

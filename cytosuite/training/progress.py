@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.figures.curves import Curve, plots
-from cytosuite.files import atomic, write_text
+from cytosuite.files import FloatDict, FloatMap, atomic, write_text
 from cytosuite.volume.arrays import Bytes
 
 Batch = TypeVar("Batch")
@@ -55,7 +55,7 @@ class Log:
         if not self._rows:
             path.unlink(missing_ok=True)
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
+    def add(self, step: int, values: FloatMap) -> None:
         """Append a line of named values; the first line names the columns."""
         self._rows = self._rows or [["step", *values]]
         self._rows.append([str(step), *(f"{value:.6g}" for value in values.values())])
@@ -68,7 +68,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
         csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
-def line(step: int, steps: int, losses: Mapping[str, float], pace: float) -> str:
+def line(step: int, steps: int, losses: FloatMap, pace: float) -> str:
     """Return the line that a user sees after a step, with seconds per step as the pace."""
     parts = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
     return f"step {step}/{steps}  {parts}  {pace:.2f} s/step  {left(pace * (steps - step))}"
@@ -113,7 +113,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
     }
 
 
-def thinned(curve: Curve) -> dict[str, float]:
+def thinned(curve: Curve) -> FloatDict:
     """Return a few points of a curve, evenly over its steps, the last among them.
 
     >>> thinned({step: step / 10 for step in range(1, 25)})

@@ -1,7 +1,6 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
 import hashlib
-from collections.abc import Mapping
 from importlib import import_module
 from math import inf, isfinite
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.torch import save as packed
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
 from cytosuite.contract.weights import SAFE, user
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, atomic, read_json, write_json
+from cytosuite.files import Entries, FloatDict, FloatMap, Json, atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
@@ -52,7 +51,7 @@ def publish(
     titles = [title(folder) for folders in data.values() for folder in folders]
     purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
-    simpler: dict[str, dict[str, float]] = {}  # scores of simpler methods, by method
+    simpler: dict[str, FloatDict] = {}  # scores of simpler methods, by method
     if best:
         metrics = wanted_metrics(settings.validation)
         methods = training.baselines(held, settings)
@@ -124,7 +123,7 @@ def write_weights(path: Path, content: bytes) -> Json:
     return {"weights": path.name, "sha256": digest, "bytes": len(content)}
 
 
-def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+def rounded(scores: FloatMap) -> FloatDict:
     """Return scores as a card has them; undefined ones are left out."""
     return {name: round(value, 4) for name, value in scores.items() if isfinite(value)}
 

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from cytosuite.contract.progress import shown
 from cytosuite.contract.words import SPLITS, Say
 from cytosuite.errors import InputError
-from cytosuite.files import Lists
+from cytosuite.files import FloatDict, Lists
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
@@ -142,7 +142,7 @@ def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = T
 
 def score(
     metrics: Sequence[Metric[Any]], facts: Iterable[Facts], cases: list[float] | None = None
-) -> dict[str, float]:
+) -> FloatDict:
     """Return metrics of held-out cases by name: pooled, or means over cases; may be refused.
 
     The first metric of each case is added to `cases`.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import LINE, InputError, plain
-from cytosuite.files import Scalar, Scalars, Texts
+from cytosuite.files import FloatDict, FloatMap, IntMap, Scalar, Scalars, TextMap, Texts
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
@@ -54,7 +54,7 @@ class Origin:
 
     # Of the voxel size (``spacing``) and of keys of the metadata: ``json``, ``ome``, ``imagej``,
     # ``tiff``, ``metaimage``, ``hdf5``, ``name``, ``user`` or ``assumed``.
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: TextMap = field(default_factory=dict)
     unit: str = "um"  # of the stated voxel size: ``um``, ``nm``, ``mm``, ``cm``, ``inch``, ``m``
     warnings: Texts = ()  # for the user, one short line each
 
@@ -117,7 +117,7 @@ class Volume:
         return self.spacing if spacing is None else spacing
 
     @property
-    def steps(self) -> dict[str, float]:
+    def steps(self) -> FloatDict:
         """The voxel size in µm by spatial axis."""
         return dict(zip((axis for axis in self.axes if axis in SPATIAL), self.spacing, strict=True))
 
@@ -177,7 +177,7 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
 
 
 def with_channel(
-    entries: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
+    entries: Mapping[str, object], names: Sequence[str], axes: str, pick: IntMap
 ) -> tuple[Scalars, Texts]:
     """Return the `scalars` of an image with the name of its channel, or the names of several."""
     metadata, warnings = scalars(entries)
@@ -193,7 +193,7 @@ def listed_channels(metadata: Mapping[str, object]) -> list[str]:
     return [name for name in str(metadata.get("channels", "")).split(", ") if name]
 
 
-def guessed_spacing(axes: str, sizes: Mapping[str, float], metadata: Scalars) -> Lengths:
+def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:
     """Return known sizes in µm along z, y, x; one that is not is guessed, as the metadata say."""
     spatial = [axis for axis in axes if axis in SPATIAL]
     if not sizes.keys() >= set(spatial):

@@ -36,7 +36,16 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, digest, need_file, rounded, write_json, write_text
+from cytosuite.files import (
+    Entries,
+    Json,
+    TextMap,
+    digest,
+    need_file,
+    rounded,
+    write_json,
+    write_text,
+)
 from cytosuite.folders.index import index
 from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
@@ -55,15 +64,13 @@ TISSUES: tuple[Json, ...] = (
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
-def to_toml(
-    recipe: Entries, comments: Mapping[str, str] | None = None, head: Sequence[str] = ()
-) -> str:
+def to_toml(recipe: Entries, comments: TextMap | None = None, head: Sequence[str] = ()) -> str:
     """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
     lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
     return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments or {})).lstrip("\n")
 
 
-def _native(value: object, name: str, comments: Mapping[str, str]) -> Any:  # noqa: ANN401
+def _native(value: object, name: str, comments: TextMap) -> Any:  # noqa: ANN401
     """Return a value as Python's own types with comments, tables after plain values."""
     if hasattr(value, "tolist"):
         value = value.tolist()
@@ -228,7 +235,7 @@ def write_recipe(
     made: str,
     head: Sequence[str],
     rows: Sequence[Compared],
-    comments: Mapping[str, str] = MappingProxyType({}),
+    comments: TextMap = MappingProxyType({}),
 ) -> None:
     """Write a recipe with a comment above it and on parameters, its record and its table."""
     recipe = {

@@ -14,6 +14,7 @@ from cytosuite.datasets.calibration.measure import (
     finite_median,
     finite_or,
 )
+from cytosuite.files import FloatDict, FloatMap, TextMap
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
@@ -81,11 +82,11 @@ def compare(
 
 
 def compared(
-    meanings: Mapping[str, str],
+    meanings: TextMap,
     shown: Sequence[Mapping[str, Doubles]],
-    earlier: Mapping[str, float],
-    later: Mapping[str, float],
-    between: Sequence[Mapping[str, float]],
+    earlier: FloatMap,
+    later: FloatMap,
+    between: Sequence[FloatMap],
 ) -> list[Compared]:
     """Return rows of values of real, default and simulated images, and of their distances."""
     rows = []
@@ -115,7 +116,7 @@ def _values(side: StackStatistics, dark: float) -> Columns:
     return greys | ratios | side.objects | stacks | placed
 
 
-def _distances(real: StackStatistics, other: StackStatistics) -> dict[str, float]:
+def _distances(real: StackStatistics, other: StackStatistics) -> FloatDict:
     """Return distances by property; a threshold has a rule of its own, and no arrangement."""
     mine, theirs = (_values(side, _dark(real)) for side in (real, other))
     placed = distances(real.arrangements, other.arrangements) if real.annotated else {}

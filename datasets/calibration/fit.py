@@ -30,7 +30,7 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import TABLES, Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, Texts
+from cytosuite.files import Entries, FloatDict, Json, TextDict, Texts
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Interval
 
@@ -39,7 +39,7 @@ Scale = Literal["log", "plain", "inverse"]
 LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
 Stack = tuple[Volume, Labels]  # image and labels
 Simulate = Callable[[Entries, int], Stack]
-Values = dict[str, float]
+Values = FloatDict
 DAMPING = 0.7
 WIDEST = 1.6  # of the first estimate of the diameter: labels are never smaller than nuclei
 STEEPEST = {"tissue.shrinkage": 1 / 3, "camera.fading": 1.5}
@@ -113,7 +113,7 @@ class Fit(NamedTuple):
     """Result of a fit."""
 
     parameters: dict[str, Json]  # sections; those that differ between stacks are ranges
-    comments: dict[str, str]  # source of each value, by dotted name
+    comments: TextDict  # source of each value, by dotted name
     misfits: tuple[Values, ...]  # by round and parameter: real minus simulated level, on its scale
     limits: Texts = ()  # parameters left at a limit
 

@@ -15,7 +15,7 @@ from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
-from cytosuite.files import Texts, read_toml
+from cytosuite.files import FloatDict, TextDict, Texts, read_toml
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
@@ -36,7 +36,7 @@ CORE = 0.4  # of the largest distance to the border: deeper voxels are the core 
 GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
-STATISTICS: Mapping[str, dict[str, str]] = read_toml(Path(__file__).with_name("statistics.toml"))
+STATISTICS: Mapping[str, TextDict] = read_toml(Path(__file__).with_name("statistics.toml"))
 VOLUME_STATISTICS, OBJECT_STATISTICS = STATISTICS["volume"], STATISTICS["object"]
 
 
@@ -195,7 +195,7 @@ def _sampled(values: Array) -> Doubles:
 
 def _measure(
     dark: float | None, pair: tuple[Volume, Labels | None]
-) -> tuple[dict[str, float], Columns, Columns, str, tuple[Doubles, Doubles]]:
+) -> tuple[FloatDict, Columns, Columns, str, tuple[Doubles, Doubles]]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
     image, labels = pair
     scene = Scene(image, segment(image) if labels is None else labels)
@@ -299,7 +299,7 @@ def _covariance(above: Doubles, core: Bools, shift: tuple[int, int, int]) -> flo
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
-def _summary(table: Columns, depth_um: Doubles) -> dict[str, float]:
+def _summary(table: Columns, depth_um: Doubles) -> FloatDict:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
     row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
     row["objects"] = float(len(table["signal"]))
@@ -315,7 +315,7 @@ def _summary(table: Columns, depth_um: Doubles) -> dict[str, float]:
     return row
 
 
-def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]:
+def _surroundings(scene: Scene, scale: float, offset: float) -> FloatDict:
     """Return light around objects relative to that inside, and the extent of all objects."""
     array, spacing, objects = scene.image.array, scene.image.spacing, scene.labels > 0
     if not objects.any():

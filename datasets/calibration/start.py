@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
-from cytosuite.files import Entries, Json, Texts, read_toml
+from cytosuite.files import Entries, FloatDict, Json, TextDict, Texts, read_toml
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -23,8 +23,8 @@ class Start(NamedTuple):
     """First values of a fit, by dotted name."""
 
     fixed: Json  # parameters that are measured directly
-    centres: dict[str, float]  # fitted parameters, at their first value
-    sources: dict[str, str]  # of the fixed ones
+    centres: FloatDict  # fitted parameters, at their first value
+    sources: TextDict  # of the fixed ones
     notes: Texts  # values that could not be measured
 
 
@@ -67,9 +67,7 @@ def start(real: StackStatistics) -> Start:
     return Start(fixed, centres, sources, tuple(notes))
 
 
-def _tissue(
-    real: StackStatistics, diameter_um: float, objective: str
-) -> tuple[Json, dict[str, float]]:
+def _tissue(real: StackStatistics, diameter_um: float, objective: str) -> tuple[Json, FloatDict]:
     """Return the fixed parameters and first estimates of tissue that lies within the image."""
     width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
     middle = finite_or(real.median("middle"), 0.5)
@@ -95,7 +93,7 @@ def _tissue(
     return fixed, free
 
 
-def _light(real: StackStatistics, camera: Entries) -> dict[str, float]:
+def _light(real: StackStatistics, camera: Entries) -> FloatDict:
     """Return first estimates of the parameters that do not depend on lengths."""
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     return {
@@ -134,7 +132,7 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 
 def _detector(
     real: StackStatistics,
-) -> tuple[Json, dict[str, str], list[str]]:
+) -> tuple[Json, TextDict, list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))

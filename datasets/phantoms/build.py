@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import atomic, digest, need_folder, write_json
+from cytosuite.files import IntDict, atomic, digest, need_folder, write_json
 from cytosuite.folders.index import index
 from cytosuite.folders.masks import Source, files_of, read_labels
 from cytosuite.folders.names import case_name, key_of
@@ -189,7 +189,7 @@ class LibrarySummary(NamedTuple):
 
     nuclei: int  # cut from stacks, or drawn
     copies: int  # altered
-    skipped: dict[str, int]  # objects that were not cut out, by reason
+    skipped: IntDict  # objects that were not cut out, by reason
     median_volume_um3: float  # of the nuclei, without copies
 
 

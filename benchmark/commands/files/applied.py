@@ -21,7 +21,17 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.sizes import size_in
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.errors import InputError, printable
-from cytosuite.files import Entries, Json, Texts, atomic, file_digest, read_json, remove, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    TextDict,
+    Texts,
+    atomic,
+    file_digest,
+    read_json,
+    remove,
+    write_json,
+)
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import OBJECTS, case_name, key_of
@@ -304,7 +314,7 @@ def join_objects(out: Path) -> list[str]:
     return lines
 
 
-def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
+def _images_with_objects(out: Path) -> tuple[TextDict, list[str]]:
     """Return images by the names of their outputs, several of one name by the latter; and lines."""
     images, lines = {}, []
     for name in sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}")):

@@ -12,7 +12,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     seed_option,
 )
 from cytosuite.errors import InputError
-from cytosuite.files import need_file
+from cytosuite.files import TextDict, need_file
 
 COLUMNS = ("case", "algorithm", "metric", "value", "dataset", "status")
 
@@ -72,7 +72,7 @@ class RankOptions(TableOptions):
     status: str = option("Name of the column: ok, or the failure.", "")
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> TextDict:
         """Names of columns in the files, by ours."""
         typed = {name: getattr(self, name) for name in COLUMNS}
         return {name: theirs for name, theirs in typed.items() if theirs}

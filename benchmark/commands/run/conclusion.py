@@ -1,6 +1,6 @@
 """The end of a benchmark: its last lines, kept while all that decides its report stays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.terminal.console import lines_to
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
-from cytosuite.files import atomic, visible_files
+from cytosuite.files import TextMap, atomic, visible_files
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.scores.results import Results
@@ -30,7 +30,7 @@ class Conclusion:
     log: str  # of the first failed case, below the folder of the run; empty without
     failed: bool  # whether a case or a control failed
     origin: str  # digest of all that decides it
-    files: Mapping[str, str] = field(default_factory=dict)  # digests of the reports
+    files: TextMap = field(default_factory=dict)  # digests of the reports
 
 
 def concluded(results: "Results", origin: str) -> Conclusion:

@@ -22,7 +22,7 @@ from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.circumstances import RunFacts, revision
 from cytosuite.benchmark.scores.comparison import origin
 from cytosuite.contract.tasks import Task
-from cytosuite.files import write_json
+from cytosuite.files import TextDict, TextMap, write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def command_of(options: BenchmarkOptions, engine: str) -> str:
     return " ".join(["make benchmark", *variables])
 
 
-def command_line(command: str, arguments: Iterable[str], words: Mapping[str, str]) -> str:
+def command_line(command: str, arguments: Iterable[str], words: TextMap) -> str:
     """Return a command as a user types it, with its options by their names."""
     flags = (
         f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")
@@ -121,7 +121,7 @@ def command_line(command: str, arguments: Iterable[str], words: Mapping[str, str
     return " ".join([f"cytosuite {command}", *map(quote, arguments), *flags])
 
 
-def typed_options(options: TableOptions) -> dict[str, str]:
+def typed_options(options: TableOptions) -> TextDict:
     """Return the options of a command that decide its results and were given."""
     texts = {}
     for option in fields(options):

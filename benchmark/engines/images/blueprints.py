@@ -1,7 +1,6 @@
 """How images are built: tags, files, bases, digests, and the images of others they stand on."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files,
 from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
-from cytosuite.files import Texts, digest, visible_files
+from cytosuite.files import TextMap, Texts, digest, visible_files
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 JUDGING = "cytosuite.benchmark.submission.judging"
@@ -62,8 +61,8 @@ class Blueprint:
     reason: str = ""  # of the choice of the base, for the user
     packages: Path | None = None  # lock of its packages beyond the base
     empty: Texts = ()
-    arguments: Mapping[str, str] = field(default_factory=dict)  # for the build
-    labels: Mapping[str, str] = field(default_factory=dict)  # for the build
+    arguments: TextMap = field(default_factory=dict)  # for the build
+    labels: TextMap = field(default_factory=dict)  # for the build
 
     def layer(self, root: Path) -> Layer:
         """Return the layer of packages that it stands on."""

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from cytosuite.benchmark.engines.images.context import Files, by_name, pack
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, read_text, remove, value_digest
+from cytosuite.files import Entries, TextDict, TextMap, read_text, remove, value_digest
 from cytosuite.files.working import alone
 
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -172,7 +172,7 @@ class Builder:
             return False  # a tag may mean another image tomorrow
         return inputs in self._need(self.base_image).labels.get(LAYERS_LABEL, "").split()
 
-    def _unpack(self, layer: Layer) -> tuple[Path, dict[str, str]]:
+    def _unpack(self, layer: Layer) -> tuple[Path, TextDict]:
         """Write the packages of a layer into a folder; return it, and digests of the unpinned."""
         folder = self.root / "docker/packages" / layer.kind
         command = [sys.executable, str(self.root / PACKAGES_FILE), str(layer.lock), str(folder)]
@@ -200,9 +200,7 @@ class Builder:
                         return str(tag)
         return None
 
-    def _run(
-        self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]
-    ) -> str:
+    def _run(self, tag: str, files: Files, arguments: TextMap, labels: TextMap) -> str:
         """Run one build and return the image's id; its output goes to a log, its steps to `say`."""
         log = build_file(self.root, tag, ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -313,7 +311,7 @@ def dry_run(
     BuildKit reads Dockerfiles without building (``docker build --check``); other builders do not.
     """
     images = [algorithm_blueprint(root, name, device) for name in algorithms]
-    dockerfiles: dict[Path, Mapping[str, str]] = {}
+    dockerfiles: dict[Path, TextMap] = {}
     for tag, layer in {p.tag(root)[0]: p for i in images for p in _stack(i.layer(root))}.items():
         start = layer.below.tag(root)[0] if layer.below else base_image or first_image(root)
         say(f"{tag}: on {start}, packages of {layer.lock.name}")
@@ -336,7 +334,7 @@ def _stack(layer: Layer) -> list[Layer]:
     return [*(_stack(layer.below) if layer.below else []), layer]
 
 
-def _complaint(dockerfile: str, arguments: Mapping[str, str]) -> str:
+def _complaint(dockerfile: str, arguments: TextMap) -> str:
     """Return the words of the builder on a Dockerfile that it refuses, else none."""
     command = [*CHECK, *(f"--build-arg={name}={value}" for name, value in arguments.items()), "-"]
     try:

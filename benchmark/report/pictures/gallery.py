@@ -17,7 +17,7 @@ from cytosuite.benchmark.runs.data.planes import cut_at
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, FloatMap, Json, TextMap
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 CASES = 50  # in the viewer at most
@@ -36,12 +36,12 @@ class CaseView(NamedTuple):
 
     case: str  # its name
     data: Json  # plain values for the script, see `slices.js`
-    counts: Mapping[str, str]  # a sentence on the output of each algorithm, by its name
+    counts: TextMap  # a sentence on the output of each algorithm, by its name
     size: int  # bytes of its volumes on the page
     still: Still | None = None  # its planes as a picture
 
 
-def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
+def choose(goodness: FloatMap, limit: int) -> list[str]:
     """Return the cases to picture, worst first: a third worst, a third best, the rest between."""
     order = sorted(goodness, key=goodness.__getitem__)
     ends, count = limit // 3, len(order)

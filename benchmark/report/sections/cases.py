@@ -13,7 +13,7 @@ from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis
-from cytosuite.files import Json
+from cytosuite.files import FloatMap, Json, TextMap
 from cytosuite.metrics import Metric
 
 CELLS = 12_000  # on the page; beyond them other metrics, and then cases, are in the CSV file alone
@@ -24,7 +24,7 @@ COSTS: tuple[Cost, ...] = (
     ("GPU memory", "gpu_memory", memory),
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
-Column = tuple[Metric[Any], Axis, int, Mapping[str, float], Mapping[str, str]]
+Column = tuple[Metric[Any], Axis, int, FloatMap, TextMap]
 Cells = Callable[[str], Markup]  # of a case, in all metrics
 # Title, names of the columns, cells of the metrics, records, costs.
 Grid = tuple[str, list[str], Cells, Mapping[str, Record] | None, Sequence[Cost]]

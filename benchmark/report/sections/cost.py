@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
-from cytosuite.files import Json
+from cytosuite.files import FloatDict, Json
 from cytosuite.metrics import Metric
 
 SHARE = "Time in which the GPU computed, per case, in %"
@@ -44,7 +44,7 @@ def view(results: Results) -> Json | None:
             every = [value for costs in values.values() for value in costs.values()]
             axis = Axis(0.0, 100.0) if title == SHARE else axis_of_times(every)
             figures.append((title, axis, values, unit))
-    starts: dict[str, float] = {}
+    starts: FloatDict = {}
     for (name, _), record in results.records.items():
         if record.startup_seconds:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))

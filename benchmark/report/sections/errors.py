@@ -16,6 +16,7 @@ from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
+from cytosuite.files import IntDict, IntMap
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
 from cytosuite.volume.arrays import Bools, Doubles
@@ -60,7 +61,7 @@ def rounded(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def error_bar(counts: Mapping[str, int], longest: float) -> Markup:
+def error_bar(counts: IntMap, longest: float) -> Markup:
     """Return the objects of an algorithm as a stacked bar, the false ones after a gap."""
     parts, at = [], 0.0
     for name, number in counts.items():
@@ -94,8 +95,8 @@ def missed_bars(place: MissedShares, algorithm: str) -> Markup:
 class Errors(NamedTuple):
     """Numbers of objects by algorithm and class, true objects by algorithm, and the places."""
 
-    counts: Mapping[str, Mapping[str, int]]
-    true: Mapping[str, int]
+    counts: Mapping[str, IntMap]
+    true: IntMap
     places: Sequence[MissedShares]
     kinds: Sequence[Sequence[str]] = ()  # rows: class by the annotation, algorithm, scores
     keys: Sequence[str] = tuple(COLOURS)  # the classes
@@ -136,7 +137,7 @@ def view(results: Results) -> Errors | None:
     return Errors(counts, true, _places(objects), _kinds(objects, matches), keys)
 
 
-def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
+def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> IntDict:
     """Return the numbers of true objects by class, and of false ones."""
     counts = Counter[str]()
     for match in matches:

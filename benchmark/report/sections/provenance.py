@@ -3,9 +3,10 @@
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import TextDict
 
 
-def view(results: Results) -> dict[str, str]:
+def view(results: Results) -> TextDict:
     """Return the facts by which the run can be repeated or doubted."""
     return {
         "task": results.task.title,
@@ -14,7 +15,7 @@ def view(results: Results) -> dict[str, str]:
     }
 
 
-def markdown(results: Results, facts: dict[str, str]) -> list[str]:
+def markdown(results: Results, facts: TextDict) -> list[str]:
     """Return the facts as a table, and the command."""
     command = results.command.replace("```", "` ` `")
     script = ["", "```sh", command, "```"] if command else []

@@ -33,9 +33,11 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, listed
 from cytosuite.files import (
     Entries,
+    IntDict,
     Json,
     Paths,
     Scalars,
+    TextDict,
     Texts,
     atomic,
     link,
@@ -77,7 +79,7 @@ class DatasetFile(_File):
 
 
 class _Masks(_File):
-    classes: dict[str, str] = {}
+    classes: TextDict = {}
 
 
 class _Ignored(_File):
@@ -165,7 +167,7 @@ class Case:
         """Largest distance of paired points, µm; None: the default of the metrics."""
         return self.facts().get("radius_um")
 
-    def classes(self) -> dict[str, str]:
+    def classes(self) -> TextDict:
         """Return the classes of the true labels by their number, empty where they have none."""
         return dict(self.facts().get("masks", {}).get("classes", {}))
 
@@ -414,7 +416,7 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
         )
 
 
-def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
+def _small(labels: Volume | None, min_object_voxels: int) -> IntDict:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
     sizes = Counter[int]()
     for slab in () if labels is None else slabs_of(labels.array):

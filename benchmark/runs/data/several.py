@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_data
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, value_digest
+from cytosuite.files import Entries, Json, TextMap, value_digest
 
 DATASET = "dataset"  # the condition: from which dataset a case is
 OWN = "dataset (own)"  # a condition of that name which the user gives
@@ -124,7 +124,7 @@ def _refuse_unlike(request: DataRequest, parts: Sequence[_Part]) -> None:
         raise InputError(f"{', '.join(same)} are the same cases; name them once")
 
 
-def _each(values: Mapping[str, str]) -> str:
+def _each(values: TextMap) -> str:
     """Return values by name in words."""
     return ", ".join(f"{value} ({name})" for name, value in values.items())
 

@@ -12,6 +12,8 @@ from cytosuite.benchmark.catalog.places import CACHE
 from cytosuite.errors import InputError
 from cytosuite.files import (
     YOUNG_NS,
+    TextDict,
+    TextMap,
     atomic,
     digest,
     file_digest,
@@ -27,7 +29,7 @@ LINKED = 16  # times so many folders as files may be walked through
 LARGE_BYTES = 2**26  # a folder of less is read in 0.2 s
 
 
-def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+def digests(folder: Path, names: Iterable[str]) -> TextDict:
     """Return the SHA-256 of files that this program has just written, and keep their stamps."""
     sums = {name: file_digest(folder / name) for name in names}
     _keep(folder, {name: f"{sum} {stamp(folder / name)}" for name, sum in sums.items()})
@@ -83,7 +85,7 @@ def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
 def foreign_digest(paths: Iterable[Path], root: Path) -> str:
     """Return `files.digest` of a user's files; stamps of large folders are kept in the cache."""
     place = FOREIGN / value_digest(str(root.resolve()))
-    stamps, read, begun = _kept(place), dict[str, str](), time.time_ns() - YOUNG_NS
+    stamps, read, begun = _kept(place), TextDict(), time.time_ns() - YOUNG_NS
 
     def look(path: Path) -> str:
         """Return the SHA-256 of a file."""
@@ -125,12 +127,12 @@ def stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _kept(folder: Path) -> dict[str, str]:
+def _kept(folder: Path) -> TextDict:
     """Return digest and stamp of each file of a folder, as they were kept."""
     return {name: line for line, name in _lines(folder / STAMPS)}
 
 
-def _keep(folder: Path, stamped: Mapping[str, str], begun: int | None = None) -> None:
+def _keep(folder: Path, stamped: TextMap, begun: int | None = None) -> None:
     """Keep digests and stamps of files, but for those that could change without another stamp."""
     # A file must have changed before its digest was begun [ns] or, where nobody else writes it,
     # before the stamps were written: within a tick of the clock it could change again.

@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores.comparison.scored import (
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.datasets.recipes import simulations
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic, write_json
+from cytosuite.files import TextDict, atomic, write_json
 from cytosuite.metrics.metric import known_metrics
 
 ACCEPTED = PACKAGE / "benchmark/accepted"
@@ -110,9 +110,9 @@ def _need_sound(run: ScoredRun) -> None:
         )
 
 
-def _used_models(run: ScoredRun) -> dict[str, dict[str, str]]:
+def _used_models(run: ScoredRun) -> dict[str, TextDict]:
     """Return the digests of the models that took part, by algorithm."""
-    digests: dict[str, dict[str, str]] = {}
+    digests: dict[str, TextDict] = {}
     for name in run.algorithms:
         recorded, today = run.table("models").get(name, {}), models_today(name)
         used = sorted(set(run.scores.loc[run.scores["algorithm"] == name, "model"]) - {""})

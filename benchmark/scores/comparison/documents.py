@@ -15,7 +15,7 @@ from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
-from cytosuite.files import Texts, read_text, read_toml
+from cytosuite.files import FloatMap, Texts, read_text, read_toml
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.metrics.metric import known_metrics
 
@@ -70,7 +70,7 @@ def _digests(data: object) -> str:
     return str(data)[:12]
 
 
-def _values(scores: Mapping[str, float]) -> str:
+def _values(scores: FloatMap) -> str:
     """Return scores as text, with the number of objects first."""
     counts = [f"{scores[name]:.0f} objects" for name in COUNTS if name in scores]
     return ", ".join(counts + [f"{k} {v:.{DIGITS}g}" for k, v in scores.items() if k not in COUNTS])

@@ -12,7 +12,7 @@ from cytosuite.benchmark.runs.store.integrity import SUMS
 from cytosuite.benchmark.runs.store.pool import processes
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
-from cytosuite.files import Entries, Json, value_digest
+from cytosuite.files import Entries, Json, TextDict, value_digest
 
 SOCKETS = "sockets/"  # files of a case that algorithms and metrics read
 SHORT = 16  # digits of a digest: they tell runs apart, they protect nothing
@@ -28,9 +28,9 @@ def request_facts(request: DataRequest) -> Json:
     return facts | {"dataset": ",".join(shown)}
 
 
-def case_digests(dataset: Dataset) -> dict[str, str]:
+def case_digests(dataset: Dataset) -> TextDict:
     """Return a digest of the sealed images and labels of each case; their origin does not count."""
-    digests: dict[str, str] = {}
+    digests: TextDict = {}
     for case in dataset.cases:
         if (path := case.folder / SUMS).is_file():
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -44,7 +44,7 @@ def model_digest(card: ModelCard) -> str:
     return value_digest([card.parameters, card.sha256])[:SHORT]
 
 
-def models_today(algorithm: str) -> dict[str, str]:
+def models_today(algorithm: str) -> TextDict:
     """Return the digests of the models of an algorithm in the checkout, by name."""
     return {
         card.name: model_digest(card)
@@ -59,7 +59,7 @@ def simulation_today(words: Entries) -> str:
     return value_digest([facts, [name for name, _ in simulation.makers]]) if facts else ""
 
 
-def cases_today(words: Entries) -> dict[str, str]:
+def cases_today(words: Entries) -> TextDict:
     """Return the digests of the first and last case of a simulation, made now.
 
     Cases that pass algorithms first have none: `models_today` tells what these are.

@@ -1,6 +1,6 @@
 """Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, listed, plain
-from cytosuite.files import Entries, Json, delimiter_of, read_json, read_table
+from cytosuite.files import Entries, Json, TextMap, delimiter_of, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED
 
@@ -74,7 +74,7 @@ def read_scored(place: Path) -> ScoredRun:
     return ScoredRun(place, read_scores(path), facts)
 
 
-def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:
     """Return a long table of scores with `COLUMNS`, by our names of its `columns`."""
     table = _cells(path)
     if columns is not None:
@@ -105,7 +105,7 @@ def _cells(path: Path) -> pd.DataFrame:
     return pd.DataFrame(list(filter(None, body)), columns=head, dtype=str)
 
 
-def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+def _renamed(path: Path, table: pd.DataFrame, columns: TextMap) -> pd.DataFrame:
     """Return a table with our names of the columns, and a metric."""
     for name, theirs in columns.items():
         if theirs not in table:

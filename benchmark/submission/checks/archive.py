@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
-from cytosuite.files import Entries, Json, parse_json
+from cytosuite.files import Entries, Json, TextDict, parse_json
 from cytosuite.files.tarball import (
     CHUNK,
     ArchiveError,
@@ -82,7 +82,7 @@ class ImageArchive:
         tags = self.manifest[0].get("RepoTags")
         return [str(tag) for tag in tags] if isinstance(tags, list) else []
 
-    def altered(self) -> dict[str, str]:
+    def altered(self) -> TextDict:
         """Return the faults of layers that differ from the config, by their place."""
         rootfs = self.config.get("rootfs")
         stated = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -191,7 +191,7 @@ class _Scan:
     largest: int
     texts: dict[str, bytes] = field(default_factory=dict)  # small members that may be JSON
     layers: dict[str, ImageLayer | ArchiveError] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
+    links: TextDict = field(default_factory=dict)
     names: set[str] = field(default_factory=set)  # in small letters
     kept_bytes: int = 0
     listed: int = 0

@@ -13,7 +13,7 @@ from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.errors import listed, plain, reason_of
-from cytosuite.files import Entries, read_json
+from cytosuite.files import Entries, TextDict, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
 
 DEPTH = 3  # folders in each other that are looked at for WORKDIR
@@ -43,7 +43,7 @@ class Settings(BaseModel):
     entrypoint: list[str] = []
     cmd: list[str] = []
     env: list[str] = []
-    labels: dict[str, str] = {}
+    labels: TextDict = {}
 
 
 class Identity(NamedTuple):

@@ -18,7 +18,7 @@ from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.contract.tasks import Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError, last_line, reason_of
-from cytosuite.files import open_regular, parse_json, read_text
+from cytosuite.files import TextDict, open_regular, parse_json, read_text
 from cytosuite.formats import read
 from cytosuite.formats.tiffcheck import check_directories
 from cytosuite.volume.memory import check_room
@@ -69,9 +69,9 @@ def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
     return [*_metaimage(path, where, fields)], raw
 
 
-def _fields(path: Path) -> dict[str, str] | None:
+def _fields(path: Path) -> TextDict | None:
     """Return the header of a MetaImage as the importer reads it, None where it is none."""
-    fields: dict[str, str] = {}
+    fields: TextDict = {}
     with open_regular(path) as stream:
         for _ in range(LINES):
             line = stream.readline(LINE_BYTES)
@@ -87,7 +87,7 @@ def _fields(path: Path) -> dict[str, str] | None:
     return fields
 
 
-def _metaimage(path: Path, where: str, fields: dict[str, str]) -> Iterator[Finding]:
+def _metaimage(path: Path, where: str, fields: TextDict) -> Iterator[Finding]:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("MetaImageIO")
     reader.SetFileName(str(path.absolute()))

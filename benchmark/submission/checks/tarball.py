@@ -15,7 +15,7 @@ from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain, reason_of
-from cytosuite.files import parse_json
+from cytosuite.files import TextDict, parse_json
 from cytosuite.files.tarball import (
     ArchiveError,
     Forward,
@@ -67,7 +67,7 @@ class _Content:
     """Cards, texts and names of a tarball, from one pass over it."""
 
     file: str
-    digests: dict[str, str] = field(default_factory=dict)  # of all files, empty where unknown
+    digests: TextDict = field(default_factory=dict)  # of all files, empty where unknown
     links: set[str] = field(default_factory=set)
     texts: dict[str, bytes] = field(default_factory=dict)
     text_bytes: int = 0

@@ -8,7 +8,7 @@ truth lies in ``/opt/ml/input/data/ground_truth``; where it may be written, a co
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, prod
 from pathlib import Path
@@ -26,7 +26,7 @@ from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
 from cytosuite.contract.tasks import TASKS, Socket
-from cytosuite.files import Json, remove, write_json
+from cytosuite.files import Json, TextDict, TextMap, remove, write_json
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
 
@@ -91,7 +91,7 @@ class Evaluator:
         raw = folder / "raw"
         raw.mkdir(parents=True)
         outcome = self._collected(submitted, raw, prod(geometry.shape))
-        outputs, lost = dict[str, str](), list[str]()
+        outputs, lost = TextDict(), list[str]()
         if outcome.status == "ok" and submitted is not None:
             try:
                 sockets = [_placed(socket, submitted.places) for socket in self.task.outputs]
@@ -170,7 +170,7 @@ def _locked(source: str, target: str) -> None:
     Path(copyfile(source, target)).chmod(0o400)
 
 
-def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:
+def _placed(socket: Socket, places: TextMap) -> Socket:
     """Return an output socket in the folder that the platform lists for it."""
     place = places.get(socket.slug) or socket.relative_path
     if socket.is_file or place == socket.relative_path:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.contract.manifest import Described, TaskName, parse
-from cytosuite.files import read_json
+from cytosuite.files import TextDict, read_json
 from cytosuite.volume import Header
 from cytosuite.volume.arrays import Lengths, Shape
 
@@ -99,7 +99,7 @@ class Evaluation(Described):
         return self
 
     @property
-    def images(self) -> dict[str, str]:
+    def images(self) -> TextDict:
         """Name of the uploaded images of each case, by its name."""
         return {case.name: case.image for case in self.cases}
 

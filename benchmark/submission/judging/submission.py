@@ -15,7 +15,7 @@ from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import Entries, Json, Paths, Texts, read_json, write_json
+from cytosuite.files import Entries, Json, Paths, TextMap, Texts, read_json, write_json
 from cytosuite.metrics.metric import board_metrics
 
 SUCCEEDED = "Succeeded"
@@ -30,7 +30,7 @@ class SubmittedJob(NamedTuple):
     pk: str  # its key, the folder of its outputs
     status: str  # the platform's word
     images: Texts  # names under which its input images were uploaded
-    places: Mapping[str, str]  # relative path of each listed output, by slug
+    places: TextMap  # relative path of each listed output, by slug
 
 
 def read_predictions(path: Path) -> list[SubmittedJob]:
@@ -49,7 +49,7 @@ def read_predictions(path: Path) -> list[SubmittedJob]:
 
 
 def by_case(
-    predictions: Sequence[SubmittedJob], images: Mapping[str, str], path: Path
+    predictions: Sequence[SubmittedJob], images: TextMap, path: Path
 ) -> dict[str, SubmittedJob]:
     """Return the job of each case that has one; InputError if jobs do not match the cases."""
     cases = {image: case for case, image in images.items()}

@@ -9,6 +9,7 @@ from math import nan
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import metric
@@ -56,7 +57,7 @@ def object_features(scene: Scene) -> dict[str, Array]:
     return {"label": names, "cut": cut, **dict(zip(FEATURES, rows.T, strict=True))}
 
 
-def feature_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
+def feature_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
     """Return the distance of real and synthetic objects by feature; InputError if a set is empty.
 
     First Wasserstein distance of the pooled objects' values over the standard deviation of the real
@@ -79,7 +80,7 @@ FEATURE_DISTANCES = Evidence(
     reference=PANARETOS,
     undefined="when no feature has values on both sides that vary among the real objects",
 )
-def feature_distance(distances: dict[str, float]) -> float:
+def feature_distance(distances: FloatDict) -> float:
     """Return the mean distance over the features of objects, in real standard deviations.
 
     ``W1(real, synthetic) / std(real)`` per feature, mean over the features that are defined.
@@ -95,7 +96,7 @@ def feature_distance(distances: dict[str, float]) -> float:
 
 def pooled_distances(
     sides: Sequence[Sequence[Mapping[str, Array]]], names: Iterable[str]
-) -> dict[str, float]:
+) -> FloatDict:
     """Return `scaled_distance` of the values of all scenes by name; InputError if a set is empty.
 
     `sides` are the values of each scene, of the real ones and of the synthetic ones.

@@ -17,7 +17,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic, need_folder, read_text
+from cytosuite.files import FloatDict, atomic, need_folder, read_text
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
 from cytosuite.metrics.tracks.logs import write_logs
@@ -113,7 +113,7 @@ def write_sequence(
 
 def score_tracks(
     truth_folder: Path, result_folder: Path, names: Sequence[str] = (), logs: Path | None = None
-) -> dict[str, float]:
+) -> FloatDict:
     """Return the scores, by name, of a result folder (``01_RES``) for a truth (``01_GT``).
 
     All metrics of tracks without `names`; NaN where one is undefined. Into `logs`, a folder, go the
