@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cytosuite.contract.tracks import Track
-from cytosuite.files import Entries, Paths, Scalar
+from cytosuite.files import Entries, Paths, ScalarMap
 from cytosuite.volume import Volume, Volumes
 
 Value = Entries  # the object of a JSON socket
@@ -15,9 +15,9 @@ class Sample:
     """One generated case: volumes by the slug of their socket; conditions break results down."""
 
     sockets: Mapping[str, Volume | Value | list[Track]]
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)  # flat, drawn and measured
+    metadata: ScalarMap = field(default_factory=dict)  # flat, drawn and measured
     extras: Volumes = field(default_factory=dict)  # neither seen nor scored
-    conditions: Mapping[str, Scalar] = field(default_factory=dict)
+    conditions: ScalarMap = field(default_factory=dict)
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
     radius_um: float | None = None  # between paired points, at most; None: the metrics' own
     dataset: str = ""  # in a run over several

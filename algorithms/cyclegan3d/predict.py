@@ -1,6 +1,5 @@
 """Entry point of the 3D CycleGAN: one simulated image in, the same in the look of a microscope."""
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar, Scalars
+from cytosuite.files import ScalarMap, Scalars
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Tiled
@@ -125,5 +124,5 @@ def classical(volume: Volume, parameters: Parameters) -> Array:
     return transfer(volume.array, volume.spacing, parameters.style, rng)
 
 
-def _result(volume: Volume, image: Array, method: str, facts: Mapping[str, Scalar]) -> Volume:
+def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volume:
     return noted(volume.like(image), "cyclegan3d", {"method": method, **facts})

@@ -1,6 +1,5 @@
 """Entry point of the masks: a request with a seed in, labels of cells and of their nuclei out."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from math import cos, pi, prod, sin
@@ -16,7 +15,7 @@ from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthesise
 from cytosuite.errors import InputError
-from cytosuite.files import Scalar
+from cytosuite.files import ScalarMap
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.tiling import Sides, Tiled
 from cytosuite.volume import SPATIAL, Volume, Volumes
@@ -122,9 +121,7 @@ def fields_from(
     return np.stack([finer(field, ratio, middle, shape) for field in fields])
 
 
-def _noise(
-    request: Mapping[str, Scalar], shape: Sizes, seed: int, draw: int, labels: None
-) -> Floats:
+def _noise(request: ScalarMap, shape: Sizes, seed: int, draw: int, labels: None) -> Floats:
     """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
     del labels
     share, size = float(request.get("share", 0)), np.float32(request.get("truncation", 1))

@@ -21,7 +21,7 @@ from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import leaderboard
 from cytosuite.errors import InputError, at, pick
-from cytosuite.files import Json, Lists
+from cytosuite.files import FloatDict, Json, Lists
 from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
@@ -57,7 +57,7 @@ def score_command(options: ScoreOptions, console: Console) -> int:
         scores = score_files(options, step)
         step(1, 1)
     value = layout(scores)
-    tables.give(table(value), options, console, value)
+    tables.give(table(scores, value), options, console, value)
     for line in scores.notes:
         terminal.lines_to(console)(line)
     return 1 if value["failed"] else 0
@@ -243,11 +243,17 @@ def layout(scores: Scores) -> Json:
     return {**parts, "doubts": list(scores.notes)}
 
 
-def table(value: Json) -> tables.ValueTable:
-    """Return `layout` as a table: a row per case, in brackets the rows of all cases together."""
-    rows, totals = [*value["case"].items()], value["aggregates"]
+def table(scores: Scores, value: Json) -> tables.ValueTable:
+    """Return scores with their `layout` as a table: rows of cases, in brackets of all together."""
+    rows: dict[str, FloatDict] = {}
+    for case, name, number in scores.table[["case", "metric", "value"]].itertuples(index=False):
+        if case:
+            rows.setdefault(case, {})[name] = number
+    totals = value["aggregates"]
     for title in ("mean", "pooled", "set", "undefined"):
         row = {name: total[title] for name, total in totals.items() if title in total}
-        if row and (title != "undefined" or any(row.values())):
-            rows.append((f"[{title}]", row))
-    return tables.ValueTable(["case", *totals], [{"case": case, **row} for case, row in rows])
+        if title != "undefined" or any(row.values()):
+            rows |= {f"[{title}]": row} if row else {}
+    return tables.ValueTable(
+        ["case", *totals], [{"case": case, **row} for case, row in rows.items()]
+    )

@@ -132,7 +132,9 @@ class _TrainingData(NamedTuple):
 
 def _training_data(text: str, options: TrainOptions) -> _TrainingData:
     """Return a dataset from ``dataset`` or ``role=dataset``, before it is made."""
-    role, sign, dataset = text.rpartition("=")
+    role, sign, dataset = text.partition("=")
+    if not sign or "/" in role or Path(text).exists():
+        role, sign, dataset = "", "", text
     # A dataset's name wins over a folder of that name.
     files = (Path(dataset).is_dir() or is_list(Path(dataset))) and simulated(dataset, None) is None
     beside = files and bool(sign)  # its cases are not simulated, others' are

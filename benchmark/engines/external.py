@@ -26,6 +26,7 @@ from cytosuite.files import (
     Json,
     TextDict,
     TextMap,
+    TextPair,
     file_digest,
     link,
     read_json,
@@ -185,7 +186,7 @@ def external_manifest(external: ExternalImage, labels: TextMap) -> AlgorithmMani
     )
 
 
-def place_of(socket: Socket, place: Place | None) -> tuple[str, str]:
+def place_of(socket: Socket, place: Place | None) -> TextPair:
     """Return slug and path of a socket for a container, our own where it names none."""
     if place is None:
         return socket.slug, socket.relative_path

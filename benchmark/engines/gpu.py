@@ -17,7 +17,7 @@ from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TextDict, TextMap
+from cytosuite.files import TextDict, TextMap, TextPair
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
@@ -74,7 +74,7 @@ def gpus(environment: TextMap = os.environ) -> list[Gpu]:
     return list({gpu.uuid: gpu for word in words for gpu in _named(word, there)}.values())
 
 
-def torch_trouble(gpu: Gpu) -> tuple[str, str]:
+def torch_trouble(gpu: Gpu) -> TextPair:
     """Return why torch of this Python cannot compute on a GPU, with the remedy; empty if it can."""
     try:
         done = subprocess.run(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, TextMap
+from cytosuite.files import Entries, IntPair, Json, TextMap
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -35,7 +35,7 @@ class Host:
     can: frozenset[str]
     uid: int  # of this process
     gid: int  # of this process
-    sudo: tuple[int, int] | None = None  # user and group behind ``sudo``
+    sudo: IntPair | None = None  # user and group behind ``sudo``
 
     @classmethod
     def of(cls, info: Entries, environment: TextMap = os.environ) -> "Host":

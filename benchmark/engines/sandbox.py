@@ -17,7 +17,7 @@ from cytosuite.benchmark.engines.images.daemon import Client
 from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http
-from cytosuite.files import Entries, Json, Paths
+from cytosuite.files import Entries, Json, Paths, TextPair
 from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
@@ -133,7 +133,7 @@ class Sandbox:
         self._kills = max(self._kills, kills or 0)
         return self._kills
 
-    def new_log(self) -> tuple[str, str]:
+    def new_log(self) -> TextPair:
         """Return stdout and stderr since the last call, and the last line of stderr."""
         lines = [line.strip() for line in self._read(stdout=False) if line.strip()]
         return "".join(f"{line}\n" for line in self._read(stdout=True)), lines[-1] if lines else ""

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from cytosuite.benchmark.report.wording import fixed, known, number
 from cytosuite.figures.svg import Axis, group, line
-from cytosuite.files import FloatMap, IntMap
+from cytosuite.files import FloatMap, IntMap, TextPair
 from cytosuite.metrics import Metric
 from cytosuite.volume.arrays import Interval
 
@@ -178,7 +178,7 @@ def places_figure(algorithms: int) -> Markup:
     return _numbers((f"{room * (n - 0.5):.2f}%", f"{n}") for n in shown)
 
 
-def _numbers(texts: Iterable[tuple[str, str]]) -> Markup:
+def _numbers(texts: Iterable[TextPair]) -> Markup:
     """Return the numbers of an axis, each with its place, as a figure."""
     parts = "".join(f'<text x="{x}" y="12" text-anchor="middle">{text}</text>' for x, text in texts)
     return Markup(

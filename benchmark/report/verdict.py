@@ -16,6 +16,7 @@ from cytosuite.benchmark.report.wording import (
 from cytosuite.benchmark.scores.conditions import CASES
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.standings import Standing
+from cytosuite.files import TextPair
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import joined
@@ -45,7 +46,7 @@ def verdict(results: Results) -> str:
     return f"{best.algorithm} {done}; {reason}."
 
 
-def readings(results: Results) -> list[tuple[str, str]]:
+def readings(results: Results) -> list[TextPair]:
     """Return reach, weakness, cost and certainty of the best, by heading, where known."""
     if not results.ranked or not _has_result(best := _best(results)):
         return []
@@ -212,7 +213,7 @@ def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing
     return f"{ahead}: {joined(values)}"
 
 
-def _means(results: Results, first: Standing, second: Standing) -> Iterator[tuple[str, str]]:
+def _means(results: Results, first: Standing, second: Standing) -> Iterator[TextPair]:
     """Yield each ranking metric in which both have a value, and their means in words."""
     for metric in _ranking_metrics(results):
         one, other = first.summary(metric).mean, second.summary(metric).mean

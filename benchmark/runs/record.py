@@ -16,6 +16,7 @@ from cytosuite.files import (
     Json,
     TextDict,
     TextMap,
+    TextPair,
     parse_json,
     read_json,
     value_digest,
@@ -116,7 +117,7 @@ class Record(BaseModel):
         write_json(folder / RECORD, {**content, "seal": value_digest(content)})
 
 
-Records = Mapping[tuple[str, str], Record]  # by algorithm and case
+Records = Mapping[TextPair, Record]  # by algorithm and case
 
 
 def read_record(folder: Path) -> Record | None:

@@ -7,7 +7,7 @@ from typing import Any
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.benchmark.scores.standings import Summary
-from cytosuite.files import FloatDict, FloatMap, TextDict, TextMap, value_digest
+from cytosuite.files import FloatDict, FloatMap, TextDict, TextMap, TextPair, value_digest
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Contest, Difference, Ranking
 
@@ -80,7 +80,7 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: TextMap
     )
 
 
-def _records(results: Results, names: TextMap) -> dict[tuple[str, str], Record]:
+def _records(results: Results, names: TextMap) -> dict[TextPair, Record]:
     """Return how each case went: status, time and memory alone, in the order of neutral names."""
     blind = {}
     for (algorithm, case), record in results.records.items():

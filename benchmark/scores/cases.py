@@ -1,6 +1,7 @@
 """Score controls and algorithms on one case."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from math import nan
@@ -78,7 +79,9 @@ def doubt(output: Any, image: Path | None) -> str:  # noqa: ANN401 - as answers 
     """Return why labels look like another image, or most points like another unit; else empty."""
     if not isinstance(output, Points):
         return label_doubt(output.array)
-    size = np.array(header(image).labels.shape if image else ())
+    size = np.empty(0)
+    with suppress(InputError):  # of an image that nothing else needs
+        size = np.array(header(image).labels.shape if image else ())
     if size.size != len(output.spacing):
         return ""
     outside = np.count_nonzero((abs(2 * output.array + 1 - size) > size).any(axis=1))

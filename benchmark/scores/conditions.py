@@ -4,7 +4,7 @@ import math
 import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import fsum, isfinite, nan
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
 from cytosuite.benchmark.scores.score import Scores
 from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
-from cytosuite.files import Json, Lists, Scalar
+from cytosuite.files import Json, Lists, ScalarMap, TextPair
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -66,7 +66,7 @@ def _group(
     label: str, cases: Sequence[str], scores: Scores, answers: Sequence[str], values: CaseValues
 ) -> Group:
     """Return the scores of some cases by algorithms and controls."""
-    pooled: dict[tuple[str, str], Summary] = {}
+    pooled: dict[TextPair, Summary] = {}
     failed = {}
     evidence = dict.fromkeys(m.evidence for m in scores.metrics if m.scope == "case")
     for name in answers:
@@ -127,18 +127,18 @@ def _pooled(metric: Metric[Any], values: Sequence[float]) -> Summary:
     return Summary(value) if metric.evidence.pool else Summary(value, low, high)
 
 
-def named(condition: str) -> tuple[str, str]:
+def named(condition: str) -> TextPair:
     """Return the name of a condition without its unit, and the unit."""
     match = re.fullmatch(r"(.+?)\s*\[(.+)\]", condition)
     return (match[1], match[2]) if match else (condition, "")
 
 
-def is_number(values: Mapping[str, Scalar]) -> bool:
+def is_number(values: ScalarMap) -> bool:
     """Return whether a condition is a number in every case that has it."""
     return all(isinstance(value, int | float) for value in values.values())
 
 
-def divide(values: Mapping[str, Scalar]) -> Lists:
+def divide(values: ScalarMap) -> Lists:
     """Return groups of cases, one or none if all are alike: values, `RANGES` ranges, or words."""
     if not is_number(values):
         words = {case: str(value) for case, value in values.items()}

@@ -22,12 +22,12 @@ from cytosuite.benchmark.scores import (
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
-from cytosuite.files import open_regular
+from cytosuite.files import TextPair, open_regular
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
-Answered = tuple[str, str]  # algorithm and case
+Answered = TextPair  # algorithm and case
 LOG_LINES = 30
 LOG_BYTES = 20_000
 

@@ -13,7 +13,17 @@ from cytosuite.benchmark.runs.record import Record, Records
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.figures.svg import Axis, near
-from cytosuite.files import FloatDict, FloatMap, IntDict, IntMap, Json, Paths, TextDict, TextMap
+from cytosuite.files import (
+    FloatDict,
+    FloatMap,
+    IntDict,
+    IntMap,
+    Json,
+    Paths,
+    TextDict,
+    TextMap,
+    TextPair,
+)
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
@@ -23,7 +33,7 @@ if TYPE_CHECKING:  # pandas
 
     from cytosuite.benchmark.scores.standings import Standing, Summary
 
-Tables = Mapping[tuple[str, str], Path]  # CSV files by algorithm and case
+Tables = Mapping[TextPair, Path]  # CSV files by algorithm and case
 SHOWN = 20  # algorithms in the sections of a report, of more than `MANY`
 
 
@@ -60,7 +70,7 @@ class Group:
     label: str  # a word, or the ends of a range
     cases: Sequence[str]  # their names; annotated ones only
     objects: int  # objects or points in their truth; 0 where the truth is an image
-    scores: Mapping[tuple[str, str], "Summary"]  # controls included
+    scores: Mapping[TextPair, "Summary"]  # controls included
     failed: IntMap = field(default_factory=dict)  # count as empty answers
 
 
@@ -88,14 +98,14 @@ class Condition:
         return [f"{group.label}{unit}" for group in self.groups]
 
 
-class CaseValues(dict[tuple[str, str], FloatDict]):
+class CaseValues(dict[TextPair, FloatDict]):
     """Defined values of cases by algorithm and metric, infinite ones too; taken when asked for."""
 
     def __init__(self, scores: "pd.DataFrame") -> None:
         self._rows = scores[(scores["case"] != "") & scores["value"].notna()]
         self._places = self._rows.groupby(["algorithm", "metric"]).indices
 
-    def __missing__(self, key: tuple[str, str]) -> FloatDict:
+    def __missing__(self, key: TextPair) -> FloatDict:
         """Return the value of each case by a metric, none where an algorithm has none."""
         rows = self._rows.iloc[self._places.get(key, [])]
         self[key] = dict(zip(rows["case"].tolist(), rows["value"].tolist(), strict=True))
@@ -118,10 +128,10 @@ class Results:
     standings: Sequence["Standing"]  # the algorithms, best first, and the controls below
     scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
     records: Records = field(default_factory=dict)  # how each case went
-    logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
+    logs: Mapping[TextPair, str] = field(default_factory=dict)  # last lines
     cases: Sequence[CaseFiles] = ()  # in the order of the dataset
-    outputs: Mapping[tuple[str, str], Paths] = field(default_factory=dict)  # by slug
-    matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
+    outputs: Mapping[TextPair, Paths] = field(default_factory=dict)  # by slug
+    matches: Mapping[TextPair, Matches] = field(default_factory=dict)  # of labels
     objects: Tables = field(default_factory=dict)
     object_scores: Tables = field(default_factory=dict)
     links: Tables = field(default_factory=dict)  # wrong ones

@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
-from cytosuite.files import TextMap, Texts
+from cytosuite.files import TextMap, TextPair, Texts
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Evidence, Facts
@@ -100,10 +100,10 @@ class Scores(NamedTuple):
     """Values of all metrics of a run."""
 
     table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
-    pooled: Mapping[tuple[str, str], float]  # all cases taken as one
+    pooled: Mapping[TextPair, float]  # all cases taken as one
     metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
     records: Records  # how each case went
-    evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]  # to be pooled
+    evidence: Mapping[TextPair, Mapping[Evidence[Any], Any]]  # to be pooled
     primary: Texts = ()  # names of those to rank by
     notes: Texts = ()  # on how values were obtained, and on missing ones
 
@@ -202,7 +202,7 @@ def _table(
     return table.astype({"metric": "category", "value": float})
 
 
-def _pooled(answers: Sequence[Answer], shown: cases.Metrics) -> dict[tuple[str, str], float]:
+def _pooled(answers: Sequence[Answer], shown: cases.Metrics) -> dict[TextPair, float]:
     """Return the pooled values of each answer, where no case was refused."""
     parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     for answer in answers:

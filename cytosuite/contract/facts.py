@@ -1,12 +1,12 @@
 """Facts of one case for its record: the tool behind an algorithm, sizes, time of its network."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from cytosuite.files import Scalar, TextDict
+from cytosuite.files import ScalarMap, TextDict
 from cytosuite.volume import Volume
 
 
@@ -39,7 +39,7 @@ def state(**words: str) -> None:
         facts.words |= words
 
 
-def noted(image: Volume, algorithm: str, facts: Mapping[str, Scalar]) -> Volume:
+def noted(image: Volume, algorithm: str, facts: ScalarMap) -> Volume:
     """Return an image with facts of an algorithm in its metadata, ``<algorithm>_<name>``."""
     named = {f"{algorithm}_{name}": value for name, value in facts.items()}
     return replace(image, metadata={**image.metadata, **named})

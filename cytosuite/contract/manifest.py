@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, FloatDict, Json, Texts, read_json, read_toml
+from cytosuite.files import Entries, FloatDict, FloatTuple, Json, Texts, read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=1)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # a SHA-256
 Sentence = Annotated[str, AfterValidator(plain)]
-Fact = str | float | tuple[float, ...]  # about an image
+Fact = str | float | FloatTuple  # about an image
 MOST_CASES = 100_000
 MOST_BYTES = 255  # of a file's name
 

@@ -8,7 +8,7 @@ from math import inf, isclose
 from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, Json, Scalar, TextDict
+from cytosuite.files import Entries, Json, Scalar, TextDict, TextPair
 from cytosuite.volume import Origin, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
@@ -37,7 +37,7 @@ def channel_of(text: str) -> str | None:
     return structures[0] if len(structures) == 1 else None
 
 
-def view_role(name: str) -> tuple[str, str] | None:
+def view_role(name: str) -> TextPair | None:
     """Return specimen and role of an image of Fuse My Cells, by its name without suffix."""
     match = PAIR.fullmatch(name)
     return (match["specimen"], match["role"].lower()) if match else None

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.files import FloatMap, Json, Texts
+from cytosuite.files import FloatMap, FloatTuple, Json, Texts
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
 
-Value = str | int | float | tuple[float, ...]
+Value = str | int | float | FloatTuple
 Facts = Mapping[str, Value]  # of an image or a card, by key
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from cytosuite.files import TextPair
+
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 # Distinct by shape as well as by colour.
@@ -119,7 +121,7 @@ def mark(place: int) -> str:
     return '<circle class="spot" r="2.6"/>'
 
 
-def line(style: str, x: tuple[str, str], y: tuple[str, str]) -> str:
+def line(style: str, x: TextPair, y: TextPair) -> str:
     """Return a line from one place to another, in px or % of the width."""
     return f'<line class="{style}" x1="{x[0]}" x2="{x[1]}" y1="{y[0]}" y2="{y[1]}"/>'
 
@@ -134,9 +136,7 @@ def group(x: str, y: str, inside: str) -> str:
     return f'<svg x="{x}" y="{y}" overflow="visible">{inside}</svg>'
 
 
-def document(
-    parts: Iterable[str], size: tuple[str, str], box: tuple[float, float], style: str
-) -> str:
+def document(parts: Iterable[str], size: TextPair, box: tuple[float, float], style: str) -> str:
     """Return elements as a file on white ground, with width and height, and its box in px."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -38,6 +38,10 @@ FloatDict = dict[str, float]
 FloatMap = Mapping[str, float]
 IntDict = dict[str, int]
 IntMap = Mapping[str, int]
+ScalarMap = Mapping[str, Scalar]
+TextPair = tuple[str, str]
+IntPair = tuple[int, int]
+FloatTuple = tuple[float, ...]
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

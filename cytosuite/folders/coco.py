@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
-from cytosuite.files import open_regular, parse_json
+from cytosuite.files import IntPair, open_regular, parse_json
 from cytosuite.files.archive import MOST_GROWTH
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.outlines import fill
@@ -31,7 +31,7 @@ class Runs(BaseModel):
     """Lengths of runs down the columns, background first; as text in characters of six bits."""
 
     counts: Annotated[list[int], _FIRST] | str
-    size: tuple[int, int]  # y, x
+    size: IntPair  # y, x
 
 
 class _Object(BaseModel):

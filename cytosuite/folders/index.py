@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, Scalar, TextDict, TextMap, Texts
+from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -125,7 +125,7 @@ class Item:
     name: str  # name of the case, see `case_name`
     image: Path  # the main image
     files: Mapping[str, Source] = field(default_factory=dict)  # further ones by slug of the socket
-    conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
+    conditions: ScalarMap = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
     part: Part = field(default_factory=Part)  # of files with several channels, frames, images
     extras: Paths = field(default_factory=dict)  # of a simulation, by name

@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import Paths, atomic, open_regular
+from cytosuite.files import IntPair, Paths, atomic, open_regular
 from cytosuite.files.archive import ZipReader
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
@@ -213,7 +213,7 @@ def _need(path: Path, truth: bool, expected: str) -> None:
         raise InputError(f"{path}: expected {expected}")
 
 
-def _named(name: str) -> tuple[int, int]:
+def _named(name: str) -> IntPair:
     """Return the label and the plane in a name of ours or of ImageJ, 0 where it lacks one."""
     if match := THEIRS.fullmatch(name):
         return 0, int(match[1])

@@ -12,7 +12,15 @@ from pydantic import AfterValidator, Field, model_validator
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, Scalars, TextDict, TextMap, Texts, read_table, read_toml
+from cytosuite.files import (
+    ScalarMap,
+    Scalars,
+    TextDict,
+    TextMap,
+    Texts,
+    read_table,
+    read_toml,
+)
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
@@ -23,7 +31,7 @@ OBJECTS = "objects.csv"  # classes of the objects in a folder
 MOST_WORDS = 12  # values of a condition that are counted
 PARTS: tuple[SplitName, ...] = ("train", "validate", "test")
 PART = "part"  # condition of an image in a folder that is divided
-Conditions = Mapping[str, Mapping[str, Scalar]]  # conditions by name of the case
+Conditions = Mapping[str, ScalarMap]  # conditions by name of the case
 Classes = Mapping[str, Counter[str]]  # objects of each class by name of the case
 
 
@@ -34,7 +42,7 @@ class SplitRule(Described):
     match: str | None = Field(None, min_length=1, description="pattern of names, like *_C03_*")
     where: dict[str, str | int | float] = Field({}, description="conditions and their values")
 
-    def takes(self, name: str, conditions: Mapping[str, Scalar]) -> bool:
+    def takes(self, name: str, conditions: ScalarMap) -> bool:
         """Return whether the rule fits an image; one without pattern and conditions fits all."""
         fits = all(
             key in conditions and text_of(conditions[key]) == text_of(v)

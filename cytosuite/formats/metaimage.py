@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, TypeVar
 import numpy as np
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, TextMap, open_regular
+from cytosuite.files import NUMBER, FloatTuple, TextMap, TextPair, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
@@ -60,7 +60,7 @@ class _Fields:
         """Return the error for a header or pixels that contradict the format."""
         return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
 
-    def numbers(self, key: str, count: int, default: str) -> tuple[float, ...]:
+    def numbers(self, key: str, count: int, default: str) -> FloatTuple:
         """Return the finite numbers of a key; InputError where they are not `count`."""
         words = self.texts.get(key, default).split()
         values = tuple(float(word) for word in words if NUMBER.fullmatch(word))
@@ -131,7 +131,7 @@ def _fields(path: Path, stream: BinaryIO) -> _Fields:
     return _Fields(path, stream, texts, start)
 
 
-def _line(path: Path, line: bytes) -> tuple[str, str]:
+def _line(path: Path, line: bytes) -> TextPair:
     text = line.decode("utf-8", "replace").strip().replace("\t", " ")
     if not text:
         return "", ""

@@ -105,7 +105,7 @@ def _described(folder: str, scale: Json, attributes: Json) -> NgffImage:
     unit = UNITS.get(units.get("X", 1.0), "um")
     metadata = attributes.get(NAMESPACE, {})
     metadata = metadata if isinstance(metadata, dict) else {}
-    names = _channels(attributes.get("omero")) or listed_channels(metadata)
+    names = _channels(attributes.get("omero")) or listed_channels(metadata if "C" in axes else {})
     return NgffImage(f"{folder}{path}", axes, sizes, unit, names, metadata, warnings)
 
 

@@ -14,7 +14,7 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     Json,
-    Scalar,
+    ScalarMap,
     Scalars,
     TextMap,
     parse_json,
@@ -54,7 +54,7 @@ def statements(file: tifffile.TiffFile, entries: Entries, scene: int) -> list[St
 def origin(
     stated: Sequence[Stated],
     sources: TextMap,
-    metadata: Mapping[str, Scalar],
+    metadata: ScalarMap,
     more: Sequence[str] = (),
 ) -> Origin:
     """Return the origin of voxel size and metadata, with warnings on values that do not fit."""

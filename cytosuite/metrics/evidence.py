@@ -7,7 +7,7 @@ from importlib import import_module
 from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
-from cytosuite.files import Json, Texts
+from cytosuite.files import Json, TextPair, Texts
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -65,7 +65,7 @@ class Evidence(Generic[T]):
         if unknown:
             raise ValueError(f"evidence: unknown facts {sorted(unknown)}")
 
-    def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Callable[[str, str], object], TextPair]:
         """Pickle the name: evidence is compared by identity, also in another process."""
         module = sys.modules[self.gather.__module__]
         name = next((name for name, value in vars(module).items() if value is self), None)

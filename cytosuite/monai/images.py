@@ -78,7 +78,7 @@ def tensor_of(volume: Volume, dtype: DTypeLike = np.float32) -> MetaTensor:
 
 
 def volume_of(tensor: Tensor) -> Volume:
-    """Return the image in a tensor (C, Z, Y, X) or (C, Y, X), in its file's type of numbers."""
+    """Return the image in a tensor (C, Z, Y, X) or (C, Y, X), in its file's type if it fits."""
     meta = tensor.meta if isinstance(tensor, MetaTensor) else {}
     facts = json.loads(meta.get("volume", "{}"))  # nothing of the images of other readers
     array, axes = tensor.detach().cpu().numpy(), f"C{SPATIAL[1 - tensor.ndim :]}"
@@ -86,7 +86,9 @@ def volume_of(tensor: Tensor) -> Volume:
     spacing = tuple(steps[: len(axes) - 1])
     if len(array) == 1 and "C" not in facts.get("axes", ""):
         array, axes = array[0], axes[1:]
-    array = array.astype(facts.get("dtype", array.dtype), copy=False)
+    with np.errstate(invalid="ignore"):
+        stored = array.astype(facts.get("dtype", array.dtype), copy=False)
+    array = stored if np.array_equal(stored, array) else array
     origin = Origin(*facts["origin"]) if "origin" in facts else Origin()
     return Volume(array, spacing, axes, facts.get("metadata", {}), origin)
 

@@ -48,6 +48,7 @@ class TileInferer(Inferer):
     def __init__(self, tile: Sizes, multiple: Sizes, halo: Sizes | None = None) -> None:
         super().__init__()
         self.tile, self.multiple, self.halo = tile, multiple, halo
+        self.network: Callable[..., Any] | None = None  # of which the halo was measured
 
     def __call__(
         self,
@@ -62,8 +63,9 @@ class TileInferer(Inferer):
             raise InputError(
                 f"tiles: expected images of {len(self.tile)} spatial axes, found {inputs.ndim - 2}"
             )
-        if self.halo is None:
+        if self.halo is None or self.network not in (None, network):
             self.halo = measured_halo(network, channels, self.multiple, *args, **kwargs)
+            self.network = network
 
         def forward(values: Tensor) -> Tensor:
             """Return the answer for a tile (1, C, Z, Y, X); its first axes may be missing."""

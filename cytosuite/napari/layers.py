@@ -173,6 +173,8 @@ def spacing_of(layer: Any) -> Lengths | None:  # noqa: ANN401 - a layer of napar
     scale = [abs(float(step)) for step in layer.scale][-len(axes) :]
     if set(units) == {"pixel"} and set(scale) == {1.0}:
         return None
+    if unknown := {*units} - {"pixel", *UM_PER}:
+        raise InputError(f"{layer.name}: expected lengths as units, found {', '.join(unknown)}")
     return tuple(step * UM_PER.get(unit, 1.0) for step, unit in zip(scale, units, strict=True))
 
 

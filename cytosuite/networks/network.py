@@ -23,7 +23,7 @@ from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
-from cytosuite.files import Entries
+from cytosuite.files import Entries, IntPair
 from cytosuite.networks.tiling import fit, plan
 from cytosuite.volume.arrays import Box, Image, Shape, Sizes
 from cytosuite.volume.large import release, room, taken
@@ -155,7 +155,7 @@ def predict_tiles(
     return Prediction(values[(slice(None), *inner)], len(tiles), skipped)
 
 
-def _extended(image: Image | Lazy, box: Box, padding: Sequence[tuple[int, int]]) -> Image:
+def _extended(image: Image | Lazy, box: Box, padding: Sequence[IntPair]) -> Image:
     """Return a part of an image that is extended by its border values."""
     ends = [(0, 0), *padding]
     # An axis that is extended is shorter than any tile: each holds all of it.

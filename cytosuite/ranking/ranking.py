@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-from cytosuite.files import FloatMap, IntMap, TextMap
+from cytosuite.files import FloatMap, IntMap, TextMap, TextPair
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
 Failures = Literal["worst", "left out"]
-Pair = tuple[str, str]
+Pair = TextPair
 MANY = 50  # algorithms: of more, chosen pairs are tested, and shares are of the first places
 SCHEMES: Mapping[Scheme, str] = {
     "mean": "aggregate, then rank: by the mean over the cases",

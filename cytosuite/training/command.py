@@ -53,10 +53,11 @@ def by_role(
     folders: dict[str, list[Path]] = {}
     for text in words:
         role, sign, folder = text.partition("=")
-        if sign and role not in roles:
+        named = sign and "/" not in role
+        if named and role not in roles:
             raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
-        parts = {} if sign else divide(Path(text))
-        whole = {role: Path(folder)} if sign else {roles[0]: Path(text)}
+        parts = {} if named else divide(Path(text))
+        whole = {role: Path(folder)} if named else {roles[0]: Path(text)}
         for name, part in (parts or whole).items():
             folders.setdefault(name, []).append(part)
     return folders

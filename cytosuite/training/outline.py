@@ -24,7 +24,7 @@ from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
-from cytosuite.files import FloatDict, Json, write_json
+from cytosuite.files import FloatDict, IntPair, Json, write_json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.outline import KEY, PREFIX
@@ -98,7 +98,7 @@ def _best(
     slope: Floats,
     bend: Floats,
     counts: Sequence[int],
-) -> tuple[int, int]:
+) -> IntPair:
     """Return column and threshold that, asked in all leaves (times 256), lower the loss most."""
     best, chosen = -1.0, (0, 0)
     size = (int(leaf.max(initial=0)) >> 8) + 1 << 8

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import Entries, FloatDict, Json, Paths, Texts, read_toml
+from cytosuite.files import Entries, FloatDict, IntPair, Json, Paths, Texts, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
@@ -69,7 +69,7 @@ class State:
     cpu_seconds: float = 0.0  # of all threads
     best: Best | None = None  # none before the first validation
     stale: int = 0  # validations since the best one
-    bound: tuple[int, int] | None = None  # `validate.bounded`; None before the first validation
+    bound: IntPair | None = None  # `validate.bounded`; None before the first validation
     rounding: float | None = None  # `loop.rounding`; None before the first batch
     recent: list[Tensor] = field(default_factory=list)  # losses of the steps since the last report
 

@@ -12,7 +12,16 @@ from safetensors.torch import save as packed
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
 from cytosuite.contract.weights import SAFE, user
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, FloatDict, FloatMap, Json, atomic, read_json, write_json
+from cytosuite.files import (
+    Entries,
+    FloatDict,
+    FloatMap,
+    Json,
+    TextPair,
+    atomic,
+    read_json,
+    write_json,
+)
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
@@ -130,7 +139,7 @@ def rounded(scores: FloatMap) -> FloatDict:
 
 def _purpose(
     of: str, cases: Cases[Case], held: Cases[Case], steps: int, parent: str | None
-) -> tuple[str, str]:
+) -> TextPair:
     """Return a sentence about the training, and the name of the cases kept out of it."""
     count, out = (sum(map(len, role_cases.values())) for role_cases in (cases, held))
     course = f"Trained for {steps} steps" if steps else "Measured"

@@ -52,7 +52,9 @@ def opened(path: Path) -> Entries:
             "torch.save(network.state_dict(), file)"
         ) from None
     except BROKEN as error:
-        raise InputError(f"{path}: cannot be read as weights ({last_line(error)})") from None
+        raise InputError(
+            f"{path}: cannot be read as weights that torch saved ({last_line(error)})"
+        ) from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: expected tensors by name, found {type(content).__name__}")
     return content

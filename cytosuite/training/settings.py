@@ -15,7 +15,7 @@ from cytosuite.contract.manifest import (
     Whole,
     parse,
 )
-from cytosuite.files import Entries, Json, Texts
+from cytosuite.files import Entries, FloatTuple, Json, Texts
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
@@ -116,7 +116,7 @@ class Card(Described):
     authors: str = ""  # its makers; the user of git or of the machine without it
     license: str = "NOASSERTION"  # SPDX identifier
     # its images; missing entries come from the data
-    describes: dict[str, str | float | tuple[float, ...]] = Field({})
+    describes: dict[str, str | float | FloatTuple] = Field({})
     parameters: Json = Field({})  # of the inference; those that are missing are the parent's
 
 

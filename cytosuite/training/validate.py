@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from cytosuite.contract.progress import shown
 from cytosuite.contract.words import SPLITS, Say
 from cytosuite.errors import InputError
-from cytosuite.files import FloatDict, Lists
+from cytosuite.files import FloatDict, IntPair, Lists
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
@@ -84,7 +84,7 @@ def some(cases: Cases[Case], count: int) -> Cases[Case]:
     }
 
 
-def bounded(affordable: float, count: int, due: int) -> tuple[int, int]:
+def bounded(affordable: float, count: int, due: int) -> IntPair:
     """Return the cases of a validation, and which of the due ones is taken: each, each second ...
 
     They are so many that all validations score no more than `affordable` cases, or `FEW` once.

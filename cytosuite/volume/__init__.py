@@ -9,13 +9,30 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import LINE, InputError, plain
-from cytosuite.files import FloatDict, FloatMap, IntMap, Scalar, Scalars, TextMap, Texts
+from cytosuite.files import (
+    FloatDict,
+    FloatMap,
+    IntMap,
+    Scalar,
+    ScalarMap,
+    Scalars,
+    TextMap,
+    Texts,
+)
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
 UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}
-UM_PER |= {"nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
+UM_PER |= {
+    "angstrom": 1e-4,
+    "picometer": 1e-6,
+    "kilometer": 1e9,
+    "nanometer": 1e-3,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
 UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
 UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
 SPATIAL = "ZYX"
@@ -92,7 +109,7 @@ class Volume:
     array: Array
     spacing: Lengths
     axes: str = "ZYX"
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: ScalarMap = field(default_factory=dict)
     origin: Origin = field(default=Origin(), compare=False)
 
     def __post_init__(self) -> None:
@@ -181,16 +198,22 @@ def with_channel(
 ) -> tuple[Scalars, Texts]:
     """Return the `scalars` of an image with the name of its channel, or the names of several."""
     metadata, warnings = scalars(entries)
-    if "C" in axes and names and all(names):
-        metadata.setdefault("channels", ", ".join(name.replace(", ", ",") for name in names))
-    elif "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
-        metadata.setdefault("channel", name)
+    if "C" not in axes:
+        metadata.pop("channels", None)
+        if name := dict(enumerate(names)).get(pick.get("C", 0)):
+            metadata.setdefault("channel", name)
+    elif names and all(names):
+        listed = ", ".join(name.replace(", ", ",") for name in names)
+        if len(listed) > LINE:
+            return metadata, (*warnings, "names of channels are too long to be kept in copies")
+        metadata.setdefault("channels", listed)
     return metadata, warnings
 
 
 def listed_channels(metadata: Mapping[str, object]) -> list[str]:
     """Return the names of channels in metadata, as `merged` and `with_channel` list them."""
-    return [name for name in str(metadata.get("channels", "")).split(", ") if name]
+    names = metadata.get("channels")
+    return [name for name in names.split(", ") if name] if isinstance(names, str) else []
 
 
 def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:

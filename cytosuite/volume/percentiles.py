@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from cytosuite.files import FloatTuple
 from cytosuite.volume.arrays import Array, Unsigned
 from cytosuite.volume.pieces import chunks
 
 BITS = 16  # of a number counted in one pass
 
 
-def percentiles(volume: Array, ranks: tuple[float, ...]) -> tuple[float, ...]:
+def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
     values = _counted(

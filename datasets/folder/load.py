@@ -1,6 +1,5 @@
 """Read one case of a user's folder, and refuse files that no algorithm or metric can use."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
-from cytosuite.files import Json, Scalar, read_json
+from cytosuite.files import Json, ScalarMap, read_json
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
@@ -31,7 +30,7 @@ from cytosuite.volume.pieces import extremes
 def load(
     item: Item,
     spacing: Size | None = None,
-    metadata: Mapping[str, Scalar] | None = None,
+    metadata: ScalarMap | None = None,
     min_object_voxels: int = 0,
     radius_um: float | None = None,
 ) -> Sample:

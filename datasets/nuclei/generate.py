@@ -1,6 +1,6 @@
 """Make sketches of nuclei or cells with their complete annotation, and a plain image of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from cytosuite.datasets.physics.sketch import extras
 from cytosuite.datasets.ranges import log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
-from cytosuite.files import Entries, Scalar
+from cytosuite.files import Entries, ScalarMap
 from cytosuite.volume import Volume, large
 from cytosuite.volume.arrays import Box, Bytes, Image, Lengths, Rng, Unsigned
 
@@ -56,7 +56,7 @@ def show(
     annotation: Annotation,
     values: Image,
     parameters: Parameters,
-    measures: Mapping[str, Scalar],
+    measures: ScalarMap,
 ) -> Sample:
     """Return sketch, image and extras of labels with grey values (M,)."""
     image, volume = expose(rng, annotation, values, parameters), parameters.image.volume

@@ -19,6 +19,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 
@@ -114,7 +115,7 @@ def _relax(
     return replace(cells, weights_um=smooth.weights_um)
 
 
-def _table(cells: Tessellation, brightness: float | Doubles, look: tuple[float, ...]) -> "Table":
+def _table(cells: Tessellation, brightness: float | Doubles, look: FloatTuple) -> "Table":
     """Return the cells as the compiled loops need them."""
     from cytosuite.datasets.physics._cell_kernels import CELL, Table
 
@@ -144,7 +145,7 @@ def _fill(
     labels: Labels = NO_LABELS,
     image: Image = NO_IMAGE,
     brightness: float | Doubles = 0.0,
-    look: tuple[float, ...] = (0.0,) * 6,
+    look: FloatTuple = (0.0,) * 6,
 ) -> None:
     """Write labels or dye, see `cytosuite.datasets.physics._cell_kernels.fill`."""
     from cytosuite.datasets.physics import _cell_kernels

@@ -21,7 +21,7 @@ from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values
 from cytosuite.datasets.spheroid.spheroid import mixed
-from cytosuite.files import Scalar, Scalars
+from cytosuite.files import ScalarMap, Scalars
 from cytosuite.volume import Volume, Volumes, large
 from cytosuite.volume.arrays import Doubles, Image, Lengths, Longs, Rng, Shorts
 from cytosuite.volume.pieces import extremes
@@ -224,7 +224,7 @@ def _sample(
     truth: Truth,
     seen: Volumes,
     steps: Mapping[str, Image],
-    metadata: Mapping[str, Scalar],
+    metadata: ScalarMap,
 ) -> Sample:
     """Return all images and labels of the case."""
     channel, volume = specimen.parameters.output.channel, specimen.volume

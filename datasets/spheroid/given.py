@@ -1,6 +1,5 @@
 """Cells of a spheroid from labels of a user, in place of a tessellation around nuclei."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.cells.given import nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
-from cytosuite.files import Scalar
+from cytosuite.files import ScalarMap
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Image, Lengths
 from cytosuite.volume.objects import box_of
@@ -20,7 +19,7 @@ class GivenCells:
 
     labels: Labels  # (Z, Y, X)
     grid: Grid
-    facts: Mapping[str, Scalar]  # for the record of the case
+    facts: ScalarMap  # for the record of the case
 
     @classmethod
     def of(cls, source: Volume, middle_um: Lengths) -> "GivenCells":

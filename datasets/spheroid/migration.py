@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, create_model
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.ranges import NotNegative, Positive, Share, Triple
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Texts, read_json, read_toml
+from cytosuite.files import Json, TextPair, Texts, read_json, read_toml
 from cytosuite.formats import header
 from cytosuite.volume.arrays import Lengths, Shape
 
@@ -34,7 +34,7 @@ KINDS: Json = {  # of values, in their own units
     "law": Literal["fOld", "f1", "f2", "f2p", "f3", "f3p", "None"],
 }
 TABLES = read_toml(Path(__file__).with_name("published.toml"))
-KEYS: dict[str, tuple[str, str]] = TABLES["keys"]  # kind of the value, and versions that have it
+KEYS: dict[str, TextPair] = TABLES["keys"]  # kind of the value, and versions that have it
 EXPECTED = {
     name: [key for key, (_, versions) in KEYS.items() if version in versions]
     for version, name in TABLES["versions"].items()

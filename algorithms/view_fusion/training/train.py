@@ -16,7 +16,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
     load_pair,
 )
 from cytosuite.contract.tasks import VIEW
-from cytosuite.files import Entries
+from cytosuite.files import Entries, FloatTuple
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
 from cytosuite.training.heldout import HeldOut, outputs_of
@@ -45,7 +45,7 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _rows(length: int, half: tuple[float, ...]) -> Tensor:
+def _rows(length: int, half: FloatTuple) -> Tensor:
     """Return the windows within an axis as columns of a matrix: fast at any width."""
     weights = torch.tensor([*half[:0:-1], *half])
     columns = torch.zeros(length, length - len(weights) + 1)

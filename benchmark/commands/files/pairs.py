@@ -1,6 +1,7 @@
 """Files that `score` compares, as cases: truth, prediction and image by name, and their readers."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -43,11 +44,12 @@ class FilePair(NamedTuple):
             }
             cells = self.cells and {"labels": once(self.cells, options.group or "")}
             return readers | (cells or {})
-        readers = {"truth": _reader(self.truth, options, options.border)}
+        drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
+        size = options.spacing and (options.spacing[-2:] if drawn else options.spacing)
+        reader = partial(_reader, options=replace(options, spacing=size), border=options.border)
+        readers = {"truth": reader(self.truth)}
         if self.prediction is not None:
-            drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
-            plane = int(drawn[2]) if drawn else None
-            readers["prediction"] = _reader(self.prediction, options, options.border, plane)
+            readers["prediction"] = reader(self.prediction, plane=int(drawn[2]) if drawn else None)
         return readers | ({"image": _reader(self.image, options)} if self.image else {})
 
 

@@ -13,7 +13,7 @@ from cytosuite.benchmark.commands.terminal.options import (
 )
 from cytosuite.contract.words import SEGMENTER
 from cytosuite.errors import InputError
-from cytosuite.files import need_file
+from cytosuite.files import FloatTuple, need_file
 
 
 @command_options
@@ -25,7 +25,7 @@ class ScoreOptions(TableOptions, FileOptions):
     metrics: list[str] = option("Names, comma-separated.", (), parse=names)
     image: Path | None = option("Input images, for N_SSIM and N_IOU.")
     segmenter: str = option("Algorithm, or algorithm:model, whose masks N_IOU compares.", SEGMENTER)
-    spacing: tuple[float, ...] | None = option("µm per voxel: z,y,x.", parse=numbers)
+    spacing: FloatTuple | None = option("µm per voxel: z,y,x.", parse=numbers)
     data_range: float | None = option("For image metrics.")
     border: int = option("Pixels to leave out at the border.", 0, min=0, max=10**9)
     min_object_voxels: int = option("Smaller true objects are ignored.", 0, min=0)

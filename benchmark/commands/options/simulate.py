@@ -59,6 +59,8 @@ class PhantomsOptions:
                 "phantoms: give a stack to cut nuclei from, --drawn NUMBER, --outline STACK, or "
                 "--placement CELLS"
             )
+        if self.copies and self.image is None:
+            raise InputError("--copies alters nuclei of a stack: give one, or leave it out")
         if self.placement and (self.labels is None or self.out.suffix != ".json"):
             raise InputError("--placement CELLS needs --labels NUCLEI and --out NAME.json")
 

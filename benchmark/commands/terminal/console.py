@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cytosuite.contract.words import ASSUME, Size
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic
+from cytosuite.files import FloatTuple, atomic
 
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
@@ -45,7 +45,7 @@ def new_folder(place: Path) -> Iterator[Path]:
             place.rmdir()  # atomic would remove a full one too
 
 
-def numbers(text: str | None) -> tuple[float, ...] | None:
+def numbers(text: str | None) -> FloatTuple | None:
     """Return the voxel size of a comma-separated option, None without any."""
     if not text:
         return None

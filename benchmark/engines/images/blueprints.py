@@ -10,7 +10,7 @@ from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files,
 from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
-from cytosuite.files import TextMap, Texts, digest, visible_files
+from cytosuite.files import TextMap, TextPair, Texts, digest, visible_files
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 JUDGING = "cytosuite.benchmark.submission.judging"
@@ -37,7 +37,7 @@ class Layer(NamedTuple):
         there = self.below.files(root) if self.below else [root / BASE_FILE, root / PACKAGES_FILE]
         return list(dict.fromkeys([*there, *lock_files(self.lock)]))
 
-    def tag(self, root: Path) -> tuple[str, str]:
+    def tag(self, root: Path) -> TextPair:
         """Return its tag, and the digest of its inputs, which the tag names."""
         inputs = digest(self.files(root), root)
         return f"cytosuite/base:{self.kind}-{inputs[:12]}", inputs

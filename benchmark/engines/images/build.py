@@ -27,7 +27,7 @@ from cytosuite.benchmark.engines.images.context import Files, by_name, pack
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, TextDict, TextMap, read_text, remove, value_digest
+from cytosuite.files import Entries, TextDict, TextMap, TextPair, read_text, remove, value_digest
 from cytosuite.files.working import alone
 
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -257,7 +257,7 @@ def _lines(answer: Iterable[Entries], tag: str, log: Path) -> Iterator[str]:
         yield text
 
 
-def _commit(root: Path) -> tuple[str, str]:
+def _commit(root: Path) -> TextPair:
     """Return hash and time of the checkout's commit; unknown and now outside git."""
     command = ["git", "-C", str(root), "log", "-1", "--format=%H %cI"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

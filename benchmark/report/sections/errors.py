@@ -16,7 +16,7 @@ from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
-from cytosuite.files import IntDict, IntMap
+from cytosuite.files import IntDict, IntMap, IntPair
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
 from cytosuite.volume.arrays import Bools, Doubles
@@ -29,7 +29,7 @@ LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
 PART = 100_000  # true objects that become columns at a time
 KINDS = ("class of the annotation", "algorithm", "true objects", "share with a match", "SEG")
-Share = tuple[int, int]  # objects missed, and all
+Share = IntPair  # objects missed, and all
 
 
 class MissedShares(NamedTuple):

@@ -8,7 +8,7 @@ from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results
-from cytosuite.files import Json
+from cytosuite.files import Json, TextPair
 from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
 from cytosuite.ranking.rule import joined
 
@@ -36,7 +36,7 @@ def view(results: Results) -> Json | None:
     }
 
 
-def _tab(contest: Contest) -> tuple[Contest, int, list[tuple[str, str]]]:
+def _tab(contest: Contest) -> tuple[Contest, int, list[TextPair]]:
     """Return a contest, the decimals of its ranks, and the tested pairs, the better first."""
     ranks = [rank for ranks in contest.ranks.values() for rank in ranks.values()]
     digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2

@@ -10,7 +10,7 @@ from skimage.segmentation import find_boundaries
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import Json, write_json
+from cytosuite.files import Json, TextPair, write_json
 from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
@@ -32,7 +32,7 @@ def nnunet_name(folder: Path) -> str:
     return folder.name
 
 
-def sockets_of(layout: str, name: str, task: str, offers: Collection[str]) -> tuple[str, str]:
+def sockets_of(layout: str, name: str, task: str, offers: Collection[str]) -> TextPair:
     """Return the slugs of images and labels in a layout; InputError for a dataset without."""
     slug = IMAGE.slug if layout == "nnunet" else TASKS[task].inputs[0].slug
     if not {slug, LABELS.slug} <= {*offers}:

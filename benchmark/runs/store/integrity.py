@@ -14,6 +14,7 @@ from cytosuite.files import (
     YOUNG_NS,
     TextDict,
     TextMap,
+    TextPair,
     atomic,
     digest,
     file_digest,
@@ -149,7 +150,7 @@ def _time(line: str) -> int:
     return max((int(word) for word in line.split(" ")[2:4]), default=2**63)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def _lines(path: Path) -> Iterator[TextPair]:
     """Yield the words and the name in each line of a file; nothing if it cannot be read."""
     try:
         content = read_head(path, SUMS_BYTES)

@@ -89,8 +89,10 @@ class _Content:
             yield finding(REFUSED.get(type(error), "tarball.outside"), where, _kind(member))
             return
         parts = name.split("/")
-        if len(name) > LONGEST or len(max(map(os.fsencode, parts), key=len)) > LONGEST_PART:
-            yield finding("tarball.place", where, f"a name of {len(name)} letters")
+        longest, whole = max(map(len, map(os.fsencode, parts))), len(os.fsencode(name))
+        if whole > LONGEST or longest > LONGEST_PART:
+            text = f"a path of {whole} bytes, at most {longest} in a part"
+            yield finding("tarball.place", where, text)
             return
         if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
             yield finding("tarball.link", where, "a link of the tarball leads there")

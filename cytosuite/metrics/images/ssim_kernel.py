@@ -13,6 +13,7 @@ line.
 
 import numpy as np
 
+from cytosuite.files import IntPair
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Doubles
 
@@ -88,7 +89,7 @@ def _smooth_plane(
 def _values(
     stack: Doubles,
     ready: int,
-    size: tuple[int, int],
+    size: IntPair,
     weights: Doubles,
     constants: tuple[float, float, float],
     sums: Doubles,
@@ -122,7 +123,7 @@ def advance(
     truth: Doubles,
     prediction: Doubles,
     left: int,
-    size: tuple[int, int],
+    size: IntPair,
     constants: tuple[float, float, float],
     weights: tuple[Doubles, Doubles, Doubles],
     work: Buffers,

@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import (
 from scipy.spatial import KDTree
 
 from cytosuite.errors import InputError
+from cytosuite.files import IntPair
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.volume.arrays import Doubles, Longs, Spacing
 
@@ -139,7 +140,7 @@ def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Lo
     return near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"]
 
 
-def _most(rows: Longs, columns: Longs, shape: tuple[int, int]) -> int:
+def _most(rows: Longs, columns: Longs, shape: IntPair) -> int:
     """Return the largest number of pairs, one to one: the flow through points that hold one."""
     # scipy's maximum_bipartite_matching does not end for 2,000 points with 20 neighbours each.
     truths, size = shape[0], sum(shape)
@@ -151,7 +152,7 @@ def _most(rows: Longs, columns: Longs, shape: tuple[int, int]) -> int:
 
 
 def _nearest(
-    rows: Longs, columns: Longs, distances: Doubles, shape: tuple[int, int], radius: float
+    rows: Longs, columns: Longs, distances: Doubles, shape: IntPair, radius: float
 ) -> tuple[Longs, Longs]:
     """Return the positions of the largest number of pairs with the smallest sum of distances."""
     size = sum(shape)
@@ -180,7 +181,7 @@ def _nearest(
 
 
 def _paired(
-    rows: Longs, columns: Longs, distances: Doubles, shape: tuple[int, int], radius: float
+    rows: Longs, columns: Longs, distances: Doubles, shape: IntPair, radius: float
 ) -> tuple[Longs, Longs]:
     """Return the pairs of a group, see `_nearest`."""
     truths, predictions = shape

@@ -159,6 +159,7 @@ CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
         ([*CALIBRATE, "--out", "fitted.toml"], "fitted.json: exists already, without fitted.toml"),
         (["maintain", "migrate", "huge.json", "--out", "m.toml"], "huge.json: px_size_desired"),
         (["new", LONG], "File name too long"),
+        (["phantoms", "--drawn", "2", "--copies", "5", "--out", "out"], "--copies alters nuclei"),
         (["phantoms", "--out", "out"], "phantoms: give a stack to cut nuclei from, --drawn NUMBER"),
     ],
 )

@@ -99,7 +99,7 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
     for plane, labels in ((0, TWO[0]), (3, TWO[2] + 5 * TWO[0])):
         _write(tmp_path / f"SEG/man_seg_000_00{plane}.tif", labels)
     path = _write(tmp_path / f"01_RES/{name}.tif", TWO)
-    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"], spacing=(1.0, 0.5, 0.5))
     assert {case: scores["SEG"] for case, scores in found["case"].items()} == {
         "man_seg_000_000": 1.0,
         "man_seg_000_003": 0.5,
@@ -382,9 +382,13 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
-    names = ["SEG", "edge_degradation"]
-    values = _scored(truth, truth, names)
-    assert table(values).rows[-1] == {"case": "[undefined]", **dict.fromkeys(names, 1)}
+    counts = {"SEG": 1, "PSNR": 1, "edge_degradation": 1}
+    words = {"truth": truth, "prediction": truth, "data_range": 1.0}
+    scores = score_files(ScoreOptions(**words, metrics=[*counts]))
+    values = layout(scores)
+    first, *_, last = table(scores, values).rows
+    assert last == {"case": "[undefined]", **counts}
+    assert first["PSNR"] == np.inf  # which JSON does not have
     assert values["case"] == {"t": {}}
 
 

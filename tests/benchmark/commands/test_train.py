@@ -66,6 +66,7 @@ RECIPE = (
 
 
 def test_the_training_gets_the_users_own_folder(planes, train):
+    planes = planes.rename(planes.with_name("well=A1"))
     card, words, data = train(planes, steps=3, restart=True)
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
     assert _given(words) == data == [str(planes)]

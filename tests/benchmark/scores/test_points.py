@@ -101,6 +101,8 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["case"]["a"]["recall"] == 0
     assert found["case"]["b"]["right_cell"] == 1
     assert "points outside of the image in 1 file (prediction c): 3 of 3" in found["doubts"][0]
+    (folder / "d/images/b.tif").rename(folder / "d/images/b.h5")  # no image is needed
+    assert _score(folder / "d", folder / "out", spacing=SPACING)["case"]["b"]["F1"] == 1
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ def test_an_image_is_written_as_it_was_read(axes, tmp_path, rng):
         second.spacing,
         second.metadata,
     )
+    save_volume(image / 65536, tmp_path / "new")  # which no whole numbers hold
+    assert read(tmp_path / "new/a.tif").array.max() == pytest.approx(array.max() / 65536)
 
 
 def test_frames_are_refused():

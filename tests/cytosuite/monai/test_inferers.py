@@ -25,6 +25,7 @@ def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
     with torch.inference_mode():
         whole = network(padded)[(..., *(slice(side) for side in shape))]
     inferer = TileInferer((32,) * sides, multiple)
+    inferer(image, (torch.nn.Conv2d, torch.nn.Conv3d)[sides - 2](2, 1, 1))  # without a halo
     assert (inferer(image, network) - whole).abs().max() < 1e-5
     short = TileInferer((32,) * sides, multiple, [n - 4 for n in inferer.halo])
     assert (short(image, network) - whole).abs().max() > 1e-5  # no longer than needed

@@ -116,6 +116,7 @@ def test_a_layer_becomes_the_image_that_it_was(tmp_path):
         ((1, 1, 1), "pixel", None),
         ((2, 1, 1), "pixel", (2.0, 1.0, 1.0)),
         ((200, 100, 100), "nanometer", (0.2, 0.1, 0.1)),
+        ((2000, 500, 500), "angstrom", (0.2, 0.05, 0.05)),
     ],
 )
 def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
@@ -123,6 +124,8 @@ def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
     found = volume_of(_layer(BLOCK, {**given, "axis_labels": ("axis -3", "axis -2", "axis -1")}))
     assert found.spacing == pytest.approx(spacing or (1.0,) * 3)
     assert found.spacing_is_assumed == (spacing is None)
+    strange = _layer(BLOCK, {**given, "units": ("second",) * 3, "axis_labels": ("z", "y", "x")})
+    refused("a: expected lengths as units, found second", volume_of, strange)
 
 
 def test_further_axes_are_at_the_shown_step():

@@ -25,6 +25,7 @@ def test_folders_get_their_roles():
         "real": [Path("x"), Path("w")],
         "simulated": [Path("y=z")],
     }
+    assert by_role(["/well=A1/x"], roles) == {"simulated": [Path("/well=A1/x")]}
     refused("--data rael=x: expected a role among simulated, real", by_role, ["rael=x"], roles)
 
 

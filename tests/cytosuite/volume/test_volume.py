@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.volume import Header, Volume, scalars
+from cytosuite.volume import Header, Volume, listed_channels, scalars, with_channel
 
 
 def test_like_keeps_the_scene():
@@ -37,3 +37,11 @@ def test_only_metadata_that_every_program_can_hold_count():
     assert found == good
     assert warnings == ("metadata that no program can hold do not count: nan, inf, more, ...",)
     assert scalars(good) == (good, ())
+
+
+def test_names_of_channels_are_whole_and_those_of_the_channels_at_hand():
+    assert with_channel({"channels": "A, B"}, ["A", "B"], "YX", {"C": 1})[0] == {"channel": "B"}
+    assert with_channel({}, ["A, 1", "B"], "CYX", {}) == ({"channels": "A,1, B"}, ())
+    metadata, (warning,) = with_channel({}, ["A" * 600, "B" * 600], "CYX", {})
+    assert (metadata, "too long" in warning) == ({}, True)
+    assert listed_channels({"channels": 3}) == []

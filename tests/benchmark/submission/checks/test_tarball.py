@@ -71,6 +71,7 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.place", [*GOOD, member("a.json/b", b"")]),
         ("tarball.place", [*GOOD, member("x/" * 2000, b"")]),
         ("tarball.place", [*GOOD, member("ä" * 200, b"")]),
+        ("tarball.place", [*GOOD, member(f"{'ä' * 99}/" * 20, b"")]),
         (
             "tarball.parent",
             [member("model/a.json", card()), member("model/a.safetensors", WEIGHTS)],
