@@ -64,15 +64,12 @@ def score_case(
         if record is not None and record.key == answerer.key:
             record, output = _decoded(record, folder, main, task)
             answer = output or controls.control_answer("blank", truth, image)
+            if output and kind in ("labels", "points") and (line := doubt(output(), main)):
+                record = record.model_copy(update={"warnings": (*record.warnings, line)})
             measured = measure(
                 name, case.name, offered, facts_with(answer), record.status, record, fair
             )
-            scored = answers.with_tables(measured, kind, folder, output, answer, readers, places)
-            if output and kind in ("labels", "points") and (line := doubt(output(), main)):
-                changes = {"warnings": (*record.warnings, line)}
-                warned = scored.record and scored.record.model_copy(update=changes)
-                scored = replace(scored, record=warned)
-            yield scored
+            yield answers.with_tables(measured, kind, folder, output, answer, readers, places)
 
 
 def doubt(output: Any, image: Path | None) -> str:  # noqa: ANN401 - as answers differ

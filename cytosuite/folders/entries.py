@@ -12,8 +12,20 @@ from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
-FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".svs", ".zvi"}
-FOREIGN |= {".nii", ".nii.gz"}
+FOREIGN = {
+    ".ims",
+    ".lsm",
+    ".oib",
+    ".oif",
+    ".vsi",
+    ".dv",
+    ".stk",
+    ".nrrd",
+    ".nii",
+    ".nii.gz",
+    ".svs",
+    ".zvi",
+}
 DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
 

@@ -10,7 +10,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
-OBJECTS = "-objects.csv"  # ends the name of the table beside the labels and picture of an image
+OBJECTS = "-objects.csv"  # end of the name of the table of objects of an image
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 
 

@@ -48,7 +48,7 @@ class TileInferer(Inferer):
     def __init__(self, tile: Sizes, multiple: Sizes, halo: Sizes | None = None) -> None:
         super().__init__()
         self.tile, self.multiple, self.halo = tile, multiple, halo
-        self.network: Callable[..., Any] | None = None  # of which the halo was measured
+        self.network: Callable[..., Any] | None = None  # with the measured halo
 
     def __call__(
         self,

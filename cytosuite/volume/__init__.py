@@ -163,8 +163,7 @@ def merged(channels: Sequence[Volume]) -> Volume:
     facts = {
         key: fact for key, fact in first.metadata.items() if key not in {"channel", "channels"}
     }
-    if all(names):
-        facts["channels"] = ", ".join(names)
+    facts |= _named_channels(names)
     array = np.stack([channel.array for channel in channels])
     return Volume(array, first.spacing, f"C{first.axes}", facts, first.origin)
 
@@ -202,16 +201,23 @@ def with_channel(
         metadata.pop("channels", None)
         if name := dict(enumerate(names)).get(pick.get("C", 0)):
             metadata.setdefault("channel", name)
-    elif names and all(names):
-        listed = ", ".join(name.replace(", ", ",") for name in names)
-        if len(listed) > LINE:
-            return metadata, (*warnings, "names of channels are too long to be kept in copies")
-        metadata.setdefault("channels", listed)
+        return metadata, warnings
+    named = _named_channels(names)
+    if names and all(names) and not named:
+        warnings = (*warnings, "names of channels are too long to be kept in copies")
+    if "channels" not in metadata:
+        metadata |= named
     return metadata, warnings
 
 
+def _named_channels(names: Sequence[str]) -> Scalars:
+    """Return the metadata that name all channels; none where one has no name, or a line is full."""
+    listed = ", ".join(name.replace(", ", ",") for name in names)
+    return {"channels": listed} if names and all(names) and len(listed) <= LINE else {}
+
+
 def listed_channels(metadata: Mapping[str, object]) -> list[str]:
-    """Return the names of channels in metadata, as `merged` and `with_channel` list them."""
+    """Return the names of channels in metadata, as `_named_channels` lists them."""
     names = metadata.get("channels")
     return [name for name in names.split(", ") if name] if isinstance(names, str) else []
 

@@ -180,7 +180,9 @@ def _sample(
     new[numbers] = np.arange(1, len(numbers) + 1)
     cells, of_cells = new[culture.cells[window]], new[culture.nuclei[window]]
     nuclei = _apart(culture, of_cells, window, len(numbers))
-    target = cells if shown.target == "cells" else nuclei
+    target, by_cell, others = nuclei, of_cells, {"cell-labels": volume(cells)}
+    if shown.target == "cells":
+        target, by_cell, others = cells, cells, {"nucleus-labels": volume(of_cells)}
     seen = {
         name: volume(image, **parameters.channel(NAMES[name], study=STUDY))
         for name, image in images.items()
@@ -202,14 +204,10 @@ def _sample(
         facts |= {"n_spots": len(listed), "spots_without_room": missed, "spot_snr": snr}
         conditions |= {"spots": len(listed), "spot signal / noise": snr}
     extras = {f"{name}-image": image for name, image in seen.items() if name not in names}
-    if shown.target == "cells":
-        extras["nucleus-labels"] = volume(of_cells)
-    else:
-        extras["cell-labels"] = volume(cells)
+    extras |= others
     extras["channels"] = merged([image for name, image in seen.items() if name != "sum"])
     if len(parameters.cells.kinds) > 1:
-        shown_cells = cells if shown.target == "cells" else of_cells
-        extras["cell-kinds"] = volume(type_map(shown_cells, culture.kinds[numbers - 1]))
+        extras["cell-kinds"] = volume(type_map(by_cell, culture.kinds[numbers - 1]))
     return Sample(
         sockets=sockets,
         metadata=facts,

@@ -64,7 +64,7 @@ def named_sources(
 
 
 def _need_name(name: str, place: Path) -> None:
-    """Refuse a name that the report cannot have for what lies in a place."""
+    """Refuse a name that no algorithm of a report can have."""
     try:
         finished.algorithm_name(name)
     except ValueError:

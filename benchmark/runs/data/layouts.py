@@ -10,7 +10,7 @@ from skimage.segmentation import find_boundaries
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import Json, TextPair, write_json
+from cytosuite.files import TextPair, write_json
 from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
@@ -58,8 +58,13 @@ def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
         truth = read(labels)
         write(folder / f"labelsTr/{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
         write(folder / f"instancesTr/{case.name}{SUFFIX}", truth)
-    facts: Json = {"name": name, "channel_names": dict(enumerate(names)), "labels": CLASSES}
-    facts |= {"numTraining": len(dataset.cases), "file_ending": SUFFIX}
+    facts = {
+        "name": name,
+        "channel_names": dict(enumerate(names)),
+        "labels": CLASSES,
+        "numTraining": len(dataset.cases),
+        "file_ending": SUFFIX,
+    }
     write_json(folder / "dataset.json", facts)
 
 

@@ -91,8 +91,9 @@ class _Content:
         parts = name.split("/")
         longest, whole = max(map(len, map(os.fsencode, parts))), len(os.fsencode(name))
         if whole > LONGEST or longest > LONGEST_PART:
-            text = f"a path of {whole} bytes, at most {longest} in a part"
-            yield finding("tarball.place", where, text)
+            yield finding(
+                "tarball.place", where, f"a path of {whole} bytes, at most {longest} in a part"
+            )
             return
         if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
             yield finding("tarball.link", where, "a link of the tarball leads there")
@@ -131,11 +132,9 @@ class _Content:
             yield finding("tarball.empty", self.file, "no file in it")
             return
         names = sorted(f"{name}/" for name in self.digests)
-        for inside in (name for file, name in pairwise(names) if name.startswith(file)):
-            yield finding(
-                "tarball.place", self.file, f"{plain(inside[:-1], 90)}: it lies in a file"
-            )
-            break
+        if inside := next((name for file, name in pairwise(names) if name.startswith(file)), ""):
+            text = f"{plain(inside[:-1], 90)}: it lies in a file"
+            yield finding("tarball.place", self.file, text)
         tops = {name.partition("/")[0] for name in self.digests if "/" in name}
         if len(tops) == 1 and all("/" in name for name in (*self.digests, *self.links)):
             text = f"all files are in the folder {plain(tops.pop(), 90)}"
