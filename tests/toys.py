@@ -11,7 +11,7 @@ from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.datasets.sample import Sample
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
@@ -45,7 +45,7 @@ def squares(image):
 
 def made_in(folder, wanted, workers=1):
     """Return a dataset made in a folder."""
-    return prepare(wanted, folder, processes(workers), lambda done, total: None)
+    return prepare(wanted, folder, Processes(workers), lambda done, total: None)
 
 
 def _put(path, answer):

@@ -89,14 +89,14 @@ def make(
     shard: Shard | None = None,
 ) -> Dataset:
     """Return a dataset on disk, passed through its pipeline by an engine, perhaps a new one."""
-    from cytosuite.benchmark.runs.store.pool import processes
+    from cytosuite.benchmark.runs.store.pool import Processes
 
     pipeline = links(recipe.through)
     if pipeline and engine is None:
         engine = start_engine(run, pipeline, console)
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        makers = pool or processes(data.processes)
+        makers = pool or Processes(data.processes)
         dataset = prepare(recipe, data.folder / "datasets", makers, step, shard)
     for name in pipeline:
         assert engine is not None

@@ -23,7 +23,7 @@ from cytosuite.benchmark.runs.data.croissant import write_croissant
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.data.layouts import nnunet_name, sockets_of, write_hdf5, write_nnunet
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe, simulation_record
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.recipes import Simulated, simulated, simulations
 from cytosuite.errors import InputError
@@ -206,7 +206,7 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
         arguments = {name: getattr(options, name) for name in names}
         number = options.workers or os.cpu_count() or 1
         arguments |= {"say": say, "step": step, "draw_strip": write_strip}
-        arguments |= {"each": processes(number).each}
+        arguments |= {"each": Processes(number).each}
         places = options.dataset, options.real, options.out
         if options.dataset in DATASETS:
             written = learn(*places, **arguments)

@@ -12,7 +12,7 @@ import pandas as pd
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import ModelChoice, Records
-from cytosuite.benchmark.runs.store.pool import Here, Lost, Pool
+from cytosuite.benchmark.runs.store.pool import Lost, Pool, Processes
 from cytosuite.benchmark.scores import cases, facts, notes
 from cytosuite.benchmark.scores.answers import Answer
 from cytosuite.benchmark.scores.controls import control_answer
@@ -117,7 +117,7 @@ def score(
 ) -> Scores:
     """Return the scores of controls and algorithms on all cases with a record, a case at a time."""
     metrics = board_metrics(task.name) if task.main_output else ()
-    answers = _of_cases(dataset, task, answerers, progress, pool or Here())
+    answers = _of_cases(dataset, task, answerers, progress, pool or Processes())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     answers += [*score_sets(dataset, task, metrics, answerers, answers)]
     origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}

@@ -26,7 +26,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
@@ -165,7 +165,7 @@ def truth_of(home):
     """Write and unpack the truth of a phase, and return its folder."""
     makers = tuple((case, sample) for case in CASES)
     recipe = Recipe("lures", "Lures", "mini", "segment", 0, "0" * 64, makers)
-    data = prepare(recipe, home / "data", processes(1), lambda *_: None)
+    data = prepare(recipe, home / "data", Processes(1), lambda *_: None)
     ground_truth(data, TASK).write(home / "truth.tar.gz")
     with tarfile.open(home / "truth.tar.gz") as archive:
         archive.extractall(home / "truth", filter="data")

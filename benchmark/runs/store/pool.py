@@ -38,17 +38,6 @@ class Pool(Protocol):
         """Yield number and result of each piece as it is done; an error ends the others."""
 
 
-class Here:
-    """A pool of one place: this process."""
-
-    def each(
-        self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
-    ) -> Iterator[tuple[int, Result | Lost]]:
-        """Do one piece after the other; see `Pool`."""
-        for number, piece in enumerate(pieces):
-            yield number, work(piece)
-
-
 def travelling(work: Callable[[Piece], Result], piece: Piece) -> Result:
     """Do a piece in another process; its error comes without causes, which may not pickle."""
     try:
@@ -59,16 +48,11 @@ def travelling(work: Callable[[Piece], Result], piece: Piece) -> Result:
     raise found
 
 
-def processes(number: int) -> Pool:
-    """Return a pool of processes, this one alone where one is enough."""
-    return Processes(number) if number > 1 else Here()
-
-
 def beside(images: Sequence[Path]) -> Pool:
     """Return processes that score images: as many as cores, while `FEWEST` each and memory last."""
     voxels = max(map(_voxels, images), default=0)
     room = int(min(free_gib() * GIB / max(voxels * SCORED_BYTES, 1), len(images)))
-    return processes(min(os.cpu_count() or 1, len(images) // FEWEST, room))
+    return Processes(min(os.cpu_count() or 1, len(images) // FEWEST, room))
 
 
 def _voxels(path: Path) -> int:
@@ -80,9 +64,9 @@ def _voxels(path: Path) -> int:
 
 
 class Processes:
-    """Processes of this program; they end with it."""
+    """Processes of this program, which end with it; this one alone where one is enough."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int = 1) -> None:
         self.slots = slots
 
     def each(
@@ -90,10 +74,12 @@ class Processes:
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do the pieces side by side; see `Pool`."""
         every = list(pieces)
-        if len(every) <= 1 or not _has_semaphores():
-            yield from Here().each(work, every)
+        workers = min(self.slots, len(every))
+        if workers <= 1 or not _has_semaphores():
+            for number, piece in enumerate(every):
+                yield number, work(piece)
             return
-        with ProcessPoolExecutor(min(self.slots, len(every)), initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
             futures = {
                 pool.submit(travelling, work, piece): place for place, piece in enumerate(every)
             }

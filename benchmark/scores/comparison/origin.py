@@ -9,7 +9,7 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.benchmark.runs.store.integrity import SUMS
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.files import Entries, Json, TextDict, value_digest
@@ -70,4 +70,4 @@ def cases_today(words: Entries) -> TextDict:
     ends = dict(simulation.makers[:1] + simulation.makers[-1:])
     with TemporaryDirectory() as folder:
         part = replace(simulation, makers=tuple(ends.items()))
-        return case_digests(prepare(part, Path(folder), processes(1), lambda *_: None))
+        return case_digests(prepare(part, Path(folder), Processes(), lambda *_: None))

@@ -12,7 +12,7 @@ from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.plan import Answerer
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.benchmark.scores.cases import score_case
 from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.matches import match_points
@@ -113,7 +113,7 @@ def judged(folder):
         case = prepare(
             recipe(DataRequest(str(folder / "d"), task="detect", radius=radius)),
             folder / "made",
-            processes(1),
+            Processes(1),
             lambda *_: None,
         ).cases[0]
         job = Answerer("watershed", "1", "key", folder / "run")

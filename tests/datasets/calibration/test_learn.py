@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.fit import simulator
@@ -71,7 +71,7 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rn
 
 def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):
     labels, made = real(tmp_path / "labels", count=3), []
-    for name, each in (("a", in_turn), ("b", processes(2).each)):
+    for name, each in (("a", in_turn), ("b", Processes(2).each)):
         out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2, each=each)
         made.append([path.read_bytes() for path in sorted(out.parent.iterdir())])
     assert made[0] == made[1]

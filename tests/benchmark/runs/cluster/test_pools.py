@@ -19,7 +19,7 @@ from mistakes import refused
 
 from cytosuite.benchmark.runs.cluster import dask_pool
 from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool, _result_of, open_pool
-from cytosuite.benchmark.runs.store.pool import Here, Lost, Processes, _has_semaphores, processes
+from cytosuite.benchmark.runs.store.pool import Lost, Processes, _has_semaphores
 from cytosuite.errors import InputError
 
 
@@ -212,7 +212,7 @@ def die(number):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("pool", [Here(), Processes(2)])
+@pytest.mark.parametrize("pool", [Processes(), Processes(2)])
 def test_each_piece_has_its_result(pool):
     assert dict(pool.each(double, [3, 1, 2])) == {0: 6, 1: 2, 2: 4}
     assert dict(pool.each(double, [])) == {}
@@ -220,12 +220,11 @@ def test_each_piece_has_its_result(pool):
 
 def test_a_single_piece_needs_no_process():
     assert dict(Processes(2).each(process, [0])) == {0: os.getpid()}
-    assert isinstance(processes(1), Here)
-    assert dict(processes(1).each(process, [0, 1])) == {0: os.getpid(), 1: os.getpid()}
-    assert isinstance(processes(3), Processes)
+    assert dict(Processes().each(process, [0, 1])) == {0: os.getpid(), 1: os.getpid()}
+    assert os.getpid() not in dict(Processes(2).each(process, [0, 1])).values()
 
 
-@pytest.mark.parametrize("pool", [Here(), Processes(2)])
+@pytest.mark.parametrize("pool", [Processes(), Processes(2)])
 def test_the_error_of_a_piece_is_raised(pool):
     refused("two: not wanted", list, pool.each(fail, [1, 2, 3]))
 

@@ -16,7 +16,7 @@ from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest
 from cytosuite.benchmark.runs.data.several import recipe_of_all
 from cytosuite.benchmark.runs.store.integrity import STAMPS, foreign_digest
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files.working import MACHINE
@@ -65,7 +65,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     (home / f"cases/.spheroid_02.{owner}.part").mkdir()
     (home / f"cases/spheroid_01/.case.{owner}.part.json").touch()
     seen = []
-    prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
+    prepare(made, tmp_path, Processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
     assert _bytes(tmp_path) == before
 
