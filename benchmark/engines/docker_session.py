@@ -109,8 +109,8 @@ class DockerSession:
                 self.stop()
         except (DockerException, RequestException, OSError) as error:
             self.stop()
-            seconds = time.perf_counter() - begin
-            return Outcome("engine error", seconds, None, None, explained(plain(str(error), 300)))
+            message = explained(plain(str(error), 300))
+            return Outcome("engine error", time.perf_counter() - begin, message=message)
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:

@@ -112,9 +112,9 @@ class Outcome:
     """Result of running one case, before its output is validated."""
 
     status: Status
-    seconds: float  # wall-clock time of the case without start-up
-    peak_memory: int | None  # bytes, None where it cannot be measured
-    exit_code: int | None  # of the process, None where it still runs
+    seconds: float = 0.0  # wall-clock time of the case without start-up
+    peak_memory: int | None = None  # bytes, None where it cannot be measured
+    exit_code: int | None = None  # of the process, None where it still runs
     message: str = ""  # the reason: last line of stderr, or the limit that was exceeded
     gpu: GpuUse | None = None  # none without a GPU
 

@@ -85,7 +85,7 @@ class TakingIn(NamedTuple):
     ) -> Outcome:
         """Take in one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         status, message = self._take(case_input, output)
-        return Outcome(status, 0.0, None, None, message)
+        return Outcome(status, message=message)
 
     def _take(self, case_input: Path, output: Path) -> Ending:
         """Copy the file of a case into the output; return the status, and a reason if it is bad."""

@@ -104,7 +104,7 @@ def run_job(
                     give_up(job, pending, cause, report)
                     return
     except StartError as error:
-        fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+        fail(job, pending, Outcome("non-zero exit", message=str(error)), report)
 
 
 @contextmanager
@@ -124,13 +124,13 @@ def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> N
     for case in cases:
         with atomic(job.folder / case.name) as temporary:
             temporary.mkdir()
-            write_result(job.answerer, case, temporary, outcome, 0.0, {}, {})
+            write_result(job.answerer, case, temporary, outcome)
         report(job.algorithm.name, case.name, outcome.status)
 
 
 def give_up(job: Job, cases: Sequence[Case], cause: Ending, report: Report) -> None:
     """Write failures for cases that are not run, as the first ones failed alike."""
-    fail(job, cases, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+    fail(job, cases, Outcome(cause[0], message=LEFT + cause[1]), report)
 
 
 def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:

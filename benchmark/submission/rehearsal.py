@@ -20,7 +20,14 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.images.daemon import daemon_errors
-from cytosuite.benchmark.engines.outcome import HEALTH_S, Engine, Limits, Outcome, StartError
+from cytosuite.benchmark.engines.outcome import (
+    HEALTH_S,
+    Engine,
+    Limits,
+    Outcome,
+    StartError,
+    Status,
+)
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.examine import Examiner
@@ -157,7 +164,8 @@ class Rehearsal:
         with Examiner() as examiner:
             for name, (code, message) in results.items():
                 raw = folder / "out" / name
-                outcome = Outcome("non-zero exit" if code else "ok", 0.0, None, code, message)
+                status: Status = "non-zero exit" if code else "ok"
+                outcome = Outcome(status, exit_code=code, message=message)
                 answers.append(self._examined(case, raw, outcome, examiner))
         title = f"{SHIM} {version(SHIM)}: {title} ({late or 'it was done in time'})"
         yield _judged(title, _findings(answers) or _different(first, answers))
@@ -181,7 +189,7 @@ class Rehearsal:
                     answers.append(self._examined(case, raw, outcome, examiner, lines))
                     self.answers.append(answers[-1])
         except StartError as error:
-            failed = Outcome("non-zero exit", 0.0, None, None, str(error))
+            failed = Outcome("non-zero exit", message=str(error))
             answers.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
         return answers
 

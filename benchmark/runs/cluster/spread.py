@@ -81,7 +81,7 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
                     self.start(job)
                 self.run_case(case, settle=_settle)
             except StartError as error:
-                reason = Outcome("non-zero exit", 0.0, None, None, str(error))
+                reason = Outcome("non-zero exit", message=str(error))
                 fail(job, [case], reason, lambda *_: None)
         record = read_record(job.folder / case.name)
         assert record is not None
@@ -145,7 +145,7 @@ def spread(
             job, case = begun[number]
             name = job.algorithm.name
             if isinstance(ended, Lost):
-                outcome = Outcome("killed", 0.0, None, None, ended.reason)
+                outcome = Outcome("killed", message=ended.reason)
                 fail(job, [case], outcome, report)
                 causes[name].append(cause_of(outcome, case.name, job))
             else:

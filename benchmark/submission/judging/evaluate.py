@@ -109,20 +109,17 @@ class Evaluator:
         self, submitted: submission.SubmittedJob | None, raw: Path, voxels: int
     ) -> Outcome:
         """Copy the outputs of a job on an image of so many voxels, and return how it ended."""
-        missing = Outcome("missing output", 0.0, None, None)
         if submitted is None:
-            return replace(missing, message="the submission has no job of it")
+            return Outcome("missing output", message="the submission has no job of it")
         if submitted.status != submission.SUCCEEDED:
-            return replace(
-                missing,
-                status="non-zero exit",
-                message=f"the job ended with the status {submitted.status}",
-            )
+            reason = f"the job ended with the status {submitted.status}"
+            return Outcome("non-zero exit", message=reason)
         source = self.inputs / submitted.pk / "output"
         if source.is_symlink() or not source.is_dir():
-            return replace(missing, message=f"{submitted.pk}/output: expected a folder, found none")
-        ended = replace(missing, status="ok")
-        return gate.collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
+            reason = f"{submitted.pk}/output: expected a folder, found none"
+            return Outcome("missing output", message=reason)
+        limits = Limits(output_gib=inf).within(voxels)
+        return gate.collect(Outcome("ok"), source, raw, limits)
 
     def _content(self, scores: score.Scores) -> Json:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""
