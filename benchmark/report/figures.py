@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from cytosuite.benchmark.report.wording import fixed, known, number
-from cytosuite.figures.svg import Axis, group, line
+from cytosuite.figures.svg import Axis, group, line, percent
 from cytosuite.files import FloatMap, IntMap, TextPair
 from cytosuite.metrics import Metric
 from cytosuite.volume.arrays import Interval
@@ -85,12 +85,12 @@ def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> 
     label = f"mean {number(mean)}" if known(mean) else "not defined"
     if known(low) and known(high):
         ends = _percent(axis, low), _percent(axis, high)
-        parts.append(line("ci", ends, (f"{row}", f"{row}")))
-        parts += [line("cap", (at, at), (f"{row - 5}", f"{row + 5}")) for at in ends]
+        parts.append(line("ci", ends, (row, row)))
+        parts += [line("cap", (at, at), (row - 5, row + 5)) for at in ends]
         label += f", 95 % interval {number(low)} to {number(high)}"
     if known(pooled):
         diamond = '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/>'
-        parts.append(group(_percent(axis, pooled), "23", diamond))
+        parts.append(group(_percent(axis, pooled), 23, diamond))
         label += f", pooled {number(pooled)}"
     if known(mean) and axis.low <= mean <= axis.high:  # controls may lie beyond
         parts.append(f'<circle class="mean" cx="{_percent(axis, mean)}" cy="{row}" r="5.5"/>')
@@ -114,7 +114,7 @@ def strip(
     parts += violin(axis, list(scored.values()), half)
     centre = median(scored.values())
     x = _percent(axis, centre)
-    parts.append(line("median", (x, x), ("2", f"{2 * half - 2:g}")))
+    parts.append(line("median", (x, x), (2, 2 * half - 2)))
     drawn = scored if dots else {}
     spots = [100 * axis.position(value) for value in drawn.values()]
     for (case, value), at, lane in zip(drawn.items(), spots, lanes(spots), strict=True):
@@ -156,16 +156,16 @@ def blobs(shares: Sequence[float], interval: Interval) -> Markup:
     middle = next(half, last)
     room = 100 / len(shares)
     ends = (min(place, last) for place in (*interval, middle))
-    left, right, x = (f"{room * (place - 0.5):.2f}%" for place in ends)
+    left, right, x = (percent(room * (place - 0.5)) for place in ends)
     places = [room * (n + 0.5) for n in range(len(shares))]
     parts = [upright(places, BLOB)]
-    parts.append(line("ci", (left, right), (f"{BLOB / 2:g}", f"{BLOB / 2:g}")))
+    parts.append(line("ci", (left, right), (BLOB / 2, BLOB / 2)))
     for n, (at, share) in enumerate(zip(places, shares, strict=True), start=1):
         if share >= 0.002:
             size = f'cx="{at:.2f}%" cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
             text = f"<title>place {n}: {100 * share:.0f} % of the resamples</title>"
             parts.append(f'<circle class="blob" {size}>{text}</circle>')
-    parts.append(line("median", (x, x), (f"{BLOB / 2 - 7:g}", f"{BLOB / 2 + 7:g}")))
+    parts.append(line("median", (x, x), (BLOB / 2 - 7, BLOB / 2 + 7)))
     low, high = (f"{end:g}" for end in interval)
     median_place = f"{middle}" if middle < last else f"beyond {last - 1}"
     return svg("blobs", BLOB, f"median place {median_place}, 95 % interval {low} to {high}", parts)
@@ -175,7 +175,7 @@ def places_figure(algorithms: int) -> Markup:
     """Return the places 1, 2, ... as a figure of its own, to stand over `blobs`."""
     room, step = 100 / algorithms, 1 if algorithms <= 12 else 5
     shown = [n for n in range(1, algorithms + 1) if n == 1 or n % step == 0]
-    return _numbers((f"{room * (n - 0.5):.2f}%", f"{n}") for n in shown)
+    return _numbers((percent(room * (n - 0.5)), f"{n}") for n in shown)
 
 
 def _numbers(texts: Iterable[TextPair]) -> Markup:
@@ -200,7 +200,7 @@ def lanes(positions: Sequence[float]) -> list[int]:
 
 def _percent(axis: Axis, value: float) -> str:
     """Return the place of a value on the axis as a percentage."""
-    return f"{100 * axis.position(value):.2f}%"
+    return percent(100 * axis.position(value))
 
 
 @lru_cache(maxsize=100)

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.scores.standings import Summary
-from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
+from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark, percent
 from cytosuite.volume.arrays import Doubles
 
 LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
@@ -71,9 +71,9 @@ class _Upwards(NamedTuple):
     def grid(self) -> Iterable[str]:
         """Return the faint lines and numbers of the axis."""
         for tick in self.axis.ticks():
-            y = f"{self.y(tick):.1f}"
-            yield line("grid", (f"{LEFT:g}%", f"{100 - self.right:g}%"), (y, y))
-            yield label("tick", f"{LEFT - 1.5:g}%", f"{self.y(tick) + 4:.1f}", f"{tick:.3g}", "end")
+            y = self.y(tick)
+            yield line("grid", (percent(LEFT), percent(100 - self.right)), (y, y))
+            yield label("tick", percent(LEFT - 1.5), y + 4, f"{tick:.3g}", "end")
 
 
 def line_mark(place: int) -> Markup:
@@ -102,7 +102,7 @@ def curves(
         coloured = place < len(SHAPES)
         shift = step * (place - (front - 1) / 2) if coloured else 0.0
         points = [
-            (f"{LEFT + room * (n + 0.5) + shift:.2f}%", f"{up.y(score.mean):.1f}", text, score)
+            (percent(LEFT + room * (n + 0.5) + shift), up.y(score.mean), text, score)
             for n, (text, score) in enumerate(zip(labels, scores, strict=True))
             if known(score.mean)
         ]
@@ -111,8 +111,7 @@ def curves(
             parts.append(line("way", (a[0], b[0]), (a[1], b[1])))
         for x, down, text, score in points:
             if coloured and known(score.low) and known(score.high):
-                ends = (f"{up.y(score.low):.1f}", f"{up.y(score.high):.1f}")
-                parts.append(line("reach", (x, x), ends))
+                parts.append(line("reach", (x, x), (up.y(score.low), up.y(score.high))))
             title = escape(f"{name}, {text}: {number(score.mean, 3)}")
             parts.append(group(x, down, f"{mark(place)}<title>{title}</title>"))
         parts.append("</g>")
@@ -132,9 +131,9 @@ def _labels(
         shown = escape(text)
         if len(text) > longest:
             shown = escape(text[: longest - 1] + "…") + Markup("<title>{}</title>").format(text)
-        at, low = f"{LEFT + room * (n + 0.5):.2f}%", height - 6
-        yield label("tick", at, f"{low:g}", escape(f"n = {sizes[n]}"))
-        yield label("tick", at, f"{low - LINE:g}", shown)
+        at, low = percent(LEFT + room * (n + 0.5)), height - 6
+        yield label("tick", at, low, escape(f"n = {sizes[n]}"))
+        yield label("tick", at, low - LINE, shown)
 
 
 def boxes(axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[Doubles]]) -> Markup:
@@ -151,13 +150,15 @@ def boxes(axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[Doubl
             ends = np.quantile(planes, (0.95, 0.75, 0.5, 0.25, 0.05))
             top, high, middle, low, bottom = (up.y(value) for value in ends)
             x = LEFT + room * (n + 0.5) + wide * (place - (len(values) - 1) / 2)
-            left, right = f"{x - 0.4 * wide:.2f}%", f"{x + 0.4 * wide:.2f}%"
+            left, right = percent(x - 0.4 * wide), percent(x + 0.4 * wide)
             title = f"{name}, {text}: median {number(ends[2], 3)}, {len(planes)} planes"
-            box = f'x="{left}" y="{high:.1f}" width="{0.8 * wide:.2f}%" height="{low - high:.1f}"'
+            box = (
+                f'x="{left}" y="{high:.1f}" width="{percent(0.8 * wide)}" height="{low - high:.1f}"'
+            )
             for a, b in ((top, high), (low, bottom)):
-                parts.append(line("reach", (f"{x:.2f}%",) * 2, (f"{a:.1f}", f"{b:.1f}")))
+                parts.append(line("reach", (percent(x), percent(x)), (a, b)))
             parts.append(f'<rect class="box" {box}><title>{escape(title)}</title></rect>')
-            parts.append(line("median", (left, right), (f"{middle:.1f}",) * 2))
+            parts.append(line("median", (left, right), (middle, middle)))
             words.append(title)
         parts.append("</g>")
     return svg("boxes", HEIGHT, "; ".join(words), parts)
@@ -179,15 +180,15 @@ def points(
 
     parts = []
     for tick in across.ticks():
-        at = f"{x(tick):.2f}%"
-        parts.append(line("grid", (at, at), (f"{TOP:g}", f"{HEIGHT - BOTTOM:g}")))
-        parts.append(label("tick", at, f"{HEIGHT - BOTTOM + 15:g}", f"{tick:.4g}"))
-    middle = f"{(LEFT + 100 - RIGHT) / 2:g}%"
-    parts += [*up.grid(), label("title", middle, f"{HEIGHT - 8:g}", escape(titles[0]))]
+        at = percent(x(tick))
+        parts.append(line("grid", (at, at), (TOP, HEIGHT - BOTTOM)))
+        parts.append(label("tick", at, HEIGHT - BOTTOM + 15, f"{tick:.4g}"))
+    middle = percent((LEFT + 100 - RIGHT) / 2)
+    parts += [*up.grid(), label("title", middle, HEIGHT - 8, escape(titles[0]))]
     for stroke in lines:
         (a, b), (c, d) = stroke.start, stroke.end
-        across_ends = (f"{x(a):.2f}%", f"{x(c):.2f}%")
-        parts.append(line(escape(stroke.style), across_ends, (f"{up.y(b):.1f}", f"{up.y(d):.1f}")))
+        ends = percent(x(a)), percent(x(c))
+        parts.append(line(escape(stroke.style), ends, (up.y(b), up.y(d))))
     for spot in sorted(spots, key=lambda spot: -spot.place):
         if len(spots) > MANY:  # small, so that none hides the others and the page stays light
             at = f'cx="{x(spot.x):.1f}%" cy="{up.y(spot.y):.0f}" r="2"'
@@ -196,7 +197,7 @@ def points(
         case = "" if spot.case is None else f' data-case="{spot.case}"'
         inside = f"{mark(spot.place)}<title>{escape(spot.text)}</title>"
         inside = f'<g class="{colour(spot.place)}"{case}>{inside}</g>'
-        parts.append(group(f"{x(spot.x):.2f}%", f"{up.y(spot.y):.1f}", inside))
+        parts.append(group(percent(x(spot.x)), up.y(spot.y), inside))
     named = sorted((spot for spot in spots if spot.label), key=lambda spot: spot.place)
     middles = [(x(spot.x), up.y(spot.y)) for spot in named]
     parts += _names([spot.label for spot in named], middles)
@@ -212,9 +213,9 @@ def _names(labels: Sequence[str], middles: Sequence[Point]) -> Iterable[str]:
             if side is None or (both and style == "narrow-label"):
                 continue
             dx, dy, anchor = side
-            inside = label("label", f"{dx:g}", f"{dy:g}", escape(text), anchor)
+            inside = label("label", dx, dy, escape(text), anchor)
             inside = inside if both else f'<g class="{style}">{inside}</g>'
-            yield group(f"{at:.2f}%", f"{down:.1f}", inside)
+            yield group(percent(at), down, inside)
 
 
 def place_labels(

@@ -17,7 +17,7 @@ def plots(parts: Iterable[tuple[str, Mapping[str, Curve]]], unit: str) -> str:
     width, height = WIDTH + 3 * MARGIN, len(shown) * (HEIGHT + 2 * MARGIN)
     placed = (
         f'<g transform="translate({MARGIN} {MARGIN + row * (HEIGHT + 2 * MARGIN)})">'
-        f"{label('tick', '0', '-12', title, 'start') if title else ''}{_plot(curves, unit)}</g>"
+        f"{label('tick', 0, -12, title, 'start') if title else ''}{_plot(curves, unit)}</g>"
         for row, (title, curves) in enumerate(shown)
     )
     return document(placed, (str(width), str(height)), (width, height), STYLE)
@@ -31,10 +31,10 @@ def _plot(curves: Mapping[str, Curve], unit: str) -> str:
     shapes = []
     for tick in up.ticks():
         y = HEIGHT * (1 - up.position(tick))
-        shapes.append(line("grid", ("0", f"{WIDTH}"), (f"{y:.1f}", f"{y:.1f}")))
-        shapes.append(label("tick", "-6", f"{y + 4:.1f}", f"{tick:.3g}", "end"))
+        shapes.append(line("grid", (0, WIDTH), (y, y)))
+        shapes.append(label("tick", -6, y + 4, f"{tick:.3g}", "end"))
     for text, x, anchor in ((f"{unit} {min(steps)}", 0, "start"), (f"{max(steps)}", WIDTH, "end")):
-        shapes.append(label("tick", f"{x}", f"{HEIGHT + 18}", text, anchor))
+        shapes.append(label("tick", x, HEIGHT + 18, text, anchor))
     for number, (name, curve) in enumerate(curves.items()):
         if not curve:
             continue

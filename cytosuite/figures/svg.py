@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from cytosuite.files import TextPair
 
+Place = str | float  # px, or a text: of `percent`
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 # Distinct by shape as well as by colour.
@@ -121,19 +122,31 @@ def mark(place: int) -> str:
     return '<circle class="spot" r="2.6"/>'
 
 
-def line(style: str, x: TextPair, y: TextPair) -> str:
-    """Return a line from one place to another, in px or % of the width."""
-    return f'<line class="{style}" x1="{x[0]}" x2="{x[1]}" y1="{y[0]}" y2="{y[1]}"/>'
+def percent(value: float) -> str:
+    """Return a place in % of the width."""
+    return f"{value:.2f}%"
 
 
-def label(style: str, x: str, y: str, text: str, anchor: str = "middle") -> str:
+def _px(place: Place) -> str:
+    """Return a place as the value of an attribute."""
+    return f"{place:.1f}" if isinstance(place, float) else str(place)
+
+
+def line(style: str, x: tuple[Place, Place], y: tuple[Place, Place]) -> str:
+    """Return a line from one place to another."""
+    (x1, x2), (y1, y2) = map(_px, x), map(_px, y)
+    return f'<line class="{style}" x1="{x1}" x2="{x2}" y1="{y1}" y2="{y2}"/>'
+
+
+def label(style: str, x: Place, y: Place, text: str, anchor: str = "middle") -> str:
     """Return a text, which is safe, at a place."""
-    return f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+    at = f'x="{_px(x)}" y="{_px(y)}"'
+    return f'<text class="{style}" {at} text-anchor="{anchor}">{text}</text>'
 
 
-def group(x: str, y: str, inside: str) -> str:
+def group(x: Place, y: Place, inside: str) -> str:
     """Return elements around the origin at a place."""
-    return f'<svg x="{x}" y="{y}" overflow="visible">{inside}</svg>'
+    return f'<svg x="{_px(x)}" y="{_px(y)}" overflow="visible">{inside}</svg>'
 
 
 def document(parts: Iterable[str], size: TextPair, box: tuple[float, float], style: str) -> str:
