@@ -15,7 +15,7 @@ from cytosuite.benchmark.catalog.models import named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, model_homes, need_checkout
 from cytosuite.benchmark.commands.options.algorithms import CheckOptions, ListOptions, NewOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.manifest import (
     ModelCard,
@@ -100,9 +100,9 @@ def _model(card: ModelCard, remark: str) -> list[dict[str, Cell]]:
 def new_command(options: NewOptions, console: Console) -> None:
     """Start an algorithm, and print its folders."""
     for folder in new(options.name, options.task, torch=options.torch):
-        lines_to(console)(f"written: {folder}")
+        say(console, f"written: {folder}")
     add = f"cytosuite model add FILE --like {options.name} --name NAME, then "
-    lines_to(console)(f"next: {add if options.torch else ''}cytosuite check {options.name}")
+    say(console, f"next: {add if options.torch else ''}cytosuite check {options.name}")
 
 
 def new(name: str, task: str, *, torch: bool = False) -> list[Path]:
@@ -191,7 +191,7 @@ def check_command(options: CheckOptions, console: Console) -> int:
     def show(done: Check) -> None:
         """Keep and show a check."""
         verdicts.append(done)
-        lines_to(console)(done.line)
+        say(console, done.line)
 
     title = "manifest: algorithm.toml"
     try:
@@ -206,5 +206,5 @@ def check_command(options: CheckOptions, console: Console) -> int:
             show(done)
     failed = sum(done.result == "FAIL" for done in verdicts)
     passed = sum(done.result == "pass" for done in verdicts)
-    console.print(f"{name}: {passed} passed, {failed} failed", highlight=False, markup=False)
+    say(console, f"{name}: {passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -35,7 +35,7 @@ from cytosuite.benchmark.commands.files.applied import (
 )
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
 from cytosuite.benchmark.commands.options.apply import ApplyOptions, SegmentOptions
-from cytosuite.benchmark.commands.terminal.console import Cases, Step, lines_to, progress
+from cytosuite.benchmark.commands.terminal.console import Cases, Step, progress, say
 from cytosuite.benchmark.runs.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
@@ -68,7 +68,7 @@ def apply_command(options: ApplyOptions, console: Console) -> int:
     """Run an algorithm of any task on images and count points by cell, or show the choice."""
     code = segment_command(options, console)
     if options.cells is not None and not options.dry_run:
-        lines_to(console)(f"points by cell: {count_in_cells(options.out, options.cells)}")
+        say(console, f"points by cell: {count_in_cells(options.out, options.cells)}")
     return code
 
 
@@ -81,7 +81,7 @@ class _Application:
     """An algorithm, or several to choose from, on the images that the user names."""
 
     def __init__(self, options: SegmentOptions, console: Console) -> None:
-        self.options, self.out, self.say = options, options.out, lines_to(console)
+        self.options, self.out, self.say = options, options.out, partial(say, console)
         self.console = console
         self.candidates, self.models = candidates_for(options, console)
         self.task = TASKS[self.candidates[0].task]
@@ -103,8 +103,7 @@ class _Application:
 
     def run(self) -> list[Applied]:
         """Make the results that are not there, and return one per image."""
-        for line in self.skipped:
-            self.say(line)
+        self.say(*self.skipped)
         before = {item.name: recorded(self.out, item) for item in self.items}
         names = [candidate.name for candidate in self.candidates]
         self.engine = start_engine(
@@ -127,8 +126,7 @@ class _Application:
             self.sharings = sharings(self.items, first, records)
             self._make([item for item in self.items if self._is_open(item)], folder, step)
         results = [self.results[item.name] for item in self.items]
-        for line in (*summary(results), *self.skipped):
-            self.say(line)
+        self.say(*summary(results), *self.skipped)
         return results
 
     def _leave(self, before: Mapping[str, Entries]) -> None:
@@ -151,9 +149,7 @@ class _Application:
         statuses = [applied.status for applied in self.results.values()]
         if there := statuses.count("there already"):
             self.say(f"{there} of {len(self.items)} images are done already")
-        for done in self.results.values():
-            if done.message:
-                self.say(done.line)
+        self.say(*(done.line for done in self.results.values() if done.message))
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""

@@ -9,7 +9,7 @@ from cytosuite.benchmark.catalog.models import unlike
 from cytosuite.benchmark.commands import data, request
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.run import conclusion, planned
-from cytosuite.benchmark.commands.terminal.console import Cases, lines_to, progress
+from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
@@ -40,7 +40,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
             if shard:
                 run_missing(run)
                 last = "nothing is scored: give the command without --shard after all shards"
-                lines_to(console)(f"shard {shard}: {len(dataset.cases)} cases, {last}")
+                say(console, f"shard {shard}: {len(dataset.cases)} cases, {last}")
                 return 0
             notes += unlike(asked.models)
             end = run_score_report(run, planned.circumstances_of(options, engine, notes))
@@ -57,7 +57,7 @@ def run_score_report(
     former = None if any(job.missing for job in jobs) else conclusion.kept(folder, origin())
     if former is not None:
         number = sum(job.present for job in jobs)
-        run.console.print(f"{number} results are there already, and their report", highlight=False)
+        say(run.console, f"{number} results are there already, and their report")
         return former
     run_missing(run)
     results = score(run, facts)
@@ -70,7 +70,7 @@ def run_missing(run: planned.PlannedRun) -> None:
     jobs, options = run.jobs, run.options
     total = sum(len(job.missing) for job in jobs)
     if present := sum(job.present for job in jobs):
-        run.console.print(f"{present} results are there already", highlight=False)
+        say(run.console, f"{present} results are there already")
     with progress(run.console, "running") as step:
         if total:
             step(0, total)

@@ -21,7 +21,7 @@ from cytosuite.benchmark.catalog.packages import need_packages, refusal
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.commands.files.applied import WORDS
 from cytosuite.benchmark.commands.options.apply import SegmentOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
@@ -184,7 +184,6 @@ class Decision(NamedTuple):
 
 def show_choice(options: SegmentOptions, console: Console) -> int:
     """Show metadata and costs of all models for each image; exit code 2 if one has none."""
-    say = lines_to(console)
     candidates, models = candidates_for(options, console)
     items, skipped = own_images(options, candidates[0].task)
     plain = engine_name(options.engine)[0] == "process"
@@ -199,14 +198,13 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
             if len(items) == 1:
                 raise InputError(_line(item, error)) from None
             entries.append({"image": printable(str(item.image)), "error": str(error)})
-            say(_line(item, error))
+            say(console, _line(item, error))
             continue
         decisions.append(decision)
         entries.append(decision.as_json())
         if not options.stdout_is_data:
             _print(decision, options, console)
-    for line in skipped:
-        say(line)
+    say(console, *skipped)
     keep(_joined(decisions), options, entries)
     return 2 if len(decisions) < len(items) else 0
 
@@ -273,12 +271,11 @@ def choose_able(
 
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
     """Print title, metadata, candidates and warnings of a choice."""
-    lines_to(console)(decision.title)
+    say(console, decision.title)
     for table in (decision.metadata(), decision.candidates()):
         show(table, console, wide=options.wide)
         console.print()
-    for line in decision.warnings:
-        lines_to(console)(f"warning: {line}")
+    say(console, *(f"warning: {line}" for line in decision.warnings))
 
 
 def _joined(decisions: Sequence[Decision]) -> ValueTable:

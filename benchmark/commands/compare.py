@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from cytosuite.benchmark.commands.options.compare import CompareOptions, RankOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give, keep, show
 from cytosuite.benchmark.scores.comparison.accepted import accepted_for
 from cytosuite.benchmark.scores.comparison.changes import DEFAULT, read_thresholds
@@ -41,8 +41,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
         for table in (table for table in tables if table.rows):
             show(table, console, wide=options.wide)
             console.print()
-    for line in [*lines, comparison.headline]:
-        lines_to(console)(line)
+    say(console, *lines, comparison.headline)
     keep(tables[0], options, comparison.as_json())
     if options.markdown is not None:
         write_text(options.markdown, comparison.markdown())

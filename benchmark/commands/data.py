@@ -13,7 +13,7 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.commands.terminal.console import Cases, progress
+from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
 from cytosuite.benchmark.commands.terminal.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Engine
@@ -41,10 +41,9 @@ def start_engine(
     gpu: bool = True,
 ) -> Engine:
     """Return the engine, ready for the needed algorithms, with the models that the user names."""
-    say = partial(console.print, highlight=False, markup=False)
-    engine, sentence = choose(options.engine, options.device, say)
+    engine, sentence = choose(options.engine, options.device, partial(say, console))
     engine.models = models
-    say(sentence)
+    say(console, sentence)
     need(engine, options, needed, gpu=gpu)
     return engine
 
@@ -60,7 +59,7 @@ def own_model(
         raise InputError(f"MODEL={text}: expected one tool to read it, found {', '.join(tools)}")
     engine = start_engine(options, tools, console)
     card = converted(engine, tools[0], path, workplace() / "runs/models" / tools[0])
-    console.print(f"{text}: {card}", highlight=False, markup=False)
+    say(console, f"{text}: {card}")
     return str(card)
 
 

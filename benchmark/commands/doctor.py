@@ -27,7 +27,7 @@ from cytosuite.benchmark.catalog.places import (
     workplace,
 )
 from cytosuite.benchmark.commands.options.doctor import DoctorOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import SEGMENT
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
@@ -71,11 +71,11 @@ def doctor_command(options: DoctorOptions, console: Console) -> int:
         text = Text.assemble((f"{sign.state:<6}", STYLES[sign.state]), f"{sign.part:<11}")
         console.print(text.append(sign.found), soft_wrap=True)
         if sign.mend:
-            lines_to(console)(f"{'':<17}mend: {sign.mend}")
+            say(console, f"{'':<17}mend: {sign.mend}")
     failed = [sign.part for sign in signs if sign.state == "FAIL"]
     options.keep({"runs": not failed, "signs": [sign._asdict() for sign in signs]})
     verdict = f"cannot run: {', '.join(failed)}" if failed else "can run"
-    lines_to(console)(f"`cytosuite benchmark spheroid` {verdict}")
+    say(console, f"`cytosuite benchmark spheroid` {verdict}")
     return 1 if failed else 0
 
 

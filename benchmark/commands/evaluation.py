@@ -12,7 +12,7 @@ from cytosuite.benchmark.catalog.places import ROOT, need_checkout
 from cytosuite.benchmark.commands.data import make
 from cytosuite.benchmark.commands.external import subject
 from cytosuite.benchmark.commands.options.evaluation import BuildEvaluationOptions, RehearseOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to, progress
+from cytosuite.benchmark.commands.terminal.console import progress, say
 from cytosuite.benchmark.commands.terminal.options import DataOptions
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint, image_digest
@@ -45,14 +45,15 @@ def build_evaluation_command(options: BuildEvaluationOptions, console: Console) 
     paths = write_evaluation(options, console)
     if options.image:
         paths = [*paths, build_evaluation(options, console)]
-    for path in paths:
-        lines_to(console)(f"written: {path}")
+    say(console, *(f"written: {path}" for path in paths))
     if options.run is None:
         return 0
     run = options.run if options.run.exists() else options.folder / options.run
     process = engine_name(options.engine)[0] == "process"
     built = None if process else partial(_built, options, console)
-    return 0 if rehearse_evaluation(run, paths[0], options.folder, built, lines_to(console)) else 1
+    return (
+        0 if rehearse_evaluation(run, paths[0], options.folder, built, partial(say, console)) else 1
+    )
 
 
 def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[Path]:
@@ -92,10 +93,10 @@ def build_evaluation(options: BuildEvaluationOptions, console: Console) -> Path:
 
 def _built(options: BuildEvaluationOptions, console: Console) -> tuple[Builder, str]:
     """Build the image of the evaluation, unless it is current, and return its tag."""
-    say = partial(console.print, highlight=False, markup=False)
     root = need_checkout("a build of containers")
     name = "docker" if options.engine == "auto" else options.engine
-    builder = Builder(need_docker(name), root, options.device, options.base_image, say, name)
+    more = (options.device, options.base_image, partial(say, console), name)
+    builder = Builder(need_docker(name), root, *more)
     return builder, builder.build_image(evaluation_blueprint(root))
 
 
@@ -118,14 +119,14 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:
         limits = replace(limits, memory_gib=options.memory)
-    lines_to(screen)(f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}")
+    say(screen, f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}")
     with TemporaryDirectory() as folder:
         cases = dataset.cases[: options.cases]
         rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), external is not None)
         done = []
         for check in all_checks(rehearsal, api, profile, limits, options.device):
             done.append(check)
-            lines_to(screen)(check.line)
+            say(screen, check.line)
     passed = all(check.result != "FAIL" for check in done)
     record = {
         "algorithm": manifest.name,
@@ -140,7 +141,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
         "checks": {check.title: f"{check.result} {check.reason}".strip() for check in done},
     }
     path = write_record(data.folder, manifest.name, record)
-    lines_to(screen)(f"rehearsal {'passed' if passed else 'FAILED'}: {path}")
+    say(screen, f"rehearsal {'passed' if passed else 'FAILED'}: {path}")
     return passed
 
 

@@ -1,6 +1,7 @@
 """Commands of a challenge's participants: build and export images, and check uploads."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from cytosuite.benchmark.commands.options.export import (
     ExportOptions,
     PreflightOptions,
 )
-from cytosuite.benchmark.commands.terminal.console import lines_to, names, new_folder, progress
+from cytosuite.benchmark.commands.terminal.console import names, new_folder, progress, say
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder, dry_run
 from cytosuite.benchmark.engines.images.daemon import need_docker
@@ -38,7 +39,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
     root = need_checkout("a build of containers")
     need_weights(chosen, {})
     if options.dry_run:
-        dry_run(root, chosen, options.device, options.base_image, lines_to(console))
+        dry_run(root, chosen, options.device, options.base_image, partial(say, console))
         return
     builder = _builder(options, root, console)
     for name in chosen:
@@ -68,7 +69,7 @@ def export_command(options: ExportOptions, console: Console) -> None:
 def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console) -> Builder:
     """Return the builder of images of an engine."""
     client = need_docker(options.engine)
-    more = (options.device, options.base_image, lines_to(console), options.engine)
+    more = (options.device, options.base_image, partial(say, console), options.engine)
     return Builder(client, root, *more)
 
 
@@ -86,8 +87,7 @@ def show(record: Json, folder: Path, screen: Console) -> None:
         command = f"make rehearse ALGORITHM={record['algorithm']}{api}"
         lines.append(f"not rehearsed as {record['api']}: `{command}`")
     lines.append(f"next: `make preflight FILE={folder / image['file']}`")
-    for line in lines:
-        lines_to(screen)(line)
+    say(screen, *lines)
 
 
 def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
@@ -111,11 +111,11 @@ def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
             "tracks follow the labels: of an algorithm that segments each frame alone, SEG and DET "
             "mean something, TRA and LNK do not"
         )
-    for line in (
+    say(
+        console,
         *(f"note: {remark}" for remark in remarks),
         f"written: {place}, {len(plan)} sequences of {len(segmentations)} cases",
-    ):
-        lines_to(console)(line)
+    )
 
 
 def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, console: Console) -> None:
@@ -127,7 +127,7 @@ def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, consol
     with new_folder(place) as temporary:
         for sequence, movie in movies.items():
             ctc.write_movie(temporary / whole.facts.dataset / sequence, movie)
-    lines_to(console)(f"written: {place}, {', '.join(movies)}")
+    say(console, f"written: {place}, {', '.join(movies)}")
 
 
 def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> str:
@@ -198,17 +198,16 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
     options.keep(value)
     counts = [f"{summary[name]} {name}" + "s" * (summary[name] != 1) for name in STYLES]
     what = "do not upload" if summary["error"] else "may be uploaded"
-    lines_to(console)(f"verdict: {what}: {', '.join(counts)}")
+    say(console, f"verdict: {what}: {', '.join(counts)}")
     return 1 if summary["error"] else 0
 
 
 def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> None:
     """Show findings below a title, each with its remedy."""
-    say = lines_to(screen)
-    say(title)
+    say(screen, title)
     for finding in findings:
         line = f"  {finding.severity}  {finding.rule}  {finding.where}: {finding.text}"
-        say(line, style=STYLES[finding.severity])
-        say(f"      do: {finding.fix}")
+        say(screen, line, style=STYLES[finding.severity])
+        say(screen, f"      do: {finding.fix}")
     if not findings:
-        say("  nothing found")
+        say(screen, "  nothing found")

@@ -1,6 +1,7 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from cytosuite.benchmark.catalog.models import is_tarball, named_models
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.data import start_engine
 from cytosuite.benchmark.commands.options.evaluation import RehearseOptions
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import ExternalOptions
 from cytosuite.benchmark.engines.external import (
     ARCHIVES,
@@ -57,7 +59,7 @@ def take_in(
         raise InputError(f"{options.model}: no such tarball of models")
     externals, manifests = {}, []
     for word, name in external_names(words, taken).items():
-        console.print(f"{name}: {word}", highlight=False, markup=False)
+        say(console, f"{name}: {word}")
         image = _image(engine.client, word)
         labels, user = image.labels or {}, user_of(image.attrs)
         api, kind = options.api or api_of(labels, word), options.input_format
@@ -68,9 +70,8 @@ def take_in(
         manifests.append(external_manifest(externals[name], labels))
     engine.externals = externals
     if any(external.api == "invoke" for external in externals.values()):
-        engine.voice = Builder(
-            engine.client, ROOT, options.device, options.base_image, console.print, engine.name
-        ).base()
+        more = (options.device, options.base_image, partial(say, console), engine.name)
+        engine.voice = Builder(engine.client, ROOT, *more).base()
     return manifests
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from rich.console import Console
 
 from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions
-from cytosuite.benchmark.commands.terminal.console import copied, lines_to, new_folder, progress
+from cytosuite.benchmark.commands.terminal.console import copied, new_folder, progress, say
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
@@ -35,7 +35,6 @@ def rules_of(options: LabelsOptions) -> MaskRules:
 
 def labels_command(options: LabelsOptions, console: Console) -> None:
     """Write the labels of a folder of masks, and a table of all objects with their classes."""
-    say = lines_to(console)
     need_folder(options.out, new=True)
     rules = rules_of(options)
     annotated_images = annotated(options.folder, rules)
@@ -66,10 +65,10 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
             )
             write_rows(temporary / FILE, [(NAME, *columns)], facts)
         step(len(annotated_images.items), len(annotated_images.items))
-    say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
+    say(console, f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
     if annotated_images.skipped:
-        say(summary(dict(annotated_images.skipped)))
-    say(f"written: {options.out}")
+        say(console, summary(dict(annotated_images.skipped)))
+    say(console, f"written: {options.out}")
 
 
 def _outline(options: LabelsOptions, console: Console) -> None:
@@ -88,7 +87,7 @@ def _outline(options: LabelsOptions, console: Console) -> None:
                     raise InputError(doubt)
                 write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
         step(len(paths), len(paths))
-    lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
+    say(console, f"written: {options.out}, ROIs of {len(paths)} label images")
 
 
 def combine_command(options: CombineOptions, console: Console) -> None:
@@ -102,7 +101,6 @@ def combine_command(options: CombineOptions, console: Console) -> None:
             clipped += volume.metadata.get(CLIPPED, 0) != 0
             write(temporary / f"{name}.tif", volume)
         step(len(pairs), len(pairs))
-    say = lines_to(console)
     if clipped:
-        say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
-    say(f"written: {options.out}, {len(pairs)} images")
+        say(console, f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
+    say(console, f"written: {options.out}, {len(pairs)} images")

@@ -19,7 +19,7 @@ from cytosuite.benchmark.commands.options.maintain import (
     MigrateOptions,
     TablesOptions,
 )
-from cytosuite.benchmark.commands.terminal.console import lines_to, progress
+from cytosuite.benchmark.commands.terminal.console import progress, say
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.errors import InputError, pick
 from cytosuite.files import TextDict, need_folder, write_text
@@ -55,7 +55,7 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
     need_checkout("to accept scores")
     scored = read_scored(options.run)
     name = options.name or scored.place.resolve().name
-    lines_to(console)(f"written: {accept(scored, name, options.title or '')}")
+    say(console, f"written: {accept(scored, name, options.title or '')}")
 
 
 def tables_command(options: TablesOptions, console: Console) -> int:
@@ -71,11 +71,10 @@ def tables_command(options: TablesOptions, console: Console) -> int:
         for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):
                 write_text(path, text)
-                lines_to(console)(f"written: {path.relative_to(ROOT)}")
+                say(console, f"written: {path.relative_to(ROOT)}")
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
     lines = [*stale, *outdated(runs)]
-    for line in lines:
-        lines_to(console)(f"stale: {line}")
+    say(console, *(f"stale: {line}" for line in lines))
     return 1 if lines else 0
 
 
@@ -165,8 +164,7 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
     lines = [f"not translated: {line}" for line in migrated.untranslated]
     lines += [f"note: {line}" for line in migrated.notes]
     write_text(options.out, to_toml(migrated.recipe, None, lines))
-    for line in (*lines, f"written: {options.out}"):
-        lines_to(console)(line)
+    say(console, *lines, f"written: {options.out}")
 
 
 def compile_command(options: CompileOptions, console: Console) -> None:

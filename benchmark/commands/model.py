@@ -32,7 +32,7 @@ from cytosuite.benchmark.commands.options.model import (
     UseOptions,
     fact,
 )
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.trial import running
@@ -69,7 +69,6 @@ def add_command(options: AddOptions, console: Console) -> None:
     for path in (options.file, options.data):
         if path is not None and not path.exists():
             raise InputError(f"{path}: no such file or folder")
-    say = lines_to(console)
     with _staged(home, options.name) as stage:
         _convert(options, name, like, stage, console)
         cards = sorted(stage.glob("*.json"))
@@ -78,7 +77,10 @@ def add_command(options: AddOptions, console: Console) -> None:
             _complete(card, options, like)
             _test(card, options.file, console)
         if like and like.weights is None:
-            say(f"note: {name}:{like.name} has no weights, so whether these are read is not tested")
+            say(
+                console,
+                f"note: {name}:{like.name} has no weights, so whether these are read is not tested",
+            )
         _place(cards, home)
     placed = [home / card.name for card in cards]
     try:
@@ -115,7 +117,7 @@ def use_command(options: UseOptions, console: Console) -> None:
         _write_rules(home, rules)
     words = f"for {images or 'all images'} with axes {card.describes.get('axes', 'of any kind')}"
     end = "no longer in use" if options.off else f"in use before all others, {words}"
-    lines_to(console)(f"{name}: {end}")
+    say(console, f"{name}: {end}")
 
 
 def _image_fact(text: str) -> tuple[str, Value]:
@@ -154,9 +156,8 @@ def pack_command(options: PackOptions, console: Console) -> None:
         raise InputError(f"{out}: expected the name of a file that ends with .zip")
     need_file(out)
     pack(card, out)
-    say = lines_to(console)
-    say(f"written: {out}, {out.stat().st_size / 1e6:.3g} MB, SHA-256 {file_digest(out)}")
-    say(f"for a colleague: cytosuite model install {out.name}")
+    say(console, f"written: {out}, {out.stat().st_size / 1e6:.3g} MB, SHA-256 {file_digest(out)}")
+    say(console, f"for a colleague: cytosuite model install {out.name}")
 
 
 def install_command(options: InstallOptions, console: Console) -> None:
@@ -182,7 +183,7 @@ def remove_command(options: RemoveOptions, console: Console) -> None:
     if card.resolve().parent.parent != home.resolve() or _is_shipped(card):
         raise InputError(f"{card}: no model of your own in {home}; only those are removed")
     _remove([card])
-    lines_to(console)(f"removed: {card}")
+    say(console, f"removed: {card}")
 
 
 def _home(algorithm: str) -> Path:
@@ -259,9 +260,8 @@ def _convert(
     done = subprocess.run(
         command, cwd=PACKAGE.parent, capture_output=True, text=True, errors="replace", check=False
     )
-    for line in done.stdout.splitlines():
-        if not line.startswith("written: "):  # a place that is left again
-            lines_to(console)(line)
+    # The place where it is written is left again.
+    say(console, *(n for n in done.stdout.splitlines() if not n.startswith("written: ")))
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         hint = "" if like else f"; weights of a network of ours need --like {name}:MODEL"
@@ -296,7 +296,7 @@ def _test(path: Path, file: Path, console: Console) -> None:
                 reason = done.reason.rpartition(f"{path.stem}{SAFE}: ")[2]  # in a temporary folder
                 reason = reason.removeprefix("non-zero exit: ")
                 raise InputError(f"{file}: {done.title}: {reason}")
-            lines_to(console)(done.line)
+            say(console, done.line)
 
 
 def _place(staged: Sequence[Path], home: Path) -> None:
@@ -391,8 +391,9 @@ def _is_shipped(card: Path) -> bool:
 
 def _tell(path: Path, verb: str, console: Console) -> None:
     """Print place, purpose and use of a model."""
-    say = lines_to(console)
-    for line in (f"{verb}: {path}", *purpose(card := read_card(path))):
-        say(line)
+    say(console, f"{verb}: {path}", *purpose(card := read_card(path)))
     if CHECKOUT:
-        say(f"to put it before all others: cytosuite model use {card.algorithm}:{card.name}")
+        say(
+            console,
+            f"to put it before all others: cytosuite model use {card.algorithm}:{card.name}",
+        )

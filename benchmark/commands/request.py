@@ -17,6 +17,7 @@ from cytosuite.benchmark.catalog.models import (
 )
 from cytosuite.benchmark.commands import data, external
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.engines import choose
 from cytosuite.benchmark.engines import external as images
 from cytosuite.benchmark.engines import outcome as engines
@@ -81,7 +82,7 @@ def _ready(
         if not reason or not algorithm.optional:
             ready.append(algorithm)
         else:
-            console.print(f"left out: {reason}", highlight=False, markup=False)
+            say(console, f"left out: {reason}")
     return ready
 
 

@@ -58,8 +58,7 @@ def score_command(options: ScoreOptions, console: Console) -> int:
         step(1, 1)
     value = layout(scores)
     tables.give(table(scores, value), options, console, value)
-    for line in scores.notes:
-        terminal.lines_to(console)(line)
+    terminal.say(console, *scores.notes)
     return 1 if value["failed"] else 0
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from cytosuite.benchmark.commands.options.simulate import (
     PhantomsOptions,
     SimulateOptions,
 )
-from cytosuite.benchmark.commands.terminal.console import copied, lines_to, new_folder, progress
+from cytosuite.benchmark.commands.terminal.console import copied, new_folder, progress, say
 from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.croissant import write_croissant
@@ -34,7 +35,7 @@ from cytosuite.formats.imagefiles import case_suffix, image_files
 
 def simulate_command(options: SimulateOptions, console: Console) -> None:
     """Simulate a dataset, and print its folder."""
-    lines_to(console)(f"written: {simulate(options, console)}")
+    say(console, f"written: {simulate(options, console)}")
 
 
 def simulate(options: SimulateOptions, console: Console) -> Path:
@@ -58,7 +59,7 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         dataset = make(data_recipe, options, RunOptions(), None, console, pool=pool)
     missed = [(case.name, case.facts().get("metadata", {}).get("missed")) for case in dataset.cases]
     if lines := [f"{case}: {line}" for case, line in missed if line]:
-        lines_to(console)(f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")
+        say(console, f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")
     if options.out is None:
         return dataset.home / "cases"
     with new_folder(options.out) as temporary:
@@ -159,7 +160,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
 
         assert options.labels is not None  # as was checked
         learned = learn_to(options.out, options.placement, options.labels, options.spacing)
-        lines_to(console)(f"written: {options.out}, {len(learned.depth)} cells")
+        say(console, f"written: {options.out}, {len(learned.depth)} cells")
         return
     size, seed = options.spacing, options.seed
     voxel = None if size is None else (size[0], size[1], size[2])
@@ -167,8 +168,8 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         from cytosuite.datasets.phantoms.outline import SMOOTH_UM, outline_to
 
         wide = options.smooth or SMOOTH_UM
-        for path in outline_to(options.out, options.outline, spacing_um=voxel, smooth_um=wide):
-            lines_to(console)(f"written: {path}")
+        paths = outline_to(options.out, options.outline, spacing_um=voxel, smooth_um=wide)
+        say(console, *(f"written: {path}" for path in paths))
         return
     if options.drawn is not None:
         phantoms = draw_to(
@@ -185,10 +186,11 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
             seed=seed,
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in phantoms.skipped.items())
-    lines_to(console)(
+    say(
+        console,
         f"written: {options.out}, {phantoms.nuclei} nuclei and {phantoms.copies} copies, "
         f"median volume {phantoms.median_volume_um3:.0f} µm³"
-        + (f"; left out: {skipped}" if skipped else "")
+        + (f"; left out: {skipped}" if skipped else ""),
     )
 
 
@@ -198,18 +200,17 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
     from cytosuite.datasets.calibration.calibrate import calibrate
     from cytosuite.datasets.calibration.learn import DATASETS, learn
 
-    say = lines_to(console)
     if options.dataset in DATASETS and options.data_root is not None:
         raise InputError("--data-root: labels are read from a file or folder, not from a list")
     with progress(console, "calibrating", minor=True) as step:
         names = ("rounds", "cases", "seed", "pattern", "spacing", "part", "recursive")
         arguments = {name: getattr(options, name) for name in names}
         number = options.workers or os.cpu_count() or 1
-        arguments |= {"say": say, "step": step, "draw_strip": write_strip}
+        arguments |= {"say": partial(say, console), "step": step, "draw_strip": write_strip}
         arguments |= {"each": Processes(number).each}
         places = options.dataset, options.real, options.out
         if options.dataset in DATASETS:
             written = learn(*places, **arguments)
         else:
             written = calibrate(*places, data_root=options.data_root, workers=number, **arguments)
-    say(f"written: {written}")
+    say(console, f"written: {written}")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.commands.terminal.console import lines_to
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
 from cytosuite.files import TextMap, atomic, visible_files
@@ -95,14 +95,12 @@ def kept(run: Path, origin: str) -> Conclusion | None:
 def conclude(conclusion: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:
     """Print leaderboard, notes and failures, and return the exit code."""
     give(conclusion.table, options, console)
-    say = lines_to(console)
-    for line in conclusion.lines:
-        say(line)
+    say(console, *conclusion.lines)
     if conclusion.log:
-        say(f"log of the first: {_short(run)}/{conclusion.log}")
-    say(f"report: {_short(run / 'report' / 'index.html')}")
+        say(console, f"log of the first: {_short(run)}/{conclusion.log}")
+    say(console, f"report: {_short(run / 'report' / 'index.html')}")
     if options.blind:
-        say(f"blind report: {_short(run / 'blind')}")
+        say(console, f"blind report: {_short(run / 'blind')}")
     return 1 if conclusion.failed else 0
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -31,9 +30,10 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE, emoji=False)
 
 
-def lines_to(console: Console) -> partial[None]:
-    """Return a function that prints a line as it is: no colours, no markup, no folding."""
-    return partial(console.print, highlight=False, markup=False, soft_wrap=True)
+def say(console: Console, *lines: str, style: str = "") -> None:
+    """Print lines as they are: no colours but a style, no markup, no folding."""
+    for line in lines:
+        console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import STDOUT, TableOptions
 from cytosuite.benchmark.runs.store.csvfile import as_text
 from cytosuite.errors import listed
@@ -86,8 +87,7 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     for line in lines.get().splitlines():
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
     if hidden := filled[len(shown) :]:
-        line = f"not shown: {listed(hidden, NAMED)} (--wide or --csv FILE)"
-        console.print(line, style="dim", highlight=False, markup=False)
+        say(console, f"not shown: {listed(hidden, NAMED)} (--wide or --csv FILE)", style="dim")
 
 
 def give(

@@ -54,7 +54,7 @@ def test_minor_work_is_in_a_log_only_if_it_takes_long(log, clock):
 
 
 def test_names_of_models_are_no_emoji(capsys):
-    room.lines_to(room.console())("cellpose3d:cl: new")
+    room.say(room.console(), "cellpose3d:cl: new")
     room.console().print("cellpose3d:cl: new", style="dim")
     assert capsys.readouterr().out.splitlines() == ["cellpose3d:cl: new"] * 2
     assert escape("cellpose3d:cl: new") == r"cellpose3d\:cl: new"
