@@ -85,9 +85,7 @@ def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":
     dataset, task = run.dataset, run.task
     with progress(run.console, "scoring", minor=True) as step:
         images = [main for case in dataset.cases if (main := case.main(task)) is not None]
-        results = gather(dataset, task, run.jobs, facts, step, run.pool or beside(images))
-        step(len(dataset.cases), len(dataset.cases))
-    return results
+        return gather(dataset, task, run.jobs, facts, step, run.pool or beside(images))
 
 
 def report(run: planned.PlannedRun, results: "Results") -> None:
@@ -98,4 +96,3 @@ def report(run: planned.PlannedRun, results: "Results") -> None:
         write_report(results, run.folder / "report", step)
         if run.options.blind:
             write_blind(results, run.folder)
-        step(1, 1)

@@ -64,7 +64,6 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
                 for case in annotated_images.items
             )
             write_rows(temporary / FILE, [(NAME, *columns)], facts)
-        step(len(annotated_images.items), len(annotated_images.items))
     say(console, f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
     if annotated_images.skipped:
         say(console, summary(dict(annotated_images.skipped)))
@@ -86,7 +85,6 @@ def _outline(options: LabelsOptions, console: Console) -> None:
                 if doubt := grey_doubt((labels := read(path)).array):
                     raise InputError(doubt)
                 write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
-        step(len(paths), len(paths))
     say(console, f"written: {options.out}, ROIs of {len(paths)} label images")
 
 
@@ -100,7 +98,6 @@ def combine_command(options: CombineOptions, console: Console) -> None:
             volume = weighted_sum(paths, options.weights)
             clipped += volume.metadata.get(CLIPPED, 0) != 0
             write(temporary / f"{name}.tif", volume)
-        step(len(pairs), len(pairs))
     if clipped:
         say(console, f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
     say(console, f"written: {options.out}, {len(pairs)} images")

@@ -55,7 +55,6 @@ def score_command(options: ScoreOptions, console: Console) -> int:
     """Score files and show the table; exit code 1 if a case has no usable prediction."""
     with terminal.progress(console, "scoring", minor=True) as step:
         scores = score_files(options, step)
-        step(1, 1)
     value = layout(scores)
     tables.give(table(scores, value), options, console, value)
     terminal.say(console, *scores.notes)

@@ -154,9 +154,11 @@ class Cases:
 
 @contextmanager
 def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[Step]:
-    """Show the progress of one piece of work; nothing where all is done from the start."""
+    """Show the progress of one piece of work up to its end, unless all is done from the start."""
     if not console.is_terminal:
-        yield _Lines(console, title, minor)
+        lines = _Lines(console, title, minor)
+        yield lines
+        lines(lines.left.total, lines.left.total)
         return
     from rich.progress import (
         BarColumn,
@@ -192,6 +194,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
 
     try:
         yield step
+        bar.update(task, completed=bar.tasks[task].total, note="")
     finally:
         bar.live.transient = minor or not bar.finished
         bar.stop()
