@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
-from cytosuite.benchmark.catalog.packages import Device, uses_gpu
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
 from cytosuite.benchmark.commands.terminal.options import ClusterOptions, DataOptions, RunOptions
@@ -65,8 +65,7 @@ def own_model(
 
 def need(engine: Engine, options: RunOptions, needed: Sequence[str], *, gpu: bool = True) -> None:
     """Build or find images or packages, with `gpu` a working GPU; InputError without."""
-    on_gpu = gpu and options.device == "cuda"
-    user = next((name for name in needed if uses_gpu(name)), None) if on_gpu else None
+    user = next(filter(engine.on_gpu, needed), None) if gpu else None
     if user:
         from cytosuite.benchmark.engines.gpu import gpus
 

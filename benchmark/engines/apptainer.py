@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import Device, uses_gpu
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
 from cytosuite.benchmark.engines.collect import Refused, clear, size
 from cytosuite.benchmark.engines.gpu import Gpu, gpus, metered
@@ -88,7 +88,7 @@ class ApptainerEngine(Engine):
         """Sentences for the reader of the results."""
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 
-    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:  # noqa: ARG002
+    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:  # noqa: ARG002
         """Refuse algorithms without an image."""
         for name in algorithms:
             self.need(name)
@@ -133,8 +133,7 @@ class ApptainerEngine(Engine):
         model = hand_over(card, workspace / "model") if card else None
         with ExitStack() as stack:
             stack.callback(clear, workspace)
-            on_gpu = self.device == "cuda" and uses_gpu(algorithm)
-            meter = stack.enter_context(metered(self.say)) if on_gpu else None
+            meter = stack.enter_context(metered(self.say)) if self.on_gpu(algorithm) else None
             gpu = meter.gpu if meter else None
             launch = Contained(algorithm, workspace, limits, image, self.host, model, gpu)
             session = ProcessSession(algorithm, workspace, limits, api, launch, meter)

@@ -1,6 +1,5 @@
 """Run algorithms in containers: no network, a single writable folder, all resources limited."""
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from docker.types import DeviceRequest
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import Device, uses_gpu
+from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT, program_of
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
@@ -27,7 +26,7 @@ from cytosuite.benchmark.engines.images.daemon import (
     need_docker,
 )
 from cytosuite.benchmark.engines.outcome import Engine, Limits
-from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
+from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Json
@@ -46,7 +45,7 @@ class DockerEngine(Engine):
     image: Callable[[str, Device], str] = image_tag  # tag of an image built here, or its id
     name: str = "docker"
 
-    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
+    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:
         """Build the images of algorithms that are missing or stale."""
         Builder(self.client, ROOT, self.device, base_image, self.say, self.name).ensure(algorithms)
 
@@ -57,8 +56,7 @@ class DockerEngine(Engine):
             image, chosen = self.container(algorithm, limits, gpu)
             words = {**chosen, "entrypoint": ["python3", "-c", PROBE]}
             box = stack.enter_context(sandbox(self.client, image, (), {}, limits, words))
-            code = watch(box.exit_code, lambda waited: waited > PROBE_S, time.perf_counter())
-            _, line = box.new_log()
+            code, line = box.end(PROBE_S)
         if code == 0:
             return
         reason = plain(line) or f"no answer within {PROBE_S:g} s"
@@ -98,8 +96,7 @@ class DockerEngine(Engine):
         external = self.externals.get(algorithm)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
-            on_gpu = self.device == "cuda" and (external is not None or uses_gpu(algorithm))
-            meter = stack.enter_context(metered(self.say)) if on_gpu else None
+            meter = stack.enter_context(metered(self.say)) if self.on_gpu(algorithm) else None
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
                 image, chosen = self.container(algorithm, limits, meter.gpu if meter else None)

@@ -100,11 +100,6 @@ def torch_trouble(gpu: Gpu) -> TextPair:
     return reason, "update the NVIDIA driver"
 
 
-def slots() -> list[TextDict]:
-    """Return the variables of a process in each GPU slot of this machine: one slot per GPU."""
-    return [gpu.environment for gpu in gpus()]
-
-
 @contextmanager
 def held(say: Say = say) -> Iterator[Gpu]:
     """Lock a GPU against all processes of cytosuite on this machine; wait for a free one."""

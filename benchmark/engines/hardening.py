@@ -43,14 +43,13 @@ class Host:
         security = [str(option) for option in info.get("SecurityOptions") or ()]
         # Podman's service has a key for it in place of an option.
         rootless = bool(info.get("Rootless")) or any("rootless" in option for option in security)
-        names = ("CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit")
         # It also claims limits that it ignores: version 1 of control groups is not for users.
         idle = rootless and str(info.get("CgroupVersion")) == "1"
         sudo = environment.get("SUDO_UID"), environment.get("SUDO_GID")
         return cls(
             rootless=rootless,
             cpus=frozenset(os.sched_getaffinity(0)),
-            can=frozenset(() if idle else (name for name in names if info.get(name, True))),
+            can=frozenset(() if idle else (name for name in DOCKER if info.get(name, True))),
             uid=os.getuid(),
             gid=os.getgid(),
             sudo=(int(sudo[0]), int(sudo[1])) if sudo[0] and sudo[1] else None,

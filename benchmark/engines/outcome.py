@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from cytosuite.benchmark.catalog.packages import Device
+from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import Paths, TextDict, Texts
@@ -185,13 +185,15 @@ class Engine(ABC):
         """Sentences on the engine for the reader of the results."""
         return ()
 
-    @abstractmethod
-    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
-        """Build or look for images or packages of algorithms; InputError if one cannot be had."""
+    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:  # noqa: B027
+        """Build or look for images or packages, if it needs any; InputError if one is not there."""
 
-    @abstractmethod
-    def check_gpu(self, algorithm: str) -> None:
+    def check_gpu(self, algorithm: str) -> None:  # noqa: B027 - some run nothing
         """Let torch compute on a GPU where the algorithm will run; InputError if it cannot."""
+
+    def on_gpu(self, algorithm: str) -> bool:
+        """Return whether an algorithm gets a GPU."""
+        return self.device == "cuda" and uses_gpu(algorithm)
 
     @abstractmethod
     def identity(self, algorithm: str) -> str:

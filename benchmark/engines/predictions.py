@@ -1,7 +1,7 @@
 """Predictions that were made elsewhere: an engine that takes in files in place of running."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -47,12 +47,6 @@ class FilesEngine(Engine):
     def __post_init__(self) -> None:
         """Take the folders for external images: none of our programs made them."""
         self.externals = self.folders
-
-    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
-        """Do nothing: there is no program."""
-
-    def check_gpu(self, algorithm: str) -> None:
-        """Do nothing: there is no program."""
 
     def identity(self, algorithm: str) -> str:
         """Return the state of all files: other files make results stale."""

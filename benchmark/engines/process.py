@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
-from cytosuite.benchmark.catalog.packages import Device, need_packages, uses_gpu
+from cytosuite.benchmark.catalog.packages import Device, need_packages
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
@@ -75,7 +75,7 @@ class ProcessEngine(Engine):
 
     name: str = "process"
 
-    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:  # noqa: ARG002
+    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:  # noqa: ARG002
         """Refuse algorithms with a package that is not installed."""
         for name in algorithms:
             need_packages(name)
@@ -94,12 +94,8 @@ class ProcessEngine(Engine):
 
     def identity(self, algorithm: str) -> str:
         """Return the identity of a named model, and of the device if it is a GPU."""
-        device = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
+        device = f"{self.name}-{self.device}" if self.on_gpu(algorithm) else self.name
         return identity_with(self.models, algorithm, device)
-
-    def _on_gpu(self, algorithm: str) -> bool:
-        """Return whether an algorithm gets a GPU."""
-        return self.device == "cuda" and uses_gpu(algorithm)
 
     @contextmanager
     def session(
@@ -113,7 +109,7 @@ class ProcessEngine(Engine):
         session = ProcessSession(algorithm, workspace, limits, api, plain)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
-            if self._on_gpu(algorithm):
+            if self.on_gpu(algorithm):
                 from cytosuite.benchmark.engines.gpu import metered
 
                 session.meter = stack.enter_context(metered(self.say))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from math import inf
 from typing import Any, NamedTuple
 
 from docker.errors import APIError, DockerException
@@ -62,6 +63,11 @@ class Sandbox:
         """Return the exit code of its program, None while it runs."""
         state = self.state()
         return None if state.running else state.exit_code
+
+    def end(self, most_s: float = inf) -> tuple[int | None, str]:
+        """Wait for the end of its program: exit code, None after so many seconds; last line."""
+        code = watch(self.exit_code, lambda waited: waited > most_s, time.perf_counter())
+        return code, self.new_log()[1]
 
     def ask(
         self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.engines.sandbox import sandbox, watch
+from cytosuite.benchmark.engines.sandbox import sandbox
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.submission import (
@@ -82,7 +82,6 @@ def _judge_shut(truth: Path, built: Built, folder: Path) -> None:
         daemon_errors("rehearsal of the evaluation"),
         sandbox(builder.client, tag, ["exec"], places, Limits(), SHUT) as box,
     ):
-        code = watch(box.exit_code, lambda _: False, 0.0)
-        _, line = box.new_log()
+        code, line = box.end()
     if code:
         raise InputError(f"{tag}: the evaluation ended with exit code {code}: {plain(line)}")

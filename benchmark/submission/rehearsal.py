@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distribution, version
@@ -28,7 +27,7 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
     Status,
 )
-from cytosuite.benchmark.engines.sandbox import sandbox, watch
+from cytosuite.benchmark.engines.sandbox import sandbox
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
@@ -301,10 +300,8 @@ def launch(
             "buckets": folder,
         }
         folders = {f"{HOME}/{key}": path for key, path in places.items()}
-        most = HEALTH_S + sum(seconds.values())
         with sandbox(engine.client, image, (), folders, limits, flags, f"{HOME}/buckets") as box:
-            code = watch(box.exit_code, lambda waited: waited > most, time.perf_counter())
-            _, line = box.new_log()
+            code, line = box.end(HEALTH_S + sum(seconds.values()))
     if code != 0:
         raise InputError(f"{SHIM} ended with exit code {code}: {plain(line)}")
     return dict(read_json(folder / "results.json"))

@@ -93,6 +93,9 @@ class FakeEngine:
     def identity(self, algorithm):
         return self._identity
 
+    def on_gpu(self, algorithm):
+        return False
+
     def prepare(self, algorithms, base_image=None):
         for name in algorithms:
             need_packages(name)

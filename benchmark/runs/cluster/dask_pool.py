@@ -20,7 +20,7 @@ import dask
 import distributed
 
 from cytosuite.benchmark.catalog.packages import Device
-from cytosuite.benchmark.engines.gpu import slots
+from cytosuite.benchmark.engines.gpu import gpus
 from cytosuite.benchmark.runs.cluster.site import KINDS
 from cytosuite.benchmark.runs.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError, plain
@@ -125,7 +125,7 @@ def _started(settings: Json, home: Path, resource: str) -> Iterator[Any]:
     """Start the scheduler here and its workers, encrypted by a key that Dask makes for the run."""
     kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
     if kind == "local":
-        number = number or (len(slots()) if resource == RESOURCES["cuda"] else os.cpu_count())
+        number = number or (len(gpus()) if resource == RESOURCES["cuda"] else os.cpu_count())
         usual: Json = {
             "n_workers": 0,
             "threads_per_worker": 1,

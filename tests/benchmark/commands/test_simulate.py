@@ -154,6 +154,9 @@ class _Copier:
     def prepare(self, algorithms, base_image=None):
         pass
 
+    def on_gpu(self, algorithm):
+        return False
+
     def identity(self, algorithm):
         return algorithm
 

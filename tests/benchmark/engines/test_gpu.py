@@ -13,7 +13,7 @@ from cytosuite.benchmark.commands.data import need
 from cytosuite.benchmark.engines import docker
 from cytosuite.benchmark.engines import gpu as module
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered, slots
+from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.daemon import explained, find_image
 from cytosuite.benchmark.engines.outcome import GpuUse
@@ -47,7 +47,9 @@ def test_the_scheduler_restricts_them(machine, words, expected):
     machine(A, B, DIVIDED)
     assert names(visible(words)) == expected
     assert [gpu.index for gpu in gpus({})] == [0, 1, 2, 2]
-    assert slots() == [visible(name) for name in (A, B, "MIG-1", "MIG-2")]
+    assert [gpu.environment for gpu in gpus()] == [
+        visible(name) for name in (A, B, "MIG-1", "MIG-2")
+    ]
 
 
 def test_gpus_have_name_and_memory_and_one_of_another_job_is_not_counted(machine):

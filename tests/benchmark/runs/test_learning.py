@@ -22,12 +22,6 @@ from cytosuite.files import file_digest
 class Here(Engine):
     """Runs the entry point of a training in this process."""
 
-    def prepare(self, algorithms, base_image=None):
-        """Nothing is needed."""
-
-    def check_gpu(self, algorithm):
-        """There is none."""
-
     def identity(self, algorithm):
         return algorithm
 
