@@ -75,8 +75,8 @@ class FinishedRun:
     def result(self, algorithm: str, case: str) -> Record | None:
         """Return the record of a case, None without a whole one; InputError for links in it."""
         folder, key = self.folder / folder_of(algorithm) / case, self.facts.jobs[algorithm]
-        record = read_record(folder)
-        if record is None or record.key != key:
+        record = read_record(folder, key)
+        if record is None:
             return None
         try:
             need_plain(folder)

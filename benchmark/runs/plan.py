@@ -105,8 +105,8 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
 
 def is_done(folder: Path, key: str, *, retry: bool) -> bool:
     """Return whether a case's result can be left as it is."""
-    record = read_record(folder)
-    if record is None or record.key != key:
+    record = read_record(folder, key)
+    if record is None:
         return False
     if record.ok:
         return unaltered(

@@ -120,15 +120,16 @@ class Record(BaseModel):
 Records = Mapping[TextPair, Record]  # by algorithm and case
 
 
-def read_record(folder: Path) -> Record | None:
-    """Return the record of a case, None where there is none that is whole and unaltered."""
+def read_record(folder: Path, key: str | None = None) -> Record | None:
+    """Return the record of a case, of a key if one is given; None without a whole one."""
     try:
         content = read_json(folder / RECORD)
         if not isinstance(content, dict) or content.pop("seal", None) != value_digest(content):
             return None
-        return Record.model_validate(content)
+        record = Record.model_validate(content)
     except (InputError, ValueError):
         return None
+    return record if key in (None, record.key) else None
 
 
 def container_report(path: Path) -> Entries:

@@ -60,8 +60,8 @@ def score_case(
             yield scores
     for answerer in answerers:
         name, folder = answerer.name, answerer.folder / case.name
-        record = read_record(folder)
-        if record is not None and record.key == answerer.key:
+        record = read_record(folder, answerer.key)
+        if record is not None:
             record, output = _decoded(record, folder, main, task)
             answer = output or controls.control_answer("blank", truth, image)
             if output and kind in ("labels", "points") and (line := doubt(output(), main)):

@@ -45,8 +45,8 @@ def segmentations(
     """Yield an algorithm's segmentations in a run, empty ones of failed cases; or InputError."""
     assert task.main_output is not None
     for case in cases:
-        record = read_record(folder / case.name)
-        if record is None or record.key != key:
+        record = read_record(folder / case.name, key)
+        if record is None:
             raise InputError(f"{folder / case.name}: no result of this run; run it to its end")
         if record.ok:
             path = folder / case.name / record.outputs[task.main_output.slug]

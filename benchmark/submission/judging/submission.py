@@ -117,8 +117,8 @@ def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) 
     """Write the results of a job of a run, of this key, as the platform lays out a submission."""
     task, answers = TASKS[evaluation.task], dict[str, AnsweredCase]()
     for case in evaluation.images:
-        record = read_record(job / case)
-        if record is None or record.key != key:
+        record = read_record(job / case, key)
+        if record is None:
             raise InputError(f"{job / case}: no result of this run; run it to its end")
         places = record.outputs
         files = {s.slug: job / case / places[s.slug] for s in task.outputs if s.slug in places}
