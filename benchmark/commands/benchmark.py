@@ -84,8 +84,8 @@ def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":
 
     dataset, task = run.dataset, run.task
     with progress(run.console, "scoring", minor=True) as step:
-        images = [main for case in dataset.cases if (main := case.main(task)) is not None]
-        return gather(dataset, task, run.jobs, facts, step, run.pool or beside(images))
+        pool = run.pool or beside(dataset.mains(task))
+        return gather(dataset, task, run.jobs, facts, step, pool)
 
 
 def report(run: planned.PlannedRun, results: "Results") -> None:

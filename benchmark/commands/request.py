@@ -126,8 +126,7 @@ def runnable(
     """Return the algorithms that can run on the dataset, and a note on each other one."""
     chosen, notes = _served(dataset, request)
     ours = [algorithm for algorithm in chosen if algorithm not in request.externals]
-    mains = [main for case in dataset.cases if (main := case.main(request.task)) is not None]
-    axes = sorted({header(main).axes for main in mains})
+    axes = sorted({header(main).axes for main in dataset.mains(request.task)})
     reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
     left = {name: reason for name, reason in reasons.items() if reason}
     if left and (request.named or len(left) == len(ours)):

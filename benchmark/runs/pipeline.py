@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.runs.data.dataset import STAGE, Case, Dataset
+from cytosuite.benchmark.runs.data.dataset import STAGE, Case, Dataset, cases_in
 from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
@@ -65,7 +65,7 @@ def _expected(dataset: Dataset, name: str, key: str) -> Dataset:
         title=f"{dataset.title}, through {name}",
         fingerprint=key,
         home=home,
-        cases=tuple(Case(case.name, home / "cases" / case.name) for case in dataset.cases),
+        cases=cases_in(home, (case.name for case in dataset.cases)),
     )
 
 

@@ -19,8 +19,7 @@ def of_scores(
 ) -> list[str]:
     """Return sentences on channels, data range and reference set, and on refused evidence."""
     notes = []
-    mains = [path for case in dataset.cases if (path := case.main(task)) is not None]
-    if shown and any("C" in header(path).axes for path in mains):
+    if shown and any("C" in header(path).axes for path in dataset.mains(task)):
         notes.append("Of images with several channels the first one counts.")
     if any("data_range" in metric.evidence.needs for metric in shown):
         notes.append(

@@ -181,6 +181,11 @@ class Case:
         return conditions
 
 
+def cases_in(home: Path, names: Iterable[str]) -> tuple[Case, ...]:
+    """Return cases by their names in the folder of a dataset."""
+    return tuple(Case(name, home / "cases" / name) for name in names)
+
+
 # How a case is made: its place, its maker, and its record.
 Making = tuple[Case, Callable[[], Sample], Entries]
 
@@ -211,6 +216,10 @@ class Dataset:
         """Return whether every case holds the inputs of a task, and those an algorithm needs."""
         return serves(self.offers, task, algorithm.needs if algorithm is not None else ())
 
+    def mains(self, task: Task) -> list[Path]:
+        """Return the main inputs of all cases that hold one."""
+        return [*filter(None, (case.main(task) for case in self.cases))]
+
     def summary(self) -> Json:
         """Return the content of ``dataset.json``."""
         return {
@@ -231,11 +240,11 @@ def prepare(
 
     A shard makes its own cases, while others make theirs.
     """
-    if shard:
-        recipe = replace(recipe, makers=shard.share(recipe.makers))
-        _make_missing(dataset := _expected(recipe, folder), recipe, pool, progress)
-        return dataset
+    recipe = replace(recipe, makers=shard.share(recipe.makers)) if shard else recipe
     dataset = _expected(recipe, folder)
+    if shard:
+        _make_missing(dataset, recipe, pool, progress)
+        return dataset
     if not all(is_whole(case.folder) for case in dataset.cases) or (
         is_locked(dataset.home) and os.access(dataset.home, os.W_OK)
     ):
@@ -255,7 +264,7 @@ def stored(home: Path) -> Dataset:
     """Return a dataset as it was written, without its reference set; its cases must be whole."""
     path = home / SUMMARY
     summary = parse(path, read_json(path), DatasetFile)
-    cases = tuple(Case(name, home / "cases" / name) for name in summary.cases)
+    cases = cases_in(home, summary.cases)
     for case in cases:
         if not (is_whole(case.folder) and is_covered(case.folder, FACTS, ROOMS)):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
@@ -385,7 +394,7 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
         recipe.fingerprint,
         recipe.seed,
         home,
-        tuple(Case(name, home / "cases" / name) for name, _ in recipe.makers),
+        cases_in(home, (name for name, _ in recipe.makers)),
         recipe.notes,
         tuple(recipe.reference),
         {image: labels for image, labels in recipe.reference.items() if labels is not None},

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from cytosuite.benchmark.runs.data.dataset import Case, Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset, cases_in
 from cytosuite.contract.manifest import Described, TaskName, parse
 from cytosuite.files import TextDict, read_json
 from cytosuite.volume import Header
@@ -113,7 +113,7 @@ class Evaluation(Described):
             self.fingerprint,
             None,
             folder,
-            tuple(Case(case.name, folder / "cases" / case.name) for case in self.cases),
+            cases_in(folder, (case.name for case in self.cases)),
             reference=tuple(folder / real.image for real in self.reference),
             reference_labels={
                 folder / real.image: folder / real.labels for real in self.reference if real.labels
