@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.contract.manifest import ModelCard, parse, read_card
+from cytosuite.contract.select import Value
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import NAME, SAFE, open_model
 from cytosuite.errors import InputError, pick, plain
@@ -26,6 +27,12 @@ class Packed(NamedTuple):
     weights: PurePosixPath | None
 
 
+def fact_text(value: Value) -> str:
+    """Return a fact about images as text."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    return " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
+
+
 def made_for(card: ModelCard) -> str:
     """Return the images that a model was made for: channel, study, dimensions, size, sample."""
     facts = card.images
@@ -34,7 +41,7 @@ def made_for(card: ModelCard) -> str:
         str(facts.get("channel", "")),
         f"study {study:g}" if isinstance(study := facts.get("study"), float) else "",
         DIMENSIONS.get(str(facts.get("axes", "")), ""),
-        " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
+        f"{fact_text(size)} µm" if isinstance(size, tuple) else "",
         str(facts.get("sample", "")),
     ]
     return ", ".join(word for word in words if word)

@@ -18,6 +18,7 @@ from cytosuite.benchmark.catalog.models import (
     ruled_folder,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.catalog.packed import fact_text
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.commands.files.applied import WORDS
 from cytosuite.benchmark.commands.options.apply import SegmentOptions
@@ -140,7 +141,11 @@ class Decision(NamedTuple):
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
         rows: list[dict[str, Cell]] = [
-            {"key": key, "value": _text(self.facts[key]), "source": self.sources.get(key, "file")}
+            {
+                "key": key,
+                "value": fact_text(self.facts[key]),
+                "source": self.sources.get(key, "file"),
+            }
             if key in self.facts
             else {"key": key, "source": UNSAID}
             for key in dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
@@ -296,16 +301,10 @@ def _remarks(candidate: Selection) -> str:
     lines = (
         [f"left out: {candidate.left_out}"] if candidate.left_out and candidate.by != "use" else []
     )
-    lines += [f"made for {key} {_text(facts[key])}" for key in candidate.broken]
+    lines += [f"made for {key} {fact_text(facts[key])}" for key in candidate.broken]
     lines += [f"{key} assumed" for key in candidate.unknown]
     lines += [f"for any {', '.join(candidate.general)}"] if candidate.general else []
     return "; ".join(lines)
-
-
-def _text(value: Value) -> str:
-    """Return a fact as text."""
-    sizes = value if isinstance(value, tuple) else (value,)
-    return " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
 
 
 def _line(item: Item, error: CytosuiteError) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,13 @@ def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
     """Return the lines of a Markdown table of the columns with values; its cells are escaped."""
     names, rows = valued(columns, rows)
-    heads = [escape(name) for name in names]
+    return lines_of([*map(escape, names)], (map(escape, row) for row in rows))
+
+
+def lines_of(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a table of Markdown."""
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    return lines + [f"| {' | '.join(escape(cell) for cell in row)} |" for row in rows]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def rendered(template: Path, **facts: Any) -> str:  # noqa: ANN401 - of any document

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from cytosuite.benchmark.catalog.packed import fact_text
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.store.csvfile import original
-from cytosuite.benchmark.runs.store.documents import table
-from cytosuite.benchmark.scores.comparison.accepted import BOARD, accepted, stale
+from cytosuite.benchmark.runs.store.documents import lines_of, table
+from cytosuite.benchmark.scores.comparison.accepted import BOARD, stale
 from cytosuite.benchmark.scores.comparison.history import history_table
 from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.contract.manifest import ModelCard
@@ -39,7 +40,7 @@ def _row(card: ModelCard) -> Texts:
     return (
         card.name,
         card.description,
-        ", ".join(f"{key} {_value(value)}" for key, value in card.images.items()),
+        ", ".join(f"{key} {fact_text(value)}" for key, value in card.images.items()),
         trained(card),
         "; ".join(f"{data}: {_values(scores)}" for data, scores in card.scores.items()) or "-",
         "; ".join(f"{name}: {_values(scores)}" for name, scores in card.baselines.items()) or "-",
@@ -74,13 +75,6 @@ def _values(scores: FloatMap) -> str:
     """Return scores as text, with the number of objects first."""
     counts = [f"{scores[name]:.0f} objects" for name in COUNTS if name in scores]
     return ", ".join(counts + [f"{k} {v:.{DIGITS}g}" for k, v in scores.items() if k not in COUNTS])
-
-
-def _value(value: object) -> str:
-    """Return a fact that a card describes as text."""
-    if isinstance(value, tuple):
-        return " x ".join(f"{part:g}" for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def documents(root: Path = ROOT) -> list[Path]:
@@ -124,13 +118,12 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
     return MEASURED.sub(measured, text)
 
 
-def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> Iterator[str]:
+def outdated(runs: Mapping[str, ScoredRun], root: Path = ROOT) -> Iterator[str]:
     """Yield a sentence for each table or accepted score that differs from the checkout."""
-    scored = accepted() if runs is None else runs
     for path in documents(root):
-        if written(path, scored, root) != read_text(path):
+        if written(path, runs, root) != read_text(path):
             yield f"{path.relative_to(root)}: a score or value is not that of today; {REMEDY}"
-    for name, run in scored.items():
+    for name, run in runs.items():
         for reason in stale(run):
             yield (
                 f"accepted scores {name}: {reason}; run it again, then cytosuite maintain "
@@ -146,14 +139,14 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
     if missing := [name for name in metrics if name not in offered]:
         raise InputError(f"table of scores: no metric {missing[0]!r}")
     heads = ["images", "objects", *(f"{', '.join(metrics)} of {name}" for name in algorithms)]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    rows = []
     for name, run in runs.items():
         objects = boards[name].get(OBJECTS, pd.Series(dtype=float)).max()
         cells = [str(run.facts.get("title") or name), f"{objects:.0f}" if objects >= 0 else "-"]
         scores = _scores(boards[name], metrics, run.said("task"))
         cells += [scores.get(algorithm, "-") for algorithm in algorithms]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        rows.append(cells)
+    return lines_of(heads, rows)
 
 
 def _scores(board: pd.DataFrame, metrics: list[str], task: str) -> "pd.Series[str]":
