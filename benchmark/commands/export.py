@@ -24,7 +24,7 @@ from cytosuite.benchmark.submission.checks.preflight import preflight, upload_ki
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError, pick
+from cytosuite.errors import InputError, count, pick
 from cytosuite.files import IntDict, Json, need_folder
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name
@@ -196,7 +196,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
         ]
     }
     options.keep(value)
-    counts = [f"{summary[name]} {name}" + "s" * (summary[name] != 1) for name in STYLES]
+    counts = [count(summary[name], name) for name in STYLES]
     what = "do not upload" if summary["error"] else "may be uploaded"
     say(console, f"verdict: {what}: {', '.join(counts)}")
     return 1 if summary["error"] else 0

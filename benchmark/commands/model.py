@@ -39,7 +39,7 @@ from cytosuite.benchmark.runs.trial import running
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.contract.select import FOLDER, Facts, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
-from cytosuite.errors import InputError, ModelError, last_line, pick
+from cytosuite.errors import InputError, ModelError, count, last_line, pick
 from cytosuite.errors.ending import REFUSED
 from cytosuite.files import Json, atomic, file_digest, need_file, read_json, remove, write_json
 from cytosuite.files.working import alone
@@ -373,7 +373,7 @@ def _score(path: Path, data: Path, engine: str, console: Console) -> None:
     if not scores:
         raise InputError(f"{data}: expected annotated images to score on, found none")
     cases = len(read_json(options.folder / run / "run.json")["cases"])
-    title = f"{cases} image{'s' if cases > 1 else ''} of {data.resolve().name}"
+    title = f"{count(cases, 'image')} of {data.resolve().name}"
     write_json(path, {**read_json(path), "scores": {title: scores}})
 
 

@@ -14,6 +14,7 @@ from cytosuite.benchmark.report.section import sections
 from cytosuite.benchmark.report.verdict import readings, verdict
 from cytosuite.benchmark.runs.store.documents import escape
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.errors import count
 from cytosuite.figures import palette
 from cytosuite.files import Entries
 
@@ -43,6 +44,7 @@ def html(results: Results, views: Entries) -> str:
 
     environment.globals.update(
         {name: tool for name, tool in (vars(figures) | vars(wording)).items() if callable(tool)},
+        count=count,
         line_mark=line_mark,
         sealed=sealed,
         results=results.first,

@@ -6,7 +6,6 @@ from typing import Any
 
 from cytosuite.benchmark.report.wording import (
     against,
-    count,
     duration,
     known,
     memory,
@@ -16,6 +15,7 @@ from cytosuite.benchmark.report.wording import (
 from cytosuite.benchmark.scores.conditions import CASES
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.standings import Standing
+from cytosuite.errors import count
 from cytosuite.files import TextPair
 from cytosuite.metrics import Metric
 from cytosuite.ranking.ranking import Ranking

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from markupsafe import Markup, escape
 
 from cytosuite.benchmark.catalog.places import folder_of
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.metrics import Metric
 
 # Signs of formulas for those that docstrings have.
@@ -72,10 +73,10 @@ def interval(low: float, high: float, digits: int | None = None) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def estimate(value: float, low: float, high: float) -> str:
-    """Return a value with its interval in brackets as text."""
-    reach = interval(low, high)
-    return f"{number(value)} ({reach})" if reach else number(value)
+def estimate(summary: Summary) -> str:
+    """Return a mean with its interval in brackets as text."""
+    reach = interval(summary.low, summary.high)
+    return f"{number(summary.mean)} ({reach})" if reach else number(summary.mean)
 
 
 def duration(seconds: float | None) -> str:
@@ -101,11 +102,6 @@ def memory(size: float | None) -> str:
         if size >= factor:
             return f"{size / factor:.{1 if size < 100 * factor else 0}f} {unit}"
     return f"{size:.0f} B"
-
-
-def count(amount: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural."""
-    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
 
 
 def span_of(numbers: Iterable[int]) -> str:

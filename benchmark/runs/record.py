@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.manifest import Sentence
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, count, plain
 from cytosuite.files import (
     Entries,
     Json,
@@ -179,11 +179,10 @@ def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
 
 def _as_line(kind: str, findings: TextMap, noun: str) -> str:
     """Return the findings of one kind, by name of the case, as a line."""
-    many = f"{len(findings)} {noun}{'s' if len(findings) > 1 else ''}"
     names = ", ".join([*list(findings)[:SHOWN], *(["..."] if len(findings) > SHOWN else [])])
     first, *others = dict.fromkeys(findings.values())
     return (
-        f"{kind} in {many} ({names})"
+        f"{kind} in {count(len(findings), noun)} ({names})"
         + (f": {first}" if first else "")
         + (", and others" if others else "")
     )

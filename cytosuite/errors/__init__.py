@@ -63,6 +63,11 @@ def listed(names: Sequence[str], most: int, mark: str = ", ") -> str:
     return f"{mark.join(names[:most])}{more}"
 
 
+def count(amount: int, noun: str) -> str:
+    """Return a number with its noun in singular or plural."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
 def last_line(error: Exception) -> str:
     """Return the last line of another library's message: it holds the reason."""
     lines = str(error).strip().splitlines()

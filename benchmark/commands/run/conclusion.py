@@ -12,6 +12,7 @@ from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
+from cytosuite.errors import count
 from cytosuite.files import TextMap, atomic, visible_files
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def concluded(results: "Results", origin: str) -> Conclusion:
 
 def _failures(results: "Results") -> tuple[list[str], str]:
     """Return a line for each of the first failed cases and the others, and a log of the run."""
-    from cytosuite.benchmark.report.wording import count, log_path
+    from cytosuite.benchmark.report.wording import log_path
 
     failed = [(key, record) for key, record in results.records.items() if not record.ok]
     lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]

@@ -50,8 +50,7 @@ def _arms(results: Results, entries: list[Standing]) -> Arms:
     first, *others = entries
     gains = [["metric", rows[0][0], *(f"minus {row[0]}" for row in rows[1:])]]
     for metric in (m for m in results.by_case if None not in (m.best, m.worst)):
-        summary = first.summary(metric)
-        gains.append([metric.name, estimate(summary.mean, summary.low, summary.high)])
+        gains.append([metric.name, estimate(first.summary(metric))])
         pairs = ((first.algorithm, rival.algorithm) for rival in others)
         gains[-1] += [_gain(results, pair, metric.name) for pair in pairs]
     return Arms(entries, heads, rows, gains)

@@ -6,10 +6,11 @@ from markupsafe import Markup
 
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.report.wording import count, estimate, known, number, span_of
+from cytosuite.benchmark.report.wording import estimate, known, number, span_of
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Condition, Group, Results
 from cytosuite.benchmark.scores.standings import Standing, Summary
+from cytosuite.errors import count
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.files import Json
 from cytosuite.metrics import Metric
@@ -175,7 +176,7 @@ def markdown(results: Results, view: Json) -> list[str]:
             for entry in results.standings:
                 scores = [_score(group, entry, metric) for group in condition.groups]
                 name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
-                rows.append([name, *(estimate(s.mean, s.low, s.high) for s in scores)])
+                rows.append([name, *map(estimate, scores)])
             lines += [f"### {escape(condition.name)}: {escape(metric.name)}", ""]
             lines += [*table(["algorithm", *heads], rows), ""]
             lines += [f"{escape(remark)}\n" for remark in remarks(condition)]

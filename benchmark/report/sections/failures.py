@@ -5,10 +5,11 @@ from itertools import repeat
 from typing import NamedTuple
 
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.report.wording import count, log_path
+from cytosuite.benchmark.report.wording import log_path
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.errors import count
 
 
 class Alike(NamedTuple):

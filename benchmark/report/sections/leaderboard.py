@@ -138,7 +138,7 @@ def markdown(results: Results, board: Json) -> list[str]:
 def _text(summary: Summary) -> str:
     """Return mean, interval and pooled value in one line."""
     pooled = f"; {number(summary.pooled)}" if known(summary.pooled) else ""
-    return estimate(summary.mean, summary.low, summary.high) + pooled
+    return estimate(summary) + pooled
 
 
 TEMPLATE = """

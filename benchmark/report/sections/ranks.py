@@ -5,9 +5,10 @@ from itertools import combinations
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.verdict import certainty, places_text
-from cytosuite.benchmark.report.wording import count, interval, known, number
+from cytosuite.benchmark.report.wording import interval, known, number
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.errors import count
 from cytosuite.files import Json, TextPair
 from cytosuite.ranking.ranking import SCHEMES, Consensus, Contest, Ranking
 from cytosuite.ranking.rule import joined

@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores.comparison.changes import (
 )
 from cytosuite.benchmark.scores.comparison.scored import ScoredRun, some
 from cytosuite.benchmark.scores.controls import broken_rulers
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, count, plain
 from cytosuite.files import Json
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
@@ -119,7 +119,7 @@ def _sets(noun: str, before: set[str], after: set[str]) -> Iterator[str]:
     """Yield algorithms, cases and metrics of one run alone."""
     for word, names in (("new", after - before), ("missing", before - after)):
         if names:
-            yield f"{word} {noun}{'s' if len(names) > 1 else ''}: {some(names)}"
+            yield f"{word} {noun}{'s' * (len(names) > 1)}: {some(names)}"
 
 
 class Comparison(NamedTuple):
@@ -141,7 +141,7 @@ class Comparison(NamedTuple):
         many, judged = len(self.regressions), (self.changes["sign"] != 0).sum()
         better = (self.changes["verdict"] == "better").sum()
         return (
-            f"{many} regression{'s' if many > 1 else ''}"
+            count(many, "regression")
             if many
             else self.identical or f"no regression in {judged} comparisons, {better} better"
         )
@@ -239,7 +239,7 @@ def compare(
         *(_changed_rulers(every) if same_data(before, after)[0] is not False else ()),
         *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
         *(
-            f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
+            f"{name}: {count(len(new), 'new failed case')} ({some(new)})"
             for name in _both(before, after)
             if (new := failed(after, name) - failed(before, name))
         ),

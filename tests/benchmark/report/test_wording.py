@@ -6,6 +6,8 @@ from cytosuite.benchmark.report import wording as w
 from cytosuite.benchmark.report.figures import heat
 from cytosuite.benchmark.report.sections.errors import rounded
 from cytosuite.benchmark.report.verdict import _share
+from cytosuite.benchmark.scores.standings import Summary
+from cytosuite.errors import count
 from cytosuite.figures.svg import Axis
 from cytosuite.ranking.rule import joined
 
@@ -16,10 +18,13 @@ WORDS = {
     w.against: {(0.7312, 0.7284): "0.731 against 0.728", (0.73, 0.73): "0.73 for both"},
     w.probability: {(0.0163,): "p = 0.016", (0.00002,): "p < 0.001", (nan,): "no test"},
     w.interval: {(0.7, 0.82): "0.70 to 0.82", (nan, nan): "", (1.0, 1.0): ""},
-    w.estimate: {(0.75, 0.7, 0.82): "0.75 (0.70 to 0.82)", (1.0, nan, nan): "1.00"},
+    w.estimate: {
+        (Summary(0.75, 0.7, 0.82),): "0.75 (0.70 to 0.82)",
+        (Summary(1.0),): "1.00",
+    },
     w.duration: {(0.0421,): "42 ms", (3.21,): "3.2 s", (95,): "1 min 35 s", (7300,): "2 h 2 min"},
     w.memory: {(3 * 2**29,): "1.5 GiB", (512,): "512 B", (None,): "-"},
-    w.count: {(1, "case"): "1 case", (0, "case"): "0 cases"},
+    count: {(1, "case"): "1 case", (0, "case"): "0 cases"},
     w.doi_link: {("10.1093/b",): "https://doi.org/10.1093/b", ("javascript:alert(1)",): ""},
     w.formulas: {("`A n B * a` of <all>",): "<code>A ∩ B · a</code> of &lt;all&gt;"},
     _share: {(1.0,): "all", (0.9995,): "99.9 % of", (0.87,): "87 % of"},
