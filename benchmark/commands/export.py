@@ -14,7 +14,7 @@ from cytosuite.benchmark.commands.options.export import (
     ExportOptions,
     PreflightOptions,
 )
-from cytosuite.benchmark.commands.terminal.console import names, new_folder, progress, say
+from cytosuite.benchmark.commands.terminal.console import new_folder, progress, say
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder, dry_run
 from cytosuite.benchmark.engines.images.daemon import need_docker
@@ -35,7 +35,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 def build_command(options: BuildOptions, console: Console) -> None:
     """Build the containers of all or some algorithms."""
-    chosen = asked_for(names(options.algorithm), algorithms())
+    chosen = asked_for(options.algorithm, algorithms())
     root = need_checkout("a build of containers")
     need_weights(chosen, {})
     if options.dry_run:
@@ -54,7 +54,7 @@ def export_command(options: ExportOptions, console: Console) -> None:
     manifests = algorithms()
     root, folder = need_checkout("an export"), options.out or workplace() / "dist"
     need_folder(folder)
-    chosen = asked_for(names(options.algorithm), manifests)
+    chosen = asked_for(options.algorithm, manifests)
     need_weights(chosen, {})  # before the minutes that an image takes
     builder = _builder(options, root, console)
     for name in chosen:
@@ -132,7 +132,7 @@ def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, consol
 
 def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> str:
     """Return the algorithm of a run with whole results."""
-    name, *others = pick("algorithm in this run", names(options.algorithm), whole.facts.jobs)
+    name, *others = pick("algorithm in this run", options.algorithm, whole.facts.jobs)
     if others:
         many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
         raise InputError(f"{run}: expected one algorithm, {many}")

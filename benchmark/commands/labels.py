@@ -27,7 +27,7 @@ from cytosuite.formats.imagefiles import image_name
 def rules_of(options: LabelsOptions) -> MaskRules:
     """Return the rules of a folder, overridden by the options of their names."""
     typed = {key: getattr(options, key) for key in MaskRules.model_fields}
-    overrides = {key: value for key, value in typed.items() if value is not None and value != []}
+    overrides = {key: value for key, value in typed.items() if value not in (None, (), [])}
     if "classes" in overrides:
         overrides["classes"] = dict(text.partition("=")[::2] for text in options.classes)
     return parse("labels", {**read_rules(options.folder).model_dump(), **overrides}, MaskRules)

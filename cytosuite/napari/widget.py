@@ -234,7 +234,7 @@ class SegmentTab(Qw.QWidget):
     def _take_spacing(self, layer: Layer) -> None:
         """Give a layer the voxel size that the user has typed; show it where none is."""
         text, axes = self.spacing.text().strip(), layers.axes_of(layer)
-        spacing = numbers(text) if self.spacing.isModified() else None
+        spacing = numbers(text) if text and self.spacing.isModified() else None
         if spacing is None:
             self.spacing.setText(_sizes(layer))
             return

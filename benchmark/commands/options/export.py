@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.commands.terminal.console import box
+from cytosuite.benchmark.commands.terminal.console import box, names
 from cytosuite.benchmark.commands.terminal.options import (
     BuildingOptions,
     JsonOptions,
@@ -20,7 +20,7 @@ from cytosuite.errors import InputError
 class BuildOptions(BuildingOptions):
     """Options of a build of containers."""
 
-    algorithm: str | None = argument("Names, comma-separated, or all.", None)
+    algorithm: list[str] = argument("Names, comma-separated, or all.", (), parse=names)
     engine: str = option("docker or podman.", "docker")
     dry_run: bool = option("Say tag, base, files and digest of each image; build nothing.", False)
 
@@ -29,7 +29,7 @@ class BuildOptions(BuildingOptions):
 class ExportOptions(BuildingOptions):
     """Options of files to upload."""
 
-    algorithm: str | None = argument("Names in algorithms/, comma-separated.", None)
+    algorithm: list[str] = argument("Names in algorithms/, comma-separated.", (), parse=names)
     out: Path | None = option("Folder for the files; dist.")
     api: Api = option("invoke: started once; exec: a process per case.", "invoke")
     models: Literal["inside", "apart"] = option(
@@ -50,7 +50,7 @@ class ExportOptions(BuildingOptions):
         """Refuse options of another export."""
         if self.ctc is None and (self.series or self.truth or self.true_labels or self.crop):
             raise InputError("--series, --truth, --true-labels and --crop are for --ctc")
-        if self.ctc is None and self.algorithm is None:
+        if self.ctc is None and not self.algorithm:
             raise InputError("export: expected the name of an algorithm, found none")
 
 

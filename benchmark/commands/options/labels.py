@@ -32,10 +32,10 @@ class LabelsOptions:
     rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)
 
 
-def weights(text: str | None) -> tuple[float, ...]:
+def weights(text: str) -> tuple[float, ...]:
     """Return the weights of an option; InputError where one is no finite number."""
     try:
-        numbers = tuple(float(part) for part in (text or "1,1").split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
     if len(numbers) != 2 or not all(map(isfinite, numbers)):

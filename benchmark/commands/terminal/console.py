@@ -45,10 +45,8 @@ def new_folder(place: Path) -> Iterator[Path]:
             place.rmdir()  # atomic would remove a full one too
 
 
-def numbers(text: str | None) -> FloatTuple | None:
-    """Return the voxel size of a comma-separated option, None without any."""
-    if not text:
-        return None
+def numbers(text: str) -> FloatTuple:
+    """Return the voxel size of a comma-separated option."""
     try:
         lengths = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -61,22 +59,22 @@ def numbers(text: str | None) -> FloatTuple | None:
     return lengths
 
 
-def voxel_size(text: str | None) -> Size | None:
+def voxel_size(text: str) -> Size:
     """Return a voxel size, or the word that assumes one."""
     return ASSUME if text == ASSUME else numbers(text)
 
 
-def axes_of(text: str | None) -> str | None:
+def axes_of(text: str) -> str:
     """Return the axes of an image in capitals, as it stores them."""
-    letters = (text or "").upper()
-    if letters and sorted({*letters, *"YX"} & {*"TCZYX"}) != sorted(letters):
+    letters = text.upper()
+    if sorted({*letters, *"YX"} & {*"TCZYX"}) != sorted(letters):
         raise InputError(f"axes must be Y, X and some of T, C, Z, found {text!r}")
-    return letters or None
+    return letters
 
 
-def box(text: str | None) -> tuple[slice, ...]:
-    """Return the part of an image, ``begin:end`` along each axis; empty without a text."""
-    parts = [re.fullmatch(r"(\d*):(\d*)", part) for part in (text or "").split(",") if text]
+def box(text: str) -> tuple[slice, ...]:
+    """Return the part of an image, ``begin:end`` along each axis."""
+    parts = [re.fullmatch(r"(\d*):(\d*)", part) for part in text.split(",")]
     slices = [
         slice(*(int(end) if end else None for end in match.groups())) for match in parts if match
     ]
@@ -85,9 +83,9 @@ def box(text: str | None) -> tuple[slice, ...]:
     return tuple(slices)
 
 
-def printable(text: str | None) -> str | None:
-    """Return a word that goes into files and onto pages, None without one."""
-    if text is not None and plain(text, WORD) != text:
+def printable(text: str) -> str:
+    """Return a word that goes into files and onto pages."""
+    if plain(text, WORD) != text:
         raise InputError(
             f"expected a printable name of at most {WORD} letters without spaces at its ends, "
             f"found {text!r}"
@@ -95,20 +93,20 @@ def printable(text: str | None) -> str | None:
     return text
 
 
-def names(text: str | None) -> list[str]:
+def names(text: str) -> list[str]:
     """Return the names of a comma-separated option."""
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def several(texts: Iterable[str] | None) -> list[str]:
+def several(texts: Iterable[str]) -> list[str]:
     """Return the names of a comma-separated option that may also be given several times."""
-    return [name for text in texts or [] for name in names(text)]
+    return [name for text in texts for name in names(text)]
 
 
-def pairs(texts: Iterable[str] | None) -> list[str]:
+def pairs(texts: Iterable[str]) -> list[str]:
     """Return settings of parameters, with commas or spaces between several in one text."""
     settings = []
-    for text in texts or []:
+    for text in texts:
         start = 0
         for gap in re.finditer(r"[\s,]+(?=[a-z_]+(?:\.[a-z_]+)*\s*=)", text):
             before = text[: gap.start()]
@@ -119,10 +117,8 @@ def pairs(texts: Iterable[str] | None) -> list[str]:
     return [part.strip() for part in settings if part.strip()]
 
 
-def plain_name(text: str | None) -> str | None:
-    """Return the name of a run's folder, None without one."""
-    if not text:
-        return None
+def plain_name(text: str) -> str:
+    """Return the name of a run's folder."""
     if Path(text).name != text or text.startswith(".") or text == "datasets":
         raise InputError(f"RUN must be a plain folder name, found {text!r}")
     return printable(text)

@@ -60,7 +60,7 @@ def option(
     metavar: str | None = None,
     **bounds: float,
 ) -> Any:  # noqa: ANN401 - a field of any type
-    """Return a field that is an option, ``...`` where it must be given; `parse` reads a text."""
+    """Return a field that is an option, ``...`` where it must be given; `parse` reads its text."""
     shown: Json = {"help": help, "metavar": metavar, **bounds}
     if env:
         shown["envvar"] = env
@@ -86,15 +86,11 @@ def as_callback(
 ) -> Callable[..., None]:
     """Return a command with a parameter per field of its options; it is loaded when it runs."""
     hints = get_type_hints(options)
-    parsers = {
-        option.name: option.metadata["parse"]
-        for option in fields(options)
-        if option.metadata["parse"]
-    }
+    texts = {option.name: option for option in fields(options) if option.metadata["parse"]}
     parameters = []
     for option in fields(options):
         kind, default = hints[option.name], option.default
-        if option.name in parsers:
+        if option.name in texts:
             kind, default = (list[str] if option.metadata["repeatable"] else str) | None, None
         parameters.append(
             inspect.Parameter(
@@ -106,9 +102,11 @@ def as_callback(
         )
 
     def callback(**typed: Any) -> None:  # noqa: ANN401 - as the fields say
-        """Parse the texts, call the command, and end with its exit code."""
-        parsed = {n: parsers[n](v) if n in parsers else v for n, v in typed.items()}
-        chosen = options(**parsed)
+        """Parse the texts that are not empty, call the command, and end with its exit code."""
+        for name, option in texts.items():
+            text = typed[name]
+            typed[name] = option.metadata["parse"](text) if text else option.default
+        chosen = options(**typed)
         code = load()(chosen, console(stderr=getattr(chosen, "stdout_is_data", False)))
         raise typer.Exit(code or 0)
 
@@ -163,9 +161,9 @@ class JsonOptions:
             write_json(self.json, value)
 
 
-def known_task(text: str | None) -> str | None:
-    """Return the name of a task, None without one."""
-    return pick("task", [text], TASKS)[0] if text else None
+def known_task(text: str) -> str:
+    """Return the name of a task."""
+    return pick("task", [text], TASKS)[0]
 
 
 def parameters() -> Any:  # noqa: ANN401 - a field of any name

@@ -28,10 +28,8 @@ GONE = {
 }
 
 
-def read_cluster(text: str | None) -> Json | None:
-    """Return the settings in a site file, or of a kind or an address; None without a text."""
-    if not text:
-        return None
+def read_cluster(text: str) -> Json:
+    """Return the settings in a site file, or of a kind or an address."""
     if text in KINDS:
         return {"kind": text}
     if "://" in text:

@@ -23,10 +23,8 @@ class Shard(NamedTuple):
         return f"{self.number}/{self.of}"
 
 
-def read_shard(text: str | None) -> Shard | None:
-    """Return a shard from a text like ``3/16``, None without one."""
-    if not text:
-        return None
+def read_shard(text: str) -> Shard:
+    """Return a shard from a text like ``3/16``."""
     if found := re.fullmatch(r"(\d{1,6})/(\d{1,6})", text):
         shard = Shard(int(found[1]), int(found[2]))
         if 1 <= shard.number <= shard.of:

@@ -47,7 +47,7 @@ def test_every_field_is_an_option_and_texts_are_parsed():
     app.command()(as_callback(Toy, lambda: command))
     runner = CliRunner()
     assert runner.invoke(app, ["here"]).exit_code == 3
-    assert seen.pop() == Toy(place=Path("here"), words=[], settings=[])
+    assert seen.pop() == Toy(place=Path("here"))
     words = ["x", "--sizes", "2,0.5", "--words", "a, b", "--set", "x.y=[1, 2] z.w=2", "--loud"]
     runner.invoke(app, words, env={"TOY_LEVEL": "7"})
     (found,) = seen

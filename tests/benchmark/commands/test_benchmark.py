@@ -143,7 +143,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
     assert "| mine |" in report
     assert "6 results are there already" in run(**words)[1]
     out = tmp_path / "ctc"
-    export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), quiet)
+    export_command(ExportOptions(ctc=home, algorithm=["watershed:mine"], out=out), quiet)
     assert (out / "planes/01_RES/mask000.tif").is_file()
     refused("MODEL=nuclei-2d is for an algorithm without a model", run, **words, model="nuclei-2d")
 

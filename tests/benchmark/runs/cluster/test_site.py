@@ -25,5 +25,4 @@ def test_a_cluster_is_a_kind_an_address_or_a_site(tmp_path):
     assert read_cluster(str(path)) == {"kind": "slurm", "cores": 4}
     assert read_cluster("local") == {"kind": "local"}
     assert read_cluster("tls://[::1]:8786") == {"address": "tls://[::1]:8786"}
-    assert read_cluster("") is None
     refused(r"or site\.toml, found 'Slurm'", read_cluster, "Slurm")

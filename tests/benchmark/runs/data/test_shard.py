@@ -14,7 +14,7 @@ def test_shards_are_the_cases_each_once(of, number):
 
 
 def test_a_shard_has_a_number_from_1_to_the_last():
-    assert (read_shard(""), str(read_shard("3/16"))) == (None, "3/16")
+    assert str(read_shard("3/16")) == "3/16"
     for text in ("0/4", "5/4", "1", "1/", "-1/4", "1/2/3"):
         refused("SHARD must be like 3/16", read_shard, text)
     assert read_shard("4/4") == Shard(4, 4)
