@@ -1,7 +1,7 @@
 """Engines, clusters and datasets for the commands."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -101,27 +101,20 @@ def make(
         task = TASKS[algorithms()[name].task]
         with progress(console, f"through {name}") as step:
             shown = Cases(step, len(dataset.cases))
-
-            def run_link(job: Job, task: Task = task, shown: Cases = shown) -> None:
-                """Run the algorithm of a link."""
-                run_jobs([job], task, engine, run, shown, pool)
-
-            dataset = through(dataset, name, engine, run_link, retry=retry, shard=shard)
+            link = partial(run_jobs, task=task, engine=engine, options=run, shown=shown, pool=pool)
+            dataset = through(dataset, name, engine, link, retry=retry, shard=shard)
     return dataset
 
 
-@contextmanager
 def opened(
     options: ClusterOptions, folder: Path, device: Device = "cpu"
-) -> "Iterator[DaskPool | None]":
+) -> "AbstractContextManager[DaskPool | None]":
     """Open the cluster that the options name, None without; it is closed in any case."""
     if options.cluster is None:
-        yield None
-        return
+        return nullcontext()
     with needed_by("CLUSTER"):
         from cytosuite.benchmark.runs.cluster.dask_pool import open_pool
-    with open_pool(options.cluster, folder / "cluster", device) as pool:
-        yield pool
+    return open_pool(options.cluster, folder / "cluster", device)
 
 
 def run_jobs(

@@ -28,7 +28,7 @@ def through(
     dataset: Dataset,
     name: str,
     engine: Engine,
-    run: Callable[[Job], object],
+    run: Callable[[list[Job]], object],
     *,
     retry: bool = False,
     shard: Shard | None = None,
@@ -46,11 +46,11 @@ def through(
     if facts.is_file() and all(is_whole(case.folder) for case in outputs.cases):
         return outputs
     with locked(results := outputs.home / "results", shard):
-        (job,) = plan(dataset, [manifest], engine, results, retry=retry)
-        run(job)
+        jobs = plan(dataset, [manifest], engine, results, retry=retry)
+        run(jobs)
         for old, new in zip(dataset.cases, outputs.cases, strict=True):
             if not is_whole(new.folder):
-                _make(old, new, job, task)
+                _make(old, new, jobs[0], task)
     if shard is None:
         write_json(facts, outputs.summary())
     return outputs

@@ -37,7 +37,8 @@ def known(monkeypatch, watershed):
 def _through(dataset, name, engine, shard=None):
     """Send a dataset through an algorithm."""
 
-    def run(job):
+    def run(jobs):
+        (job,) = jobs
         run_job(job, TASKS[job.algorithm.task], engine, Limits(), "invoke", lambda *_: None)
 
     return through(dataset, name, engine, run, shard=shard)
