@@ -18,7 +18,7 @@ from cytosuite.benchmark.commands.terminal.console import new_folder, progress, 
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder, dry_run
 from cytosuite.benchmark.engines.images.daemon import need_docker
-from cytosuite.benchmark.runs.finished import FinishedRun, read_run
+from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
@@ -92,19 +92,20 @@ def show(record: Json, folder: Path, screen: Console) -> None:
 
 def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
     """Write a run or label images as result folders of the Cell Tracking Challenge."""
-    of_run = (source / "run.json").is_file()
-    if of_run and (whole := read_run(source)).facts.task == "track":
-        _export_movies(source, whole, options, console)
+    run = read_run(source) if (source / FACTS).is_file() else None
+    if run is not None and run.facts.task == "track":
+        _export_movies(run, options, console)
         return
-    dataset, name, segmentations, true = (_of_run if of_run else _of_labels)(source, options)
+    exported = _of_labels(source, options) if run is None else _of_run(run, options)
+    dataset, name, segmentations, true = exported
     place = options.out or Path("dist") / f"{name}-ctc"
     need_folder(place, new=True)
     plan = ctc.sequences([labelled.case for labelled in segmentations], series=options.series)
     with new_folder(place) as temporary:
         folder = temporary / dataset
-        remarks = ctc.write_ctc(folder, segmentations, plan, anew=not of_run)
+        remarks = ctc.write_ctc(folder, segmentations, plan, anew=run is None)
         if true is not None:
-            remarks += ctc.write_ctc(folder, true, plan, truth=True, anew=not of_run)
+            remarks += ctc.write_ctc(folder, true, plan, truth=True, anew=run is None)
         ctc.write_sequences_table(temporary / ctc.TABLE, plan)
     if any(len(frames) > 1 for frames in plan.values()):
         remarks.append(
@@ -118,45 +119,44 @@ def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
     )
 
 
-def _export_movies(run: Path, whole: FinishedRun, options: ExportOptions, console: Console) -> None:
+def _export_movies(run: FinishedRun, options: ExportOptions, console: Console) -> None:
     """Write the tracked movies of a run as result folders, ``01_RES``, and maybe the truth."""
-    name = _only_algorithm(run, whole, options)
-    place = options.out or Path("dist") / f"{run.resolve().name}-{folder_of(name)}-ctc"
+    folder = run.folder / folder_of(_only_algorithm(run, options))
+    place = options.out or Path("dist") / f"{run.folder.resolve().name}-{folder.name}-ctc"
     need_folder(place, new=True)
-    movies = dict(ctc.movies(run / folder_of(name), whole.dataset.cases, truth=options.truth))
+    movies = dict(ctc.movies(folder, run.dataset.cases, truth=options.truth))
     with new_folder(place) as temporary:
         for sequence, movie in movies.items():
-            ctc.write_movie(temporary / whole.facts.dataset / sequence, movie)
+            ctc.write_movie(temporary / run.facts.dataset / sequence, movie)
     say(console, f"written: {place}, {', '.join(movies)}")
 
 
-def _only_algorithm(run: Path, whole: FinishedRun, options: ExportOptions) -> str:
+def _only_algorithm(run: FinishedRun, options: ExportOptions) -> str:
     """Return the algorithm of a run with whole results."""
-    name, *others = pick("algorithm in this run", options.algorithm, whole.facts.jobs)
+    name, *others = pick("algorithm in this run", options.algorithm, run.facts.jobs)
     if others:
         many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
-        raise InputError(f"{run}: expected one algorithm, {many}")
-    whole.need_results([name])
+        raise InputError(f"{run.folder}: expected one algorithm, {many}")
+    run.need_results([name])
     return name
 
 
 Exported = tuple[str, str, list[ctc.Segmentation], list[ctc.Segmentation] | None]
 
 
-def _of_run(run: Path, options: ExportOptions) -> Exported:
+def _of_run(run: FinishedRun, options: ExportOptions) -> Exported:
     """Return dataset, name, segmentations and wanted truth of a run."""
     if options.true_labels or options.crop:
-        raise InputError(f"--true-labels and --crop are for label images, {run} is a run")
-    whole = read_run(run)
-    facts, cases = whole.facts, whole.dataset.cases
+        raise InputError(f"--true-labels and --crop are for label images, {run.folder} is a run")
+    facts, cases = run.facts, run.dataset.cases
     if facts.task != "segment":
-        raise InputError(f"{run}: expected a run of the task segment, found {facts.task}")
-    name = _only_algorithm(run, whole, options)
-    folder = folder_of(name)
+        raise InputError(f"{run.folder}: expected a run of the task segment, found {facts.task}")
+    name = _only_algorithm(run, options)
+    folder = run.folder / folder_of(name)
     return (
         facts.dataset,
-        f"{run.resolve().name}-{folder}",
-        list(ctc.segmentations(run / folder, facts.jobs[name], cases, whole.task)),
+        f"{run.folder.resolve().name}-{folder.name}",
+        list(ctc.segmentations(folder, facts.jobs[name], cases, run.task)),
         ctc.truths(cases) if options.truth else None,
     )
 
