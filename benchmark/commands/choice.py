@@ -91,10 +91,8 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     for path in places:
         if is_folder(path) or is_list(path):
             plain = image_files(path) or (path / "images").is_dir()
-            inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
-            home = next(
-                iter(inner), path
-            )  # of a published CycleGAN data set: the images to translate
+            inner = (path / name for name in INFERENCE if (path / name).is_dir())
+            home = path if plain else next(inner, path)  # the images that CycleGAN translates
             contents = index(home, task, recursive=options.recursive, root=options.data_root)
             lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += contents.items

@@ -124,7 +124,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
         cases = dataset.cases[: options.cases]
         rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), external is not None)
         done = []
-        for check in all_checks(rehearsal, api, profile, limits, options.device):
+        for check in all_checks(rehearsal, api, profile):
             done.append(check)
             say(screen, check.line)
     passed = all(check.result != "FAIL" for check in done)

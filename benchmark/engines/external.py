@@ -265,7 +265,6 @@ def write_external_case(folder: Path, case_input: Path, external: ExternalImage)
             image = {"pk": key, "name": image["name"]}
             kind = (place and place.format) or external.format
             target = folder / path / f"{key}.{kind}"
-            target.parent.mkdir(parents=True, exist_ok=True)
             if kind == "tif" and source.suffix == ".tif":
                 link(target, source)
             else:

@@ -126,7 +126,6 @@ def _asked(
         inputs, out, log = place / "given", place / "out", place / "log.txt"
         write_json(inputs / REQUEST, dict(request))
         for name, file in files.items():
-            (inputs / name).parent.mkdir(parents=True, exist_ok=True)
             link(inputs / name, file)
         out.mkdir()
         with engine.session(algorithm, place / "work", limits, "exec") as session:

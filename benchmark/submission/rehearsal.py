@@ -14,7 +14,6 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from cytosuite.benchmark.catalog.contract import Check
-from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -307,21 +306,12 @@ def launch(
     return dict(read_json(folder / "results.json"))
 
 
-def all_checks(
-    rehearsal: Rehearsal,
-    api: Api,
-    profile: PlatformProfile,
-    limits: Limits,
-    device: Device,
-) -> Iterator[Check]:
+def all_checks(rehearsal: Rehearsal, api: Api, profile: PlatformProfile) -> Iterator[Check]:
     """Yield the checks of a rehearsal, and those that this machine cannot make."""
     yield from rehearsal.checks(api)
-    if profile.gpu and device == "cpu":
-        yield Check(
-            f"GPU: {profile.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's"
-        )
+    if profile.gpu and rehearsal.engine.device == "cpu":
+        reason = "run without one; DEVICE=cuda uses this machine's"
+        yield Check(f"GPU: {profile.gpu}", "skip", reason)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    if total < limits.memory_gib:
-        yield Check(
-            f"memory up to {limits.memory_gib:g} GiB", "skip", f"this machine has {total:.0f} GiB"
-        )
+    if total < (limit := rehearsal.limits.memory_gib):
+        yield Check(f"memory up to {limit:g} GiB", "skip", f"this machine has {total:.0f} GiB")

@@ -132,14 +132,14 @@ def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
     array, spacing = frames(volume) if movie else spatial(volume)
     shape = stacks.coarser(array.shape, spacing, VOXELS)
     unit: Literal["µm", "px"] = "px" if volume.spacing_is_assumed else "µm"
+    values: Floats | Words
     if kind == "labels":
         small, ids = stacks.sampled(array, shape)
-        numbers, labels = stacks.renumbered(small, ids), ids.tolist()
-        black = (0.0, 1.0)
-        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, black, labels, movie)
-    ends = limits(array)
-    values = stacks.averaged(array, shape, ends)
-    return ShownVolume(title, kind, values, array.shape, spacing, unit, ends, movie=movie)
+        values, ends, labels = stacks.renumbered(small, ids), (0.0, 1.0), ids.tolist()
+    else:
+        ends, labels = limits(array), []
+        values = stacks.averaged(array, shape, ends)
+    return ShownVolume(title, kind, values, array.shape, spacing, unit, ends, labels, movie)
 
 
 def shrunk(volume: ShownVolume, voxels: int) -> Array:

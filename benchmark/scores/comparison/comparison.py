@@ -43,8 +43,7 @@ def same_data(before: ScoredRun, after: ScoredRun) -> tuple[bool | None, set[str
         return True, set()
     others = {name for name in common if name not in old or old[name] != new.get(name)}
     if common and common <= old.keys() & new.keys():
-        limits = [run.table("request").get("min_object_voxels") for run in (before, after)]
-        return limits[0] == limits[1] and not others, others
+        return before.least == after.least and not others, others
     return (False, others) if all(prints) else (None, set())
 
 
@@ -75,12 +74,11 @@ def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     if same is None:
         yield f"data: not known to be the same; {number} cases have the same names"
     elif not same:
-        limits = [run.table("request").get("min_object_voxels") or 0 for run in (before, after)]
-        ignored = f"; true objects below {limits[0]} -> {limits[1]} voxels are ignored"
+        ignored = f"; true objects below {before.least} -> {after.least} voxels are ignored"
         yield (
             f"data: different ({before.said('dataset')} {prints[0]} -> {after.said('dataset')} "
             f"{prints[1]}); of {number} cases with the same names {number - len(others)} are the "
-            f"same images and labels, and compared{ignored if limits[0] != limits[1] else ''}"
+            f"same images and labels, and compared{ignored if before.least != after.least else ''}"
         )
     elif prints[0] != prints[1]:
         yield "data: the same images and labels, made by other code"

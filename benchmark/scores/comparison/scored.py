@@ -45,6 +45,11 @@ class ScoredRun:
         """Names of the cases."""
         return set(self.scores["case"]) - {""}
 
+    @property
+    def least(self) -> int:
+        """Voxels of a true object that is judged, at least."""
+        return self.table("request").get("min_object_voxels") or 0
+
     def table(self, name: str) -> Json:
         """Return an object of ``run.json``; empty where it has none of this name."""
         part = self.facts.get(name)
