@@ -134,12 +134,13 @@ class _Application:
         names = {candidate.name for candidate in self.candidates}
         for item in self.items:
             record, done = before[item.name], None
-            if record and record["algorithm"] in names:
-                same = record["key"] == self._key(item.name, record["algorithm"])
-                same = same and self._still(record.get("warnings", ()))
-                done = (
-                    there_already(item, self.out, record, rois=self.options.rois) if same else None
-                )
+            if (
+                record
+                and record["algorithm"] in names
+                and record["key"] == self._key(item.name, record["algorithm"])
+                and self._still(record.get("warnings", ()))
+            ):
+                done = there_already(item, self.out, record, rois=self.options.rois)
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:

@@ -55,15 +55,15 @@ def take_in(
             f"{engine.name}; start a daemon, or leave the image out"
         )
     mapping = read_sockets(options.sockets, task)
-    if is_tarball(options.model) and not Path(str(options.model)).is_file():
-        raise InputError(f"{options.model}: no such tarball of models")
+    models = Path(str(options.model)) if is_tarball(options.model) else None
+    if models and not models.is_file():
+        raise InputError(f"{models}: no such tarball of models")
     externals, manifests = {}, []
     for word, name in external_names(words, taken).items():
         say(console, f"{name}: {word}")
         image = _image(engine.client, word)
         labels, user = image.labels or {}, user_of(image.attrs)
         api, kind = options.api or api_of(labels, word), options.input_format
-        models = Path(str(options.model)) if is_tarball(options.model) else None
         externals[name] = ExternalImage(
             name, word, str(image.id), api, task, mapping, kind, user, models
         )

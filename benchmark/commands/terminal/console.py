@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -131,11 +132,13 @@ class Step(Protocol):
         """Show that `done` of `total` pieces are there, and the present one."""
 
 
+@dataclass
 class Cases:
     """Progress over the cases of a run, and within each."""
 
-    def __init__(self, step: Step, total: int) -> None:
-        self.step, self.total, self.done = step, total, 0
+    step: Step
+    total: int
+    done: int = 0
 
     def __call__(self, algorithm: str, case: str, status: str) -> None:
         """Count a finished case."""

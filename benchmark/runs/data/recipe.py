@@ -235,24 +235,23 @@ def _divided(
     indexed: FolderIndex, folder: Path, request: DataRequest
 ) -> tuple[FolderIndex, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
-    place = request.splits or home_of(folder) / SPLITS
+    file = request.splits or home_of(folder) / SPLITS
+    place = file if file.is_file() else folder
     rules = read_splits(request.splits) if request.splits else None
-    division = indexed.divided(folder, rules, place if place.is_file() else folder)
+    division = indexed.divided(folder, rules, place)
     if division is None and request.only:
-        raise InputError(f"PART={request.only}: no such file: {place}; give one, or SPLITS=file")
+        raise InputError(f"PART={request.only}: no such file: {file}; give one, or SPLITS=file")
     if division is None:
         return indexed, []
-    place = place if place.is_file() else folder
     part = {image.name: image.part for image in division.placed}
     if request.only not in {None, *part.values()}:
         raise InputError(f"PART={request.only}: {place} names no such part")
-    items = [
-        replace(
-            item, conditions={**conditions, **({} if request.only else {PART: part[item.name]})}
-        )
-        for item, conditions in ((item, division.conditions[item.name]) for item in indexed.items)
-        if request.only in {None, part[item.name]}
-    ]
+    items = []
+    for item in indexed.items:
+        if request.only in {None, part[item.name]}:
+            named = {} if request.only else {PART: part[item.name]}
+            conditions = {**division.conditions[item.name], **named}
+            items.append(replace(item, conditions=conditions))
     scope = f"{request.only} alone is run" if request.only else "all are run, PART=test runs one"
     note = f"Parts by {place.name}, of which {scope}: {'; '.join(division.lines)}."
     return replace(indexed, items=tuple(items), notes=(*indexed.notes, note)), division.placed

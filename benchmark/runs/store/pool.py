@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from multiprocessing import Semaphore, active_children, parent_process
@@ -63,11 +64,11 @@ def _voxels(path: Path) -> int:
         return 0
 
 
+@dataclass
 class Processes:
     """Processes of this program, which end with it; this one alone where one is enough."""
 
-    def __init__(self, slots: int = 1) -> None:
-        self.slots = slots
+    slots: int = 1
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
