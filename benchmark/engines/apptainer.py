@@ -6,8 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -16,13 +15,13 @@ from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
 from cytosuite.benchmark.engines.collect import Refused, clear, size
-from cytosuite.benchmark.engines.gpu import Gpu, gpus, metered
+from cytosuite.benchmark.engines.gpu import Gpu, gpus
 from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits
 from cytosuite.benchmark.engines.images.blueprints import image_digest, image_tag
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.memory import CGROUP, family
-from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, ending
-from cytosuite.benchmark.engines.process import Launch, ProcessSession
+from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
+from cytosuite.benchmark.engines.process import Launch, ProcessEngine
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Paths, TextDict, TextMap, Texts, parse_json
@@ -74,7 +73,7 @@ EACH_S = 1.0  # between two looks at the sizes of folders
 
 
 @dataclass
-class ApptainerEngine(Engine):
+class ApptainerEngine(ProcessEngine):
     """Algorithms in containers of Apptainer."""
 
     images: Path  # folder with ``<algorithm>.sif``, see `sif`
@@ -119,27 +118,15 @@ class ApptainerEngine(Engine):
             raise InputError(f"{path}: made from other sources than the checkout's; {remedy}")
         return path
 
-    @contextmanager
-    def session(
-        self, algorithm: str, workspace: Path, limits: Limits, api: Api
-    ) -> Iterator[ProcessSession]:
-        """Start an algorithm; InputError for another API than ``exec``."""
-        if api != "exec":
-            raise InputError(f"ENGINE=apptainer starts a container per case: API=exec, not {api}")
+    def launch(
+        self, algorithm: str, workspace: Path, limits: Limits, gpu: Gpu | None
+    ) -> "Contained":
+        """Return the container in which an algorithm starts."""
         image = sif(self.images, program_of(algorithm), self.device)
-        clear(workspace)
         workspace.mkdir(parents=True, mode=0o700)
         card = self.models.get(algorithm)
         model = hand_over(card, workspace / "model") if card else None
-        with ExitStack() as stack:
-            stack.callback(clear, workspace)
-            meter = stack.enter_context(metered(self.say)) if self.on_gpu(algorithm) else None
-            gpu = meter.gpu if meter else None
-            launch = Contained(algorithm, workspace, limits, image, self.host, model, gpu)
-            session = ProcessSession(algorithm, workspace, limits, api, launch, meter)
-            stack.callback(session.stop)
-            session.start()
-            yield session
+        return Contained(algorithm, workspace, limits, image, self.host, model, gpu)
 
 
 def start(_name: str, device: Device, say: Say) -> ApptainerEngine:
@@ -215,7 +202,10 @@ class Contained(Launch):
         self._mounts = {"/input": target, **lay_out(case_input, target)}
 
     def call(self, command: str) -> tuple[list[str], TextDict]:
-        """Return the words of Apptainer, and its own variables."""
+        """Return the words of Apptainer, and its own variables; InputError for a server."""
+        if command != "exec":
+            only = f"API=exec, not {command}"
+            raise InputError(f"ENGINE=apptainer starts a container per case: {only}")
         folders = {**self._mounts, "/output": self.workspace / "output"}
         if self.host.uid == 0:  # which runs containers as nobody
             folders["/output"].chmod(0o777)

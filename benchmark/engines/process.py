@@ -40,7 +40,7 @@ from cytosuite.files import TextDict, link, remove
 from cytosuite.volume.large import SCRATCH
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.engines.gpu import GpuMeter
+    from cytosuite.benchmark.engines.gpu import Gpu, GpuMeter
 
 POLL_S = 0.02
 ASK_S = 1.0  # between two looks at the progress of a case
@@ -103,19 +103,30 @@ class ProcessEngine(Engine):
     ) -> Iterator["ProcessSession"]:
         """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
         clear(workspace)
-        card = self.models.get(algorithm)
-        models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
-        plain = Plain(algorithm, workspace, limits, models)
-        session = ProcessSession(algorithm, workspace, limits, api, plain)
+        meter = None
         with ExitStack() as stack:
             stack.callback(clear, workspace)
             if self.on_gpu(algorithm):
                 from cytosuite.benchmark.engines.gpu import metered
 
-                session.meter = stack.enter_context(metered(self.say))
+                meter = stack.enter_context(metered(self.say))
+            launch = self.launch(algorithm, workspace, limits, meter.gpu if meter else None)
+            session = ProcessSession(algorithm, workspace, limits, api, launch, meter)
             stack.callback(session.stop)
             session.start()
             yield session
+
+    def launch(
+        self,
+        algorithm: str,
+        workspace: Path,
+        limits: Limits,
+        gpu: "Gpu | None",  # noqa: ARG002 - the session sets its variables
+    ) -> "Launch":
+        """Return the way in which an algorithm starts."""
+        card = self.models.get(algorithm)
+        models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
+        return Plain(algorithm, workspace, limits, models)
 
 
 def start(_name: str, device: Device, say: Say) -> ProcessEngine:
