@@ -39,11 +39,12 @@ def score_case(
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
     kind, main = _kind(task), case.main(task)
-    judged = case.min_object_voxels if kind == "labels" else 0, case.radius_um
+    stated = case.stated()
+    judged = stated.ignored.min_object_voxels if kind == "labels" else 0, stated.radius_um
     places = (
         None
         if truth is None or kind != "labels"
-        else cache(lambda: replace(objects.measured_places(truth()), kinds=case.classes()))
+        else cache(lambda: replace(objects.measured_places(truth()), kinds=stated.masks.classes))
     )
 
     def facts_with(answer: facts.AnswerReader | None) -> Facts:

@@ -17,7 +17,7 @@ UNSAID, NONE = "not said", "no training"
 def with_domain(records: Mapping[Any, Record], dataset: Dataset) -> dict[Any, Record]:
     """Return the records, each with the fact whether its model was trained on its dataset."""
     whole = f"{dataset.name}/{dataset.size}" if dataset.seed is not None else dataset.name
-    names = {case.name: case.dataset() or whole for case in dataset.cases}
+    names = {case.name: case.stated().dataset or whole for case in dataset.cases}
     stated = {}
     for key, record in records.items():
         if record.facts and record.case in names:

@@ -120,7 +120,7 @@ def score(
     answers = _of_cases(dataset, task, answerers, progress, pool or Processes())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     answers += [*score_sets(dataset, task, metrics, answerers, answers)]
-    origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
+    origins = {case.name: case.stated().dataset or dataset.name for case in dataset.cases}
     scores = scores_of(answers, metrics, dataset.name, origins)
     primary = tuple(m.name for m in scores.metrics if m.name in BOARDS[task.name].primary)
     return scores._replace(

@@ -179,7 +179,7 @@ def _answer(
     if output.movie:
         return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name, **shown)]
     if truth:
-        for error, labels in errors(truth, answer, case.min_object_voxels).items():
+        for error, labels in errors(truth, answer, case.stated().ignored.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
             part = side.like(np.where(np.isin(side.array, labels), side.array, 0))
             title = f"{name}: {error} ({len(labels)})"

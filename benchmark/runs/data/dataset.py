@@ -79,11 +79,11 @@ class DatasetFile(_File):
 
 
 class _Masks(_File):
-    classes: TextDict = {}
+    classes: TextDict = {}  # of the true labels, by their number
 
 
 class _Ignored(_File):
-    min_object_voxels: int = Field(0, ge=0)
+    min_object_voxels: int = Field(0, ge=0)  # smaller true objects are ignored in the scores
 
 
 class CaseFile(_File):
@@ -91,8 +91,8 @@ class CaseFile(_File):
 
     sockets: Texts
     conditions: Scalars
-    dataset: str = ""
-    radius_um: float | None = Field(None, gt=0, le=1e6)
+    dataset: str = ""  # its name in a run over several
+    radius_um: float | None = Field(None, gt=0, le=1e6)  # of paired points, at most
     masks: _Masks = _Masks()
     ignored: _Ignored = _Ignored()
 
@@ -157,23 +157,9 @@ class Case:
         facts: Json = read_json(self.folder / FACTS)
         return facts
 
-    @property
-    def min_object_voxels(self) -> int:
-        """Size below which objects of the truth are ignored in the scores."""
-        return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
-
-    @property
-    def radius_um(self) -> float | None:
-        """Largest distance of paired points, µm; None: the default of the metrics."""
-        return self.facts().get("radius_um")
-
-    def classes(self) -> TextDict:
-        """Return the classes of the true labels by their number, empty where they have none."""
-        return dict(self.facts().get("masks", {}).get("classes", {}))
-
-    def dataset(self) -> str:
-        """Return the name of its dataset in a run over several, empty elsewhere."""
-        return str(self.facts().get("dataset", ""))
+    def stated(self) -> CaseFile:
+        """Return ``case.json`` as scores take it; a ground truth states no conditions."""
+        return CaseFile.model_validate({"conditions": {}, **self.facts()})
 
     def conditions(self) -> Scalars:
         """Return the facts by which results are broken down, as the dataset states them."""

@@ -179,13 +179,13 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
     dataset = made_in(tmp_path / "runs", wanted)
     case, bare = dataset.cases
     assert case.facts()["ignored"] == {"min_object_voxels": 3, "objects": 2, "of": 3}
-    assert (case.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
+    assert (case.stated().ignored.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
     assert any(
         note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
         for note in dataset.notes
     )
     plain = _made(tmp_path, own)
-    assert plain.cases[0].min_object_voxels == 0
+    assert plain.cases[0].stated().ignored.min_object_voxels == 0
     assert "ignored" not in plain.cases[0].facts()
 
 
