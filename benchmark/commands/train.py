@@ -98,7 +98,6 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
         output_gib=OUTPUT_GIB,
         cpus=float(options.threads),
     )
-    facts = {"seed": options.seed or 0, "authors": options.authors or user()}
     with progress(console, f"training {name}") as step:
         return trained(
             engine,
@@ -106,8 +105,9 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
             dataset,
             card,
             settings,
-            facts,
             limits,
+            options.seed or 0,
+            options.authors or user(),
             lambda share: step(int(100 * share), 100),
         )
 

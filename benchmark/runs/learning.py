@@ -59,8 +59,9 @@ def trained(
     dataset: Dataset,
     card: Path,
     settings: Entries,
-    entries: Entries,
     limits: Limits,
+    seed: int,
+    authors: str,
     shown: Shown = lambda _: None,
 ) -> Path:
     """Train a model on all annotated cases of a dataset; write weights and card, return this."""
@@ -72,7 +73,7 @@ def trained(
             files |= {f"images/{case.name}{suffix}": image, f"labels/{case.name}{suffix}": labels}
     if not files:
         raise InputError(f"{dataset.title}: a training needs images with labels, found none")
-    seed, size = int(entries.get("seed", 0)), f"/{dataset.size}" if dataset.seed is not None else ""
+    size = f"/{dataset.size}" if dataset.seed is not None else ""
     request = {"settings": dict(settings), "seed": seed}
     answer, weights = _asked(engine, algorithm, request, files, limits, shown)
     tool, name = answer.get("facts", {}).get("tool", algorithm), f"{dataset.name}{size}"
@@ -91,7 +92,7 @@ def trained(
         weights,
         f"Trained by {tool} on {len(files) // 2} cases of {name}.",
         facts,
-        str(entries.get("authors", "")),
+        authors,
     )
 
 
