@@ -1,4 +1,4 @@
-"""The mean, or another summary, of values of which some may be undefined."""
+"""Summaries and ratios that may be undefined: NaN."""
 
 from collections.abc import Callable
 from math import nan
@@ -13,3 +13,8 @@ def known(values: ArrayLike, summary: Callable[..., Any] = np.mean) -> float:
     numbers = np.asarray(values, np.float64)
     defined = numbers[~np.isnan(numbers)]
     return float(summary(defined)) if defined.size else nan
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return a ratio, NaN of nothing."""
+    return part / whole if whole else nan

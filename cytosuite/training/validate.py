@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil, inf, isnan, nan
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
+from cytosuite.metrics.known import known
 from cytosuite.training.parts import Case, CaseLists, Cases
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
@@ -188,5 +189,4 @@ def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> floa
 def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
     if metric.evidence.pool and evidence:
         return metric.of(metric.evidence.pool(evidence))
-    values = [value for value in map(metric.of, evidence) if not isnan(value)]
-    return float(np.mean(values)) if values else nan
+    return known([*map(metric.of, evidence)])

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from cytosuite.metrics.images.pair import PAIR, SIZE, ImagePair
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Doubles
@@ -102,8 +103,7 @@ def nrmse(images: ImagePair) -> float:
     >>> nrmse(np.array([3.0, 4.0]), np.array([3.0, 3.0]), data_range=1.0)
     0.2
     """
-    scale = sqrt(_sums(images).truth_squares)
-    return sqrt(images.squared) / scale if scale else nan
+    return ratio(sqrt(images.squared), sqrt(_sums(images).truth_squares))
 
 
 @error(
@@ -122,8 +122,7 @@ def nrmse_range(images: ImagePair) -> float:
     0.5
     """
     sums = _sums(images)
-    scale = sums.highest[0] - sums.lowest[0]
-    return sqrt(images.squared / sums.voxels) / scale if scale else nan
+    return ratio(sqrt(images.squared / sums.voxels), sums.highest[0] - sums.lowest[0])
 
 
 @metric(

@@ -4,12 +4,11 @@ import warnings
 from math import nan
 from typing import NamedTuple
 
-import numpy as np
-
 from cytosuite.contract.words import SEGMENTER
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.n_ssim import SAME, restored
 from cytosuite.metrics.images.pair import checked
+from cytosuite.metrics.known import known
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Spacing
 
@@ -45,13 +44,7 @@ def masks(
             for volume in volumes
         ]
     true, answer, seen = (outputs["instance-labels"].array for outputs in labels)
-    ious = []
-    for found in (seen, answer):
-        table = overlap(true, found)
-        best, pairs = np.zeros(table.truth_sizes.size), table.best
-        best[table.truth_index[pairs]] = table.iou(pairs)
-        ious.append(float(best.mean()) if best.size else nan)
-    return ObjectOverlaps(*ious)
+    return ObjectOverlaps(*(known(overlap(true, found).partners[1]) for found in (seen, answer)))
 
 
 MASKS = Evidence(masks, ("truth", "prediction", "image", "spacing"), ("segmenter",))

@@ -12,11 +12,11 @@ ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors); Maška et 
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import nan
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric
 from cytosuite.volume.arrays import Longs
@@ -81,7 +81,7 @@ def ctc_errors(table: Overlap) -> CtcErrors:
 
 def saved(cost: float, from_scratch: float) -> float:
     """Return the share of the work from scratch that is saved, in [0, 1]; NaN without any work."""
-    return 1.0 - min(cost, from_scratch) / from_scratch if from_scratch else nan
+    return 1.0 - ratio(min(cost, from_scratch), from_scratch)
 
 
 def detection_accuracy(cells: int, errors: CtcErrors) -> float:
@@ -126,9 +126,7 @@ def seg(table: Overlap) -> float:
     >>> seg(np.array([1, 1, 1, 1, 2, 2]), np.array([1, 1, 1, 0, 2, 0]))
     0.375
     """
-    if not table.truth_sizes.size:
-        return nan
-    return float(table.iou(matches(table)).sum() / table.truth_sizes.size)
+    return ratio(table.iou(matches(table)).sum(), table.truth_sizes.size)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA)

@@ -5,12 +5,12 @@ doi:10.1007/s11263-009-0275-4 (overlap criterion of VOC).
 """
 
 from functools import partial
-from math import nan
 
 import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.ctc import NO_OBJECT
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
 from cytosuite.metrics.metric import metric
@@ -64,8 +64,7 @@ def f1_at(table: Overlap, percent: int) -> float:
     >>> f1_at(table, 75), f1_at(table, 80)
     (1.0, 0.5)
     """
-    objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * true_positives(table, percent) / objects if objects else nan
+    return ratio(2 * true_positives(table, percent), table.objects)
 
 
 def object_count(prediction: Array) -> int:
@@ -106,8 +105,7 @@ def precision(table: Overlap) -> float:
     >>> precision(np.array([1, 1, 0, 0]), np.array([1, 1, 2, 3])) == 1 / 3
     True
     """
-    objects = table.prediction_sizes.size
-    return true_positives(table) / objects if objects else nan
+    return ratio(true_positives(table), table.prediction_sizes.size)
 
 
 @overlap_share("recall", "Recall at IoU >= 0.5", undefined=NO_OBJECT)
@@ -119,7 +117,7 @@ def recall(table: Overlap) -> float:
     >>> recall(np.array([1, 1, 2, 2]), np.array([0, 1, 0, 0]))
     0.5
     """
-    return true_positives(table) / table.truth_sizes.size if table.truth_sizes.size else nan
+    return ratio(true_positives(table), table.truth_sizes.size)
 
 
 @count("truth_count", "Cells in the truth")
@@ -140,8 +138,7 @@ def count_error(table: Overlap) -> float:
 
     Negative for too few. Signed, so that it is no score: means of it may cancel.
     """
-    truth, prediction = table.truth_sizes.size, table.prediction_sizes.size
-    return (prediction - truth) / truth if truth else nan
+    return ratio(table.prediction_sizes.size - table.truth_sizes.size, table.truth_sizes.size)
 
 
 @count("count_error_absolute", "Absolute error of the count")

@@ -7,11 +7,10 @@ doi:10.2307/1932409.
 """
 
 from functools import partial
-from math import nan
 
 import numpy as np
 
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.labels.detection import NOTHING, true_positives
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric
@@ -38,8 +37,7 @@ def average_precision(table: Overlap, percent: int) -> float:
     (1.0, 0.3333)
     """
     right = true_positives(table, percent)
-    objects = table.truth_sizes.size + table.prediction_sizes.size - right
-    return right / objects if objects else nan
+    return ratio(right, table.objects - right)
 
 
 shared_area = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NOTHING)
@@ -92,8 +90,7 @@ def panoptic_quality(table: Overlap) -> float:
     >>> panoptic_quality(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 2]))
     0.875
     """
-    objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * float(table.iou(table.above_half).sum()) / objects if objects else nan
+    return ratio(2 * table.iou(table.above_half).sum(), table.objects)
 
 
 @panoptic(
@@ -123,8 +120,7 @@ def recognition_quality(table: Overlap) -> float:
     >>> recognition_quality(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 0]))
     0.5
     """
-    objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * table.iou(table.above_half).size / objects if objects else nan
+    return ratio(2 * table.above_half.size, table.objects)
 
 
 @shared_area("AJI", "Aggregated Jaccard index", reference="10.1109/TMI.2017.2677499")
@@ -144,7 +140,7 @@ def aji(table: Overlap) -> float:
     truths = np.delete(table.truth_sizes, table.truth_index[pairs]).sum()
     predictions = np.delete(table.prediction_sizes, table.prediction_index[pairs]).sum()
     united = int(table.unions(pairs).sum() + truths + predictions)
-    return int(table.shared[pairs].sum()) / united if united else nan
+    return ratio(int(table.shared[pairs].sum()), united)
 
 
 @shared_area("Dice", "Dice coefficient of the foreground", reference="10.2307/1932409")
@@ -159,4 +155,4 @@ def dice(table: Overlap) -> float:
     True
     """
     voxels = int(table.truth_sizes.sum() + table.prediction_sizes.sum())
-    return 2 * int(table.shared.sum()) / voxels if voxels else nan
+    return ratio(2 * int(table.shared.sum()), voxels)

@@ -148,7 +148,9 @@ def object_table(
     table = _measured(names, sums, labels.shape, tuple(float(step) for step in spacing))
     if image is None:
         del table["mean_intensity"], table["max_intensity"]
-    return table if truth is None else table | _partners(truth, labels)
+    if truth is not None:
+        table["truth_label"], table["iou"] = overlap(labels, truth).partners
+    return table
 
 
 def _checked(labels: Array, spacing: Spacing, image: Array | None) -> Array:
@@ -227,14 +229,3 @@ def _measured(names: Array, sums: ObjectSums, shape: Shape, spacing: Lengths) ->
     table["mean_intensity"] = sums.light[there] / voxels
     table["max_intensity"] = sums.brightest[there]
     return table | {"touches_border": faces.any(axis=1).astype(np.int64)}
-
-
-def _partners(truth: Array, labels: Array) -> Columns:
-    """Return the true object with the highest IoU of each object, and this IoU."""
-    table = overlap(labels, truth)
-    best = table.best
-    partner = np.zeros(table.truth_labels.size, table.prediction_labels.dtype)
-    highest = np.zeros(partner.size)
-    partner[table.truth_index[best]] = table.prediction_labels[table.prediction_index[best]]
-    highest[table.truth_index[best]] = table.iou(best)
-    return {"truth_label": partner, "iou": highest}

@@ -52,6 +52,11 @@ class Overlap:
         columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
         vars(self).update(columns, voxels=voxels)
 
+    @property
+    def objects(self) -> int:
+        """Number of objects of both sides."""
+        return self.truth_sizes.size + self.prediction_sizes.size
+
     def unions(self, pairs: Longs | slice = EVERY) -> Longs:
         """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
@@ -73,6 +78,15 @@ class Overlap:
         highest = np.maximum.reduceat(iou, first)
         equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=cells.size)))
         return np.asarray(equal[np.diff(cells[equal], prepend=-1) != 0])
+
+    @property
+    def partners(self) -> tuple[Labels, Doubles]:
+        """Label and IoU of the predicted object in the `best` pair of each true one, else 0."""
+        pairs, labels = self.best, np.zeros(self.truth_sizes.size, self.prediction_labels.dtype)
+        iou = np.zeros(labels.size)
+        labels[self.truth_index[pairs]] = self.prediction_labels[self.prediction_index[pairs]]
+        iou[self.truth_index[pairs]] = self.iou(pairs)
+        return labels, iou
 
     @cached_property
     def halves(self) -> Longs:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import matched_points
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
@@ -110,7 +110,7 @@ def cell_count_correlation(cells: CellPoints) -> float:
         for counts in (cells.truth, cells.prediction)
     ]
     scale = float(np.sqrt((sides[0] ** 2).sum() * (sides[1] ** 2).sum()))
-    return float((sides[0] * sides[1]).sum()) / scale if scale else np.nan
+    return ratio((sides[0] * sides[1]).sum(), scale)
 
 
 @of_cells(

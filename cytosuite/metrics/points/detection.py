@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import MATCHED_POINTS, MatchedPoints
 
@@ -27,7 +28,7 @@ error = partial(number, best=0.0, reference=CHALLENGE)
 @share("F1", "F1 within the radius", undefined=NONE)
 def points_f1(matched: MatchedPoints) -> float:
     """Return 2 pairs / (true points + predicted ones)."""
-    return _ratio(2 * matched.pairs[-1], matched.truths + matched.predictions)
+    return ratio(2 * matched.pairs[-1], matched.truths + matched.predictions)
 
 
 @share(
@@ -38,26 +39,26 @@ def points_f1(matched: MatchedPoints) -> float:
 )
 def points_f1_area(matched: MatchedPoints) -> float:
     """Return the mean of F1 at the tenths of the radius: the area under its curve."""
-    return _ratio(2 * float(matched.pairs.mean()), matched.truths + matched.predictions)
+    return ratio(2 * matched.pairs.mean(), matched.truths + matched.predictions)
 
 
 @share("precision", "Precision within the radius", undefined="when the prediction holds no point")
 def points_precision(matched: MatchedPoints) -> float:
     """Return the share of predicted points with a pair."""
-    return _ratio(matched.pairs[-1], matched.predictions)
+    return ratio(matched.pairs[-1], matched.predictions)
 
 
 @share("recall", "Recall within the radius", undefined="when the truth holds no point")
 def points_recall(matched: MatchedPoints) -> float:
     """Return the share of true points with a pair."""
-    return _ratio(matched.pairs[-1], matched.truths)
+    return ratio(matched.pairs[-1], matched.truths)
 
 
 @share("Jaccard", "Jaccard index within the radius", undefined=NONE)
 def points_jaccard(matched: MatchedPoints) -> float:
     """Return pairs / (pairs + missed points + false ones)."""
     pairs = matched.pairs[-1]
-    return _ratio(pairs, matched.truths + matched.predictions - pairs)
+    return ratio(pairs, matched.truths + matched.predictions - pairs)
 
 
 @error(
@@ -88,11 +89,6 @@ def points_in_truth(matched: MatchedPoints) -> float:
 def points_in_prediction(matched: MatchedPoints) -> float:
     """Return the number of predicted points."""
     return matched.predictions
-
-
-def _ratio(part: float, whole: float) -> float:
-    """Return a ratio, NaN of nothing."""
-    return float(part) / whole if whole else np.nan
 
 
 def _root_mean(offsets: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
@@ -140,7 +140,7 @@ def _measured(scene: Scene, dense: Ints, count: int) -> tuple[Bools, Doubles]:
         if not cut[place]:
             rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
         mean = grey.mean()
-        rows[place, 4:6] = mean, grey.std() / abs(mean) if mean else nan
+        rows[place, 4:6] = mean, ratio(grey.std(), abs(mean))
     rows[:, 6] = neighbour(centres)
     rows[:, 7] = centres[:, 0]
     return cut, rows

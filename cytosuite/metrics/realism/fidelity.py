@@ -8,14 +8,14 @@ Flusser, Image and Vision Computing 21 (2003) 977, doi:10.1016/S0262-8856(03)001
 
 from dataclasses import dataclass
 from functools import partial
-from math import nan, pi
+from math import pi
 
 import numpy as np
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
 from cytosuite.segmentation.foreground import background_and_noise, remove_background
@@ -127,7 +127,7 @@ def edge_shift_um(fate: Kept) -> float:
 )
 def objects_lost(fate: Kept) -> float:
     """Return the share of objects visible in the input that are gone, or dark, since."""
-    return fate.lost / fate.visible if fate.visible else nan
+    return ratio(fate.lost, fate.visible)
 
 
 @faithful(
@@ -143,7 +143,7 @@ def objects_invented(fate: Kept) -> float:
     A body is as bright as half of the dimmest quarter of objects, has a quarter of their
     volume, and is not in the labels nor half as bright in the input.
     """
-    return fate.invented / fate.visible if fate.visible else nan
+    return ratio(fate.invented, fate.visible)
 
 
 @faithful("contrast_kept", "Contrast of objects, prediction over input, median", neutral=1.0)

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
@@ -167,7 +168,7 @@ def frechet_distance(first: Doubles, second: Doubles) -> float:
 
 def _mean(sums: Doubles, pairs: int) -> float:
     """Return the mean of a kernel from its sums by pair of stacks, NaN of no pairs."""
-    return float(np.einsum("ab->", sums)) / pairs if pairs > 0 else nan
+    return ratio(float(np.einsum("ab->", sums)), pairs)
 
 
 def _polynomial(x: Doubles, y: Doubles) -> Doubles:

@@ -16,6 +16,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members
 from cytosuite.networks.kernels import compiled
@@ -116,7 +117,7 @@ def w1_by_std(moved: Transport) -> float:
     >>> w1_by_std(np.array([0, 2]), np.array([5, 7]))
     5.0
     """
-    return moved.distance / moved.real_std if moved.real_std > 0 else nan
+    return ratio(moved.distance, moved.real_std)
 
 
 @distance(
@@ -135,7 +136,7 @@ def w1_by_range(moved: Transport) -> float:
     >>> w1_by_range(np.array([0, 2]), np.array([5, 7]))
     2.5
     """
-    return moved.distance / moved.real_range if moved.real_range > 0 else nan
+    return ratio(moved.distance, moved.real_range)
 
 
 def sorted_distance(first: Doubles, second: Doubles) -> float:
@@ -168,7 +169,7 @@ def _sample(side: str, images: Array | Sequence[Array]) -> _Sample:
             low, high = min(low, smallest), max(high, largest)
             total += float(chunk.sum(dtype=np.float64))
             size += chunk.size
-    return _Sample(arrays, size, low, high, total / size if size else nan)
+    return _Sample(arrays, size, low, high, ratio(total, size))
 
 
 def _chunks(array: Array) -> Iterator[Array]:
