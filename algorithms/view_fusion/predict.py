@@ -114,10 +114,10 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     if parameters.network:
         if volume.axes != "ZYX":
             raise InputError(f"this network restores volumes (ZYX), found {volume.axes}")
-        network = load_once(model, parameters.network.model_dump(mode="json"), load)
+        network = load_once(model, parameters.network, load)
     image, facts, warning = fused(volume, parameters, network)
     result = noted(volume.like(image), "view_fusion", facts)
-    return {f"fused-{VIEW}": warned(result, warning) if warning else result}
+    return {f"fused-{VIEW}": warned(result, warning)}
 
 
 def fused(

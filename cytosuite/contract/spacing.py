@@ -39,8 +39,8 @@ def text(spacing: Spacing) -> str:
 
 
 def warned(volume: Volume, *lines: str) -> Volume:
-    """Return an image with further warnings."""
-    warnings = tuple(dict.fromkeys([*volume.origin.warnings, *lines]))
+    """Return an image with further warnings, those that are not empty."""
+    warnings = tuple(dict.fromkeys([*volume.origin.warnings, *filter(None, lines)]))
     return replace(volume, origin=replace(volume.origin, warnings=warnings))
 
 

@@ -125,7 +125,7 @@ def read_part(
         whole = mean_colour([taken({**held, "C": number}) for number in range(len(COLOURS))])
     elif whole is None or held:
         whole = taken(held)
-    return warned(whole, *(warning for _, warning in pick.values() if warning))
+    return warned(whole, *(warning for _, warning in pick.values()))
 
 
 def frames(path: Path, part: Part) -> int:
@@ -186,7 +186,7 @@ def read_microscope(path: Path, part: Part) -> Volume:
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame)
         check_room(path, lazy.nbytes)
         volume = _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
-        return warned(volume, *filter(None, (taken, first)))
+        return warned(volume, taken, first)
 
 
 def _sizes(image: Any) -> FloatDict:  # noqa: ANN401 - a BioImage
