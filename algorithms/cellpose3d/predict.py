@@ -116,8 +116,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
             f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
             "voxels; take a model of volumes, or one of its planes"
         )
-    arguments = parameters.network.model_dump(mode="json")
-    network = with_folded_norms(load_once(model, arguments, load))
+    network = with_folded_norms(load_once(model, parameters.network, load))
     image, *further = (deep(channel.array) for channel in (volume, *others))
     if inverted := flat and is_bright_ground(image, model.card):
         image = image.max() - image
@@ -151,7 +150,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     if objects.pieces:
         facts["pieces"] = objects.pieces
     result = noted(outlined, "cellpose3d", facts)
-    return warned(result, *scale.warnings, *[_INVERTED] * inverted)
+    return warned(result, *scale.warnings, _INVERTED * inverted)
 
 
 def _as_seen(

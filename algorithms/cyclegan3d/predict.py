@@ -59,29 +59,28 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)
     if not parameters.network:
-        return {"enhanced-image": _result(volume, classical(volume, parameters), "style", {})}
+        return _result(volume, classical(volume, parameters), "style", {})
     if volume.axes != parameters.network.axes:
         raise InputError(
             f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
         )
-    network = load_once(model, parameters.network.model_dump(mode="json"), load)
+    network = load_once(model, parameters.network, load)
     translation, prediction = by_network(volume, network, parameters, device())
     facts: Scalars = {"tiles": prediction.tiles}
     if parameters.guard == "off":
-        return {"enhanced-image": _result(volume, translation, "network", facts)}
+        return _result(volume, translation, "network", facts)
     fidelity = compare(volume.array, translation, volume.spacing)
     facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
     fault = complaint(fidelity, parameters.limits)
     if fault is None:
-        return {"enhanced-image": _result(volume, translation, "network", facts)}
+        return _result(volume, translation, "network", facts)
     if parameters.guard == "refuse" or not parameters.style:
         raise InputError(
             f"the translation is refused, as it changes the structure ({fault}); give an image "
             "like those of the training, or a card with guard off or a style"
         )
-    result = _result(volume, classical(volume, parameters), "style", facts)
     line = f"the network changes the structure ({fault}): classical transfer in its place"
-    return {"enhanced-image": warned(result, line)}
+    return _result(warned(volume, line), classical(volume, parameters), "style", facts)
 
 
 def by_network(
@@ -124,5 +123,6 @@ def classical(volume: Volume, parameters: Parameters) -> Array:
     return transfer(volume.array, volume.spacing, parameters.style, rng)
 
 
-def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volume:
-    return noted(volume.like(image), "cyclegan3d", {"method": method, **facts})
+def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volumes:
+    noted_image = noted(volume.like(image), "cyclegan3d", {"method": method, **facts})
+    return {"enhanced-image": noted_image}

@@ -97,7 +97,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             raise InputError(
                 f"this network makes {noun}, found {volume.axes} of the shape {volume.shape}"
             )
-        network = load_once(model, arguments.model_dump(mode="json"), load)
+        network = load_once(model, arguments, load)
     seed = seed_of(volume) if parameters.seed is None else parameters.seed
     course: list[Image] = []
     if LAYERS in inputs and parameters.given == "labels":
@@ -109,8 +109,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             moving, seed = volume.array, abs(series) if parameters.seed is None else seed
         keep = course.append
         image = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
-    if doubt := doubt_of(parameters.network, parameters.process):
-        image = warned(image, doubt)
+    image = warned(image, doubt_of(parameters.network, parameters.process))
     if not course:
         return {MADE: image}
     frames = np.stack([_grey(frame, volume, parameters) for frame in course])

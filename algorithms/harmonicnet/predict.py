@@ -58,7 +58,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             f"the model {model.card.name} is for volumes, found the axes {volume.axes}; take an "
             "algorithm for planes"
         )
-    network = load_once(model, parameters.network.model_dump(), load)
+    network = load_once(model, parameters.network, load)
     scale = scale_of(volume, parameters)
     proposed = candidates(volume, scale, parameters, network)
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)

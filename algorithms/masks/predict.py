@@ -59,7 +59,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         raise InputError(
             f"this network draws in {axes}D, found a request of the shape {canvas.shape}"
         )
-    network = load_once(model, parameters.network.model_dump(mode="json"), load)
+    network = load_once(model, parameters.network, load)
     masks = sampled(canvas, parameters, network, device())
     facts = {"masks_cells": int(masks.cells.max(initial=0))}
     facts["masks_found"] = masks.proposed  # also in the margin

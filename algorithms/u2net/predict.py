@@ -56,7 +56,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
             "voxels; take an algorithm for volumes, or one of its planes"
         )
-    network = load_once(model, parameters.network.model_dump(), load)
+    network = load_once(model, parameters.network, load)
     image = volume.array[None]
     if inverted := is_bright_ground(image, model.card):
         image = image.max() - image

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -101,11 +102,11 @@ def reused_memory() -> Iterator[None]:
         library.malloc_trim(0)
 
 
-def load_once(model: Model, arguments: Entries, load: Load) -> nn.Module:
+def load_once(model: Model, arguments: Entries | BaseModel, load: Load) -> nn.Module:
     """Return the network of a model on `device`, kept in memory; `ModelError` if untrained."""
     if (network := _IN_USE.get()) is not None:
         return network
-    text = json.dumps(arguments, sort_keys=True)
+    text = json.dumps(arguments, sort_keys=True, default=methodcaller("model_dump", mode="json"))
     return _loaded(load, weights_of(model), str(model.card.sha256), text)
 
 
