@@ -394,14 +394,13 @@ class _Course(Generic[Settings, Case]):
         picture = training.picture(state, self.judged, self.settings)
         if picture is not None:
             draw_picture(picture, self.work / f"pictures/step-{state.step:06d}.png")
-        metric, *others = metrics
-        value, sign = scores_by_metric[metric.name], 1 if metric.higher_is_better else -1
+        value = scores_by_metric.pop(metrics[0].name)
+        sign = 1 if metrics[0].higher_is_better else -1
         state.stale += 1
         # NaN, where the metric is undefined, is never the better one.
         if sign * value > (sign * state.best.score if state.best else -inf):
             weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
-            also = {metric.name: scores_by_metric[metric.name] for metric in others}
-            state.best, state.stale = Best(value, state.step, weights, also), 0
+            state.best, state.stale = Best(value, state.step, weights, scores_by_metric), 0
 
     def _scores(self, metrics: Sequence[Metric[Any]]) -> FloatDict:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""

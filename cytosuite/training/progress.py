@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.figures.curves import Curve, plots
-from cytosuite.files import FloatDict, FloatMap, atomic, write_text
+from cytosuite.files import FloatDict, FloatMap, atomic, read_table, write_text
 from cytosuite.volume.arrays import Bytes
 
 Batch = TypeVar("Batch")
@@ -47,10 +47,7 @@ class Log:
 
     def __init__(self, path: Path, after: int = 0) -> None:
         self.path = path
-        rows = []
-        if after > 0 and path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
-                rows = list(csv.reader(stream))
+        rows = list(read_table(path)) if after > 0 and path.is_file() else []
         self._rows = [row for row in rows if row == rows[0] or int(row[0]) <= after]
         if not self._rows:
             path.unlink(missing_ok=True)
@@ -104,12 +101,12 @@ def read_curves(path: Path) -> dict[str, Curve]:
     """Return the finite values in a `progress.Log` by curve; none where there is no file."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = [name for name in (rows[0] if rows else ()) if name not in ("step", *_COSTS)]
+    head, *lines = read_table(path)
+    rows = [dict(zip(head, map(float, line), strict=True)) for line in lines]
     return {
-        name: {int(r["step"]): float(r[name]) for r in rows if isfinite(float(r[name]))}
-        for name in names
+        name: {int(row["step"]): row[name] for row in rows if isfinite(row[name])}
+        for name in head
+        if name not in ("step", *_COSTS)
     }
 
 
