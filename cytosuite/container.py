@@ -6,7 +6,6 @@ all interfaces, else on the loopback device. A case ends when its caller goes.
 """
 
 import argparse
-import importlib
 import os
 import signal
 import socket
@@ -33,7 +32,13 @@ from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
+from cytosuite.contract.weights import (
+    find_folder,
+    module_of,
+    open_model,
+    read_cards,
+    trained_on,
+)
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import Entries, Json, remove, write_json
 from cytosuite.volume import Volume
@@ -56,12 +61,7 @@ class Algorithm:
 
     def __init__(self, name: str, inputs: Path, outputs: Path, models: Sequence[Path]) -> None:
         self.inputs, self.outputs = inputs, outputs
-        try:
-            module = importlib.import_module(f"cytosuite.algorithms.{name}.predict")
-        except ModuleNotFoundError as error:
-            if not str(error.name).startswith(f"cytosuite.algorithms.{name}"):
-                raise
-            raise InputError(f"algorithms/{name}: no such algorithm here") from None
+        module = module_of(name, "predict", "no such algorithm here")
         self.predict = module.predict
         self.manifest = read_algorithm(Path(str(module.__file__)).with_name("algorithm.toml"))
         self.folder = find_folder(models)

@@ -1,6 +1,5 @@
 """Models of tools of others: trained by their own code in their containers, or converted there."""
 
-import hashlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,14 +10,13 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.learning import ANSWER, PART, REQUEST, WEIGHTS
-from cytosuite.contract.manifest import ModelCard, parse
 from cytosuite.contract.tasks import LABELS, TASKS
+from cytosuite.contract.weights import write_model
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import (
     Entries,
     Json,
     Paths,
-    atomic,
     file_digest,
     link,
     parse_json,
@@ -154,7 +152,7 @@ def _written(
     authors: str,
 ) -> Path:
     """Write a card and its weights; return the card's path."""
-    manifest, path = algorithms()[algorithm], card.with_suffix(".safetensors")
+    manifest = algorithms()[algorithm]
     costs = {key: answer[key] for key in ("seconds", "cpu_seconds") if key in answer}
     content = {
         "name": card.stem,
@@ -166,16 +164,9 @@ def _written(
         "license": "NOASSERTION",
         "describes": answer.get("describes", {}),
         "parameters": answer.get("parameters", {}),
-        "weights": path.name,
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "bytes": len(weights),
         "trained": {**trained, **costs, **answer.get("facts", {})},
     }
-    checked = parse(card, content, ModelCard).model_dump(mode="json")
-    with atomic(path) as temporary:
-        temporary.write_bytes(weights)
-    write_json(card, checked)
-    return card
+    return write_model(card, content, weights)
 
 
 def _zipped(folder: Path, place: Path) -> Path:

@@ -5,7 +5,6 @@
 ``learned.safetensors``, from which the runner writes a model card.
 """
 
-import importlib
 import os
 import random
 import resource
@@ -23,7 +22,7 @@ from cytosuite.contract.call import delivered
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import describe
-from cytosuite.errors import InputError
+from cytosuite.contract.weights import module_of
 from cytosuite.files import Entries, atomic, read_json, write_json
 from cytosuite.formats import read
 from cytosuite.volume import Volume
@@ -56,12 +55,7 @@ class Learning:
     def __init__(self, name: str, inputs: Path, outputs: Path) -> None:
         self.inputs, self.outputs = inputs, outputs
         self.request = read_json(inputs / REQUEST)
-        try:
-            self.module = importlib.import_module(f"cytosuite.algorithms.{name}.{PART}")
-        except ModuleNotFoundError as error:
-            if not str(error.name).startswith(f"cytosuite.algorithms.{name}"):
-                raise
-            raise InputError(f"algorithms/{name}: no tool of others is trained here") from None
+        self.module = module_of(name, PART, "no tool of others is trained here")
 
     def run_case(self) -> Entries:
         """Write the learned model, and return a record without warnings."""

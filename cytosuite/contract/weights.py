@@ -5,14 +5,17 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getuser
+from hashlib import sha256
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.packages import install
-from cytosuite.files import file_digest, need_file, read_json
+from cytosuite.files import Entries, atomic, file_digest, need_file, read_json, write_json
 
 SAFE = ".safetensors"
 USES = "use.rules"  # in a folder of models
@@ -56,6 +59,17 @@ def in_use(cards: Sequence[ModelCard], rules: Sequence[Use]) -> list[ModelCard]:
         card.model_copy(update={"used": {n: r.images for n, r in places if r.model == card.name}})
         for card in cards
     ]
+
+
+def module_of(algorithm: str, part: str, lack: str) -> Any:  # noqa: ANN401 - a module
+    """Return a module of an algorithm; InputError that ends with `lack` where it has none."""
+    name = f"cytosuite.algorithms.{algorithm}.{part}"
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise InputError(f"algorithms/{algorithm}: {lack}") from None
 
 
 def trained_on(card: ModelCard) -> str:
@@ -116,6 +130,18 @@ def new_card(folder: Path, name: str) -> Path:
             f"{card}: a model of this name exists; give another name, or remove it with its weights"
         )
     need_file(card)
+    return card
+
+
+def write_model(card: Path, entries: Entries, weights: bytes = b"") -> Path:
+    """Write weights, if any, and the card that names them, once it is checked; return its path."""
+    file = card.with_suffix(SAFE)
+    named = {"weights": file.name, "sha256": sha256(weights).hexdigest(), "bytes": len(weights)}
+    checked = parse(card, {**entries, **(named if weights else {})}, ModelCard)
+    if weights:
+        with atomic(file) as temporary:
+            temporary.write_bytes(weights)
+    write_json(card, checked.model_dump(mode="json"))
     return card
 
 

@@ -16,13 +16,13 @@ import torch
 from cytosuite import __version__
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import open_model
+from cytosuite.contract.weights import module_of, open_model
 from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
 from cytosuite.networks.tiling import reach_of
-from cytosuite.training.publish import ALGORITHMS, module_of
+from cytosuite.training.publish import ALGORITHMS
 from cytosuite.volume.arrays import Interval
 
 SCHEMA = (
@@ -61,11 +61,6 @@ class NetworkFormat:
     def arguments(self) -> Any:  # noqa: ANN401 - of any network
         """The arguments of ``build`` in the algorithm's ``network.py``."""
         return self.parameters.network
-
-    @property
-    def exact_halo(self) -> Sequence[int] | None:
-        """The halo, None of a network that sees the whole image."""
-        return reach_of(self.parameters) if self.patches else None
 
     @property
     def data_format(self) -> Json:
@@ -141,7 +136,8 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
             f"{folder / card.name}.json: a bundle holds a network, but this card has no weights; "
             "name another model"
         )
-    network: NetworkFormat = module_of(card.algorithm, "bundle", _LACK).network_format(card)
+    described = module_of(card.algorithm, "training.bundle", _LACK)
+    network: NetworkFormat = described.network_format(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
     loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
@@ -218,7 +214,7 @@ def inference(card: ModelCard, network: NetworkFormat) -> Json:
             f"{package}.TileInferer",
             tile=network.parameters.tile,
             multiple=network.arguments.multiple,
-            halo=network.exact_halo,
+            halo=reach_of(network.parameters) if network.patches else None,  # None: the whole image
         ),
         "postprocessing": _call("Compose", transforms=[save]),
         "handlers": [

@@ -17,7 +17,7 @@ import torch
 
 from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
 from cytosuite.contract.tasks import LABELS
-from cytosuite.contract.weights import new_card
+from cytosuite.contract.weights import module_of, new_card
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
@@ -27,7 +27,7 @@ from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Data, Training
-from cytosuite.training.publish import ALGORITHMS, module_of
+from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Settings, TrainingSettings, altered
 
 LOOK_S = 1.0  # between two looks at the parent
@@ -39,7 +39,7 @@ CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdi
 def training_of(algorithm: str) -> Training[Any, Any]:
     """Return ``TRAINING`` of an algorithm's ``training/train.py``; InputError without one."""
     training: Training[Any, Any] = module_of(
-        algorithm, "train", "no algorithm that is trained here"
+        algorithm, "training.train", "no algorithm that is trained here"
     ).TRAINING
     return training
 

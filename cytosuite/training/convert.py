@@ -9,12 +9,13 @@ from typing import NamedTuple, cast
 from safetensors.torch import save
 from torch import Tensor
 
-from cytosuite.contract.manifest import ModelCard, parse, read_algorithm, read_card
+from cytosuite.contract.manifest import read_algorithm, read_card
+from cytosuite.contract.weights import write_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, file_digest, read_json, write_json
-from cytosuite.training.publish import ALGORITHMS, write_weights
+from cytosuite.files import Entries, file_digest, read_json
+from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.published_weights import opened, state
 
 NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
@@ -46,8 +47,7 @@ def convert(file: Path, card: Path, say: Say = print) -> Path:
             "trained": {"file": file.name, "sha256": file_digest(file)},
         }
         for path, (described, tensors) in models.items():
-            content = parse(path, {"name": path.stem, **facts, **described}, ModelCard)
-            _write(path, content.model_dump(mode="json"), _packed(file, tensors), say)
+            _write(path, {"name": path.stem, **facts, **described}, _packed(file, tensors), say)
         return card.with_suffix(".safetensors")
     read_card(card)
     if nested := [key for key in NESTED if key in opened(file)]:
@@ -66,7 +66,7 @@ def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]]
 def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
     """Write packed weights and the card that names them, and return the weights' path."""
     path = card.with_suffix(".safetensors")
-    write_json(card, {**content, **write_weights(path, packed)})
+    write_model(card, content, packed)
     say(f"written: {path}, {len(packed) / 1e6:.3g} MB, named in {card}")
     return path
 

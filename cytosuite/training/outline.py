@@ -11,20 +11,12 @@ from pydantic import Field
 from safetensors.numpy import load_file
 from safetensors.numpy import save as packed
 
-from cytosuite.contract.manifest import (
-    Count,
-    Described,
-    ModelCard,
-    NotNegative,
-    Whole,
-    parse,
-    read_card,
-)
+from cytosuite.contract.manifest import Count, Described, NotNegative, Whole, read_card
 from cytosuite.contract.tasks import IMAGE, LABELS
-from cytosuite.contract.weights import SAFE, Model, open_model, user
+from cytosuite.contract.weights import Model, open_model, user, write_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
-from cytosuite.files import FloatDict, IntPair, Json, write_json
+from cytosuite.files import FloatDict, IntPair, Json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.outline import KEY, PREFIX
@@ -32,7 +24,7 @@ from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.heldout import HeldOut, program
-from cytosuite.training.publish import rounded, title, write_weights
+from cytosuite.training.publish import rounded, title
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
 from cytosuite.volume import Volume
@@ -205,7 +197,6 @@ def fit(
     others = {name: w for name, w in weights.items() if not name.startswith(PREFIX)}
     entries = {
         **old.model_dump(mode="json"),
-        **write_weights(card.with_suffix(SAFE), packed({**others, **trees.tensors()})),
         "name": card.stem,
         "version": "0.1.0",
         "description": f"{old.description} Outlines as in {names}.",
@@ -217,7 +208,7 @@ def fit(
         "adopted": False,  # for the images of its parent, which a choice could not tell apart
         "exact": {},
     }
-    write_json(card, parse(card, entries, ModelCard).model_dump(mode="json"))
+    write_model(card, entries, packed({**others, **trees.tensors()}))
     say(f"used only by its name, --model {card.stem}")
     return card
 

@@ -1,44 +1,20 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
-import hashlib
-from importlib import import_module
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save as packed
 
-from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
-from cytosuite.contract.weights import SAFE, user
-from cytosuite.errors import InputError
-from cytosuite.files import (
-    Entries,
-    FloatDict,
-    FloatMap,
-    Json,
-    TextPair,
-    atomic,
-    read_json,
-    write_json,
-)
+from cytosuite.contract.manifest import read_algorithm
+from cytosuite.contract.weights import user, write_model
+from cytosuite.files import Entries, FloatDict, FloatMap, TextPair, read_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import LEAST, score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
-
-
-def module_of(algorithm: str, part: str, lack: str) -> Any:  # noqa: ANN401 - a module
-    """Return ``training/<part>.py`` of an algorithm; else InputError that ends with `lack`."""
-    name = f"cytosuite.algorithms.{algorithm}.training.{part}"
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if not name.startswith(str(error.name)):
-            raise
-        raise InputError(f"algorithms/{algorithm}: {lack}") from None
 
 
 def publish(
@@ -106,10 +82,7 @@ def publish(
             "steps": steps,
         },
     }
-    if settings.schedule.steps:
-        card |= write_weights(path.with_suffix(SAFE), _halved(state))
-    write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
-    return path
+    return write_model(path, card, _halved(state) if settings.schedule.steps else b"")
 
 
 def _halved(state: State) -> bytes:
@@ -122,14 +95,6 @@ def _halved(state: State) -> bytes:
             if value.is_floating_point()
         }
     )
-
-
-def write_weights(path: Path, content: bytes) -> Json:
-    """Write weights, whole or not at all, and return the entries of their card."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    return {"weights": path.name, "sha256": digest, "bytes": len(content)}
 
 
 def rounded(scores: FloatMap) -> FloatDict:
