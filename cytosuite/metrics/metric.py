@@ -13,6 +13,7 @@ from inspect import cleandoc, signature
 from typing import Any, Generic, TypeVar
 
 from cytosuite.errors import InputError
+from cytosuite.figures.markdown import table_lines
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Scope
 
@@ -301,14 +302,16 @@ def _declared(family: str) -> Iterator[Metric[Any]]:
 
 def reference() -> str:
     """Return the tables of ``cytosuite/metrics/README.md``: boards, then metrics by family."""
-    lines = ["## Boards", "", *_header("task", "primary metrics", "families", "controls")]
+    boards = []
     for task, board in BOARDS.items():
         primary = ", ".join(f"`{name}`" for name in board.primary)
-        lines.append(_row(task, primary, ", ".join(board.families), ", ".join(board.controls)))
+        boards.append((task, primary, ", ".join(board.families), ", ".join(board.controls)))
+    heads = ("task", "primary metrics", "families", "controls")
+    lines = ["## Boards", "", *table_lines(heads, boards)]
     columns = ("name", "title", "needs", "best", "worst", "undefined", "source")
     for group, title in FAMILIES.items():
-        lines += ["", f"## {title}: `{group}`", "", *_header(*columns)]
-        lines += [_row(*_cells(metric)) for metric in metrics_of(group)]
+        rows = map(_cells, metrics_of(group))
+        lines += ["", f"## {title}: `{group}`", "", *table_lines(columns, rows)]
     return "\n".join([*lines, ""])
 
 
@@ -318,13 +321,3 @@ def _cells(metric: Metric[Any]) -> tuple[str, ...]:
     source = f"doi:{metric.reference}" if metric.reference else ""
     needs = ", ".join(metric.evidence.needs)
     return (f"`{metric.name}`", metric.title, needs, *ends, metric.undefined, source)
-
-
-def _header(*names: str) -> list[str]:
-    """Return the first two lines of a table."""
-    return [_row(*names), "|" + "---|" * len(names)]
-
-
-def _row(*cells: str) -> str:
-    """Return a line of a table."""
-    return f"| {' | '.join(cells)} |"

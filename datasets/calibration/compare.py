@@ -14,7 +14,9 @@ from cytosuite.datasets.calibration.measure import (
     finite_median,
     finite_or,
 )
+from cytosuite.figures.markdown import table_lines
 from cytosuite.files import FloatDict, FloatMap, TextMap
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
@@ -63,10 +65,7 @@ def relative_distance(real: Doubles, simulated: Doubles) -> float:
     The normalised Wasserstein distance of Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
     """
     sides = [values[np.isfinite(values)] for values in (real, simulated)]
-    if not all(side.size for side in sides):
-        return nan
-    scale = float(np.abs(sides[0]).mean())
-    return transport(*sides).distance / scale if scale > 0 else nan
+    return ratio(transport(*sides).distance, known(np.abs(sides[0])))
 
 
 def compare(
@@ -143,14 +142,15 @@ def likeness(rows: Sequence[Compared]) -> tuple[float, float]:
 
 def as_text(rows: Sequence[Compared]) -> str:
     """Return a Markdown table: quantiles 10 / 50 / 90 %, distances with 2 decimals."""
-    lines = [
-        "| property | real | before | after | real halves | distance before | distance after |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = (
+        *("property", "real", "before", "after"),
+        *("real halves", "distance before", "distance after"),
+    )
+    cells = []
     for row in rows:
-        spreads = [" / ".join(f"{v:.3g}" for v in part) for part in row[2:5]]
-        lines.append(f"| {' | '.join([row.meaning, *spreads, *(f'{v:.2f}' for v in row[5:])])} |")
-    return "\n".join(lines)
+        spreads = [" / ".join(f"{value:.3g}" for value in part) for part in row[2:5]]
+        cells.append([row.meaning, *spreads, *(f"{value:.2f}" for value in row[5:])])
+    return "\n".join(table_lines(heads, cells))
 
 
 def facts_of(statistics: StackStatistics) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from cytosuite.figures.markdown import table_lines
 
 Cells = list[list[object]]  # of a table, a list per row
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~]|:(?=[\w+-]+:))")  # :name: is an emoji
@@ -27,13 +29,7 @@ def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
     """Return the lines of a Markdown table of the columns with values; its cells are escaped."""
     names, rows = valued(columns, rows)
-    return lines_of([*map(escape, names)], (map(escape, row) for row in rows))
-
-
-def lines_of(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """Return the lines of a table of Markdown."""
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    return lines + [f"| {' | '.join(row)} |" for row in rows]
+    return table_lines([*map(escape, names)], (map(escape, row) for row in rows))
 
 
 def rendered(template: Path, **facts: Any) -> str:  # noqa: ANN401 - of any document

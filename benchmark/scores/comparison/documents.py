@@ -9,13 +9,14 @@ import pandas as pd
 from cytosuite.benchmark.catalog.packed import fact_text
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.store.csvfile import original
-from cytosuite.benchmark.runs.store.documents import lines_of, table
+from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.comparison.accepted import BOARD, stale
 from cytosuite.benchmark.scores.comparison.history import history_table
 from cytosuite.benchmark.scores.comparison.scored import ScoredRun
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
+from cytosuite.figures.markdown import table_lines
 from cytosuite.files import FloatMap, Texts, read_text, read_toml
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.metrics.metric import known_metrics
@@ -146,7 +147,7 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
         scores = _scores(boards[name], metrics, run.said("task"))
         cells += [scores.get(algorithm, "-") for algorithm in algorithms]
         rows.append(cells)
-    return lines_of(heads, rows)
+    return table_lines(heads, rows)
 
 
 def _scores(board: pd.DataFrame, metrics: list[str], task: str) -> "pd.Series[str]":
