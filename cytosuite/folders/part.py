@@ -21,7 +21,7 @@ from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
-from cytosuite.formats.tiffmetadata import UNNAMED
+from cytosuite.formats.tiffmetadata import named
 from cytosuite.volume import (
     KEY_LETTERS,
     SPATIAL,
@@ -206,8 +206,8 @@ def _volume(array: Array, sizes: FloatDict, name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
     metadata: Scalars = {}
-    if name and not UNNAMED.fullmatch(name):
-        metadata["channel"] = name
+    if shown := named(name):
+        metadata["channel"] = shown
     sources = dict.fromkeys([*metadata, "spacing"], source)
     spacing = guessed_spacing(axes, sizes, metadata)
     sources["spacing"] = str(metadata.get("spacing_source", source))

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, FloatDict, FloatMap, Json
-from cytosuite.formats.tiffmetadata import UNNAMED
+from cytosuite.formats.tiffmetadata import named
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
-from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size, listed_channels
+from cytosuite.volume import AXES, SPATIAL, UNITS, is_size, listed_channels
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata
 SCENES = 10000
@@ -170,8 +170,7 @@ def _sizes(scales: FloatMap, units: FloatMap) -> tuple[FloatDict, list[str]]:
 
 def _channels(omero: object) -> list[str]:
     channels = omero.get("channels", []) if isinstance(omero, dict) else []
-    names = [
-        plain(str(channel.get("label", "")), KEY_LETTERS) if isinstance(channel, dict) else ""
+    return [
+        named(channel.get("label", "")) if isinstance(channel, dict) else ""
         for channel in (channels if isinstance(channels, list) else [])
     ]
-    return ["" if UNNAMED.fullmatch(name) else name for name in names]

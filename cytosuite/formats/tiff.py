@@ -31,6 +31,7 @@ from cytosuite.formats.tiffmetadata import (
     description,
     kind,
     origin,
+    sizes_of,
     stated_microscope,
     statements,
 )
@@ -216,7 +217,7 @@ def _describe(
     if "C" not in axes:
         entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
-    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    sizes = sizes_of(stated)
     spacing = guessed_spacing(axes, sizes if {*"YX"} <= sizes.keys() else {}, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
@@ -263,8 +264,8 @@ def _reconciled(ours: Entries, stated: list[Stated]) -> tuple[Json, list[Stated]
     """Return metadata and voxel sizes: our JSON's, unless another program changed them."""
     spatial = (axis for axis in ours["axes"] if axis in SPATIAL)
     steps = dict(zip(spatial, ours["spacing"], strict=True))
-    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    if all(isclose(steps.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):
+    sizes = sizes_of(stated).items()
+    if all(isclose(steps.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes):
         return dict(ours), [Stated("json", steps)]
     return {key: value for key, value in ours.items() if key != "spacing_source"}, stated
 

@@ -66,7 +66,7 @@ def origin(
             flaw = "is no positive number" if _positive(value) is None else "is beyond all images"
             size = f"{plain(str(value), 40)} ({part.source})"
             warnings.append(f"a voxel size of {size} {flaw} and does not count")
-    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    sizes = sizes_of(stated)
     warnings += [
         f"the file contradicts itself: it gives voxels of {_text(sizes)} ({used}), which is used, "
         f"and of {_text(part.sizes)} ({part.source})"
@@ -78,6 +78,11 @@ def origin(
         return Origin(origins | {"spacing": "assumed"}, warnings=lines)
     um = next(part.um for part in reversed(stated) if "X" in part.sizes)
     return Origin(origins | {"spacing": used}, UNITS.get(um, "um"), lines)
+
+
+def sizes_of(stated: Sequence[Stated]) -> FloatDict:
+    """Return the voxel size by axis, of which later statements count."""
+    return {axis: size for part in stated for axis, size in part.sizes.items()}
 
 
 def _text(sizes: FloatMap) -> str:
@@ -187,8 +192,13 @@ def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
 def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
     """Return the names of an image's channels in OME-XML; programs number those without one."""
     channels = elements(_ome_image(file, scene), "Channel")
-    names = [plain(str(channel.get("Name", "")), KEY_LETTERS) for channel in channels]
-    return ["" if UNNAMED.fullmatch(name) else name for name in names]
+    return [named(channel.get("Name", "")) for channel in channels]
+
+
+def named(channel: object) -> str:
+    """Return the name of a channel in one line, empty where a program made it up."""
+    name = plain(str(channel), KEY_LETTERS)
+    return "" if UNNAMED.fullmatch(name) else name
 
 
 def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> Scalars:
