@@ -1,9 +1,11 @@
 """The step of a denoiser's training: noised crops in, the loss of its answer out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cytosuite.denoising.noise import NoiseSchedule, phase
 from cytosuite.training.parts import State, Tensors
@@ -19,6 +21,11 @@ def phases(place: Reals, schedule: NoiseSchedule) -> Floats:
     return np.asarray(phase(signal[steps]), np.float32)
 
 
+def with_further(crops: Tensor, batch: Tensors, names: Iterable[str] = FURTHER) -> Tensor:
+    """Return crops with further channels of a batch, those that it has."""
+    return torch.cat([crops, *(batch[name] for name in names if name in batch)], 1)
+
+
 def denoising_step(state: State, batch: Tensors, settings: Any) -> Tensors:  # noqa: ANN401
     """Take a step towards the noise, or the velocity, of noised crops, and return the loss."""
     angle = batch["phase"][:, None, None, None, None]
@@ -26,9 +33,8 @@ def denoising_step(state: State, batch: Tensors, settings: Any) -> Tensors:  # n
     noised = angle.cos() * image + angle.sin() * noise
     noisy = settings.network.predicts == "noise"
     target = noise if noisy else angle.cos() * noise - angle.sin() * image
-    channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
     with state.autocast():
-        answer = state.modules["network"](channels, batch["phase"])
+        answer = state.modules["network"](with_further(noised, batch), batch["phase"])
     loss = (answer - target).square().mean()
     state.update("network", loss)
     return {"loss": loss.detach()}

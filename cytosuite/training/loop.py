@@ -41,6 +41,7 @@ from cytosuite.training.progress import (
     draw_curves,
     draw_picture,
     line,
+    listed,
     polite_interrupt,
     read_curves,
     thinned,
@@ -389,8 +390,8 @@ class _Course(Generic[Settings, Case]):
         began = time.perf_counter()
         scores_by_metric = self._scores(metrics)
         log.add(state.step, scores_by_metric)
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in scores_by_metric.items())
-        self.say(f"{scores} of held-out cases, in {time.perf_counter() - began:.3g} s")
+        took = f"in {time.perf_counter() - began:.3g} s"
+        self.say(f"{listed(scores_by_metric)} of held-out cases, {took}")
         picture = training.picture(state, self.judged, self.settings)
         if picture is not None:
             draw_picture(picture, self.work / f"pictures/step-{state.step:06d}.png")

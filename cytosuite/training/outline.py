@@ -24,6 +24,7 @@ from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.heldout import HeldOut, program
+from cytosuite.training.progress import listed
 from cytosuite.training.publish import rounded, title
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
@@ -182,7 +183,7 @@ def fit(
     after = _scored(case.redrawn(trees, looseness) for case in held)
     for words, scores in ((f"by {parent.stem}", before), ("with these outlines", after)):
         if held:
-            say(f"held-out cases {words}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+            say(f"held-out cases {words}: {listed(scores)}")
     names = ", ".join(title(folder) for folder in folders)
     count = len(cases) + len(held)
     facts = {

@@ -65,10 +65,16 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
         csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
+def listed(values: FloatMap) -> str:
+    """Return losses or scores with their names, for a line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
 def line(step: int, steps: int, losses: FloatMap, pace: float) -> str:
     """Return the line that a user sees after a step, with seconds per step as the pace."""
-    parts = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-    return f"step {step}/{steps}  {parts}  {pace:.2f} s/step  {left(pace * (steps - step))}"
+    return (
+        f"step {step}/{steps}  {listed(losses)}  {pace:.2f} s/step  {left(pace * (steps - step))}"
+    )
 
 
 def left(seconds: float) -> str:

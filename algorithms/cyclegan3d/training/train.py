@@ -252,7 +252,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
 
     def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Entries:
         """Return units, grey values of the target domain, and its look for the transfer."""
-        real = [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
+        real = self.real(cases, settings)
         camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
         parameters = {"scale": settings.images.scale, "target": target}
         if camera:

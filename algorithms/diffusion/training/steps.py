@@ -14,7 +14,7 @@ from cytosuite.denoising.network import build, clean_image
 from cytosuite.denoising.noise import phase
 from cytosuite.denoising.sampling import sample
 from cytosuite.networks.steps import step_weights
-from cytosuite.training.denoise import FURTHER, denoising_step
+from cytosuite.training.denoise import denoising_step, with_further
 from cytosuite.training.judges import (
     Changes,
     ImagePool,
@@ -63,8 +63,7 @@ def parts(settings: Settings) -> Parts:
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:
     """Return the clean crops that a network of velocity expects of noised ones."""
     time = torch.full((len(noised),), float(phase(signal)), device=noised.device)
-    channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
-    return clean_image(network(channels, time), noised, time, "velocity")
+    return clean_image(network(with_further(noised, batch), time), noised, time, "velocity")
 
 
 def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
@@ -199,7 +198,7 @@ def _judges_step(
 def _seen(image: Tensor, batch: Tensors, settings: Settings) -> Tensor:
     """Return all that judges see of crops: the image, its sketch if that is its own, positions."""
     names = ("position",) if settings.adversary.unpaired else ("sketch", "position")
-    return torch.cat([image.float(), *(batch[name] for name in names if name in batch)], 1)
+    return with_further(image.float(), batch, names)
 
 
 def _misread(modules: Mapping[str, nn.Module], image: Tensor, batch: Tensors) -> Tensor:

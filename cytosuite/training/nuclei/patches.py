@@ -81,8 +81,10 @@ def draw_batch(
 ) -> dict[str, Image]:
     """Return normalised images and targets (N, C, Z, Y, X) of a step."""
     drawn = draw_patches(cases, settings, seed, step)
-    images, targets = ([getattr(patch, name) for patch in drawn] for name in ("image", "target"))
-    return {"image": np.stack(images), "target": np.stack(targets)}
+    return {
+        "image": np.stack([patch.image for patch in drawn]),
+        "target": np.stack([patch.target for patch in drawn]),
+    }
 
 
 def draw_patches(
