@@ -20,27 +20,27 @@ STRETCHED = {"YX": 1.5, "ZYX": 1.35}  # ratios worth a warning; cells on glass m
 SAME = log(1.25)  # largest one of voxels that may be of one kind of image
 
 
-def choice_warnings(selection: Selection, volume: Volume | None, facts: Facts) -> list[str]:
-    """Return the warnings on a choice by these facts, one line each: kind, colon, finding."""
+def choice_warnings(selection: Selection, volume: Volume | None, facts: Facts) -> Iterator[str]:
+    """Yield the warnings on a choice by these facts, one line each: kind, colon, finding."""
     if not volume:
-        return []
+        return
     card = selection.card
-    lines = [
-        f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
-        f"{card.describes[key]!r}"
-        for key in selection.broken
-    ]
-    lines += [
-        f"{key} assumed: {card.describes[key]}, not given by the file" for key in selection.unknown
-    ]
-    lines += [
-        f"{key} unknown: {facts[key]!r} is that of no model to choose from, taken as not given"
-        for key in selection.strange
-    ]
+    for key in selection.broken:
+        yield (
+            f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
+            f"{card.describes[key]!r}"
+        )
+    for key in selection.unknown:
+        yield f"{key} assumed: {card.describes[key]}, not given by the file"
+    for key in selection.strange:
+        yield (
+            f"{key} unknown: {facts[key]!r} is that of no model to choose from, taken as not given"
+        )
     if selection.left_out and card.baselines:
-        lines.append(f"model not proven: {card.name}: {selection.left_out}")
-    lines += [*_general(selection, facts), *_contradictions(selection, facts)]
-    return [*lines, *_voxel_size(selection, volume, facts)]
+        yield f"model not proven: {card.name}: {selection.left_out}"
+    yield from _general(selection, facts)
+    yield from _contradictions(selection, facts)
+    yield from _voxel_size(selection, volume, facts)
 
 
 def _general(selection: Selection, facts: Facts) -> Iterator[str]:
@@ -69,11 +69,11 @@ def _general(selection: Selection, facts: Facts) -> Iterator[str]:
         )
 
 
-def _contradictions(selection: Selection, facts: Facts) -> list[str]:
-    """Return a warning for each word that belongs to one card, and the voxel size to another."""
+def _contradictions(selection: Selection, facts: Facts) -> Iterator[str]:
+    """Yield a warning for each word that belongs to one card, and the voxel size to another."""
     size = facts.get("spacing")
     if not isinstance(size, tuple):
-        return []
+        return
     cards = [candidate for candidate in (selection, *selection.others) if not candidate.broken]
     sizes = [candidate.card.describes.get("spacing") for candidate in cards]
     close = [
@@ -81,16 +81,14 @@ def _contradictions(selection: Selection, facts: Facts) -> list[str]:
         for candidate, edges in zip(cards, sizes, strict=True)
         if isinstance(edges, tuple) and all(abs(step) <= SAME for step in _logs(size, edges))
     ]
-    lines = []
     for key in dict.fromkeys(key for candidate in cards for key in candidate.terms):
         agreeing = [candidate for candidate in cards if _agrees(key, candidate, facts)]
         if agreeing and close and not any(candidate in close for candidate in agreeing):
-            lines.append(
+            yield (
                 f"{key} and voxel size contradictory: {facts[key]} is that of "
                 f"{agreeing[0].card.name}, {text(size)} µm that of {close[0].card.name}; "
                 f"{selection.card.name} was used"
             )
-    return lines
 
 
 def _agrees(key: str, candidate: Selection, facts: Facts) -> bool:

@@ -201,10 +201,12 @@ def _judge(card: ModelCard, metadata: Facts, policy: SelectPolicy) -> Selection:
         elif key not in metadata:
             terms[key] = policy.cost(policy.missing, key)
             unknown += [key] if weight == "must" else []
-        elif weight == "must":
-            broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
         else:
-            terms[key] = weight * distance(key, metadata[key], card.describes[key])
+            far = distance(key, metadata[key], card.describes[key])
+            if weight != "must":
+                terms[key] = weight * far
+            elif far > 0:
+                broken.append(key)
     if "spacing" in metadata and terms.get("spacing", inf) <= EXACT and "shape" in terms:
         terms["shape"] *= CROP
     unfit = RIGID in broken or (broken and policy.fallback == "fail")

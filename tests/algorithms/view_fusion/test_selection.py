@@ -19,7 +19,7 @@ CARDS = {card.name: card for card in read_cards(ROOT / "weights/view_fusion", "v
 
 
 def _lines(selection, view):
-    return choice_warnings(selection, view, describe(view))
+    return [*choice_warnings(selection, view, describe(view))]
 
 
 def _selected(view):

@@ -31,7 +31,7 @@ def _volume(spacing=(2.0, 0.5, 0.5), **metadata):
 
 
 def _doubts(volume, *cards, policy=POLICY):
-    return choice_warnings(select(cards, describe(volume), policy), volume, describe(volume))
+    return [*choice_warnings(select(cards, describe(volume), policy), volume, describe(volume))]
 
 
 def _warnings(volume, **describes):
