@@ -9,12 +9,24 @@ from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from ctypes import c_ulong, py_object, pythonapi
 from pathlib import Path
+from typing import TypeVar
 
 from cytosuite.files import remove
 from cytosuite.files.working import working_name
 
+T = TypeVar("T")
 LOOK_S = 0.05  # between two looks at the connection
 PATIENCE_S = 0.5  # of the next case with the tile or step that an abandoned one still computes
+
+
+@contextmanager
+def within(variable: ContextVar[T], value: T) -> Iterator[T]:
+    """Give a variable a value until the end of the block."""
+    token = variable.set(value)
+    try:
+        yield value
+    finally:
+        variable.reset(token)
 
 
 class Abandoned(BaseException):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
+from cytosuite.contract.call import within
 from cytosuite.files import ScalarMap, TextDict
 from cytosuite.volume import Volume
 
@@ -26,11 +27,8 @@ _facts: ContextVar[Gathered | None] = ContextVar("facts", default=None)
 def gathered() -> Iterator[Gathered]:
     """Keep the facts that the work within states; without this they are dropped."""
     facts = Gathered()
-    token = _facts.set(facts)
-    try:
+    with within(_facts, facts):
         yield facts
-    finally:
-        _facts.reset(token)
 
 
 def state(**words: str) -> None:

@@ -11,7 +11,7 @@ import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,13 +112,12 @@ def _scratch(outputs: Path) -> Iterator[Path]:
     """Make a folder on disk, home and working folder of the tool, and remove it."""
     folder = outputs / "scratch"
     folder.mkdir()
-    before, home = Path.cwd(), os.environ.get("HOME", "/tmp")
+    home = os.environ.get("HOME", "/tmp")
     os.environ["HOME"] = str(folder)
-    os.chdir(folder)
     try:
-        yield folder
+        with chdir(folder):
+            yield folder
     finally:
-        os.chdir(before)
         os.environ["HOME"] = home
         shutil.rmtree(folder)
 

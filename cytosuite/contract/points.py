@@ -158,7 +158,7 @@ def points_of(value: object, spacing: Lengths) -> Points:
         photons.append(_float(light))
         confidence.append(chance)
     um = np.array(places, np.float64).reshape(-1, 3)[:, ::-1][:, 3 - len(spacing) :] * UM_PER_MM
-    columns = _column(cells, 0, np.zeros(0, np.int64)), np.array(confidence), np.array(photons)
+    columns: Any = cells, confidence, photons
     return Points(um / np.asarray(spacing), spacing, names, *columns)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from cytosuite.contract.call import look
+from cytosuite.contract.call import look, within
 
 EVERY_S = 2.0  # least time between two lines
 LINE = re.compile(r"progress ([0-9]{1,3}) %")
@@ -27,7 +27,7 @@ def write(share: float) -> None:
 @contextmanager
 def shown(show: Show = write) -> Iterator[None]:
     """Show the progress of the work within; without this nothing is."""
-    with _spanning((0.0, 1.0, show)):
+    with within(_span, (0.0, 1.0, show)):
         yield
 
 
@@ -39,7 +39,7 @@ def part(number: int, total: int) -> Iterator[None]:
         width = (high - low) / total
         begin = low + number * width
         span = begin, begin + width, show
-    with _spanning(span):
+    with within(_span, span):
         yield
 
 
@@ -62,12 +62,3 @@ class _Written:
     """Time of the last line, of `time.monotonic` [s]."""
 
     last = -EVERY_S
-
-
-@contextmanager
-def _spanning(span: tuple[float, float, Show] | None) -> Iterator[None]:
-    token = _span.set(span)
-    try:
-        yield
-    finally:
-        _span.reset(token)

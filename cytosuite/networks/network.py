@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from cytosuite.contract import facts
+from cytosuite.contract.call import within
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model, weights_of
@@ -76,11 +77,8 @@ def precision(device: str) -> torch.dtype:
 @contextmanager
 def using(network: nn.Module) -> Iterator[None]:
     """Let algorithms take a network, with its weights, in place of the model file's."""
-    token = _IN_USE.set(network)
-    try:
+    with within(_IN_USE, network):
         yield
-    finally:
-        _IN_USE.reset(token)
 
 
 @contextmanager
