@@ -6,7 +6,7 @@ logarithm of normal densities, and the movie itself gives their widths.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from cytosuite.algorithms.linking.cells import CellTable
 from cytosuite.contract.manifest import Described, NotNegative, Positive, Whole
 from cytosuite.contract.tracks import Track
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Longs
 from cytosuite.volume.points import neighbour
 
@@ -49,7 +50,7 @@ class Parameters(Described):
         return self.farthest**2 / 2 + self.overlap
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Motion:
     """Cells without their drift, and how they move and change from frame to frame."""
 

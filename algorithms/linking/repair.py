@@ -7,19 +7,19 @@ PLOS ONE 16 (2021), doi:10.1371/journal.pone.0249257, mend such errors likewise)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cytosuite.algorithms.linking.cells import CellTable, cells_of
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Objects that become others for some frames, and then are as before."""
 

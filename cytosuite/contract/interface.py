@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from cytosuite.formats.imagefiles import (
     image_name,
 )
 from cytosuite.formats.request import request_of
+from cytosuite.frozen import frozen
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import from_lowest, slabs
@@ -31,7 +31,7 @@ LARGEST = 1e15  # grey value
 TABLE = ".csv"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs:
     """The inputs of one case."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from math import inf, isfinite, log
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
 from cytosuite.files import FloatMap, FloatTuple, Json, Texts
+from cytosuite.frozen import frozen
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -30,7 +31,7 @@ CROP = 0.01  # of the cost of the shape where voxels are equal: an image may be 
 NO_FACTS: Facts = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """A card with the terms of its cost, and for the chosen one all others."""
 

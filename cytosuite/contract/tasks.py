@@ -1,14 +1,16 @@
 """Tasks: the named inputs and outputs of algorithms of one kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
+
+from cytosuite.frozen import frozen
 
 Kind = Literal["image", "labels", "points", "tracks", "canvas", "json"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Socket:
     """One named input or output of a task."""
 
@@ -58,7 +60,7 @@ class Socket:
         return f"{self.slug}{self.suffix}" if self.is_file else folder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """Named inputs, of which the first image or labels of a case is its main one, and outputs."""
 

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.files import read_text
+from cytosuite.frozen import frozen
 
 LARGEST = 65535  # labels are 16-bit numbers
 HEAD = "label,begin,end,parent"
 NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Track:
     """One cell from its first to its last frame."""
 

@@ -3,7 +3,6 @@
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from getpass import getuser
 from hashlib import sha256
 from importlib import import_module
@@ -16,6 +15,7 @@ from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.packages import install
 from cytosuite.files import Entries, atomic, file_digest, need_file, read_json, write_json
+from cytosuite.frozen import frozen
 
 SAFE = ".safetensors"
 USES = "use.rules"  # in a folder of models
@@ -24,7 +24,7 @@ _HOME = Path(__file__).resolve().parents[1] / "weights"  # of a wheel; a link in
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """A chosen model: its card and its verified weights file, if it has one."""
 

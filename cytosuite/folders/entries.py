@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Collection as Names
-from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
@@ -10,6 +9,7 @@ from cytosuite.files import Lists, TextDict
 from cytosuite.folders.names import is_picture, key_of
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
+from cytosuite.frozen import frozen
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {
@@ -30,7 +30,7 @@ DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entries:
     """The images below a folder by their key, and reasons for the other entries by their name."""
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +36,7 @@ from cytosuite.folders.points import tables_of
 from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
+from cytosuite.frozen import frozen
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug
@@ -62,7 +63,7 @@ LAYOUTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Views:
     """The main images, as views that are fused, with the truth where there is one."""
 
@@ -118,7 +119,7 @@ def has_pairs(keys: Iterable[str]) -> bool:
     return not names[0].isdisjoint(names[1])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """The files of one case."""
 
@@ -152,7 +153,7 @@ class Item:
         return labels.classes if isinstance(labels, Masks) else Counter()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderIndex:
     """The cases of a folder, with notes for the readers of the scores."""
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import named
+from cytosuite.frozen import frozen
 from cytosuite.volume import (
     KEY_LETTERS,
     SPATIAL,
@@ -39,7 +40,7 @@ EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """The part of a file that a user wants."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 from cytosuite.files import Texts
 from cytosuite.formats.stored import Stored
+from cytosuite.frozen import frozen
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import copies
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """A module here: ``opened``, else ``read``; perhaps ``channels``, ``write``."""
 

@@ -5,7 +5,6 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import isfinite, prod
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, FloatTuple, TextMap, TextPair, open_regular
 from cytosuite.formats.stored import Stored
+from cytosuite.frozen import frozen
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import copies, planes_of
@@ -47,7 +47,7 @@ INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _Choice = TypeVar("_Choice")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Fields:
     """Keys and texts of a header, and the byte at which the pixels begin."""
 

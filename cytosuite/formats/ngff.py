@@ -1,11 +1,12 @@
 """Metadata of OME-Zarr, https://ngff.openmicroscopy.org 0.1 to 0.5: axes, voxel size, channels."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, FloatDict, FloatMap, Json
 from cytosuite.formats.tiffmetadata import named
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
+from cytosuite.frozen import frozen
 from cytosuite.volume import AXES, SPATIAL, UNITS, is_size, listed_channels
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata
@@ -19,7 +20,7 @@ UM |= {"angstrom": 1e-4, "inch": 25400.0, "foot": 304800.0, "yard": 914400.0, "m
 UM |= {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NgffImage:
     """The description of an image."""
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from math import prod
 
 from cytosuite.errors import InputError
 from cytosuite.files import IntDict, IntMap, Scalars
+from cytosuite.frozen import frozen
 from cytosuite.volume import Header, Origin, Volume, large
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import gathered, planes_in
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An image in an open file."""
 

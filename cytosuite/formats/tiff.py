@@ -7,7 +7,6 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import isclose, prod
 from pathlib import Path
@@ -36,6 +35,7 @@ from cytosuite.formats.tiffmetadata import (
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
+from cytosuite.frozen import frozen
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, guessed_spacing, large, with_channel
 from cytosuite.volume.arrays import Array, Box, Shape, Sizes
 from cytosuite.volume.large import room
@@ -88,7 +88,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
         return channel_names(file, scene or 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Series:
     """Geometry and metadata of a series, its shape as stored, the part to read, order of axes."""
 

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from cytosuite.errors import InputError, plain
 from cytosuite.files import TEXT_BYTES, Json, open_regular, parse_json
 from cytosuite.files.archive import zip_of
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Shape
 from cytosuite.volume.memory import check_room
 
@@ -125,7 +125,7 @@ def stored(file: ZipFile, name: str, data: bytes) -> None:
     file.writestr(info, data)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ZarrArray:
     """Description of an array."""
 

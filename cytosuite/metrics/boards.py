@@ -1,16 +1,17 @@
 """Boards: the metrics and controls by which the results of a task are judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
+
+from cytosuite.frozen import frozen
 
 Control = Literal["oracle", "blank", "nearest", "identity", "real"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 OF_FUSION = ("N_IOU", "N_SSIM_centre")  # the first takes long: by its name alone
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Board:
     """Metrics and controls by which the results of a task are judged."""
 

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
 from cytosuite.files import Entries, Json
 from cytosuite.files.archive import write_zip
+from cytosuite.frozen import frozen
 from cytosuite.networks.tiling import reach_of
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.volume.arrays import Interval
@@ -43,7 +44,7 @@ _LACK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkFormat:
     """A network as other programs see it; ``network_format`` in ``training/bundle.py`` gives it."""
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
 from pathlib import Path
@@ -20,6 +19,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import FloatDict, Json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
+from cytosuite.frozen import frozen
 from cytosuite.metrics import Metric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
 from cytosuite.training.checkpoint import Origin, origin, restore, save
@@ -294,7 +294,7 @@ def with_steps(
     return settings.with_schedule(steps=epochs * ceil(count / batch), epochs=epochs)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Course(Generic[Settings, Case]):
     """The steps of a training with their log, validations and checkpoints."""
 

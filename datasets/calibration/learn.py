@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from math import exp, isfinite, log, sqrt
 from pathlib import Path
@@ -37,6 +37,7 @@ from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
 from cytosuite.files import Json, digest, rounded
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Rng, Shape
 
@@ -49,7 +50,7 @@ HEAD = "Learned from {} label images of {}: numbers, sizes and closeness in"
 BESIDE_IT = "rounds of simulation; lists are quantiles. Record, table and picture lie beside."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """Where the parameters of a recipe stand; the first ones stay as they are measured."""
 

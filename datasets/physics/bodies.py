@@ -1,7 +1,7 @@
 """Populations of bodies, packed as ellipsoids and painted as patches, and noise of their dye."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import scipy.fft
@@ -9,6 +9,7 @@ import scipy.fft
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Image, Rng
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
@@ -25,7 +26,7 @@ def extents_um(bodies: Bodies) -> Doubles:
     return np.asarray(np.sqrt(squares.sum(axis=2)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mixture:
     """One or more populations as one; numbers run on from one to the next.
 

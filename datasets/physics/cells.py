@@ -11,7 +11,7 @@ doi:10.1007/s11538-009-9498-3 (bodies); Runser et al. (2024), doi:10.1038/s43588
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple
+from cytosuite.frozen import frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 
@@ -35,7 +36,7 @@ BLOCK_UM = 3.0  # edge of the blocks that share a list of candidates
 NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tessellation(Rows):
     """Cells, each around one nucleus: a weighted Laguerre diagram."""
 

@@ -4,13 +4,14 @@
 Eschweiler (2024), doi:10.1371/journal.pcbi.1011890.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Image, Lengths, Rng
 
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre
@@ -65,7 +66,7 @@ def _relative_volume(table: Image, plane: bool) -> float:
     return float(rings.sum() / np.sin(polar).sum())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Globe:
     """A ball with its centre at 0 and the map of its shell, at most as wide as the equator."""
 

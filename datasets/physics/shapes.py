@@ -1,7 +1,7 @@
 """Nuclei drawn from distributions, painted and labelled in their own boxes; z, y, x in µm."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Bools, Doubles, Image, Integers, Longs, Rng, Rows
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
@@ -36,7 +37,7 @@ LEAST = 1 / 3  # of a semi-axis, of tightly drawn nuclei
 MARGIN = 0.95  # of the way to the surface of the nucleus before division
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nuclei(Rows):
     """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces."""
 

@@ -1,7 +1,7 @@
 """Volumes of both domains: decoded once into a mapped file, read crop by crop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
+from cytosuite.frozen import frozen
 from cytosuite.networks.normalise import Target
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, turn_of, turned
@@ -33,7 +34,7 @@ from cytosuite.volume.pieces import deep
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainVolume:
     """One volume of a domain; 2 to 8 bytes per voxel on disk, few in memory."""
 

@@ -1,7 +1,7 @@
 """Real images and, for a conditioned network, their sketches: decoded once, read crop by crop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
+from cytosuite.frozen import frozen
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import augmented
@@ -37,7 +38,7 @@ SKETCHES = "sketches"  # role of further label images or sketches
 _SMOOTH = 1.0  # pixels, before the threshold that makes a sketch of an image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SketchedImage:
     """An image to learn from; 2 bytes per voxel on disk, 4 with a sketch, few in memory."""
 

@@ -1,7 +1,7 @@
 """Training of HarmonicNet: the parts that `cytosuite.training.loop` puts together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from math import inf, isnan
 from typing import Self
@@ -21,6 +21,7 @@ from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.manifest import Described, NotNegative, OpenShare
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.normalise import QUIETEST
@@ -38,7 +39,7 @@ Labels = Shorts
 HEAT_WIDTH = 0.5  # standard deviation of the centre's heat, in mean radii
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShapedCase(TrainingCase):
     """A case with its shapes; `shares` hold the heat of their centres."""
 

@@ -1,7 +1,7 @@
 """Training of the masks: the parts that `cytosuite.training.loop` puts together."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Texts, rounded
 from cytosuite.folders.index import Item
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.networks.tiling import Sides
@@ -59,7 +60,7 @@ class Settings(TrainingSettings):
     crops: LabelCrops = LabelCrops()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelPair:
     """Labels of cells and nuclei to learn from; 4 bytes per voxel on disk, few in memory."""
 

@@ -1,7 +1,7 @@
 """Views and fused images: their files, decoded once into mapped arrays, and crops of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar, Texts
 from cytosuite.folders.index import Item
+from cytosuite.frozen import frozen
 from cytosuite.networks.tiling import Sides
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
 from cytosuite.training.crops import chosen, streams
@@ -67,7 +68,7 @@ class Settings(TrainingSettings):
     loss: FusionLoss = FusionLoss()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ViewPair:
     """A view with its fused image; 4 bytes per voxel on disk, few in memory."""
 

@@ -10,12 +10,13 @@ ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors); Maška et 
 20 (2023), doi:10.1038/s41592-023-01879-y (OP_CSB).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric
@@ -28,7 +29,7 @@ NO_OBJECT = "when the truth holds no object"
 SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one error by hand (Matula et al. 2015)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CtcErrors:
     """Errors of a detection, each repaired by one operation of its kind."""
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family
@@ -29,7 +30,7 @@ from cytosuite.volume.pieces import planes_of, thinned
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EdgeSettings:
     """Limits of the edge measure; the published ones by default."""
 

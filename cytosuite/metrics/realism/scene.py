@@ -1,12 +1,12 @@
 """Images that are not paired: stacks, stacks with their objects, and sets of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes, planes_of
@@ -14,7 +14,7 @@ from cytosuite.volume.pieces import extremes, planes_of
 Image = TypeVar("Image")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scene:
     """A ZYX stack and labels of its objects; InputError for other axes, shapes, dtypes, NaN."""
 

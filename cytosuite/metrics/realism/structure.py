@@ -5,7 +5,6 @@ are compared with the background voxels at most `SURROUND_UM` away from an objec
 McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747 (area under the ROC curve).
 """
 
-from dataclasses import dataclass
 from functools import partial
 from math import nan
 
@@ -13,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
@@ -25,7 +25,7 @@ SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 VOXEL_BYTES = 32  # of masks, smoothed images and sorted values
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Structure:
     """Contrast of the objects in a prediction and in its input, and how the two correlate."""
 

@@ -8,13 +8,13 @@ doi:10.1146/annurev-statistics-030718-104938.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from math import isfinite, nan, sqrt
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
@@ -34,7 +34,7 @@ PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transport:
     """The distance of two samples of grey values, with spread and range of the real one."""
 
@@ -43,7 +43,7 @@ class Transport:
     real_range: float  # largest minus smallest value of the real sample
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Sample:
     """Arrays taken together as one sample, with its extent and moments."""
 

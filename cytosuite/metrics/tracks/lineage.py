@@ -14,6 +14,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Array, Bools, Longs, LongWords
 
 LISTED = 20  # problems shown in one message
@@ -31,7 +32,7 @@ class Frames(Protocol):
         """Return the labels of a frame, 0 = background."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadFrames:
     """Label frames by their readers."""
 
@@ -46,7 +47,7 @@ class ReadFrames:
         return self.readers[frame]()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mask:
     """Whole cells drawn in one frame, or in one plane of it."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
@@ -18,6 +18,7 @@ from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import read
+from cytosuite.frozen import frozen
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
@@ -79,7 +80,7 @@ def labels_alone(labels: Shorts) -> Targets:
     return Targets(none, none)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrainingCase:
     """One volume with its targets, padded to at least the size of a patch; N labels."""
 
