@@ -1,16 +1,17 @@
 """A generated case: its images and labels by socket, and the drawn values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cytosuite.contract.tracks import Track
 from cytosuite.files import Entries, Paths, ScalarMap
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume, Volumes
 
 Value = Entries  # the object of a JSON socket
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """One generated case: volumes by the slug of their socket; conditions break results down."""
 

@@ -35,6 +35,7 @@ from cytosuite.files import (
 )
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import image_files
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 
 API_LABEL = "org.grand-challenge.api-method"
@@ -92,7 +93,7 @@ class SocketMapping(Described):
                 raise InputError(f"sockets: {noun} need different paths, found {sorted(places)}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExternalImage:
     """A container image that others built."""
 

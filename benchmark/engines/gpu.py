@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import TextDict, TextMap, TextPair
+from cytosuite.frozen import frozen
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
@@ -38,7 +38,7 @@ except Exception as error:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gpu:
     """A GPU, or an instance of a divided one (MIG), that this process may use."""
 

@@ -4,11 +4,11 @@ import math
 import os
 import resource
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, IntPair, Json, TextMap
+from cytosuite.frozen import frozen
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -26,7 +26,7 @@ DOCKER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """Abilities of the daemon, and the user who runs the benchmark."""
 

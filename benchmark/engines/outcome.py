@@ -17,6 +17,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import Paths, TextDict, Texts
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
+from cytosuite.frozen import frozen
 from cytosuite.volume import Header
 from cytosuite.volume.memory import GIB
 
@@ -53,7 +54,7 @@ class StartError(CytosuiteError):
     exit_code = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Limits of the resources of one case."""
 
@@ -107,7 +108,7 @@ class GpuUse(NamedTuple):
     busiest: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """Result of running one case, before its output is validated."""
 

@@ -14,9 +14,10 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 from cytosuite.files import Paths, TextMap, link, open_regular
+from cytosuite.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Predictions(ExternalImage):
     """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
 

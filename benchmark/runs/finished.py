@@ -1,7 +1,7 @@
 """Finished runs as they lie on disk: data, algorithms with results, and the cases they share."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,7 @@ from cytosuite.contract.manifest import (
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import TextDict, link, read_json, remove
+from cytosuite.frozen import frozen
 from cytosuite.metrics.boards import CONTROLS
 
 FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above
@@ -58,7 +59,7 @@ class RunFile(BaseModel):
     reference: int = 0  # real images that unpaired outputs were compared with
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FinishedRun:
     """A run that needs no algorithm any more."""
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
 from cytosuite.files import FloatMap, IntDict, TextMap, Texts
+from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
@@ -52,7 +53,7 @@ def _places(names: Texts) -> IntDict:
     return {name: place for place, name in enumerate(names)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """Scores of one answer: the output of an algorithm or control for a case, or for the set."""
 

@@ -1,6 +1,6 @@
 """Results for participants: scores, nothing of the truth; fields not listed here are left out."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from math import isfinite
 from typing import Any
 
@@ -136,7 +136,7 @@ def blind_contest(contest: Contest) -> Contest:
             for name, shares in contest.shares.items()
         },
         differences={
-            pair: Difference(*(rounded(getattr(difference, name)) for name in Difference.__slots__))
+            pair: Difference(*map(rounded, astuple(difference)))
             for pair, difference in contest.differences.items()
         },
         tau=(low, middle, high),

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
 from cytosuite.files import TextDict, TextMap, Texts, digest, file_digest, value_digest
+from cytosuite.frozen import frozen
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.
 APART = {"algorithms", "weights", "monai", "training"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFacts:
     """Engine, api, command and limits of a run, and sentences on it for the reader."""
 

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ import numpy as np
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import TextMap, Texts
+from cytosuite.frozen import frozen
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap
@@ -89,7 +90,7 @@ def texts(table: Columns) -> Iterator[Texts]:
     return zip(*texts, strict=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectPlaces:
     """Place and size of each object of a volume."""
 

@@ -24,6 +24,7 @@ from cytosuite.files import (
     TextMap,
     TextPair,
 )
+from cytosuite.frozen import frozen
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
@@ -37,7 +38,7 @@ Tables = Mapping[TextPair, Path]  # CSV files by algorithm and case
 SHOWN = 20  # algorithms in the sections of a report, of more than `MANY`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CaseFiles:
     """Files of a case, read when it is drawn."""
 
@@ -47,7 +48,7 @@ class CaseFiles:
     channels: Paths = field(default_factory=dict)  # other images of it, by name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Matches:
     """Objects of one case that an algorithm found or missed."""
 
@@ -63,7 +64,7 @@ class Matches:
         return self.true - len(self.missed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """The cases that a condition has in common."""
 
@@ -74,7 +75,7 @@ class Group:
     failed: IntMap = field(default_factory=dict)  # count as empty answers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """A fact about the cases, and the groups into which it divides them."""
 

@@ -1,11 +1,12 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import (
     Box,
     Doubles,
@@ -26,7 +27,7 @@ Labels = Shorts
 SLAB = 2**25  # voxels that are worked on at a time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grid:
     """A regular grid of voxels in space."""
 

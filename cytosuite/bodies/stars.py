@@ -4,7 +4,6 @@ A star is all ``v`` with ``|v| <= r(v / |v|)`` in its own axes, z, y, x in µm.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import isqrt
 from typing import Protocol
 
@@ -12,13 +11,14 @@ import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
+from cytosuite.frozen import frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Box, Doubles, Image, Longs, Rows, Shape
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patch:
     """One body on the voxels of a box."""
 
@@ -65,7 +65,7 @@ class Bodies(Protocol):
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stars(Rows):
     """A population of star-shaped bodies, see `Bodies`."""
 

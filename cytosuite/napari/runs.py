@@ -1,7 +1,6 @@
 """The readers, and a run of ``cytosuite benchmark`` as layers: its cases with errors by class."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
+from cytosuite.frozen import frozen
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import gather
 from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT
@@ -51,7 +51,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     return run_layers if place.is_dir() and run_of(place) else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenedRun:
     """A run on disk with its cases, the worst first."""
 

@@ -1,7 +1,6 @@
 """Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
 from typing import Any, Self
@@ -11,6 +10,7 @@ from pydantic import model_validator
 
 from cytosuite.contract.manifest import Count, Described
 from cytosuite.errors import InputError, RoomError
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Box, Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.objects import box_at
@@ -25,7 +25,7 @@ _SHARE = 3  # a tile may take a third of the memory
 MOST_PER_AXIS = 40  # tiles per axis that are tried when the best size is looked for
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tile:
     """One piece of an image: the voxels to read, and those to keep of the answer."""
 

@@ -7,11 +7,12 @@ would not: of 60 equal algorithms it errs in 24 % of tables, this in 2 %.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise as neighbours
 
 import numpy as np
 
+from cytosuite.frozen import frozen
 from cytosuite.ranking.contests import Field, Standoff, best_first, pairwise, wins
 from cytosuite.ranking.ranking import Difference, Pair
 from cytosuite.ranking.scores import Measure, MetricScores
@@ -23,7 +24,7 @@ FAMILY = (
 BLOCK = 8  # algorithms that the first of a tier is tested against at once, then twice as many
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairTests:
     """Tests by one metric of the pairs that are asked for, each once."""
 

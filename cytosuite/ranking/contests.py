@@ -1,11 +1,12 @@
 """Rankings by one metric and by several together, and the differences of all pairs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import comb
 
 import numpy as np
 
+from cytosuite.frozen import frozen
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST
@@ -102,7 +103,7 @@ def pairwise(
     return differences
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """Algorithms that compete, their scores and the declared rules."""
 
@@ -144,7 +145,7 @@ class Field:
         return drawn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standoff:
     """Ranks of all algorithms, in the order of their names, by one metric or several together."""
 

@@ -1,11 +1,12 @@
 """A ranking as plain values and as JSON: places, their certainty, significant differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal
 
 from cytosuite.files import FloatMap, IntMap, TextMap, TextPair
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
@@ -19,7 +20,7 @@ SCHEMES: Mapping[Scheme, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """Paired comparison of two algorithms in one metric, over the cases that both have."""
 
@@ -30,7 +31,7 @@ class Difference:
     p: float  # two-sided Wilcoxon test after Holm; NaN where one has no result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contest:
     """Ranking by one metric, or by all primary metrics together."""
 
@@ -48,7 +49,7 @@ class Contest:
     power: str = ""  # why no test could tell any two apart; else empty
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Consensus:
     """An order of algorithms over datasets."""
 
@@ -62,7 +63,7 @@ class Consensus:
     fixed: Sequence[str]  # datasets with too few cases to be drawn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranking:
     """The ranking of the algorithms of a run or table, controls apart."""
 

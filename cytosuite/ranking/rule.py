@@ -1,8 +1,8 @@
 """The declared rules of a ranking, and the sentences that state them for the reader."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from cytosuite.frozen import frozen
 from cytosuite.ranking.bootstrap import DRAWS
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Failures, Scheme
@@ -16,7 +16,7 @@ BY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RankingRules:
     """Declared rules of a ranking, see `cytosuite.ranking.ranking.Ranking`."""
 
@@ -27,7 +27,7 @@ class RankingRules:
     alpha: float = ALPHA
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extent:
     """Size of a ranking."""
 

@@ -1,7 +1,6 @@
 """Long tables of scores: arrays of algorithms and cases, metrics, better ends, missing rows."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, listed
+from cytosuite.frozen import frozen
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics
@@ -25,7 +25,7 @@ SHOWN = 3  # names in a sentence
 LONG = 8  # names in a message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measure:
     """A metric as far as a ranking needs it."""
 
@@ -44,7 +44,7 @@ def measures(metrics: Iterable[Metric[Any]]) -> list[Measure]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScoreArrays:
     """A long table as arrays."""
 
@@ -100,7 +100,7 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     return ScoreArrays(algorithms, metrics, places, values, states)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricScores:
     """Values of one metric as they count in a ranking, larger ones being better."""
 

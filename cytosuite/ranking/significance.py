@@ -11,13 +11,13 @@ Kerby, Comprehensive Psychology 3 (2014), doi:10.2466/11.IT.3.1 (rank-biserial c
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from math import log2
 
 import numpy as np
 from scipy.special import ndtr
 
 from cytosuite.files import IntDict
+from cytosuite.frozen import frozen
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
@@ -115,7 +115,7 @@ def _square(sides: Doubles, of: int) -> Doubles:
     return square
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paired:
     """Medians with their intervals and tests of rows of paired differences."""
 

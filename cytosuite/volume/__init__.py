@@ -1,7 +1,7 @@
 """An image with its axes, voxel size and metadata."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from math import isfinite
 from typing import Any
@@ -19,6 +19,7 @@ from cytosuite.files import (
     TextMap,
     Texts,
 )
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
@@ -45,7 +46,7 @@ LARGEST = 2**64  # of an integer that other programs can hold
 KINDS, LARGEST_ITEM = "buif", 8  # of numpy's dtypes; bytes of a number
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """Geometry and number type of an image file, read without its pixels."""
 
@@ -65,7 +66,7 @@ class Header:
         return replace(self, shape=shape, axes=self.axes.replace("C", ""))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Origin of an image's voxel size and metadata."""
 
@@ -76,7 +77,7 @@ class Origin:
     warnings: Texts = ()  # for the user, one short line each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Volume:
     """An image with its axes, its voxel size in µm and its metadata.
 

@@ -1,11 +1,13 @@
 """Types of arrays, one name for each type of number, and of what is counted along their axes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cytosuite.frozen import frozen
 
 Shape = tuple[int, ...]  # voxels along the axes
 Lengths = tuple[float, ...]  # µm along them
@@ -35,7 +37,7 @@ Image = Floats  # brightness of each voxel
 Rng = np.random.Generator  # that draws are taken from
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rows:
     """A table: fields that are arrays are its columns, all of one length."""
 

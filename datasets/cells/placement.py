@@ -1,7 +1,7 @@
 """Nuclei in given cells: place, size and turn by ranges, or by a table learned from labels."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Box, Columns, Doubles, Image, Rng, Rows
 from cytosuite.volume.objects import on_face, shared
@@ -81,7 +82,7 @@ class Placement(Described):
 COLUMNS = tuple(name for name in Placement.model_fields if name != "axes")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Objects(Rows):
     """Objects 1 to N of labels by their second moments."""
 

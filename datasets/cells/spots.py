@@ -1,7 +1,6 @@
 """Fluorescent spots: drawn in their cells, and seen by a microscope at sub-voxel places."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
@@ -16,6 +15,7 @@ from cytosuite.datasets.cells.processes import Numbers
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Doubles, Image, Indices, Longs, Rng, Rows
 from cytosuite.volume.objects import label_at
@@ -26,7 +26,7 @@ POINT_UM = 1e-3  # length of a point for the means over voxels
 SHARP_UM = 1e-9  # standard deviation of light that is not spread
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spots(Rows):
     """Spots of a case, in rows."""
 

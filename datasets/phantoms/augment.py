@@ -1,6 +1,6 @@
 """Alter a stored nucleus: direction, size, shape and contrast."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -18,6 +18,7 @@ from cytosuite.datasets.phantoms.library import (
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Bools, Doubles, Image, Interval, Lengths, Rng
 
 WAVES = 16  # plane waves summed to warp a nucleus
@@ -26,7 +27,7 @@ NEARLY_CUBIC = 1.2  # axial against lateral step up to which voxels may be tilte
 STEEPEST = 0.35  # of a warp, root mean square: beyond it space begins to fold
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Alteration:
     """Limits of the alteration of a nucleus; InputError where it would tear."""
 

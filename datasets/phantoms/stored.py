@@ -1,7 +1,7 @@
 """A population of nuclei from a library of stored ones, each turned, mirrored and scaled."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,12 +9,13 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.errors import InputError
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Rows
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredNuclei(Rows):
     """A population of stored nuclei, see `cytosuite.bodies.stars.Bodies`."""
 

@@ -1,19 +1,18 @@
 """Cells of a spheroid from labels of a user, in place of a tessellation around nuclei."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.cells.given import nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.files import ScalarMap
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Image, Lengths
 from cytosuite.volume.objects import box_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GivenCells:
     """Cells 1 to N of labels at their place."""
 

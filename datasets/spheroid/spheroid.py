@@ -1,7 +1,7 @@
 """A simulated spheroid: its tissue, nuclei at their places, and other bodies that glow."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_s
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs, Rng
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
@@ -27,7 +28,7 @@ Labelled = tuple[Nuclei | StoredNuclei, Doubles]  # nuclei that have labels, and
 Placed = tuple[Bodies, Doubles]  # bodies and their centres (N, 3), µm from the corner of the image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outline:
     """The tissue that holds the cells."""
 
@@ -102,7 +103,7 @@ def _mask(rng: Rng, section: Tissue, middle: Lengths) -> Region:
         return tissue.from_mask(volume, middle)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Population:
     """The nuclei of one kind as they are packed, before any divides or falls into fragments."""
 

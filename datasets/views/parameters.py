@@ -1,7 +1,7 @@
 """A recipe for simulated light-sheet views, checked value by value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
+from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import ZYX, Rng
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
@@ -24,7 +25,7 @@ CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room fo
 RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Study:
     """An acquisition study: a participant published shapes, voxel sizes and axes of gradients."""
 

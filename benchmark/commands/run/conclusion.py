@@ -1,7 +1,7 @@
 """The end of a benchmark: its last lines, kept while all that decides its report stays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
 from cytosuite.errors import count
 from cytosuite.files import TextMap, atomic, visible_files
+from cytosuite.frozen import frozen
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.scores.results import Results
@@ -22,7 +23,7 @@ FAILURES = 10  # that the console lists
 FILE = ".conclusion.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conclusion:
     """Leaderboard, notes and failures of a run."""
 

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from cytosuite.benchmark.scores.comparison import origin
 from cytosuite.contract.tasks import Task
 from cytosuite.files import TextDict, TextMap, write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
+from cytosuite.frozen import frozen
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
@@ -34,7 +35,7 @@ NAMES = {"settings": "set", "only": "part"}
 WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "shard", "wide", "csv", "json"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedRun:
     """A dataset and its answerers, in the folder that the run has locked."""
 

@@ -1,7 +1,7 @@
 """How images are built: tags, files, bases, digests, and the images of others they stand on."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.files import TextMap, TextPair, Texts, digest, visible_files
+from cytosuite.frozen import frozen
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 JUDGING = "cytosuite.benchmark.submission.judging"
@@ -48,7 +49,7 @@ def base_layer(root: Path, base: Base) -> Layer:
     return Layer(base, lock(root, base), None if base == "slim" else base_layer(root, "slim"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blueprint:
     """An image to build on one of our bases, of an algorithm or of another program."""
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, TextDict, TextMap, TextPair, read_text, remove, value_digest
 from cytosuite.files.working import alone
+from cytosuite.frozen import frozen
 
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"
@@ -44,7 +44,7 @@ CHECK = ("docker", "build", "--check")
 BUILD_S = 3600  # a step of a build may print nothing for minutes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Builder:
     """Build images on a Docker daemon, without a network; InputError if it or a build fails."""
 

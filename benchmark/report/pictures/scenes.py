@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from cytosuite.contract.tasks import TRACKS, Kind, Socket
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
+from cytosuite.frozen import frozen
 from cytosuite.metrics.tracks.link_errors import LinkError
 from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape, Words
 
@@ -26,7 +27,7 @@ LOGGER = logging.getLogger(__name__)
 VOXELS = 2**22  # of one volume, at most
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShownVolume:
     """One volume of a case on the grid that is shown."""
 
@@ -42,7 +43,7 @@ class ShownVolume:
     parents: list[int] = field(default_factory=list)  # of tracks: number of each parent, 0 for none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CaseVolumes:
     """All volumes of a case."""
 

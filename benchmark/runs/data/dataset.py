@@ -49,6 +49,7 @@ from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
+from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs_of
 
@@ -97,7 +98,7 @@ class CaseFile(_File):
     ignored: _Ignored = _Ignored()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """One case on disk; of its sockets an algorithm sees the inputs of its task alone."""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
+from cytosuite.frozen import frozen
 
 FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.
@@ -44,7 +45,7 @@ WRITERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataRequest:
     """A dataset as a user asks for it."""
 
@@ -66,7 +67,7 @@ class DataRequest:
     splits: Path | None = None  # file with these rules, in place of the folder's own
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipe:
     """A dataset before it is made: names of the cases, and a way to make each."""
 

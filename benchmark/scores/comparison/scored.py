@@ -1,7 +1,7 @@
 """Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,7 @@ from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, listed, plain
 from cytosuite.files import Entries, Json, TextMap, delimiter_of, read_json, read_table
+from cytosuite.frozen import frozen
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED
 
@@ -27,7 +28,7 @@ def some(names: Iterable[object], most: int = SHOWN) -> str:
     return listed(sorted(plain(str(name), 100) for name in names), most) or "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScoredRun:
     """Scores of a run, and their origin."""
 

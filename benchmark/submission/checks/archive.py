@@ -22,6 +22,7 @@ from cytosuite.files.tarball import (
     members,
     opened_tar,
 )
+from cytosuite.frozen import frozen
 
 EntryKind = Literal["file", "folder", "link", "other"]
 JSON_BYTES = 2**22
@@ -61,7 +62,7 @@ class ImageLayer(NamedTuple):
         return {p: entry.content for p, entry in self.entries.items() if entry.content is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageArchive:
     """An image in an archive."""
 
