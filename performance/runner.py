@@ -34,7 +34,7 @@ from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.container import Algorithm
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
@@ -54,7 +54,7 @@ def main() -> None:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
             dataset = prepare(
-                recipe(DataRequest("spheroid", size)), Path(folder), processes(2), lambda *_: None
+                recipe(DataRequest("spheroid", size)), Path(folder), Processes(2), lambda *_: None
             )
             for number in range(repeats):
                 run = Path(folder) / f"run{number}"
