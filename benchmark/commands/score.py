@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from cytosuite.benchmark.scores.controls import emptied
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import leaderboard
-from cytosuite.errors import InputError, at, pick
+from cytosuite.errors import InputError, pick
 from cytosuite.files import FloatDict, Json, Lists
-from cytosuite.folders.masks import Masks
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
 from cytosuite.metrics.labels import overlap
@@ -104,7 +104,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         for name in pairs.without_truth(options, listed):
             doubts[name] = ["no truth of this name: not scored"]
     failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
-    if scored and all(answer.status == "bad output" for answer in scored):
+    if scored and {answer.status for answer in scored} <= {"bad output", "bad truth"}:
         raise InputError(failed[0])
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
@@ -112,6 +112,8 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         synthetic = pairs.side(options, options.prediction, options.prediction_labels)
         edges = PUBLISHED if options.edges == "published" else None
         scored.append(_measured("", sets, facts.set_facts(real, synthetic, edges)))
+        for reason in scored[-1].refused.values():
+            raise InputError(reason)
         if any(metric.evidence.form != "arrays" for metric in sets):
             doubts |= {
                 f"{side} image {number}": [UNSIZED]
@@ -155,7 +157,8 @@ def _score_cases(
         scored[number] = case
         step(len(scored), len(pieces), pieces[number][0].name)
     if options.objects:
-        objects.join_tables(options.objects, ["case"], {(p.name,): path for p, path in pieces})
+        tables = {(pair.name,): path for pair, path in pieces}
+        objects.join_tables(options.objects, ["case"], tables)
     return [scored[number] for number in range(len(pieces))]
 
 
@@ -165,70 +168,70 @@ def _score_case(
     """Return the scores of a prediction, with the doubts about both files.
 
     A case without one, or with one that metrics refuse though they take the truth in its place, has
-    the worst values, and counts as empty when pooled, as in a run.
+    the worst values, and counts as empty when pooled, as in a run. What the truth does not allow
+    is undefined.
     """
     pair, table = piece
+    table.touch()
     readers, of_points = pair.readers(options), pair.spacing is not None
     judged = 0 if of_points else options.min_object_voxels, options.radius
     extent = options.data_range
     data_range = None if extent is None else partial(float, extent)
     blank = cache(lambda: emptied(readers["truth"]()))
 
-    def known(prediction: facts.AnswerReader) -> evidence.Facts:
-        """Return the facts about the case with a prediction."""
-        return facts.case_facts(
-            {**readers, "prediction": prediction}, data_range, *judged, options.segmenter
-        )
+    def measured(prediction: facts.AnswerReader, status: str = "ok") -> answers.Answer:
+        """Return the scores of the case with a prediction."""
+        sides = {**readers, "prediction": prediction}
+        known = facts.case_facts(sides, data_range, *judged, options.segmenter)
+        return _measured(pair.name, metrics, known, status)
 
-    _require(metrics, known(blank))
-    status = "missing output"
-    reason = f"no prediction: {pair.name}"
-    if pair.prediction is not None:
-        answer = cases.measure(ANSWERER, pair.name, metrics, known(readers["prediction"]))
-        if answer.refused:
-            with at(pair.truth):
-                _measured(pair.name, metrics, known(readers["truth"]))  # refused: not its own fault
-            status = "bad output"
-            cause = next(iter(answer.refused.values()))
-            reason = f"{pair.name}: the prediction cannot be scored: {cause}"
-    if pair.prediction is None or answer.refused:
+    reason = "" if pair.prediction else f"no prediction: {pair.name}"
+    status = "missing output" if reason else "ok"
+    answer = measured(readers.setdefault("prediction", blank), status)
+    unfit = measured(readers["truth"]).refused if reason or answer.refused else {}
+    lines = [f"not scored: {why}" for why in dict.fromkeys(unfit.values())]
+    if len(unfit) == len(metrics):
+        reason = f"{pair.truth}: {next(iter(unfit.values())).removeprefix(f'{pair.truth}: ')}"
+        return answers.Answer(ANSWERER, pair.name, {}, "bad truth", refused={"": reason}), {}
+    if causes := [why for name, why in answer.refused.items() if name not in unfit]:
         readers["prediction"] = blank
-        answer = cases.measure(ANSWERER, pair.name, metrics, known(blank), status)
-        answer = replace(answer, refused={**answer.refused, "": reason})
-    doubts: Lists = {}
-    judges = of_points or any(metric.family == "labels" for metric in metrics)
+        reason = f"{pair.name}: the prediction cannot be scored: {causes[0]}"
+        answer = measured(blank, "bad output")
+    values = {**answer.values, **dict.fromkeys(unfit, nan)}
+    answer = replace(answer, values=values, refused={"": reason} if reason else {})
+    if options.objects:
+        try:
+            if of_points:
+                answers.write_points(table, readers, answer, options.radius)
+            elif overlap.OVERLAP in answer.evidence:
+                answers.write_objects(table, readers, answer)
+        except InputError as error:
+            lines.append(f"objects not listed: {error}")
+    doubts = {f"truth {pair.name}": lines}
+    of_labels = any(metric.family == "labels" for metric in metrics)
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
-    for side, source in (("truth", pair.truth), ("prediction", pair.prediction)):
+    for side in ("truth", "prediction")[: 1 + (readers["prediction"] is not blank)]:
         volume = readers[side]()
-        lines = [cases.doubt(volume, pair.image)] if judges else []
-        lines += volume.origin.warnings if isinstance(source, Masks) else ()
+        lines = [cases.doubt(volume, pair.image)] if of_points or of_labels else []
+        lines += () if of_points else volume.origin.warnings
+        if of_labels and "T" in volume.axes:
+            lines.append("several frames: an object is one number in all; give a file per frame")
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
             lines.append(UNSIZED)
-        doubts[f"{side} {pair.name}"] = [*filter(None, lines)]
-    if options.objects:
-        if of_points:
-            answers.write_points(table, readers, answer, options.radius)
-        else:
-            answers.write_objects(table, readers, answer)
+        doubts.setdefault(f"{side} {pair.name}", []).extend(filter(None, lines))
     return answer, doubts
 
 
-def _measured(case: str, metrics: cases.Metrics, judged: evidence.Facts) -> answers.Answer:
-    """Return the scores of a case or set; InputError if a metric refuses it."""
-    _require(metrics, judged)
-    answer = cases.measure(ANSWERER, case, metrics, judged)
-    for reason in answer.refused.values():
-        raise InputError(reason)
-    return answer
-
-
-def _require(metrics: cases.Metrics, judged: evidence.Facts) -> None:
-    """Raise InputError with the option that a metric lacks."""
+def _measured(
+    case: str, metrics: cases.Metrics, judged: evidence.Facts, status: str = "ok"
+) -> answers.Answer:
+    """Return the scores of a case or set; InputError with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(judged):
             option = f"--{fact.replace('_', '-')}; give it or leave it out"
             lack = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact, option)
             raise InputError(f"metric {metric.name} needs {lack}")
+    return cases.measure(ANSWERER, case, metrics, judged, status)
 
 
 def layout(scores: Scores) -> Json:

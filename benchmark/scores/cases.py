@@ -98,18 +98,20 @@ def measure(
     facts: Facts,
     status: str = "ok",
     record: Record | None = None,
-    fair: Collection[str] = (),
+    fair: Collection[str] | None = None,
 ) -> Answer:
     """Return the scores of an answer; a failure has the worst values, NaN without a worst one.
 
-    A metric that refuses the answer gives NaN; one that is `fair` its worst value.
+    A metric that refuses the answer gives NaN; of those that are known to be `fair` each its worst
+    value, and all others NaN.
     """
     evidence: dict[Evidence[Any], Any] = {}
     values: FloatDict = {}
     refused: TextDict = {}
     for metric in metrics:
         kind, failed = metric.evidence, status != "ok"
-        values[metric.name] = metric.worst if failed and metric.worst is not None else nan
+        worst = metric.worst if fair is None or metric.name in fair else nan
+        values[metric.name] = worst if failed and worst is not None else nan
         try:
             if kind not in evidence and (kind.pool or not failed):
                 evidence |= gather([kind], facts)
@@ -117,8 +119,8 @@ def measure(
                 values[metric.name] = metric.of(evidence[kind])
         except (InputError, ArithmeticError) as error:  # also of numbers too large or too small
             refused[metric.name] = str(error)
-            if metric.name in fair and metric.worst is not None:  # else hard cases were left out
-                values[metric.name] = metric.worst
+            if fair is not None and worst is not None:  # else hard cases were left out
+                values[metric.name] = worst
     pooled = {kind: value for kind, value in evidence.items() if kind.kept or not case}
     return Answer(
         algorithm, case, Values(tuple(values), values.values()), status, record, pooled, refused

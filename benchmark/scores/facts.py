@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cytosuite.contract.points import Points, read_points
+from cytosuite.contract.spacing import warned
 from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import header, read
@@ -47,7 +48,14 @@ def read_movie(labels: Path, table: Path) -> Movie:
 
 def once(path: Source, group: str = "") -> Reader:
     """Return a reader of a file, or of masks, that decodes it on first use: its first channel."""
-    return cache(lambda: read_labels(path, group).channels[0])
+
+    def read_first() -> Volume:
+        """Return the first channel, with a warning where there are others."""
+        first, *others = read_labels(path, group).channels
+        line = f"several channels: the first of {1 + len(others)} counts; save the one to score"
+        return warned(first, line) if others else first
+
+    return cache(read_first)
 
 
 def once_points(path: Path, image: Path | None) -> Callable[[], Points]:

@@ -210,9 +210,9 @@ def read_text(path: Path) -> str:
 
 
 def delimiter_of(text: str) -> str:
-    """Return the sign that the first line has more of, a semicolon or a comma."""
+    """Return the sign that the first line has most of: a comma, a semicolon or a tab."""
     head, _, _ = text.partition("\n")
-    return ";" if head.count(";") > head.count(",") else ","
+    return max(",;\t", key=head.count)
 
 
 def read_table(

@@ -1,5 +1,6 @@
 """Annotated points as people keep them: the platform's JSON, or a table (.csv) of places."""
 
+import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -47,7 +48,9 @@ def is_points(path: Path) -> bool:
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         if path.suffix.lower() == ".json":
             return '"points"' in stream.read(HEAD)
-        columns = {name.strip().lower() for name in re.split("[,;]", stream.readline(HEAD))}
+        head = stream.readline(HEAD)
+    names = next(csv.reader([head], delimiter=delimiter_of(head)), [])
+    columns = {name.strip().lower() for name in names}
     return not columns.isdisjoint(name.format("x") for name in PLACES)
 
 

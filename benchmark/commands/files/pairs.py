@@ -57,13 +57,14 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     """Return the cases of files of points; none where the truth is something else."""
     truth, prediction = options.truth, options.prediction
     true, answers = points.point_files(truth), points.point_files(prediction)
-    if not true:
+    both = (truth / "points").is_dir() and not answers  # the labels beside them?
+    if not true or (both and _annotated(options, images=False)):
         return []
     if truth.is_file() and prediction.is_file():
         answers = dict(zip(true, answers.values(), strict=False))
     if not answers.keys() & true.keys():
-        problem = f"no points are named like those of {truth}"
-        raise InputError(f"{prediction}: {problem}, for example {next(iter(true))}.json")
+        problem = f"no table with a column x or x_um is named like one of {truth}"
+        raise InputError(f"{prediction}: {problem}, for example {next(iter(true))}.csv")
     inside = truth / "images"
     room = inside if options.image is None and inside.is_dir() else options.image
     images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))

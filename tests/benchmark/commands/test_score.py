@@ -125,7 +125,36 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
         _write(prediction / name, TWO[:2])
     refused("must have the same shape", _scored, truth, prediction, ["SEG"])  # of all cases
     bad = _write(truth / "b.tif", TWO.astype(np.float32))
-    refused(f"{bad}: truth: labels must be of an integer", _scored, truth, prediction, ["SEG"])
+    line = f"{bad}: truth: labels must be of an integer"
+    refused(line, _scored, bad, prediction / "b.mha", ["SEG"])
+    _write(prediction / "a.tif", TWO)
+    found = _scored(truth, prediction, ["SEG"], objects=truth / "o.csv")
+    assert found["case"] == {"a": {"SEG": 1.0}, "b": {}, "c": {"SEG": 0.0}}
+    assert (found["failed"], found["aggregates"]["SEG"]["pooled"]) == (["b", "c"], 0.5)
+    assert found["doubts"][1].startswith(line)
+
+
+def test_a_metric_or_table_that_refuses_a_truth_leaves_all_others(folders):
+    ((truth, _), table), squares = (folders, folders[0] / "o.csv"), np.arange(576) ** 2 % 97
+    _write(truth / "b.tif", squares.astype(np.uint16).reshape(4, 12, 12))
+    found = _scored(truth, truth, ["SSIM", "MAE", "SEG"], data_range=1.0, objects=table)
+    assert found["case"]["b"] == {"MAE": 0.0, "SEG": 1.0}
+    lines = " ".join(found["doubts"])
+    assert "not scored in 3 files (truth a, truth b, truth c): SSIM: axis 0 of shape" in lines
+    assert "objects not listed in 1 file (truth b): objects are not measured: " in lines
+
+
+@pytest.mark.parametrize(
+    "axes, line",
+    [
+        ("CYX", "several channels in 1 file (prediction t): the first of 4 counts; save the one"),
+        ("TYX", "several frames in 1 file (prediction t): an object is one number in all; give"),
+    ],
+)
+def test_channels_and_frames_of_labels_are_a_doubt(tmp_path, axes, line):
+    write(tmp_path / "p.tif", Volume(TWO, (1.0, 1.0), axes))
+    truth = _write(tmp_path / "t.tif", TWO[0] if axes == "CYX" else TWO)
+    assert _scored(truth, tmp_path / "p.tif", ["SEG"])["doubts"][0].startswith(line)
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):

@@ -101,6 +101,9 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["case"]["a"]["recall"] == 0
     assert found["case"]["b"]["right_cell"] == 1
     assert "points outside of the image in 1 file (prediction c): 3 of 3" in found["doubts"][0]
+    (folder / "labels").rename(folder / "d/labels")
+    found = _score(folder / "d", folder / "d/labels", metrics=["SEG"])
+    assert found["aggregates"]["SEG"]["mean"] == 1
     (folder / "d/images/b.tif").rename(folder / "d/images/b.h5")  # no image is needed
     assert _score(folder / "d", folder / "out", spacing=SPACING)["case"]["b"]["F1"] == 1
 
@@ -109,7 +112,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
 def judged(folder):
     """Return a function that scores points as an answer to a case, by a radius."""
 
-    def judge(points, radius=None):
+    def judge(points, radius=None, status="ok"):
         case = prepare(
             recipe(DataRequest(str(folder / "d"), task="detect", radius=radius)),
             folder / "made",
@@ -123,7 +126,7 @@ def judged(folder):
             version="1",
             case="a",
             key="key",
-            status="ok",
+            status=status,
             outputs={"detected-points": "output.json"},
         ).write(job.folder / "a")
         *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
@@ -151,7 +154,8 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
     monkeypatch.setattr("cytosuite.metrics.points.matching.MOST_PAIRS", most)
     answer = judged(Points(np.repeat(TRUE.array, 4, axis=0), SPACING))
     assert "expected at most" in answer.refused["F1"]
-    assert answer.values["F1"] == pytest.approx(score, nan_ok=True)
+    for given in (answer, judged(TRUE, status="bad output")):
+        assert given.values["F1"] == pytest.approx(score, nan_ok=True)
     assert np.isnan(answer.values["RMSE_lateral"])
 
 
@@ -194,5 +198,10 @@ def test_two_files_need_the_voxel_size(folder):
     refused(
         "right_cell needs --truth-labels", _score, *pair, spacing=SPACING, metrics=["right_cell"]
     )
-    refused("no points are named like those of", _score, folder / "d", folder / "labels")
+    refused(
+        "no table with a column x or x_um is named like one of",
+        _score,
+        folder / "d",
+        folder / "labels",
+    )
     refused("--radius: expected points", _score, folder / "labels", folder / "labels", radius=1.0)

@@ -12,6 +12,7 @@ SPACING = (2.0, 0.5, 0.25)
     "text",
     [
         "z,y,x\n1,2,3\n4,5,6.5\n",
+        '"z"\t"y"\t"x"\n1\t2\t3\n4\t5\t6.5\n',
         "Z_um;Y_um;X_um\n2;1;0.75\n8;2.5;1.625\n",
         "name,x_px,y_px,z_px,z_um\na,3,2,1,99\n,6.5,5,4,99\n\n",
         "\ufefflabel,centroid_z_um,centroid_y_um,centroid_x_um\r\n1,2,1,.75\r\n2,8,2.5,1.625",
