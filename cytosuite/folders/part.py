@@ -19,7 +19,7 @@ from cytosuite.errors.packages import install
 from cytosuite.files import FloatDict, Scalars
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
-from cytosuite.formats.imagefiles import format_of
+from cytosuite.formats.imagefiles import PICTURE, format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import named
 from cytosuite.frozen import frozen
@@ -59,7 +59,7 @@ class Part:
         if channel in names and names.count(channel) == 1:
             return names.index(channel), ""
         shown = [channel_of(name) or name for name in names]
-        stains = self.stains if channel is None else (channel,)
+        stains = self.stains if channel is None else (channel_of(channel) or channel,)
         stain = next((word for word in stains if word in shown), "")
         if len(names) > 1 and stain and shown.count(stain) == 1:
             number = shown.index(stain)
@@ -133,9 +133,10 @@ def frames(path: Path, part: Part) -> int:
     """Return the number of time points in a file; 1 where nobody can tell."""
     form, suffix = format_of(path), path.suffix.lower()
     with suppress(InputError), guarded(path, suffix):
-        if form is not None and form.has_header:
-            head = header(path, part.scene, axes=part.axes or "", colours=True)
-            return dict(zip(head.axes, head.shape, strict=True)).get("T", 1)
+        if form is not None and form is not PICTURE:
+            group, axes = part.group or "", part.axes or ""
+            with form.opened(path, scene=part.scene, axes=axes, group=group, colours=True) as image:
+                return dict(zip(image.header.axes, image.header.shape, strict=True)).get("T", 1)
         if suffix in MODULES:
             return int(_opened(path, part).dims.T)
     return 1

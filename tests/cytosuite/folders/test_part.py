@@ -113,7 +113,8 @@ def test_a_choice_is_explained(series, part, message):
 def test_a_name_chooses_its_channel():
     names = ["DAPI", "GFP", "GFP"]
     assert Part("DAPI").channel_of("a.czi", names) == (0, "")
-    assert Part("nucleus").channel_of("a.czi", names)[0] == 0
+    for word in ("nucleus", "Nuclei", "dapi"):
+        assert Part(word).channel_of("a.czi", names)[0] == 0
     with pytest.raises(InputError, match=r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"):
         Part("GFP").channel_of("a.czi", names)
 
@@ -179,10 +180,12 @@ def test_a_choice_is_not_used_where_there_is_none(tmp_path):
 
 def test_every_frame_is_an_item_of_its_own(tmp_path, series):
     write(tmp_path / "b.tif", Volume(ARRAY[0, 0], (2, 1, 1), "ZYX"))
-    images = [Item("a", series), Item("b", tmp_path / "b.tif")]
+    write(tmp_path / "c.h5", Volume(ARRAY, (2, 1, 1), "TCZYX"))
+    images = [Item("a", series), Item("c", tmp_path / "c.h5"), Item("b", tmp_path / "b.tif")]
     items = [*by_part(images, Part("1", "all"), "segment")]
-    assert [item.name for item in items] == ["a_frame-0", "a_frame-1", "b"]
-    for frame, item in enumerate(items[:2]):
+    frames = ["a_frame-0", "a_frame-1", "c_frame-0", "c_frame-1"]
+    assert [item.name for item in items] == [*frames, "b"]
+    for frame, item in zip((0, 1, 0, 1), items, strict=False):
         np.testing.assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
     labelled = replace(images[0], files={"instance-labels": series})
     refused(
