@@ -152,13 +152,13 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
     """Return ``images*/<image>.*`` and ``masks/<image>/<class>/*`` (CELLULAR)."""
     homes = _folders(folder / "masks")
     rooms = [path for path in _folders(folder) if path.name.startswith("images")]
-    rooms = [folder / rules.images] if rules.images else rooms
-    if not homes or not rooms:
+    wanted = [path for path in _folders(folder) if path.name == rules.images] or rooms
+    if not homes or not wanted:
         return None
-    if len(rooms) > 1:
+    if len(wanted) > 1 or rules.images not in ("", wanted[0].name):
         names = " and ".join(room.name for room in rooms)
         raise InputError(
-            f"{folder}: found {names}; name one in {RULES}: images = {rooms[0].name!r}"
+            f"{folder}: found {names}; name one, --images or {RULES}: images = {rooms[0].name!r}"
         )
     images = [(key_of(path), path) for path in _images(rooms[0])]
     return images, [(home.name, _masks(folder, home, rules)) for home in homes]

@@ -47,11 +47,7 @@ class MaskRules(Described):
     pairs: Annotated[str, AfterValidator(expression)] = Field(
         ANY, description="of names: the group name pairs, others are conditions"
     )
-    images: str = Field(
-        "",
-        pattern=r"^([^/.][^/]*)?$",
-        description="folder of the images in this one, where there are several",
-    )
+    images: str = Field("", description="folder of the images in this one, where there are several")
 
     def class_of(self, place: Path, name: str) -> str | None:
         """Return the class for a name in a place, None where its masks are left out."""

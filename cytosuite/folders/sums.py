@@ -9,7 +9,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.folders.colours import read_colours
 from cytosuite.formats import read
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import SLAB
 from cytosuite.volume.pieces import slab_bounds
@@ -22,7 +22,8 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
 
     Grey values beyond the dtype are clipped, and their fraction stands in the metadata.
     """
-    first, *others = map(_read, paths)
+    images = (read_colours(path) or [read(path)] for path in paths)  # colours are channels
+    first, *others = map(merged, images)
     for path, image in zip(paths[1:], others, strict=True):
         kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
@@ -42,15 +43,3 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
         result[part] = total
     facts = {CLIPPED: clipped / max(result.size, 1)} if most is not None else {}
     return replace(first, array=result, metadata={**first.metadata, **facts})
-
-
-def _read(path: Path) -> Volume:
-    """Return an image, colours as channels."""
-    colours = read_colours(path)
-    if not colours:
-        return read(path)
-    return replace(
-        colours[0],
-        array=np.stack([colour.array for colour in colours]),
-        axes=f"C{colours[0].axes}",
-    )

@@ -43,21 +43,23 @@ def read_image(path: str | Path) -> list[LayerData]:
     place = Path(path)
     names, name = channels(place), image_name(place)
     coloured = parts = read_colours(place)
+    labelled = False
     if not coloured:
         whole = read(place)
         parts = whole.channels
         for line in whole.origin.warnings:  # napari shows warnings
             warnings.warn(f"{place.name}: {line}", stacklevel=2)
-        if whole.array.dtype.kind in "iub" and is_labels(place):
-            return [labels_layer(parts[0], name)]
+        labelled = whole.array.dtype.kind in "iub" and is_labels(place)
+    make = labels_layer if labelled else image_layer
     if not parts[1:]:
-        return [image_layer(parts[0], name)]
+        return [make(parts[0], name)]
     layers = []
     for number, part in enumerate(parts):
         label = names[number] if number < len(names) and names[number] else f"channel {number}"
         tint = label if coloured else TINTS[number % len(TINTS)]
-        data, arguments, kind = image_layer(part, f"{name} {label}")
-        layers.append((data, {**arguments, "colormap": tint, "blending": "additive"}, kind))
+        data, arguments, kind = make(part, f"{name} {label}")
+        shade = {} if labelled else {"colormap": tint, "blending": "additive"}
+        layers.append((data, {**arguments, **shade}, kind))
         arguments["metadata"][OWN].setdefault("channel", label)
     return layers
 

@@ -13,6 +13,7 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.index import index
 from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import MaskRules
 from cytosuite.training.images import find_images
 from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.settings import FileSettings
@@ -111,6 +112,12 @@ def test_a_prefix_never_pairs(tmp_path):
 )  # fmt: skip
 def test_a_missing_or_double_partner_is_named(tmp_path, names, message):
     refused(message, annotated, _write(tmp_path, *names))
+
+
+def test_the_folder_of_images_is_one_beside_the_masks(tmp_path):
+    rules = MaskRules(images="../other")
+    line = f"{tmp_path}: found images; name one, --images or masks.toml: images = 'images'"
+    refused(line, annotated, _write(tmp_path, "images/X.png", "masks/X/1.png"), rules)
 
 
 def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):

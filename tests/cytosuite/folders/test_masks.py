@@ -166,7 +166,6 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
         ('pairs = "("', "valid regular expression"),
         (f'pairs = "{"(" * 2000}{")" * 2000}"', "at most 500 characters"),
         ('pairs = "a{99999999999}"', "valid regular expression"),
-        ('images = "../other"', "images: "),
         ("threshold = -5", "threshold: .*greater than or equal to 0"),
         ("threshold = 1e16", "threshold: .*less than or equal to"),
         ("min_area = 1000000000000001", "min_area: .*less than or equal to"),

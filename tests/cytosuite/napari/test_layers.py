@@ -86,6 +86,8 @@ def test_labels_are_known_by_folder_name_or_record(tmp_path):
     assert (kind, array.dtype, given["scale"]) == ("labels", np.uint16, SPACING)
     write(tmp_path / "labels/b.tif", Volume(BLOCK.astype(np.float32), SPACING))
     assert read_image(tmp_path / "labels/b.tif")[0][2] == "image"
+    write(tmp_path / "labels/c.tif", Volume(np.stack([BLOCK, BLOCK]), SPACING, "CZYX"))
+    assert [kind for *_, kind in read_image(tmp_path / "labels/c.tif")] == ["labels"] * 2
 
 
 def test_the_model_of_labels_stands_in_their_record(tmp_path):
