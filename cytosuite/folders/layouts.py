@@ -160,7 +160,7 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
         raise InputError(
             f"{folder}: found {names}; name one, --images or {RULES}: images = {rooms[0].name!r}"
         )
-    images = [(key_of(path), path) for path in _images(rooms[0])]
+    images = [(key_of(path), path) for path in _images(wanted[0])]
     return images, [(home.name, _masks(folder, home, rules)) for home in homes]
 
 
