@@ -14,7 +14,7 @@ import pandas as pd
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
 from cytosuite.benchmark.scores.score import Scores
-from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, pooled_interval
+from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, in_range, pooled_interval
 from cytosuite.files import Json, Lists, ScalarMap, TextPair
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
@@ -119,12 +119,10 @@ def _pools(pool: Callable[[Sequence[Item]], Item], items: Sequence[Item]) -> lis
 
 def _pooled(metric: Metric[Any], values: Sequence[float]) -> Summary:
     """Return a value with its jackknife interval in the metric's range; pooled counts have none."""
-    value, *left_out = values or [nan]
-    low, high = pooled_interval(value, left_out)
-    if metric.best is not None and metric.worst is not None:
-        ends = metric.best, metric.worst
-        return Summary(value, max(low, min(ends)), min(high, max(ends)))  # NaN, as first, stays NaN
-    return Summary(value) if metric.evidence.pool else Summary(value, low, high)
+    value, *left_out = values = values or [nan]
+    if metric.evidence.pool and None in (metric.best, metric.worst):
+        return Summary(value)
+    return Summary(value, *in_range(metric, values, pooled_interval(value, left_out)))
 
 
 def named(condition: str) -> TextPair:

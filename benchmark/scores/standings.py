@@ -118,6 +118,19 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> Interval:
     return value - half, value + half
 
 
+def in_range(
+    metric: Metric[Any], values: Doubles | Sequence[float], interval: Interval
+) -> Interval:
+    """Return an interval, cut at each end of a metric's range that no value lies beyond."""
+    ends = [end for end in (metric.best, metric.worst) if end is not None]
+    low, high = min(ends, default=-inf), max(ends) if len(ends) == 2 else inf  # one is the lower
+    away = np.asarray(values)
+    return (  # NaN, as first, stays NaN
+        interval[0] if (away < low - metric.tolerance).any() else max(interval[0], low),
+        interval[1] if (away > high + metric.tolerance).any() else min(interval[1], high),
+    )
+
+
 def _summary(
     metric: Metric[Any],
     values: Doubles,
@@ -130,9 +143,6 @@ def _summary(
     mean = float(values[defined].mean()) if defined.any() else nan
     low, high = nan, nan
     if metric.scope == "case":
-        low, high = mean_interval(values, strata)
-        ends = [end for end in (metric.best, metric.worst) if end is not None]
-        low = max(low, min(ends, default=low))  # a single end is the lower one
-        high = min(high, max(ends)) if len(ends) == 2 else high
+        low, high = in_range(metric, values, mean_interval(values, strata))
     counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())
     return Summary(mean, low, high, pooled, *counts)

@@ -96,6 +96,14 @@ def test_the_interval_of_a_mean_is_that_of_student():
     assert pooled_interval(0.5, left_out) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
 
 
+@pytest.mark.parametrize("shift, cut", [(0.0, True), (-0.4, False)])
+def test_an_interval_ends_with_the_range_unless_values_lie_beyond(shift, cut):
+    values = [shift + value for value in (0.0, 0.0, 0.0, 0.0, 0.1, 0.3)]
+    summary = board(table(a=values))[0].summaries["SEG"]
+    assert (summary.low == 0.0) is cut
+    assert summary.low < summary.mean < summary.high
+
+
 @pytest.mark.parametrize(
     "value, left_out", [(0.5, [0.4, 0.6]), (nan, [0.4, 0.5, 0.6]), (0.5, [0.4, nan, 0.6])]
 )
