@@ -59,17 +59,23 @@ def score_case(
             scores = measure(control, case.name, offered, facts_with(answer))
             fair -= scores.refused.keys()
             yield scores
+    blank = controls.control_answer("blank", truth, image)
     for answerer in answerers:
         name, folder = answerer.name, answerer.folder / case.name
         record = read_record(folder, answerer.key)
         if record is not None:
             record, output = _decoded(record, folder, main, task)
-            answer = output or controls.control_answer("blank", truth, image)
+            answer = output or blank
             if output and kind in ("labels", "points") and (line := doubt(output(), main)):
                 record = record.model_copy(update={"warnings": (*record.warnings, line)})
             measured = measure(
                 name, case.name, offered, facts_with(answer), record.status, record, fair
             )
+            worst = measured.refused.keys() & fair
+            if lost := {m.evidence for m in offered if m.name in worst and m.evidence.pool}:
+                answer = blank  # as of a failure
+                empty = gather(lost, facts_with(blank))
+                measured = replace(measured, evidence={**empty, **measured.evidence})
             yield answers.with_tables(measured, kind, folder, output, answer, readers, places)
 
 

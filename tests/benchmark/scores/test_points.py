@@ -157,6 +157,8 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
     for given in (answer, judged(TRUE, status="bad output")):
         assert given.values["F1"] == pytest.approx(score, nan_ok=True)
     assert np.isnan(answer.values["RMSE_lateral"])
+    pooled = [matched.predictions for matched in answer.evidence.values()]
+    assert pooled == [0] * (score == 0)  # as of a failed case
 
 
 def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(folder):
