@@ -38,12 +38,13 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
     places = minimum_ranks(table).astype(int)
     rest = [np.delete(table, n, axis=0).mean(axis=0) for n in range(len(datasets))]
     overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
-    ends = bootstrap.place_intervals(overall).tolist()
+    ends = bootstrap.place_intervals(overall).tolist() if len(overall) else []
+    firsts = (overall == 1).mean(axis=0).tolist() if len(overall) else []
     return Consensus(
         algorithms=best_first(mean, names),
         ranks=dict(zip(names, mean.tolist(), strict=True)),
-        interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=True)},
-        shares=dict(zip(names, (overall == 1).mean(axis=0).tolist(), strict=True)),
+        interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
+        shares=dict(zip(names, firsts, strict=False)),
         places={
             dataset: dict(zip(names, row.tolist(), strict=True))
             for dataset, row in zip(datasets, places, strict=True)
@@ -74,7 +75,7 @@ def _within(field: Field, dataset: str) -> Field:
 
 def _sampled(table: Doubles, drawn: Sequence[Doubles], draws: int, seed: int) -> Doubles:
     """Return mean ranks (draws, algorithms) over datasets drawn with equal chances."""
-    rng = np.random.default_rng(seed)
+    (rng,) = np.random.default_rng(seed).spawn(1)  # other numbers than those that draw the cases
     weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws) / len(table)
     total = np.zeros((draws, table.shape[1]))
     for weight, ranks, rows in zip(weights.T, table, drawn, strict=True):

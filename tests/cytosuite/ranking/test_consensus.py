@@ -5,6 +5,7 @@ import pytest
 from cytosuite.ranking import RankingRules, rank
 
 NAMES = "abc"
+COLUMNS = ["dataset", "case", "algorithm", "metric", "value"]
 
 
 def table(datasets, spread=0.01):
@@ -16,7 +17,7 @@ def table(datasets, spread=0.01):
             rows += [
                 (name, str(case), a, "SEG", v) for a, v in zip(NAMES, values.tolist(), strict=True)
             ]
-    return pd.DataFrame(rows, columns=["dataset", "case", "algorithm", "metric", "value"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def test_each_dataset_has_the_same_weight_whatever_its_cases():
@@ -45,9 +46,23 @@ def test_datasets_are_drawn_and_cases_within_each():
     assert noisy.interval["a"][1] > noisy.interval["a"][0]  # of cases
 
 
+def test_draws_of_datasets_do_not_hang_on_those_of_cases():
+    def share(decisive):
+        """Return the share of b, which leads by one case in one dataset, and in half of others."""
+        lead = np.repeat([[0.07], [-0.1], [0.1], [-0.1], [0.1], [-0.1]], 6, axis=1)
+        lead[0, decisive] = -0.4
+        rows = [(str(d), c, "a", "SEG", value) for (d, c), value in np.ndenumerate(lead)]
+        rows += [(*row[:2], "b", "SEG", 0.0) for row in rows]
+        return rank(pd.DataFrame(rows, columns=COLUMNS)).consensus.shares["b"]
+
+    assert share(0) == pytest.approx(share(5), abs=0.05)
+
+
 def test_few_cases_stay_as_they_are():
-    over = rank(table({"s": (12, (0.9, 0.6, 0.3)), "t": (3, (0.9, 0.6, 0.3))})).consensus
-    assert over.fixed == ["t"]
+    scores = table({"s": (12, (0.9, 0.6, 0.3)), "t": (3, (0.9, 0.6, 0.3))})
+    assert rank(scores).consensus.fixed == ["t"]
+    undrawn = rank(scores, rules=RankingRules(draws=0)).consensus
+    assert (undrawn.algorithms, undrawn.interval, undrawn.shares) == (["a", "b", "c"], {}, {})
 
 
 @pytest.mark.parametrize(
