@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -10,10 +11,9 @@ from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import RankingRules
-from cytosuite.ranking.scores import missing_rows, primary_names, table_measures
+from cytosuite.ranking.scores import KEYS, missing_rows, primary_names, table_measures
 
 NEEDED = ("case", "algorithm", "metric", "value")
-OPTIONAL = {"dataset": "", "status": "ok"}
 LARGEST = 10**8  # bootstrap samples times cases
 
 
@@ -33,7 +33,7 @@ def rank(
     scores : pandas.DataFrame
         A row per case, algorithm and metric: ``case`` (empty for the whole set), ``algorithm``,
         ``metric``, ``value``; optionally ``dataset``, within which cases are drawn, and
-        ``status``: ``ok``, or the failure.
+        ``status``: ``ok``, ``OK`` or none, or the failure.
     by : sequence of str
         Metrics to rank by, with equal weight; by default the primary ones of our boards, or all.
     higher, lower : collection of str
@@ -70,8 +70,8 @@ def rank(
     rules = rules or RankingRules()
     if missing := [name for name in NEEDED if name not in scores]:
         raise InputError(f"expected the column {missing[0]}, found {', '.join(map(str, scores))}")
-    scores = scores.assign(**{n: text for n, text in OPTIONAL.items() if n not in scores})
-    scores = scores.assign(case=scores["case"].astype(str))
+    scores = scores.reindex(columns=[*KEYS, "value", "status"], fill_value="")
+    scores = scores.assign(**{n: texts(scores[n]) for n in KEYS}, status=states(scores["status"]))
     present, unranked = {*scores["algorithm"]}, {*CONTROLS, *controls}
     if "" in present:
         raise InputError("expected the name of an algorithm in every row, found an empty one")
@@ -95,3 +95,13 @@ def rank(
     assert ranking is not None  # there are algorithms and metrics
     chosen = [measure for measure in measures if measure.name in primary]
     return replace(ranking, missing=missing_rows(scores, chosen, unranked))
+
+
+def texts(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Return cells as text, empty where there is none."""
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def states(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Return the statuses of a table, ``ok`` in any case and where there is none."""
+    return texts(column).str.strip().str.lower().replace("", "ok")

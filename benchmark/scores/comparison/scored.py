@@ -14,11 +14,10 @@ from cytosuite.errors import InputError, listed, plain
 from cytosuite.files import Entries, Json, TextMap, delimiter_of, read_json, read_table
 from cytosuite.frozen import frozen
 from cytosuite.metrics.boards import CONTROLS
-from cytosuite.ranking.table import NEEDED
+from cytosuite.ranking.table import NEEDED, states
 
 FILE, FACTS = "scores.csv", "run.json"
 NUMBERS = ("value", "seconds", "peak_memory")
-ABSENT = {"status": "ok", "seconds": "", "peak_memory": ""}  # of other columns: no text
 SHOWN = 3  # names in a list of many
 KEY = ["dataset", "case", "algorithm", "metric"]
 
@@ -87,9 +86,8 @@ def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:
         table = _renamed(path, table, columns)
     if missing := [name for name in NEEDED if name not in table]:
         raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
-    table = table.assign(**{n: ABSENT.get(n, "") for n in COLUMNS if n not in table})
-    table = table[list(COLUMNS)]
-    table["status"] = table["status"].str.strip().str.lower().replace("", "ok")
+    table = table.reindex(columns=list(COLUMNS), fill_value="")
+    table["status"] = states(table["status"])
     for name in NUMBERS:
         table[name] = _numbers(path, table[name])
     twice = table[table.duplicated(KEY)]

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mistakes import refused
 
+from cytosuite.ranking import rank
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.ranking import SCHEMES
 from cytosuite.ranking.rule import RankingRules
@@ -48,6 +50,13 @@ def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     )
     assert (few.overall.tier, few.overall.better, few.overall.power) == ({}, frozenset(), power)
     assert f"No tiers: {power}." in few.rule
+
+
+@pytest.mark.parametrize("status", [" OK", nan, None])
+def test_a_result_failed_if_its_status_says_so(table, status):
+    scores = table(a=[0.9, 0.8], b=[0.5, 0.4])
+    assert rank(scores.assign(status=status)).rows() == rank(scores).rows()
+    refused("expected the name of an algorithm", rank, scores.assign(algorithm=nan))
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
