@@ -243,7 +243,10 @@ def compare(
         ),
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
-    warnings = [*_undefined(shown)]
+    ran = shown[shown["status_after"] == "ok"]
+    warnings = [*_no_longer("defined", ran[ran["before"].notna() & ran["after"].isna()])]
+    lost = np.isinf(ran["before"]) & np.isfinite(ran["after"]) & ran["metric"].isin(metrics)
+    regressions += _no_longer("infinite", ran[lost])
     unknown = changed.loc[changed["sign"] == 0, "metric"]
     if len(unknown):
         warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")
@@ -366,9 +369,7 @@ def failed(run: ScoredRun, algorithm: str) -> set[str]:
     return set(rows.loc[rows["status"] != "ok", "case"])
 
 
-def _undefined(pairs: pd.DataFrame) -> Iterable[str]:
-    """Yield a sentence for each metric that has lost its value in cases that did not fail."""
-    lost = pairs[np.isfinite(pairs["before"]) & ~np.isfinite(pairs["after"])]
-    lost = lost[lost["status_after"] == "ok"]
-    for (name, metric), rows in lost.groupby(PAIR[2:], sort=False):
-        yield f"{name}: {metric} is no longer defined in {some(rows['case'])}"
+def _no_longer(word: str, pairs: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each algorithm and metric on the cases in which a value was lost."""
+    for (name, metric), rows in pairs.groupby(PAIR[2:], sort=False):
+        yield f"{name}: {metric} is no longer {word} in {some(rows['case'])}"

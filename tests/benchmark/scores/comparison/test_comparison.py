@@ -140,6 +140,13 @@ def test_a_metric_without_any_value_left_is_a_regression_too(made, most, regress
     assert (len(found.regressions), len(found.warnings)) == (regressions, 2)
 
 
+def test_an_infinite_value_that_is_lost_is_a_regression(made):
+    one, two = made("a", np.where(SCORES < 0.6, np.inf, SCORES)), made("b", SCORES)
+    lost = "net: SEG is no longer infinite in case_00, case_01, case_02"
+    assert lost in compared(one, two).regressions
+    assert not compared(two, one).warnings
+
+
 def test_a_changed_ruler_is_named(made):
     def bent(table):
         at = (table["algorithm"] == "blank") & (table["metric"] == "SEG")
