@@ -22,7 +22,6 @@ from cytosuite.ranking.scores import (
 )
 from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
 from cytosuite.volume.arrays import Doubles
-from cytosuite.volume.cores import parts_of
 
 
 def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Doubles:
@@ -55,12 +54,11 @@ def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
     if len(counts) == 1 and (counts == 1).all():
         won = significant(pairs_p(filled)[None], alpha, scores.present).sum(axis=2)
     else:
-        parts = [
-            counts[rows] for rows in parts_of((len(counts), len(filled) ** 2), bootstrap.BLOCK)
-        ]
-        tests = (significant(drawn_p(filled, part), alpha, scores.present) for part in parts)
-        wins = [better.sum(axis=2) for better in tests]
-        won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])
+        won = bootstrap.in_blocks(
+            lambda part: significant(drawn_p(filled, part), alpha, scores.present).sum(axis=2),
+            counts,
+            len(filled) ** 2,
+        )
     return minimum_ranks(-won.astype(np.float64))
 
 

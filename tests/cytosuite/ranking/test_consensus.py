@@ -49,8 +49,8 @@ def test_datasets_are_drawn_and_cases_within_each():
 def test_draws_of_datasets_do_not_hang_on_those_of_cases():
     def share(decisive):
         """Return the share of b, which leads by one case in one dataset, and in half of others."""
-        lead = np.repeat([[0.07], [-0.1], [0.1], [-0.1], [0.1], [-0.1]], 6, axis=1)
-        lead[0, decisive] = -0.4
+        lead = np.tile([[0.1], [-0.1]], (3, 6))
+        lead[0] = np.where(np.arange(6) == decisive, -0.4, 0.07)
         rows = [(str(d), c, "a", "SEG", value) for (d, c), value in np.ndenumerate(lead)]
         rows += [(*row[:2], "b", "SEG", 0.0) for row in rows]
         return rank(pd.DataFrame(rows, columns=COLUMNS)).consensus.shares["b"]
