@@ -33,7 +33,7 @@ class Camera(Section):
     """standard deviation, photons"""
     gain: Positive = 4.0
     """counts per photon"""
-    offset: NotNegative = Field(100.0, le=60000)
+    offset: float = Field(100.0, ge=0, le=60000)
     """counts in the dark"""
     excess: Range[NotNegative] = (0.0, 0.0)
     """multiplication noise: extra variance / shot noise (EMCCD: 1)"""

@@ -44,6 +44,7 @@ Elongation = Annotated[float, Field(ge=1, le=10)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Wide = Annotated[float, Field(ge=0, le=1.5)]  # standard deviation of a logarithm
+Clump = Annotated[float, Field(ge=1e-9, le=8)]  # µm; the tiles of texture are 24 µm wide
 Triple = tuple[Positive, Positive, Positive]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
 # More than two values are quantiles, evenly spaced from the least to the greatest.

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import (
+    Clump,
     Count,
     Elongation,
     NotNegative,
@@ -142,7 +143,7 @@ class Dyes(Section):
     """standard deviation of ln(dye) between cells, and between nuclei"""
     contrast: NotNegative = 0.15
     """standard deviation of ln(dye) within the cytoplasm"""
-    texture_um: Positive = 0.8
+    texture_um: Clump = 0.8
     """size (Gaussian standard deviation) of its darker and brighter parts, µm"""
     in_nucleus: Share = 0.4
     """dye of the cytoplasm inside of a nucleus / outside"""

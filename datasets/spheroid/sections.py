@@ -8,6 +8,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.datasets import scene
 from cytosuite.datasets.ranges import (
     LARGEST,
+    Clump,
     Count,
     NotNegative,
     NotNegativeCount,
@@ -132,7 +133,7 @@ class Nucleus(Section):
     """standard deviation of ln(brightness) between nuclei"""
     chromatin_contrast: Range[NotNegative] = (0.2, 0.45)
     """standard deviation of ln(dye density) within a nucleus"""
-    chromatin_um: Positive = 0.5
+    chromatin_um: Clump = 0.5
     """size (Gaussian standard deviation) of chromatin clumps, µm"""
     nucleoli: int = Field(3, ge=0, le=10)
     """most dark nucleoli per nucleus"""
@@ -184,9 +185,9 @@ class Cells(Section):
     """voxel size of `source` where the files give none, or another one"""
     volume_spread: float = Field(0.15, ge=0, le=0.6)
     """standard deviation of ln(cell volume / nuclear volume)"""
-    wrinkle_um: NotNegative = Field(0.4, le=3)
+    wrinkle_um: float = Field(0.4, ge=0, le=3)
     """waviness of the membranes, µm"""
-    membrane_um: Positive = Field(0.3, le=3)
+    membrane_um: float = Field(0.3, ge=1e-9, le=3)
     """thickness of two apposed membranes, µm"""
     membrane_brightness: Positive = 3.0
     """dye in a membrane relative to a median nucleus"""
@@ -231,7 +232,7 @@ class TissueOptics(scene.Dimming, scene.Hazy):
     """glow of the tissue between nuclei relative to a median nucleus"""
     cytoplasm_spread: Range[Wide] = (0.0, 0.0)
     """standard deviation of ln(glow) over the tissue: vacuoles are dark, plastids bright"""
-    cytoplasm_um: Positive = 1.0
+    cytoplasm_um: Clump = 1.0
     """size (Gaussian standard deviation) of darker and brighter parts of the glow, µm"""
     attenuation: Literal["exponential", "power", "none"] = "exponential"
     """law of dimming by the tissue above: exp(-d/l); (d/l + 1)^-6; none"""
@@ -252,9 +253,9 @@ class TissueOptics(scene.Dimming, scene.Hazy):
     """voxel size of psf_files that give none"""
     microscope: Literal["widefield", "confocal", "lightsheet"] = "confocal"
     """physical: kind"""
-    pinhole_airy: NotNegative = Field(1.0, le=20)
+    pinhole_airy: float = Field(1.0, ge=0, le=20)
     """confocal: diameter of the pinhole in Airy disks"""
-    sheet_um: Positive = Field(2.0, le=100)
+    sheet_um: float = Field(2.0, ge=1e-9, le=100)
     """lightsheet: standard deviation of its thickness, µm"""
     index_sample: scene.Index = 1.36
     """physical: refractive index of the tissue"""

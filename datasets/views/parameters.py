@@ -21,6 +21,7 @@ Ends = tuple[float, float]
 DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
 Scale = Annotated[float, Field(ge=0.05, le=0.5)]
+Extent = Annotated[float, Field(gt=0, le=4)]
 CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room for several
 RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
 
@@ -83,7 +84,7 @@ class Parameters(SceneParameters):
     """diameter of the ball of a cell's mean volume; at most 0.4 of the specimen's shortest side"""
     membrane_um: Positive = 0.7
     """thickness of a membrane with the cells on both sides of it"""
-    extent: Range[Positive] = (0.85, 1.3)
+    extent: Range[Extent] = (0.85, 1.3)
     """size of the specimen relative to the image; above 1 it is cut"""
     shadows: Range[NotNegative] = (0.0, 6.0)
     """absorbing spots, rounded down: each throws a stripe of shadow away from the light"""
@@ -93,7 +94,7 @@ class Parameters(SceneParameters):
     """standard deviation of a stripe across its direction"""
     glow: Share = 0.05
     """dye of the tissue between nuclei or membranes"""
-    preference: NotNegative = 1.0
+    preference: float = Field(1.0, ge=0, le=6)  # beyond, least light has no weight in float32
     """power of a view's light to which it counts in the fused volume: 0 is the mean, the larger the
     more only the better view counts"""
 

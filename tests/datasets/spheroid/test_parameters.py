@@ -48,6 +48,12 @@ def test_ranges_of_several_kinds_carry_their_names():
             {"image": {"shape": [2000, 2000, 2000]}},
             "shape [2000, 2000, 2000] at oversampling [1.5, 1.5, 1.5] makes 2.7e+10 simulated",
         ),
+        ({"cells": {"wrinkle_um": 3.1}}, "cells.wrinkle_um: input should be less than or equal"),
+        ({"cells": {"membrane_um": 3.1}}, "cells.membrane_um: input should be less than or equal"),
+        ({"optics": {"pinhole_airy": 21}}, "optics.pinhole_airy: input should be less than or"),
+        ({"optics": {"sheet_um": 101}}, "optics.sheet_um: input should be less than or equal"),
+        ({"nucleus": {"chromatin_um": 150}}, "nucleus.chromatin_um: input should be less than or"),
+        ({"optics": {"cytoplasm_um": 150}}, "optics.cytoplasm_um: input should be less than or"),
         ({"tissue": {"n_nuclei": "auto"}}, "tissue.n_nuclei and tissue.width_um are both auto"),
         ({"subcultures": [{"kind": "b"}]}, "subcultures: kind 'b' is not among kinds: nucleus"),
         (

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from mistakes import refused
 
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets.recipes import sources
 from cytosuite.datasets.views.parameters import CROWD, STUDIES, Parameters, draw_values
 
@@ -44,6 +46,10 @@ def test_the_fingerprint_counts_the_simulators_that_it_uses(monkeypatch):
     bare = {**manifests, "views": manifests["views"].model_copy(update={"uses": ()})}
     monkeypatch.setattr(module, "dataset_manifests", lambda: bare)
     assert sources("views") != own
+
+
+def test_no_weight_is_too_small_for_its_type():
+    refused("preference: input should be less than", parse, "views", {"preference": 7}, Parameters)
 
 
 def test_scaling_keeps_the_voxel_size_and_room_for_windows():
