@@ -7,7 +7,10 @@ from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 
 def test_conditions_are_what_was_made_and_measured(sample):
     known = sample.conditions
-    assert sample.volume("microscopy-image").metadata["channel"] == "nucleus"
+    seen = sample.volume("microscopy-image").metadata
+    assert seen["channel"] == "nucleus"
+    tall = make({"image": {"stretch": 0.9}}).volume("microscopy-image").metadata
+    assert tall["psf_sigma_z_um"] == pytest.approx(0.9 * seen["psf_sigma_z_um"])
     assert known["objects"] == sample.metadata["n_nuclei"]
     assert known["density [%]"] == 100 * sample.metadata["nuclear_volume_fraction"]
     dim = make({"camera": {"photons": sample.metadata["photons"] / 4}})
