@@ -17,6 +17,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import need_folder
 from cytosuite.formats import write
+from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, seed_of
 from cytosuite.volume.arrays import Doubles, Longs, Rng
@@ -154,7 +155,7 @@ def generate(rng: Rng, parameters: Parameters) -> Sample:
         for slug, frames in arrays.items()
         if frames is not None
     }
-    divisions = len({track.parent for track in tracks} - {0})
+    divisions = len(Lineage.of(tracks).divisions())
     step = parameters.step_um / float(np.mean(parameters.radius_um))
     return Sample(
         {**movies, "tracks": tracks},
