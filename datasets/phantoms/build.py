@@ -50,7 +50,7 @@ class CutObject(NamedTuple):
     """Outcome for one labelled object."""
 
     label: int  # in the label image
-    voxels: int  # of its largest connected piece
+    voxels: int  # of its largest connected piece, or of all others
     skipped: str = ""  # why it is no phantom; empty for those that are
     background: float = 0.0  # grey value that was taken off
     background_from: str = ""  # "surroundings" or "stack"
@@ -60,7 +60,7 @@ class Extraction(NamedTuple):
     """The phantoms of a stack, ``nucleus_<label>``, and the outcome for each of its objects."""
 
     phantoms: tuple[Phantom, ...]  # by rising label
-    objects: tuple[CutObject, ...]  # one for each label, kept or skipped
+    objects: tuple[CutObject, ...]  # of each label, kept or skipped, and of large lost pieces
 
 
 def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
@@ -84,6 +84,8 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
             else:
                 entry = entry._replace(skipped="not brighter than its background")
         objects.append(entry)
+        if (rest := int(np.count_nonzero(inside)) - voxels) >= options.min_voxels:
+            objects.append(CutObject(label, rest, "lies apart from a larger piece of its label"))
     return Extraction(_relative(cuts, spacing), tuple(objects))
 
 

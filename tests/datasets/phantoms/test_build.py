@@ -62,6 +62,16 @@ def test_skipped_objects_are_listed_with_the_reason():
     ]
 
 
+def test_a_large_piece_that_is_left_out_is_listed_too():
+    image, labels = _stack([BALL, ((4, 24, 24), (6, 8, 8), 50)])
+    found = extract(image, labels.like(np.minimum(labels.array, 1)))
+    assert len(found.phantoms) == 1
+    assert [(f.label, f.voxels, f.skipped) for f in found.objects] == [
+        (1, 384, ""),
+        (1, 384, "lies apart from a larger piece of its label"),
+    ]
+
+
 def test_a_neighbour_leaves_no_trace():
     alone = [BALL]
     image, labels = _stack(alone)
