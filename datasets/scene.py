@@ -244,6 +244,11 @@ class SceneParameters(Section):
         single = {name: settled(getattr(self, name), drawn, rng) for name in sections}
         return self.model_copy(update=single)
 
+    def light(self) -> Scalars:
+        """Return the values of a case (`seen_by`) for its record, where optics and camera vary."""
+        sections = *self.optics, *self.camera
+        return {name: value[0] for name, value in sections if is_range(value)}
+
     def channel(self, name: str, **facts: Scalar) -> Scalars:
         """Return the metadata of a channel's file, see `cytosuite.formats.instrument`."""
         camera = self.camera

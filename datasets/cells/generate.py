@@ -32,6 +32,7 @@ __all__ = ["Parameters", "generate"]
 
 STUDY = "simulated-cells"
 TABLE = "spot-table"
+LEVELS = ("cytoplasm_photons", "nuclei_photons", "background_photons")  # drawn in this order
 CHROMATIN_UM = 0.5  # size of the clumps of chromatin
 WHOLE_UM = 24.0  # of a tile of noise along z, in a plane
 NAMES = {"cytoplasm": "cytoplasm", "nuclei": "nucleus", "spots": "spots", "sum": "sum"}
@@ -47,8 +48,8 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
         source = read_cells(for_source, cells.source, cells.source_um, parameters.image.axes)
         parameters = parameters.sized(source)
     culture = grow(for_cells, parameters, source)
-    dyes, background = _dyes(for_dye, culture, parameters)
-    parameters = parameters.seen_by(for_optics, {"background_photons": background})
+    dyes, drawn = _dyes(for_dye, culture, parameters)
+    parameters = parameters.seen_by(for_optics, drawn)
     psf, detector = point_spread(parameters), parameters.image.detector
     glow = _debris(for_stray, culture.grid, parameters)
     if glow is not None:
@@ -56,7 +57,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     light = {name: render_whole(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
     spots, missed = None, 0
     if parameters.spots:
-        own_light = for_own.uniform(*parameters.dyes.autofluorescence)
+        own_light = drawn["autofluorescence"] = for_own.uniform(*parameters.dyes.autofluorescence)
         spots, missed = points.draw(for_spots, culture, parameters)
         light["spots"] = points.light(spots, detector, psf)
         light["spots"] += np.float32(own_light) * light["cytoplasm"]
@@ -64,13 +65,12 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
             light["spots"] += render_whole(glow, culture.grid, detector, psf)
     light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
     for image in light.values():
-        image += np.float32(background)
+        image += np.float32(drawn["background_photons"])
     sample = _sample(
         culture, spots, missed, _expose(for_camera, light, parameters), light, parameters
     )
-    if not source:
-        return sample
-    return replace(sample, metadata={**source.metadata, **sample.metadata})
+    known = {**(source.metadata if source else {}), **parameters.light(), **drawn}
+    return replace(sample, metadata={**known, **sample.metadata})
 
 
 generate = generator("cells", Parameters, _draw)
@@ -82,12 +82,14 @@ def point_spread(parameters: Parameters) -> Gaussian:
     return Gaussian((0.0 if parameters.image.plane else z, *across))
 
 
-def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str, Image], float]:
-    """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
+def _dyes(
+    rng: Rng, culture: Culture, parameters: Parameters
+) -> tuple[dict[str, Image], dict[str, float]]:
+    """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and drawn levels."""
     for_level, for_noise, for_clumps = rng.spawn(3)
     dyes, grid = parameters.dyes, culture.grid
-    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, parameters.camera.background_photons]
-    cytoplasm, nucleus, background = (float(for_level.uniform(*level)) for level in levels)
+    levels = dict([*dyes, *parameters.camera])
+    drawn = {name: float(for_level.uniform(*levels[name])) for name in LEVELS}
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
     tile = chromatin_tile(for_noise, noise, dyes.texture_um)
     factors = np.exp(dyes.spread * for_level.normal(size=len(culture.kinds)))
@@ -99,13 +101,13 @@ def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str,
     if dyes.membrane > 0:
         depth = points.depth_um(culture, parameters)
         dye[(depth > 0) & (depth <= dyes.membrane_um)] += np.float32(dyes.membrane)
-    dye *= np.float32(cytoplasm)
+    dye *= np.float32(drawn["cytoplasm_photons"])
     clumps = chromatin_tile(for_clumps, noise, CHROMATIN_UM)
     cores = paint(culture.bodies, culture.centres_um, grid, clumps, np.zeros_like(dye))
     near = ndimage.grey_dilation(culture.nuclei, (1, 3, 3))  # the soft rim of a nucleus
     cores[(near > 0) & (culture.cells > 0) & (near != culture.cells)] = 0  # in cells of others
-    cores *= np.float32(nucleus)
-    return {"cytoplasm": dye, "nuclei": cores}, background
+    cores *= np.float32(drawn["nuclei_photons"])
+    return {"cytoplasm": dye, "nuclei": cores}, drawn
 
 
 def _stain(rng: Rng, dye: Image, cells: Labels, tile: Image, contrast: float) -> None:

@@ -55,7 +55,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
                 sockets[name] = merged([sockets[name], annotation[f"nucleus-{kind}"]])
     return Sample(
         sockets=sockets,
-        metadata=drawn._asdict() | facts,
+        metadata=drawn._asdict() | parameters.light() | facts,
         extras=annotation,
         conditions=conditions | {"objects": facts["n_cells"]},
     )

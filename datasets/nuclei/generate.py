@@ -23,7 +23,6 @@ from cytosuite.volume.arrays import Box, Bytes, Image, Lengths, Rng, Unsigned
 __all__ = ["Parameters", "generate"]
 
 STUDY = "simulated-nuclei"
-LIGHT = ("photons", "background_photons")
 
 
 def _draw(rng: Rng, parameters: Parameters) -> Sample:
@@ -35,8 +34,8 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     parameters = draw_light(for_light, for_optics, parameters)
     radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
-    measures = {"n_nuclei": len(radii), "mean_radius_um": mean}
-    measures["n_layers"] = len(annotation.layers)
+    layers = len(annotation.layers)
+    measures = {"n_nuclei": len(radii), "mean_radius_um": mean, "n_layers": layers}
     return show(for_camera, annotation, values, parameters, measures)
 
 
@@ -82,7 +81,7 @@ def show(
         sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
     return Sample(
         sockets=sockets,
-        metadata={**{name: getattr(parameters.camera, name)[0] for name in LIGHT}, **measures},
+        metadata={**parameters.light(), **measures},
         extras=others,
         conditions=measured(seen.array, labels.array),
     )
@@ -127,8 +126,10 @@ def expose(rng: Rng, annotation: Annotation, values: Image, parameters: Paramete
 def draw_light(rng: Rng, for_optics: Rng, parameters: Parameters) -> Parameters:
     """Return the parameters with optics and camera of a case; its photons are log-uniform."""
     camera = parameters.camera
-    background = float(rng.uniform(*camera.background_photons))
-    light = {"photons": log_uniform(rng, camera.photons), "background_photons": background}
+    light = {
+        "background_photons": float(rng.uniform(*camera.background_photons)),
+        "photons": log_uniform(rng, camera.photons),
+    }
     return parameters.seen_by(for_optics, light)
 
 

@@ -44,17 +44,16 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     ]
     images = [*counts, fused(counts, [seen.passed for seen in views], parameters.preference)]
     words = parameters.channel(drawn.content, study=drawn.study, unit="um")
-    left = float(views[0].passed.mean())
     return Sample(
         sockets={
             slug: Volume(image, detector.spacing, "ZYX", words)
             for slug, image in zip((VIEW, f"second-{VIEW}", f"fused-{VIEW}"), images, strict=True)
         },
-        metadata=_facts(drawn),
+        metadata=parameters.light() | _facts(drawn),
         conditions={
             "study": f"study {drawn.study}",
             "channel": drawn.content,
-            "light left [%]": 100 * left,
+            "light left [%]": 100 * float(views[0].passed.mean()),
         },
     )
 

@@ -65,6 +65,8 @@ def test_all_images_of_a_case_are_of_one_place_and_say_what_they_were_seen_with(
     (main,) = (sample.volume(slug) for slug in IMAGES & set(sample.sockets))
     assert main.metadata["camera"] == "CMOS"
     assert {"channel", "gain", "offset", "read_noise", "psf_sigma_z_um"} <= set(main.metadata)
+    assert main.metadata["read_noise"] == sample.metadata["read_noise"]
+    assert {"background_photons", "excess", "psf_sigma_xy_um"} <= set(sample.metadata)
     assert all(type(value) in (int, float, str) for value in sample.metadata.values())
 
 
@@ -125,6 +127,7 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
         ({"fotons": 1.0}, "nuclei: fotons is not a known key"),
         ({"camera": {"bits": 10}}, "nuclei: camera.bits: input should be 8, 12 or 16, found 10"),
         ({"camera": {"gain": 0}}, "nuclei: camera.gain: input should be greater than"),
+        ({"camera": {"offset": 60001}}, "nuclei: camera.offset: input should be less than"),
         ({"shape": (30, 40)}, "nuclei: image: shape has 2 axes and spacing_um 3; give both"),
         (
             {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},

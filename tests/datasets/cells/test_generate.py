@@ -99,5 +99,6 @@ def test_two_nuclei_of_a_cell_are_two_objects_and_the_first_has_its_number():
     nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
     assert {ndimage.label(nuclei == number)[1] for number in np.unique(nuclei)[1:]} == {1}
     assert made.metadata["n_nuclei"] == np.unique(nuclei).size - 1 > cells.max()
+    assert 80 <= made.metadata["nuclei_photons"] <= 160
     first = (nuclei > 0) & (nuclei <= cells.max())
     assert (cells[first] == nuclei[first]).all()
