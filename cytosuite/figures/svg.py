@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cytosuite.files import TextPair
-from cytosuite.frozen import frozen
 
 Place = str | float  # px, or a text: of `percent`
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
@@ -23,7 +22,7 @@ SHAPES = (
 SMALLEST = 1e-300  # of a margin: numbers near the smallest there is have no twentieth
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Axis:
     """A linear or logarithmic axis."""
 
@@ -141,8 +140,7 @@ def line(style: str, x: tuple[Place, Place], y: tuple[Place, Place]) -> str:
 
 def label(style: str, x: Place, y: Place, text: str, anchor: str = "middle") -> str:
     """Return a text, which is safe, at a place."""
-    at = f'x="{_px(x)}" y="{_px(y)}"'
-    return f'<text class="{style}" {at} text-anchor="{anchor}">{text}</text>'
+    return f'<text class="{style}" x="{_px(x)}" y="{_px(y)}" text-anchor="{anchor}">{text}</text>'
 
 
 def group(x: Place, y: Place, inside: str) -> str:

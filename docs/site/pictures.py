@@ -17,7 +17,7 @@ from cytosuite.benchmark.commands.terminal.console import console, progress
 from cytosuite.benchmark.runs.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.data.preview import write_result
 from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, recipe
-from cytosuite.benchmark.runs.store.pool import processes
+from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.benchmark.scores.comparison.documents import trained
 from cytosuite.contract.manifest import ModelCard, read_recipe
 from cytosuite.contract.tasks import TASKS
@@ -162,7 +162,7 @@ def draw_missing() -> Iterator[tuple[str, Path]]:
     wanted = [*simulated().values(), *models().values()]
     missing = [one for one in wanted if not one.path.exists()]
     with progress(console(), "drawing pictures") as step:
-        for done, _ in enumerate(processes(os.cpu_count() or 1).each(draw, missing), start=1):
+        for done, _ in enumerate(Processes(os.cpu_count() or 1).each(draw, missing), start=1):
             step(done, len(missing))
     kept = {one.path.stem for one in wanted}
     for path in CACHE.glob("*.*"):

@@ -137,8 +137,9 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
     monkeypatch.setattr(training, "start_engine", lambda run, needed, console: needed)
     monkeypatch.setattr(training, "workplace", lambda: tmp_path)
 
-    def trained(engine, name, dataset, card, settings, facts, limits, shown):
-        asked.update(engine=engine, cases=len(dataset.cases), settings=settings, facts=facts)
+    def trained(engine, name, dataset, card, settings, limits, seed, authors, shown):
+        asked.update(engine=engine, cases=len(dataset.cases), settings=settings)
+        asked.update(seed=seed, authors=authors)
         return card
 
     monkeypatch.setattr(training, "trained", trained)
@@ -149,7 +150,8 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
         "engine": ["watershed"],
         "cases": 3,
         "settings": {"epochs": 3},
-        "facts": {"seed": 4, "authors": "A"},
+        "seed": 4,
+        "authors": "A",
     }
     for flag, given in (("steps", {"steps": 0}), ("splits", {"splits": tmp_path})):
         refused(

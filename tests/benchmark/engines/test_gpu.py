@@ -2,6 +2,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, repeat
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.daemon import explained, find_image
 from cytosuite.benchmark.engines.outcome import GpuUse
 from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.engines.sandbox import Sandbox
 
 GIB = 2**30
 NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
@@ -207,7 +209,9 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
 
     @contextmanager
     def sandbox(*given):
-        yield SimpleNamespace(exit_code=lambda: code, new_log=lambda: (line, line))
+        box = SimpleNamespace(exit_code=lambda: code, new_log=lambda: (line, line))
+        box.end = partial(Sandbox.end, box)
+        yield box
 
     monkeypatch.setattr(docker, "sandbox", sandbox)
     engine().check_gpu("cellpose3d")
