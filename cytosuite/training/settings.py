@@ -15,6 +15,7 @@ from cytosuite.contract.manifest import (
     Whole,
     parse,
 )
+from cytosuite.errors import InputError
 from cytosuite.files import Entries, FloatTuple, Json, Texts
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
@@ -140,8 +141,15 @@ class FileSettings(Described):
         return read_grey(path, self.group, axes=axes)
 
     def labels(self, source: Source) -> Volume:
-        """Return the labels of an image."""
-        return read_labels(source, self.group)
+        """Return the labels of an image; InputError for other than whole numbers from 0."""
+        volume = read_labels(source, self.group)
+        kind, least = volume.array.dtype, volume.array.min(initial=0)
+        if kind.kind not in "iu" or least < 0:
+            raise InputError(
+                f"{source}: expected labels as whole numbers, 0 for the background, found {kind} "
+                f"from {least}; number the objects from 1"
+            )
+        return volume
 
 
 BESIDE = FileSettings()  # images next to their list, the usual names in HDF5 files

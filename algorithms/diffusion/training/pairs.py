@@ -150,8 +150,6 @@ def _sketch(
     if array.shape != image.shape:
         raise InputError(f"{file}: expected the shape {image.shape}, found {array.shape}")
     if not sketch:
-        if array.dtype.kind not in "iu":
-            raise InputError(f"{file}: labels must be integers, found {array.dtype}")
         return each_channel(sketch_of_labels, image.like(array)), "labels"
     return each_channel(sketch_units, image.like(array)), "sketch"
 

@@ -16,7 +16,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import Entries, read_json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
-from cytosuite.folders.masks import Source, read_labels
+from cytosuite.folders.masks import Source
 from cytosuite.formats import read
 from cytosuite.frozen import frozen
 from cytosuite.networks.grid import PIXELS
@@ -203,6 +203,8 @@ def load_case(
             f"{files.image}: expected channels: {channels}, found {len(volume.channels)}; set "
             "network.channels"
         )
+    if not np.isfinite(volume.array.astype(np.float32)).all():
+        raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")
     volume, *others = volume.channels
     image, labels, level = _arrays(files, volume, quietest, plane=patch[0] == 1)
     image, labels, level = (padded(a, patch) for a in (image, labels, level))
@@ -265,7 +267,7 @@ def _arrays(
 ) -> tuple[Floats, Array, Array]:
     """Return the light (or normalised image) of a case, labels and level."""
     image = volume.array.astype(np.float32)
-    labels = read_labels(files.labels, files.group).array
+    labels = FileSettings(group=files.group).labels(files.labels).array
     level = read(files.level).array if files.level else labels > 0
     if files.channel == "membrane":
         level = _level_within_cells(labels)
@@ -278,10 +280,10 @@ def _arrays(
         )
     if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
         raise InputError(f"{files.level}: a level must be a share from 0 to 1")
-    if labels.dtype.kind not in "iu" or not 0 <= labels.max(initial=0) < 2**16:
-        raise InputError(f"{files.labels}: labels must be whole numbers from 0 to 65535")
-    if not np.isfinite(image).all():
-        raise InputError(f"{files.image}: the image must hold finite numbers only")
+    if (most := labels.max(initial=0)) >= 2**16:
+        raise InputError(
+            f"{files.labels}: expected labels up to 65535, found {most}; number the objects anew"
+        )
     if not files.simulated:
         image = _normalised(image, quietest)
     return deep(image), deep(labels), deep(level)

@@ -1,6 +1,5 @@
 """Settings and parts of a training that all networks of nuclei share."""
 
-from math import nan
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -8,6 +7,7 @@ import numpy as np
 from pydantic import model_validator
 
 from cytosuite.contract.tasks import IMAGE
+from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.metrics.labels.prepare import mask_doubt
 from cytosuite.networks.grid import PIXELS
@@ -110,7 +110,12 @@ class NucleiTraining(Training[Given, TrainingCase]):
         diameters = np.concatenate([case.diameters_um for case in cases["images"]])
         # A card with a stain is not taken for images that do not say their channel.
         stain = {} if settings.channel == "nucleus" else {"stain": settings.channel}
-        typical = settings.patches.diameter or (np.median(diameters) if diameters.size else nan)
+        if not diameters.size:
+            raise InputError(
+                f"{cases['images'][0].path}: expected objects in the labels of this image or of "
+                "another one to train on, found none; annotate some"
+            )
+        typical = settings.patches.diameter or np.median(diameters)
         flat = settings.patches.shape[0] == 1
         return {
             "axes": "C" * (self.channels(settings) > 1) + ("YX" if flat else "ZYX"),

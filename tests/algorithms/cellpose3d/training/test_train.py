@@ -22,6 +22,9 @@ def test_the_card_describes_nuclei(tmp_path):
     found = dict(TRAINING.describe(cases, settings))
     assert 5 < found.pop("diameter_um") < 9
     assert found == {"axes": "ZYX", "channel": "nucleus", "spacing": [2.0, 0.8, 0.8]}
+    empty = [replace(case, diameters_um=np.zeros(0)) for case in cases["images"]]
+    message = "expected objects in the labels of this image or of another one to train on"
+    refused(message, TRAINING.describe, {"images": empty}, settings)
 
 
 def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from layouts import hdf5
 from mistakes import refused
 from scipy.special import ndtr
@@ -14,6 +15,7 @@ from training_data import (
     simulated_folder,
 )
 
+from cytosuite.formats import write
 from cytosuite.training.nuclei.cases import (
     SHARE_UNIT,
     VECTOR_UNIT,
@@ -23,6 +25,7 @@ from cytosuite.training.nuclei.cases import (
     load_case,
 )
 from cytosuite.training.settings import FileSettings
+from cytosuite.volume import Volume
 
 PATCH = (8, 16, 16)
 
@@ -157,3 +160,23 @@ def test_mistakes_in_the_data_are_named(tmp_path):
         record.write_text('{"through": [{}]}')
     refused("give a level for each image, or for none", find_cases, tmp_path / "c")
     refused("whole numbers", load_case, Files("x", one.image, one.image, None), PATCH)
+
+
+@pytest.mark.parametrize(
+    "channels, first, message",
+    [
+        (1, -1, "a.tif: expected labels as whole numbers, 0 for the background, found int32 from"),
+        (1, 2**16, "a.tif: expected labels up to 65535, found 65536; number the objects anew"),
+        (2, 0, "a.tif: expected finite numbers, found NaN or infinity"),
+    ],
+)
+def test_labels_and_every_channel_of_an_image_are_checked(tmp_path, channels, first, message):
+    """NaN in the second channel passed, and a background of -1 took the first object away."""
+    image = np.ones((channels, *PATCH), np.float32)
+    image[1:, 0, 0, 0] = np.nan
+    labels = np.zeros(PATCH, np.int32)
+    labels[0, 0, 0] = first
+    write(tmp_path / "images/a.tif", Volume(image, SPACING, "CZYX"))
+    write(tmp_path / "labels/a.tif", Volume(labels, SPACING))
+    (files,) = find_cases(tmp_path)
+    refused(message, load_case, files, PATCH, channels=channels)
