@@ -29,6 +29,9 @@ MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter f
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
+DEFLATE, CHECKSUM = 1, 3  # filters, of H5Zpublic.h
+SMALL = 2**18  # bytes of a packed chunk, which become 258 MiB at most
+MARGIN = 64  # bytes of checksums besides the pixels of a chunk
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
         _check(path, dataset)
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
         header, metadata, origin = _described(path, dataset, axes, unread)
-        yield Stored(header, metadata, origin, partial(_slabs, path, dataset, header))
+        yield Stored(header, metadata, origin, partial(_slabs, dataset, header))
 
 
 def _described(
@@ -99,9 +102,7 @@ def write_named(path: Path, volumes: Volumes, compress: bool) -> None:
                     dataset[index] = plane
             else:
                 dataset = file.create_dataset(name, data=array, compression=packed)
-            for key, value in volume.metadata.items():
-                dataset.attrs[key] = value
-            dataset.attrs["axes"] = volume.axes
+            dataset.attrs.update({**volume.metadata, "axes": volume.axes})
             if not volume.spacing_is_assumed:
                 dataset.attrs["spacing"] = volume.spacing
 
@@ -169,30 +170,48 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
     check_declared(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
     check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
+    _check_packed(path, dataset)
 
 
-def _slabs(path: Path, dataset: "h5py.Dataset", head: Header, planes: int) -> Iterator[Array]:
-    """Yield the pixels, or name the filter without which they cannot be decoded."""
+def _check_packed(path: Path, dataset: "h5py.Dataset") -> None:
+    """Refuse unknown filters, and chunks that inflate to more than their pixels."""
     import h5py
+    from imagecodecs import deflate_decode
 
+    codes, properties = list[int](), dataset.id.get_create_plist()
+    for number in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(number)
+        codes.append(code)
+        if not h5py.h5z.filter_avail(code):
+            raise InputError(
+                f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
+                "which is not installed; save them with gzip"
+            )
+    if DEFLATE not in codes:
+        return
+    place = codes.index(DEFLATE)
+    if codes[place + 1 :] not in ([], [CHECKSUM]):  # each multiplies what a few bytes become
+        raise InputError(
+            f"{path}: expected pixels that are packed once, found them packed by the filters "
+            f"{codes}; save them with gzip"
+        )
+    large: list[h5py.h5d.StoreInfo] = []
+    dataset.id.chunk_iter(lambda chunk: large.append(chunk) if chunk.size > SMALL else None)
+    size = prod(dataset.chunks) * dataset.dtype.itemsize + MARGIN
+    for chunk in large:
+        mask, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
+        if not mask >> place & 1:
+            deflate_decode(packed, out=bytearray(size))  # libhdf5 would hold all that it becomes
+
+
+def _slabs(dataset: "h5py.Dataset", head: Header, planes: int) -> Iterator[Array]:
+    """Yield the pixels."""
     chunks = dataset.chunks or (1, dataset.shape[1])
     rows = chunk_rows(head, chunks, lambda *region: np.asarray(dataset[region]))
-    try:
-        if planes >= len(dataset):
-            yield np.asarray(dataset[()])
-        else:
-            yield from regrouped(head, rows, planes)
-    except OSError:
-        properties = dataset.id.get_create_plist()
-        for code, _, _, name in (
-            properties.get_filter(n) for n in range(properties.get_nfilters())
-        ):
-            if not h5py.h5z.filter_avail(code):
-                raise InputError(
-                    f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
-                    "which is not installed; save them with gzip"
-                ) from None
-        raise
+    if planes >= len(dataset):
+        yield np.asarray(dataset[()])
+    else:
+        yield from regrouped(head, rows, planes)
 
 
 def _attributes(dataset: "h5py.Dataset") -> Json:

@@ -21,6 +21,11 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
     """Return a PNG or JPEG, grey or, to pick a channel, with its colours; without a voxel size."""
     with path.open("rb") as stream:
         image = _opened(path, stream)
+        if image.width * image.height > PIXELS:
+            raise InputError(
+                f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "
+                f"{image.width}; crop it, or save it as TIFF"
+            )
         if "C" in (pick or {}) and image.mode not in BYTES:
             check_room(path, COPIES * len("RGB") * image.width * image.height)
             array = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
@@ -32,11 +37,6 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
             raise InputError(
                 f"{path}: expected a grey image, found a colour image of shape {shape}; give one "
                 "channel"
-            )
-        if image.width * image.height > PIXELS:
-            raise InputError(
-                f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "
-                f"{image.width}; crop it, or save it as TIFF"
             )
         check_room(path, COPIES * BYTES[image.mode] * image.width * image.height)
         array = np.asarray(image)

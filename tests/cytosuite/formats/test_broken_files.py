@@ -79,6 +79,20 @@ def _a_chunk_of_more_than_the_memory(folder):
     return folder / "a.h5"
 
 
+def _more_than_its_chunk(folder, times):
+    content, shape = os.urandom(2**19) + bytes(2**24), (512, 1024)
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(shape)
+    for _ in range(times):
+        properties.set_deflate(1)
+        content = zlib.compress(content)
+    with h5py.File(folder / "a.h5", "w") as file:
+        kind, space = h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(shape)
+        dataset = h5py.h5d.create(file.id, b"image", kind, space, properties)
+        dataset.write_direct_chunk((0, 0), content)
+    return folder / "a.h5"
+
+
 def _foreign_filter(folder):
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("image", data=PIXELS, compression="gzip")
@@ -125,6 +139,8 @@ MISTAKES = [
     ("expected pixels in the file itself, found them in other files", _pixels_in_another_file),
     ("claims 3.73e+05 GiB of pixels in 1400 bytes, more than 32768 times", _more_than_it_holds),
     ("needs 3 GiB of memory, 2 GiB are free; crop it, or give", _a_chunk_of_more_than_the_memory),
+    ("libdeflate_zlib_decompress returned", _more_than_its_chunk, 1),
+    ("expected pixels that are packed once, found them", _more_than_its_chunk, 2),
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
     ("expected a picture of at most 268435456", _png, 10**5, 10**5),
     ("expected a grey image, found a palette; save it", _png, 4, 5, 3),
@@ -137,6 +153,11 @@ def test_explains(tmp_path, monkeypatch, mistake):
     monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
     monkeypatch.setattr(large, "free_gib", lambda: 2.0)
     explained(read, tmp_path, mistake)
+
+
+def test_a_channel_of_a_huge_picture_is_refused(tmp_path):
+    path = _png(tmp_path, 10**5, 10**4, 2)
+    refused("expected a picture of at most 268435456 pixels", read, path, {"C": 0})
 
 
 @pytest.mark.parametrize("look", [header, channels])
