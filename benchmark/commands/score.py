@@ -21,7 +21,7 @@ from cytosuite.benchmark.scores.controls import emptied
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import leaderboard
-from cytosuite.errors import InputError, pick
+from cytosuite.errors import InputError, pick, printable
 from cytosuite.files import FloatDict, Json, Lists
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
@@ -94,7 +94,10 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     doubts: Lists = {}
     if by_case:
-        listed = listed or pairs.image_pairs(options, {metric.family for metric in by_case})
+        listed = [
+            pair._replace(name=printable(pair.name))
+            for pair in listed or pairs.image_pairs(options, {metric.family for metric in by_case})
+        ]
         with tempfile.TemporaryDirectory() as folder:
             places = [Path(folder) / f"{number}.csv" for number in range(len(listed))]
             pieces = [*zip(listed, places, strict=True)]
@@ -102,7 +105,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
                 scored.append(answer)
                 doubts |= lines
         for name in pairs.without_truth(options, listed):
-            doubts[name] = ["no truth of this name: not scored"]
+            doubts[printable(name)] = ["no truth of this name: not scored"]
     failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
     if scored and {answer.status for answer in scored} <= {"bad output", "bad truth"}:
         raise InputError(failed[0])

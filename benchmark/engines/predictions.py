@@ -90,6 +90,7 @@ class TakingIn(NamedTuple):
             reason = self.predictions.refused.get(case, f"no file is named like {case}")
             return "missing output", f"{self.predictions.word}: {reason}"
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
+        place /= f"{case}{source.suffix}"  # the file may be named by bytes that are no UTF-8
         most = Limits(output_gib=inf).within(voxels_of(case_input))
         if source.is_symlink():  # to the truth, or to an answer of others
             return "bad output", f"{source.name}: a link is not followed; give the file itself"
@@ -97,10 +98,10 @@ class TakingIn(NamedTuple):
             if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
                 return most.output_exceeded
             if source.is_dir():  # an OME-Zarr, which becomes a file
-                link(place / source.name, source)
+                link(place, source)
             else:
-                place.mkdir(parents=True)
-                with open_regular(source) as stream, (place / source.name).open("wb") as copy:
+                place.parent.mkdir(parents=True)
+                with open_regular(source) as stream, place.open("wb") as copy:
                     shutil.copyfileobj(stream, copy)
         except (InputError, OSError) as error:
             return "bad output", str(error).replace(str(source), source.name)

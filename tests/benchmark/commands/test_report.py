@@ -1,6 +1,7 @@
 """Reports over finished runs and folders of predictions."""
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -193,6 +194,14 @@ def test_pictures_arrays_and_labels_without_images_are_read(
     code, text = report(others, truth=planes / "labels", out="bare")
     assert (usual, code) == (0, 0), text
     pd.testing.assert_frame_equal(scores(out, "mine"), scores(tmp_path / "bare", "others"))
+
+
+def test_names_that_are_no_utf8_are_cases(report, predictions, planes, out):
+    for folder in (predictions, planes):
+        for path in [*folder.rglob("a.tif")]:
+            path.rename(path.with_name(os.fsdecode(b"\xff.tif")))
+    code, text = report(predictions, truth=planes)
+    assert (code, {*scores(out, "mine")["case"]}) == (0, {"%FF", "b", "c"}), text
 
 
 def nothing(runs, mine, planes):

@@ -1,6 +1,7 @@
 """Scores of outputs that are named like their view, beside folders of Fuse My Cells."""
 
 import csv
+import os
 import zipfile
 from pathlib import Path
 
@@ -407,6 +408,13 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     )
     (folders[0] / "c.tif").unlink()
     assert cli(*words).exit_code == 0
+
+
+def test_names_of_any_bytes_are_escaped(folders, tmp_path, cli):
+    for folder in folders:
+        _write(folder / os.fsdecode(b"\x1b\xff.tif"), TWO)
+    cli("score", "--truth", folders[0], "--prediction", folders[1], "--json", tmp_path / "s.json")
+    assert [*read_json(tmp_path / "s.json")["case"]] == [r"\x1b\udcff", "a", "b", "c"]
 
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
