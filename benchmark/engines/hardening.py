@@ -109,18 +109,19 @@ def flags(limits: Limits, host: Host, owner: str, image_user: str) -> Json:
     return chosen
 
 
+def at_most(number: int, which: int) -> int:
+    """Return a limit of processes, or the one that this process cannot exceed if that is lower."""
+    hard = resource.getrlimit(which)[1]
+    return number if hard == resource.RLIM_INFINITY else min(number, hard)
+
+
 def ulimits(limits: Limits) -> list[tuple[str, int]]:
     """Return the limits of each process by name; ``fsize`` [bytes] is of one file."""
-
-    def _at_most(number: int, which: int) -> int:
-        hard = resource.getrlimit(which)[1]
-        return number if hard == resource.RLIM_INFINITY else min(number, hard)
-
     return [
         ("core", 0),
         ("fsize", int(limits.output_gib * GIB)),
-        ("nofile", _at_most(FILES, resource.RLIMIT_NOFILE)),
-        ("nproc", _at_most(PROCESSES, resource.RLIMIT_NPROC)),
+        ("nofile", at_most(FILES, resource.RLIMIT_NOFILE)),
+        ("nproc", at_most(PROCESSES, resource.RLIMIT_NPROC)),
     ]
 
 

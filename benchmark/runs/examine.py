@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import PACKAGE
+from cytosuite.benchmark.engines.hardening import at_most
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket
@@ -138,7 +139,7 @@ def answer(question: Json) -> TextDict:
         if usage.exists():  # on Linux, which alone enforces a limit of memory
             voxels = prod(geometry.shape) if geometry else 0
             present = int(usage.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-            limit = present + ROOM_BYTES + BYTES_PER_VOXEL * voxels
+            limit = at_most(present + ROOM_BYTES + BYTES_PER_VOXEL * voxels, resource.RLIMIT_AS)
             hard = resource.getrlimit(resource.RLIMIT_AS)[1]
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
         names = {}

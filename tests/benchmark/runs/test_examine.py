@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import threading
 import time
@@ -87,3 +88,6 @@ def test_decoding_has_a_limit_of_memory(examiner, output):
     limits = Path(f"/proc/{examiner._process.pid}/limits").read_text().splitlines()
     (line,) = [line for line in limits if line.startswith("Max address space")]
     assert 4 * 2**30 < int(line.split()[3]) < 8 * 2**30
+    resource.prlimit(examiner._process.pid, resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
+    assert examiner.examine(output, [LABELS], INPUT)  # also below a lower one, as of ulimit -v
+    examiner.__exit__()
