@@ -215,13 +215,14 @@ def delimiter_of(text: str) -> str:
     return max(",;\t", key=head.count)
 
 
-def read_table(
-    path: Path, delimiter: Callable[[str], str] = lambda _: ",", *, strict: bool = False
-) -> Iterator[list[str]]:
-    """Yield the rows of cells in a CSV file; `delimiter` finds it in the text."""
+def read_table(path: Path, delimiter: Callable[[str], str] = lambda _: ",") -> Iterator[list[str]]:
+    """Yield the rows of cells in a CSV file; `delimiter` finds it in the text.
+
+    A quote that nobody closes would hide all rows after it, so it is refused.
+    """
     text = read_text(path)
     try:
-        yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter(text), strict=strict)
+        yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
     except csv.Error as error:
         raise InputError(f"{path}: expected a table, found {error}") from None
 

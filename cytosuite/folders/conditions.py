@@ -20,7 +20,7 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
 
     `cases` are names by image.
     """
-    head, *rows = [*filter(any, read_table(path, strict=True))] or [[]]
+    head, *rows = [*filter(any, read_table(path))] or [[]]
     columns = [cell_of(path, column) for column in head]
     if NAME not in columns:
         raise InputError(

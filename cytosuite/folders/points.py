@@ -77,6 +77,8 @@ def point_files(path: Path) -> Paths:
 def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:
     """Return the points of a table."""
     columns = [name.strip().lower() for name in next(table, [])]
+    if len(named := [*filter(None, columns)]) > len({*named}):
+        raise InputError(f"expected columns of different names, found {', '.join(named)}")
     filled = (row for row in table if any(map(str.strip, row)))
     rows = [dict(zip(columns, row, strict=False)) for row in islice(filled, MOST + 1)]
     if len(rows) > MOST:

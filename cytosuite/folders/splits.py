@@ -192,7 +192,7 @@ def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
     classes = defaultdict[str, Counter[str]](Counter)
     path = home_of(source) / OBJECTS
-    rows = read_table(path, strict=True) if path.is_file() else iter(())
+    rows = read_table(path) if path.is_file() else iter(())
     head = next(rows, [])
     for row in (dict(zip(head, cells, strict=False)) for cells in rows):
         if row.get("image") and row.get("class"):
