@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -11,12 +12,14 @@ from torch import Tensor
 
 from cytosuite.contract.weights import SAFE
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Entries
+from cytosuite.files import Entries, open_regular
+from cytosuite.files.archive import ZipReader
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
 WRAPPERS = ("module.", "network.", "model.")  # prefixes of all names, by the class around a network
 
-BROKEN = (SafetensorError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
+BROKEN = (SafetensorError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
+MEMBERS = 2**17  # of a file of torch, an archive with one for each tensor
 
 
 def state(
@@ -43,6 +46,9 @@ def state(
 def opened(path: Path) -> Entries:
     """Return the mapping that a file of weights holds; InputError for code or anything else."""
     try:
+        with open_regular(path) as stream:
+            if path.suffix != SAFE and is_zipfile(stream):
+                ZipReader(path, stream, MEMBERS)  # refuses members that would fill the memory
         if path.suffix == SAFE:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -2,7 +2,9 @@
 
 import collections
 import json
+import os
 from hashlib import sha256
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -71,3 +73,21 @@ def test_what_is_more_than_tensors_is_refused(card, tmp_path, capsys, content, r
     assert "executed" not in capsys.readouterr().out
     assert card.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "x.pt"]
+
+
+def _grows(path):
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", bytes(2**24))
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"), "cannot be read"),
+        (_grows, "found a file that grows from"),
+        (os.mkfifo, "expected a file, found a folder, a pipe"),
+    ],
+)
+def test_no_file_of_weights_crashes_fills_or_blocks_the_reader(card, tmp_path, make, reason):
+    make(tmp_path / "x.pt")
+    refused(reason, convert, tmp_path / "x.pt", card)
