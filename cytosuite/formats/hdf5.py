@@ -174,38 +174,49 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
 
 
 def _check_packed(path: Path, dataset: "h5py.Dataset") -> None:
-    """Refuse unknown filters, and chunks that inflate to more than their pixels."""
+    """Refuse unknown filters, and pixels that are packed twice."""
     import h5py
-    from imagecodecs import deflate_decode
 
-    codes, properties = list[int](), dataset.id.get_create_plist()
-    for number in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(number)
-        codes.append(code)
+    for code, name in _filters(dataset):
         if not h5py.h5z.filter_avail(code):
             raise InputError(
-                f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
+                f"{path}: the pixels are packed by the filter {code} ({name}), "
                 "which is not installed; save them with gzip"
             )
-    if DEFLATE not in codes:
-        return
-    place = codes.index(DEFLATE)
-    if codes[place + 1 :] not in ([], [CHECKSUM]):  # each multiplies what a few bytes become
-        raise InputError(
+    codes = [code for code, _ in _filters(dataset)]
+    if DEFLATE in codes and codes[codes.index(DEFLATE) + 1 :] not in ([], [CHECKSUM]):
+        raise InputError(  # each multiplies what a few bytes become
             f"{path}: expected pixels that are packed once, found them packed by the filters "
             f"{codes}; save them with gzip"
         )
+
+
+def _filters(dataset: "h5py.Dataset") -> list[tuple[int, str]]:
+    """Return code and name of the filters of a dataset."""
+    properties = dataset.id.get_create_plist()
+    filters = (properties.get_filter(number) for number in range(properties.get_nfilters()))
+    return [(code, os.fsdecode(name)) for code, _, _, name in filters]
+
+
+def _check_inflated(dataset: "h5py.Dataset") -> None:
+    """Refuse large chunks that inflate to more than their pixels: libhdf5 would hold it all."""
+    from imagecodecs import deflate_decode
+
+    codes = [code for code, _ in _filters(dataset)]
+    if DEFLATE not in codes:
+        return
     large: list[h5py.h5d.StoreInfo] = []
     dataset.id.chunk_iter(lambda chunk: large.append(chunk) if chunk.size > SMALL else None)
     size = prod(dataset.chunks) * dataset.dtype.itemsize + MARGIN
     for chunk in large:
         mask, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        if not mask >> place & 1:
-            deflate_decode(packed, out=bytearray(size))  # libhdf5 would hold all that it becomes
+        if not mask >> codes.index(DEFLATE) & 1:
+            deflate_decode(packed, out=bytearray(size))
 
 
 def _slabs(dataset: "h5py.Dataset", head: Header, planes: int) -> Iterator[Array]:
     """Yield the pixels."""
+    _check_inflated(dataset)
     chunks = dataset.chunks or (1, dataset.shape[1])
     rows = chunk_rows(head, chunks, lambda *region: np.asarray(dataset[region]))
     if planes >= len(dataset):
