@@ -15,6 +15,8 @@ from cytosuite.ranking.ranking import Consensus
 from cytosuite.ranking.scores import Measure, ScoreArrays
 from cytosuite.volume.arrays import Doubles
 
+DIGITS = 9  # of a mean rank behind the point: beyond is rounding, which must not break ties
+
 
 def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
     """Return the consensus of a field by the metrics to rank by; None of a single dataset.
@@ -34,9 +36,9 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
         samples = mean_drawn([part.drawn(scores) for scores in by_metric])
         drawn.append(samples[~np.isnan(samples).any(axis=1)])
     names, table = field.names, np.stack(ranks)
-    mean = table.mean(axis=0)
+    mean = _mean(table)
     places = minimum_ranks(table).astype(int)
-    rest = [np.delete(table, n, axis=0).mean(axis=0) for n in range(len(datasets))]
+    rest = [_mean(np.delete(table, n, axis=0)) for n in range(len(datasets))]
     overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
     ends = bootstrap.place_intervals(overall).tolist() if len(overall) else []
     firsts = (overall == 1).mean(axis=0).tolist() if len(overall) else []
@@ -57,6 +59,12 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
     )
 
 
+def _mean(table: Doubles) -> Doubles:
+    """Return mean ranks over datasets; equal ones are equal to the last digit."""
+    mean: Doubles = table.mean(axis=0).round(DIGITS)
+    return mean
+
+
 def _within(field: Field, dataset: str) -> Field:
     """Return a field on the cases of one dataset, with their share of the samples."""
     arrays = field.arrays
@@ -74,10 +82,10 @@ def _within(field: Field, dataset: str) -> Field:
 
 
 def _sampled(table: Doubles, drawn: Sequence[Doubles], draws: int, seed: int) -> Doubles:
-    """Return mean ranks (draws, algorithms) over datasets drawn with equal chances."""
+    """Return sums of ranks (draws, algorithms) over datasets drawn with equal chances."""
     (rng,) = np.random.default_rng(seed).spawn(1)  # other numbers than those that draw the cases
-    weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws) / len(table)
+    weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws)
     total = np.zeros((draws, table.shape[1]))
     for weight, ranks, rows in zip(weights.T, table, drawn, strict=True):
         total += weight[:, None] * (np.resize(rows, total.shape) if len(rows) else ranks)
-    return total
+    return total.round(DIGITS)

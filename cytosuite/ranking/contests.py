@@ -212,7 +212,7 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
 def mean_drawn(drawn: Sequence[Doubles]) -> Doubles:
     """Return the mean over metrics of ranks in samples, as many as all metrics have."""
     sampled = min(map(len, drawn))
-    mean: Doubles = np.mean([ranks[:sampled] for ranks in drawn], axis=0)
+    mean: Doubles = np.mean([ranks[:sampled] for ranks in drawn], axis=0, dtype=np.float64)
     return mean
 
 

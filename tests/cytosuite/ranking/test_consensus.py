@@ -58,6 +58,23 @@ def test_draws_of_datasets_do_not_hang_on_those_of_cases():
     assert share(0) == pytest.approx(share(5), abs=0.05)
 
 
+@pytest.mark.parametrize("shifts", [(0,), (0, 0, 1)])
+def test_equal_sums_of_ranks_tie_in_every_sample(shifts):
+    parts, sums = [], 0
+    for metric, shift in zip(("SEG", "DET", "F1"), shifts, strict=False):
+        order = (np.add.outer(range(3), range(3)) + shift) % 3  # each is first, second and third
+        means = 0.9 - 0.3 * order
+        part = table({name: (8, row) for name, row in zip("stu", means, strict=True)})
+        parts.append(part.assign(metric=metric))
+        sums = sums + order + 1
+    over = rank(pd.concat(parts), by=["SEG", "DET", "F1"][: len(shifts)]).consensus
+    (rng,) = np.random.default_rng(0).spawn(1)
+    totals = rng.multinomial(3, [1 / 3] * 3, 2000) @ sums
+    first = totals == totals.min(axis=1, keepdims=True)
+    assert list(over.shares.values()) == first.mean(axis=0).tolist()
+    assert len({*over.ranks.values()}) == 1
+
+
 def test_few_cases_stay_as_they_are():
     scores = table({"s": (12, (0.9, 0.6, 0.3)), "t": (3, (0.9, 0.6, 0.3))})
     assert rank(scores).consensus.fixed == ["t"]
