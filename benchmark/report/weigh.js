@@ -158,7 +158,7 @@ const weigh = (() => {
       .filter((metric) => metric.weight > 0 && metric.used.length && (!metric.whole || cases.length === strata.length));
     const total = parts.reduce((sum, metric) => sum + metric.weight, 0);
     if (!total) return [];
-    const mean = (rows) => range(count).map((a) => parts.reduce((sum, metric, n) => sum + metric.weight * rows[n][a], 0) / total);
+    const mean = (rows) => range(count).map((a) => plain(parts.reduce((sum, metric, n) => sum + metric.weight * rows[n][a], 0) / total, 1));
     const rank = mean(parts.map((metric) => ranks(metric, metric.goodness[0].map(() => 1))));
     const enough = parts.every((metric) => !metric.whole && metric.used.length >= data.fewest);
     const some = (counts) => parts.every((metric) => metric.used.some((n) => counts[n]));
