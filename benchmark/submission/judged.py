@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import Limits
@@ -47,8 +48,9 @@ def rehearse_evaluation(
             )
         judge = partial(_judge_shut, truth, built) if built else partial(_judge, truth)
         for algorithm, key in scored.table("jobs").items():
-            folder = scratch / algorithm
-            write_submission(scored.place / algorithm, key, evaluation, folder / "input")
+            name = folder_of(algorithm)
+            folder = scratch / name
+            write_submission(scored.place / name, key, evaluation, folder / "input")
             judge(folder)
             judged = read_json(folder / "output" / METRICS)
             scores = own_scores(scored.place, algorithm, evaluation.task)

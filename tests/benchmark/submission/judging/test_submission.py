@@ -66,6 +66,15 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
     assert ": 1 of " in last
 
 
+def test_results_of_a_named_model_lie_in_its_folder(rehearsed, run, segmented):
+    segmented.job.folder.rename(run / "watershed-card")
+    facts = read_json(run / "run.json") | {"jobs": {"watershed:card": segmented.job.key}}
+    (run / "run.json").write_text(json.dumps(facts))
+    equal, (line,) = rehearsed()
+    assert equal
+    assert line.startswith("evaluation as a plain process: watershed:card: ")
+
+
 def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
     folder = segmented.job.folder / "case_2"
     lost = {"status": "time-out", "outputs": {}, "digests": {}}
