@@ -134,13 +134,15 @@ def _add(
 
 
 def _refuse_empty_paths(command: Callable[..., None], words: Sequence[str]) -> None:
-    """Refuse options with an empty path: it would mean the current folder."""
+    """Refuse empty paths and arguments: they would mean the current folder, or everything."""
     paths = {
         f"--{name.replace('_', '-')}"
         for name, parameter in signature(command).parameters.items()
         if (kind := get_args(parameter.annotation)) and Path in (kind[0], *get_args(kind[0]))
     }
-    for word, following in zip_longest(words, words[1:]):
+    for before, word, following in zip_longest(("", *words[:-1]), words, words[1:]):
+        if not word and not before.startswith("-"):
+            raise InputError("expected a name or path as each argument, found none (see --help)")
         name, sign, value = word.partition("=")
         if name in paths and not (value if sign else following is None or following):
             raise InputError(f"{name}: expected a path, found nothing")
