@@ -15,12 +15,12 @@ from cytosuite.benchmark.commands.options.evaluation import RehearseOptions
 from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import ExternalOptions
 from cytosuite.benchmark.engines.external import (
-    ARCHIVES,
     ExternalImage,
     SocketMapping,
     api_of,
     external_manifest,
     external_names,
+    is_archive,
     is_external,
     user_of,
 )
@@ -113,7 +113,7 @@ def read_sockets(path: Path | None, task: Task) -> SocketMapping:
 
 def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
     """Return the image of a tag or file, with a program to start."""
-    image = _loaded(client, Path(word)) if word.endswith(ARCHIVES) else _pulled(client, word)
+    image = _loaded(client, Path(word)) if is_archive(word) else _pulled(client, word)
     config = image.attrs.get("Config") or {}
     if not (config.get("Entrypoint") or config.get("Cmd")):
         raise InputError(f"{word}: expected an image with ENTRYPOINT or CMD, found neither")

@@ -28,7 +28,6 @@ from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speak
 from cytosuite.contract.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
 from cytosuite.contract.progress import latest
 from cytosuite.contract.words import Api
-from cytosuite.errors import plain
 from cytosuite.files import Json
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
@@ -109,8 +108,8 @@ class DockerSession:
                 self.stop()
         except (DockerException, RequestException, OSError) as error:
             self.stop()
-            message = explained(plain(str(error), 300))
-            return Outcome("engine error", time.perf_counter() - begin, message=message)
+            seconds = time.perf_counter() - begin
+            return Outcome("engine error", seconds, message=explained(error))
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:

@@ -133,18 +133,23 @@ class ExternalImage:
 
 def is_external(word: str) -> bool:
     """Return whether a word of the user means an image of others, not an algorithm of ours."""
-    named = "/" in word or ":" in word or word.endswith(ARCHIVES)
+    named = "/" in word or ":" in word or is_archive(word)
     return named and program_of(word) not in algorithms()
+
+
+def is_archive(word: str) -> bool:
+    """Return whether a word of the user means a file of an image, not its tag."""
+    return word.lower().endswith(ARCHIVES) or Path(word).is_file()
 
 
 def external_names(words: Collection[str], taken: Collection[str]) -> TextDict:
     """Return a name for each image: its last words, with a digest if that is taken."""
     short = {}
     for word in words:
-        last = word.rpartition("/")[2].partition("@")[0]
+        last = word.lower().rpartition("/")[2].partition("@")[0]
         for suffix in sorted(ARCHIVES, key=len, reverse=True):
             last = last.removesuffix(suffix)
-        name = re.sub(r"[^a-z0-9]+", "_", last.removesuffix(":latest").lower()).strip("_")
+        name = re.sub(r"[^a-z0-9]+", "_", last.removesuffix(":latest")).strip("_")
         short[word] = name if name[:1].isalpha() else f"image_{name}".rstrip("_")
     names = list(short.values())
     return {
@@ -176,9 +181,7 @@ def external_manifest(external: ExternalImage, labels: TextMap) -> AlgorithmMani
     return AlgorithmManifest.model_construct(
         name=external.name,
         version=said["version"] or external.image[:SHORT],
-        title=plain(
-            Path(external.word).name if external.word.endswith(ARCHIVES) else external.word, 200
-        ),
+        title=plain(Path(external.word).name if is_archive(external.word) else external.word, 200),
         description=f"A container that others built, {external.image[:SHORT]}.",
         task=external.task.name,
         authors=(said["authors"],) if said["authors"] else (),
@@ -242,8 +245,7 @@ def start_errors(external: ExternalImage | None) -> Iterator[None]:
     except APIError as error:
         if external is None:
             raise
-        reason = explained(error.explanation or str(error))
-        raise StartError(f"{external.name} did not start: {reason}") from None
+        raise StartError(f"{external.name} did not start: {explained(error)}") from None
 
 
 def write_external_case(folder: Path, case_input: Path, external: ExternalImage) -> None:

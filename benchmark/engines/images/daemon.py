@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 
 FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
@@ -44,7 +44,7 @@ def find_docker(host: str | None = None) -> Client | str:
         )
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
-        return f"{place}: {_last(error)}"
+        return f"{place}: {explained(error)}"
     client.api.timeout = CALL_S
     return client
 
@@ -104,7 +104,7 @@ def daemon_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        raise InputError(f"{doing}: the Docker daemon says: {_last(error)}") from error
+        raise InputError(f"{doing}: the Docker daemon says: {explained(error)}") from error
 
 
 def _unreachable(path: str) -> str:
@@ -118,14 +118,10 @@ def _unreachable(path: str) -> str:
     return ""
 
 
-def _last(error: BaseException) -> str:
-    """Return the message of a daemon's error as one line of bounded length."""
-    message = getattr(error, "explanation", None) or str(error) or type(error).__name__
-    return explained(" ".join(str(message).split())[:300])
-
-
-def explained(message: str) -> str:
-    """Return the message of a daemon, about GPUs with the remedy."""
+def explained(error: BaseException) -> str:
+    """Return the message of a daemon's error as one line, about GPUs with the remedy."""
+    text = str(getattr(error, "explanation", None) or error) or type(error).__name__
+    message = plain(text, 300)
     for words, advice in GPU_REMEDIES.items():
         if re.search(words, message):
             return f"{message}; {advice}, or run with DEVICE=cpu"

@@ -1,10 +1,12 @@
 """Containers of others: their names, labels and sockets, and the cases that they see."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from docker.errors import APIError
 from mistakes import refused
 from rasters import counted
 
@@ -16,9 +18,11 @@ from cytosuite.benchmark.engines.external import (
     api_of,
     external_manifest,
     external_names,
+    is_archive,
     is_external,
     place_of,
 )
+from cytosuite.benchmark.engines.images.daemon import explained
 from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import Name, parse
@@ -96,6 +100,7 @@ def put(place):
         ("registry:5000/lab/Team-X:1.0", "team_x_1_0"),
         ("lab/team@sha256:" + "a" * 64, "team"),
         ("dir/my best.tar.xz", "my_best"),
+        ("Net.TAR.GZ", "net"),
         ("2net.tar", "image_2net"),
     ],
 )
@@ -246,6 +251,19 @@ def test_the_identity_holds_image_and_sockets_but_not_the_api():
 def test_a_model_of_ours_is_no_image_of_others():
     assert not is_external("watershed:nuclei-2d")
     assert is_external("lab/watershed:nuclei-2d")
+
+
+def test_a_file_is_an_archive_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not is_external("net.tar.bz2")
+    Path("net.tar.bz2").touch()
+    assert is_external("net.tar.bz2")
+    assert is_archive("net.tar.bz2")
+
+
+def test_a_daemon_says_its_reason_alone():
+    error = APIError("500 Server Error for http+docker://x", explanation="no user ghost")
+    assert explained(error) == "no user ghost"
 
 
 def test_a_socket_of_another_name_is_a_file_of_its_kind():
