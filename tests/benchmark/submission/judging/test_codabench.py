@@ -11,6 +11,8 @@ import pytest
 import toys
 from mistakes import refused
 
+from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.scores.score import score
 from cytosuite.benchmark.submission.judging.codabench import answers_in
 from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bundle
@@ -77,6 +79,10 @@ def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker
     with ZipFile(tmp_path / "bundle/inputs.zip") as archive:
         assert not [name for name in archive.namelist() if "labels" in name]
     assert PROGRAM.endswith("/app/input /app/output")
+
+
+def test_the_page_starts_from_the_tag_that_is_built():
+    assert f"\nFROM {evaluation_blueprint(ROOT).tag}\n" in (ROOT / "docs/organise.md").read_text()
 
 
 def test_a_link_to_the_truth_is_no_answer(worker):
