@@ -134,13 +134,13 @@ def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:
     for row in spent.to_dict("records"):
         words = []
         if row["time_ratio"] > thresholds.time:
-            change = f"{row['s_before']:.3g} -> {row['s_after']:.3g} s"
+            change = f"medians {row['s_before']:.3g} -> {row['s_after']:.3g} s"
             words.append(f"{row['time_ratio']:.2f} times the time ({change})")
         if row["memory_ratio"] > thresholds.memory:
-            change = f"{row['MiB_before']:.0f} -> {row['MiB_after']:.0f} MiB"
+            change = f"medians {row['MiB_before']:.0f} -> {row['MiB_after']:.0f} MiB"
             words.append(f"{row['memory_ratio']:.2f} times the memory ({change})")
         if words:
-            yield f"{row['algorithm']}: {' and '.join(words)} per case, in the median"
+            yield f"{row['algorithm']}: in the median case {' and '.join(words)}"
 
 
 def _cases(scores: pd.DataFrame) -> pd.DataFrame:

@@ -160,7 +160,7 @@ def test_time_warns_and_fails_only_when_asked(made):
     one, two = made("a"), made("b", seconds=2.0)
     found = compared(one, two)
     assert not found.regressions
-    assert found.warnings == ["net: 2.00 times the time (1 -> 2 s) per case, in the median"]
+    assert found.warnings == ["net: in the median case 2.00 times the time (medians 1 -> 2 s)"]
     asked = Thresholds.model_validate({"cost": {"fails": True}})
     assert compared(one, two, asked).regressions == found.warnings
     assert compared(two, one).costs.time_ratio[0] == 0.5
