@@ -15,6 +15,7 @@ from cytosuite.benchmark.submission.judging.evaluate import CASES, METRICS, Eval
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
 from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
 from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError, plain
 from cytosuite.errors.ending import end
 from cytosuite.files import read_json, write_json
 from cytosuite.folders.sides import named
@@ -38,20 +39,22 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
 
 
 def score(inputs: Path, outputs: Path) -> None:
-    """Judge ``inputs/res`` by ``inputs/ref``; write ``scores.json`` and a table of the cases."""
+    """Write ``scores.json`` and a table of the cases; InputError where a set has no value."""
     evaluation = read_evaluation(inputs / "ref")
     with TemporaryDirectory() as scratch:
         lay_out(answers_in(inputs / "res", evaluation), evaluation, Path(scratch))
         Evaluator(Path(scratch), outputs, inputs / "ref").run_case()
     judged = read_json(outputs / METRICS)
-    scores = {
-        ranked.key: reduce(getitem, ranked.path.split("."), judged) for ranked in evaluation.ranked
-    }
-    write_json(outputs / "scores.json", scores)
     table = pd.read_csv(outputs / CASES, dtype=str, keep_default_na=False)
     with pd.option_context("display.max_colwidth", None):  # else it cuts the reasons of failures
         page = f"{HEAD}{table.to_html(index=False)}\n"
     (outputs / "detailed_results.html").write_text(page, "utf-8")
+    try:
+        scores = {r.key: reduce(getitem, r.path.split("."), judged) for r in evaluation.ranked}
+    except KeyError:  # a metric of the whole set without a worst value
+        lost = "; ".join(f"{failure['case']}: {failure['reason']}" for failure in judged["failed"])
+        raise InputError(f"{inputs}: expected a valid file for each case: {plain(lost)}") from None
+    write_json(outputs / "scores.json", scores)
 
 
 def main() -> int:

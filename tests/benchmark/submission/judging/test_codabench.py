@@ -14,6 +14,7 @@ from mistakes import refused
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.scores.score import score
+from cytosuite.benchmark.submission.judging import codabench
 from cytosuite.benchmark.submission.judging.codabench import answers_in
 from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bundle
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
@@ -95,6 +96,16 @@ def test_a_link_to_the_truth_is_no_answer(worker):
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
     assert not answers_in(res, evaluation)
+
+
+def test_a_set_without_a_value_is_a_line_and_the_reasons_are_written(worker):
+    _, app = worker
+    (app / "input/res/instance-labels/c1.tif").touch()
+    path = app / "input/ref/evaluation.json"
+    path.write_text(path.read_text().replace("aggregates.SEG.mean", "aggregates.SEG.set"))
+    refused("each case: c0.tif: missing output", codabench.score, app / "input", app / "output")
+    assert {path.suffix for path in (app / "output").iterdir()} == {".csv", ".html", ".json"}
+    assert not (app / "output/scores.json").exists()
 
 
 def test_two_answers_for_a_case_are_refused(worker):
