@@ -139,7 +139,7 @@ def is_external(word: str) -> bool:
 
 def is_archive(word: str) -> bool:
     """Return whether a word of the user means a file of an image, not its tag."""
-    return word.lower().endswith(ARCHIVES) or Path(word).is_file()
+    return word.lower().endswith(ARCHIVES) or ("." in word and Path(word).is_file())
 
 
 def external_names(words: Collection[str], taken: Collection[str]) -> TextDict:

@@ -18,7 +18,6 @@ from cytosuite.benchmark.engines.external import (
     api_of,
     external_manifest,
     external_names,
-    is_archive,
     is_external,
     place_of,
 )
@@ -248,17 +247,15 @@ def test_the_identity_holds_image_and_sockets_but_not_the_api():
     assert len({first, *(other.identity for other in others)}) == 4
 
 
-def test_a_model_of_ours_is_no_image_of_others():
+def test_a_model_of_ours_is_no_image_of_others_but_a_file_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert not is_external("watershed:nuclei-2d")
     assert is_external("lab/watershed:nuclei-2d")
-
-
-def test_a_file_is_an_archive_whatever_its_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert not is_external("net.tar.bz2")
-    Path("net.tar.bz2").touch()
-    assert is_external("net.tar.bz2")
-    assert is_archive("net.tar.bz2")
+    assert not is_external("net.bz2")
+    for name in ("net.bz2", "all"):
+        Path(name).touch()
+    assert is_external("net.bz2")
+    assert not is_external("all")
 
 
 def test_a_daemon_says_its_reason_alone():
