@@ -99,7 +99,7 @@ def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:
 
 def _cells(path: Path) -> pd.DataFrame:
     """Return a CSV file as texts; every row must have the cells of the header."""
-    rows = [[*map(original, row)] for row in read_table(path, delimiter_of)]
+    rows = [[original(cell).strip() for cell in row] for row in read_table(path, delimiter_of)]
     head, *body = rows or [[]]
     for number, row in enumerate(body, start=2):
         if row and len(row) != len(head):

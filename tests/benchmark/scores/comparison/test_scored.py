@@ -32,7 +32,7 @@ BAD = {
     "row 3: expected 4 cells, found 6": HEAD + "a,net,SEG,0.5\na,net,DET,0.5,0.4,0.3\n",
     "row 3: expected a number as value, found 'good'": HEAD + "a,n,SEG,0.5\na,n,DET,good\n",
     "expected each value once, found two of dataset '', case 'a', algorithm 'net', metric 'SEG'": (
-        HEAD + "a,net,SEG,0.5\na,net,SEG,0.6\n"
+        HEAD.replace(",", ", ") + "a,net,SEG,0.5\na, net,SEG ,0.6\n"
     ),
     "expected a text in UTF-8, found the byte 0x89 at 0": "\x89PNG\xff\xfe",
 }
