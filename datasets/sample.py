@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from cytosuite.contract.tracks import Track
-from cytosuite.files import Entries, Paths, ScalarMap
-from cytosuite.frozen import frozen
+from cytosuite.files import Entries, Paths, ScalarMap, frozen
 from cytosuite.volume import Volume, Volumes
 
 Value = Entries  # the object of a JSON socket

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from cytosuite.algorithms.linking.cells import CellTable
 from cytosuite.contract.manifest import Described, NotNegative, Positive, Whole
 from cytosuite.contract.tracks import Track
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Longs
 from cytosuite.volume.points import neighbour
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cytosuite.algorithms.linking.cells import CellTable, cells_of
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 LEAST_SUM = 0.7  # size of merged cells relative to the sum of those before

@@ -28,6 +28,7 @@ from cytosuite.files import (
     TextMap,
     TextPair,
     file_digest,
+    frozen,
     link,
     read_json,
     value_digest,
@@ -35,7 +36,6 @@ from cytosuite.files import (
 )
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import image_files
-from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 
 API_LABEL = "org.grand-challenge.api-method"

@@ -16,8 +16,7 @@ from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TextDict, TextMap, TextPair
-from cytosuite.frozen import frozen
+from cytosuite.files import TextDict, TextMap, TextPair, frozen
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")

@@ -7,8 +7,7 @@ from collections.abc import Collection
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, IntPair, Json, TextMap
-from cytosuite.frozen import frozen
+from cytosuite.files import Entries, IntPair, Json, TextMap, frozen
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 

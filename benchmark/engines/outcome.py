@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from cytosuite.benchmark.catalog.packages import Device, uses_gpu
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Paths, TextDict, Texts
+from cytosuite.files import Paths, TextDict, Texts, frozen
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
-from cytosuite.frozen import frozen
 from cytosuite.volume import Header
 from cytosuite.volume.memory import GIB
 

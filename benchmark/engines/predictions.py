@@ -13,8 +13,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, Outcome,
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
-from cytosuite.files import Paths, TextMap, link, open_regular
-from cytosuite.frozen import frozen
+from cytosuite.files import Paths, TextMap, frozen, link, open_regular
 
 
 @frozen

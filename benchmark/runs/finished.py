@@ -26,8 +26,7 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TextDict, link, read_json, remove
-from cytosuite.frozen import frozen
+from cytosuite.files import TextDict, frozen, link, read_json, remove
 from cytosuite.metrics.boards import CONTROLS
 
 FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above

@@ -13,8 +13,7 @@ from cytosuite.benchmark.scores import matches, objects, points
 from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
-from cytosuite.files import FloatMap, IntDict, TextMap, Texts
-from cytosuite.frozen import frozen
+from cytosuite.files import FloatMap, IntDict, TextMap, Texts, frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points

@@ -14,8 +14,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
-from cytosuite.files import TextDict, TextMap, Texts, digest, file_digest, value_digest
-from cytosuite.frozen import frozen
+from cytosuite.files import TextDict, TextMap, Texts, digest, file_digest, frozen, value_digest
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.

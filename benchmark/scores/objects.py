@@ -12,8 +12,7 @@ import numpy as np
 
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import TextMap, Texts
-from cytosuite.frozen import frozen
+from cytosuite.files import TextMap, Texts, frozen
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap

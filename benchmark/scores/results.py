@@ -23,8 +23,8 @@ from cytosuite.files import (
     TextDict,
     TextMap,
     TextPair,
+    frozen,
 )
-from cytosuite.frozen import frozen
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.ranking.ranking import MANY, Contest, Ranking

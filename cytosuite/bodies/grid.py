@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import (
     Box,
     Doubles,

@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Box, Doubles, Image, Longs, Rows, Shape
 

@@ -12,7 +12,7 @@ from cytosuite.contract.spacing import as_movie
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
-from cytosuite.files import Entries, Json, TextDict, TextMap, link, read_json, write_json
+from cytosuite.files import Entries, Json, TextDict, TextMap, frozen, link, read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import (
     FOLDER_SUFFIX,
@@ -22,7 +22,6 @@ from cytosuite.formats.imagefiles import (
     image_name,
 )
 from cytosuite.formats.request import request_of
-from cytosuite.frozen import frozen
 from cytosuite.volume import SPATIAL, Volume, Volumes
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import from_lowest, slabs

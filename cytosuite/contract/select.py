@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.files import FloatMap, FloatTuple, Json, Texts
-from cytosuite.frozen import frozen
+from cytosuite.files import FloatMap, FloatTuple, Json, Texts, frozen
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 
 Kind = Literal["image", "labels", "points", "tracks", "canvas", "json"]
 

@@ -6,8 +6,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_text
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen, read_text
 
 LARGEST = 65535  # labels are 16-bit numbers
 HEAD = "label,begin,end,parent"

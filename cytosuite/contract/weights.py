@@ -14,8 +14,7 @@ from typing import Any
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.packages import install
-from cytosuite.files import Entries, atomic, file_digest, need_file, read_json, write_json
-from cytosuite.frozen import frozen
+from cytosuite.files import Entries, atomic, file_digest, frozen, need_file, read_json, write_json
 
 SAFE = ".safetensors"
 USES = "use.rules"  # in a folder of models

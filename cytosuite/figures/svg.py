@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from cytosuite.files import TextPair
+from cytosuite.files import TextPair, frozen
 
 Place = str | float  # px, or a text: of `percent`
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
@@ -22,7 +22,7 @@ SHAPES = (
 SMALLEST = 1e-300  # of a margin: numbers near the smallest there is have no twentieth
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Axis:
     """A linear or logarithmic axis."""
 

@@ -14,13 +14,14 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from hashlib import sha256
 from io import StringIO
 from itertools import chain
 from math import isfinite
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, dataclass_transform
 
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files.working import LEFTOVER, full_disk, is_abandoned, working_name
@@ -42,6 +43,7 @@ ScalarMap = Mapping[str, Scalar]
 TextPair = tuple[str, str]
 IntPair = tuple[int, int]
 FloatTuple = tuple[float, ...]
+Kind = TypeVar("Kind")
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -53,6 +55,12 @@ TRIES = 100  # of a name that other programs take again and again
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder never replaces these
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(kind: type[Kind]) -> type[Kind]:
+    """Make a class a dataclass with slots, of which no field can be set again."""
+    return dataclass(frozen=True, slots=True)(kind)
 
 
 @contextmanager
@@ -115,9 +123,9 @@ def _put(source: Path, path: Path) -> bool:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; return False where system or file system cannot."""
-    names = os.fsencode(one), os.fsencode(other)
     rename = getattr(_system(), "renameat2", None)  # absent in other systems
-    return bool(rename and rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+    here, there = (_AT_FDCWD, os.fsencode(one)), (_AT_FDCWD, os.fsencode(other))
+    return bool(rename and rename(*here, *there, _RENAME_EXCHANGE) == 0)
 
 
 @cache
@@ -283,25 +291,21 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the value that a text holds, if every program can hold it (I-JSON, RFC 7493)."""
-    value = _decode(text)
-    if "\\u" in text:  # the only way to a lone surrogate: decoded UTF-8 has none
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    return value
-
-
-def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
     depth = 0
     for mark in re.sub(r'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', "", text):  # in linear time
         depth += 1 if mark in "[{" else -1
         if depth > DEPTH:
             raise ValueError(f"more than {DEPTH} lists and objects in each other")
-    return json.loads(
+    value = json.loads(
         text,
         parse_constant=_no_number,
         parse_float=_finite,
         parse_int=_bounded,
         object_pairs_hook=named_once,
     )
+    if "\\u" in text:  # the only way to a lone surrogate: decoded UTF-8 has none
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def _no_number(text: str) -> float:
@@ -323,8 +327,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> Json:
     """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
-        times = Counter(name for name, _ in pairs)
-        twice = next(name for name in times if times[name] > 1)
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {twice[:40]!r} twice in one object")
     return entries
 
@@ -371,7 +374,7 @@ def digest(
 ) -> str:
     """Return the SHA-256 of the names (relative to `root`) and contents of files, in any order."""
     state = sha256()
-    for path in sorted({file for start in paths for file in visible_files(start)}):
+    for path in sorted({*chain.from_iterable(map(visible_files, paths))}):
         state.update(os.fsencode(path.relative_to(root)) + b"\0")
         state.update(bytes.fromhex(digest_of(path)))
     return state.hexdigest()

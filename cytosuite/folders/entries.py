@@ -5,11 +5,10 @@ from collections.abc import Collection as Names
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Lists, TextDict
+from cytosuite.files import Lists, TextDict, frozen
 from cytosuite.folders.names import is_picture, key_of
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
-from cytosuite.frozen import frozen
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {

@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts
+from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -36,7 +36,6 @@ from cytosuite.folders.points import tables_of
 from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
-from cytosuite.frozen import frozen
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug

@@ -16,13 +16,12 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
-from cytosuite.files import FloatDict, Scalars
+from cytosuite.files import FloatDict, Scalars, frozen
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import PICTURE, format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import named
-from cytosuite.frozen import frozen
 from cytosuite.volume import (
     KEY_LETTERS,
     SPATIAL,

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cytosuite.files import Texts
+from cytosuite.files import Texts, frozen
 from cytosuite.formats.stored import Stored
-from cytosuite.frozen import frozen
 from cytosuite.volume import Header, Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import copies

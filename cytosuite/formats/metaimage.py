@@ -13,9 +13,8 @@ from typing import BinaryIO, Literal, TypeVar
 import numpy as np
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, FloatTuple, TextMap, TextPair, open_regular
+from cytosuite.files import NUMBER, FloatTuple, TextMap, TextPair, frozen, open_regular
 from cytosuite.formats.stored import Stored
-from cytosuite.frozen import frozen
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import copies, planes_of

@@ -3,10 +3,9 @@
 from dataclasses import field
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, FloatDict, FloatMap, Json
+from cytosuite.files import Entries, FloatDict, FloatMap, Json, frozen
 from cytosuite.formats.tiffmetadata import named
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
-from cytosuite.frozen import frozen
 from cytosuite.volume import AXES, SPATIAL, UNITS, is_size, listed_channels
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata

@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager
 from math import prod
 
 from cytosuite.errors import InputError
-from cytosuite.files import IntDict, IntMap, Scalars
-from cytosuite.frozen import frozen
+from cytosuite.files import IntDict, IntMap, Scalars, frozen
 from cytosuite.volume import Header, Origin, Volume, large
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import gathered, planes_in

@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import Entries, IntMap, Json, Scalars, open_regular
+from cytosuite.files import Entries, IntMap, Json, Scalars, frozen, open_regular
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.stored import Stored, each_within, picked
 from cytosuite.formats.tiffcheck import (
@@ -35,7 +35,6 @@ from cytosuite.formats.tiffmetadata import (
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
-from cytosuite.frozen import frozen
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, guessed_spacing, large, with_channel
 from cytosuite.volume.arrays import Array, Box, Shape, Sizes
 from cytosuite.volume.large import room

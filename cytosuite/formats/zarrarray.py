@@ -13,9 +13,8 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TEXT_BYTES, Json, open_regular, parse_json
+from cytosuite.files import TEXT_BYTES, Json, frozen, open_regular, parse_json
 from cytosuite.files.archive import zip_of
-from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Shape
 from cytosuite.volume.memory import check_room
 

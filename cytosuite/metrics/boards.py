@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 
 Control = Literal["oracle", "blank", "nearest", "identity", "real"]
 CONTROLS: tuple[Control, ...] = get_args(Control)

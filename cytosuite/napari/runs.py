@@ -15,9 +15,9 @@ from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
+from cytosuite.files import frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
-from cytosuite.frozen import frozen
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import gather
 from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from cytosuite.contract.manifest import Count, Described
 from cytosuite.errors import InputError, RoomError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Box, Floats, Shape, Sizes
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.objects import box_at

@@ -12,7 +12,7 @@ from itertools import pairwise as neighbours
 
 import numpy as np
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.ranking.contests import Field, Standoff, best_first, pairwise, wins
 from cytosuite.ranking.ranking import Difference, Pair
 from cytosuite.ranking.scores import Measure, MetricScores

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST

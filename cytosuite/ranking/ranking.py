@@ -5,8 +5,7 @@ from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal
 
-from cytosuite.files import FloatMap, IntMap, TextMap, TextPair
-from cytosuite.frozen import frozen
+from cytosuite.files import FloatMap, IntMap, TextMap, TextPair, frozen
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.ranking.bootstrap import DRAWS
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Failures, Scheme

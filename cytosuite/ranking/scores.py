@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, listed
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics

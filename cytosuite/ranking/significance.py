@@ -16,8 +16,7 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.files import IntDict
-from cytosuite.frozen import frozen
+from cytosuite.files import IntDict, frozen
 from cytosuite.ranking.intervals import medians
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding

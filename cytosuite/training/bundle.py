@@ -19,9 +19,8 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import module_of, open_model
 from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, frozen
 from cytosuite.files.archive import write_zip
-from cytosuite.frozen import frozen
 from cytosuite.networks.tiling import reach_of
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.volume.arrays import Interval

@@ -16,10 +16,9 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import FloatDict, Json
+from cytosuite.files import FloatDict, Json, frozen
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
-from cytosuite.frozen import frozen
 from cytosuite.metrics import Metric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
 from cytosuite.training.checkpoint import Origin, origin, restore, save

@@ -18,8 +18,8 @@ from cytosuite.files import (
     Scalars,
     TextMap,
     Texts,
+    frozen,
 )
-from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 
 Shape = tuple[int, ...]  # voxels along the axes
 Lengths = tuple[float, ...]  # µm along them

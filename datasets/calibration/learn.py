@@ -36,8 +36,7 @@ from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
-from cytosuite.files import Json, digest, rounded
-from cytosuite.frozen import frozen
+from cytosuite.files import Json, digest, frozen, rounded
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Lengths, Rng, Shape
 

@@ -20,9 +20,8 @@ from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError
-from cytosuite.files import need_file, read_json, write_json
+from cytosuite.files import frozen, need_file, read_json, write_json
 from cytosuite.folders.sides import side_by_side
-from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Box, Columns, Doubles, Image, Rng, Rows
 from cytosuite.volume.objects import on_face, shared

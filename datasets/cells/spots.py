@@ -15,7 +15,7 @@ from cytosuite.datasets.cells.processes import Numbers
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Doubles, Image, Indices, Longs, Rng, Rows
 from cytosuite.volume.objects import label_at

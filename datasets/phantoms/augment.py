@@ -18,7 +18,7 @@ from cytosuite.datasets.phantoms.library import (
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Bools, Doubles, Image, Interval, Lengths, Rng
 
 WAVES = 16  # plane waves summed to warp a nucleus

@@ -9,7 +9,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Rows
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most

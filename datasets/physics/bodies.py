@@ -9,7 +9,7 @@ import scipy.fft
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Image, Rng
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach

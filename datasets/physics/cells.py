@@ -19,8 +19,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
-from cytosuite.files import FloatTuple
-from cytosuite.frozen import frozen
+from cytosuite.files import FloatTuple, frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 

@@ -11,7 +11,7 @@ import numpy as np
 from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Image, Lengths, Rng
 
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre

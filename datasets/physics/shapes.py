@@ -9,7 +9,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.physics.bodies import BALL
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Bools, Doubles, Image, Integers, Longs, Rng, Rows
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)

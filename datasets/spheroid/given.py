@@ -5,8 +5,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.datasets.cells.given import nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
-from cytosuite.files import ScalarMap
-from cytosuite.frozen import frozen
+from cytosuite.files import ScalarMap, frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Image, Lengths
 from cytosuite.volume.objects import box_of

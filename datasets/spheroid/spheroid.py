@@ -18,8 +18,8 @@ from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_semi_axes
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
+from cytosuite.files import frozen
 from cytosuite.formats import read
-from cytosuite.frozen import frozen
 from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs, Rng
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside

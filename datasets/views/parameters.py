@@ -11,7 +11,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import ZYX, Rng
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks

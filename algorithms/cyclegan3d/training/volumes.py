@@ -10,9 +10,9 @@ from cytosuite.algorithms.cyclegan3d.training.settings import Crops, Settings
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling, scaling_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
+from cytosuite.files import frozen
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
-from cytosuite.frozen import frozen
 from cytosuite.networks.normalise import Target
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, turn_of, turned

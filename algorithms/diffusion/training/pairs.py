@@ -22,9 +22,9 @@ from cytosuite.denoising.light import light_of
 from cytosuite.denoising.noise import noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError
+from cytosuite.files import frozen
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
-from cytosuite.frozen import frozen
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import augmented

@@ -20,8 +20,7 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.manifest import Described, NotNegative, OpenShare
 from cytosuite.errors import InputError
-from cytosuite.files import Entries
-from cytosuite.frozen import frozen
+from cytosuite.files import Entries, frozen
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.normalise import QUIETEST

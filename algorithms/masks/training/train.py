@@ -14,9 +14,8 @@ from cytosuite.contract.tasks import LABELS, REQUEST, SAMPLED_CELLS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Texts, rounded
+from cytosuite.files import Entries, Texts, frozen, rounded
 from cytosuite.folders.index import Item
-from cytosuite.frozen import frozen
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.networks.tiling import Sides

@@ -14,9 +14,8 @@ from cytosuite.contract.manifest import Count, Described, NotNegative, Positive,
 from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
-from cytosuite.files import Scalar, Texts
+from cytosuite.files import Scalar, Texts, frozen
 from cytosuite.folders.index import Item
-from cytosuite.frozen import frozen
 from cytosuite.networks.tiling import Sides
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
 from cytosuite.training.crops import chosen, streams

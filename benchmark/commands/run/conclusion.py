@@ -13,8 +13,7 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
 from cytosuite.errors import count
-from cytosuite.files import TextMap, atomic, visible_files
-from cytosuite.frozen import frozen
+from cytosuite.files import TextMap, atomic, frozen, visible_files
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.scores.results import Results

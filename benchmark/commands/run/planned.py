@@ -22,9 +22,8 @@ from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.circumstances import RunFacts, revision
 from cytosuite.benchmark.scores.comparison import origin
 from cytosuite.contract.tasks import Task
-from cytosuite.files import TextDict, TextMap, write_json
+from cytosuite.files import TextDict, TextMap, frozen, write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
-from cytosuite.frozen import frozen
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool

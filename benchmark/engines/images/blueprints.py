@@ -10,8 +10,7 @@ from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files,
 from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
-from cytosuite.files import TextMap, TextPair, Texts, digest, visible_files
-from cytosuite.frozen import frozen
+from cytosuite.files import TextMap, TextPair, Texts, digest, frozen, visible_files
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 JUDGING = "cytosuite.benchmark.submission.judging"

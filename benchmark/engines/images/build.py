@@ -26,9 +26,17 @@ from cytosuite.benchmark.engines.images.context import Files, by_name, pack
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Entries, TextDict, TextMap, TextPair, read_text, remove, value_digest
+from cytosuite.files import (
+    Entries,
+    TextDict,
+    TextMap,
+    TextPair,
+    frozen,
+    read_text,
+    remove,
+    value_digest,
+)
 from cytosuite.files.working import alone
-from cytosuite.frozen import frozen
 
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"

@@ -18,8 +18,8 @@ from cytosuite.contract.points import read_points
 from cytosuite.contract.tasks import TRACKS, Kind, Socket
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import frozen
 from cytosuite.formats import read
-from cytosuite.frozen import frozen
 from cytosuite.metrics.tracks.link_errors import LinkError
 from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape, Words
 

@@ -40,6 +40,7 @@ from cytosuite.files import (
     TextDict,
     Texts,
     atomic,
+    frozen,
     link,
     read_json,
     sweep,
@@ -49,7 +50,6 @@ from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
-from cytosuite.frozen import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs_of
 

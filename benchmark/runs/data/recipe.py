@@ -25,7 +25,7 @@ from cytosuite.datasets.recipes import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Entries, Json, Texts, digest, value_digest
+from cytosuite.files import Entries, Json, Texts, digest, frozen, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
@@ -33,7 +33,6 @@ from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
-from cytosuite.frozen import frozen
 
 FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.

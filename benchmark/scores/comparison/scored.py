@@ -11,8 +11,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.runs.store.csvfile import original
 from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, listed, plain
-from cytosuite.files import Entries, Json, TextMap, delimiter_of, read_json, read_table
-from cytosuite.frozen import frozen
+from cytosuite.files import Entries, Json, TextMap, delimiter_of, frozen, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED, states
 

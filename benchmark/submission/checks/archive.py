@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
-from cytosuite.files import Entries, Json, TextDict, parse_json
+from cytosuite.files import Entries, Json, TextDict, frozen, parse_json
 from cytosuite.files.tarball import (
     CHUNK,
     ArchiveError,
@@ -22,7 +22,6 @@ from cytosuite.files.tarball import (
     members,
     opened_tar,
 )
-from cytosuite.frozen import frozen
 
 EntryKind = Literal["file", "folder", "link", "other"]
 JSON_BYTES = 2**22

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family, metric

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family

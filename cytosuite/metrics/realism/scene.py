@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes, planes_of

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric

@@ -14,7 +14,7 @@ from math import isfinite, nan, sqrt
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric

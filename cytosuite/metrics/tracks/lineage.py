@@ -14,7 +14,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.frozen import frozen
+from cytosuite.files import frozen
 from cytosuite.volume.arrays import Array, Bools, Longs, LongWords
 
 LISTED = 20  # problems shown in one message

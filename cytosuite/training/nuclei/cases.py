@@ -13,12 +13,11 @@ from scipy import ndimage
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, read_json
+from cytosuite.files import Entries, frozen, read_json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source
 from cytosuite.formats import read
-from cytosuite.frozen import frozen
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
