@@ -1,7 +1,7 @@
 """Cells of a movie as points with sizes, and how much they lie over each other in time."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,8 +12,7 @@ from cytosuite.volume.objects import numbered
 BORDER = 0.4  # of 0 to 1, chosen on simulated movies
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CellTable:
+class CellTable(NamedTuple):
     """All N cells of a movie of T frames, frame by frame, by label."""
 
     first: Longs  # (T + 1,) number of the first cell of each frame, then N

@@ -1,8 +1,8 @@
 """N_SSIM of Fuse My Cells (ISBI 2025): the share of the lost similarity that is restored."""
 
-from dataclasses import dataclass
 from functools import partial
 from math import nan
+from typing import NamedTuple
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
@@ -15,8 +15,7 @@ LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 SAME = 1e-12  # volumes with a similarity closer to 1 than this are equal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageTriple:
+class ImageTriple(NamedTuple):
     """Truth, prediction and input, each with its own normalisation."""
 
     truth: Array  # (Z, Y, X) or (Y, X), as they were given, not normalised

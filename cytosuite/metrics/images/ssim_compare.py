@@ -2,8 +2,8 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ Scale = tuple[float, float]  # gain, offset
 AS_IT_IS: Scale = (1.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class Window(NamedTuple):
     """A product of symmetric weights along Z, Y and X."""
 
     # from the centre outwards; the centre and twice the others sum to 1
@@ -65,8 +64,7 @@ def gaussian_window(shape: Shape, *, shrink: bool = False) -> Window:
     return Window((weights[0], weights[1], weights[2]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
+class _Work(NamedTuple):
     """Volumes, window and scales that the columns of one comparison share."""
 
     volumes: tuple[Array, Array]

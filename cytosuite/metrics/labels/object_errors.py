@@ -27,7 +27,6 @@ Caicedo et al., Evaluation of Deep Learning Strategies for Nucleus Segmentation 
 Images, Cytometry A 95 (2019), doi:10.1002/cyto.a.23863 (missed, merged and split objects).
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +41,7 @@ MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", 
 Values = Doubles
 
 
-@dataclass(frozen=True, eq=False)
-class ObjectErrors:
+class ObjectErrors(NamedTuple):
     """Objects of one side, a truth or a prediction, and how each was judged."""
 
     labels: Labels  # (N,), in the order of the overlap table

@@ -1,7 +1,7 @@
 """Table of the objects in a label volume: place, size, brightness, and the object of the truth."""
 
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ OBJECTS, VOXELS = 200_000, 4096  # objects at most, of large volumes one per so 
 MOST = 32  # boxes around the objects hold at most so many times the voxels of the volume
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ObjectSums:
+class ObjectSums(NamedTuple):
     """Sums over the voxels of objects 1 to N, row 0 stays empty."""
 
     voxels: Longs  # (N + 1,), sizes

@@ -5,8 +5,8 @@ there the mean of both directions, here, as in MONAI and MedPy, over both surfac
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import dist, isfinite, prod
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -28,8 +28,7 @@ FEW = 2**26  # bytes of surface voxels kept in any case
 Side = tuple[Doubles, Longs]  # distances, and the first one of each object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SurfaceTable:
+class SurfaceTable(NamedTuple):
     """Distances between the surfaces of each matched object and its partner, in µm."""
 
     # (M,), average symmetric surface distance: the mean over the voxels of both surfaces together
@@ -76,11 +75,8 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
 
 def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
     """Return the table of the objects of several volumes taken together; empty for none."""
-    columns = (
-        np.concatenate([np.zeros(0), *(getattr(table, name) for table in tables)])
-        for name in ("assd", "hausdorff", "hd95")
-    )
-    return SurfaceTable(*columns)
+    tables = tables or [SurfaceTable(*np.zeros((3, 0)))]
+    return SurfaceTable(*map(np.concatenate, zip(*tables, strict=True)))
 
 
 SURFACES = Evidence(surface_table, ("truth", "prediction", "spacing"), pool=concatenate_surfaces)

@@ -10,8 +10,8 @@ Petukhov et al., Cell segmentation in imaging-based spatial transcriptomics, Nat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ from cytosuite.volume.objects import label_at
 from cytosuite.volume.pieces import distinct
 
 
-@dataclass(frozen=True, eq=False)
-class CellPoints:
+class CellPoints(NamedTuple):
     """Numbers of points in each cell, and the cells of pairs."""
 
     truth: Longs  # (C,), points in each cell of the label image
@@ -72,8 +71,7 @@ def cell_at(places: Doubles, labels: Array) -> Array:
 
 def joined(parts: Sequence[CellPoints]) -> CellPoints:
     """Return the cells of several images taken together."""
-    names = [column.name for column in fields(CellPoints)]
-    return CellPoints(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    return CellPoints(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 CELL_POINTS = Evidence(

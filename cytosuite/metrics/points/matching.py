@@ -8,8 +8,7 @@ of points at one place each counts, so a duplicate is false where the truth has 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -36,8 +35,7 @@ MOST_STEPS = 5 * 10**9  # pairs times points of the smaller side, of all groups:
 LARGEST_UM = 1e6  # of a radius
 
 
-@dataclass(frozen=True, eq=False)
-class MatchedPoints:
+class MatchedPoints(NamedTuple):
     """True and predicted points, and the pairs among them."""
 
     truths: int  # number of points

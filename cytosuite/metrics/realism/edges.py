@@ -11,8 +11,8 @@ without a tile that qualifies, which has no value here; several stacks of a side
 order, which are one set here.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -56,8 +56,7 @@ RICH = 0.25  # share of the strongest edge of a side that a tile must have
 VOXELS = 2**20  # of a stack, at most, that the scale is taken from: evenly spaced ones
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EdgeCurves:
+class EdgeCurves(NamedTuple):
     """Edge strength by depth on both sides."""
 
     # (D,), depth below the plane of the strongest edges, common to both; empty if a side has no

@@ -6,9 +6,9 @@ Cohen, Luck, Honari, MICCAI 2018, doi:10.1007/978-3-030-00928-1_60 (hallucinated
 Flusser, Image and Vision Computing 21 (2003) 977, doi:10.1016/S0262-8856(03)00137-9.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from math import pi
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -39,8 +39,7 @@ LEAST_VOLUME = 0.25  # of the median object's, of a body
 VOXEL_BYTES = 80  # of smoothed images, zones, edges and signal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class Kept(NamedTuple):
     """Fate of the objects that stand out in the input."""
 
     # objects that stand out in the input, and how many of them do not in the prediction

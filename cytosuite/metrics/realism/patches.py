@@ -5,10 +5,10 @@ every number has a meaning. Binkowski et al., ICLR (2018), doi:10.48550/arXiv.18
 Heusel et al., NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a network's features).
 """
 
-from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -34,8 +34,7 @@ LEAST = 1e-6  # added to shares before their logarithm, so that nothing counts a
 PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PatchFeatures:
+class PatchFeatures(NamedTuple):
     """Numbers that describe the patches of both sides."""
 
     # (N, D), one row per patch, standardised: less the mean of the real patches, over their

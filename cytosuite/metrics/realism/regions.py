@@ -4,8 +4,8 @@ The score of Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828,
 region, with lengths in µm and without its losses at the borders of the image.
 """
 
-from dataclasses import dataclass
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -24,8 +24,7 @@ CLOSING_UM = 15 * PIXEL_UM  # 15 steps
 MARGIN_UM = 2 * PIXEL_UM  # 2 steps
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RegionScores:
+class RegionScores(NamedTuple):
     """The score of each plane of the real stacks in each region."""
 
     depth: Doubles  # (P,), relative depth of the plane in its stack, in (0, 1), 0 = first plane

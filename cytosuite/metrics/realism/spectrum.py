@@ -6,9 +6,9 @@ doi:10.1109/TASSP.1976.1162849 (log-spectral distance).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
 COLUMNS, BLOCK = 1 << 14, 1 << 22  # columns along z looked at together, and voxels, at most
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
+class Spectra(NamedTuple):
     """Power by spatial frequency on both sides, each with a mean of 1 over the bands."""
 
     # (F,), centre of each band in cycles per µm, equally spaced, zero excluded; empty if undefined

@@ -6,8 +6,8 @@ Bioinformatics 30 (2014), doi:10.1093/bioinformatics/btu080 (SEG).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -177,8 +177,7 @@ CELLS, LINKS = ("splits", "missed", "spurious"), ("extra_links", "absent_links",
 COSTS = dict(zip(CELLS + LINKS, (SPLIT, MISSED, SPURIOUS, 1.0, 1.5, 1.0), strict=True))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Edits:
+class Edits(NamedTuple):
     """The cells and links to change in a prediction; a link is named by the cell it leads to."""
 
     splits: Longs  # NS: vertices of the prediction, each as often as it is to be cut
