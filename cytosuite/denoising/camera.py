@@ -62,6 +62,12 @@ def late(noise: Image, lag: float) -> Image:
     return shifted
 
 
+def seen_late(lag: float) -> tuple[float, float]:
+    """Return the shares of variance and third cumulant that second differences see of late noise."""
+    taps = np.convolve([1, -2, 1], [1 - lag, lag]) / sqrt((1 - lag) ** 2 + lag**2)
+    return float((taps**2).sum() / 6), float((taps**3).sum() / -6)
+
+
 def lag_of(array: Reals) -> float:
     """Return the lag of a stack (Z, Y, X) or plane: its noise is more alike along x than along y.
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
-from cytosuite.denoising.camera import lag_of, neighbour_correlation
+from cytosuite.denoising.camera import lag_of, neighbour_correlation, seen_late
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, TextDict, Texts, read_toml
@@ -83,10 +83,13 @@ def noise_of(image: Volume) -> Noise:
     if not slope > 0:
         return Noise(correlation, "the noise does not grow with the signal: no photon transfer")
     steep, dark, steep_error, dark_error = _line(mean, third, voxels / second**3)
-    ratio, error = steep / slope, steep_error / slope  # g (1 + 2e)
+    lag = lag_of(array)
+    seen, seen_third = seen_late(lag)
+    full = slope / seen
+    ratio, error = steep / seen_third / full, steep_error / seen_third / full  # g (1 + 2e)
     excess = 0.0
-    if ratio - slope > max(SURE * error, LEAST_EXCESS * slope):
-        excess = min((ratio - slope) / (2 * slope - ratio), 1.0) if ratio < 1.5 * slope else 1.0
+    if ratio - full > max(SURE * error, LEAST_EXCESS * full):
+        excess = min((ratio - full) / (2 * full - ratio), 1.0) if ratio < 1.5 * full else 1.0
     lowest = float(np.quantile(array, 0.01))
     root = EXTREME**2 - 4 * (zero - lowest) / slope
     read = slope / 2 * (EXTREME - copysign(sqrt(root), zero - lowest)) if root > 0 else 0.0
@@ -97,12 +100,12 @@ def noise_of(image: Volume) -> Noise:
     return Noise(
         correlation,
         note if correlation > CORRELATED else "",
-        slope=slope,
-        gain=slope / (1 + excess),
+        slope=full,
+        gain=full / (1 + excess),
         excess=excess,
         offset=zero + read**2 / slope,
         read_counts=read,
-        lag=lag_of(array),
+        lag=lag,
     )
 
 
