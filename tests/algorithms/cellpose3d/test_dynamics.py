@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 
 from cytosuite.algorithms.cellpose3d import dynamics as module
 from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow, taps
@@ -25,7 +26,7 @@ def test_one_step_is_interpolated_by_hand():
     flow = np.zeros((3, 1, 1, 4), np.float32)
     flow[2, 0, 0] = [0.5, 1, 0.5, 0.25]
     ends = follow(flow, np.array([[[True, False, False, False]]]), steps=2, step_size=1.0)
-    np.testing.assert_allclose(ends, [[0, 0, 1.25]])  # 0 + 0.5, then + (0.5 + 1) / 2
+    assert_allclose(ends, [[0, 0, 1.25]])  # 0 + 0.5, then + (0.5 + 1) / 2
 
 
 # The last has more points than one core follows at a time.
@@ -34,7 +35,7 @@ def test_torch_gives_the_same_points_in_a_random_flow(shape):
     flow, mask = random_case(0, shape)
     ours = follow_on(None, flow, mask, steps=40, step_size=0.9)
     theirs = follow_on("cpu", flow, mask, steps=40, step_size=0.9)
-    np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
+    assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
 
 def nuclei(size, seed):
@@ -70,11 +71,11 @@ def test_smoothing_is_the_ratio_of_two_convolutions(shape):
         above = convolve1d(above, taps(width), axis, mode="constant")
         below = convolve1d(below, taps(width), axis, mode="constant")
     smooth = smooth_flow(flow, mask, sigma)[1]
-    np.testing.assert_allclose(smooth[mask], (above / below)[mask], atol=1e-5)
+    assert_allclose(smooth[mask], (above / below)[mask], atol=1e-5)
 
 
 def test_taps_are_a_gaussian():
-    np.testing.assert_array_equal(taps(0), [1])
+    assert_array_equal(taps(0), [1])
     assert taps(1.5).size == 11
     assert taps(1.5).sum() == pytest.approx(1)
     assert taps(1)[4] / taps(1)[3] == pytest.approx(np.exp(-0.5), rel=1e-6)
@@ -115,7 +116,7 @@ def test_a_bent_cell_is_one():
     y, x = np.ogrid[:40, :40]
     radius = np.hypot(y - 5, x - 20)
     truth = ((radius > 12) & (radius < 22) & (y > 8))[None].astype(np.int32)  # half a ring
-    np.testing.assert_array_equal(segment(truth, sigma_um=2.0), truth)
+    assert_array_equal(segment(truth, sigma_um=2.0), truth)
 
 
 def test_lengths_are_in_um():
@@ -123,8 +124,8 @@ def test_lengths_are_in_um():
     truth[2:14, 4:18, 3:17], truth[2:14, 6:20, 17:31] = 1, 2  # they touch
     once = segment(truth, spacing=(1, 1, 1))
     twice = segment(truth, spacing=(3, 3, 3), sigma_um=4.5, distance_um=12.0)
-    np.testing.assert_array_equal(once, twice)
-    np.testing.assert_array_equal(once, truth)
+    assert_array_equal(once, twice)
+    assert_array_equal(once, truth)
 
 
 @pytest.mark.parametrize("distance, count", [(2.9, 2), (3.1, 1)])
@@ -139,4 +140,4 @@ def test_of_equal_peaks_the_first_stays():
     mask = np.ones((1, 1, 4), bool)
     ends = np.float32([[0, 0, 0], [0, 0, 0], [0, 0, 2], [0, 0, 2]])
     found = instances(ends, mask, (1, 1, 1), sigma_um=0, distance_um=2)
-    np.testing.assert_array_equal(found, [[[1, 1, 1, 1]]])
+    assert_array_equal(found, [[[1, 1, 1, 1]]])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_allclose
 from rasters import away_from
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
@@ -22,7 +23,7 @@ def test_size_aware_flow_of_a_row_by_hand():
     labels = np.array([[[0, 5, 5, 5, 5, 5, 5, 0]]])  # centre 3.5, half extent 3
     flow = flow_targets(labels)
     away = np.array([0, 2.5, 1.5, 0.5, -0.5, -1.5, -2.5, 0])
-    np.testing.assert_allclose(flow[2, 0, 0], np.tanh(2 * away / 3), atol=1e-6)
+    assert_allclose(flow[2, 0, 0], np.tanh(2 * away / 3), atol=1e-6)
     assert not flow[:2].any()
     assert flow.dtype == np.float32
 
@@ -30,14 +31,14 @@ def test_size_aware_flow_of_a_row_by_hand():
 def test_half_extent_is_two_voxels_at_least():
     labels = np.zeros((3, 3, 4), np.uint8)
     labels[1, 1, 1:3] = 1
-    np.testing.assert_allclose(flow_targets(labels)[2, 1, 1, 1:3], np.tanh([0.5, -0.5]), atol=1e-6)
+    assert_allclose(flow_targets(labels)[2, 1, 1, 1:3], np.tanh([0.5, -0.5]), atol=1e-6)
 
 
 @pytest.mark.parametrize("axes", [(0, 2, 1), (2, 0, 1)])
 def test_swapped_axes_swap_the_channels(axes):
     labels = ellipsoids()
     expected = flow_targets(labels).transpose(0, *(a + 1 for a in axes))[list(axes)]
-    np.testing.assert_allclose(flow_targets(labels.transpose(axes)), expected, atol=1e-4)
+    assert_allclose(flow_targets(labels.transpose(axes)), expected, atol=1e-4)
 
 
 def test_the_nearest_voxel_is_the_centre_where_the_centroid_is_outside():
@@ -45,7 +46,7 @@ def test_the_nearest_voxel_is_the_centre_where_the_centroid_is_outside():
     labels[0, 0, [0, 1, 2, 8]] = 1  # centroid 2.75, rounded 3
     flow = flow_targets(labels)[2, 0, 0]
     away = 2 * np.array([2, 1, 0, -6]) / 4.5  # from voxel 2, by the half extent
-    np.testing.assert_allclose(flow[[0, 1, 2, 8]], np.tanh(away), atol=1e-6)
+    assert_allclose(flow[[0, 1, 2, 8]], np.tanh(away), atol=1e-6)
 
 
 def test_a_plane_flows_as_every_slice_of_a_prism():
@@ -55,7 +56,7 @@ def test_a_plane_flows_as_every_slice_of_a_prism():
     prism = flow_targets(np.repeat(plane, 3, axis=0))
     flow = flow_targets(plane)
     assert not flow[0].any()
-    np.testing.assert_allclose(flow[1:], prism[1:, 1:2], atol=1e-6)
+    assert_allclose(flow[1:], prism[1:, 1:2], atol=1e-6)
 
 
 def test_other_arrays_than_label_volumes_are_refused():

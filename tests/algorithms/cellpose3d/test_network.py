@@ -5,6 +5,7 @@ import pytest
 import torch
 from mistakes import refused
 from safetensors.torch import save_file
+from torch.testing import assert_close
 
 from cytosuite.algorithms.cellpose3d.network import Network, build, load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
@@ -34,7 +35,7 @@ def test_folding_keeps_every_pixel_in_its_place():
     weight[:4] = torch.eye(4)[:, :, None, None, None]  # the first field is the image itself
     network.core.weight = torch.nn.Parameter(weight)
     image = _image()
-    torch.testing.assert_close(network(image)[:, :1], image)
+    assert_close(network(image)[:, :1], image)
 
 
 def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_path):
@@ -50,8 +51,8 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
     with torch.no_grad():
         fields = loaded(_image())
         assert fields.shape[1] == 4
-        torch.testing.assert_close(fields, network(_image())[:, :4])
-        torch.testing.assert_close(with_folded_norms(loaded)(_image()), fields)
+        assert_close(fields, network(_image())[:, :4])
+        assert_close(with_folded_norms(loaded)(_image()), fields)
     refused(
         "not of this network", load, {"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors"
     )
@@ -63,7 +64,7 @@ def test_a_plane_is_alone_and_has_no_flow_along_z():
     network = build(flat).eval()
     with torch.no_grad():
         fields = network(_image())
-        torch.testing.assert_close(fields[:, :, 3:4], network(_image()[:, :, 3:4]))
+        assert_close(fields[:, :, 3:4], network(_image()[:, :, 3:4]))
     assert fields.shape == (2, 5, 8, 16, 24)
     assert not fields[:, 1].any()
     assert fields[:, 2:4].abs().min() > 0

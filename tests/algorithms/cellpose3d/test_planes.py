@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from rasters import discs
 from scipy import ndimage
 from training_data import trained
@@ -73,7 +74,7 @@ def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):
     still = PATCHES.model_copy(update={"augment": AugmentRanges(brightness=(1, 1), noise=0)})
     twice = replace(case, further=case.image[None])  # channels keep their places
     _, (image, same), target, _ = draw_patch(rng, [twice], still)
-    np.testing.assert_array_equal(image, same)
+    assert_array_equal(image, same)
     assert image.shape == (1, 32, 32)
     assert target.shape == (6, 1, 32, 32)
     inside = target[0] > 0
@@ -87,7 +88,7 @@ def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):
 def test_images_and_labels_are_scaled_about_the_same_box():
     _, labels = discs(6)
     larger = resized_labels(labels[None], (1, 2 * len(labels), 2 * len(labels)))
-    np.testing.assert_array_equal(larger[0, ::2, 1::2], labels)
+    assert_array_equal(larger[0, ::2, 1::2], labels)
     mask = resized((labels[None] > 0).astype(np.float32), larger.shape)
     assert ((mask > 0.5) == (larger > 0)).mean() > 0.98
 
@@ -185,7 +186,7 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
     dark = replace(volume, array=255 - image)
     again = _predicted(dark, model)
-    np.testing.assert_array_equal(again.array, found.array)
+    assert_array_equal(again.array, found.array)
     assert again.metadata["cellpose3d_inverted"]
     cells = model.card.model_copy(
         update={"describes": {**model.card.describes, "channel": "cytoplasm"}}

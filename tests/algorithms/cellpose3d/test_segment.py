@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from rasters import away_from
 from scipy import ndimage
 
@@ -58,7 +59,7 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     trimmed = np.where((labels < 3) & (rim > 0), 0, labels)
     own = cut(labels, image, own_weight=0.5, **given)
     assert same(own.labels, trimmed)
-    np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
+    assert_array_equal(own.margin > 0, own.labels > 0)
     given |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
     assert same(cut(labels, image, **given).labels, trimmed)
 
@@ -132,7 +133,7 @@ def test_faces_move_to_bright_walls_where_the_card_says_so():
     assert same(found[0].labels, labels)
     expected = np.repeat(np.array([1, 2]), [12, 12])[None, None, :] * np.ones((12, 24, 1), int)
     expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side
-    np.testing.assert_array_equal(found[1].labels, expected)
+    assert_array_equal(found[1].labels, expected)
 
 
 def test_smoothing_is_in_micrometres_and_longer_along_z():
@@ -180,11 +181,11 @@ def test_only_voxels_of_objects_near_their_faces_change(rng):
     labels = _cells()
     found = _moved(labels, rng.random(labels.shape, np.float32), reach_um=0.4)
     assert found.dtype == np.uint32
-    np.testing.assert_array_equal(found > 0, labels > 0)
+    assert_array_equal(found > 0, labels > 0)
     face = np.zeros(labels.shape, bool)
     face[:, 11:13], face[:, :, 11:13] = True, True
     away = ndimage.distance_transform_edt(~face, FINE)
-    np.testing.assert_array_equal(found[away > 0.41], labels[away > 0.41])
+    assert_array_equal(found[away > 0.41], labels[away > 0.41])
     assert (found != labels).any()
     for label in (1, 2, 3, 4):
         assert ndimage.label(found == label)[1] == 1
@@ -213,9 +214,9 @@ def test_chains_become_one_object_whatever_their_numbers_and_direction():
     level = np.ones(labels.shape, np.float32)
     level[..., 8:10] = 0.1
     expected = np.repeat(np.array([2, 2, 2, 4], np.uint32), 3).reshape(1, 1, 12)
-    np.testing.assert_array_equal(without_walls_joined(labels, level, 0.5), expected)
+    assert_array_equal(without_walls_joined(labels, level, 0.5), expected)
     turned = without_walls_joined(labels.transpose(2, 0, 1), level.transpose(2, 0, 1), 0.5)
-    np.testing.assert_array_equal(turned, expected.transpose(2, 0, 1))
+    assert_array_equal(turned, expected.transpose(2, 0, 1))
 
 
 def three():
@@ -233,7 +234,7 @@ def test_volumes_are_in_um3():
         Removal(4, "max_volume_um3", 128.0, 100.0),
         Removal(6, "min_volume_um3", 2.0, 3.0),
     ]
-    np.testing.assert_array_equal(found, three() == 9)
+    assert_array_equal(found, three() == 9)
 
 
 @pytest.mark.parametrize("limit, stays", [(24.0, True), (24.1, False)])

@@ -3,6 +3,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from unpaired import SPACING, TINY, random_network, simulated
 
 from cytosuite.algorithms.cyclegan3d import predict as module
@@ -76,7 +77,7 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
     made = _run(_volume(), network)
     expected = _run(_volume(), model(style=STYLE))
     assert made.metadata["cyclegan3d_method"] == "network"
-    np.testing.assert_array_equal(made.array, expected.array)
+    assert_array_equal(made.array, expected.array)
     given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
     assert np.corrcoef(_run(given, network).array.ravel(), made.array.ravel())[0, 1] > 0.9
 
@@ -102,8 +103,8 @@ def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
     assert made.metadata == volume.metadata | {f"cyclegan3d_{k}": v for k, v in facts.items()}
     (given, shown, spacing), *others = seen
     assert not others
-    np.testing.assert_array_equal(given, volume.array)
-    np.testing.assert_array_equal(shown, made.array)
+    assert_array_equal(given, volume.array)
+    assert_array_equal(shown, made.array)
     assert spacing == SPACING
     assert not made.origin.warnings
 
@@ -117,7 +118,7 @@ def test_a_translation_that_changes_structure_is_replaced_with_a_warning(model, 
     assert made.array.dtype == np.uint8
     line = "the network changes the structure (three objects are lost): classical transfer in its place"
     assert made.origin.warnings == ("an earlier one", line)
-    np.testing.assert_array_equal(made.array, _run(volume, model(style=STYLE)).array)
+    assert_array_equal(made.array, _run(volume, model(style=STYLE)).array)
 
 
 @pytest.mark.parametrize("given", [{"guard": "refuse", "style": STYLE}, {"guard": "replace"}])

@@ -3,6 +3,7 @@ from math import inf
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 from reach import roomy
 from unpaired import TINY, random_network
 
@@ -35,7 +36,7 @@ def test_tiles_leave_no_seams(noise):
     )
     assert tiled.tiles >= 8
     assert whole.values.std() > 0.05
-    np.testing.assert_allclose(tiled.values, whole.values, atol=2e-5, rtol=2e-5)
+    assert_allclose(tiled.values, whole.values, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 7)])
@@ -95,7 +96,7 @@ def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
             for seed in (3, 3, 4)
         )
         assert first.shape == image.shape
-        np.testing.assert_array_equal(first, again)
+        assert_array_equal(first, again)
         assert bool((first != other).any()) is differ
 
 
@@ -140,6 +141,6 @@ def test_units_of_the_target_are_the_same_in_every_image():
     target = Target(mean=100, sd=4, dtype="uint16")
     image = np.array([[100, 112], [160, 1000]], np.uint16)
     values = to_network(image, "style", target=target)
-    np.testing.assert_allclose(values, 0.5 * np.arcsinh((image - 100.0) / 12), rtol=1e-6)
-    np.testing.assert_array_equal(to_network(image[:1], "style", target=target), values[:1])
-    np.testing.assert_array_equal(from_network(values, "style", target), image)
+    assert_allclose(values, 0.5 * np.arcsinh((image - 100.0) / 12), rtol=1e-6)
+    assert_array_equal(to_network(image[:1], "style", target=target), values[:1])
+    assert_array_equal(from_network(values, "style", target), image)

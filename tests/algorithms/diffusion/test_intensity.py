@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sketches import labels_of
 
 from cytosuite.algorithms.diffusion.intensity import (
@@ -15,7 +16,7 @@ from cytosuite.networks.normalise import Target, sketch_of_labels
 def test_units_of_a_sketch_are_those_of_any_gain_and_offset(rng):
     labels = labels_of()
     sketch = 0.01 * (labels > 0) - 3
-    np.testing.assert_allclose(sketch_units(sketch), labels > 0, atol=1e-5)
+    assert_allclose(sketch_units(sketch), labels > 0, atol=1e-5)
     found = sketch_units(sketch + 0.01 * rng.uniform(-0.1, 0.1, labels.shape))
     assert found.dtype == np.float32
     assert found[labels > 0].mean() == pytest.approx(1, abs=1e-3)
@@ -36,8 +37,8 @@ def test_a_sketch_of_labels_parts_objects_that_touch():
 
 def test_units_of_contrast_are_linear_with_ground_at_0_and_objects_at_2():
     image = np.repeat([30, 90, 150], [40, 10, 10]).astype(np.uint8)
-    np.testing.assert_allclose(image_units(image, "contrast")[[0, 40, 50]], [0, 4 / 3, 8 / 3])
-    np.testing.assert_allclose(
+    assert_allclose(image_units(image, "contrast")[[0, 40, 50]], [0, 4 / 3, 8 / 3])
+    assert_allclose(
         image_units(3 * image.astype(float) - 7, "contrast"), image_units(image, "contrast")
     )
     assert not image_units(np.full((4, 4), 9, np.uint8), "contrast").any()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from sketches import FLAT, TINY, TWO, labels_of, random_network, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
@@ -54,7 +55,7 @@ def test_frames_of_one_seed_share_their_noise(model):
     moved.array[:, 20:] = 200
     first, second = _run(still, tiny), _run(moved, tiny)
     assert first.metadata["diffusion_seed"] == 7
-    np.testing.assert_array_equal(first.array[:, :10], second.array[:, :10])
+    assert_array_equal(first.array[:, :10], second.array[:, :10])
     free = model(None)
     first, second = _run(still, free), _run(moved, free)
     assert (first.array[:, :10] != second.array[:, :10]).mean() > 0.5
@@ -84,7 +85,7 @@ def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
         _run(given, model(**light, camera=CAMERA, tile=tile))
         for tile in ((96, 320, 320), (48, 128, 128))
     )
-    np.testing.assert_array_equal(made.array, again.array)
+    assert_array_equal(made.array, again.array)
     photons = (expected - 100).clip(0) / 20
     variance = 20**2 * (2 * photons + 0.01)
     off = (made.array - 100 - 20 * photons) / np.sqrt(variance)
@@ -97,7 +98,7 @@ def test_frames_of_a_series_are_counted_anew(model):
     moved = volume(np.roll(labels_of(), 1, axis=2), series_seed=5)
     shown = model(given="labels", camera=CAMERA)
     first, same, other = (_run(each, shown, "instance-labels").array for each in (*still, moved))
-    np.testing.assert_array_equal(first, same)
+    assert_array_equal(first, same)
     assert (first[:, :3] != other[:, :3]).mean() > 0.5
 
 
@@ -127,7 +128,7 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
     both = {"structure-sketch": sketch, "instance-labels": labels}
     for given, wanted in (("sketch", by_sketch), ("labels", by_labels)):
         made = predict(both, model(seed=1, given=given))["synthetic-image"]
-        np.testing.assert_array_equal(made.array, wanted)
+        assert_array_equal(made.array, wanted)
     refused(
         "expected instance-labels, found structure-sketch alone",
         _run,
@@ -139,7 +140,7 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
 def test_guidance_costs_a_second_pass_and_stands_in_the_metadata(model):
     plain = _run(_sketch(), model(seed=1))
     one = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 1}, dropped=0.1))
-    np.testing.assert_array_equal(one.array, plain.array)
+    assert_array_equal(one.array, plain.array)
     assert one.metadata == plain.metadata
     guided = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 3}, dropped=0.1))
     assert guided.metadata["diffusion_guidance"] == 3
@@ -181,8 +182,8 @@ def test_the_course_ends_in_the_result_and_changes_nothing(model):
     found = predict({"structure-sketch": _sketch()}, model(seed=1, process={**PROCESS, "save": 2}))
     course = found["sampling-course"]
     assert (course.axes, course.shape) == ("TZYX", (2, *plain.shape))
-    np.testing.assert_array_equal(found["synthetic-image"].array, plain.array)
-    np.testing.assert_array_equal(course.array[-1], plain.array)
+    assert_array_equal(found["synthetic-image"].array, plain.array)
+    assert_array_equal(course.array[-1], plain.array)
     assert not np.array_equal(course.array[0], plain.array)
 
 

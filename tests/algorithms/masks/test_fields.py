@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from cytosuite.algorithms.masks.fields import draw, fields_of, signed_distance
 
@@ -25,7 +26,7 @@ def test_distances_are_zero_between_touching_cells_and_fall_outside():
     row = signed_distance(cells, UNIT)[4]
     cell = [0.5, 1.5, 2.5, 2.5, 1.5, 0.5]
     assert row[:15].tolist() == [-1.5, -0.5, *cell, *cell, -0.5]
-    np.testing.assert_array_equal(signed_distance(cells, (0.5, 0.5))[4], row / 2)
+    assert_array_equal(signed_distance(cells, (0.5, 0.5))[4], row / 2)
 
 
 def test_a_face_of_the_image_is_no_border():
@@ -39,8 +40,8 @@ def test_a_face_of_the_image_is_no_border():
 def test_labels_become_distances_and_labels_again(spacing):
     cells, nuclei = _squares()
     found = draw(fields_of(cells, nuclei, spacing, 3.0), spacing, OPEN | {"area": (1.0, 1e6)})
-    np.testing.assert_array_equal(found.cells, cells)
-    np.testing.assert_array_equal(found.nuclei, nuclei)
+    assert_array_equal(found.cells, cells)
+    assert_array_equal(found.nuclei, nuclei)
     assert not any(found.rejected.values())
 
 
@@ -56,7 +57,7 @@ def test_a_nucleus_has_the_number_of_its_cell_also_where_others_are_rejected():
 def test_volumes_are_drawn_too():
     cells, nuclei = (np.stack([own * 0, own, own, own * 0]) for own in _squares())
     found = draw(fields_of(cells, nuclei, (1.0, *UNIT), 3.0), (1.0, *UNIT), OPEN)
-    np.testing.assert_array_equal(found.cells, cells)
+    assert_array_equal(found.cells, cells)
 
 
 @pytest.mark.parametrize(

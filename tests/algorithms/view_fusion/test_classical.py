@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from light_sheet import SPACING, noise, specimen, view
+from numpy.testing import assert_allclose
 from restorers import WHOLE
 from scipy import ndimage
 
@@ -26,7 +27,7 @@ def _corrected(image, given=PLAIN, tile=WHOLE, spacing=SPACING):
 @pytest.mark.parametrize("sigma", [0.442, 2.0])
 def test_the_gaussian_is_scipys(sigma):
     image = noise((30, 50, 44)).astype(np.float32)
-    np.testing.assert_allclose(
+    assert_allclose(
         smooth(image, sigma, tile=TILE), ndimage.gaussian_filter(image, sigma), rtol=1e-6
     )
     counts = image.astype(np.uint16)
@@ -38,7 +39,7 @@ def test_the_gaussian_is_scipys(sigma):
 def test_a_constant_stays_and_so_does_darkness(steps):
     for level in (0.0, 1.0, 1e20):
         given = np.full((4, 9, 9), level)
-        np.testing.assert_allclose(deconvolved(given, (1, 1, 1), steps, 0.1), given, rtol=1e-6)
+        assert_allclose(deconvolved(given, (1, 1, 1), steps, 0.1), given, rtol=1e-6)
 
 
 def test_each_step_brings_a_blurred_point_nearer_to_a_point():
@@ -52,14 +53,14 @@ def test_each_step_brings_a_blurred_point_nearer_to_a_point():
     for each in made:
         assert each.min() >= 0
         assert each.sum() == pytest.approx(100, rel=0.1)  # light is kept
-        np.testing.assert_allclose(each, each[::-1, ::-1, ::-1], atol=1e-9)
+        assert_allclose(each, each[::-1, ::-1, ::-1], atol=1e-9)
 
 
 def test_tiles_leave_no_seams():
     image = view(loss_per_um=0.02).astype(np.float32)
     given = Restoration(steps=2, psf_um=(4.0, 1.5, 1.5))
     tiled, whole = (_corrected(image, given, tile) for tile in ((4, 40, 40), WHOLE))
-    np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-3)
+    assert_allclose(tiled, whole, rtol=1e-5, atol=1e-3)
     assert np.abs(whole - image).max() > 5
 
 
@@ -84,8 +85,8 @@ def test_paths_are_the_specimen_on_the_way_to_each_side():
         (2, 0, [0, 1.5, 1.5, 1.5, 0]),
         (2, 1, [0, 3, 3, 3, 0]),
     ):
-        np.testing.assert_allclose(paths[side][0, row], expected)
-    np.testing.assert_allclose(paths[4:, 0, 1], 0)
+        assert_allclose(paths[side][0, row], expected)
+    assert_allclose(paths[4:, 0, 1], 0)
 
 
 @pytest.mark.parametrize("axis, side", [(0, 1), (1, 0), (2, 1)])
@@ -125,11 +126,11 @@ def test_the_gain_is_limited_and_fades_beyond_the_specimen():
     assert 1.2 < found.gain.values.max() <= 1.5 + 1e-6
     assert found.gain.values[0, 0, -1] < 1.1
     none = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=0))
-    np.testing.assert_allclose(none.gain.values, 1)
+    assert_allclose(none.gain.values, 1)
     assert max(none.per_um) > 0.02
     half = loss_of(view(loss_per_um=0.02), SPACING, LossEstimate(strength=0.5, most_gain=10))
     full = loss_of(view(loss_per_um=0.02), SPACING, LossEstimate(strength=1, most_gain=10))
-    np.testing.assert_allclose(half.gain.values, np.sqrt(full.gain.values), rtol=1e-5)
+    assert_allclose(half.gain.values, np.sqrt(full.gain.values), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

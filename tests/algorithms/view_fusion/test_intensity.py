@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from light_sheet import view
+from numpy.testing import assert_allclose, assert_array_equal
 from rasters import counted
 
 from cytosuite.algorithms.view_fusion.intensity import (
@@ -26,9 +27,9 @@ def test_the_percentiles_become_0_and_1_whatever_gain_and_offset():
     image = view()
     low, high = units_of(image)
     made = to_network(np.array([low, high]), units_of(image))
-    np.testing.assert_allclose(made, [0, 1], atol=1e-7)
+    assert_allclose(made, [0, 1], atol=1e-7)
     other = 7 * image.astype(np.uint16) + 300
-    np.testing.assert_allclose(
+    assert_allclose(
         to_network(other, units_of(other)), to_network(image, units_of(image)), atol=1e-5
     )
 
@@ -37,8 +38,8 @@ def test_units_are_linear_up_to_the_knee_and_smooth_beyond():
     values = np.linspace(-6, 6, 4801)
     made = to_network(values, ONE)
     near = np.abs(values) <= KNEE
-    np.testing.assert_array_equal(made[near], values[near].astype(np.float32))
-    np.testing.assert_allclose(made, -made[::-1])
+    assert_array_equal(made[near], values[near].astype(np.float32))
+    assert_allclose(made, -made[::-1])
     slope = np.diff(made.astype(float)) / np.diff(values)
     assert slope.min() > 0
     assert slope.max() < 1.001
@@ -53,7 +54,7 @@ def test_all_grey_values_of_16_bits_come_back(units):
     image = counted(4, 128, 128)
     made = to_counts(to_network(image, units), units, image.dtype)
     assert made.dtype == image.dtype
-    np.testing.assert_array_equal(made, image)
+    assert_array_equal(made, image)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float16", "bool"])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from light_sheet import SPACING, noise, view
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from reach import roomy
 from restorers import TINY, WHOLE, random_network
 from scipy import ndimage
@@ -67,9 +68,9 @@ def test_the_result_has_metadata_and_warnings_of_the_view(method, model):
 
 def test_the_identity_hands_the_view_back(model):
     given = _volume()
-    np.testing.assert_array_equal(_run(given, model("identity")).array, given.array)
+    assert_array_equal(_run(given, model("identity")).array, given.array)
     made = _run(given, model("network", build(TINY)))
-    np.testing.assert_array_equal(made.array, given.array)
+    assert_array_equal(made.array, given.array)
     facts = {"method": "network", "agreement": 1, "tiles": 1}
     assert {key: made.metadata[f"view_fusion_{key}"] for key in facts} == facts
 
@@ -87,7 +88,7 @@ def _refused(made, given, fault):
     assert made.origin.warnings == (line,)
     assert made.metadata["view_fusion_method"] == "gaussian"
     expected = np.rint(ndimage.gaussian_filter(given.array.astype(np.float32), 0.442))
-    np.testing.assert_array_equal(made.array, expected)
+    assert_array_equal(made.array, expected)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -125,7 +126,7 @@ FLOATS, POINTS = np.full((9, 20, 20), 0.1, np.float32), np.pad(np.full((1, 1, 1)
 )
 def test_images_without_contrast_come_back_as_they_are(image, method, model):
     made = _run(_volume(array=image), model(method))
-    np.testing.assert_array_equal(made.array, image)
+    assert_array_equal(made.array, image)
     assert made.metadata["view_fusion_method"] == "identity"
     warned = (
         () if method == "identity" else ("no contrast in the view: it is handed back as it is",)
@@ -176,7 +177,7 @@ def test_the_answer_is_that_of_the_network():
     with exact("cpu"):
         answer = network(torch.from_numpy(to_network(image, units))[None, None])[0, 0].numpy()
     found = _made(image, TINY, WHOLE, network)
-    np.testing.assert_array_equal(found.image, to_counts(answer, units, "uint16"))
+    assert_array_equal(found.image, to_counts(answer, units, "uint16"))
     assert found.image.std() > 1
 
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from rasters import counted
 
 from cytosuite.contract.interface import image_of, read_case, write_case, write_outputs
@@ -28,7 +29,7 @@ def _case(folder, **metadata):
 
 def test_what_is_written_is_read_and_listed_as_the_platform_lists_it(tmp_path):
     found = read_case(_case(tmp_path, channel="nucleus"), SEGMENT)
-    np.testing.assert_array_equal(found.volumes[SLUG].array, _volume().array)
+    assert_array_equal(found.volumes[SLUG].array, _volume().array)
     assert found.volumes[SLUG].spacing == (2.0, 0.5, 0.5)
     assert found.volumes[SLUG].metadata["channel"] == "nucleus"
     assert (found.name, found.suffix) == ("embryo", ".tif")
@@ -147,12 +148,12 @@ def test_an_image_may_be_an_ome_zarr(tmp_path, name):
     (folder / "embryo.tif").unlink()
     write(folder / name, _volume())
     found = read_case(tmp_path, SEGMENT)
-    np.testing.assert_array_equal(found.volumes[SLUG].array, _volume().array)
+    assert_array_equal(found.volumes[SLUG].array, _volume().array)
     assert (found.name, found.suffix) == ("image", ".ozx")
     labels = {"instance-labels": found.volumes[SLUG].like(_volume().array.astype(np.uint32))}
     write_outputs(tmp_path / "out", SEGMENT, found, labels)
     path = tmp_path / "out/images/instance-labels/image.ozx"
-    np.testing.assert_array_equal(read(path).array, _volume().array)
+    assert_array_equal(read(path).array, _volume().array)
     assert read(path).spacing == (2.0, 0.5, 0.5)
 
 
@@ -161,7 +162,7 @@ def test_a_large_case_is_an_ome_zarr(tmp_path, monkeypatch):
     case = _case(tmp_path / "case", channel="nucleus")
     assert [path.name for path in (case / "images" / SLUG).iterdir()] == ["embryo.ome.zarr"]
     assert read_json(case / "inputs.json")[1]["image"]["name"] == "embryo.ome.zarr"
-    np.testing.assert_array_equal(read_case(case, SEGMENT).volumes[SLUG].array, _volume().array)
+    assert_array_equal(read_case(case, SEGMENT).volumes[SLUG].array, _volume().array)
     write_case(tmp_path / "link", SEGMENT, "b", {SLUG: case / "images" / SLUG / "embryo.ome.zarr"})
     assert (tmp_path / "link/images" / SLUG / "b.ome.zarr").is_symlink()
     assert read_case(tmp_path / "link", SEGMENT).name == "b"

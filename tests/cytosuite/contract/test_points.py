@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 
 from cytosuite.benchmark.runs.validate import JSON_BYTES
 from cytosuite.contract.points import MOST, Points, points_of, read_points
@@ -33,9 +34,9 @@ def test_what_is_written_is_read(tmp_path, axes, rng):
     found = read_points(tmp_path / "p.json", made.spacing)
     np.testing.assert_allclose(found.um, made.um, atol=1e-6)
     assert found.names == made.names
-    np.testing.assert_array_equal(found.cells, made.cells)
-    np.testing.assert_array_equal(found.confidence, made.confidence)
-    np.testing.assert_array_equal(found.photons, made.photons)
+    assert_array_equal(found.cells, made.cells)
+    assert_array_equal(found.confidence, made.confidence)
+    assert_array_equal(found.photons, made.photons)
 
 
 def test_points_of_other_programs_are_read_with_what_they_lack():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from monai.networks.schedulers import NoiseSchedules
+from numpy.testing import assert_allclose
 from rasters import same
 
 from cytosuite.denoising.noise import (
@@ -34,7 +35,7 @@ def test_the_noise_stays_the_same_over_versions():
     expected = np.random.Generator(stream).standard_normal(BLOCK, np.float32)
     same(noise_field((1, 64, 64), 5, 6, (1, 128, 192)), expected[:])
     values = noise_field((1, 1, 4), 0, 0)[0, 0]
-    np.testing.assert_allclose(values, [0.059911, 0.0155596, -1.1644385, -0.1326471], atol=1e-6)
+    assert_allclose(values, [0.059911, 0.0155596, -1.1644385, -0.1326471], atol=1e-6)
 
 
 def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
@@ -63,7 +64,7 @@ def test_known_values():
 )
 def test_variances_are_those_of_monai(kind, peer):
     expected = NoiseSchedules[peer](1000)
-    np.testing.assert_allclose(NoiseSchedule(kind=kind).betas(), expected, rtol=2e-4)
+    assert_allclose(NoiseSchedule(kind=kind).betas(), expected, rtol=2e-4)
 
 
 def test_the_cosine_is_that_of_monai_within_the_limits():
@@ -71,7 +72,7 @@ def test_the_cosine_is_that_of_monai_within_the_limits():
     betas = NoiseSchedule().betas()
     inside = (betas > 2e-4) & (betas < 0.999)
     assert inside.sum() > 900
-    np.testing.assert_allclose(betas[inside], expected[torch.from_numpy(inside)], rtol=2e-3)
+    assert_allclose(betas[inside], expected[torch.from_numpy(inside)], rtol=2e-3)
 
 
 def test_the_steps_to_a_signal_of_the_schedule_are_found():
@@ -97,5 +98,5 @@ def test_visited_levels_go_from_the_start_to_the_image(count):
 def test_the_phase_is_the_angle_of_image_and_noise():
     assert (phase(1.0), phase(0.5)) == pytest.approx((0, np.pi / 4))
     signal = NoiseSchedule().signal()
-    np.testing.assert_allclose(np.cos(phase(signal)), np.sqrt(signal), atol=1e-12)
-    np.testing.assert_allclose(np.sin(phase(signal)), np.sqrt(1 - signal), atol=1e-12)
+    assert_allclose(np.cos(phase(signal)), np.sqrt(signal), atol=1e-12)
+    assert_allclose(np.sin(phase(signal)), np.sqrt(1 - signal), atol=1e-12)

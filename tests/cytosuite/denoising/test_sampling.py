@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from numpy.testing import assert_allclose
 from rasters import same
 from sketches import PLACED, SPACING, TINY, TWO, labels_of, random_network
 
@@ -64,7 +65,7 @@ def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
     assert tiled.tiles > 1
     assert tiled.evaluations == 3 * guidance * tiled.tiles
     assert np.ptp(whole.values) > 1
-    np.testing.assert_allclose(tiled.values, whole.values, atol=2e-4)
+    assert_allclose(tiled.values, whole.values, atol=2e-4)
 
 
 @pytest.mark.parametrize("predicts, solver", [("velocity", "dpm"), ("noise", "ddim")])
@@ -92,7 +93,7 @@ def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
     for guidance, ends in ((1, (0.0, 0.5)), (2, (-0.2, 0.8)), (3, (-0.4, 1.1))):
         process = _process(steps=1, guidance=guidance)
         made = synthesise(sketch, network, TINY, process, tile=WIDE).values
-        np.testing.assert_allclose(made, np.where(sketch > 0, ends[1], ends[0]), atol=1e-4)
+        assert_allclose(made, np.where(sketch > 0, ends[1], ends[0]), atol=1e-4)
     assert 0 < sketch.mean() < 1
     # One pass without guidance, in which nothing is hidden; two with it, of which one is.
     assert [bool((each == HIDDEN).all()) for each in seen] == [False, *[False, True] * 2]
@@ -110,7 +111,7 @@ def test_a_network_of_positions_is_given_distance_and_depth_of_the_whole():
     assert (distance[8:, 16:24, 16:24] > 0.1).all()
     assert (distance[:, 0] < 0).all()
     um = np.arctanh(depth[:, 20, 20]) * DEPTH_UM
-    np.testing.assert_allclose(np.diff(um)[5:], SPACING[0], rtol=0.05)
+    assert_allclose(np.diff(um)[5:], SPACING[0], rtol=0.05)
     assert abs(um[4]) < 3 * SPACING[0]
 
 
@@ -123,10 +124,10 @@ def test_a_network_is_given_noised_image_sketch_and_phase():
     a, s = np.cos(time), np.sin(time)
     assert a**2 == pytest.approx(process.schedule.signal()[399], rel=1e-2)
     expected = a * (0.25 + 1.75 * sketch) + s * noise_field(sketch.shape, 9, 0)
-    np.testing.assert_allclose(given[0], expected, atol=1e-5)
+    assert_allclose(given[0], expected, atol=1e-5)
     same(given[1], sketch)
     # Velocity 0 says that the image is what is left of the noised one.
-    np.testing.assert_allclose(made.values, np.clip(a * expected, -1.5, 4), atol=1e-5)
+    assert_allclose(made.values, np.clip(a * expected, -1.5, 4), atol=1e-5)
 
 
 def test_channels_have_their_own_sketch_contrast_and_noise():
@@ -139,9 +140,7 @@ def test_channels_have_their_own_sketch_contrast_and_noise():
     same(given, sketch)
     a = process.left**0.5
     fields = [each - a * image for each, image in ((first, 0.25 + 1.75 * sketch[0]), (second, 1))]
-    np.testing.assert_allclose(
-        fields[0], (1 - a**2) ** 0.5 * noise_field((4, 8, 8), 9, 0), atol=1e-5
-    )
+    assert_allclose(fields[0], (1 - a**2) ** 0.5 * noise_field((4, 8, 8), 9, 0), atol=1e-5)
     assert abs(np.corrcoef([field.ravel() for field in [*fields, extra]])[0, 1:]).max() < 0.2
     assert extra.min() > 0
     assert extra.mean() == pytest.approx((np.pi / 2) ** 0.5, rel=0.1)  # Rayleigh's, of scale 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from rasters import away_from
 
 from cytosuite.networks.grid import interpolate, labels_to_image, reach_of, stencils, to_working
@@ -16,15 +17,15 @@ def _to_image(labels, foreground):
 
 
 def test_linear_interpolation_by_hand():
-    np.testing.assert_allclose(_linear(np.array([0, 4], np.float32), (4,)), [0, 1, 3, 4])
-    np.testing.assert_allclose(_linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
+    assert_allclose(_linear(np.array([0, 4], np.float32), (4,)), [0, 1, 3, 4])
+    assert_allclose(_linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
 
 
 def test_a_gradient_stays_a_gradient_in_µm():
     image = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 8, 8))
     half = to_working(image, (0.5, 1.0, 1.0))
     assert half.shape == (20, 8, 8)
-    np.testing.assert_allclose(half[4:-4, 0, 0], 2 * np.arange(4, 16) + 0.5, atol=1e-3)
+    assert_allclose(half[4:-4, 0, 0], 2 * np.arange(4, 16) + 0.5, atol=1e-3)
 
 
 def test_shrinking_does_not_alias(rng):

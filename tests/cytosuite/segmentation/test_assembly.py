@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from rasters import away_from
 from situations import drawn
 
@@ -74,7 +75,7 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(o
         assembly.add(given, np.ones(count + 1, bool), place, place)
         labels, objects, pieces = assembly.finish()
         assert (labels.dtype, objects, pieces) == (dtype, count, 0)
-        np.testing.assert_array_equal(labels.ravel()[:count], np.arange(1, count + 1))
+        assert_array_equal(labels.ravel()[:count], np.arange(1, count + 1))
         assert not labels.ravel()[count:].any()
 
 
@@ -121,7 +122,7 @@ def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight
     labels, planned = nuclei(), cores()
     assert all(straddling(labels, planned, axis) > 2 for axis in range(3))
     found, objects, pieces = together(labels, planned[::-1] if backwards else planned)
-    np.testing.assert_array_equal(found, labels)
+    assert_array_equal(found, labels)
     assert (objects, pieces) == (labels.max(), 0)
     assert large.is_mapped(found) == on_disk
 
@@ -133,7 +134,7 @@ def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twic
     labels = in_order(labels)[0]
     giant = labels[11, 9, 30]
     found, objects, pieces = together(labels, cores())
-    np.testing.assert_array_equal(found > 0, labels > 0)
+    assert_array_equal(found > 0, labels > 0)
     parts = np.unique(found[labels == giant])
     assert 1 < len(parts) == pieces
     assert objects == labels.max() - 1 + pieces

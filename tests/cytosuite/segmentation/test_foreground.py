@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 from skimage.filters import threshold_li
 
@@ -26,13 +27,13 @@ def test_distances_and_owners_are_those_of_the_nearest_voxel(shape, spacing):
     owner, reach = labels.copy(), float(np.median(expected))
     distance = distance_out(labels == 0, spacing, owner, reach)
     near = expected <= reach
-    np.testing.assert_allclose(distance[near], expected[near], rtol=1e-6)
+    assert_allclose(distance[near], expected[near], rtol=1e-6)
     assert (distance[~near] > reach).all()
     assert not near.all()
     for label in range(1, 9):  # of several nearest ones any
         mine = near & (owner == label)
         own = ndimage.distance_transform_edt(labels != label, spacing)
-        np.testing.assert_allclose(own[mine], expected[mine], rtol=1e-6)
+        assert_allclose(own[mine], expected[mine], rtol=1e-6)
 
 
 def test_background_and_spread_of_plain_noise():
@@ -45,8 +46,8 @@ def test_background_and_spread_of_plain_noise():
 def test_the_gaussian_has_the_bits_of_scipy(shape, sigma):
     image = RNG.random(shape, dtype=np.float32)
     expected = ndimage.gaussian_filter(image, sigma, truncate=3.0)
-    np.testing.assert_array_equal(gaussian(image, sigma, 3.0), expected)
-    np.testing.assert_array_equal(gaussian(image, sigma, 3.0, out=image), expected)
+    assert_array_equal(gaussian(image, sigma, 3.0), expected)
+    assert_array_equal(gaussian(image, sigma, 3.0, out=image), expected)
 
 
 @pytest.mark.parametrize("sigma", [(1.0, 1.0, 1.0), (0.5, 2.0, 2.0)])
@@ -80,7 +81,7 @@ def test_the_wide_mean_is_a_gaussian_mean():
     image = np.zeros((20, 60, 60), np.float32)
     image[8:12, 28:33, 28:33] = 100
     expected = ndimage.gaussian_filter(image, (4, 8, 8))
-    np.testing.assert_allclose(
+    assert_allclose(
         wide_mean(image, (2.0, 1.0, 1.0), 8.0, 1.0), expected, atol=0.1 * expected.max()
     )
 
@@ -93,7 +94,7 @@ def test_the_threshold_follows_the_surroundings():
     assert level[30, 55] == pytest.approx(20 * (100 / 20) ** 0.5, rel=0.02)
     assert level[30, 5] == pytest.approx(20 * 0.1**0.5, rel=0.02)
     flat = threshold_map(signal, (1.0, 1.0), local_weight=0.0, **keys)
-    np.testing.assert_array_equal(flat, np.float32(20))
+    assert_array_equal(flat, np.float32(20))
 
 
 @pytest.mark.parametrize("ground", [0.0, 47.5])
@@ -109,4 +110,4 @@ def test_a_part_that_begins_at_a_multiple_has_the_wide_mean_of_the_whole():
     image = RNG.normal(0, 1, (60, 61)).astype(np.float32)
     assert wide_steps(6.0, (1.0, 1.0), 1.0) == [2, 2]
     part = wide_mean(image[6:], (1.0, 1.0), 6.0, 1.0)
-    np.testing.assert_allclose(part[-20:], wide_mean(image, (1.0, 1.0), 6.0, 1.0)[-20:], atol=1e-5)
+    assert_allclose(part[-20:], wide_mean(image, (1.0, 1.0), 6.0, 1.0)[-20:], atol=1e-5)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.testing import assert_allclose
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
@@ -43,7 +44,7 @@ def test_probability_is_that_of_all_pairs_of_each_object(volume, reach):
         difference = volume[labels == number][:, None] - volume[around == number].astype(float)
         expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
         assert found[number] == pytest.approx(expected, abs=1e-12)
-    np.testing.assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - found)
+    assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - found)
 
 
 def test_half_of_the_probability_beyond_chance_is_enough():
@@ -64,7 +65,7 @@ def test_an_increasing_map_is_undone():
 def test_edges_are_gradients_per_micrometre():
     z, y, x = np.indices((6, 7, 8), dtype=np.float32)
     ramp = 3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y
-    np.testing.assert_allclose(edges(ramp, SPACING), 5, rtol=1e-5)
+    assert_allclose(edges(ramp, SPACING), 5, rtol=1e-5)
     assert not edges(np.full((1, 5, 5), 2, np.float32), (1, 1, 1)).any()
 
 
@@ -78,7 +79,7 @@ def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
     assert found.shape == (4, 3)
     assert np.isnan(found[[0, 2]]).all()
     assert np.abs(found[[1, 3]] - np.multiply(voxels, SPACING)).max() < 0.1
-    np.testing.assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
+    assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
 
 
 def test_parts_of_voxels_agree_with_phase_correlation():

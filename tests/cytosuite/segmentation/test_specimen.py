@@ -3,6 +3,7 @@ from math import ceil, prod
 import numpy as np
 import pytest
 from light_sheet import SPACING, noise, specimen, view
+from numpy.testing import assert_allclose, assert_array_equal
 from rasters import counted
 
 from cytosuite.segmentation import specimen as module
@@ -51,9 +52,9 @@ def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch):
     expected = (np.arange(80) + 0.5 - 40) * spacing[axis]
     edge = max(n * s for n, s in zip(found.stride, spacing, strict=True))
     inner = np.abs(expected) < 20
-    np.testing.assert_allclose(line[inner], expected[inner], atol=1.6 * edge)
+    assert_allclose(line[inner], expected[inner], atol=1.6 * edge)
     step = np.diff(line[len(line) // 2 + found.stride[axis] :][:10])
-    np.testing.assert_allclose(step, spacing[axis], rtol=0.02)
+    assert_allclose(step, spacing[axis], rtol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_light_is_0_in_an_even_specimen_and_far_from_any():
 def test_maps_are_interpolated_between_the_middles_of_blocks():
     coarse = CoarseMap(np.array([[[0.0, 4.0, 8.0]]], np.float32), (1, 1, 4), (1, 1, 12))
     expected = [0, 0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8, 8]
-    np.testing.assert_allclose(_everywhere(coarse)[0, 0], expected)
+    assert_allclose(_everywhere(coarse)[0, 0], expected)
 
 
 def test_blocks_at_the_end_are_means_of_what_they_hold():
@@ -108,8 +109,8 @@ def test_blocks_at_the_end_are_means_of_what_they_hold():
         [image[:, a, b].mean() for b in (slice(0, 3), slice(3, 5))]
         for a in (slice(0, 2), slice(2, 3))
     ]
-    np.testing.assert_allclose(found[0], expected)
-    np.testing.assert_array_equal(block_means(image, (1, 1, 1)), image)
+    assert_allclose(found[0], expected)
+    assert_array_equal(block_means(image, (1, 1, 1)), image)
     assert block_means(np.full((3, 3, 3), 65535, np.uint16), (3, 3, 3)) == 65535
 
 
@@ -146,4 +147,4 @@ def test_of_a_large_image_the_part_with_its_specimen_is_worked_on(monkeypatch):
         assert part.array.size < image.size / 4
         return part.like(image[box_at(corner, part.shape)] > 200)
 
-    np.testing.assert_array_equal(in_field(Volume(image, (1.0, 1.0, 1.0)), work).array, image > 200)
+    assert_array_equal(in_field(Volume(image, (1.0, 1.0, 1.0)), work).array, image > 200)

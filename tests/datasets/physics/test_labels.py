@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from scipy import ndimage
 
 from cytosuite.bodies import grid
@@ -56,7 +57,7 @@ def test_tidy_agrees_with_scipy_object_by_object(least, shape):
             numbers.append(number)
             expected[piece] = len(numbers)
     result, kept = labels.tidy(image, least)
-    np.testing.assert_array_equal(result, expected)
+    assert_array_equal(result, expected)
     assert kept.tolist() == numbers
 
 
@@ -66,7 +67,7 @@ def test_nucleus_is_seen_as_in_a_larger_image():
         centre = [(z, 10.0, 14.0)]
         whole, part = (_visible(_balls(), centre, grid, 0.2) for grid in (large, small))
         assert part.any()
-        np.testing.assert_array_equal(part, whole[:20, :, :30])
+        assert_array_equal(part, whole[:20, :, :30])
     assert not _visible(_balls(), [(60.0, 10.0, 10.0)], small).any()
 
 
@@ -143,6 +144,6 @@ def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, tight, rng):
     mapped[...] = image
     found, numbers = labels.tidy(mapped, 6)
     assert found is mapped
-    np.testing.assert_array_equal(found, whole)
+    assert_array_equal(found, whole)
     assert numbers.tolist() == kept.tolist()
     assert labels._find(mapped) == ndimage.find_objects(whole)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from training_data import changed, moves
 from trainings import cases_of, short, written
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
@@ -181,10 +182,10 @@ def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
     settings, (image, labels) = _settings(), simulated()
     cases = cases_of("cyclegan3d", data, settings)
     scene = TRAINING.held_out(cases["simulated"][0], 0, settings)
-    np.testing.assert_array_equal(scene.image.array, image)
-    np.testing.assert_array_equal(scene.labels.array, labels)
+    assert_array_equal(scene.image.array, image)
+    assert_array_equal(scene.labels.array, labels)
     for item, volume in zip(cases["real"], TRAINING.real(cases, settings), strict=True):
-        np.testing.assert_array_equal(volume.array, read(item.path).array)
+        assert_array_equal(volume.array, read(item.path).array)
 
 
 @pytest.mark.parametrize(

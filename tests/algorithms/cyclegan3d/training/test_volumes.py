@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from trainings import short
 from unpaired import SPACING, real, simulated, simulated_dataset
 
@@ -44,7 +45,7 @@ def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
     expected = scaling_of(image, "background")(image)
     assert items[0].image.dtype == np.float16
     np.testing.assert_allclose(items[0].image[0], expected, atol=2e-3)
-    np.testing.assert_array_equal(items[0].labels, labels)
+    assert_array_equal(items[0].labels, labels)
     assert (items[0].labels.dtype, items[0].shape) == (np.int32, image.shape)
     assert items[0].spacing == SPACING
     assert items[0].twin.is_file()
@@ -60,7 +61,7 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     (item,) = _load(tmp_path / "a", "real", "dtype")
     assert item.counts == pytest.approx([2 / 65535], rel=0.01)
     # Each count of 16 bits is kept apart.
-    np.testing.assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
+    assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
     target = Target(mean=100, sd=4, dtype="uint16")
     for image, counts in ((real(), [1 / 12]), (real().astype(np.float32), [])):
         item = in_grey_values_of(item, image, target, CROP, "style")
@@ -149,7 +150,7 @@ def test_labels_are_turned_with_their_image():
     item = _places()
     for step in range(30):
         found = _draw([item], [item], step=step)
-        np.testing.assert_array_equal(found["labels"], found["simulated"][:, 0])
+        assert_array_equal(found["labels"], found["simulated"][:, 0])
 
 
 def _striped():

@@ -3,6 +3,7 @@ from functools import partial
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from scipy import ndimage
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 from tifffile import imwrite
@@ -30,7 +31,7 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
     own = _load(paired_dataset(tmp_path / "a"))
     np.testing.assert_allclose(own[0].sketch[0], labels_of(0) > 0, atol=1e-3)
     made = _load(paired_dataset(tmp_path / "b", sketches=False))
-    np.testing.assert_array_equal(made[0].sketch[0], sketch_of_labels(labels_of(0)))
+    assert_array_equal(made[0].sketch[0], sketch_of_labels(labels_of(0)))
     assert all(item.twin is not None for item in made)
     assert (given_of(own), given_of(made)) == ("sketch", "labels")
     write(tmp_path / "c/images/x.tif", volume(image_of(labels_of())))
@@ -44,7 +45,7 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
     flat = plane(real_folder(tmp_path / "a", 1, (24, 20)))
     write(tmp_path / "b/r_0.tif", volume(image_of(labels_of(0, (24, 20)))[None]))
     (item,) = plane(tmp_path / "b")
-    np.testing.assert_array_equal(item.image, flat[0].image)
+    assert_array_equal(item.image, flat[0].image)
     assert item.spacing == flat[0].spacing == SPACING[1:]
     refused("expected an image with the axes YX, found ZYX", plane, real_folder(tmp_path / "c", 1))
 
@@ -102,9 +103,9 @@ def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):
     for step in range(100):
         plain, some = (draw_crops(items, settings, 0, step) for settings in both)
         for name in ("image", "noise", "place"):
-            np.testing.assert_array_equal(plain[name], some[name])
+            assert_array_equal(plain[name], some[name])
         gone = (some["sketch"] == HIDDEN).all((1, 2, 3, 4))
-        np.testing.assert_array_equal(some["sketch"][~gone], plain["sketch"][~gone])
+        assert_array_equal(some["sketch"][~gone], plain["sketch"][~gone])
         hidden += gone.sum()
         assert not (plain["sketch"] == HIDDEN).any()
     assert hidden == pytest.approx(100, abs=30)  # of 400; sd is 9

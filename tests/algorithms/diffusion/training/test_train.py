@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from layouts import hdf5
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
 from training_data import trained
 from trainings import short
@@ -176,15 +177,13 @@ def test_validation_makes_the_middle_of_held_out_images(tmp_path):
     *each, whole = TRAINING.validate(begin(TRAINING, settings, None, "cpu"), cases, settings)
     assert len(each) == 3
     for number, facts in enumerate(each):
-        np.testing.assert_array_equal(facts.get("labels"), labels_of(number)[1:9, 4:20, 2:18])
+        assert_array_equal(facts.get("labels"), labels_of(number)[1:9, 4:20, 2:18])
         assert facts.get("prediction").shape == facts.get("image").shape == (8, 16, 16)
         assert facts.get("spacing") == SPACING
-    np.testing.assert_array_equal(
+    assert_array_equal(
         whole.get("real:arrays")[0], read(cases["images"][0].path).array[1:9, 4:20, 2:18]
     )
-    np.testing.assert_array_equal(
-        whole.get("synthetic:volumes")[1].array, each[1].get("prediction")
-    )
+    assert_array_equal(whole.get("synthetic:volumes")[1].array, each[1].get("prediction"))
 
 
 @pytest.mark.parametrize(

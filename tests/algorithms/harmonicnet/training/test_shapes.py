@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from training_data import SPACING, simulated_folder
 
 from cytosuite.algorithms.harmonicnet.network import SPHERE
@@ -47,7 +48,7 @@ def test_coefficients_turn_as_the_image(labels, turn):
     matrix = turning(turn, own.size)
     assert (np.abs(matrix).sum(0) == 1).all()
     assert (np.abs(matrix).sum(1) == 1).all()
-    np.testing.assert_allclose(matrix @ own, wanted, atol=0.02)
+    assert_allclose(matrix @ own, wanted, atol=0.02)
 
 
 def test_heat_falls_with_the_distance_in_mean_radii(labels):
@@ -63,10 +64,10 @@ def test_heat_falls_with_the_distance_in_mean_radii(labels):
 
 def test_a_case_keeps_the_shapes_of_its_outlined_objects(case):
     found = shaped(case, 2, 0.006, 0.4)
-    np.testing.assert_array_equal(found.labels, outlined(case, 0.4))
+    assert_array_equal(found.labels, outlined(case, 0.4))
     assert 0 < np.count_nonzero(found.labels) < np.count_nonzero(case.labels)
     wanted = fit(found.labels[tuple(map(slice, case.unpadded))], SPACING, 2, 0.006).coefficients
-    np.testing.assert_array_equal(found.coefficients, np.concatenate([np.zeros((1, 9)), wanted]))
+    assert_array_equal(found.coefficients, np.concatenate([np.zeros((1, 9)), wanted]))
     assert found.shares.shape == (1, *case.shape)
     assert found.shares.max() == pytest.approx(SHARE_UNIT, rel=0.2)
 
@@ -85,12 +86,10 @@ def test_a_batch_gathers_the_coefficients_of_each_hot_voxel(case):
     assert batch["heat"].shape == batch["rows"].shape == (2, 8, 12, 12)
     assert batch["table"].shape == (2, 3, 4)
     assert batch["heat"][0, 2, 3, 3] == pytest.approx(whole[1, 4:6, 6:8, 6:8].mean(), rel=1e-5)
-    np.testing.assert_array_equal(batch["heat"] > 0, batch["rows"] > 0)
+    assert_array_equal(batch["heat"] > 0, batch["rows"] > 0)
     gathered = [table[rows] for table, rows in zip(batch["table"], batch["rows"], strict=True)]
-    np.testing.assert_array_equal(gathered[0][2, 3, 3], one.coefficients[1] / 2)
+    assert_array_equal(gathered[0][2, 3, 3], one.coefficients[1] / 2)
     assert not gathered[0][0, 0, 0].any()
     # Mirrored along z and x, then y and x exchanged: the second nucleus at y 16, x 15 of 24.
     place = (8 - 1 - 2, (24 - 1 - 15) // 2, 16 // 2)
-    np.testing.assert_allclose(
-        gathered[1][place], turning(turn, 4) @ one.coefficients[2] / 2, rtol=1e-6
-    )
+    assert_allclose(gathered[1][place], turning(turn, 4) @ one.coefficients[2] / 2, rtol=1e-6)

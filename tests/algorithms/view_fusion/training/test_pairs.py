@@ -4,6 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 from trainings import short
 from view_pairs import (
     FUSED,
@@ -53,7 +54,7 @@ def test_views_are_found_with_fused_images_and_metadata_in_every_layout(
     assert [next(n for n in "012" if n in each.path.stem) for each in found] == ["0", "1", "2"]
     for each, (view, fused) in zip(found, pairs(), strict=True):
         for stored, counts in ((each.view, view), (each.fused, fused)):
-            np.testing.assert_allclose(stored, to_network(counts, units_of(counts)), atol=2e-3)
+            assert_allclose(stored, to_network(counts, units_of(counts)), atol=2e-3)
         assert (each.shape, each.channel, each.study) == (SHAPE, channel, study)
         assert each.spacing == (None if layout is published else SPACING)
 
@@ -64,11 +65,11 @@ def test_the_input_is_the_view_and_maps_of_all_of_it(tmp_path):
     box = (slice(2, 10), slice(8, 24), slice(20, 36))
     found = each.channels(box)
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found[0], each.view[box])
+    assert_array_equal(found[0], each.view[box])
     for values, expected in zip(
         found[1:], maps_of(view.array, SPACING, ("light", "distance")), strict=True
     ):
-        np.testing.assert_array_equal(values, expected.read(box))
+        assert_array_equal(values, expected.read(box))
     assert found[1:].any()
 
 
@@ -171,8 +172,8 @@ def test_channels_and_target_show_one_place():
     maps = [CoarseMap(image.astype(np.float32), (1, 1, 1), SIDES)]
     for step in range(20):
         found = _drawn(image, step, maps, mirror=("z", "y", "x"))
-        np.testing.assert_array_equal(found["image"][:, :1], found["target"])
-        np.testing.assert_allclose(found["image"][:, 1:], found["target"])
+        assert_array_equal(found["image"][:, :1], found["target"])
+        assert_allclose(found["image"][:, 1:], found["target"])
 
 
 @pytest.mark.parametrize("mirror", [(), ("z",), ("y", "x")])
