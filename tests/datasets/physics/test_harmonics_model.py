@@ -21,9 +21,9 @@ def _ellipsoids(count, plane=False):
         if plane:
             angle = rng.uniform(0, np.pi)
             turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            axes = 12 * np.array([ratio**-0.5, ratio**0.5])
+            axes = 12 * ratio ** np.array([-0.5, 0.5])
         else:
-            axes = 10 * np.array([ratio ** (-1 / 3)] * 2 + [ratio ** (2 / 3)])
+            axes = 10 * ratio ** (np.array([-1, -1, 2]) / 3)
         inside = ((points @ turn / axes) ** 2).sum(-1) < 1
         found.append(Volume(inside.astype(np.uint16), spacing, "YX" if plane else "ZYX"))
     return found, ratios
@@ -59,21 +59,20 @@ def test_objects_at_the_faces_and_small_ones_teach_nothing():
     assert fit([Volume(more, labels[0].spacing), *labels[1:]]).shapes == 4
 
 
-def _broken(**changes):
-    model = {"axes": "YX", "order": 1, "shapes": 3, "mean": [0.0, 0.1]}
-    return model | {"deviations": [0.1], "modes": [[1.0, 0.0]]} | changes
+GOOD = {"axes": "YX", "order": 1, "shapes": 3, "mean": [0.0, 0.1]}
+GOOD |= {"deviations": [0.1], "modes": [[1.0, 0.0]]}
 
 
 @pytest.mark.parametrize(
     "content, message",
     [
-        (_broken(mean=[0.0]), "mean holds 1 coefficients, expected 2 for YX and order 1"),
-        (_broken(modes=[[1.0]]), "a mode holds 1 coefficients, expected 2"),
-        (_broken(deviations=[]), "1 modes have 0 deviations"),
-        (_broken(deviations=[-1.0]), "deviations"),
-        (_broken(order=99), "order"),
-        (_broken(mean=[0.0, 1e9]), "mean"),
-        (_broken(colour=1), "colour"),
+        (GOOD | {"mean": [0.0]}, "mean holds 1 coefficients, expected 2 for YX and order 1"),
+        (GOOD | {"modes": [[1.0]]}, "a mode holds 1 coefficients, expected 2"),
+        (GOOD | {"deviations": []}, "1 modes have 0 deviations"),
+        (GOOD | {"deviations": [-1.0]}, "deviations"),
+        (GOOD | {"order": 99}, "order"),
+        (GOOD | {"mean": [0.0, 1e9]}, "mean"),
+        (GOOD | {"colour": 1}, "colour"),
         ([], "shapes.json"),
     ],
 )
@@ -85,7 +84,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
 
 def test_shapes_of_planes_are_refused_for_volumes(tmp_path):
     path = tmp_path / "shapes.json"
-    path.write_text(json.dumps(_broken()))
+    path.write_text(json.dumps(GOOD))
     refused(
         "shapes with the axes YX, but the image has the axes ZYX", read_model, path, plane=False
     )

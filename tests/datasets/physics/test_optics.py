@@ -10,30 +10,21 @@ DEPTHS = np.array([0, 3, 12, 60, 400])  # voxels
 SHAPE = (23, 14, 17)
 
 
-def _exponential(length_um):
-    return optics.Attenuation("exponential", length_um)
-
-
 def test_voxels_with_a_share_of_tissue_count_in_part():
     image, share = np.ones((3, 1, 1), np.float32), np.full((3, 1, 1), 0.25, np.float32)
-    below = optics.attenuate(image, share, 2.0, _exponential(3.0), above_um=1.0)
+    law = optics.Attenuation("exponential", 3.0)
+    below = optics.attenuate(image, share, 2.0, law, above_um=1.0)
     assert image[:, 0, 0] == pytest.approx(np.exp(-np.array([1.25, 1.75, 2.25]) / 3), rel=1e-6)
     assert below[0, 0] == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize(
-    "values, formula",
-    [
-        ((90, 0, 0.2), lambda d: (d / 90 + 1.0) ** -6 + 0.2),
-        ((90, -5, 0.0), lambda d: ((d + 5) / 90 + 1.0) ** -6),
-        ((150, 0, 0.0), lambda d: (d / 150 + 1.0) ** -6),
-        ((200, 10, 0.0), lambda d: ((d - 10) / 200 + 1.0) ** -6),
-    ],
+    "length, delay, floor", [(90, 0, 0.2), (90, -5, 0.0), (150, 0, 0.0), (200, 10, 0.0)]
 )
-def test_power_laws_are_the_published_formulas(values, formula):
-    length, delay, floor = values
+def test_power_laws_are_the_published_formula(length, delay, floor):
     factor = optics.Attenuation("power", length, delay, floor).factor(DEPTHS)
-    assert factor == pytest.approx(formula(DEPTHS).clip(0, 1), rel=1e-5)
+    published = ((DEPTHS - delay) / length + 1.0) ** -6 + floor
+    assert factor == pytest.approx(published.clip(0, 1), rel=1e-5)
     assert factor.dtype == np.float32
 
 
@@ -42,23 +33,17 @@ def test_a_delay_longer_than_the_length_does_not_dim():
     assert law.factor(np.array([0.0, 9.0])).tolist() == [1, 1]  # the bare formula gives 0.09 at 0
 
 
-def _light(sigma, shape=SHAPE):
-    """Return a blurred image in slabs put together, the slabs, and scipy's."""
-    image = np.random.default_rng(0).random(shape, dtype=np.float32)
-    parts = list(blurred(lambda box: image[box].copy(), shape, sigma))
-    whole = ndimage.gaussian_filter(image, sigma, mode="nearest")
-    return np.concatenate([part for _, part in parts]), [span for span, _ in parts], whole
-
-
 @pytest.mark.parametrize("planes", [4, 23])
 @pytest.mark.parametrize(
     "sigma", [(0.0, 0.0, 0.0), (0.7, 0.0, 1.2), (1.3, 0.6, 0.0), (9.0, 8.0, 7.0)]
 )
-def test_slabs_have_the_bytes_of_scipys_whole(monkeypatch, planes, sigma):
+def test_slabs_have_the_bytes_of_scipys_whole(monkeypatch, planes, sigma, rng):
     """The last Gaussian is wider than the image."""
     monkeypatch.setattr(optics, "ROWS", 100)
     monkeypatch.setattr(grid, "SLAB", planes * SHAPE[1] * SHAPE[2])
-    found, spans, whole = _light(sigma)
-    assert found.tobytes() == whole.tobytes()
+    image = rng.random(SHAPE, dtype=np.float32)
+    spans, parts = zip(*blurred(lambda box: image[box].copy(), SHAPE, sigma), strict=True)
+    whole = ndimage.gaussian_filter(image, sigma, mode="nearest")
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
     assert [span.stop - span.start for span in spans[:-1]] == [planes] * (len(spans) - 1)
     assert spans[-1].stop == SHAPE[0]

@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.packing import (
 from cytosuite.datasets.physics.shapes import SPHERE, draw_nuclei
 from cytosuite.datasets.physics.tissue import ellipsoid, irregular, shell
 
-EYE = np.eye(3)[None]
+TURNS = np.tile(np.eye(3), (2, 1, 1))
 REGIONS = {
     "ellipsoid": lambda: ellipsoid((10, 20, 30), (30, 40, 45)),
     "irregular": lambda: irregular(np.random.default_rng(2), (10, 20, 30), (30, 40, 45), 0.15),
@@ -37,7 +37,7 @@ def test_refuses_overlaps_that_are_no_share(share):
 
 
 def test_room_for_a_nucleus():
-    bodies = hulls(np.array([[4.0, 4, 6], [3, 3, 3]]), np.repeat(EYE, 2, axis=0))
+    bodies = hulls(np.array([[4.0, 4, 6], [3, 3, 3]]), TURNS)
     check_room(bodies, ball((0, 0, 0), 7))
     check_room(bodies.part(np.zeros(0, int)), ball((0, 0, 0), 1))
     message = "a nucleus of up to 12.0 µm with its gap does not fit into tissue of 10.0 x 10.0 x 10.0 µm that is at most 9.7 µm thick; lower diameter_um or gap_um, or make the tissue larger"
@@ -51,8 +51,12 @@ def _population(count, **options):
 
 def _filled(region, axes, fraction):
     """Return the region scaled so that ellipsoids fill a fraction of it."""
-    volume = 4 / 3 * np.pi * axes.prod(axis=1).sum()
-    return region.scaled((volume / fraction / region.volume_um3) ** (1 / 3))
+    return region.scaled(np.cbrt(_share(region, axes) / fraction))
+
+
+def _share(region, axes):
+    """Return the share of the region that ellipsoids fill."""
+    return 4 / 3 * np.pi * axes.prod(axis=1).sum() / region.volume_um3
 
 
 def _surfaces(axes, rotations, centres):
@@ -101,8 +105,7 @@ def test_neighbours_cover_no_more_than_the_allowed_share(rng):
     axes, rotations = _population(60, axis_spread=0, diameter_spread=0)
     region = _filled(ball((0, 0, 0), 30), axes, 0.65)  # too full without overlap
     centres = pack(rng, axes, rotations, region, max_overlap=0.2)
-    apart = _apart(centres)
-    height = 1 - apart / 9  # of the cap that a neighbour covers, in radii
+    height = 1 - _apart(centres) / 9  # of the cap that a neighbour covers, in radii
     covered = np.where(height > 0, height**2 * (3 - height) / 2, 0)
     assert 0.7 * 0.2 < covered.max() < 0.2 + 0.02
     assert _outermost(axes, rotations, centres, region) < 0.2
@@ -115,23 +118,13 @@ def test_explains_a_density_that_cannot_be_reached(rng):
         r"fill (\d+) % of 17\d\d\d µm³ of tissue, all would fill 86 %; "
         "lower volume_fraction, gap_um or n_nuclei"
     )
-    caught = refused(message, pack, rng, axes, rotations, ball((0, 0, 0), 16.2), rounds=50)
+    given = rng, axes, rotations, ball((0, 0, 0), 16.2)
+    caught = refused(message, pack, *given, rounds=50)
     free, share = map(int, re.search(message, str(caught)).groups())
     assert 0 < free < 40
     assert share == pytest.approx(86 * free / 40, abs=1)
-
-
-def test_gives_up_where_more_rounds_would_not_help(rng):
-    axes, rotations = _population(40, axis_spread=0, diameter_spread=0)
-    refused(
-        "after [468]00 rounds only",
-        pack,
-        rng,
-        axes,
-        rotations,
-        ball((0, 0, 0), 16.2),
-        rounds=100_000,
-    )
+    # It gives up where more rounds would not help.
+    refused("after [468]00 rounds only", pack, *given, rounds=100_000)
 
 
 BALL = ball((5, 10, 15), 40)
@@ -144,10 +137,8 @@ def test_ends_when_the_tissue_is_too_full(rng):
     assert _outermost(axes[placed], rotations[placed], centres, region) < 0.1
     assert 50 < len(placed) < 400
     assert (np.diff(placed) > 0).all()
-    assert len(centres) == len(placed)
     assert _deepest(axes[placed], rotations[placed], centres) > 0.999
-    fraction = 4 / 3 * np.pi * axes[placed].prod(axis=1).sum() / region.volume_um3
-    assert 0.2 < fraction < 0.33  # random sequential placement gets no farther
+    assert 0.2 < _share(region, axes[placed]) < 0.33  # random sequential placement gets no farther
 
 
 def test_subcultures_lie_apart_in_the_tissue(rng):
@@ -168,19 +159,13 @@ def test_subcultures_lie_apart_in_the_tissue(rng):
             assert other.distance_at(points).min() > -0.3
 
 
-def test_explains_subcultures_that_have_no_place():
+def test_explains_subcultures_that_have_no_place(rng):
     message = (
         r"no place for a subculture of 50 µm in tissue of 268\d\d\d µm³ after \d of 9; lower the "
         "diameters or the number of subcultures, or make the tissue larger"
     )
-    refused(message, subcultures, np.random.default_rng(0), BALL, [50] * 9)
-    refused(
-        "no place for a subculture of 99 µm",
-        subcultures,
-        np.random.default_rng(0),
-        BALL,
-        [20, 99],
-    )
+    refused(message, subcultures, rng, BALL, [50] * 9)
+    refused("no place for a subculture of 99 µm", subcultures, rng, BALL, [20, 99])
 
 
 def test_count_gives_the_fraction():
@@ -191,7 +176,7 @@ def test_count_gives_the_fraction():
 @pytest.mark.parametrize("apart", [1.0, 1.6, 2.0])
 def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
     centres = np.array([[0.0, 0, 0], [0, 0, 5 * apart]])
-    found = contact_share(centres, np.full((2, 3), 5.0), np.repeat(EYE, 2, axis=0))
+    found = contact_share(centres, np.full((2, 3), 5.0), TURNS)
     assert found == pytest.approx((1 - apart / 2) / 2, abs=0.01)
 
 
@@ -212,7 +197,6 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, 
 
 def test_bodies_too_far_apart_stay_without_contact():
     centres, axes = np.array([[0.0, 0, -15], [0, 0, 15]]), np.full((2, 3), 5.0)
-    turns = np.repeat(EYE, 2, axis=0)
-    moved, share = press(centres, axes, turns, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1)
+    moved, share = press(centres, axes, TURNS, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1)
     assert share == 0
     assert moved == pytest.approx(centres)
