@@ -16,14 +16,18 @@ PLACED = TINY.model_copy(update={"position": ("distance", "depth")})
 TWO = TINY.model_copy(update={"channels": 2, "noise_channel": "rayleigh"})
 
 
-def random_network(arguments=TINY, seed=0):
-    """Return a denoiser with random weights everywhere, moderate enough for many steps."""
-    torch.manual_seed(seed)
-    network = build(arguments).eval()
+def randomise(network):
+    """Give a network random weights everywhere, moderate enough for many steps, and return it."""
+    torch.manual_seed(0)
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(torch.randn_like(weight) / max(1, weight[0].numel()) ** 0.5)
     return network
+
+
+def random_network(arguments=TINY):
+    """Return a denoiser with random weights."""
+    return randomise(build(arguments).eval())
 
 
 def labels_of(number=0, shape=SHAPE):

@@ -1,7 +1,7 @@
 """The choice among trained cards, by the costs of `algorithm.toml`."""
 
 import numpy as np
-from sketches import SPACING, TINY, volume
+from sketches import SPACING, volume
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.manifest import ModelCard, read_algorithm
@@ -17,16 +17,11 @@ PLAIN = next(
 SCORED = {"held-out images": {"W1_by_std": 0.1}}
 
 
-def _card(name, network=TINY, scores=SCORED, **describes):
+def _card(name, **describes):
     """Return the card of a trained network, with the entries that every training writes."""
-    axes = "ZYX"[-network.dimensions :]
-    known = {"axes": axes, "spacing": SPACING[-network.dimensions :], **describes}
-    entries = PLAIN.model_dump() | {"name": name, "scores": scores, "describes": known}
+    known = {"axes": "ZYX", "spacing": SPACING, **describes}
+    entries = PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": known}
     return ModelCard.model_validate(entries)
-
-
-def _chosen(cards, image):
-    return select(cards, describe(image), POLICY).card.name
 
 
 VOLUME = volume(np.zeros((4, 16, 16), np.uint8))
@@ -37,6 +32,6 @@ def test_a_network_of_labels_is_not_for_a_sketch_alone():
     labels, sketches = _card("labels", given="labels"), _card("sketches")
     for slug, name in {"structure-sketch": "sketches", "instance-labels": "labels"}.items():
         image = with_given(VOLUME, TASKS["synthesise"], [slug])
-        assert _chosen([sketches, labels], image) == name
+        assert select([sketches, labels], describe(image), POLICY).card.name == name
         assert not select([sketches], describe(image), POLICY).broken
     assert with_given(VOLUME, TASKS["segment"], ["instance-labels"]) == VOLUME

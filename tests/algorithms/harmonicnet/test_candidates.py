@@ -7,9 +7,9 @@ from cytosuite.algorithms.harmonicnet.candidates import find
 SHAPE, SPACING = (9, 10, 11), (2.0, 1.0, 0.5)
 
 
-def _hill(centre, width=1.5):
+def _hill(centre):
     """Return heat that falls as a Gaussian around a place in voxels."""
-    return (0.9 * np.exp(-(away_from(centre, SHAPE) ** 2) / (2 * width**2))).astype(np.float32)
+    return (0.9 * np.exp(-(away_from(centre, SHAPE) ** 2) / 4.5)).astype(np.float32)
 
 
 def test_centres_lie_between_voxels_in_um_from_the_outer_corner():

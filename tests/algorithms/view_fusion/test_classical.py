@@ -16,12 +16,11 @@ from cytosuite.algorithms.view_fusion.classical import (
 )
 from cytosuite.algorithms.view_fusion.intensity import units_of
 
-PLAIN = Restoration(loss={"strength": 0}, psf_um=(4.0, 1.5, 1.5))  # one voxel
 TILE = (14, 40, 40)
 
 
-def _corrected(image, given=PLAIN, tile=WHOLE, spacing=SPACING):
-    return correct(image, spacing, units_of(image), given, tile=tile)[0]
+def _corrected(image, given, tile):
+    return correct(image, SPACING, units_of(image), given, tile=tile)[0]
 
 
 @pytest.mark.parametrize("sigma", [0.442, 2.0])
@@ -105,7 +104,7 @@ def test_the_loss_is_found_on_its_side(axis, side):
 def test_the_gain_undoes_the_loss():
     even, lossy = view(loss_per_um=0), view(loss_per_um=0.015)
     found = loss_of(lossy, SPACING, GIVEN)
-    gain = found.gain.read(tuple(slice(0, n) for n in lossy.shape))
+    gain = found.gain.read(tuple(map(slice, lossy.shape)))
     assert gain.min() >= 1
     corrected = (lossy - found.background) * gain
     inside = specimen(share=0.55)
@@ -146,4 +145,4 @@ def test_without_a_specimen_no_loss_is_seen(image):
     found = loss_of(image, (1.0, 0.3, 0.3), GIVEN)
     assert found.per_um == (0,) * 6
     assert (found.gain.values == 1).all()
-    assert found.gain.read(tuple(slice(0, n) for n in image.shape)).shape == image.shape
+    assert found.gain.read(tuple(map(slice, image.shape))).shape == image.shape

@@ -13,6 +13,8 @@ from cytosuite.algorithms.watershed.blocks import (
 )
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, smoothed
+from cytosuite.metrics.labels.ctc import seg
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.foreground import remove_background
 from cytosuite.volume import large
 
@@ -51,19 +53,6 @@ def tissue(shape=(32, 110, 120), count=200, seed=0):
     return rng.poisson(light).astype(np.uint16)
 
 
-def overlap(first, second):
-    """Return SEG with the first labels as the truth, and how many are the same voxels."""
-    count, pairs = np.bincount(second.ravel()), []
-    for name in range(1, int(first.max()) + 1):
-        inside = second[first == name]
-        others = np.bincount(inside, minlength=2)
-        best = int(others[1:].argmax()) + 1
-        shared = int(others[best])
-        union = inside.size + count[best] - shared if shared else 1
-        pairs.append(shared / union if 2 * shared > inside.size else 0.0)
-    return float(np.mean(pairs)), float(np.mean(np.array(pairs) == 1))
-
-
 @pytest.fixture
 def in_blocks(monkeypatch):
     """Return a function that plans the blocks of an image for a memory of so many voxels."""
@@ -92,11 +81,11 @@ def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight
     assert large.is_mapped(found) == on_disk
     assert found.dtype == np.uint16
     assert found.max() == np.unique(found).size - 1
-    seg, same = overlap(whole, found)
+    shared = overlap(whole, found)
     assert whole.max() > 100
     assert abs(int(found.max()) - int(whole.max())) <= 2
-    assert seg > 0.99
-    assert same > 0.9
+    assert seg.of(shared) > 0.99
+    assert (shared.iou() == 1).sum() > 0.9 * whole.max()
 
 
 def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):

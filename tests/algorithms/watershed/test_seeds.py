@@ -16,14 +16,10 @@ from cytosuite.algorithms.watershed.seeds import (
 )
 
 
-def gaussian_blob(sigma, shape=(41, 41, 41), spacing=(1.0, 1.0, 1.0)):
-    away = away_from((np.array(shape) - 1) / 2, shape, spacing)
-    return np.exp(-(away**2) / 2 / sigma**2).astype(np.float32)
-
-
 def test_the_response_to_a_gaussian_is_that_of_theory():
     sigma, width = 4.0, 3.0
-    response = blob_response(gaussian_blob(sigma), (1.0, 1.0, 1.0), (width * 3**0.5,), 1.0)
+    blob = np.exp(-(away_from(20, (41,) * 3) ** 2) / 2 / sigma**2).astype(np.float32)
+    response = blob_response(blob, (1.0, 1.0, 1.0), (width * 3**0.5,), 1.0)
     total = sigma**2 + width**2
     expected = 3 * width**2 / total * (sigma**2 / total) ** 1.5
     assert response.max() == pytest.approx(expected, rel=0.03)
@@ -76,8 +72,8 @@ RIDGE = relief_of(np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, 
 
 @pytest.mark.parametrize("ratio, objects", [(0.37, 1), (0.38, 2)])
 def test_basins_merge_when_the_saddle_is_high_enough(ratio, objects):
-    merged = merge(RIDGE, ratio)  # the saddle is 3 / 8 of the lower peak
-    assert len(np.unique(merged)) == objects
+    # The saddle is 3 / 8 of the lower peak.
+    assert len(np.unique(merge(RIDGE, ratio))) == objects
 
 
 def test_chains_are_joined_in_the_order_of_their_saddles():

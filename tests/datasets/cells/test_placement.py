@@ -66,8 +66,7 @@ def test_rows_are_drawn_whole():
     rng = np.random.default_rng(5)
     columns = {name: rng.uniform(0.2, 0.4, 400) for name in COLUMNS}
     columns |= {"radius_um": np.full(400, 3.9), "cell_elongation": np.full(400, 4 / 3)}
-    rows = Placement(axes="YX", **columns)
-    drawn = rows.draw(np.random.default_rng(1), measure(BRICKS[None], WALL))
+    drawn = Placement(axes="YX", **columns).draw(rng, measure(BRICKS[None], WALL))
     pairs = set(zip(*(columns[name] for name in COLUMNS), strict=True))
     assert set(zip(*(drawn[name] for name in COLUMNS), strict=True)) < pairs
 
@@ -96,12 +95,11 @@ def test_learning_finds_again_what_was_drawn_from_it(tmp_path):
 
 
 def test_nuclei_of_a_volume_have_their_share_and_stay_inside():
-    labels = np.zeros((1, 12, 20, 40), np.uint16)[0]
+    labels = np.zeros((12, 20, 40), np.uint16)
     labels[1:11, 1:19, 1:20], labels[1:11, 1:19, 20:39] = 1, 2
     grid = Grid(labels.shape, (0.6, 0.3, 0.3))
     found, nuclei = _fitted(labels, grid, ratio=0.2, elongation=1.3, depth=0.9)
-    shares = sizes_of(nuclei) / sizes_of(labels)
-    assert shares == pytest.approx([0.2, 0.2], abs=0.02)
+    assert sizes_of(nuclei) / sizes_of(labels) == pytest.approx([0.2, 0.2], abs=0.02)
     assert (labels[nuclei > 0] == nuclei[nuclei > 0]).all()
     assert found.rotations.transpose(0, 2, 1) @ found.rotations == pytest.approx(
         np.broadcast_to(np.eye(3), (2, 3, 3)), abs=1e-9

@@ -11,15 +11,14 @@ FAR = away_from(59.5, SHAPE)  # from the first cell
 MIDDLES = np.array([[60.0, 60.0], [60.0, 130.0]])
 
 
-def _grown(seed=0, radius=(8.0, 0.0), **wanted):
+def _grown(**wanted):
     labels = np.zeros(SHAPE, np.uint16)
     for number, middle in enumerate(MIDDLES, start=1):
         labels[away_from(middle, SHAPE) < 8] = number
     dome = (labels > 0).astype(np.float32)
     wanted = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | wanted
-    settings = Outlines.model_validate(wanted)
-    places = MIDDLES, np.array(radius)
-    rng = np.random.default_rng(seed)
+    settings, rng = Outlines.model_validate(wanted), np.random.default_rng(0)
+    places = MIDDLES, np.array([8.0, 0.0])
     return labels, dome, grow_processes(rng, settings, labels, dome, places, (0.5, 0.5))
 
 

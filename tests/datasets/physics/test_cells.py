@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from rasters import places_of
+from rasters import places_of, sizes_of
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
@@ -23,8 +23,7 @@ def _half(grid):
 
 
 def _grid(size_um, *spacing):
-    shape = tuple(round(size / step) for size, step in zip(size_um, spacing, strict=True))
-    return Grid(shape, spacing)
+    return Grid(tuple(np.divide(size_um, spacing).round().astype(int).tolist()), spacing)
 
 
 def _spheres(centres, radii, **options):
@@ -65,10 +64,6 @@ def _grow(tissue, **options):
     )
 
 
-def _volumes(labels, grid):
-    return np.bincount(labels.ravel(), minlength=28)[1:] * np.prod(grid.spacing)
-
-
 def test_owner_has_the_smallest_key(tissue):
     nuclei, centres, outside, _ = tissue
     grown = _grow(tissue)
@@ -99,7 +94,7 @@ def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
     assert ((labels > 0) == (outside(grid) < 0)).all()
     inside = label(nuclei, centres, grid) * (labels > 0)
     assert (inside == labels)[inside > 0].mean() > 0.999
-    largest = [np.bincount(ndimage.label(labels == n)[0].ravel())[1:].max() for n in range(1, 28)]
+    largest = [sizes_of(ndimage.label(labels == n)[0]).max() for n in range(1, 28)]
     assert sum(largest) > 0.999 * np.count_nonzero(labels)
 
 
@@ -110,7 +105,7 @@ def test_volumes_come_near_those_wanted(tissue):
     spread = []
     for rounds in (0, 12):
         grown = _grow(tissue, volume_spread=0, rounds=rounds)
-        ratios = _volumes(cells.label_cells(grown, grid, outside), grid) / wanted
+        ratios = sizes_of(cells.label_cells(grown, grid, outside)) / wanted
         spread.append(np.median(abs(ratios / np.median(ratios) - 1)))
     assert spread[1] < 0.1 < spread[0]
 
@@ -127,8 +122,8 @@ def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
     grown = _grow(tissue, wrinkle_um=0.4)
     grid = _grid((40, 40, 40), 1.1, 0.53, 0.47)
     whole = _both(grown, grid, tissue[2])
-    cuts = [0, 7, 8, 25, grid.shape[0]]
-    slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in pairwise(cuts)]
+    spans = pairwise([0, 7, 8, 25, grid.shape[0]])
+    slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in spans]
     for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(parts))
     monkeypatch.setattr(cells, "BLOCK_UM", 9.0)

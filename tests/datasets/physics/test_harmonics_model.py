@@ -59,20 +59,21 @@ def test_objects_at_the_faces_and_small_ones_teach_nothing():
     assert fit([Volume(more, labels[0].spacing), *labels[1:]]).shapes == 4
 
 
-GOOD = {"axes": "YX", "order": 1, "shapes": 3, "mean": [0.0, 0.1]}
-GOOD |= {"deviations": [0.1], "modes": [[1.0, 0.0]]}
+def _broken(**changes):
+    model = {"axes": "YX", "order": 1, "shapes": 3, "mean": [0.0, 0.1]}
+    return model | {"deviations": [0.1], "modes": [[1.0, 0.0]]} | changes
 
 
 @pytest.mark.parametrize(
     "content, message",
     [
-        (GOOD | {"mean": [0.0]}, "mean holds 1 coefficients, expected 2 for YX and order 1"),
-        (GOOD | {"modes": [[1.0]]}, "a mode holds 1 coefficients, expected 2"),
-        (GOOD | {"deviations": []}, "1 modes have 0 deviations"),
-        (GOOD | {"deviations": [-1.0]}, "deviations"),
-        (GOOD | {"order": 99}, "order"),
-        (GOOD | {"mean": [0.0, 1e9]}, "mean"),
-        (GOOD | {"colour": 1}, "colour"),
+        (_broken(mean=[0.0]), "mean holds 1 coefficients, expected 2 for YX and order 1"),
+        (_broken(modes=[[1.0]]), "a mode holds 1 coefficients, expected 2"),
+        (_broken(deviations=[]), "1 modes have 0 deviations"),
+        (_broken(deviations=[-1.0]), "deviations"),
+        (_broken(order=99), "order"),
+        (_broken(mean=[0.0, 1e9]), "mean"),
+        (_broken(colour=1), "colour"),
         ([], "shapes.json"),
     ],
 )
@@ -84,7 +85,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
 
 def test_shapes_of_planes_are_refused_for_volumes(tmp_path):
     path = tmp_path / "shapes.json"
-    path.write_text(json.dumps(GOOD))
+    path.write_text(json.dumps(_broken()))
     refused(
         "shapes with the axes YX, but the image has the axes ZYX", read_model, path, plane=False
     )

@@ -63,8 +63,7 @@ def test_measured_finds_the_middle_of_the_bead_and_leaves_the_background_out():
     assert kernel.image.sum(dtype=np.float64) == pytest.approx(1, abs=1e-6)
     assert kernel.image.min() == 0
     profile = kernel.image.sum(axis=(1, 2), dtype=np.float64)
-    offsets = kernel.offsets_um(0)
-    assert np.sqrt((profile * offsets**2).sum()) == pytest.approx(3 * 0.2, rel=0.05)
+    assert np.sqrt((profile * kernel.offsets_um(0) ** 2).sum()) == pytest.approx(3 * 0.2, rel=0.05)
 
 
 def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
@@ -83,8 +82,8 @@ def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
     ],
 )  # fmt: skip
 def test_weights_blend_linearly_by_depths_or_evenly_to_the_last_plane(depths, seen, expected):
-    several = psf.measured([_bead()] * 3)._replace(depths_um=depths)
-    assert several.weights(np.array(seen, float), 40.0).T.tolist() == expected
+    beads = psf.measured([_bead()] * 3)._replace(depths_um=depths)
+    assert beads.weights(np.array(seen, float), 40.0).T.tolist() == expected
 
 
 def test_gaussian_grows_with_depth_below_the_first_plane():

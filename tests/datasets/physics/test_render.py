@@ -53,8 +53,9 @@ def test_means_are_those_of_a_brute_force_sum(sigma, size):
 
 
 def test_means_without_blur_share_out_what_borders_cut():
-    matrix = means(_axis(3, 1.0), _axis(2, 1.5), 0.0).toarray()
-    assert matrix == pytest.approx(np.array([[2, 1, 0], [0, 1, 2]]) / 3, abs=1e-6)
+    assert means(_axis(3, 1.0), _axis(2, 1.5), 0.0).toarray() == pytest.approx(
+        np.array([[2, 1, 0], [0, 1, 2]]) / 3, abs=1e-6
+    )
 
 
 # Through a coarse grid, and directly where it is narrower than that.
@@ -68,9 +69,9 @@ def test_haze_is_exact_to_a_thousandth(sigma, rng):
     assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
 
 
-def _kernel(image):
-    z, y, x = ((n - 1) / 2 for n in image.shape)
-    return Kernel((image / image.sum()).astype(np.float32), (1.0, 1.0, 1.0), (z, y, x))
+def _kernel(light, spacing=(1.0, 1.0, 1.0)):
+    middle = tuple((n - 1) / 2 for n in light.shape)
+    return Kernel((light / light.sum()).astype(np.float32), spacing, middle)
 
 
 def _ball(width):
@@ -132,9 +133,8 @@ def _sampled():
     for width in (1.0, 1.5):
         light = np.exp(-((axes[0] / width) ** 2 + (axes[1] ** 2 + axes[2] ** 2) / 0.16) / 2)
         light *= 1 + 0.3 * np.sign(axes[0])  # asymmetric
-        image = (light / light.sum()).astype(np.float32)
-        kernels.append(Kernel(image, (0.5, 0.2, 0.2), (8.0, 10.0, 10.0)))
-    return psf.Sampled(tuple(kernels))
+        kernels.append(_kernel(light, (0.5, 0.2, 0.2)))
+    return Sampled(tuple(kernels))
 
 
 def _scene(shape_of_light):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
-from sketches import labels_of, paired_dataset, real_folder, volume
+from sketches import labels_of, paired_dataset, randomise, real_folder, volume
 from training_data import merged, moves
 from trainings import short
 
@@ -31,16 +31,13 @@ def _settings(loss="adversarial", **given):
     return short("diffusion", loss=loss, **merged(base, given))
 
 
-def _begun(folder, settings, seed=0):
+def _begun(folder, settings):
     """Return cases, whole settings and a state of random weights in float32."""
     cases = {"images": TRAINING.load(paired_dataset(folder), "images", settings)}
     settings = complete(TRAINING, settings, cases, None, lambda _: None)
     state = begin(TRAINING, settings, None, "cpu")
     state.rounding = np.inf
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for weight in state.modules["network"].parameters():
-            weight.copy_(torch.randn_like(weight) / max(1, weight[0].numel()) ** 0.5)
+    randomise(state.modules["network"])
     return cases, settings, state
 
 

@@ -8,11 +8,11 @@ from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 SHAPES = [(16, 20, 18), (6, 20, 13), (1, 20, 20)]
 
 
-def _crops(shape=(14, 18, 16), count=2, seed=0, scale=1.0):
+def _crops(shape=(14, 18, 16), scale=1.0):
     """Return crops, and noisy ones, (N, 1, Z, Y, X)."""
-    torch.manual_seed(seed)
-    target = scale * torch.rand(count, 1, *shape)
-    return target, target + 0.3 * scale * torch.randn(count, 1, *shape)
+    torch.manual_seed(0)
+    target = scale * torch.rand(2, 1, *shape)
+    return target, target + 0.3 * scale * torch.randn_like(target)
 
 
 def _losses(answer, target, view, **weights):

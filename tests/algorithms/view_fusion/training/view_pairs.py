@@ -23,11 +23,11 @@ def fused_of(seed=0, shape=SHAPE):
     return (light + rng.normal(0, 15, shape)).clip(0).astype(np.uint16)
 
 
-def view_of(fused, seed=0, noise=100.0):
+def view_of(fused, seed):
     """Return a view: dimmer with depth, and noisy, so that smoothing brings it nearer."""
     rng = np.random.default_rng([seed, 1])
     light = np.linspace(1, 0.5, fused.shape[0])[:, None, None]
-    return (fused * light + rng.normal(300, noise, fused.shape)).clip(0).astype(np.uint16)
+    return (fused * light + rng.normal(300, 100, fused.shape)).clip(0).astype(np.uint16)
 
 
 def volume(array, **metadata):
@@ -86,12 +86,11 @@ def published(folder, count=3):
     return folder
 
 
-def item(view, fused=None, maps=(), places=None):
+def item(view, maps=(), places=None):
     """Return a case of arrays as they are, as far as crops look at it."""
-    fused = view if fused is None else fused
-    found = np.argwhere(fused >= fused.mean()) if places is None else np.array(places)
+    found = np.argwhere(view >= view.mean()) if places is None else np.array(places)
     return SimpleNamespace(
-        fused=fused,
+        fused=view,
         places=found.astype(np.uint16),
         channels=lambda box: np.stack([view[box].astype(np.float32), *(m.read(box) for m in maps)]),
     )
