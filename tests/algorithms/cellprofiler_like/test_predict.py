@@ -27,18 +27,18 @@ def card(**changes):
     return Model(cards.card(algorithm="cellprofiler_like", parameters={**OWN, **changes}))
 
 
-def discs(*middles, radius=9, shape=(60, 80)):
+def discs(*middles, radius=9):
     """Return labels of discs; where they overlap the first keeps the pixels."""
-    labels = np.zeros(shape, np.uint16)
+    labels = np.zeros((60, 80), np.uint16)
     for number, middle in enumerate(middles, 1):
-        labels[(away_from(middle, shape) < radius) & (labels == 0)] = number
+        labels[(away_from(middle, labels.shape) < radius) & (labels == 0)] = number
     return labels
 
 
-def plane(labels, level=200.0):
+def plane(labels):
     """Return an image of labels with noise."""
     noise = np.random.default_rng(0).normal(100, 4, labels.shape)
-    return Volume((noise + level * (labels > 0)).astype(np.uint16), (1.0, 1.0), "YX")
+    return Volume((noise + 200 * (labels > 0)).astype(np.uint16), (1.0, 1.0), "YX")
 
 
 @pytest.mark.parametrize("kind", ["otsu", "li"])

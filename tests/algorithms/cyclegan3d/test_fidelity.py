@@ -33,19 +33,19 @@ def light(places=PLACES):
     return scene
 
 
-def see(scene, noise=4.0, seed=0):
+def see(scene, seed=0):
     """Return the image of some light: blurred, on a background, with noise."""
     rng = np.random.default_rng(seed)
     blurred = ndimage.gaussian_filter(scene, (0.7, 1.2, 1.2))
-    return np.rint(100 + blurred + rng.normal(0, noise, SHAPE)).astype(np.uint16)
+    return np.rint(100 + blurred + rng.normal(0, 4, SHAPE)).astype(np.uint16)
 
 
 GIVEN = see(light())
 
 
-def judged(made, given=GIVEN):
+def judged(made):
     """Return the complaint about a translation by the default limits."""
-    return complaint(compare(given, made, SPACING), FidelityLimits())
+    return complaint(compare(GIVEN, made, SPACING), FidelityLimits())
 
 
 def _haze():

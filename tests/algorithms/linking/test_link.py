@@ -26,15 +26,15 @@ def disc(image, y, x, radius, label):
     image[away_from((y, x), image.shape) <= radius] = label
 
 
-def cells(frames=6, drop=(), shift=(0.0, 0.0)):
+def cells(drop=(), shift=(0.0, 0.0)):
     """Return label frames of five cells that move, without some (frame, cell)."""
     rng = np.random.default_rng(3)
     places = np.array([[20, 20], [20, 60], [60, 20], [60, 60], [40, 90]], float)
-    film = np.zeros((frames, 90, 110), np.uint16)
-    for frame in range(frames):
+    film = np.zeros((6, 90, 110), np.uint16)
+    for frame, image in enumerate(film):
         for cell, (y, x) in enumerate(places):
             if (frame, cell) not in drop:
-                disc(film[frame], y, x, 6 + cell, cell + 1)
+                disc(image, y, x, 6 + cell, cell + 1)
         places += rng.normal(0, 1.5, places.shape) + shift
     return film
 

@@ -51,9 +51,9 @@ def _made(model, seed=3, spacing=(1.0, 1.0), **more):
     return found["sampled-cells"], found["sampled-nuclei"]
 
 
-def _fields(seed=3, given=GIVEN, **more):
+def _fields(seed, **more):
     canvas = canvas_of({"seed": seed, "shape": list(SIZE), "spacing": [1.0, 1.0], **more})
-    return fields_from(canvas, Parameters.model_validate(given), random_network(TINY), "cpu")
+    return fields_from(canvas, Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
 
 
 def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):

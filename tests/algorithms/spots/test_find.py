@@ -15,14 +15,14 @@ SPACING = (0.3, 0.1, 0.1)
 SIGMAS = np.array([0.3, 0.13, 0.13])
 
 
-def _image(shape, places, photons=800.0, seed=0, glow=0.0):
+def _image(shape, places, photons=800.0, glow=0.0):
     """Return an image of Gaussian spots, and of a glow, by photon and read noise, offset 100."""
     spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
     light = np.full(shape, 4.0) + glow
     for place in places:
         away = away_from(place, shape, 1 / sigmas) ** 2
         light += photons * np.exp(-away / 2) / np.prod(np.sqrt(2 * np.pi) * sigmas)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     noisy = 2 * (rng.poisson(light) + rng.normal(0, 1.5, shape)) + 100
     return noisy.clip(0).astype(np.uint16), spacing
 

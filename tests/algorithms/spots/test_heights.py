@@ -19,9 +19,9 @@ def _heights(*parts, seed=0):
     return np.concatenate([middle * np.exp(rng.normal(0, sd, n)) for n, middle, sd in parts])
 
 
-def _marked(height, noise=0.4, **wishes):
+def _marked(height, **wishes):
     """Return how many of the highest are marked, and the lines."""
-    choice = choose(height, height / noise, **wishes)
+    choice = choose(height, height / 0.4, **wishes)
     assert choice.facts["marked"] == f"{choice.marked.sum()}"
     return int(choice.marked.sum()), choice.lines
 

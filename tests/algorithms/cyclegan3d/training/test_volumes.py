@@ -24,9 +24,8 @@ from cytosuite.volume import Volume
 CROP = (4, 8, 8)
 
 
-def _write(path, array, axes="ZYX"):
-    write(path, Volume(array, SPACING[3 - len(axes.replace("C", "")) :], axes))
-    return path
+def _write(path, array):
+    write(path, Volume(array, SPACING))
 
 
 def _load(folder, role="simulated", scale="background", keep="labels"):
@@ -87,11 +86,8 @@ CROPS = Crops(shape=(4, 8, 8), batch=2, alike=3)
 
 
 def _item(image, labels=None):
-    array = image if image.ndim == 4 else image[None]
-    path = Path("a.tif")
-    return DomainVolume(
-        path, None, array.astype(np.float16), labels, array.shape[1:], (1.0, 1.0, 1.0)
-    )
+    array, spacing = image[None].astype(np.float16), (1.0, 1.0, 1.0)
+    return DomainVolume(Path("a.tif"), None, array, labels, image.shape, spacing)
 
 
 def _places(shape=(6, 12, 10)):
@@ -101,8 +97,8 @@ def _places(shape=(6, 12, 10)):
     return _item(numbers, numbers)
 
 
-def _draw(simulated, real, crops=CROPS, seed=0, step=0):
-    settings = short("cyclegan3d").model_copy(update={"crops": crops}).with_schedule(seed=seed)
+def _draw(simulated, real, crops=CROPS, step=0):
+    settings = short("cyclegan3d").model_copy(update={"crops": crops})
     return draw_batch({"simulated": simulated, "real": real}, settings, step)
 
 
@@ -153,16 +149,11 @@ def test_labels_are_turned_with_their_image():
         assert_array_equal(found["labels"], found["simulated"][:, 0])
 
 
-def _striped():
-    """Return a volume that is dark below the middle of z, and bright above."""
-    image = np.zeros((40, 8, 8))
-    image[20:] = 1
-    return _item(image)
-
-
 @pytest.mark.parametrize("bright", [0.0, 1.0])
 def test_the_place_most_alike_the_real_crop_is_taken(bright):
-    real, simulated = _item(np.full((4, 8, 8), bright)), _striped()
+    real, halves = _item(np.full((4, 8, 8), bright)), np.zeros((40, 8, 8))
+    halves[20:] = 1
+    simulated = _item(halves)
 
     def mean(alike):
         crops = Crops(shape=(4, 8, 8), batch=1, alike=alike)
