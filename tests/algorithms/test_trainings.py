@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from mistakes import refused
 from trainings import TRAININGS, cases_of, short, written
 
 from cytosuite.contract.manifest import read_card
@@ -43,10 +44,9 @@ def test_tiles_that_are_all_halo_are_refused_before_a_training(tiny, tmp_path):
     training, settings, data = tiny
     parameters = {"halo": [0, 16, 16]} if training.algorithm == "u2net" else {}
     small = settings.with_card(parameters={"tile": [1, 2, 2], **parameters})
-    with pytest.raises(
-        InputError, match=r"card\.parameters: .*tile must be at least .* \[1, 2, 2\]"
-    ):
-        train(training, small, data, tmp_path / "tiny.json", work=tmp_path / "work")
+    message = r"card\.parameters: .*tile must be at least .* \[1, 2, 2\]"
+    place = {"work": tmp_path / "work"}
+    refused(message, train, training, small, data, tmp_path / "tiny.json", **place)
     assert not (tmp_path / "work/checkpoint.pt").exists()
 
 

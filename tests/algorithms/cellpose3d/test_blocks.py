@@ -34,14 +34,13 @@ CARD = Parameters(
 )
 
 
-def balls(seed=1, shape=SHAPE):
+def balls(rng):
     """Return labels of touching balls and a margin that is positive in them."""
-    rng = np.random.default_rng(seed)
-    labels = np.zeros(shape, np.uint16)
+    labels = np.zeros(SHAPE, np.uint16)
     for name in range(1, 41):
-        centre = [rng.uniform(0, n) for n in shape]
-        labels[(away_from(centre, shape, (1 / 2, 1 / 4, 1 / 5)) <= 1) & (labels == 0)] = name
-    margin = rng.uniform(0.1, 1, shape).astype(np.float32)
+        away = away_from(rng.uniform(0, SHAPE), SHAPE, (1 / 2, 1 / 4, 1 / 5))
+        labels[(away <= 1) & (labels == 0)] = name
+    margin = rng.uniform(0.1, 1, SHAPE).astype(np.float32)
     return labels, np.where(labels > 0, margin, -margin)
 
 
@@ -62,8 +61,8 @@ def where(request, tight):
 
 
 @pytest.mark.parametrize("image_shape", [(41, 100, 130), (17, 60, 40), (90, 61, 20)])
-def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch):
-    labels, margin = balls()
+def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch, rng):
+    labels, margin = balls(rng)
     grid = stencils(SHAPE, image_shape)
     expected = ordered(labels_to_image(labels, interpolate(margin, grid) > 0, grid))
     monkeypatch.setattr(module, "_PIECE", 20_000)
@@ -91,7 +90,7 @@ def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch
     monkeypatch.setattr(module, "_PIECE", 20_000)
     shape = working_shape(SHAPE, factor)
     read, whole = reader(image, factor, shape), to_working(np.array(image), factor)
-    for box in [tuple(slice(0, n) for n in shape), tuple(slice(n // 3, n - 2) for n in shape)]:
+    for box in [tuple(map(slice, shape)), tuple(slice(n // 3, n - 2) for n in shape)]:
         np.testing.assert_array_equal(read(box), whole[box])
         assert read(box).dtype == np.float32
 

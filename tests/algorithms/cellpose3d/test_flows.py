@@ -7,15 +7,14 @@ from rasters import away_from
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 
 
-def ellipsoids(shape=(20, 40, 40)):
-    labels = np.zeros(shape, np.int32)
-    bodies = {
-        3: ((8, 12, 11), (5, 8, 6)),
-        40: ((12, 27, 28), (6, 7, 10)),
-        7: ((3, 33, 8), (2, 3, 3)),
-    }
-    for name, (centre, axes) in bodies.items():
-        labels[away_from(centre, shape, np.divide(1, axes)) <= 1] = name
+def ellipsoids():
+    labels = np.zeros((20, 40, 40), np.int32)
+    for name, centre, axes in (
+        (3, (8, 12, 11), (5, 8, 6)),
+        (40, (12, 27, 28), (6, 7, 10)),
+        (7, (3, 33, 8), (2, 3, 3)),
+    ):
+        labels[away_from(centre, labels.shape, np.divide(1, axes)) <= 1] = name
     return labels
 
 

@@ -1,9 +1,9 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
+from cards import card
 from mistakes import refused
+from reach import random_image
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
@@ -16,8 +16,8 @@ from cytosuite.networks.network import tensors_of
 SMALL = Network(widths=(4, 6, 8), fold=2)
 
 
-def _image(z=8, y=16, x=24):
-    return torch.randn(2, 1, z, y, x, generator=torch.Generator().manual_seed(0))
+def _image():
+    return random_image(2, 1, 8, 16, 24)
 
 
 def test_five_fields_of_the_image_size_with_bounded_flow():
@@ -79,12 +79,8 @@ def multiples(image):
     return torch.cat([image, image * 2, image * 3, image * 4, image * 99], 1)
 
 
-def image(shape=(9, 50, 61)):
-    return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
-
-
-def test_fields_are_those_of_the_network():
-    values = image()
+def test_fields_are_those_of_the_network(rng):
+    values = rng.uniform(0.5, 1, (9, 50, 61)).astype(np.float32)
     found = predict_fields(values[None], multiples, TILING)
     np.testing.assert_allclose(found.level, 1 / (1 + np.exp(-values)), rtol=1e-5)
     for channel, factor in zip(found.flow, (2, 3, 4), strict=True):
@@ -111,15 +107,6 @@ def test_a_small_dim_nucleus_is_not_empty():
     assert not is_empty(part)
 
 
-NETWORK = {"widths": [4, 4, 4], "fold": 2}
-
-
-def card(parameters=None, **describes):
-    return SimpleNamespace(
-        name="test", parameters={"network": NETWORK} | (parameters or {}), describes=describes
-    )
-
-
 @pytest.mark.parametrize(
     "parameters, message",
     [
@@ -129,4 +116,5 @@ def card(parameters=None, **describes):
     ],
 )
 def test_explains(parameters, message):
-    refused(message, parameters_of, card(parameters), Parameters)
+    parameters["network"] = TINY.model_dump()
+    refused(message, parameters_of, card(name="test", parameters=parameters), Parameters)

@@ -26,12 +26,11 @@ BRIGHT = Trees(  # above the threshold, or not
 )
 
 
-def image(spacing=SPACING, shape=(14, 56, 52), size=1.0):
+def image(spacing=SPACING, shape=(14, 56, 52)):
     """Return nuclei of 11 µm brightest in their middle, in photons on a dark ground."""
     light = np.zeros(shape)
-    for place in np.divide(CENTRES, spacing) * size - 0.5:
-        away = away_from(place, shape, spacing) / size
-        light = np.maximum(light, 200 * np.exp(-(away**2) / 30))
+    for place in np.divide(CENTRES, spacing) - 0.5:
+        light = np.maximum(light, 200 * np.exp(-(away_from(place, shape, spacing) ** 2) / 30))
     return np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
 
 
@@ -68,11 +67,8 @@ def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
     return predict({"microscopy-image": volume}, model)["instance-labels"]
 
 
-def names_at_centres(labels, spacing=SPACING, size=1.0):
-    return [
-        int(labels[tuple(int(c * size / s) for c, s in zip(centre, spacing, strict=True))])
-        for centre in CENTRES
-    ]
+def names_at_centres(labels, spacing=SPACING):
+    return labels[tuple(np.divide(CENTRES, spacing).astype(int).T)].tolist()
 
 
 def test_touching_nuclei_are_distinguished(model, fake):
@@ -133,12 +129,12 @@ def in_blocks(monkeypatch):
     return choose
 
 
-def crowd(shape=(40, 100, 96), count=60):
+def crowd():
     """Return small nuclei at random places, of which many touch."""
     rng = np.random.default_rng(5)
-    light = np.zeros(shape)
-    for _ in range(count):
-        away = away_from([rng.uniform(0, n) for n in shape], shape, SPACING) ** 2
+    light = np.zeros((28, 72, 80))
+    for _ in range(25):
+        away = away_from(rng.uniform(0, light.shape), light.shape, SPACING) ** 2
         light = np.maximum(light, rng.uniform(100, 300) * np.exp(-away / 15))
     return rng.poisson(20 + light).astype(np.uint16)
 
@@ -158,7 +154,7 @@ def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, m
 
 
 def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake, in_blocks, tight):
-    array = np.kron(crowd((28, 72, 80), 25), np.ones((1, 2, 2), np.uint16))
+    array = np.kron(crowd(), np.ones((1, 2, 2), np.uint16))
     spacing = (2.0, 0.5, 0.5)
     in_blocks(None)
     expected = run(array, model(**SIMPLE), spacing)

@@ -23,10 +23,10 @@ SPACING = (2.0, 1.0, 1.0)
 CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
 
 
-def truth(spacing=SPACING, shape=(12, 46, 44)):
+def truth():
     """Return labels of two touching balls and one alone, in µm."""
-    places = np.divide(CENTRES, spacing) - 0.5
-    away = np.stack([away_from(place, shape, spacing) for place in places])
+    places = np.divide(CENTRES, SPACING) - 0.5
+    away = np.stack([away_from(place, (12, 46, 44), SPACING) for place in places])
     return np.where(away.min(0) < RADIUS, away.argmin(0) + 1, 0)
 
 
@@ -126,12 +126,12 @@ def test_a_plane_without_nuclei_stays_empty():
 
 
 def test_faces_move_to_bright_walls_where_the_card_says_so():
-    labels = np.repeat(np.array([1, 2]), [10, 14])[None, None, :] * np.ones((12, 24, 1), int)
+    labels = np.tile(np.repeat([1, 2], [10, 14]), (12, 24, 1))
     image = np.zeros(labels.shape, np.float32)
     image[:, :, 12] = 9  # two voxels beyond the face that the flow gives
     found = [cut(labels, image, wall_reach_um=um, seed_distance_um=2) for um in (0.0, 3.0)]
     assert same(found[0].labels, labels)
-    expected = np.repeat(np.array([1, 2]), [12, 12])[None, None, :] * np.ones((12, 24, 1), int)
+    expected = np.tile(np.repeat([1, 2], 12), (12, 24, 1))
     expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side
     assert_array_equal(found[1].labels, expected)
 
@@ -140,8 +140,8 @@ def test_smoothing_is_in_micrometres_and_longer_along_z():
     point = np.zeros((21, 41, 41), np.float32)
     point[10, 20, 20] = 1
     blurred = smoothed(point, SPACING, parameters(smoothing_um=1.5, axial_elongation=2.0))
-    grid = np.indices(point.shape)
-    variance = [(blurred * (g - c) ** 2).sum() for g, c in zip(grid, (10, 20, 20), strict=True)]
+    away = np.indices(point.shape) - np.reshape([10, 20, 20], (3, 1, 1, 1))
+    variance = (blurred * away**2).sum(axis=(1, 2, 3))
     assert np.sqrt(variance) == pytest.approx([1.5, 1.5, 1.5], rel=0.02)  # voxels
 
 
@@ -164,22 +164,17 @@ def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch, rn
 FINE = (0.4, 0.2, 0.2)
 
 
-def _cells(shift=(0, 0), shape=(8, 24, 24)):
-    """Return four blocks of labels that meet along two planes, in background."""
-    labels = np.zeros(shape, np.uint32)
-    y, x = shape[1] // 2 + shift[0], shape[2] // 2 + shift[1]
-    labels[1:-1, 2:y, 2:x], labels[1:-1, 2:y, x:-2] = 1, 2
-    labels[1:-1, y:-2, 2:x], labels[1:-1, y:-2, x:-2] = 3, 4
-    return labels
-
-
-def _moved(labels, image, reach_um=0.6, smoothing_um=0.0):
-    return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=smoothing_um)
+def _moved(labels, rng, reach_um):
+    """Return labels whose faces have moved to walls of noise."""
+    image = rng.random(labels.shape, np.float32)
+    return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=0.0)
 
 
 def test_only_voxels_of_objects_near_their_faces_change(rng):
-    labels = _cells()
-    found = _moved(labels, rng.random(labels.shape, np.float32), reach_um=0.4)
+    labels = np.zeros((8, 24, 24), np.uint32)  # of four blocks that meet along two planes
+    labels[1:-1, 2:12, 2:12], labels[1:-1, 2:12, 12:-2] = 1, 2
+    labels[1:-1, 12:-2, 2:12], labels[1:-1, 12:-2, 12:-2] = 3, 4
+    found = _moved(labels, rng, 0.4)
     assert found.dtype == np.uint32
     assert_array_equal(found > 0, labels > 0)
     face = np.zeros(labels.shape, bool)
@@ -194,17 +189,13 @@ def test_only_voxels_of_objects_near_their_faces_change(rng):
 def test_an_object_thinner_than_the_reach_keeps_its_voxels(rng):
     labels = np.ones((6, 20, 20), np.uint32)
     labels[2:4, 9:11, 9:11] = 2
-    found = _moved(labels, rng.random(labels.shape, np.float32), reach_um=1.0)
-    assert (found[labels == 2] == 2).all()
+    assert (_moved(labels, rng, 1.0)[labels == 2] == 2).all()
 
 
 def test_the_mean_of_the_lower_levels_along_a_face_decides():
-    labels = np.repeat(np.array([1, 2], np.uint32), 3)[None, None, :] * np.ones(
-        (1, 4, 1), np.uint32
-    )
+    labels = np.array([[[1, 1, 1, 2, 2, 2]] * 4], np.uint32)
     level = np.ones(labels.shape, np.float32)
     level[0, :, 2] = 0.2, 0.4, 0.6, 0.8  # with 1 on the other side: a mean of 0.5
-    assert (without_walls_joined(labels, level, 0.49) > 0).all()
     assert np.unique(without_walls_joined(labels, level, 0.49)).tolist() == [1]
     assert without_walls_joined(labels, level, 0.51) is labels
 
@@ -267,7 +258,7 @@ def test_elongation_is_that_of_a_cuboid_in_um():
     assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0)]
     _, removed = control(three(), SPACING, {"max_elongation": 1.5})
     values = {row.label: row.value for row in removed}
-    assert values == {4: pytest.approx(2.0), 6: pytest.approx(2.0), 9: pytest.approx(12.0)}
+    assert values == pytest.approx({4: 2.0, 6: 2.0, 9: 12.0})
 
 
 def test_elongation_of_a_flat_image_is_that_within_it():
