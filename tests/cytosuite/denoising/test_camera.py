@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel, lag_of, late
@@ -8,13 +9,9 @@ SHAPE = (20, 130, 70)
 EMCCD = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
 
 
-def _counts(photons, seed=0, camera=EMCCD):
-    return camera.expose(np.full(SHAPE, 100 + 12 * photons, np.float32), seed).astype(float)
-
-
 @pytest.mark.parametrize("photons", [0, 0.6, 20])
 def test_counts_have_mean_and_variance_of_the_camera(photons):
-    counts = _counts(photons)
+    counts = EMCCD.expose(np.full(SHAPE, 100 + 12 * photons, np.float32), 0).astype(float)
     variance = 12**2 * (2 * photons + 0.15**2)
     assert counts.mean() == pytest.approx(
         100 + 12 * photons, abs=4 * (variance / counts.size) ** 0.5
@@ -22,12 +19,11 @@ def test_counts_have_mean_and_variance_of_the_camera(photons):
     assert counts.var() == pytest.approx(variance, rel=0.03)
 
 
-def _scene(bright=20.0):
+def _scene():
     """Return photons of dim ground with balls of light."""
-    z, y, x = np.mgrid[:24, :120, :120]
     balls = [(8, 30, 40), (12, 80, 30), (16, 60, 90), (10, 100, 100)]
-    far = [((z - a) / 6) ** 2 + ((y - b) / 12) ** 2 + ((x - c) / 12) ** 2 for a, b, c in balls]
-    return (0.6 + bright * sum(np.exp(-each) for each in far)).astype(np.float32)
+    far = [away_from(ball, (24, 120, 120), (1 / 6, 1 / 12, 1 / 12)) for ball in balls]
+    return (0.6 + 20 * sum(np.exp(-(each**2)) for each in far)).astype(np.float32)
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.033, 0.1])
@@ -48,8 +44,7 @@ def test_structure_along_x_is_no_lag(width, rng):
 def test_a_share_of_the_electrons_comes_one_pixel_later():
     pulse = np.zeros((1, 1, 5), np.float32)
     pulse[..., 2] = 1
-    norm = (0.9**2 + 0.1**2) ** 0.5
-    expected = np.array([0, 0, 0.9, 0.1, 0]) / norm
+    expected = np.array([0, 0, 0.9, 0.1, 0]) / np.hypot(0.9, 0.1)
     np.testing.assert_allclose(late(pulse, 0.1)[0, 0], expected, rtol=1e-6)
 
 

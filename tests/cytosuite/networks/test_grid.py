@@ -11,11 +11,6 @@ def _linear(image, shape):
     return interpolate(image, stencils(image.shape, shape))
 
 
-def _to_image(labels, foreground):
-    """Return labels on another grid over their box."""
-    return labels_to_image(labels, foreground, stencils(labels.shape, foreground.shape))
-
-
 def test_linear_interpolation_by_hand():
     assert_allclose(_linear(np.array([0, 4], np.float32), (4,)), [0, 1, 3, 4])
     assert_allclose(_linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
@@ -53,17 +48,12 @@ def test_a_working_voxel_depends_on_no_voxel_beyond_its_reach(working, rng):
         assert (to_working(changed, factor).take(middle, axis) != before).any()
 
 
-def ball(shape, spacing, centre, radius):
-    """Return the distance to a sphere's surface in µm, positive inside."""
-    return (radius - away_from(np.divide(centre, spacing) - 0.5, shape, spacing)).astype(np.float32)
-
-
 def two_touching(spacing, shape):
     """Return labels of two spheres cut apart at a plane, and the distance to their surface."""
-    left = ball(shape, spacing, (16, 16, 12), 8)
-    right = ball(shape, spacing, (16, 16, 24), 8)
-    labels = np.where(left > right, 1, 2) * (np.maximum(left, right) > 0)
-    return labels.astype(np.uint32), np.maximum(left, right).astype(np.float32)
+    places = np.divide([(16, 16, 12), (16, 16, 24)], spacing) - 0.5
+    inside = 8 - np.stack([away_from(place, shape, spacing) for place in places])
+    labels = np.where(inside.max(0) > 0, inside.argmax(0) + 1, 0)
+    return labels.astype(np.uint32), inside.max(0).astype(np.float32)
 
 
 def iou(truth, found, label):
@@ -75,7 +65,7 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = tuple(times * n for n in coarse.shape)
     truth, _ = two_touching((2 / times,) * 3, fine)
-    found = _to_image(coarse, _linear(margin, fine) > 0)
+    found = labels_to_image(coarse, _linear(margin, fine) > 0, stencils(coarse.shape, fine))
     nearest = np.kron(coarse, np.ones((times,) * 3, np.uint32))
     for label in (1, 2):
         assert iou(truth, found, label) > 0.92

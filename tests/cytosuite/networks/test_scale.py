@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from cards import card
@@ -20,13 +22,12 @@ from cytosuite.volume import Volume
 TRAINED = Trained(spacing=(2.0, 1.0, 1.0), diameter_um=10.0)
 
 
-def spots(diameter, spacing=(2.0, 1.0, 1.0), shape=(20, 120, 120)):
+def spots(diameter, spacing=(2.0, 1.0, 1.0)):
     """Return nine soft balls of a lateral diameter in µm, and a little noise, normalised."""
-    image = np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32)
-    for y in (0.2, 0.5, 0.8):
-        for x in (0.2, 0.5, 0.8):
-            away = away_from(np.multiply(shape, (0.5, y, x)) - 0.5, shape, spacing)
-            image += 0.5 + 0.5 * np.tanh((diameter / 2 - away) / (0.2 * diameter))
+    image = np.random.default_rng(0).normal(0, 0.02, (20, 120, 120)).astype(np.float32)
+    for y, x in product((23.5, 59.5, 95.5), repeat=2):
+        away = away_from((9.5, y, x), image.shape, spacing)
+        image += 0.5 + 0.5 * np.tanh((diameter / 2 - away) / (0.2 * diameter))
     return image
 
 
@@ -55,8 +56,9 @@ def test_an_image_near_the_training_is_used_as_it_is():
 
 @pytest.mark.parametrize("diameter", [6.0, 30.0])
 def test_the_diameter_is_found(diameter):
-    found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
-    assert found == pytest.approx(diameter, rel=0.3)
+    assert estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0) == pytest.approx(
+        diameter, rel=0.3
+    )
 
 
 def test_a_large_image_is_measured_where_it_is_bright_in_several_slices(monkeypatch):

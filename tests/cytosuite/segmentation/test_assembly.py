@@ -10,16 +10,12 @@ from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
 from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
-MULTIPLE, MARGIN = (2, 4, 4), (7, 12, 12)
+
 ROW = (1, 1, 12)
 
 
 def box(start, stop):
     return slice(0, 1), slice(0, 1), slice(start, stop)
-
-
-def row(text):
-    return drawn(text).astype(np.uint32)[None, None]
 
 
 LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and its core
@@ -28,7 +24,7 @@ LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and
 def assembled(*blocks):
     assembly = Assembly(ROW)
     for text, own, place in blocks:
-        part = row(text)
+        part = drawn(text).astype(np.uint32)[None, None]
         assembly.add(part, np.isin(np.arange(part.max() + 1), own), *place)
     labels, objects, pieces = assembly.finish()
     assert labels.max() == objects
@@ -69,8 +65,7 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(o
     for count, dtype in ((65535, np.uint16), (65536, np.uint32)):
         shape = (2, 256, 256)
         place = tuple(slice(0, n) for n in shape)
-        given = np.zeros(shape, np.uint32)
-        given.ravel()[:count] = np.arange(count, 0, -1)
+        given = np.arange(count, count - 2**17, -1).clip(0).astype(np.uint32).reshape(shape)
         assembly = Assembly(shape)
         assembly.add(given, np.ones(count + 1, bool), place, place)
         labels, objects, pieces = assembly.finish()
@@ -79,24 +74,21 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(o
         assert not labels.ravel()[count:].any()
 
 
-def cores(size=(20, 36, 36)):
-    return plan(SHAPE, size, MARGIN, multiple=MULTIPLE)
+CORES = plan(SHAPE, (20, 36, 36), (7, 12, 12), multiple=(2, 4, 4))
 
 
-def nuclei(seed=0, count=70, shape=SHAPE):
+def nuclei(seed=0):
     rng = np.random.default_rng(seed)
-    labels = np.zeros(shape, np.uint32)
-    for name in range(1, count + 1):
-        centre = [rng.uniform(0, n) for n in shape]
-        away = away_from(centre, shape, (1 / 2.5, 1 / 4.5, 1 / 4.5)) ** 2
+    labels = np.zeros(SHAPE, np.uint32)
+    for name in range(1, 71):
+        away = away_from(rng.uniform(0, SHAPE), SHAPE, (1 / 2.5, 1 / 4.5, 1 / 4.5)) ** 2
         labels[(away <= rng.uniform(0.5, 1)) & (labels == 0)] = name
     return in_order(labels)[0]
 
 
-def straddling(labels, planned, axis):
-    edges = {tile.output[axis].stop for tile in planned} - {labels.shape[axis]}
+def straddling(labels, axis):
     crossing = set()
-    for edge in edges:
+    for edge in {tile.output[axis].stop for tile in CORES} - {SHAPE[axis]}:
         before, after = labels.take(edge - 1, axis), labels.take(edge, axis)
         crossing |= set(before[(before == after) & (before > 0)].tolist())
     return len(crossing)
@@ -119,9 +111,9 @@ def together(labels, planned):
 def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight):
     if on_disk:
         tight()
-    labels, planned = nuclei(), cores()
-    assert all(straddling(labels, planned, axis) > 2 for axis in range(3))
-    found, objects, pieces = together(labels, planned[::-1] if backwards else planned)
+    labels = nuclei()
+    assert all(straddling(labels, axis) > 2 for axis in range(3))
+    found, objects, pieces = together(labels, CORES[::-1] if backwards else CORES)
     assert_array_equal(found, labels)
     assert (objects, pieces) == (labels.max(), 0)
     assert large.is_mapped(found) == on_disk
@@ -129,11 +121,10 @@ def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight
 
 def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twice():
     labels = nuclei()
-    giant = labels.max() + 1
-    labels[10:14, 8:12, :] = giant  # through all blocks along x
+    labels[10:14, 8:12, :] = labels.max() + 1  # through all blocks along x
     labels = in_order(labels)[0]
     giant = labels[11, 9, 30]
-    found, objects, pieces = together(labels, cores())
+    found, objects, pieces = together(labels, CORES)
     assert_array_equal(found > 0, labels > 0)
     parts = np.unique(found[labels == giant])
     assert 1 < len(parts) == pieces
@@ -144,9 +135,9 @@ def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twic
 @pytest.mark.parametrize("agreement", [0, 2])
 def test_every_object_has_an_owner(agreement, monkeypatch):
     monkeypatch.setattr(module, "AGREEMENT", agreement)
-    labels, planned = nuclei(seed=3), cores()
+    labels = nuclei(seed=3)
     owners = np.zeros(labels.max() + 1, int)
-    for tile in planned:
+    for tile in CORES:
         part = seen(labels, tile)
         owners[np.unique(np.append(0, labels[tile.input]))[owned(part, tile, SHAPE)]] += 1
     assert owners[1:].min() == 1

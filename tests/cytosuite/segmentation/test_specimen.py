@@ -25,30 +25,18 @@ BOTH = ("distance", "light")
 
 def _everywhere(coarse):
     """Return a map in all voxels of its image."""
-    return coarse.read(tuple(slice(0, n) for n in coarse.shape))
-
-
-def _um(coarse):
-    """Return distances in µm."""
-    return np.arctanh(_everywhere(coarse)) * DEPTH_UM
-
-
-def _half(shape, axis, noise_level=2.0):
-    """Return an image, bright in its upper half along an axis."""
-    place = np.indices(shape)[axis]
-    return np.where(place >= shape[axis] // 2, 200.0, 10.0) + np.random.default_rng(0).normal(
-        0, noise_level, shape
-    )
+    return coarse.read(tuple(map(slice, coarse.shape)))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("spacing", [(3.0, 0.33, 0.33), (0.4, 1.2, 0.8)])
-def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch):
+def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
     monkeypatch.setattr(module, "TISSUE_UM", 0.1)  # the surface stays where it is
     shape = [36, 36, 36]
     shape[axis] = 80
-    (found,) = maps_of(_half(shape, axis), spacing, ["distance"])
-    line = _um(found).mean(tuple({0, 1, 2} - {axis}))
+    half = np.where(np.indices(shape)[axis] >= 40, 200.0, 10.0) + rng.normal(0, 2, shape)
+    (found,) = maps_of(half, spacing, ["distance"])
+    line = (np.arctanh(_everywhere(found)) * DEPTH_UM).mean(tuple({0, 1, 2} - {axis}))
     expected = (np.arange(80) + 0.5 - 40) * spacing[axis]
     edge = max(n * s for n, s in zip(found.stride, spacing, strict=True))
     inner = np.abs(expected) < 20
@@ -138,9 +126,9 @@ def test_a_hot_voxel_is_no_specimen():
     assert (distance.values > 0).mean() < 0.05
 
 
-def test_of_a_large_image_the_part_with_its_specimen_is_worked_on(monkeypatch):
+def test_of_a_large_image_the_part_with_its_specimen_is_worked_on(monkeypatch, rng):
     monkeypatch.setattr(module, "LARGE", 0)
-    image = np.random.default_rng(0).normal(100, 2, (20, 200, 200))
+    image = rng.normal(100, 2, (20, 200, 200))
     image[5:15, 140:160, 20:50] += 200
 
     def work(part, corner):
