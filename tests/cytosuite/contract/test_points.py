@@ -14,8 +14,9 @@ GOOD = {"type": "Multiple points", "points": [], "version": {"major": 1, "minor"
 
 
 def test_places_are_millimetres_from_the_first_voxel_as_x_y_z():
-    found = Points(np.array([[2, 10, 30]]), SPACING).document()
-    assert found == GOOD | {"points": [{"name": "1", "point": [0.006, 0.001, 0.001]}]}
+    assert Points(np.array([[2, 10, 30]]), SPACING).document() == GOOD | {
+        "points": [{"name": "1", "point": [0.006, 0.001, 0.001]}]
+    }
     plane = Points(np.array([[10, 30]]), SPACING[1:]).document()
     assert plane["points"][0]["point"] == [0.006, 0.001, 0.0]
 

@@ -20,8 +20,7 @@ def test_parts_lie_within_each_other(capsys, clock):
                     report(tile, 4)
                     clock["s"] += 2.5
     written = capsys.readouterr().out
-    shares = (0, 12, 25, 37, 50, 62, 75, 87)
-    assert written.splitlines() == [f"progress {share} %" for share in shares]
+    assert written.splitlines() == [f"progress {n} %" for n in (0, 12, 25, 37, 50, 62, 75, 87)]
     assert latest(written) == 0.87
 
 

@@ -1,7 +1,7 @@
 import pytest
+from mistakes import refused
 
 from cytosuite.contract.tracks import LARGEST, Track, read_tracks, write_tracks
-from cytosuite.errors import InputError
 
 HEAD = "label,begin,end,parent\n"
 
@@ -49,6 +49,4 @@ def _too_many():
 def test_refuses(tmp_path, mistake):
     path = tmp_path / "tracks.csv"
     path.write_text(mistake())
-    with pytest.raises(InputError) as caught:
-        read_tracks(path)
-    assert mistake.__doc__ in str(caught.value)
+    refused(mistake.__doc__, read_tracks, path)
