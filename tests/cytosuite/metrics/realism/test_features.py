@@ -31,9 +31,9 @@ def ellipsoids(radii, spacing=UNIT, seed=0, shape=(24, 48, 48)):
     return Scene(Volume(np.random.default_rng(seed).normal(50, 5, shape), spacing), labels)
 
 
-def boxes(*, dtype=np.uint16):
+def boxes():
     """Two boxes away from the faces, one that touches a face, and a single voxel."""
-    labels = np.zeros((8, 12, 14), dtype)
+    labels = np.zeros((8, 12, 14), np.uint16)
     labels[1:3, 2:6, 1:9] = 3
     labels[4:6, 7:9, 2:4] = 40
     labels[5:8, 1:3, 11:13] = 7

@@ -7,7 +7,6 @@ from mistakes import refused
 from scipy import ndimage
 from scipy.linalg import sqrtm
 
-from cytosuite.errors import InputError
 from cytosuite.metrics.realism.patches import (
     NAMES,
     PatchFeatures,
@@ -100,8 +99,8 @@ def test_grains_are_taken_away_by_the_opening_of_their_size():
     patch = np.zeros((1, 12, 12, 12))
     patch[0, 4:8, 4:8, 4:8] = 1.0
     rows = dict(zip(NAMES, statistics(patch, UNIT)[0], strict=True))
-    found = (rows["grains_2.5"], rows["grains_5"], rows["grains_8"])
-    assert found == pytest.approx((0.0, 1.0, 0.0))
+    found = [rows[f"grains_{size}"] for size in (2.5, 5, 8)]
+    assert found == pytest.approx([0.0, 1.0, 0.0])
 
 
 def test_real_patches_are_standardised():
@@ -130,15 +129,9 @@ def test_undefined_without_objects():
 
 
 def test_refuses_small_stacks_and_wrong_numbers():
-    with pytest.raises(
-        InputError, match=r"^a stack of \(16, 40, 40\) voxels is smaller than a pat"
-    ):
-        scene = blobs()
-        patch_features(Scene(Volume(scene.image.array, (0.5, 1.0, 1.0)), scene.labels), scene)
-    refused(
-        r"^patches must be at least 2 and foreground in \[0, 1\]",
-        patch_features,
-        blobs(),
-        blobs(),
-        foreground=2.0,
-    )
+    scene = blobs()
+    flat = Scene(Volume(scene.image.array, (0.5, 1.0, 1.0)), scene.labels)
+    message = r"^a stack of \(16, 40, 40\) voxels is smaller than a pat"
+    refused(message, patch_features, flat, scene)
+    message = r"^patches must be at least 2 and foreground in \[0, 1\]"
+    refused(message, patch_features, scene, scene, foreground=2.0)
