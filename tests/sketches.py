@@ -18,7 +18,6 @@ TWO = TINY.model_copy(update={"channels": 2, "noise_channel": "rayleigh"})
 
 def randomise(network):
     """Give a network random weights everywhere, moderate enough for many steps, and return it."""
-    torch.manual_seed(0)
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(torch.randn_like(weight) / max(1, weight[0].numel()) ** 0.5)
@@ -27,6 +26,7 @@ def randomise(network):
 
 def random_network(arguments=TINY):
     """Return a denoiser with random weights."""
+    torch.manual_seed(0)
     return randomise(build(arguments).eval())
 
 

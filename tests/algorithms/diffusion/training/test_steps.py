@@ -37,6 +37,7 @@ def _begun(folder, settings):
     settings = complete(TRAINING, settings, cases, None, lambda _: None)
     state = begin(TRAINING, settings, None, "cpu")
     state.rounding = np.inf
+    torch.manual_seed(0)
     randomise(state.modules["network"])
     return cases, settings, state
 
