@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
 from cytosuite.datasets.physics.harmonics import Globe
-from cytosuite.datasets.physics.packing import count_for, pack
+from cytosuite.datasets.physics.packing import MOST, count_for, pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
@@ -18,7 +18,6 @@ from cytosuite.volume.points import apart
 
 FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time
 CROWD = 12  # candidates drawn per cell
-MOST = 65535  # cells of a case, see `cytosuite.datasets.membrane.voronoi`
 APART = 0.75  # least distance in a layer relative to the root of a cell's area
 
 
@@ -29,13 +28,7 @@ def ball_um3(diameter_um: float) -> float:
 
 def cells_in(region: Region, cell_um: float) -> int:
     """Return the number of cells that fill a region; InputError above `MOST`."""
-    count = count_for(region, 1.0, ball_um3(cell_um))
-    if count > MOST:
-        raise InputError(
-            f"cells of {cell_um:.3g} µm in {region.volume_um3:.3g} µm³ of tissue are {count}, at "
-            f"most {MOST} are allowed; raise cell_um or lower shape"
-        )
-    return count
+    return count_for(region, 1.0, ball_um3(cell_um), "raise cell_um or lower shape")
 
 
 def scattered(rng: Rng, region: Region, cell_um: float) -> Doubles:

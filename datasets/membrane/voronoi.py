@@ -7,8 +7,8 @@ Edelsbrunner (1984), doi:10.1016/0031-3203(84)90064-5.
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels
-from cytosuite.datasets.membrane.structures import MOST
 from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.packing import MOST
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles, Image
 from cytosuite.volume.objects import label_at

@@ -20,6 +20,7 @@ from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles, Indices, Rng
 
 Home = tuple[Indices, Region]  # bodies, and the region that holds them
+MOST = 65535  # nuclei or cells of a case: numbers of 16 bits
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
 RENEW = 10  # rounds between searches for neighbours
@@ -340,9 +341,18 @@ def _explain(centres: Doubles, shrunk: Hulls, whole: Hulls, homes: list[Home], r
     )
 
 
-def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) -> int:
-    """Return the number of nuclei of a mean volume that fill a share of a region, at least 1."""
-    return max(1, round(volume_fraction * region.volume_um3 / mean_volume_um3))
+def count_for(region: Region, volume_fraction: float, mean_volume_um3: float, remedy: str) -> int:
+    """Return the number of bodies that fill a share of a region, at least 1; InputError at `MOST`.
+
+    Their mean volume counts.
+    """
+    count = volume_fraction * region.volume_um3 / mean_volume_um3
+    if count > MOST:
+        raise InputError(
+            f"{count:.3g} nuclei or cells of {mean_volume_um3:.3g} µm³ fill the tissue of "
+            f"{region.volume_um3:.3g} µm³, at most {MOST} are allowed; {remedy}"
+        )
+    return max(1, round(count))
 
 
 def scatter(

@@ -48,6 +48,7 @@ LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 CHOICE = 4  # places for each nucleus among which those in a layer take the farthest
+LARGER = "raise nucleus.diameter_um (of views: nucleus_um), or lower tissue.volume_fraction"
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
@@ -197,9 +198,9 @@ def _people(
     mean = float(weights @ sizes / weights.sum())
     volume_um3 = drawn.get("n_nuclei", 0.0) * mean / fraction
     room = outline(for_outline, parameters, drawn, volume_um3, max(diameters))
-    total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean)
+    total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean, LARGER)
     balls = _balls(for_outline, parameters, room.living)
-    inside = [(kind, count_for(ball, fraction, sizes[kind]), ball) for kind, ball in balls]
+    inside = [(kind, count_for(ball, fraction, sizes[kind], LARGER), ball) for kind, ball in balls]
     rest = max(total - sum(count for _, count, _ in inside), 0)
     counts = for_nuclei.multinomial(rest, weights / weights.sum()).tolist()
     for kind, count, _ in inside:

@@ -58,7 +58,7 @@ def test_rounded_cells_keep_flat_faces_and_lose_edges():
         ({"min_voxels": 10**7}, "no cell of tissue has 10000000 voxels in the image"),
         (
             {"shape": [400, 400, 400], "cell_um": 1.0},
-            "cells of 1 µm in .* at most 65535 are allowed; raise cell_um",
+            "cells of 0.524 µm³ fill .* at most 65535 are allowed; raise cell_um",
         ),
     ],
 )

@@ -169,8 +169,10 @@ def test_explains_subcultures_that_have_no_place(rng):
 
 
 def test_count_gives_the_fraction():
-    assert count_for(BALL, 0.4, 400) == round(0.4 * 4 / 3 * np.pi * 40**3 / 400)
-    assert count_for(BALL, 0.001, 1e6) == 1
+    assert count_for(BALL, 0.4, 400, "") == round(0.4 * 4 / 3 * np.pi * 40**3 / 400)
+    assert count_for(BALL, 0.001, 1e6, "") == 1
+    line = r"2.68e\+32 nuclei or cells of 1e-27 µm³ fill .*, at most 65535 are allowed; raise it"
+    refused(line, count_for, BALL, 1.0, 1e-27, "raise it")
 
 
 @pytest.mark.parametrize("apart", [1.0, 1.6, 2.0])
