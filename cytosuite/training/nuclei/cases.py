@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, frozen, read_json
@@ -24,7 +25,7 @@ from cytosuite.training.augment import joined_labels
 from cytosuite.training.images import padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.training.settings import BESIDE, FileSettings
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, listed_channels
 from cytosuite.volume.arrays import (
     Array,
     Bytes,
@@ -204,7 +205,9 @@ def load_case(
         )
     if not np.isfinite(volume.array.astype(np.float32)).all():
         raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")
-    volume, *others = volume.channels
+    shown = [channel_of(name) for name in listed_channels(volume.metadata)[:channels]]
+    others = volume.channels  # the one of the settings is the main one, else the first
+    volume = others.pop(shown.index(files.channel) if files.channel in shown else 0)
     image, labels, level = _arrays(files, volume, quietest, plane=patch[0] == 1)
     image, labels, level = (padded(a, patch) for a in (image, labels, level))
     further = [padded(deep(_normalised(other.array, quietest)), patch) for other in others]

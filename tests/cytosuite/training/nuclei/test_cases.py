@@ -15,7 +15,7 @@ from training_data import (
     simulated_folder,
 )
 
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.training.nuclei.cases import (
     SHARE_UNIT,
     VECTOR_UNIT,
@@ -58,11 +58,17 @@ def test_light_is_in_units_of_the_median_nucleus_and_diameters_of_the_largest_sl
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
-    case = load_case(find_cases(real_folder(tmp_path))[0], PATCH)
+    (files,) = find_cases(real_folder(tmp_path))
+    case = load_case(files, PATCH)
     assert not case.simulated
     np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
     assert case.image.max() > 1
+    array = read(files.image).array
+    both = Volume(np.stack([array[::-1], array]), SPACING, "CZYX", {"channels": "DAPI, cytosol"})
+    write(files.image, both)
+    main = load_case(files._replace(channel="cytoplasm"), PATCH, channels=2).image
+    np.testing.assert_array_equal(main, case.image)  # the channel of the settings by its name
 
 
 def test_images_behind_a_chain_count_like_real_ones(tmp_path):
