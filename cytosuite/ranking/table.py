@@ -71,7 +71,11 @@ def rank(
     if missing := [name for name in NEEDED if name not in scores]:
         raise InputError(f"expected the column {missing[0]}, found {', '.join(map(str, scores))}")
     scores = scores.reindex(columns=[*KEYS, "value", "status"], fill_value="")
-    scores = scores.assign(**{n: texts(scores[n]) for n in KEYS}, status=states(scores["status"]))
+    scores = scores.assign(
+        **{n: texts(scores[n]) for n in KEYS},
+        status=states(scores["status"]),
+        value=numbers(scores["value"], "scores", 0),
+    )
     present, unranked = {*scores["algorithm"]}, {*CONTROLS, *controls}
     if "" in present:
         raise InputError("expected the name of an algorithm in every row, found an empty one")
@@ -95,6 +99,16 @@ def rank(
     assert ranking is not None  # there are algorithms and metrics
     chosen = [measure for measure in measures if measure.name in primary]
     return replace(ranking, missing=missing_rows(scores, chosen, unranked))
+
+
+def numbers(column: "pd.Series[Any]", place: str, first: int) -> "pd.Series[float]":
+    """Return a column as numbers, NaN where it is empty; InputError with the row from `first`."""
+    values: pd.Series[float] = pd.to_numeric(column.mask(column == ""), errors="coerce")
+    wrong = values.isna() & ~texts(column).str.lower().isin(["", "nan"])
+    if wrong.any():
+        row, text = first + int(wrong.to_numpy().argmax()), column[wrong].iloc[0]
+        raise InputError(f"{place}, row {row}: expected a number as {column.name}, found {text!r}")
+    return values.astype(float)
 
 
 def texts(column: "pd.Series[Any]") -> "pd.Series[str]":

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import field
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from cytosuite.benchmark.scores.standings import COLUMNS
 from cytosuite.errors import InputError, listed, plain
 from cytosuite.files import Entries, Json, TextMap, delimiter_of, frozen, read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
-from cytosuite.ranking.table import NEEDED, states
+from cytosuite.ranking.table import NEEDED, numbers, states
 
 FILE, FACTS = "scores.csv", "run.json"
 NUMBERS = ("value", "seconds", "peak_memory")
@@ -88,7 +87,7 @@ def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:
     table = table.reindex(columns=list(COLUMNS), fill_value="")
     table["status"] = states(table["status"])
     for name in NUMBERS:
-        table[name] = _numbers(path, table[name])
+        table[name] = numbers(table[name], str(path), 2)
     twice = table[table.duplicated(KEY)]
     if len(twice):
         words = ", ".join(f"{name} {twice[name].iloc[0]!r}" for name in KEY)
@@ -120,13 +119,3 @@ def _renamed(path: Path, table: pd.DataFrame, columns: TextMap) -> pd.DataFrame:
     if "metric" in table or "value" not in table:
         return table
     return table.assign(metric=columns.get("value", "value"))
-
-
-def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":
-    """Return a column as numbers, NaN where it is empty."""
-    numbers = cast("pd.Series[float]", pd.to_numeric(column.mask(column == ""), errors="coerce"))
-    wrong = numbers.isna() & (column != "") & (column.str.lower() != "nan")
-    if wrong.any():
-        line, text = int(wrong.to_numpy().argmax()) + 2, column[wrong].iloc[0]
-        raise InputError(f"{path}, row {line}: expected a number as {column.name}, found {text!r}")
-    return numbers.astype(float)

@@ -57,6 +57,9 @@ def test_a_result_failed_if_its_status_says_so(table, status):
     scores = table(a=[0.9, 0.8], b=[0.5, 0.4])
     assert rank(scores.assign(status=status)).rows() == rank(scores).rows()
     refused("expected the name of an algorithm", rank, scores.assign(algorithm=nan))
+    assert rank(scores.assign(value=scores["value"].astype(str))).rows() == rank(scores).rows()
+    line = "scores, row 0: expected a number as value, found 'x'"
+    refused(line, rank, scores.assign(value="x"))
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
