@@ -133,9 +133,14 @@ def stars_from(coefficients_um: Doubles | Image) -> Stars:
     return Stars(axes, turns, coefficients, np.ones(count), ball.astype(np.float64))
 
 
+def no_labels(bodies: Bodies, grid: Grid) -> Labels:
+    """Return the background (Z, Y, X) on which labels of bodies find room, also above 65535."""
+    return large.room(grid.shape, np.uint16 if len(bodies) < 2**16 else np.uint32)
+
+
 def label(bodies: Bodies, centres_um: Doubles, grid: Grid) -> Labels:
     """Return the labels (Z, Y, X) of bodies: number + 1; where they cross, of the nearer one."""
-    labels = large.room(grid.shape, np.uint16 if len(bodies) < 2**16 else np.uint32)
+    labels = no_labels(bodies, grid)
     for start, stop in slabs(grid.shape):
         slab = labels[start:stop]
         nearest = np.ones(slab.shape, np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Labels, in_slabs, slabs
-from cytosuite.bodies.stars import Bodies
+from cytosuite.bodies.stars import Bodies, no_labels
 from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
@@ -132,7 +132,8 @@ def visible(
             soft = (1 - patch.distance) * np.float32(radii[i]) + np.float32(0.5)
             yield i + 1, patch.box, patch.on_box(soft.clip(0, 1)), centres_um[i, 0], brightness[i]
 
-    labels, levels = _cut(_drawn(), grid, blur, (level, plane_level), margin_um, more)
+    labels = no_labels(bodies, grid)
+    levels = _cut(_drawn(), labels, grid, blur, (level, plane_level), margin_um, more)
     factors = np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)
     for slab, numbers in in_slabs(levels, labels):
         slab *= factors[numbers]
@@ -161,22 +162,25 @@ def widen(
         for number, box in enumerate(_find(labels), start=1)
         if box is not None
     )
-    return _cut(drawn, Grid(labels.shape, spacing), blur, (level, plane_level), margin_um)[0]
+    wide, grid = large.room(labels.shape, labels.dtype), Grid(labels.shape, spacing)
+    _cut(drawn, wide, grid, blur, (level, plane_level), margin_um)
+    return wide
 
 
 def _cut(
     drawn: Iterable[Object],
+    labels: Labels,
     grid: Grid,
     blur: Blur,
     limits: Interval,
     margin_um: Lengths,
     beyond: Longs | int = 0,
-) -> tuple[Labels, Image]:
-    """Return labels above a share of blurred peaks, and the claim (share x strength) per voxel."""
+) -> Image:
+    """Write labels above a share of blurred peaks; return claims (share x strength) of voxels."""
     level, plane_level = limits
     if not 0 < level < 1:
         raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
-    labels, claims = large.room(grid.shape, np.uint16), large.room(grid.shape, np.float32)
+    claims = large.room(grid.shape, np.float32)
     pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
     for number, box, share, depth_um, strength in drawn:
         low = np.array([span.start for span in box]) - pad - beyond
@@ -196,7 +200,7 @@ def _cut(
         claims[place][wins] = claim[wins]
         if number % SOME == 0:
             large.release(labels, claims)
-    return labels, claims
+    return claims
 
 
 def _to_peak(image: Image) -> Image:
@@ -233,7 +237,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
 
 def drop(labels: Labels, keep: Bools) -> Labels:
     """Return labels with the objects 1 to M of a mask (M,), without gaps; InputError for more."""
-    return _lookup(labels, np.where(keep, np.cumsum(keep), 0), np.uint16)
+    return _lookup(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype.type)
 
 
 def type_map(labels: Labels, kinds: Integers) -> Bytes:

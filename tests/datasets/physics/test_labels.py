@@ -105,6 +105,10 @@ def test_dropped_labels_leave_no_gap():
     keep = np.array([True, False, True, False])
     assert labels.drop(image, keep).tolist() == _row(1, 0, 0, 2, 0).tolist()
     assert labels.drop(image, keep).dtype == np.uint16
+    many = _row(0, 1, 2) * np.uint32(2**16)  # more than 16 bits hold
+    assert labels.drop(many, np.ones(2**17, bool)).tolist() == many.tolist()
+    wide = labels.widen(many, (1, 1, 1), lambda image, *_: image, margin_um=(0, 0, 0))
+    assert wide.tolist() == many.tolist()
 
 
 def test_types_are_kinds_plus_one():
