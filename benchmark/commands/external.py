@@ -28,6 +28,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
+from cytosuite.benchmark.submission.checks.rules import RULES
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
@@ -62,6 +63,9 @@ def take_in(
     for word, name in external_names(words, taken).items():
         say(console, f"{name}: {word}")
         image = _image(engine.client, word)
+        if (built := image.attrs.get("Architecture")) != "amd64":
+            fix = RULES["image.architecture"].fix
+            say(console, f"{word}: built for {built}; for an upload {fix}")
         labels, user = image.labels or {}, user_of(image.attrs)
         api, kind = options.api or api_of(labels, word), options.input_format
         externals[name] = ExternalImage(

@@ -42,7 +42,9 @@ def test_plain_processes_refuse_images_of_others(quiet):
 def daemon(monkeypatch):
     """Return a daemon with one image, whatever its name, of which the labels can be set."""
     config = {"User": "", "Entrypoint": ["/run"]}
-    image = SimpleNamespace(id="sha256:" + "5" * 64, labels={}, attrs={"Config": config})
+    image = SimpleNamespace(
+        id="sha256:" + "5" * 64, labels={}, attrs={"Config": config, "Architecture": "arm64"}
+    )
     monkeypatch.setattr(module, "find_image", lambda client, tag: image)
     monkeypatch.setattr(module.Builder, "base", lambda builder: "our-base")
     return image
@@ -58,7 +60,9 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon, quiet):
     assert (engine.externals["net_v2"].api, engine.voice) == ("invoke", "our-base")
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(api="exec"), quiet)
     assert engine.externals["net_v2"].api == "exec"
-    assert "net_v2: lab/net:v2\n" in quiet.export_text()
+    said = quiet.export_text()
+    assert "net_v2: lab/net:v2\n" in said
+    assert "lab/net:v2: built for arm64; for an upload build with --platform linux/amd64" in said
 
 
 def test_the_word_of_the_user_stands_for_a_wrong_label(daemon, quiet):
