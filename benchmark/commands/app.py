@@ -135,16 +135,17 @@ def _add(
 
 def _refuse_empty_paths(command: Callable[..., None], words: Sequence[str]) -> None:
     """Refuse empty paths and arguments: they would mean the current folder, or everything."""
-    paths = {
-        f"--{name.replace('_', '-')}"
+    kinds = {
+        f"--{name.replace('_', '-')}": (kind[0], *get_args(kind[0]))
         for name, parameter in signature(command).parameters.items()
-        if (kind := get_args(parameter.annotation)) and Path in (kind[0], *get_args(kind[0]))
+        if (kind := get_args(parameter.annotation))
     }
     for before, word, following in zip_longest(("", *words[:-1]), words, words[1:]):
-        if not word and not before.startswith("-"):
+        # What follows a flag is an argument, what follows another option its value.
+        if not word and (not before.startswith("-") or bool in kinds.get(before, ())):
             raise InputError("expected a name or path as each argument, found none (see --help)")
         name, sign, value = word.partition("=")
-        if name in paths and not (value if sign else following is None or following):
+        if Path in kinds.get(name, ()) and not (value if sign else following is None or following):
             raise InputError(f"{name}: expected a path, found nothing")
 
 

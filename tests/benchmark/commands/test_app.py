@@ -154,6 +154,7 @@ CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
         ([*SCORE, "--csv", "pipe.csv"], "pipe.csv: expected the name of a file to write"),
         (["list", "--csv", ""], "--csv: expected a path, found nothing"),
         (["export", ""], "expected a name or path as each argument, found none"),
+        (["compare", "--accepted", ""], "expected a name or path as each argument, found none"),
         (["benchmark", "own", "--engine", "magic"], "ENGINE must be auto, docker, podman, appt"),
         (["benchmark", "own", "--run", "\x1b[31m"], "expected a printable name of at most"),
         (["benchmark", "own", "--sockets", "file.toml"], "SOCKETS=file.toml is for images of"),
