@@ -273,12 +273,14 @@ def _arrays(
     level = read(files.level).array if files.level else labels > 0
     if files.channel == "membrane":
         level = _level_within_cells(labels)
-    axes = "(y, x), as patches.shape is of planes," if plane else "(z, y, x)"
+    axes, remedy = "(z, y, x)", "; for planes give --settings planes"
+    if plane:
+        axes = "(y, x), as patches.shape is of planes,"
+        remedy = "; for volumes give --settings embryo, or --from a model of volumes"
     if image.ndim != 3 - plane or not image.shape == labels.shape == level.shape:
         raise InputError(
             f"{files.image}: image, labels and level must be {axes} and of one shape, found "
-            f"{image.shape}, {labels.shape}, {level.shape}"
-            f"{'; for planes give --settings planes' if image.ndim == 2 and not plane else ''}"
+            f"{image.shape}, {labels.shape}, {level.shape}{remedy * (image.ndim == 2 + plane)}"
         )
     if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
         raise InputError(f"{files.level}: a level must be a share from 0 to 1")

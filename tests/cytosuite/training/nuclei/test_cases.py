@@ -161,6 +161,7 @@ def test_mistakes_in_the_data_are_named(tmp_path):
         Files("x", one.image, one.labels, one.image),
         PATCH,
     )
+    refused(r"found .*for volumes give --settings embryo", load_case, one, (1, 16, 16))
     one.level.unlink()
     for record in (tmp_path / "c").glob("cases/*/case.json"):
         record.write_text('{"through": [{}]}')
