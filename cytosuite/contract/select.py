@@ -21,6 +21,7 @@ Facts = Mapping[str, Value]  # of an image or a card, by key
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
 FOLDER = "folder"  # key of the folder that images lie in, where a rule names it
 PROOF = "scores of images kept out of its training"
+CHANNELS = "; --channel-index takes several channels of a file, like cytoplasm,nucleus"
 DISORDER = 1.0  # cost of sizes in another order than the card's
 LARGER = 3.0  # an edge that grows costs more than one that shrinks: crops are smaller
 EXACT = 2e-3  # largest cost of equal voxels, as files round them
@@ -269,7 +270,9 @@ def _refusal(
         if key in candidate.card.describes
     }
     who = best.card.algorithm + (f" {best.card.name}" if named else "")
-    return f"{who}: made for {key} {' or '.join(sorted(purposes))}, found {metadata.get(key)}"
+    stated = metadata.get(key)
+    more = CHANNELS * (purposes == {f"C{stated}"})
+    return f"{who}: made for {key} {' or '.join(sorted(purposes))}, found {stated}{more}"
 
 
 def _rank(

@@ -50,6 +50,8 @@ def test_a_model_of_other_axes_is_never_taken():
     for some, who in ((cards, "net"), (cards[:1], "net a")):
         with pytest.raises(ModelError, match=f"{who}: made for axes ZYX, found YX"):
             select(some, {"axes": "YX", "channel": "x"}, policy)
+    with pytest.raises(ModelError, match="found YX; --channel-index takes several"):
+        select([_card("two", axes="CYX")], {"axes": "YX"}, policy)
     plane = _card("c", axes="YX", channel="nucleus")
     found = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
     assert (found.card.name, found.broken) == ("c", ("channel",))
