@@ -145,11 +145,16 @@ def _checked(image: Volume, labels: Volume, cutting: Cutting) -> tuple[Array, In
         )
     refusal = "the image gives no voxel size; give its spacing in µm (z, y, x)"
     spacing = image.sized(cutting.spacing_um, refusal)
-    if labels.array.dtype.kind not in "ui":
-        raise InputError(f"labels must be integers, found dtype {labels.array.dtype}")
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
         raise InputError("the image must hold finite intensities, found NaN or infinity")
-    return image.array, labels.array, spacing
+    return image.array, _whole(labels).array, spacing
+
+
+def _whole(labels: Volume) -> Volume:
+    """Return labels, or refuse them unless they are integers."""
+    if labels.array.dtype.kind not in "ui":
+        raise InputError(f"labels must be integers, found dtype {labels.array.dtype}")
+    return labels
 
 
 def draw_library(
@@ -213,8 +218,10 @@ def extract_to(
     nuclei, sources, entries = list[Phantom](), list[Entry](), list[Entry]()
     with atomic(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
+            with at(labels):
+                marked = _whole(read_labels(labels))
             with at(image):
-                cut = extract(read(image), read_labels(labels), cutting)
+                cut = extract(read(image), marked, cutting)
             files = {
                 kind: {"file": plain(path.name), "sha256": digest(files_of(path), path.parent)}
                 for kind, path in (("image", image), ("labels", labels))

@@ -205,3 +205,4 @@ def test_mistakes_in_the_call_are_named(tmp_path):
     plane = tmp_path / "plane.tif"
     write(plane, Volume(np.ones((4, 4), np.uint8), (1, 1), "YX"))
     refused("plane.tif: phantoms are cut from 3D images", extract_to, plane, plane, out)
+    refused(f"{image}: labels must be integers", extract_to, plane, image, out)
