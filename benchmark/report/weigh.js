@@ -15,7 +15,7 @@ const weigh = (() => {
   let samples = null; // of all cases, as Python has drawn them
 
   const range = (length) => Array.from({ length }, (_, n) => n);
-  const largest = (values) => values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1);
+  const largest = (values) => values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0) || 1;
   const plain = (value, scale) => (Number.isFinite(value) ? (Math.round((value / scale) * DIGITS) / DIGITS) * scale : value);
 
   // The smallest key has rank 1; equal ones share the smallest rank.

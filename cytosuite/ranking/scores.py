@@ -142,9 +142,9 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
 
 
 def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
-    """Return numbers without the digits that rounding has changed."""
+    """Return numbers without the digits that rounding has changed, whatever the unit of values."""
     finite = np.abs(values[np.isfinite(values)])
-    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    scale = float(finite.max(initial=0.0)) or 1.0
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
 
 
