@@ -5,7 +5,7 @@ there the mean of both directions, here, as in MONAI and MedPy, over both surfac
 """
 
 from collections.abc import Iterator, Sequence
-from math import dist, isfinite, prod
+from math import dist, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape, Spacing
@@ -55,13 +55,7 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
     """
     table = overlap(truth, prediction)
     volumes = np.asarray(truth), np.asarray(prediction)
-    step, pairs = np.asarray(spacing, np.float64), table.above_half
-    axes = volumes[0].ndim
-    if axes not in (2, 3) or step.shape != (axes,) or not all(isfinite(s) and s > 0 for s in step):
-        raise InputError(
-            "spacing must be a positive number in µm for each axis (z y x, or y x), found "
-            f"{[float(s) for s in step.ravel()]} for labels of {axes} axes"
-        )
+    step, pairs = voxel_size(spacing, volumes[0].ndim), table.above_half
     rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
     objects = (table.truth_labels, rows), (table.prediction_labels, columns)
     distances = np.zeros((3, pairs.size))

@@ -49,9 +49,13 @@ def cell_points(
     >>> found.truth.tolist(), found.prediction.tolist(), found.right.tolist()
     ([1, 1], [1, 0], [True, False])
     """
-    if labels.ndim != len(spacing):
-        raise InputError(f"cells: expected {len(spacing)} axes, found the shape {labels.shape}")
     matched = matched_points(truth, prediction, spacing, radius_um)
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biu" or labels.ndim != len(spacing):
+        raise InputError(
+            f"cells: expected labels, integers along {len(spacing)} axes, found {labels.dtype} of "
+            f"shape {labels.shape}"
+        )
     cells = distinct(labels)
     cells = cells[cells > 0]
     sides = [cell_at(places, labels) for places in (truth, prediction)]

@@ -22,6 +22,7 @@ from scipy.spatial import KDTree
 from cytosuite.errors import InputError
 from cytosuite.files import IntPair
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import voxel_size
 from cytosuite.volume.arrays import Doubles, Longs, Spacing
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
@@ -78,8 +79,9 @@ def matched_points(
     >>> found.truth_index.tolist(), found.distances.round(6).tolist(), found.pairs[[2, 3]].tolist()
     ([0], [0.1], [0, 1])
     """
-    um = _in_um("truth", truth, spacing), _in_um("prediction", prediction, spacing)
-    radius = RADIUS_PX * float(spacing[-1]) if radius_um is None else radius_um
+    step = voxel_size(spacing, np.size(spacing))
+    um = _in_um("truth", truth, step), _in_um("prediction", prediction, step)
+    radius = RADIUS_PX * float(step[-1]) if radius_um is None else radius_um
     if radius_um is not None and not 0 < radius_um <= LARGEST_UM:
         raise InputError(
             f"radius: expected a length above 0 of at most {LARGEST_UM:g} µm, found {radius_um:g}"
@@ -93,7 +95,7 @@ def matched_points(
         done = pairs[-1] == first.size  # a longer radius adds none
         pairs.append(first.size if done else _most(rows[near], columns[near], shape))
     offsets = np.full((first.size, 3), np.nan)
-    offsets[:, 3 - len(spacing) :] = um[1][second] - um[0][first]
+    offsets[:, 3 - step.size :] = um[1][second] - um[0][first]
     return MatchedPoints(*shape, first, second, offsets, np.array([*pairs[1:], first.size]))
 
 
@@ -112,16 +114,16 @@ def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
     )
 
 
-def _in_um(side: str, places: Any, spacing: Spacing) -> Doubles:  # noqa: ANN401 - any array
+def _in_um(side: str, places: Any, step: Doubles) -> Doubles:  # noqa: ANN401 - any array
     """Return places in µm."""
     array = np.asarray(places, np.float64)
-    array = array.reshape(0, len(spacing)) if array.size == 0 else array
-    if array.ndim != 2 or array.shape[1] != len(spacing) or not np.isfinite(array).all():
+    array = array.reshape(0, step.size) if array.size == 0 else array
+    if array.ndim != 2 or array.shape[1] != step.size or not np.isfinite(array).all():
         raise InputError(
-            f"{side}: expected finite places of the shape (N, {len(spacing)}), as many axes as the "
+            f"{side}: expected finite places of the shape (N, {step.size}), as many axes as the "
             f"voxel size; found {array.shape}"
         )
-    return array * np.asarray(spacing, np.float64)
+    return array * step
 
 
 def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Longs, Doubles]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import known
+from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.metrics.realism.scene import Scenes, members
@@ -177,7 +177,6 @@ def _checked(
     labels: Array, spacing: Spacing, image: Array | None
 ) -> tuple[Array, Doubles, Array | None]:
     """Return labels, voxel size and image, a stack of one plane as a plane."""
-    step = np.asarray(spacing, np.float64)
     shape = labels.shape if image is None else image.shape
     if (
         labels.dtype.kind not in "biu"
@@ -189,10 +188,7 @@ def _checked(
             "labels must be integers of at least 0 with axes YX or ZYX and the shape of their "
             f"image, {shape}, found {labels.dtype} of shape {labels.shape}"
         )
-    if step.shape != (labels.ndim,) or not (step > 0).all():
-        raise InputError(
-            f"spacing must be {labels.ndim} positive lengths in µm, found {tuple(spacing)}"
-        )
+    step = voxel_size(spacing, labels.ndim)
     if labels.ndim == 3 and len(labels) == 1:
         return labels[0], step[1:], None if image is None else image[0]
     return labels, step, image

@@ -15,6 +15,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
+from cytosuite.metrics.known import voxel_size
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
 from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Spacing
@@ -131,18 +132,15 @@ def checked_labels(
     surround_um: float = SURROUND_UM,
 ) -> tuple[Array, Lengths]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
-    labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
+    labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != shape:
         raise InputError(
             f"labels must be integers of the shape of the image, {shape}, found "
             f"{labels.dtype} of shape {labels.shape}"
         )
-    if len(step) != len(shape) or min(*step, surround_um) <= 0:
-        raise InputError(
-            f"spacing and surround_um must be positive lengths in µm, found {step} "
-            f"and {surround_um} for {len(shape)} axes"
-        )
-    return labels, step
+    if not surround_um > 0:
+        raise InputError(f"surround_um must be a positive length in µm, found {surround_um}")
+    return labels, tuple(voxel_size(spacing, len(shape)).tolist())
 
 
 def brighter(inside: Array, around: Array) -> float:

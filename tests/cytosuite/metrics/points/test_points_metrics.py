@@ -194,6 +194,16 @@ def test_other_places_are_refused(wrong):
     refused("prediction: expected finite places", MATCHED_POINTS.gather, [[1, 2]], wrong, PLANE)
 
 
+@pytest.mark.parametrize("spacing", [(0, 1), (-1, 1), (np.nan, 1), 1])
+def test_a_voxel_size_is_of_lengths(spacing):
+    refused("spacing must be a positive number", points_f1, [[1, 2]], [[1, 2]], spacing)
+
+
+@pytest.mark.parametrize("labels", [[[1.0, 2.0]], [1, 2]])
+def test_cells_are_integers_along_the_same_axes(labels):
+    refused("cells: expected labels, integers along 2", right_cell, NONE, NONE, labels, PLANE)
+
+
 @pytest.mark.parametrize("radius", [0, -1, 1e7, 1e308, np.inf, np.nan])
 def test_a_radius_is_a_length(radius):
     refused(

@@ -167,8 +167,8 @@ def test_distances_are_of_the_pooled_objects_by_property():
     [
         (np.zeros((3, 3)), (1, 1), None, "labels must be integers of at least 0 with axes YX or"),
         (np.full((3, 3), -1), (1, 1), None, "labels must be integers of at least 0"),
-        (np.zeros((3, 3), int), (1, 1, 1), None, r"spacing must be 2 positive lengths in µm"),
-        (np.zeros((3, 3), int), (1, 0), None, r"spacing must be 2 positive lengths in µm"),
+        (np.zeros((3, 3), int), (1, 1, 1), None, "spacing must be a positive number in µm for"),
+        (np.zeros((3, 3), int), (1, 0), None, "spacing must be a positive number in µm for each"),
         (np.zeros((3, 3), int), (1, 1), np.zeros((3, 4)), "labels must be integers of"),
     ],
 )
