@@ -13,7 +13,9 @@ from cytosuite.benchmark.commands.terminal.options import (
 )
 from cytosuite.contract.words import SEGMENTER
 from cytosuite.errors import InputError
-from cytosuite.files import FloatTuple, need_file
+from cytosuite.files import FloatTuple, need_file, read_head
+
+HEAD = '{\n  "case'  # of tables of scores in JSON; in CSV it is the first word
 
 
 @command_options
@@ -47,6 +49,10 @@ class ScoreOptions(TableOptions, FileOptions):
             if self.objects in (STDOUT, self.csv, self.json):
                 raise InputError(f"--objects {self.objects}: expected a CSV file of its own")
             need_file(self.objects)
-        read = {self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels}
-        if twice := {self.csv, self.json, self.objects} & read - {None}:
-            raise InputError(f"{twice.pop()}: the table would overwrite it; name another file")
+        inputs = self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels
+        read = {path.resolve() for path in (*inputs, self.data_root) if path}
+        for path in filter(None, (self.csv, self.json, self.objects)):
+            room = path.parent.resolve()
+            inside = path.is_file() and read & {room, *room.parents}
+            if path.resolve() in read or (inside and b"case" not in read_head(path, len(HEAD))):
+                raise InputError(f"{path}: the table would overwrite it; name another file")

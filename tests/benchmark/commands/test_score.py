@@ -355,6 +355,7 @@ def _volumes(folder, **arrays):
         ({"metrics": ["N_SSIM"], "data_range": 1.0}, "metric N_SSIM needs --image"),
         ({"metrics": ["psnr"], "objects": "o.csv"}, "--objects: expected a metric of the overlap"),
         ({"csv": "truth/a.tif", "truth": "truth/a.tif"}, "a.tif: the table would overwrite it"),
+        ({"json": "prediction/../truth/b.tif"}, "b.tif: the table would overwrite it"),
     ],
 )
 def test_explains(folders, tmp_path, monkeypatch, change, line):
@@ -398,6 +399,9 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     assert rows[1].split()[:4] == ["b", "0.500", "0.500", "0.500"]
     assert rows[3].split()[:2] == ["[mean]", "0.500"]
     assert rows[-1] == "no prediction: c"
+    for _ in range(2):  # tables may lie beside predictions, and are replaced
+        assert cli(*words, "--csv", folders[1] / "s.csv").exit_code == 1
+        assert cli(*words, "--json", folders[1] / "s.json").exit_code == 1
     done = cli(*words, "--csv", "-")
     found = list(csv.DictReader(done.stdout.splitlines()))
     assert [row["case"] for row in found] == ["a", "b", "c", "[mean]", "[pooled]"]
