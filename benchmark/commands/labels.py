@@ -13,14 +13,14 @@ from cytosuite.files import need_folder
 from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.entries import summary
 from cytosuite.folders.layouts import LAYOUTS, annotated
-from cytosuite.folders.masks import MaskRules, read_rules, sentence
+from cytosuite.folders.masks import MaskRules, read_labels, read_rules, sentence
 from cytosuite.folders.names import readable
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.folders.sides import side_by_side
 from cytosuite.folders.splits import OBJECTS
 from cytosuite.folders.sums import CLIPPED, weighted_sum
-from cytosuite.formats import read, write
+from cytosuite.formats import write
 from cytosuite.formats.imagefiles import image_name
 
 
@@ -82,7 +82,7 @@ def _outline(options: LabelsOptions, console: Console) -> None:
         for done, path in enumerate(paths):
             step(done, len(paths), path.name)
             with at(path):
-                if doubt := grey_doubt((labels := read(path)).array):
+                if doubt := grey_doubt((labels := read_labels(path)).array):
                     raise InputError(doubt)
                 write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
     say(console, f"written: {options.out}, ROIs of {len(paths)} label images")

@@ -24,6 +24,7 @@ from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import header, read
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Indices, Shape, Words
 
@@ -93,7 +94,7 @@ def pixels_of_file(path: Path, threshold: float | None, canvas: Canvas) -> Pixel
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     """Return the objects of a label image, named by their numbers."""
-    labels = read_grey(path).array
+    labels = read_grey(path, LABELS_FIRST).array
     most = int(labels.max(initial=0))
     odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
     if labels.shape != shape or odd:
@@ -204,7 +205,7 @@ def files_of(source: Source) -> tuple[Path, ...]:
     return source.files if isinstance(source, Masks) else (source,)
 
 
-def read_labels(source: Source, group: str = "") -> Volume:
+def read_labels(source: Source, group: str = LABELS_FIRST) -> Volume:
     """Return the labels of an image, from a file or from masks."""
     return source.read().volume if isinstance(source, Masks) else read(source, group=group)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import h5py
 
 NAMES: Texts = ("image", "raw", "data", "labels", "label")
+LABELLED: Texts = ("labels", "label", "segmentation", "instances", "instance")
+LABELS_FIRST = "labels first"  # in place of a dataset: the usual names, those of labels first
 GROUP = "data"  # of the tools of Eschweiler et al.
 GROUPED = ("image", "instance", "instances", "raw_image")
 MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter for view fusion
@@ -109,12 +111,14 @@ def write_named(path: Path, volumes: Volumes, compress: bool) -> None:
 
 def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
-    if group:
+    if group not in ("", LABELS_FIRST):
         return _named(path, file, [name.strip() for name in group.split(",")])
     kinds, expected, place = _kinds(file), NAMES, ""
     if kinds == {GROUP: "a group"}:
         file, expected, place = file[GROUP], GROUPED, f" in {GROUP}"
         kinds = _kinds(file)
+    if group:
+        expected = tuple(dict.fromkeys(LABELLED + expected))
     names = [name for name, kind in kinds.items() if not kind]
     chosen = [name for name in expected if name in names] or names
     if not chosen or (len(chosen) > 1 and chosen[0] not in expected):

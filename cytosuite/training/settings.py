@@ -21,6 +21,7 @@ from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.folders.splits import Splits
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.formats.lists import list_of
 from cytosuite.networks.tiling import check_crop
 from cytosuite.volume import Volume
@@ -142,7 +143,7 @@ class FileSettings(Described):
 
     def labels(self, source: Source) -> Volume:
         """Return the labels of an image; InputError for other than whole numbers from 0."""
-        volume = read_labels(source, self.group)
+        volume = read_labels(source, self.group or LABELS_FIRST)
         kind, least = volume.array.dtype, volume.array.min(initial=0)
         if kind.kind not in "iu" or least < 0:
             raise InputError(

@@ -11,6 +11,7 @@ from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError, at
 from cytosuite.folders.names import readable
 from cytosuite.formats import read
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.formats.imagefiles import is_image
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Integers, Rng
@@ -36,7 +37,7 @@ def label_files(source: Path) -> list[Path]:
 
 def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:
     """Return labels (Z, Y, X) or (Y, X) of a voxel size that is known; else InputError."""
-    volume = read(path)
+    volume = read(path, group=LABELS_FIRST)
     allowed = (axes,) if axes else ("ZYX", "YX")
     if volume.axes not in allowed:
         raise InputError(

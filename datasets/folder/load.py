@@ -21,6 +21,7 @@ from cytosuite.folders.masks import Masks, Source
 from cytosuite.folders.part import MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_image, is_large
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.arrays import Array
@@ -130,6 +131,8 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
 def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
     socket = SOCKETS[slug]
+    if socket.kind == "labels" and not part.group:
+        part = replace(part, group=LABELS_FIRST)
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
     if socket.movie and path.is_dir() and not is_image(path):

@@ -16,6 +16,7 @@ from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
 from cytosuite.folders.names import readable
 from cytosuite.formats import header, imagefiles, lists
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.metrics.labels.prepare import without_border
 from cytosuite.metrics.tracks.track_folder import PLANE
 from cytosuite.volume import SPATIAL, Volume
@@ -33,6 +34,7 @@ class FilePair(NamedTuple):
     image: Path | None = None
     cells: Path | None = None  # label image of the cells around points
     spacing: Lengths | None = None  # µm, of points
+    group: str = ""  # dataset in HDF5 files
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
@@ -42,11 +44,13 @@ class FilePair(NamedTuple):
                 for side, path in {"truth": self.truth, "prediction": self.prediction}.items()
                 if isinstance(path, Path)
             }
-            cells = self.cells and {"labels": once(self.cells, options.group or "")}
+            cells = self.cells and {"labels": once(self.cells, options.group or LABELS_FIRST)}
             return readers | (cells or {})
         drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
         size = options.spacing and (options.spacing[-2:] if drawn else options.spacing)
-        reader = partial(_reader, options=replace(options, spacing=size), border=options.border)
+        reader = partial(
+            _reader, options=replace(options, spacing=size, group=self.group), border=options.border
+        )
         readers = {"truth": reader(self.truth)}
         if self.prediction is not None:
             readers["prediction"] = reader(self.prediction, plane=int(drawn[2]) if drawn else None)
@@ -114,6 +118,7 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair
         pair._replace(
             truth=_drawn(pair.truth, pair.image, pair.prediction),
             prediction=pair.prediction and _drawn(pair.prediction, pair.image, pair.truth),
+            group=options.group or (LABELS_FIRST if labels else ""),
         )
         for pair in pairs
     ]
@@ -252,4 +257,7 @@ def side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     pairs = _pairs(path, labels)
     if missing := [file.name for file, match in pairs if match is None]:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-    return ImageSet([read(file) for file, _ in pairs], [read(match) for _, match in pairs if match])
+    drawn = partial(read, options=replace(options, group=options.group or LABELS_FIRST))
+    return ImageSet(
+        [read(file) for file, _ in pairs], [drawn(match) for _, match in pairs if match]
+    )

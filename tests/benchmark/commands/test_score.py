@@ -17,6 +17,7 @@ from cytosuite.benchmark.commands.score import layout, score_files, table
 from cytosuite.files import read_json
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
+from cytosuite.formats.hdf5 import write_named
 from cytosuite.metrics import board_metrics, n_ssim, psnr, ssim
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -80,6 +81,11 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
         "c": {"SEG": 0.0, "DET": 0.0},
     }
     assert found["failed"] == ["c"]
+    for place in folders:
+        stack = Volume(TWO, (2.0, 0.5, 0.5), "ZYX")
+        write_named(place / "a.h5", {"raw": stack.like(TWO + 7), "label": stack}, False)
+        (place / "a.tif").unlink()
+    assert _scored(*folders, ["SEG", "DET"]) == found
     assert found["aggregates"]["SEG"] == {
         **{"mean": 0.5, "median": 0.5, "min": 0, "max": 1, "n": 3, "undefined": 0, "failed": 1},
         **{"std": pytest.approx((1 / 6) ** 0.5), "pooled": 3 / 6},  # a failed case is empty

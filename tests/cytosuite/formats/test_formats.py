@@ -11,6 +11,7 @@ from PIL import Image
 
 from cytosuite import files, formats
 from cytosuite.formats import header, read, write
+from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
 
 
@@ -108,13 +109,16 @@ def test_a_failed_write_leaves_nothing(tmp_path, mha):
         (["data/light_map", "data/raw_image", "data/surface_distance"], "data/raw_image"),
         (["data/nuclei"], "data/nuclei"),
         (["data/image", "image"], "image"),
+        (["raw", "labels"], "raw"),
+        (["raw", "labels", "of labels"], "labels"),
+        (["data/image", "data/instance", "data/of labels"], "data/instance"),
     ],
 )
 def test_images_in_the_group_of_published_tools_are_read(tmp_path, names, chosen):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number, name in enumerate(names):
             file.create_dataset(name, data=np.full((1, 4, 5), number, np.float32))
-    found = read(tmp_path / "a.h5")
+    found = read(tmp_path / "a.h5", group=LABELS_FIRST if "of labels" in names[-1] else "")
     assert found.array[0, 0, 0] == names.index(chosen)
     assert (found.axes, found.spacing_is_assumed) == ("ZYX", True)
 

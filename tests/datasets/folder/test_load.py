@@ -8,6 +8,7 @@ from mistakes import refused
 from cytosuite.datasets.folder.load import load
 from cytosuite.folders.index import Item
 from cytosuite.formats import write
+from cytosuite.formats.hdf5 import write_named
 from cytosuite.volume import Volume
 
 ONES = np.ones((4, 5), np.uint8)
@@ -32,6 +33,9 @@ def test_image_and_labels_become_a_sample(tmp_path):
     assert truth.array.dtype == np.uint16
     assert truth.array.max() == 300
     assert truth.spacing == (0.5, 0.5)
+    write_named(tmp_path / "a.h5", {"raw": truth, "label": truth.like(labels // 300)}, False)
+    sample = load(Item("a", tmp_path / "a.h5", {"instance-labels": tmp_path / "a.h5"}))
+    assert [volume.array.max() for volume in sample.sockets.values()] == [300, 1]
 
 
 def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_last_word(
