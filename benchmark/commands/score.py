@@ -27,7 +27,8 @@ from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics
 from cytosuite.metrics.images.n_iou import MASKS
 from cytosuite.metrics.labels import overlap
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
-from cytosuite.metrics.tracks.track_folder import score_tracks
+from cytosuite.metrics.tracks.matched_tracks import match_tracks
+from cytosuite.metrics.tracks.track_folder import open_sequence, score_tracks
 
 ANSWERER = "prediction"  # in the table
 Scored = tuple[answers.Answer, Lists]  # with doubts by file
@@ -72,9 +73,8 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
         for done, (name, folders) in enumerate(sequences.items()):
             step(done, len(sequences), name)
             logs = options.logs and options.logs / name
-            values = score_tracks(*folders, [metric.name for metric in metrics], logs)
-            scored.append(answers.Answer(ANSWERER, name, values))
-        return scores_of(scored, metrics)
+            scored.append(_score_sequence(name, *folders, metrics, logs))
+        return scores_of(scored, metrics)._replace(notes=tuple(_failures(scored)))
     if options.logs is not None:
         raise InputError(f"--logs: {LAYOUTS[True].removeprefix('compares tracks: ')}")
     listed = pairs.point_pairs(options)
@@ -106,9 +106,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
                 doubts |= lines
         for name in pairs.without_truth(options, listed):
             doubts[printable(name)] = ["no truth of this name: not scored"]
-    failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
-    if scored and {answer.status for answer in scored} <= {"bad output", "bad truth"}:
-        raise InputError(failed[0])
+    failed = _failures(scored)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
         real = pairs.side(options, options.truth, options.truth_labels)
@@ -127,6 +125,31 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
     masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in kinds)
     scores = scores_of(scored, [*by_case, *sets])
     return scores._replace(notes=(*grouped(doubts, "file"), *masks, *failed))
+
+
+def _failures(scored: Sequence[answers.Answer]) -> list[str]:
+    """Return a line for each failed case; InputError where no file of any can be scored."""
+    failed = [answer.refused[""] for answer in scored if answer.status != "ok"]
+    if scored and {answer.status for answer in scored} <= {"bad output", "bad truth"}:
+        raise InputError(failed[0])
+    return failed
+
+
+def _score_sequence(
+    name: str, truth: Path, prediction: Path, metrics: cases.Metrics, logs: Path | None
+) -> answers.Answer:
+    """Return the scores of tracks; a result that cannot be scored has the worst values."""
+    try:
+        values = score_tracks(truth, prediction, [metric.name for metric in metrics], logs)
+    except InputError as error:
+        refused = {"": str(error)}
+        try:
+            match_tracks(open_sequence(truth), open_sequence(truth))  # SEG, too
+        except InputError:
+            return answers.Answer(ANSWERER, name, {}, "bad truth", refused=refused)
+        worst = cases.measure(ANSWERER, name, metrics, evidence.Facts({}), "bad output")
+        return replace(worst, refused=refused)
+    return answers.Answer(ANSWERER, name, values)
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:

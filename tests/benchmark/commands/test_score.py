@@ -2,6 +2,8 @@
 
 import csv
 import os
+import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -248,6 +250,15 @@ def test_tracks_are_scored_by_sequence(tracks):
         found = _scored(*sides, ["tra", "LNK"])
         assert found["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
         assert found["aggregates"]["TRA"]["mean"] == 1.0
+    for number, lost in (("02", "02_RES/res_track.txt"), ("03", "03_GT/TRA/man_track000.tif")):
+        for end in ("GT", "RES"):
+            shutil.copytree(tracks / f"01_{end}", tracks / f"{number}_{end}")
+        (tracks / lost).unlink()
+    found = _scored(tracks, tracks, ["tra", "AOGM"])
+    assert found["case"] == {"01": {"TRA": 1.0, "AOGM": 0.0}, "02": {"TRA": 0.0}, "03": {}}
+    assert found["failed"] == ["02", "03"]
+    lines = r"02_RES: res_track.txt is missing; exp.* .*man_track000.tif: no such file"
+    assert re.search(lines, " ".join(found["doubts"]))
 
 
 def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
