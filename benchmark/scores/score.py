@@ -203,16 +203,15 @@ def _table(
 
 
 def _pooled(answers: Sequence[Answer], shown: cases.Metrics) -> dict[TextPair, float]:
-    """Return the pooled values of each answer, where no case was refused."""
+    """Return the pooled values of each answer: of all cases with evidence."""
     parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     for answer in answers:
         for kind, part in answer.evidence.items():
             parts.setdefault((answer.algorithm, kind), []).append(part)
     wholes = {key: key[1].pool(gathered) for key, gathered in parts.items() if key[1].pool}
-    refused = {(answer.algorithm, name) for answer in answers for name in answer.refused}
     return {
         (algorithm, metric.name): metric.of(whole)
         for (algorithm, kind), whole in wholes.items()
         for metric in shown
-        if metric.evidence is kind and (algorithm, metric.name) not in refused
+        if metric.evidence is kind
     }

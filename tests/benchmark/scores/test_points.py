@@ -17,6 +17,7 @@ from cytosuite.benchmark.scores.cases import score_case
 from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.matches import match_points
 from cytosuite.benchmark.scores.points import write_point_scores, write_points
+from cytosuite.benchmark.scores.score import scores_of
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import write_json
@@ -154,7 +155,9 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
     monkeypatch.setattr("cytosuite.metrics.points.matching.MOST_PAIRS", most)
     answer = judged(Points(np.repeat(TRUE.array, 4, axis=0), SPACING))
     assert "expected at most" in answer.refused["F1"]
-    for given in (answer, judged(TRUE, status="bad output")):
+    both = answer, judged(TRUE, status="bad output")
+    assert scores_of(both, board_metrics("detect")).pooled["watershed", "F1"] == 0
+    for given in both:
         assert given.values["F1"] == pytest.approx(score, nan_ok=True)
     assert np.isnan(answer.values["RMSE_lateral"])
     pooled = [matched.predictions for matched in answer.evidence.values()]
