@@ -9,13 +9,14 @@ const weigh = (() => {
   const count = algorithms.length;
   const many = count > data.many;
   const DIGITS = 1e12; // of a value, relative to the largest: beyond is rounding
+  const SMALLEST = 1e-3; // of values that others are relative to
   const EXACT = 50; // cases of an exact signed-rank test
   const DRAWN = 2000; // samples of a part of the cases
   const inputs = Array.from(root.querySelectorAll("[data-metric]"));
   let samples = null; // of all cases, as Python has drawn them
 
   const range = (length) => Array.from({ length }, (_, n) => n);
-  const largest = (values) => values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0) || 1;
+  const largest = (values) => values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), SMALLEST);
   const plain = (value, scale) => (Number.isFinite(value) ? (Math.round((value / scale) * DIGITS) / DIGITS) * scale : value);
 
   // The smallest key has rank 1; equal ones share the smallest rank.

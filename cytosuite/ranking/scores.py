@@ -17,6 +17,7 @@ from cytosuite.volume.arrays import Bools, Doubles, Shorts
 
 KEYS = ("dataset", "case", "algorithm", "metric")
 DIGITS = 12  # of a value, relative to the largest: beyond is rounding
+SMALLEST = 1e-3  # of values that others are relative to: the noise of perfect scores is none
 LARGEST = 10**8  # cells of all arrays together
 ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a failure
 
@@ -142,9 +143,9 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
 
 
 def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
-    """Return numbers without the digits that rounding has changed, whatever the unit of values."""
+    """Return numbers without the digits that rounding has changed."""
     finite = np.abs(values[np.isfinite(values)])
-    scale = float(finite.max(initial=0.0)) or 1.0
+    scale = float(finite.max(initial=SMALLEST))
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
 
 

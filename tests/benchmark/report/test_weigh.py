@@ -56,7 +56,7 @@ def enhanced(make):
     (ssim,) = (metric for metric in board_metrics("enhance") if metric.name == "SSIM")
     rng, rows = np.random.default_rng(5), results.scores[results.scores["metric"] == ""]
     level = rows["algorithm"].map(LEVELS).fillna(0.5) + 0.1 * rng.normal(size=len(rows))
-    rows = rows.assign(metric="SSIM", value=level.round(2) * 1e-13)  # a small unit
+    rows = rows.assign(metric="SSIM", value=level.round(2) * 1e-9)  # a small unit
     scores = pd.concat([results.scores, rows])
     primary = ["SSIM", "W1_by_std"]
     results = replace(results, scores=scores, metrics=(ssim, *results.metrics), primary=primary)

@@ -56,8 +56,9 @@ def test_rounding_is_relative_to_the_largest_value():
     assert small[0] == small[1]
     assert without_rounding(numbers, values)[2] == -np.inf
     assert without_rounding(np.array([1e-8]), values)[0] == 0.0
-    one, other, _ = without_rounding(numbers * 1e-20, numbers * 1e-20)
+    one, other, _ = without_rounding(numbers * 1e-12, numbers * 1e-12)
     assert one == other > 0
+    assert without_rounding(np.array([1e-17]), np.array([1e-17])) == 0
 
 
 def test_a_ranking_as_json_is_whole_and_finite(ranking):
