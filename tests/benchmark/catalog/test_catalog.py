@@ -1,7 +1,5 @@
 """Places of a checkout and of an installed package."""
 
-import json
-
 import pytest
 from house import ROOT
 from mistakes import refused
@@ -11,7 +9,7 @@ from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
     home = tmp_path / "weights/watershed"
     home.mkdir(parents=True)
     card = read_json(ROOT / "weights/watershed/nuclei-2d.json")
-    (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
+    write_json(home / "mine.json", card | {"name": "mine"})
     assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
     names = {row["name"] for row in listing().rows if row.get("algorithm") == "watershed"}
     assert {"mine", "nuclei-2d"} <= names

@@ -1,6 +1,5 @@
 """The contract of algorithms: a good one passes, and each rule can be broken."""
 
-import json
 import shutil
 
 import house
@@ -11,7 +10,7 @@ from scipy import ndimage
 from cytosuite.benchmark.catalog.contract import checks, example, nucleus
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
 
 SLUG = "microscopy-image"
@@ -49,7 +48,7 @@ def _only(failed, title, reason):
 
 def _card(root, **changes):
     path = root / "weights/toy_threshold/plain.json"
-    path.write_text(json.dumps({**read_json(path), **changes}))
+    write_json(path, {**read_json(path), **changes})
 
 
 def test_a_good_algorithm_passes(root):
@@ -115,7 +114,7 @@ def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
 def test_a_card_that_is_never_chosen_fails(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
     other = read_json(root / "weights/toy_threshold/plain.json")
-    (root / "weights/toy_threshold/twin.json").write_text(json.dumps(other | {"name": "twin"}))
+    write_json(root / "weights/toy_threshold/twin.json", other | {"name": "twin"})
     title = "model cards: each chosen for the images it describes"
     _only(_failed(root), title, "plain is chosen for the images of twin")
 
@@ -125,7 +124,7 @@ def test_a_card_for_exact_images_may_take_those_of_another(root):
     place = root / "weights/toy_threshold"
     other = read_json(place / "plain.json")
     other |= {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
-    (place / "habit.json").write_text(json.dumps(other))
+    write_json(place / "habit.json", other)
     assert _failed(root) == {}
 
 

@@ -1,6 +1,5 @@
 """Models that a user names, and the choice of an algorithm by the image."""
 
-import json
 import re
 from functools import partial
 from types import SimpleNamespace
@@ -28,7 +27,7 @@ from cytosuite.benchmark.engines.process import Plain, ProcessEngine
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import CytosuiteError, ModelError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 
 BOTH = ["cellpose3d", "watershed"]
 WATERSHED = ROOT / "weights/watershed"
@@ -40,7 +39,7 @@ def mine(tmp_path):
     card = read_json(WATERSHED / "nuclei-2d.json")
     path = tmp_path / "models/mine.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
+    write_json(path, card | {"name": "mine", "scores": {}})
     return path
 
 
@@ -174,11 +173,11 @@ def test_a_sentence_says_in_which_parameters_models_differ(mine):
     assert unlike(models) == ["The models of watershed have the same parameters."]
     card = read_json(mine)
     card["parameters"] |= {"passes": 7}
-    mine.write_text(json.dumps(card))
+    write_json(mine, card)
     said = "The models of watershed have other parameters: passes (nuclei-2d 3, mine 7)."
     assert unlike(models) == [said]
     card["parameters"] |= {"plans": {"widths": [8], **dict.fromkeys("abcdefgh", 1)}}
-    mine.write_text(json.dumps(card))
+    write_json(mine, card)
     said = unlike(models)[0]
     assert "plans.widths (nuclei-2d None, mine [8])" in said
     assert said.endswith("; 2 more.")

@@ -1,7 +1,6 @@
 """A new algorithm: whole or absent, for every task, and accepted by its own contract."""
 
 import importlib.util
-import json
 from io import StringIO
 
 import house
@@ -19,7 +18,7 @@ from cytosuite.benchmark.commands.terminal.options import TableOptions
 from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import Model, open_model
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
 
 
@@ -49,7 +48,7 @@ def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     home.mkdir(parents=True)
     card = read_json(ROOT / "weights/view_fusion/identity.json")
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
-    (home / "identity.json").write_text(json.dumps(card))
+    write_json(home / "identity.json", card)
     monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
     table = listing()
     rows = [{name: row.get(name) for name in table.names} for row in table.rows]

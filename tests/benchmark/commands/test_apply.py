@@ -292,7 +292,7 @@ def honest(fakes, use):
         fakes.bright(image, output)
         doubts = [] if image.axes == "YX" else ["model does not fit: channel is 'x'"]
         report = {"model": "plain", "warnings": doubts, "broken": ["channel"] if doubts else []}
-        (output / "record.json").write_text(json.dumps(report | {"fallback": bool(doubts)}))
+        write_json(output / "record.json", report | {"fallback": bool(doubts)})
 
     return use(fakes.Engine(behave))
 
@@ -400,7 +400,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
         (tmp_path / name).symlink_to(ROOT / name)
     home = tmp_path / "weights/watershed"
     mine = read_json(home / "nuclei-2d.json") | {"name": "mine", "scores": {}}
-    (home / "mine.json").write_text(json.dumps(mine | {"describes": {"axes": "ZYX"}}))
+    write_json(home / "mine.json", mine | {"describes": {"axes": "ZYX"}})
     write_json(home / "use.rules", {"use": [{"model": "mine", "images": {"folder": str(images)}}]})
     for place in (models, catalog, process):
         monkeypatch.setattr(place, "ROOT", tmp_path)

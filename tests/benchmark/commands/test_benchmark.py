@@ -1,6 +1,5 @@
 """The main job with an engine that runs functions."""
 
-import json
 import shlex
 import shutil
 from pathlib import Path
@@ -28,7 +27,7 @@ from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import ModelError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -41,7 +40,7 @@ REFUSAL = "made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
 def mine(tmp_path):
     """Return the path of a card of the user's, of the watershed."""
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(read_json(MINE) | {"name": "mine"}))
+    write_json(path, read_json(MINE) | {"name": "mine"})
     return path
 
 

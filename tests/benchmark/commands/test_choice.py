@@ -19,7 +19,7 @@ from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice
 from cytosuite.benchmark.commands.options.apply import ApplyOptions
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -192,7 +192,7 @@ def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
 def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):
     request = {"seed": 1, "shape": [32, 48], "spacing": [0.8, 0.8]}
     for name in ("a", "b"):
-        (tmp_path / f"{name}.json").write_text(json.dumps(request))
+        write_json(tmp_path / f"{name}.json", request)
     (tmp_path / "note.txt").touch()
     code, lines = shown(tmp_path, task="sample", wide=True)
     assert code == 0

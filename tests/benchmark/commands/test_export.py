@@ -9,7 +9,7 @@ from finished import finish
 from mistakes import refused
 from rows import rows_of
 
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import score_tracks
 from cytosuite.volume import Volume
@@ -53,7 +53,7 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, out):
 )
 def test_wrong_runs(cli, run, out, change, message):
     path = run / "run.json"
-    path.write_text(json.dumps(read_json(path) | change))
+    write_json(path, read_json(path) | change)
     refused(message, cli, "export", "--ctc", run, "--out", out)
     assert not out.exists()
 

@@ -1,4 +1,3 @@
-import json
 import re
 import shutil
 import sys
@@ -10,7 +9,7 @@ from mistakes import refused
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 
 CARD = ROOT / "weights/view_fusion/nucleus-study1.json"
 
@@ -81,7 +80,7 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
 
 def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
     path = tmp_path / "params.json"
-    path.write_text(json.dumps({"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1}))
+    write_json(path, {"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1})
     found = cli("maintain", "migrate", path, "--out", tmp_path / "old.toml")
     assert "not translated: use_gpu_conv" in found.output
     recipe = read_recipe(tmp_path / "old.toml")

@@ -20,7 +20,7 @@ from cytosuite.contract.select import select
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import INTERRUPTED
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 
 WEIGHTS = places.ROOT / "weights"
 WATERSHED = catalog.algorithms()["watershed"]
@@ -264,7 +264,7 @@ def test_without_torch_the_package_is_named(cli, place, monkeypatch):
 def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli, monkeypatch):
     home = tmp_path / "weights/watershed"
     home.mkdir(parents=True)
-    (home / "theirs.json").write_text(json.dumps(_card(weights="mine.pt")))
+    write_json(home / "theirs.json", _card(weights="mine.pt"))
     monkeypatch.setattr(models, "ROOT", tmp_path)
     with pytest.raises(ModelError, match=r"model add \S+/mine.pt --like \S+/theirs.json --name"):
         cli(command, "watershed")
@@ -279,7 +279,7 @@ def own(tmp_path, monkeypatch):
     for name, axes in (("mine", "YX"), ("other", "YX"), ("stack", "ZYX")):
         card = _card(name=name, weights=None, sha256=None, scores={}, adopted=False)
         card["describes"] = {"axes": axes, "channel": "nucleus"}
-        (home / f"{name}.json").write_text(json.dumps(card))
+        write_json(home / f"{name}.json", card)
     monkeypatch.setattr(module, "algorithms", algorithms := lambda: {"watershed": WATERSHED})
     monkeypatch.setattr(models, "algorithms", algorithms)
     return home

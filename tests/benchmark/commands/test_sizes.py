@@ -8,6 +8,7 @@ import pytest
 
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.options.apply import ApplyOptions
+from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -41,7 +42,7 @@ def sizes(fakes, use, tmp_path):
         given = {"algorithm": "watershed", "preview": False, **options}
         apply(ApplyOptions(images=images, out=tmp_path / out, **given))
         found = {path.stem: path.with_suffix(".json") for path in images}
-        records = {n: json.loads((tmp_path / out / p.name).read_text()) for n, p in found.items()}
+        records = {n: read_json(tmp_path / out / p.name) for n, p in found.items()}
         return {name: {**record, "seconds": 0} for name, record in records.items()}
 
     run.calls = engine.calls

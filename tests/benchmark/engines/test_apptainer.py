@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import stat
 import sys
@@ -32,6 +31,7 @@ from cytosuite.benchmark.engines.images.blueprints import image_digest
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
+from cytosuite.files import write_json
 
 STAND_IN = Path(__file__).with_name("stand_in.py").read_text()
 HERE = Host(False, frozenset(os.sched_getaffinity(0)), frozenset(), os.getuid(), os.getgid())
@@ -60,7 +60,7 @@ def install(tmp_path, monkeypatch):
 def make_image(images, digest=None):
     """Write what the program takes for an image, with its labels."""
     digest = digest or image_digest(apptainer.ROOT, "watershed")
-    (images / "watershed.sif").write_text(json.dumps({SOURCE_LABEL: digest}))
+    write_json(images / "watershed.sif", {SOURCE_LABEL: digest})
 
 
 @pytest.fixture

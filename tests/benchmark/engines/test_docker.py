@@ -1,4 +1,3 @@
-import json
 from types import SimpleNamespace
 
 import puppets
@@ -19,6 +18,7 @@ from cytosuite.benchmark.engines.images.build import (
 )
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
+from cytosuite.files import read_json, write_json
 from cytosuite.files.working import owner_label
 
 CARDS = ROOT / "weights/watershed"
@@ -103,8 +103,8 @@ class TestWithDaemon:
         home = tmp_path / "models"
         home.mkdir()
         own = {"name": "mine", "description": "pass"}  # a program of the puppet
-        card = json.loads((CARDS / "nuclei-2d.json").read_text()) | own
-        (home / "mine.json").write_text(json.dumps(card))
+        card = read_json(CARDS / "nuclei-2d.json") | own
+        write_json(home / "mine.json", card)
         (home / "private.txt").write_text("not for the container")
         (tmp_path / "in").mkdir()
         (tmp_path / "out").mkdir()

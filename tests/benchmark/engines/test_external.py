@@ -1,6 +1,5 @@
 """Containers of others: their names, labels and sockets, and the cases that they see."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +25,7 @@ from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import Name, parse
 from cytosuite.contract.tasks import LABELS, POINTS, TASKS, TRACKS
+from cytosuite.files import read_json
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 
@@ -61,7 +61,7 @@ def run(tmp_path, case):
         seen = SimpleNamespace()
 
         def predict(folder, output, log, shown=lambda _: None):
-            seen.listed = json.loads((folder / "inputs.json").read_text())
+            seen.listed = read_json(folder / "inputs.json")
             paths = [path for path in folder.rglob("*") if path.is_file()]
             seen.files = sorted(path.relative_to(folder).as_posix() for path in paths)
             behave(folder, output)

@@ -1,6 +1,5 @@
 """The main job in real containers, as users run it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.files import read_json
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -75,10 +75,8 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     words = ("--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net")
     code, _, errors = benchmark(*words)
     assert code == 0, errors
-    records = [
-        json.loads(p.read_text()) for p in sorted((tmp_path / "net").glob("*/*/record.json"))
-    ]
+    records = [read_json(p) for p in sorted((tmp_path / "net").glob("*/*/record.json"))]
     assert [record["status"] for record in records] == ["ok", "ok"]
     assert {record["model"] for record in records} == {"spheroid-nuclei-3d"}
-    scores = json.loads((tmp_path / "net/report/metrics.json").read_text())
+    scores = read_json(tmp_path / "net/report/metrics.json")
     assert scores["aggregates"]["SEG"]["mean"] > 0.6

@@ -1,6 +1,5 @@
 """Files to upload: archive, models and record, from a daemon that is a stand-in."""
 
-import json
 import shutil
 import tarfile
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import write_record
 from cytosuite.errors import ModelError
-from cytosuite.files import file_digest, read_json
+from cytosuite.files import file_digest, read_json, write_json
 
 CREATED = "2026-01-02T03:04:05+00:00"
 LABELS = {
@@ -153,7 +152,7 @@ def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
     folder.mkdir(parents=True)
     source = read_json(ROOT / "weights/watershed/nuclei-2d.json")
     for name in ("first", "second"):
-        (folder / f"{name}.json").write_text(json.dumps(source | {"name": name, "scores": {}}))
+        write_json(folder / f"{name}.json", source | {"name": name, "scores": {}})
     with pytest.raises(ModelError, match="first: no scores .*; second: no scores"):
         exported(root=tmp_path)
     (folder / "second.json").unlink()

@@ -1,6 +1,5 @@
 """The platform's own launcher runs what is handed in."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.context import by_name, write_tarball
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
-from cytosuite.files import read_json, visible_files
+from cytosuite.files import read_json, visible_files, write_json
 
 # A case is named by its one file; one named late sleeps, and then writes where it should not.
 LATE = """
@@ -49,7 +48,7 @@ def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path, free_port):
     config = {"User": "", "Entrypoint": [sys.executable, "-c", LATE]}
     seconds = {"first": 60, "late": 1, "third": 60}
     request = {"api": "invoke", "seconds": seconds, "config": config}
-    (buckets / "request.json").write_text(json.dumps(request))
+    write_json(buckets / "request.json", request)
     words = {
         "INPUT_PATH": source,
         "OUTPUT_PATH": target,

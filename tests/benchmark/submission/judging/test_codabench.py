@@ -1,6 +1,5 @@
 """A bundle for CodaBench, unpacked and scored as its workers do it, without their container."""
 
-import json
 import subprocess
 import sys
 from shutil import copyfile
@@ -20,6 +19,7 @@ from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bu
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_json
 
 SEGMENT = {"microscopy-image": toys.image, "instance-labels": toys.labels}
 PLACE = "output/images/instance-labels/output.tif"
@@ -47,13 +47,13 @@ def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
     job, *_ = answers(dataset, TASKS["segment"], PLACE, mine=lambda _: toys.labels(1))
     for case in ("c0", "c2"):  # c1 is missing
         copyfile(job.folder / case / PLACE, app / f"input/res/instance-labels/{case}.tif")
-    module = json.loads((app / "program/metadata.yaml").read_text())["command"].split()[2]
+    module = read_json(app / "program/metadata.yaml")["command"].split()[2]
     done = subprocess.run(
         [sys.executable, "-m", module, app / "input", app / "output"],
         cwd=app / "program", env={}, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    scores = json.loads((app / "output/scores.json").read_text())
+    scores = read_json(app / "output/scores.json")
     table = score(dataset, TASKS["segment"], [job]).table
     rows = table[(table["algorithm"] == "mine") & (table["case"] != "c1")]
     for metric, value in scores.items():
@@ -64,7 +64,7 @@ def test_the_program_gives_the_scores_of_the_benchmark(worker, answers):
 
 
 def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker, tmp_path):
-    described = json.loads((tmp_path / "bundle/competition.yaml").read_text())
+    described = read_json(tmp_path / "bundle/competition.yaml")
     assert described["version"] == 2
     assert described["docker_image"] == "registry/judge"
     (task,), (phase,), (board,) = (described[key] for key in ("tasks", "phases", "leaderboards"))

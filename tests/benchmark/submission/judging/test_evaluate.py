@@ -1,13 +1,12 @@
 """An evaluation gives the scores of a benchmark, and nothing but a clear line otherwise."""
 
-import json
 import shutil
 from dataclasses import replace
 
 import pytest
 
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 
 
@@ -42,7 +41,7 @@ def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, 
     (file,) = (segmented.submission / first["pk"]).rglob("*.tif")
     file.write_bytes(b"no image")
     second["status"] = "Failed"
-    path.write_text(json.dumps([first, second]))
+    write_json(path, [first, second])
     code, content = evaluated(segmented)
     assert code == 0
     names = [job["inputs"][0]["image"]["name"] for job in (first, second, third)]
@@ -115,6 +114,6 @@ def test_another_place_of_the_socket_is_taken_from_the_list(segmented, evaluated
         (output / "instance-labels").rename(output / "labels-3D")
         place = job["outputs"][0].pop("interface")
         job["outputs"][0]["socket"] = place | {"relative_path": "images/labels-3D"}
-    path.write_text(json.dumps(jobs))
+    write_json(path, jobs)
     code, content = evaluated(segmented)
     assert (code, content["failed"]) == (0, [])

@@ -1,6 +1,5 @@
 """The client that is written beside the inputs, with a platform in memory in place of gcapi's."""
 
-import json
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from rows import rows_of
 
 from cytosuite.benchmark.submission.judging.ground_truth import write_inputs
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_json, write_json
 
 PLATFORM = """
 import json, pathlib, types
@@ -71,10 +71,10 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     state = tmp_path / "platform.json"
     done = call("upload", "cells")
     assert (done.returncode, done.stderr) == (0, "")
-    items = json.loads(state.read_text())
+    items = read_json(state)
     assert items["c0"]["microscopy-image"] == "c0.tif"
     del items["c2"]  # as if the upload had been cut off
-    state.write_text(json.dumps(items))
+    write_json(state, items)
     assert call("fetch", "net", "mine").returncode == 1  # a case without a job
     assert call("upload", "cells").stdout.splitlines()[-3:] == [
         "c0: there already, with 2 of 2 inputs",

@@ -16,7 +16,7 @@ from cytosuite.benchmark.submission.judging.submission import (
     by_case,
     read_predictions,
 )
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def run(segmented, evaluated):
     report.mkdir()
     own = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
     layout = own | {"aggregates": content["aggregates"], "failed": []}
-    (report / "metrics.json").write_text(json.dumps(layout))
+    write_json(report / "metrics.json", layout)
     (report / "scores.csv").write_text("case,algorithm,metric,value\ncase_1,watershed,SEG,1\n")
     facts = {"fingerprint": segmented.dataset.fingerprint, "task": "segment", "command": "made"}
     jobs = {segmented.job.algorithm.name: segmented.job.key}
-    (report.parent / "run.json").write_text(json.dumps(facts | {"jobs": jobs}))
+    write_json(report.parent / "run.json", facts | {"jobs": jobs})
     return report.parent
 
 
@@ -59,7 +59,7 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
     path = run / "report/metrics.json"
     altered = read_json(path)
     altered["case"]["case_2"]["SEG"] = 0.5
-    path.write_text(json.dumps(altered))
+    write_json(path, altered)
     equal, (first, last) = rehearsed()
     assert not equal
     assert first == "differs: watershed: case_2.tif SEG: 0.5 in the run, 1.0 in the evaluation"
@@ -85,7 +85,7 @@ def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
 
 def test_a_run_on_other_data_is_refused(rehearsed, run):
     facts = read_json(run / "run.json") | {"fingerprint": "0" * 64}
-    (run / "run.json").write_text(json.dumps(facts))
+    write_json(run / "run.json", facts)
     refused("a run on other data than squares .* made by: made", rehearsed)
 
 
