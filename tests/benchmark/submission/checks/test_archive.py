@@ -5,9 +5,8 @@ import lzma
 import random
 import tarfile
 
-import archives
 import pytest
-from archives import GOOD, Image, link, member, sha, tar
+from archives import GOOD, PASSWD, Image, link, member, sha, tar
 
 from cytosuite.benchmark.submission.checks import archive
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
@@ -30,6 +29,18 @@ def rule(path, keep=passwd):
     return caught.value.rule
 
 
+@pytest.fixture
+def broken(tmp_path):
+    """Return a function that gives the rule which the bytes of an archive break."""
+
+    def broken(content):
+        path = tmp_path / "a.tar"
+        path.write_bytes(content)
+        return rule(path)
+
+    return broken
+
+
 def files(image):
     return {path: entry.content for path, entry in image.view().items() if entry.content}
 
@@ -37,14 +48,14 @@ def files(image):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
 def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suffix):
-    image = Image([archives.GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}])
+    image = Image([GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}])
     found = read_archive(image.save(tmp_path / f"a{suffix}", layout), passwd)
     assert found.id == f"sha256:{sha(image.text())}"
     assert found.config == json.loads(image.text())
     assert [layer.digest for layer in found.layers] == [f"sha256:{sha(t)}" for t in image.tars()]
     assert [layer.size for layer in found.layers] == [len(t) for t in image.tars()]
     assert [layer.kept for layer in found.layers] == [
-        {"/etc/passwd": archives.PASSWD},
+        {"/etc/passwd": PASSWD},
         {"/etc/passwd": b"new"},
     ]
     assert files(found) == {"/etc/passwd": b"new"}
@@ -103,20 +114,17 @@ def test_each_defect_of_the_manifest_has_its_rule(tmp_path, expected, changed):
     assert rule(Image(changed=changed).save(tmp_path / "a.tar")) == expected
 
 
-def test_links_in_a_circle_lead_nowhere(tmp_path):
-    path = tmp_path / "a.tar"
-    path.write_bytes(tar([link("manifest.json", "b"), link("b", "manifest.json")]))
-    assert rule(path) == "archive.manifest-missing"
+def test_links_in_a_circle_lead_nowhere(broken):
+    circle = tar([link("manifest.json", "b"), link("b", "manifest.json")])
+    assert broken(circle) == "archive.manifest-missing"
 
 
 @pytest.mark.parametrize(
     "name", ["MANIFEST.json", "a/../manifest.json", "/manifest.json", "../a", "man\u0131fest.json"]
 )
-def test_a_second_name_of_a_member_is_refused(tmp_path, name):
+def test_a_second_name_of_a_member_is_refused(broken, name):
     """Some readers take it for the manifest, others do not."""
-    path = tmp_path / "a.tar"
-    path.write_bytes(tar([*Image().docker(), member(name, b"[]")]))
-    assert rule(path) == "archive.twice"
+    assert broken(tar([*Image().docker(), member(name, b"[]")])) == "archive.twice"
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -144,24 +152,21 @@ def test_an_index_that_leads_to_another_image_is_refused(tmp_path, same):
         assert rule(path) == "archive.several-images"
 
 
-def test_more_members_than_any_image_has_are_refused(tmp_path, monkeypatch):
+def test_more_members_than_any_image_has_are_refused(broken, monkeypatch):
     monkeypatch.setattr(archive, "MEMBERS", 20)
-    path = tmp_path / "a.tar"
-    path.write_bytes(tar([*Image().docker(), *(member(f"{n}/") for n in range(20))]))
-    assert rule(path) == "archive.bomb"
+    many = tar([*Image().docker(), *(member(f"{n}/") for n in range(20))])
+    assert broken(many) == "archive.bomb"
 
 
-def test_other_compressions_are_named(tmp_path):
-    path = tmp_path / "a.tar.gz"
-    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
-    assert rule(path) == "archive.compression"
+def test_other_compressions_are_named(broken):
+    assert broken(b"\x28\xb5\x2f\xfd" + bytes(600)) == "archive.compression"
 
 
 @pytest.mark.parametrize(
     "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
 )
 def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
-    whole = Image([archives.GOOD, {"a": random.Random(0).randbytes(3000)}]).save(
+    whole = Image([GOOD, {"a": random.Random(0).randbytes(3000)}]).save(
         tmp_path / f"a{suffix}", layout
     )
     content, path = whole.read_bytes(), tmp_path / f"cut{suffix}"
@@ -174,17 +179,14 @@ def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
 
 
 @pytest.mark.parametrize("outer", [True, False])
-def test_an_archive_that_expands_without_measure_is_refused(tmp_path, monkeypatch, outer):
+def test_an_archive_that_expands_without_measure_is_refused(broken, monkeypatch, outer):
     monkeypatch.setattr(tarball, "LEAST_BYTES", 2**20)
-    path, bomb = tmp_path / "a.tar.gz", gzip.compress(tar([member("zeros", bytes(2**23))]), 9)
-    path.write_bytes(bomb if outer else tar([member("x", bomb)]))
-    assert rule(path) == "archive.bomb"
+    bomb = gzip.compress(tar([member("zeros", bytes(2**23))]), 9)
+    assert broken(bomb if outer else tar([member("x", bomb)])) == "archive.bomb"
 
 
-def test_a_header_as_large_as_a_file_is_refused(tmp_path):
-    path = tmp_path / "a.tar.gz"
-    path.write_bytes(gzip.compress(tar([member("n" * 2**21, b"")])))
-    assert rule(path) == "archive.bomb"
+def test_a_header_as_large_as_a_file_is_refused(broken):
+    assert broken(gzip.compress(tar([member("n" * 2**21, b"")]))) == "archive.bomb"
 
 
 def test_too_many_entries_files_and_texts_are_refused(tmp_path, monkeypatch):
@@ -200,11 +202,9 @@ def test_too_many_entries_files_and_texts_are_refused(tmp_path, monkeypatch):
     assert rule(path) == "archive.bomb"
 
 
-def test_an_xz_dictionary_of_gibibytes_is_refused(tmp_path, monkeypatch):
+def test_an_xz_dictionary_of_gibibytes_is_refused(broken, monkeypatch):
     monkeypatch.setattr(tarball, "DICTIONARY_BYTES", 2**20)
-    path = tmp_path / "a.tar.xz"
-    path.write_bytes(lzma.compress(bytes(9999), preset=9))
-    assert rule(path) == "archive.bomb"
+    assert broken(lzma.compress(bytes(9999), preset=9)) == "archive.bomb"
 
 
 LAYERS = [GOOD, {"a": b"1" * 600}, {"a": b"2"}, {"a": b"2"}]

@@ -1,11 +1,11 @@
 import json
 
-import archives
 import pytest
-from archives import GOOD, Image, link, member, sha, tar
+from archives import CONFIG, GOOD, Image, link, member, sha, tar
 
 from cytosuite.benchmark.submission.checks import image as checks
 from cytosuite.benchmark.submission.checks.image import check_image
+from cytosuite.files import write_json
 
 LABEL = "org.grand-challenge.api-method"
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -20,48 +20,52 @@ def with_layer(*members, **files):
     return Image([GOOD, tar([*members, *(member(k, v) for k, v in files.items())])])
 
 
+def configured(**settings):
+    return Image().configured(**settings)
+
+
 def labelled(value, command="exec"):
-    return Image().configured(Labels={LABEL: value}, Cmd=[command])
+    return configured(Labels={LABEL: value}, Cmd=[command])
 
 
 GIVEN = {  # what breaks exactly one rule
-    "image.user-root": [Image().configured(User=user) for user in ("", None, "0:1000", "Root:x")],
-    "image.user-grammar": [Image().configured(User=user) for user in ("a b", "1000a", "9" * 5000)],
+    "image.user-root": [configured(User=user) for user in ("", None, "0:1000", "Root:x")],
+    "image.user-grammar": [configured(User=user) for user in ("a b", "1000a", "9" * 5000)],
     "image.user-unknown": [
-        Image().configured(User="other"),
+        configured(User="other"),
         Image([GOOD, {"etc/.wh.passwd": b""}]).configured(User="user"),
     ],
     "image.group-unknown": [  # hostile numbers of other lines are passed over
         Image([{**GOOD, "etc/group": "a:x:²:\nb:x:{}:\n".format("9" * 5000).encode()}]).configured(
             User="user:b"
         ),
-        Image().configured(User="user:other"),
+        configured(User="user:other"),
     ],
     "image.user-is-root": [
-        Image().configured(User="00"),
+        configured(User="00"),
         Image([{**GOOD, "etc/passwd": b"toor:x:0:0::/:/bin/sh\n"}]).configured(User="toor"),
     ],
-    "image.user-no-home": [Image().configured(User="1234")],
-    "image.no-command": [Image().configured(Entrypoint=None, Cmd=None)],
-    "image.no-entrypoint": [Image().configured(Entrypoint=[], Cmd=["python3", "a.py"])],
-    "image.shell": [Image().configured(Entrypoint=["/bin/sh", "-c", "python3 a.py"])],
-    "image.api-label-missing": [Image().configured(Labels=None)],
+    "image.user-no-home": [configured(User="1234")],
+    "image.no-command": [configured(Entrypoint=None, Cmd=None)],
+    "image.no-entrypoint": [configured(Entrypoint=[], Cmd=["python3", "a.py"])],
+    "image.shell": [configured(Entrypoint=["/bin/sh", "-c", "python3 a.py"])],
+    "image.api-label-missing": [configured(Labels=None)],
     "image.api-label-value": [labelled("serve")],
     "image.api-label-mode": [labelled("invoke")],
-    "image.env-reserved": [Image().configured(Env=["GRAND_CHALLENGE_X=1"])],
-    "image.env-ld-library-path": [Image().configured(Env=["LD_LIBRARY_PATH=/opt/lib"])],
-    "image.workdir-missing": [Image().configured(WorkingDir="/opt/other")],
+    "image.env-reserved": [configured(Env=["GRAND_CHALLENGE_X=1"])],
+    "image.env-ld-library-path": [configured(Env=["LD_LIBRARY_PATH=/opt/lib"])],
+    "image.workdir-missing": [configured(WorkingDir="/opt/other")],
     "image.workdir-unreadable": [
         with_layer(member("opt/app/", mode=0o700)),
         with_layer(member("opt/app/", mode=0o2, uid=1000)),
         with_layer(member("opt/app/", mode=0o707, gid=1000)),
     ],
     "image.config": [
-        Image().configured(Cmd="exec"),
-        Image(config={**archives.CONFIG, "config": [1]}),
+        configured(Cmd="exec"),
+        Image(config={**CONFIG, "config": [1]}),
     ],
-    "image.architecture": [Image(config={**archives.CONFIG, "architecture": "arm64"})],
-    "image.os": [Image(config={**archives.CONFIG, "os": "windows"})],
+    "image.architecture": [Image(config={**CONFIG, "architecture": "arm64"})],
+    "image.os": [Image(config={**CONFIG, "os": "windows"})],
     "layer.hidden": [with_layer(**{"opt/ml/model/a": b""}), with_layer(link("tmp/a", "b"))],
     "layer.git": [with_layer(**{"opt/app/.git/HEAD": b"ref"}), with_layer(member(".git/"))],
     "layer.private-key": [
@@ -71,8 +75,8 @@ GIVEN = {  # what breaks exactly one rule
     "layer.env-file": [with_layer(**{"a/b/c/d/x.env": b""})],
     "archive.tags": [Image(tags=("a:1", "a:2"))],
     "archive.layer-altered": [
-        Image(config={**archives.CONFIG, "rootfs": {"diff_ids": [f"sha256:{sha(b'')}"]}}),
-        Image(config={**archives.CONFIG, "rootfs": None}),
+        Image(config={**CONFIG, "rootfs": {"diff_ids": [f"sha256:{sha(b'')}"]}}),
+        Image(config={**CONFIG, "rootfs": None}),
     ],
 }
 
@@ -87,12 +91,12 @@ def test_each_rule_is_caught_and_no_other(tmp_path, rule, number):
 @pytest.mark.parametrize(
     "image",
     [
-        Image().configured(User="user:100"),
-        Image().configured(User="01000"),
+        configured(User="user:100"),
+        configured(User="01000"),
         labelled('"invoke"', "invoke"),
-        Image().configured(Labels={" Org.Grand-Challenge.API-method ": "exec"}),
-        Image().configured(WorkingDir=""),
-        Image().configured(WorkingDir="/a/b/c/deep"),
+        configured(Labels={" Org.Grand-Challenge.API-method ": "exec"}),
+        configured(WorkingDir=""),
+        configured(WorkingDir="/a/b/c/deep"),
         with_layer(member("opt/app/", mode=0o700, uid=1000)),
         with_layer(member("opt/app/", mode=0o050, gid=1000)),
         with_layer(link("work", "opt/app")).configured(WorkingDir="/work"),
@@ -166,7 +170,7 @@ def test_an_image_that_was_exported_before_is_known(tmp_path):
         ({"x": {"earlier": 1}, "y": 2}, []),
         ([], []),
     ):
-        (tmp_path / "export.json").write_text(json.dumps(record))
+        write_json(tmp_path / "export.json", record)
         assert rules(path) == expected
 
 

@@ -1,9 +1,9 @@
 import gzip
-import subprocess
 import sys
 
 import pytest
 from archives import member, tar
+from house import ran
 from mistakes import refused
 
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
@@ -53,9 +53,6 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(tmp_path):
     header = tar([member("manifest.json", b"[]")])[:1024]
     info.size = 2**32
     path.write_bytes(gzip.compress(header + info.tobuf()) + gzip.compress(bytes(2**26), 9) * 64)
-    ran = subprocess.run(
-        [sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True, timeout=60
-    )
-    memory, *rules = ran.stdout.split()
+    memory, *rules = ran(sys.executable, "-c", PEAK, path, timeout=60).stdout.split()
     assert rules == ["archive.bomb"]
     assert int(memory) < 100

@@ -41,6 +41,12 @@ def rules(path):
     return [each.rule for each in check_tarball(path)]
 
 
+@pytest.fixture
+def found(tmp_path):
+    """Return a function that gives the rules which a tarball of members breaks."""
+    return lambda members: rules(save(tmp_path / "a.tar.gz", members))
+
+
 def device(name):
     return member(name, type=tarfile.CHRTYPE, size=0)
 
@@ -49,11 +55,11 @@ def hard(name, target):
     return member(name, type=tarfile.LNKTYPE, linkname=target, size=0)
 
 
-def test_nothing_is_found_in_a_good_tarball(tmp_path):
-    assert rules(save(tmp_path / "a.tar.gz", GOOD)) == []
-    assert rules(save(tmp_path / "b.tar.gz", [member("truth.tif", b"1"), member("x/y", b"")])) == []
+def test_nothing_is_found_in_a_good_tarball(found):
+    assert found(GOOD) == []
+    assert found([member("truth.tif", b"1"), member("x/y", b"")]) == []
     inside = [*GOOD, link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]
-    assert rules(save(tmp_path / "c.tar.gz", inside)) == []
+    assert found(inside) == []
 
 
 @pytest.mark.parametrize(
@@ -84,16 +90,16 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.no-choice", [*GOOD, member("b.json", card(name="b"))]),
     ],
 )
-def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
-    assert rules(save(tmp_path / "a.tar.gz", members)) == [expected]
+def test_each_rule_is_caught_and_no_other(found, expected, members):
+    assert found(members) == [expected]
 
 
-def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
+def test_one_of_several_cards_that_may_be_chosen_is_enough(found):
     scored = card(name="b", scores={"kept back": {"SEG": 0.5}}, algorithm="watershed")
     apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
     use = [member("b.json", card(name="b")), member("use.rules", b'{"use": [{"model": "a"}]}')]
     for more in ([member("b.json", scored)], apart, use):
-        assert rules(save(tmp_path / "a.tar.gz", [*GOOD, *more])) == []
+        assert found([*GOOD, *more]) == []
     for bad in (
         b'{"use": [{"model": "c"}]}',
         b"{",
@@ -101,8 +107,7 @@ def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
         b'{"use": [{"modle": "a"}]}',
         b"\xff",
     ):
-        members = [*GOOD, use[0], member("use.rules", bad)]
-        assert rules(save(tmp_path / "a.tar.gz", members)) == ["tarball.no-choice"]
+        assert found([*GOOD, use[0], member("use.rules", bad)]) == ["tarball.no-choice"]
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
@@ -139,10 +144,9 @@ def test_it_agrees_with_the_extraction_of_python(tmp_path):
         assert found == refused or (found and doubtful), [info.name for info, _ in members]
 
 
-def test_too_many_files_are_refused(tmp_path, monkeypatch):
+def test_too_many_files_are_refused(found, monkeypatch):
     monkeypatch.setattr(tarball, "LISTED", 10)
-    path = save(tmp_path / "a.tar.gz", [member(f"{n}", b"") for n in range(11)])
-    assert rules(path) == ["archive.bomb"]
+    assert found([member(f"{n}", b"") for n in range(11)]) == ["archive.bomb"]
 
 
 def test_a_tarball_that_may_be_cut_is_doubtful(tmp_path):

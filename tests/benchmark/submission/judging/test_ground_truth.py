@@ -1,4 +1,3 @@
-import json
 import math
 from functools import partial, reduce
 from itertools import count
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import toys
 from mistakes import refused
+from rasters import same
 
 from cytosuite.benchmark.scores.blind import rounded, tells
 from cytosuite.benchmark.scores.score import score
@@ -16,7 +16,7 @@ from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluat
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read
 from cytosuite.metrics import board_metrics
 
@@ -131,9 +131,9 @@ def test_real_images_keep_their_order(toys_of, unpacked):
     found = read_evaluation(truth).dataset_in(truth)
     given = sorted(dataset.reference, key=lambda path: path.name)
     for ours, theirs in zip(found.reference, given, strict=True):
-        np.testing.assert_array_equal(read(ours).array, read(theirs).array)
+        same(read(ours).array, read(theirs).array)
         drawn = found.reference_labels[ours], dataset.reference_labels[theirs]
-        np.testing.assert_array_equal(*(read(path).array for path in drawn))
+        same(*(read(path).array for path in drawn))
 
 
 def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
@@ -160,7 +160,7 @@ def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
         assert path.parent.relative_to(folder).as_posix() == (
             f"{case.name}/{task.inputs[0].relative_path}"
         )
-        np.testing.assert_array_equal(read(path).array, read(case.main(task)).array)
+        same(read(path).array, read(case.main(task)).array)
     assert not list(folder.rglob("*instance-labels*"))
 
 
@@ -179,5 +179,5 @@ def test_mistakes_are_one_line_with_the_file(segmented, place, value, message):
     for key in place[:-1]:
         part = part[key]
     part[place[-1]] = value
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     assert FILE in str(refused(message, read_evaluation, segmented.truth))
