@@ -1,12 +1,11 @@
 """Properties of the Dockerfiles, read from their text: no daemon is needed."""
 
 import re
-import subprocess
 import sys
 from fnmatch import fnmatch
 
 import pytest
-from house import ROOT
+from house import ROOT, ran
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.sources import runtime_files
@@ -37,7 +36,7 @@ def _packages_step(folder):
     (step,) = [rest for word, rest in _instructions("docker/base.Dockerfile") if word == "RUN"]
     script = re.sub(r" +", " ", step).replace("/opt/python", str(folder))
     script = script.partition("sort |")[0].rpartition("find")[0].replace("python3", sys.executable)
-    return subprocess.run(["sh", "-c", script], check=False, capture_output=True, text=True)
+    return ran("sh", "-c", script)
 
 
 def test_another_version_of_a_package_replaces_that_of_the_layer_below(tmp_path):

@@ -66,7 +66,7 @@ def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
     home = ROOT / "algorithms"
     ours = [name for name in algorithms() if not (home / name / "requirements.txt").is_file()]
     modules = [f"cytosuite.algorithms.{name}.predict" for name in ours]
-    trained = (ROOT / "algorithms").glob("*/training/train.py")
+    trained = home.glob("*/training/train.py")
     modules += [f"cytosuite.algorithms.{path.parts[-3]}.training.train" for path in trained]
     needed = {name for module in modules for name in imported(module)}
     main = {line.split(">=")[0].lower() for line in project["dependencies"]} | {"skimage", "pil"}

@@ -41,8 +41,7 @@ def sizes(fakes, use, tmp_path):
         images = [tmp_path / f"01/{name}.tif" for name in names or own]
         given = {"algorithm": "watershed", "preview": False, **options}
         apply(ApplyOptions(images=images, out=tmp_path / out, **given))
-        found = {path.stem: path.with_suffix(".json") for path in images}
-        records = {n: read_json(tmp_path / out / p.name) for n, p in found.items()}
+        records = {n: read_json(tmp_path / out / f"{n}.json") for n in names or own}
         return {name: {**record, "seconds": 0} for name, record in records.items()}
 
     run.calls = engine.calls

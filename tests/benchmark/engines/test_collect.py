@@ -1,12 +1,12 @@
 import errno
 import os
-import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from house import ran
 
 from cytosuite.benchmark.engines import collect as collect_module
 from cytosuite.benchmark.engines.collect import (
@@ -61,7 +61,7 @@ def test_a_file_that_is_another_by_the_time_it_is_opened_is_refused(
             replace(file)
         return info
 
-    monkeypatch.setattr(collect_module.os, "stat", stat)
+    monkeypatch.setattr(os, "stat", stat)
     with pytest.raises(Refused, match="note.json: changed while it was read"):
         take(source, target, 99)
 
@@ -215,8 +215,7 @@ assert os.listdir(source) == []
 @pytest.mark.parametrize("place, mode", [("source", 0o000), ("source/images", 0o300)])
 def test_a_folder_without_rights_is_counted_and_emptied(source, target, place, mode):
     """The container is its owner where this user runs it, and takes the rights away."""
-    words = [sys.executable, "-c", AS_OWNER, source, source.parent / place, str(mode)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = ran(sys.executable, "-c", AS_OWNER, source, source.parent / place, mode)
     name = place.rpartition("/")[2]
     said = (done.returncode, done.stdout, done.stderr)
     assert said == (0, f"{name}: cannot be read (Permission denied)\n", "")
@@ -236,7 +235,7 @@ def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path)
 
 
 def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
-    monkeypatch.setattr("cytosuite.benchmark.engines.collect.LIVING", 0.01)
+    monkeypatch.setattr(collect_module, "LIVING", 0.01)
     for number in range(11):
         (source / f"images/{number}").touch()
     with pytest.raises(Refused, match=r"more than 10\.0 files of output"):
@@ -271,7 +270,7 @@ def test_a_log_has_whole_printable_lines(tmp_path):
 
 def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
     """A folder is never empty: each look finds a new file."""
-    monkeypatch.setattr("cytosuite.benchmark.engines.collect.REMOVE_S", 0.2)
+    monkeypatch.setattr(collect_module, "REMOVE_S", 0.2)
     real = os.unlink
 
     def unlink(name, *, dir_fd):

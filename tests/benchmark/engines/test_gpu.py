@@ -142,7 +142,6 @@ def pipe_in_place_of_a_lock(machine):
         *(no_driver, no_gpu, job_without_gpu, gpu_that_is_not_there, toolkit_missing),
         *(link_in_place_of_a_lock, pipe_in_place_of_a_lock),
     ],
-    ids=lambda mistake: mistake.__name__,
 )
 def test_mistakes_are_one_line(mistake, machine):
     assert str(refused("", mistake, machine)) == mistake.__doc__.format(locks=module.LOCKS)

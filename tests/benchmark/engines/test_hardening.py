@@ -55,14 +55,11 @@ def test_rootless_podman_says_so_in_its_own_words():
 
 def test_every_wall_is_up():
     chosen = flags(LIMITS, HOST, "owner", "")
-    assert chosen["network_mode"] == "none"
-    assert chosen["read_only"] is True
-    assert chosen["cap_drop"] == ["ALL"]
-    assert chosen["security_opt"] == ["no-new-privileges"]
-    assert chosen["init"] is True
-    assert chosen["mem_limit"] == chosen["memswap_limit"] == 2 * 2**30
-    assert chosen["pids_limit"] == 99
-    assert chosen["labels"] == {RUN_LABEL: "owner"}
+    assert chosen["read_only"] is chosen["init"] is True
+    walls = {"network_mode": "none", "cap_drop": ["ALL"], "pids_limit": 99}
+    walls |= {"security_opt": ["no-new-privileges"], "labels": {RUN_LABEL: "owner"}}
+    walls |= dict.fromkeys(("mem_limit", "memswap_limit"), 2 * 2**30)
+    assert chosen.items() >= walls.items()
     # Programs in /tmp may run: compilers cache there.
     assert {"exec", "mode=1777", f"size={2 * 2**30}"} <= set(chosen["tmpfs"]["/tmp"].split(","))
     assert chosen["environment"]["OMP_NUM_THREADS"] == "2"

@@ -1,12 +1,10 @@
 """The main job in real containers, as users run it."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from house import ROOT, command
 
-from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.files import read_json
 
@@ -24,16 +22,9 @@ def benchmark(tmp_path, watershed_image):
     """Return a function that runs the command on the mini spheroids."""
 
     def benchmark(*words):
-        main = "cytosuite.benchmark benchmark spheroid --size mini --algorithm watershed --runs"
-        process = subprocess.Popen(
-            [sys.executable, "-m", *main.split(), str(tmp_path), *words],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        output, errors = process.communicate(timeout=300)
-        return process.returncode, output, errors
+        main = "benchmark spheroid --size mini --algorithm watershed --runs"
+        done = command(ROOT, *main.split(), tmp_path, *words)
+        return done.returncode, done.stdout, done.stderr
 
     return benchmark
 

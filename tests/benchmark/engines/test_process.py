@@ -1,10 +1,10 @@
 """The process engine with small algorithms written for the occasion."""
 
-import subprocess
 import sys
 import time
 
 import pytest
+from house import ran
 
 from cytosuite.benchmark.engines import outcome as engines
 from cytosuite.benchmark.engines import process
@@ -64,11 +64,10 @@ def test_an_algorithm_without_networks_sees_no_gpu(tmp_path, start, predict, mon
 def test_plain_processes_load_no_other_engine_and_no_gpu():
     code = "import sys, cytosuite.benchmark.engines.choose as c; c.choose('process'); "
     code += "print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=process.ROOT, capture_output=True)
-    room = b"cytosuite.benchmark.engines."
-    loaded = {name.removeprefix(room) for name in done.stdout.split() if name.startswith(room)}
-    of_docker = {b"images", b"images.daemon"}  # asks whether a daemon answers
-    assert loaded - of_docker == {b"choose", b"collect", b"memory", b"outcome", b"process"}
+    room, names = "cytosuite.benchmark.engines.", ran(sys.executable, "-c", code).stdout.split()
+    loaded = {name.removeprefix(room) for name in names if name.startswith(room)}
+    of_docker = {"images", "images.daemon"}  # asks whether a daemon answers
+    assert loaded - of_docker == {"choose", "collect", "memory", "outcome", "process"}
 
 
 def test_results_of_a_gpu_are_other_results():

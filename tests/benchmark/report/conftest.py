@@ -48,22 +48,22 @@ def metrics_of(task):
     return tuple(found[name] for name in SHOWN[task])
 
 
-def volumes(folder, shape=(8, 24, 24)):
+def volumes(folder):
     """Write an image with two balls, their labels, labels of one ball, and a brighter image."""
-    labels = np.zeros(shape, np.uint16)
+    labels = np.zeros((8, 24, 24), np.uint16)
     labels[..., 4:12, 4:12] = 1
     labels[..., 14:20, 14:20] = 2
     guess = np.where(labels == 1, 7, 0).astype(np.uint16)
-    image = (np.random.default_rng(0).poisson(20, shape) + 50 * (labels > 0)).astype(np.uint16)
+    image = (np.random.default_rng(0).poisson(20, labels.shape) + 50 * (labels > 0)).astype(
+        np.uint16
+    )
     clear = (image * 2).astype(np.float32)
     sharp = clear + 20 * (labels == 1) - 20 * (labels == 2)
-    axes, spacing = ("ZYX", (2.0, 0.5, 0.5)) if len(shape) == 3 else ("YX", (0.5, 0.5))
-    paths = {}
     arrays = {"image": image, "labels": labels, "guess": guess, "clear": clear, "sharp": sharp}
-    for name, array in arrays.items():
-        paths[name] = folder / f"{name}-{len(shape)}.tif"
-        if not paths[name].exists():
-            write(paths[name], Volume(array, spacing, axes))
+    paths = {name: folder / f"{name}.tif" for name in arrays}
+    for name, path in paths.items():
+        if not path.exists():
+            write(path, Volume(arrays[name], (2.0, 0.5, 0.5)))
     return paths
 
 
@@ -130,10 +130,9 @@ def make(tmp_path):
         cases=("a", "b", "c"),
         algorithms=("good", "fair"),
         failed=(),
-        shape=(8, 24, 24),
         task="segment",
     ):
-        paths = volumes(tmp_path, shape)
+        paths = volumes(tmp_path)
         task = COUNT if task == "count" else TASKS[task]
         board = BOARDS.get(task.name)
         unpaired = task.name in ("enhance", "synthesise")

@@ -35,6 +35,6 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("function", WORDS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", WORDS)
 def test_values_by_hand(function):
     assert {given: function(*given) for given in WORDS[function]} == WORDS[function]

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from house import ran
 
 from cytosuite.datasets.folder.load import load
 from cytosuite.files import read_json
@@ -29,23 +29,23 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
     ball = np.pad(np.full((4, 12, 12), 200, np.uint16), ((3, 3), (10, 10), (10, 10)))
     image, folder = tmp_path / "a cell.tif", tmp_path / "my folder"
     write(image, Volume(ball, SPACING, "ZYX", {"channel": "nucleus"}))
-    words = [*SCREEN, sys.executable, DRIVE, run, image, folder, tmp_path / "facts.json"]
-    done = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, timeout=300, check=False
-    )
+    done = ran(*SCREEN, sys.executable, DRIVE, run, image, folder, tmp_path / "facts.json")
     assert done.returncode == 0, done.stderr
     found = read_json(tmp_path / "facts.json")
-    assert found["run"] == ["bad", "truth", "watershed", "watershed: missed (1)"]
-    assert found["contours"] == [1]
-    assert found["cases"] == ["bad   SEG 0.500", "good   SEG 1.000"]
-    assert found["next"] == ["good", "truth", "watershed"]
-    assert found["spacing"] == "2, 0.5, 0.5"
+    facts = {
+        "run": ["bad", "truth", "watershed", "watershed: missed (1)"],
+        "contours": [1],
+        "cases": ["bad   SEG 0.500", "good   SEG 1.000"],
+        "next": ["good", "truth", "watershed"],
+        "spacing": "2, 0.5, 0.5",
+        "busy": [True, False],
+        "labels": ["Labels", list(SPACING), 1],
+        "active": 2,
+    }
+    assert {name: found[name] for name in facts} == facts
     assert "chosen by the image" in found["why"]
-    assert found["busy"] == [True, False]
     assert "cancelled" in found["cancelled"]
     assert "1 objects" in found["said"]
-    assert found["labels"] == ["Labels", list(SPACING), 1]
-    assert found["active"] == 2
     pieces = "; in several pieces, which may be objects of their own: 1"
     assert f"saved: a cell, 2 objects{pieces}<" in found["saved"][0]
     assert found["command"].endswith(" --name mine --steps 20")
