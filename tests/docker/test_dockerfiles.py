@@ -44,8 +44,9 @@ def test_another_version_of_a_package_replaces_that_of_the_layer_below(tmp_path)
         info = tmp_path / f"tiny-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Name: Tiny\nVersion: {version}\n")
-        record = f"tiny.py,,\n{file},,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n"
-        (info / "RECORD").write_text(record)
+        (info / "RECORD").write_text(
+            f"tiny.py,,\n{file},,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n"
+        )
         (tmp_path / file).touch()
     for name in ("tiny.py", "kept.py"):
         (tmp_path / name).touch()

@@ -40,8 +40,9 @@ def case(tmp_path):
     """Return the input of a case with two bright boxes, and these."""
     boxes = np.zeros((24, 30), np.uint16)
     boxes[2:9, 3:9] = boxes[12:20, 15:25] = 100
-    image = Volume(boxes, (0.5, 0.5), "YX")
-    write_case(tmp_path / "case", SEGMENT, "a", {"microscopy-image": image})
+    write_case(
+        tmp_path / "case", SEGMENT, "a", {"microscopy-image": Volume(boxes, (0.5, 0.5), "YX")}
+    )
     return tmp_path / "case", boxes > 0
 
 
@@ -128,8 +129,9 @@ def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):
         pytest.importorskip("laptrack")
     own = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": f"{tmp_path}"}
     own["PYTHONPATH"] = f"{EXTERNAL}:{tmp_path}"
-    words = [sys.executable, EXTERNAL / external / "run.py"]
-    subprocess.run(words, env=os.environ | own, check=True)
+    subprocess.run(
+        [sys.executable, EXTERNAL / external / "run.py"], env=os.environ | own, check=True
+    )
     geometry = Header(movie.shape, movie.array.dtype, movie.spacing, movie.axes)
     path, table = (check(tmp_path / "out", socket, geometry) for socket in task.outputs)
     tracked = read(path).array

@@ -57,10 +57,9 @@ def inside(client, watershed):
     """Return a function that runs Python in the container, as strictly as a challenge does."""
 
     def run(code):
-        words = ["-c", code]
         return client.containers.run(
             watershed,
-            words,
+            ["-c", code],
             entrypoint="python3",
             network_mode="none",
             read_only=True,

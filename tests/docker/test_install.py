@@ -20,8 +20,9 @@ def ran(install, monkeypatch):
 
     def run(command, **_):
         commands.append(command)
-        code = 0 if ran.ends(command) else 1
-        return subprocess.CompletedProcess(command, code, stdout="", stderr="no such version\n")
+        return subprocess.CompletedProcess(
+            command, 0 if ran.ends(command) else 1, stdout="", stderr="no such version\n"
+        )
 
     ran = SimpleNamespace(commands=commands, ends=lambda _: True, run=run)
     monkeypatch.setattr(install.subprocess, "run", run)

@@ -185,8 +185,7 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(
 def test_a_lock_that_is_not_closed_is_refused(packages, tmp_path, index, capsys):
     (tmp_path / "lock.txt").write_text(index("needy", needs="Requires-Dist: absent>2\n"))
     assert _locked(packages, tmp_path) == 1
-    line = f"{tmp_path}/lock.txt: needy 1.0 needs absent>2, found none\n"
-    assert capsys.readouterr().err == line
+    assert capsys.readouterr().err == f"{tmp_path}/lock.txt: needy 1.0 needs absent>2, found none\n"
 
 
 @pytest.mark.long

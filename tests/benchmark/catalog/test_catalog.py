@@ -39,11 +39,13 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
     assert places.workplace() == tmp_path
     home = tmp_path / "weights/watershed"
     home.mkdir(parents=True)
-    card = read_json(ROOT / "weights/watershed/nuclei-2d.json")
-    write_json(home / "mine.json", card | {"name": "mine"})
+    write_json(
+        home / "mine.json", read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"name": "mine"}
+    )
     assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
-    names = {row["name"] for row in listing().rows if row.get("algorithm") == "watershed"}
-    assert {"mine", "nuclei-2d"} <= names
+    assert {"mine", "nuclei-2d"} <= {
+        row["name"] for row in listing().rows if row.get("algorithm") == "watershed"
+    }
 
 
 def test_containers_need_a_checkout_and_a_wheel_says_why_it_uses_processes(installed, monkeypatch):

@@ -35,9 +35,10 @@ def _threshold(inputs, level=175):
 
 def _failed(root, run=_threshold, name="toy_threshold"):
     """Return the reasons of the failures by the beginning of the rule."""
-    manifest = read_algorithm(root / "algorithms" / name / "algorithm.toml")
     return {
-        done.title: done.reason for done in checks(root, manifest, run) if done.result == "FAIL"
+        done.title: done.reason
+        for done in checks(root, read_algorithm(root / "algorithms" / name / "algorithm.toml"), run)
+        if done.result == "FAIL"
     }
 
 
@@ -61,8 +62,7 @@ def test_the_example_is_one_bright_nucleus(root):
         image, mask = example(manifest, axes)[SLUG], nucleus(axes)
         assert image.axes == axes
         assert image.array[mask].mean() - image.array[~mask].mean() == pytest.approx(150, abs=1)
-    volume = nucleus("ZYX").sum() * 1.0 * 0.5 * 0.5
-    assert volume == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.05)
+    assert nucleus("ZYX").sum() * 1.0 * 0.5 * 0.5 == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.05)
 
 
 def test_a_missing_readme_fails(root):

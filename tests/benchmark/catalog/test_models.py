@@ -64,8 +64,9 @@ def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
         ({"axes": "ZYX", "channel": "actin"}, "cellpose3d"),
     ):
         assert choose_algorithm(candidates, facts, {}).name == name, facts
-        backwards = choose_algorithm(candidates[::-1], facts, {}).name
-        assert backwards in ({"watershed"} if facts.get("channel") != "membrane" else {name})
+        assert choose_algorithm(candidates[::-1], facts, {}).name in (
+            {"watershed"} if facts.get("channel") != "membrane" else {name}
+        )
 
 
 def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
@@ -101,7 +102,6 @@ def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link
     folder = hand_over(network, tmp_path / "session/model")
     (card,) = read_cards(folder, "cellpose3d")
     assert open_model(folder, card).weights.parent == folder
-    assert len(list(folder.iterdir())) == 2
     assert not any(path.is_symlink() for path in folder.iterdir())
     modes = [path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())]
     assert modes == [0o755, 0o644, 0o644]

@@ -33,8 +33,9 @@ from cytosuite.volume import Volume
 
 def segment(images, out, console=None, **options):
     """Segment images by the watershed."""
-    given = {"algorithm": "watershed"} | options
-    return apply(ApplyOptions(images=images, out=out, **given), console)
+    return apply(
+        ApplyOptions(images=images, out=out, **{"algorithm": "watershed"} | options), console
+    )
 
 
 @pytest.fixture
@@ -94,14 +95,12 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, out, used, qu
 
 
 def test_names_that_are_no_utf8_or_too_long_are_segmented(images, out, used):
-    names = ["\udce4", "a\nb", f"{'l' * 240}_1", f"{'l' * 240}_2"]
-    for name in names:
+    for name in ["\udce4", "a\nb", f"{'l' * 240}_1", f"{'l' * 240}_2"]:
         (images / f"{name}.tif").write_bytes((images / "one.tif").read_bytes())
     results = segment([images], out)
     assert [result.status for result in results] == ["written"] * 6
     assert {"%E4.tif", "a_b.tif"} < {result.output.name for result in results}
-    rows = rows_of(out / "objects.csv")
-    assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
+    assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows_of(out / "objects.csv")}
     assert read_json(out / "%E4.json")["image"].endswith(r"\udce4.tif")
 
 
@@ -228,8 +227,7 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
     rois = out / "two_rois.zip"
     segment([images], out)
     assert not rois.exists()
-    done = segment([images], out, rois=True)
-    assert [found.status for found in done] == ["written", "written"]
+    assert [found.status for found in segment([images], out, rois=True)] == ["written", "written"]
     prediction = tmp_path / "corrected"
     prediction.mkdir()
     shutil.copy(rois, prediction)
@@ -492,7 +490,11 @@ def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name
     assert (read(found.output).array > 0).sum() == 2 * 3 * 4
     assert read(found.output).spacing == (2.0, 0.5, 0.5)
     assert {path.name for path in out.iterdir()} == {
-        *("a.json", "a.png", output, "a-objects.csv", "objects.csv")
+        "a.json",
+        "a.png",
+        output,
+        "a-objects.csv",
+        "objects.csv",
     }
     (again,) = segment([tmp_path / "in"], out)
     assert again.status == "there already"

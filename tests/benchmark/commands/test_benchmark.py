@@ -158,9 +158,8 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
 def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
     tasks = "algorithms of one task are compared, found enhance, segment"
     refused(tasks, run, algorithm=["watershed", "cyclegan3d"])
-    offers = "spheroid offers acquisition-metadata, instance-labels, microscopy-image"
     refused(
-        offers,
+        "spheroid offers acquisition-metadata, instance-labels, microscopy-image",
         run,
         algorithm=["view_fusion"],
         dataset="spheroid",
@@ -243,8 +242,9 @@ def test_the_first_failures_are_named_with_a_log_and_the_others_counted():
         names = [f"case{n:02d}" for n in range(1, count + 1)]
         records = {("net", n): Record(case=n, message="too slow", **common) for n in names}
         done = Record(case="case00", **common | {"status": "ok"})
-        found = SimpleNamespace(records={("net", "case00"): done, **records}, logs=records)
-        lines, log = _failures(found)
+        lines, log = _failures(
+            SimpleNamespace(records={("net", "case00"): done, **records}, logs=records)
+        )
         assert lines[0] == "failed: net on case01: time-out: too slow"
         assert len(lines) == min(count, FAILURES) + bool(words)
         assert lines[-1] == f"failed: {words}, all of them in the report" or not words

@@ -156,18 +156,21 @@ def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
 
 
 def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monkeypatch):
-    def mistake(*words):
-        return str(refused("", cli, "rank", *words))
-
-    unknown = mistake(published, "--dataset", "task")
-    assert "direction unknown; give --higher value or --lower value" in unknown
-    assert "expected the column patient (case), found" in mistake(published, "--case", "patient")
-    alone = mistake(own, "--controls", "old")
-    assert "two or more algorithms to rank, found 1 besides controls (net)" in alone
-    assert "controls odl: no such algorithm" in mistake(own, "--controls", "odl")
-    assert "expected a level between 0 and 1" in mistake(own, "--alpha", "1")
     text = tmp_path / "text.csv"
     text.write_text("case,algorithm,metric,value\n1,,SEG,0.1\n1,b,SEG,0.5\n")
-    assert "name of an algorithm in every row" in mistake(text)
+    for line, *words in (
+        ("direction unknown; give --higher value or --lower value", published, "--dataset", "task"),
+        ("expected the column patient (case), found", published, "--case", "patient"),
+        (
+            "two or more algorithms to rank, found 1 besides controls (net)",
+            own,
+            "--controls",
+            "old",
+        ),
+        ("controls odl: no such algorithm", own, "--controls", "odl"),
+        ("expected a level between 0 and 1", own, "--alpha", "1"),
+        ("name of an algorithm in every row", text),
+    ):
+        refused(line, cli, "rank", *words)
     monkeypatch.setattr("cytosuite.ranking.table.LARGEST", 800)
-    assert "draws 2000 of 8 cases: expected 100 at most" in mistake(own)
+    refused("draws 2000 of 8 cases: expected 100 at most", cli, "rank", own)

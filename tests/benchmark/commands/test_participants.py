@@ -52,8 +52,7 @@ def wrong_shape(path):
     if path.suffix == ".tif":
         write(path, Volume(read(path).array[:, :-1], SPACING, "YX"))
     else:
-        text = path.read_text().replace("y,x", "z,u")
-        path.write_text(text.replace('"points"', '"places"'))
+        path.write_text(path.read_text().replace("y,x", "z,u").replace('"points"', '"places"'))
 
 
 def encoding(path):

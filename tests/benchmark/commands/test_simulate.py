@@ -39,12 +39,11 @@ SMALL = (
 
 def _options(tmp_path, **options):
     """Return the options of two small cases."""
-    settings = SMALL + options.pop("more", ())
     return SimulateOptions(
         dataset="spheroid",
         size="mini",
         cases=1,
-        settings=settings,
+        settings=SMALL + options.pop("more", ()),
         runs=tmp_path,
         workers=1,
         **options,
@@ -89,8 +88,12 @@ def test_a_name_or_dataset_unfit_for_a_layout_is_refused_before_anything_is_simu
 
 
 SERIES = (
-    *("shape=[128, 128]", "spacing_um=[1, 1]", "n_nuclei=5"),
-    *("radius_um=[5, 6]", "step_um=1", "division=0.3"),
+    "shape=[128, 128]",
+    "spacing_um=[1, 1]",
+    "n_nuclei=5",
+    "radius_um=[5, 6]",
+    "step_um=1",
+    "division=0.3",
 )
 
 
@@ -238,16 +241,16 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     image, labels = (read(path) for path in stack)
 
     def simulate(parameters, seed):
-        noise = np.random.default_rng(seed).poisson(100, image.shape)
-        grey = (image.array + noise).astype(np.uint16)
+        grey = (image.array + np.random.default_rng(seed).poisson(100, image.shape)).astype(
+            np.uint16
+        )
         return Volume(grey, parameters["image"]["spacing_um"]), labels.array
 
     monkeypatch.setattr(calibration, "simulator", lambda name: simulate)
     real, _ = simulate({"image": {"spacing_um": image.spacing}}, 0)
     channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
     (tmp_path / "real/day1").mkdir(parents=True)
-    meta = {"axes": "ZCYX"}
-    tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata=meta)
+    tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
     out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
     words += ["--workers", 1]  # a function of a test does not pickle
     words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
@@ -267,8 +270,9 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     array = numbers * (y**2 + x**2 * (1 + numbers / 9) <= 25)
     tifffile.imwrite(tmp_path / "a.tif", array.astype(np.uint16))
     words = ["--spacing", "0.5,0.5", "--rounds", 1, "--cases", 1, "--out", tmp_path / "m.toml"]
-    found = cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout
-    assert found.startswith("label images: 1, objects: 9\n")
+    assert cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout.startswith(
+        "label images: 1, objects: 9\n"
+    )
     assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
     assert next(files_in(simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters)).is_file()
     refused(
@@ -323,8 +327,9 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
     for room in ("images", "labels"):
         write(tmp_path / "own" / room / "a b.tif", Volume(array, (0.5, 0.5), "YX"))
     assert "ROIs of 1 label images" in _labels(tmp_path / "own", tmp_path / "own/rois", rois=True)
-    shown = _labels(tmp_path / "own", out, rois=True)
-    assert "1 images; 2 masks: 1 label images do not count beside ROIs" in shown
+    assert "1 images; 2 masks: 1 label images do not count beside ROIs" in _labels(
+        tmp_path / "own", out, rois=True
+    )
     found = tmp_path / "out/labels"
     assert np.array_equal(tifffile.imread(found / "a b.tif"), array)
     same = (tmp_path / "own/rois/a b_rois.zip").read_bytes()

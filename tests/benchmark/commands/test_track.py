@@ -29,10 +29,9 @@ def scores(cli, runs):
             "benchmark", *words, "--task", "track", *LINKING, "--runs", runs, "--run", "run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
-        table = runs / "run/report/scores.csv"
         return {
             (row["algorithm"], row["metric"]): float(row["value"] or "nan")
-            for row in rows_of(table)
+            for row in rows_of(runs / "run/report/scores.csv")
         }
 
     return run

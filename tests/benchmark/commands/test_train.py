@@ -97,8 +97,9 @@ def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, tr
 def test_simulated_data_are_made_first_and_roles_are_kept(tmp_path, runs, planes, train):
     recipe = tmp_path / "small.toml"
     recipe.write_text(f"{RECIPE}[parameters.output]\nsteps = true\n")
-    more = [f"real={planes}"]
-    _, _, (simulated, real) = train(f"simulated={recipe}", data=more, cases=2, runs=runs, workers=1)
+    _, _, (simulated, real) = train(
+        f"simulated={recipe}", data=[f"real={planes}"], cases=2, runs=runs, workers=1
+    )
     assert simulated.startswith(f"simulated={runs / 'datasets'}")
     assert real == f"real={planes}"
 

@@ -41,8 +41,9 @@ def behave(app):
 
     def behave(behaviour="", after=""):
         folder = app / "algorithms/watershed"
-        text = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
-        (folder / "predict.py").write_text(text)
+        (folder / "predict.py").write_text(
+            PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
+        )
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # written within a second
 
     return behave

@@ -199,8 +199,9 @@ def test_limits_that_nobody_enforces_are_not_asked_for_and_root_is_nobody():
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1))
 def test_any_path_can_be_mounted(name):
     path = Path("/data") / name / "x"
-    text = io.StringIO(mount("/input", path, read_only=True), newline="")
-    (fields,) = csv.reader(text, strict=True)
+    (fields,) = csv.reader(
+        io.StringIO(mount("/input", path, read_only=True), newline=""), strict=True
+    )
     assert fields == ["type=bind", f"source={path.resolve()}", "destination=/input", "ro"]
 
 

@@ -64,8 +64,9 @@ class TestWithDaemon:
     def test_a_server_without_room_says_why(self, client, puppet, tmp_path, monkeypatch):
         # Whether it is killed or crawls at its limit is the kernel's choice; both must end.
         monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.HEALTH_S", 10.0)
-        engine = DockerEngine(client, image=lambda *_: puppet)
-        session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "invoke")
+        session = DockerEngine(client, image=lambda *_: puppet).session(
+            "puppet", tmp_path / "s", Limits(memory_gib=0.0065), "invoke"
+        )
         reason = "(memory limit of 0.0065 GiB exceeded|.* after 10 s)"
         with pytest.raises(StartError, match=f"puppet did not start: {reason}"):
             session.__enter__()
@@ -103,8 +104,7 @@ class TestWithDaemon:
         home = tmp_path / "models"
         home.mkdir()
         own = {"name": "mine", "description": "pass"}  # a program of the puppet
-        card = read_json(CARDS / "nuclei-2d.json") | own
-        write_json(home / "mine.json", card)
+        write_json(home / "mine.json", read_json(CARDS / "nuclei-2d.json") | own)
         (home / "private.txt").write_text("not for the container")
         (tmp_path / "in").mkdir()
         (tmp_path / "out").mkdir()

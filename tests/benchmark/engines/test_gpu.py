@@ -139,8 +139,13 @@ def pipe_in_place_of_a_lock(machine):
 @pytest.mark.parametrize(
     "mistake",
     [
-        *(no_driver, no_gpu, job_without_gpu, gpu_that_is_not_there, toolkit_missing),
-        *(link_in_place_of_a_lock, pipe_in_place_of_a_lock),
+        no_driver,
+        no_gpu,
+        job_without_gpu,
+        gpu_that_is_not_there,
+        toolkit_missing,
+        link_in_place_of_a_lock,
+        pipe_in_place_of_a_lock,
     ],
 )
 def test_mistakes_are_one_line(mistake, machine):
@@ -263,8 +268,9 @@ def use():
 
 
 def test_memory_is_the_peak_beyond_what_others_used_before(machine):
-    used = series(2 * GIB, 3 * GIB, 7 * GIB, 4 * GIB)
-    library = machine({"uuid": A, "used": used, "busy": series(80, 40)})
+    library = machine(
+        {"uuid": A, "used": series(2 * GIB, 3 * GIB, 7 * GIB, 4 * GIB), "busy": series(80, 40)}
+    )
     found = use()
     assert (found.name, found.memory, found.busiest) == ("NVIDIA L4", 5 * GIB, 80)
     assert 40 < found.utilisation < 80

@@ -69,5 +69,4 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     records = [read_json(p) for p in sorted((tmp_path / "net").glob("*/*/record.json"))]
     assert [record["status"] for record in records] == ["ok", "ok"]
     assert {record["model"] for record in records} == {"spheroid-nuclei-3d"}
-    scores = read_json(tmp_path / "net/report/metrics.json")
-    assert scores["aggregates"]["SEG"]["mean"] > 0.6
+    assert read_json(tmp_path / "net/report/metrics.json")["aggregates"]["SEG"]["mean"] > 0.6

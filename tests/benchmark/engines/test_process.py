@@ -24,8 +24,9 @@ def start(app, behave, tmp_path, monkeypatch):
 
     def start(behaviour="", api="invoke", after="", device="cpu", **limits):
         behave(behaviour, after)
-        engine = ProcessEngine(device=device)
-        return engine.session("watershed", tmp_path / "workspace", Limits(**limits), api)
+        return ProcessEngine(device=device).session(
+            "watershed", tmp_path / "workspace", Limits(**limits), api
+        )
 
     return start
 
@@ -103,8 +104,7 @@ def test_memory_is_measured_case_by_case(start, predict, monkeypatch):
     reset = process.reset_peak
     monkeypatch.setattr(process, "reset_peak", lambda pid: (time.sleep(1), reset(pid)))  # busy
     with start("hoard = np.ones(2**25 * (image.array.sum() == 2400))") as session:
-        large = predict(session)[0].peak_memory
-        assert large - predict(session, 1)[0].peak_memory > 2**27
+        assert predict(session)[0].peak_memory - predict(session, 1)[0].peak_memory > 2**27
 
 
 def test_an_algorithm_that_does_not_start_says_why(start):

@@ -119,8 +119,9 @@ def files_of(task, paths, name, annotated):
     inputs = {socket.slug: paths[socket.kind] for socket in task.inputs if not socket.is_file}
     truth = {}
     if annotated and task.outputs[0].kind != "json":
-        kind = task.outputs[0].kind
-        truth = {task.outputs[0].slug: paths["labels" if kind == "labels" else "clear"]}
+        truth = {
+            task.outputs[0].slug: paths["labels" if task.outputs[0].kind == "labels" else "clear"]
+        }
     return CaseFiles(name, inputs, truth)
 
 

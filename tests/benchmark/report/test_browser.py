@@ -103,8 +103,9 @@ def full(make, ranked, conditions):
 
 
 def test_a_phone_never_scrolls_the_page_sideways(full, tmp_path, browse):
-    text = write_report(full, tmp_path / "report").read_text()
-    (tmp_path / "page.html").write_text(text.replace("<head>", TELL))
+    (tmp_path / "page.html").write_text(
+        write_report(full, tmp_path / "report").read_text().replace("<head>", TELL)
+    )
     (tmp_path / "phone.html").write_text(PHONE)
     data, console = browse(tmp_path / "phone.html")
     assert console == []

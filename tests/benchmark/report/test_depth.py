@@ -19,8 +19,9 @@ from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScor
 
 def evidence(fade, planes=9):
     """Return curves of a stack that fades, and similarities that fall with depth; no gaps."""
-    below = 2.0 * np.arange(planes)
-    curves = EdgeCurves(below, 0.9 ** np.arange(planes), fade ** np.arange(planes))
+    curves = EdgeCurves(
+        2.0 * np.arange(planes), 0.9 ** np.arange(planes), fade ** np.arange(planes)
+    )
     place = (np.arange(planes) + 0.5) / planes
     scores = {REGIONS[0]: 1 - place, REGIONS[1]: np.full(planes, nan), REGIONS[2]: place - 9}
     return {EDGES: curves, REGION_SCORES: RegionScores(place, scores)}

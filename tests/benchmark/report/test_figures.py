@@ -81,8 +81,9 @@ def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
 
 def test_strip_escapes_names_and_crosses_failures():
     values = {'"><script>': 0.5, "b": 0.0, "undefined": math.nan}
-    places = {name: place for place, name in enumerate(values)}
-    tree = ET.fromstring(str(strip(UNIT, values, places, failed={"b"})))
+    tree = ET.fromstring(
+        str(strip(UNIT, values, {name: place for place, name in enumerate(values)}, failed={"b"}))
+    )
     titles = [title.text for title in tree.iter("title")]
     assert titles == ['"><script>: 0.500', "b: 0.000 (failed)"]
     assert len(list(tree.iter("circle"))) == 1
@@ -98,8 +99,9 @@ def test_a_violin_is_the_density_of_scipy(rng):
 
 def test_the_area_of_a_blob_is_its_share():
     found = blobs([0.25, 0.64, 0.11], (1.0, 3.0))
-    radii = [float(r) for r in re.findall(r' r="([\d.]+)"', found)]
-    assert radii == pytest.approx([14 * s**0.5 for s in (0.25, 0.64, 0.11)], abs=0.01)
+    assert [float(r) for r in re.findall(r' r="([\d.]+)"', found)] == pytest.approx(
+        [14 * s**0.5 for s in (0.25, 0.64, 0.11)], abs=0.01
+    )
     assert "median place 2, 95 % interval 1 to 3" in found
     assert 'r="' not in blobs([0.0, 1.0], (2.0, 2.0)).split("circle", 1)[0]
     assert blobs([0.0, 1.0], (2.0, 2.0)).count("<circle") == 1

@@ -124,7 +124,8 @@ def test_undefined_scores_are_left_out():
 
 def test_of_many_the_best_have_colours_and_intervals_and_stand_in_front():
     tree = draw(*(line(0.9 - 0.03 * n, 0.9, 0.9) for n in range(20)))
-    drawn = [group.get("class") for group in tree.iter("g")]
-    assert drawn == ["c-rest"] * 14 + [f"c{n}" for n in reversed(range(len(SHAPES)))]
+    assert [group.get("class") for group in tree.iter("g")] == ["c-rest"] * 14 + [
+        f"c{n}" for n in reversed(range(len(SHAPES)))
+    ]
     assert len(of(tree, "reach")) == 3 * len(SHAPES)
     assert float(tree.get("height")) == HIGH > LOW == float(draw(line(1, 1, 1)).get("height"))

@@ -142,8 +142,9 @@ def test_names_and_logs_cannot_become_code(make):
     assert not [a for _, a in found.elements if any(name.startswith("on") for name in a)]
     assert not [a for a in found.all("a") if a["href"].startswith("javascript")]
     assert EVIL in "".join(found.text)
-    prose = re.sub(r"^```sh$.*?^```$", "", text_of(results), flags=re.S | re.M)
-    assert not re.search(r"(?<!\\)<", prose)
+    assert not re.search(
+        r"(?<!\\)<", re.sub(r"^```sh$.*?^```$", "", text_of(results), flags=re.S | re.M)
+    )
 
 
 def test_writes_its_files_and_nothing_else(make, tmp_path):

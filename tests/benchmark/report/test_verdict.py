@@ -40,8 +40,9 @@ def test_without_a_test_that_could_tell_the_resamples_speak(make, ranked):
 
 def test_an_algorithm_without_results_is_never_indistinguishable(make, ranked):
     lost = [("fair", case) for case in "abc"]
-    three = ranked(make(algorithms=("good", "fair", "poor"), failed=lost))
-    assert "indistinguishable from poor on 12 cases" in verdict(three)
+    assert "indistinguishable from poor on 12 cases" in verdict(
+        ranked(make(algorithms=("good", "fair", "poor"), failed=lost))
+    )
     assert verdict(ranked(make(failed=lost))).startswith(
         "good is the only one of 2 with a valid result: it finds 50 % of the objects"
     )

@@ -78,8 +78,9 @@ def drive(tmp_path_factory, browser):
         folder = tmp_path_factory.mktemp("viewer")
         index_file = write_report(results, folder / "report")
         if before:
-            text = index_file.read_text()
-            index_file.write_text(text.replace("<head>", f"<head><script>{before}</script>", 1))
+            index_file.write_text(
+                index_file.read_text().replace("<head>", f"<head><script>{before}</script>", 1)
+            )
         found = Chromium(browser, folder / "profile", width)
         opened.append(found)
         found.open(index_file, fragment)
@@ -235,8 +236,7 @@ def film(make, tmp_path):
         image[4:10, across], image[24:30, across] = 5, 6
     answer = truth.copy()
     answer[2] = np.where(truth[2] == 5, 6, np.where(truth[2] == 6, 5, 0))
-    volumes = {"image": np.zeros_like(truth), "truth": truth, "answer": answer}
-    for name, array in volumes.items():
+    for name, array in {"image": np.zeros_like(truth), "truth": truth, "answer": answer}.items():
         write(tmp_path / f"{name}-film.tif", Volume(array, (0.5, 0.5), "TYX"))
     write_tracks(tmp_path / "tracks.csv", [Track(5, 0, 2), Track(6, 0, 2)])
     write_links(tmp_path / "links.csv", [LinkError("swap", 2, "truth", n) for n in (5, 6)])

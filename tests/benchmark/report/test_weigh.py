@@ -58,8 +58,9 @@ def enhanced(make):
     level = rows["algorithm"].map(LEVELS).fillna(0.5) + 0.1 * rng.normal(size=len(rows))
     rows = rows.assign(metric="SSIM", value=level.round(2) * 1e-9)  # a small unit
     scores = pd.concat([results.scores, rows])
-    primary = ["SSIM", "W1_by_std"]
-    results = replace(results, scores=scores, metrics=(ssim, *results.metrics), primary=primary)
+    results = replace(
+        results, scores=scores, metrics=(ssim, *results.metrics), primary=["SSIM", "W1_by_std"]
+    )
     return replace(results, ranking=ranking(results, scores))
 
 

@@ -73,5 +73,6 @@ def segmented(dataset, engine, watershed, tmp_path, fakes, submission_of, unpack
     (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
     run_job(job, task, engine, fakes.limits, "invoke", lambda *_: None)
     truth = unpacked(dataset, task)
-    submission = submission_of(job, truth)
-    return SimpleNamespace(dataset=dataset, task=task, job=job, truth=truth, submission=submission)
+    return SimpleNamespace(
+        dataset=dataset, task=task, job=job, truth=truth, submission=submission_of(job, truth)
+    )

@@ -88,12 +88,11 @@ def test_more_tracks_than_16_bits_hold_are_refused(tmp_path, anew):
 
 
 def test_a_label_over_16_bits_is_refused(tmp_path):
-    labels = row(1, 65536, dtype=np.uint32)
     refused(
         r"a: expected labels up to 65535.*found 65536 \(2 objects\)",
         write_ctc,
         tmp_path,
-        frames_of(labels),
+        frames_of(row(1, 65536, dtype=np.uint32)),
         {"01": ["a"]},
     )
     write_ctc(tmp_path, frames_of(row(65535, dtype=np.uint32)), {"01": ["a"]})
@@ -158,8 +157,9 @@ def peer(tmp_path):
 
     def found(result, truth, names):
         assert validate.validate_sequence(str(result), threads=1) == {"Valid": 1}
-        loaded = evaluate.load_data(str(result), str(truth), True, True, threads=1)
-        tracks, true, matched, masks, _, valid = loaded
+        tracks, true, matched, masks, _, valid = evaluate.load_data(
+            str(result), str(truth), True, True, threads=1
+        )
         return evaluate.calculate_metrics(tracks, true, matched, masks, names, valid)
 
     return found

@@ -33,8 +33,9 @@ FILES = {
 
 def daemon(labels=LABELS, built_s=2 * 10**9):
     """Return a client of a daemon with one image, built at a time after its sources."""
-    layer = tar(member(*file, mtime=built_s) for file in FILES.items())
-    built = Image([layer]).configured(Labels=labels)
+    built = Image([tar(member(*file, mtime=built_s) for file in FILES.items())]).configured(
+        Labels=labels
+    )
     built.config["created"] = str(built_s)
     saved = tar(built.docker())
     image = SimpleNamespace(labels=labels, attrs={"Size": 5}, save=lambda chunk_size: [saved])

@@ -34,8 +34,9 @@ ABOUT = {
 
 def opened(folder, layers, changes=None, without=()):
     """Return the configuration and the tars of the layers of an image that was packed anew."""
-    saved = Image(layers, ABOUT).save(folder / "saved.tar")
-    image = repack(saved, folder, changes or {}, NEWEST_S, without)
+    image = repack(
+        Image(layers, ABOUT).save(folder / "saved.tar"), folder, changes or {}, NEWEST_S, without
+    )
     pack_image(image, folder / "image.tar.gz", "name:1")
     with tarfile.open(folder / "image.tar.gz") as found:
         (entry,) = json.load(found.extractfile("manifest.json"))
@@ -64,8 +65,9 @@ def test_files_keep_all_but_their_late_times(tmp_path):
 
 
 def test_traces_of_the_build_go_and_labels_join(tmp_path):
-    changes = {"Cmd": ["invoke"], "Labels": {"b": "3", "c": "4"}}
-    config, _ = opened(tmp_path, [layer(FILES, 0)], changes)
+    config, _ = opened(
+        tmp_path, [layer(FILES, 0)], {"Cmd": ["invoke"], "Labels": {"b": "3", "c": "4"}}
+    )
     assert set(config) == {"architecture", "os", "config", "created", "rootfs"}
     labels = {"a": "1", "b": "3", "c": "4"}
     assert config["config"] == {"User": "1000", "Cmd": ["invoke"], "Labels": labels}

@@ -86,8 +86,9 @@ def test_ranks_are_no_scores():
 
 
 def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
-    table = table_of(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2)
-    lines = on_terminal(table, 40)
+    lines = on_terminal(
+        table_of(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2), 40
+    )
     assert lines[0].split() == ["rank", "algorithm", "SEG"]
     assert "".join(lines).count("x") == 70  # folded, not cut
     assert "0.500" in lines[1]

@@ -127,11 +127,17 @@ def _change(root, name):
 
 def test_every_file_of_the_image_changes_the_digest(root):
     for changed in (
-        *("cytosuite/container.py", "cytosuite/segmentation/objects.py", "Dockerfile"),
-        *("algorithms/thresholder/predict.py", "algorithms/thresholder/Dockerfile"),
-        *("algorithms/thresholder/more/new.py", "weights/thresholder/small.json"),
-        *("weights/thresholder/new.safetensors", "docker/base.Dockerfile"),
-        *("docker/requirements-slim.txt", "docker/packages.py"),
+        "cytosuite/container.py",
+        "cytosuite/segmentation/objects.py",
+        "Dockerfile",
+        "algorithms/thresholder/predict.py",
+        "algorithms/thresholder/Dockerfile",
+        "algorithms/thresholder/more/new.py",
+        "weights/thresholder/small.json",
+        "weights/thresholder/new.safetensors",
+        "docker/base.Dockerfile",
+        "docker/requirements-slim.txt",
+        "docker/packages.py",
     ):
         before = image_digest(root, "thresholder")
         _change(root, changed)
@@ -142,11 +148,17 @@ def test_nothing_else_changes_the_digest(root):
     before = image_digest(root, "thresholder")
     runtime = runtime_digest(root, "thresholder")
     for changed in (
-        *("algorithms/other/predict.py", "algorithms/thresholder/README.md", "README.md"),
-        *("algorithms/thresholder/training/losses.py", "cytosuite/metrics/labels/new.py"),
-        *("algorithms/thresholder/kernels/compiled.so", "cytosuite/training/loop.py"),
-        *("algorithms/thresholder/__pycache__/predict.pyc", "cytosuite/.swap"),
-        *("docker/requirements-networks.txt", "docker/requirements-cpu.txt"),
+        "algorithms/other/predict.py",
+        "algorithms/thresholder/README.md",
+        "README.md",
+        "algorithms/thresholder/training/losses.py",
+        "cytosuite/metrics/labels/new.py",
+        "algorithms/thresholder/kernels/compiled.so",
+        "cytosuite/training/loop.py",
+        "algorithms/thresholder/__pycache__/predict.pyc",
+        "cytosuite/.swap",
+        "docker/requirements-networks.txt",
+        "docker/requirements-cpu.txt",
         "docker/requirements-cuda.txt",
     ):
         _change(root, changed)
@@ -192,7 +204,10 @@ def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(builder, dae
     assert cpu["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "cpu"}
     assert image["buildargs"]["BASE"] == cpu["tag"]
     assert set(slim["files"]) == {
-        *("Dockerfile", "packages", "packages/slim", "packages/slim/numpy"),
+        "Dockerfile",
+        "packages",
+        "packages/slim",
+        "packages/slim/numpy",
         "packages/slim/numpy/array.py",
     }
     assert cpu["files"]["packages/cpu/torch/nn.py"] == b"large packages"
@@ -216,11 +231,20 @@ def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
     builder.build("thresholder")
     _, algorithm = daemon.builds
     assert set(algorithm["files"]) == {
-        *("Dockerfile", "cytosuite", "cytosuite/__init__.py", "cytosuite/container.py"),
-        *("cytosuite/segmentation", "cytosuite/segmentation/objects.py"),
-        *("algorithms", "algorithms/__init__.py", "algorithms/thresholder"),
-        *("algorithms/thresholder/algorithm.toml", "algorithms/thresholder/predict.py"),
-        *("weights", "weights/thresholder", "weights/thresholder/small.json"),
+        "Dockerfile",
+        "cytosuite",
+        "cytosuite/__init__.py",
+        "cytosuite/container.py",
+        "cytosuite/segmentation",
+        "cytosuite/segmentation/objects.py",
+        "algorithms",
+        "algorithms/__init__.py",
+        "algorithms/thresholder",
+        "algorithms/thresholder/algorithm.toml",
+        "algorithms/thresholder/predict.py",
+        "weights",
+        "weights/thresholder",
+        "weights/thresholder/small.json",
     }
     assert algorithm["buildargs"]["VERSION"] == "1.2.3"
     assert all(build["network_mode"] == "none" for build in daemon.builds)

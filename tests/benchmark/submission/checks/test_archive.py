@@ -78,8 +78,9 @@ def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suf
     ],
 )
 def test_upper_layers_hide_and_remove_files_of_lower_ones(tmp_path, upper, left):
-    lower = {"a/": None, "a/b": b"1", "a/c/d": b"2", "e": b"3"}
-    path = Image([lower, upper]).save(tmp_path / "a.tar", "docker")
+    path = Image([{"a/": None, "a/b": b"1", "a/c/d": b"2", "e": b"3"}, upper]).save(
+        tmp_path / "a.tar", "docker"
+    )
     assert files(read_archive(path, lambda _: True)) == left
 
 
@@ -154,8 +155,7 @@ def test_an_index_that_leads_to_another_image_is_refused(tmp_path, same):
 
 def test_more_members_than_any_image_has_are_refused(broken, monkeypatch):
     monkeypatch.setattr(archive, "MEMBERS", 20)
-    many = tar([*Image().docker(), *(member(f"{n}/") for n in range(20))])
-    assert broken(many) == "archive.bomb"
+    assert broken(tar([*Image().docker(), *(member(f"{n}/") for n in range(20))])) == "archive.bomb"
 
 
 def test_other_compressions_are_named(broken):

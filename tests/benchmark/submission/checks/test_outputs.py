@@ -23,8 +23,9 @@ CM = {"resolution": (5e4, 4e4), "resolutionunit": "CENTIMETER"}
 @pytest.fixture
 def output(tmp_path):
     """Return the output of a case that is as it should be."""
-    image = Volume(np.ones((4, 5, 6), np.uint16), (1.0, 0.5, 0.5), "ZYX")
-    write(tmp_path / SLUG / "case.mha", image)
+    write(
+        tmp_path / SLUG / "case.mha", Volume(np.ones((4, 5, 6), np.uint16), (1.0, 0.5, 0.5), "ZYX")
+    )
     return tmp_path
 
 
@@ -129,9 +130,9 @@ def voxels(dtype="uint16", shape=SHAPE):
     return (np.arange(np.prod(shape)) % 97).reshape(shape).astype(dtype)
 
 
-def judged(folder):
-    """Return the rules that an output folder breaks, the errors first."""
-    found = accept_outputs(folder, None)
+def judged(image):
+    """Return the rules that the output with an image folder breaks, the errors first."""
+    found = accept_outputs(image.parents[1], None)
     return {each.rule for each in found if each.severity == "error"}, {each.rule for each in found}
 
 
@@ -199,7 +200,7 @@ def test_a_metaimage_is_judged_as_the_importer_does(images_of, given, tmp_path, 
     array, settings = MHA[name]
     write_mha(given / "a.mha", array, **settings)
     taken = images_of(given, tmp_path / "taken") == {"a.mha"}
-    errors, found = judged(given.parents[1])
+    errors, found = judged(given)
     assert (not errors) == taken
     assert ("output.not-finite" in found) == (name == "nan")
 
@@ -235,7 +236,7 @@ ODD = {
 def test_odd_headers_are_judged_as_the_importer_does(images_of, given, tmp_path, capfd, name):
     (given / "a.mha").write_bytes(ODD[name])
     taken = images_of(given, tmp_path / "taken") == {"a.mha"}
-    errors, found = judged(given.parents[1])
+    errors, found = judged(given)
     assert (not errors) == taken
     assert ("output.spacing" in found) == (name == "no spacing")
 
@@ -245,15 +246,15 @@ def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, gi
     (given / "a.mhd").write_bytes(header("a.raw"))
     (given / "a.raw").write_bytes(bytes(12))
     assert images_of(given, tmp_path / "taken") == {"a.mhd"}
-    assert judged(home) == (set(), set())
+    assert judged(given) == (set(), set())
     (given / "a.raw").rename(home / "b.raw")
     for place in ("/dev/zero", home / "b.raw"):
         (given / "a.raw").symlink_to(place)
-        assert "output.broken" in judged(home)[0]
+        assert "output.broken" in judged(given)[0]
         (given / "a.raw").unlink()
     (home / "b.raw").rename(given / "b.raw")
     (given / "a.raw").symlink_to("b.raw")
-    assert "output.broken" in judged(home)[0]
+    assert "output.broken" in judged(given)[0]
 
 
 TIFF = {
@@ -321,26 +322,26 @@ def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, given, t
         with tifffile.TiffFile(given / "a.tif", mode="r+b") as file:
             file.pages.first.tags["XResolution"].overwrite((5, 0))
     taken = images_of(given, tmp_path / "taken") == {"a.tif"}
-    assert (not judged(given.parents[1])[0]) == taken
+    assert (not judged(given)[0]) == taken
 
 
 def test_pixels_that_are_cut_are_a_warning(images_of, given, tmp_path):
     tifffile.imwrite(given / "a.tif", voxels("uint16", (200, 200)), **CM)
     (given / "a.tif").write_bytes((given / "a.tif").read_bytes()[:-1000])
     assert images_of(given, tmp_path / "taken") == {"a.tif"}
-    assert judged(given.parents[1]) == (set(), {"output.pixels"})
+    assert judged(given) == (set(), {"output.pixels"})
 
 
 def test_an_image_larger_than_the_memory_is_refused_before_it_is_read(given):
     (given / "a.mha").write_bytes(header().replace(b"4 3", b"4000000 4000000") + bytes(12))
-    assert judged(given.parents[1])[0] == {"output.broken"}
+    assert judged(given)[0] == {"output.broken"}
 
 
 def test_two_images_are_refused(images_of, given, tmp_path):
     write_mha(given / "a.mha", voxels())
     tifffile.imwrite(given / "b.tif", voxels(), **CM)
     assert images_of(given, tmp_path / "taken") == {"a.mha", "b.tif"}
-    assert judged(given.parents[1])[0] == {"output.several"}
+    assert judged(given)[0] == {"output.several"}
 
 
 def test_a_broken_header_and_key_are_caught(output, capfd):

@@ -112,8 +112,9 @@ def test_another_place_of_the_socket_is_taken_from_the_list(segmented, evaluated
     for job in jobs:
         output = segmented.submission / job["pk"] / "output/images"
         (output / "instance-labels").rename(output / "labels-3D")
-        place = job["outputs"][0].pop("interface")
-        job["outputs"][0]["socket"] = place | {"relative_path": "images/labels-3D"}
+        job["outputs"][0]["socket"] = job["outputs"][0].pop("interface") | {
+            "relative_path": "images/labels-3D"
+        }
     write_json(path, jobs)
     code, content = evaluated(segmented)
     assert (code, content["failed"]) == (0, [])

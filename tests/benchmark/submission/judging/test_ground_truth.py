@@ -21,10 +21,9 @@ from cytosuite.formats import read
 from cytosuite.metrics import board_metrics
 
 TELLING = {  # of the number and the size of objects
-    *("RMSE_lateral", "RMSE_axial", "cell_count_error"),
-    *("splits", "missed", "spurious", "ASSD", "HD", "HD95"),
-    *("truth_count", "prediction_count", "count_error", "count_error_absolute"),
-}
+    "RMSE_lateral", "RMSE_axial", "cell_count_error", "splits", "missed", "spurious", "ASSD",
+    "HD", "HD95", "truth_count", "prediction_count", "count_error", "count_error_absolute",
+}  # fmt: skip
 
 
 def points(seed):
@@ -58,8 +57,9 @@ def job_of(answers):
     def made(dataset, task):
         numbers, socket = count(), task.outputs[0]
         place = f"output/{socket.relative_path}{'' if socket.is_file else '/output.tif'}"
-        like = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}
-        answer = like.get(task.name, partial(toys.image, noise=12.0))
+        answer = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}.get(
+            task.name, partial(toys.image, noise=12.0)
+        )
         return answers(dataset, task, place, mine=lambda _: answer(next(numbers)))[0]
 
     return made

@@ -26,8 +26,7 @@ def run(segmented, evaluated):
     report = segmented.job.folder.parent / "report"
     report.mkdir()
     own = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
-    layout = own | {"aggregates": content["aggregates"], "failed": []}
-    write_json(report / "metrics.json", layout)
+    write_json(report / "metrics.json", own | {"aggregates": content["aggregates"], "failed": []})
     (report / "scores.csv").write_text("case,algorithm,metric,value\ncase_1,watershed,SEG,1\n")
     facts = {"fingerprint": segmented.dataset.fingerprint, "task": "segment", "command": "made"}
     jobs = {segmented.job.algorithm.name: segmented.job.key}
@@ -84,8 +83,7 @@ def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
 
 
 def test_a_run_on_other_data_is_refused(rehearsed, run):
-    facts = read_json(run / "run.json") | {"fingerprint": "0" * 64}
-    write_json(run / "run.json", facts)
+    write_json(run / "run.json", read_json(run / "run.json") | {"fingerprint": "0" * 64})
     refused("a run on other data than squares .* made by: made", rehearsed)
 
 
