@@ -60,10 +60,13 @@ def run(case, tmp_path):
         (programs / name).write_text(f'#!/bin/sh\nexec {script} "$@"\n')
         (programs / name).chmod(0o755)
     (programs / "cellpose.py").write_text(STAND_IN.read_text())
-    own = {"INPUT": str(tmp_path / "in"), "OUTPUT": str(tmp_path / "out")}
-    own |= {"PATH": f"{programs}:{os.environ['PATH']}", "PROGRAM": str(STAND_IN)}
-    own |= dict.fromkeys(("PRETRAINED", "PIPELINE"), str(STAND_IN))
-    own["PYTHONPATH"] = f"{programs}:{EXTERNAL}"
+    own = {
+        "INPUT": str(tmp_path / "in"),
+        "OUTPUT": str(tmp_path / "out"),
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{programs}:{EXTERNAL}",
+        **dict.fromkeys(("PROGRAM", "PRETRAINED", "PIPELINE"), str(STAND_IN)),
+    }
 
     def run(external):
         words = [sys.executable, str(EXTERNAL / external / "run.py")]

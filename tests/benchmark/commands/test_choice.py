@@ -43,8 +43,14 @@ def toy(monkeypatch):
     manifest = algorithms()["watershed"].model_copy(
         update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
     )
-    common = {"version": "0.1.0", "algorithm": "toy", "task": "fuse", "description": "d"}
-    common |= {"authors": "a", "license": "MIT"}
+    common = {
+        "version": "0.1.0",
+        "algorithm": "toy",
+        "task": "fuse",
+        "description": "d",
+        "authors": "a",
+        "license": "MIT",
+    }
     simple, own = {"gaussian": {"N_SSIM": 0.03}}, {"axes": "ZYX", "spacing": SPACING}
     cards = [
         ModelCard(name=name, describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b, **common)

@@ -196,7 +196,7 @@ def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
     assert not [*own.parent.glob("[!.]*")]
 
 
-def test_in_a_checkout_what_git_knows_stays(monkeypatch):
+def test_in_a_checkout_what_git_knows_stays():
     assert module._is_shipped(PLANES)
     assert not module._is_shipped(PLANES.with_stem("mine"))
 

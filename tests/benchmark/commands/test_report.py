@@ -38,12 +38,12 @@ def report(tmp_path, monkeypatch, quiet):
 def run(planes, runs, fakes, use, quiet):
     """Return a function that runs algorithms, which lose the first rows, into a folder."""
 
-    def run(name, *algorithms, rows=6, dataset=planes):
+    def run(name, *algorithms, rows=6):
         def behave(image, output):
             fakes.write_labels(image, output, cut(image.array.astype(np.uint16), rows))
 
         use(fakes.Engine(behave, identity=str(rows)))
-        options = {"dataset": str(dataset), "runs": runs, "run": name}
+        options = {"dataset": str(planes), "runs": runs, "run": name}
         assert benchmark_command(BenchmarkOptions(algorithm=[*algorithms], **options), quiet) == 0
         quiet.export_text()
         return runs / name
@@ -156,7 +156,7 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
     assert report(*sorted(runs.iterdir()), out="third")[0] == 0  # a report, and runs of it
 
 
-def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path, out):
+def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out):
     both, other = run("both", "watershed", "cellpose3d"), run("other", "watershed", rows=7)
     part = both / "watershed"
     code, text = report(part, f"mine={other / 'watershed'}", out="parts")

@@ -32,10 +32,10 @@ def sizes(fakes, use, tmp_path):
         said = {f"watershed_{key}": value for key, value in notes.items()}
         fakes.write_labels(replace(image, metadata=said), output, labels)
 
-    def run(own, blobs=50, spacing=(1.0, 1.0), names=None, out="out", **options):
+    def run(own, spacing=(1.0, 1.0), names=None, out="out", **options):
         for name, size in own.items():
             metadata = {} if spacing else {"spacing_source": "assumed"}
-            plane = Volume(np.full((8, 8), blobs), spacing or (1.0, 1.0), "YX", metadata)
+            plane = Volume(np.full((8, 8), 50), spacing or (1.0, 1.0), "YX", metadata)
             plane.array[0, 0] = size
             write(tmp_path / f"01/{name}.tif", plane)
         images = [tmp_path / f"01/{name}.tif" for name in names or own]

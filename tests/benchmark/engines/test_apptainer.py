@@ -30,7 +30,6 @@ from cytosuite.benchmark.engines.hardening import Host, ulimits
 from cytosuite.benchmark.engines.images.blueprints import image_digest
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.errors import InputError
 from cytosuite.files import write_json
 
 STAND_IN = Path(__file__).with_name("stand_in.py").read_text()
@@ -117,12 +116,9 @@ def test_a_hostile_program_costs_its_case_alone(start, predict, behaviour):
 
 
 def test_a_server_is_refused(tmp_path):
-    engine = ApptainerEngine(tmp_path, HERE)
-    with (
-        pytest.raises(InputError, match="a container per case: API=exec, not invoke"),
-        engine.session("watershed", tmp_path / "workspace", Limits(), "invoke"),
-    ):
-        pass
+    given = "watershed", tmp_path / "workspace", Limits(), "invoke"
+    session = ApptainerEngine(tmp_path, HERE).session(*given)
+    refused("a container per case: API=exec, not invoke", session.__enter__)
 
 
 def test_an_image_of_the_checkout_is_found_and_its_content_is_its_identity(install):

@@ -240,7 +240,7 @@ def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
         (source / f"images/{number}").touch()
     with pytest.raises(Refused, match=r"more than 10\.0 files of output"):
         size(source, 10**9)
-    (source / "/".join("d" * 20)).mkdir(parents=True)
+    _deep(source)
     monkeypatch.undo()
     with pytest.raises(Refused, match="more than 16 folders in each other"):
         size(source, 10**9)

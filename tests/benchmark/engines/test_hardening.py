@@ -56,8 +56,13 @@ def test_rootless_podman_says_so_in_its_own_words():
 def test_every_wall_is_up():
     chosen = flags(LIMITS, HOST, "owner", "")
     assert chosen["read_only"] is chosen["init"] is True
-    walls = {"network_mode": "none", "cap_drop": ["ALL"], "pids_limit": 99}
-    walls |= {"security_opt": ["no-new-privileges"], "labels": {RUN_LABEL: "owner"}}
+    walls = {
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "pids_limit": 99,
+        "security_opt": ["no-new-privileges"],
+        "labels": {RUN_LABEL: "owner"},
+    }
     walls |= dict.fromkeys(("mem_limit", "memswap_limit"), 2 * 2**30)
     assert chosen.items() >= walls.items()
     # Programs in /tmp may run: compilers cache there.

@@ -10,6 +10,8 @@ from cytosuite.benchmark.engines.outcome import PASSING, Limits, Status, ending
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
+IMAGE = Volume(np.zeros((8, 64, 64), np.uint16), (1.0, 1.0, 1.0))
+
 
 @pytest.mark.parametrize(
     "code, line, expected",
@@ -39,9 +41,8 @@ def test_every_ending_has_a_status_and_one_line():
 
 
 def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
-    image = Volume(np.zeros((8, 64, 64), np.uint16), (1.0, 1.0, 1.0))
     for name in ("a/a.ome.zarr", "b/b.tif"):
-        write(tmp_path / "images" / name, image)
+        write(tmp_path / "images" / name, IMAGE)
     (tmp_path / "images/b/c.tif").write_text("no image")
     limits = Limits(output_gib=2**-20)
     assert limits.grown(tmp_path, tmp_path) == limits  # asked for, and the image is not large
@@ -55,7 +56,7 @@ def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
 
 
 def test_outputs_of_small_images_are_small(tmp_path):
-    write(tmp_path / "images/a/a.tif", Volume(np.zeros((8, 64, 64), np.uint16), (1.0, 1.0, 1.0)))
+    write(tmp_path / "images/a/a.tif", IMAGE)
     assert Limits().within(outcome.voxels_of(tmp_path)).output_gib * 2**30 == 2**28 + 16 * 2**15
     assert Limits(output_gib=0.1).within(2**15).output_gib == 0.1
     assert Limits().within(outcome.voxels_of(tmp_path / "none")) == Limits()

@@ -151,8 +151,14 @@ def make(tmp_path):
         made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]
         labels = output.kind == "labels"
-        words = {"version": "1.0.0", "task": task.name, "license": "MIT", "description": ""}
-        words |= {"authors": (), "references": ()}
+        words = {
+            "version": "1.0.0",
+            "task": task.name,
+            "license": "MIT",
+            "description": "",
+            "authors": (),
+            "references": (),
+        }
         new = AlgorithmManifest.model_construct  # names are not checked
         return Results(
             title="A run",

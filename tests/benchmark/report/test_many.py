@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from chromium import Chromium
 
@@ -17,14 +16,14 @@ MIB = 2**20
 
 
 @pytest.fixture
-def many(make):
+def many(make, rng):
     """Return a run of submissions whose names are their places, but for the first and second."""
 
     def made(count, cases=20):
         names = [f"team{n:04}" for n in range(count)]
         run = make([f"c{n:03}" for n in range(cases)], names, failed=[(names[-1], "c001")])
         level = {name: 0.9 - 0.8 * n / count for n, name in enumerate(names)} | {"oracle": 1.0}
-        scores, rng = run.scores, np.random.default_rng(0)
+        scores = run.scores
         values = scores["algorithm"].map(level).fillna(0.0) + rng.normal(0, 0.02, len(scores))
         scores = scores.assign(value=values.clip(0, 1).where(scores["status"] == "ok", 0.0))
         ranking = rank_measures(scores, measures(run.metrics), run.primary, CONTROLS)

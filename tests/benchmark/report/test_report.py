@@ -13,8 +13,15 @@ from cytosuite.benchmark.scores.blind import blinded
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.manifest import AlgorithmManifest
 
-FILES = {"index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv", "cases.csv"}
-FILES |= {"metrics.json"}
+FILES = {
+    "index.html",
+    "report.md",
+    "leaderboard.csv",
+    "leaderboard.tex",
+    "scores.csv",
+    "cases.csv",
+    "metrics.json",
+}
 VOID = {"meta", "link", "img", "input", "br"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 

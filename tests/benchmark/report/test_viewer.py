@@ -74,14 +74,14 @@ def run(make, tmp_path):
 def drive(tmp_path_factory, browser):
     opened = []
 
-    def start(results, fragment="#case-0", width=1300, before=""):
+    def start(results, fragment="#case-0", before=""):
         folder = tmp_path_factory.mktemp("viewer")
         index_file = write_report(results, folder / "report")
         if before:
             index_file.write_text(
                 index_file.read_text().replace("<head>", f"<head><script>{before}</script>", 1)
             )
-        found = Chromium(browser, folder / "profile", width)
+        found = Chromium(browser, folder / "profile")
         opened.append(found)
         found.open(index_file, fragment)
         if not before:

@@ -20,6 +20,7 @@ from cytosuite.ranking.scores import measures
 pytestmark = pytest.mark.slow
 
 CASES = tuple(f"c{n:02}" for n in range(16))
+EVERY = list(range(len(CASES)))
 ALGORITHMS = ("a", "b", "c", "d", "e")
 LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4}
 
@@ -116,31 +117,29 @@ def weigher(page):
 def test_metrics_of_the_whole_set_rank_all_cases_as_in_python(most, enhanced, opened):
     names, outcome = weigher(opened(enhanced))
     assert names == ["SSIM", "W1_by_std", "lateral_spectrum_distance", "patch_KID"]
-    every = list(range(len(CASES)))
-    assert outcome({"SSIM": 1, "W1_by_std": 1}, every) == rows(enhanced.ranking.overall)
+    assert outcome({"SSIM": 1, "W1_by_std": 1}, EVERY) == rows(enhanced.ranking.overall)
     for metric in ("SSIM", "W1_by_std"):
-        assert outcome({metric: 1}, every) == rows(enhanced.ranking.metrics[metric])
-    assert outcome({"W1_by_std": 1}, every[:9]) == []
-    assert outcome({"SSIM": 1, "W1_by_std": 1}, every[:9]) == outcome({"SSIM": 1}, every[:9])
+        assert outcome({metric: 1}, EVERY) == rows(enhanced.ranking.metrics[metric])
+    assert outcome({"W1_by_std": 1}, EVERY[:9]) == []
+    assert outcome({"SSIM": 1, "W1_by_std": 1}, EVERY[:9]) == outcome({"SSIM": 1}, EVERY[:9])
 
 
 def test_ranks_intervals_and_tiers_are_those_of_python(most, run, page):
     names, outcome = weigher(page)
     assert names[:2] == list(run.ranking.metrics)
-    every = list(range(len(CASES)))
-    assert outcome({"SEG": 1, "DET": 1}, every) == rows(run.ranking.overall)
+    assert outcome({"SEG": 1, "DET": 1}, EVERY) == rows(run.ranking.overall)
     for metric in ("SEG", "DET"):
-        assert outcome({metric: 2.5}, every) == rows(run.ranking.metrics[metric])
-    whole, part = (outcome(dict.fromkeys(names[:4], weight), every) for weight in (1, 0.3))
+        assert outcome({metric: 2.5}, EVERY) == rows(run.ranking.metrics[metric])
+    whole, part = (outcome(dict.fromkeys(names[:4], weight), EVERY) for weight in (1, 0.3))
     for row, same in zip(part, whole, strict=True):  # rounding of 0.3 breaks no tie
         assert row == same | {"rank": pytest.approx(same["rank"])}
-    assert outcome({"AP50": 1}, every) == rows(ranking(run, run.scores, ["AP50"]).overall)
+    assert outcome({"AP50": 1}, EVERY) == rows(ranking(run, run.scores, ["AP50"]).overall)
     part = rows(ranking(run, run.scores[run.scores["case"].isin(CASES[:9])]).overall)
-    for shown, expected in zip(outcome({"SEG": 1, "DET": 1}, every[:9]), part, strict=True):
+    for shown, expected in zip(outcome({"SEG": 1, "DET": 1}, EVERY[:9]), part, strict=True):
         assert shown["first"] == pytest.approx(expected["first"], abs=0.05)  # other samples
         keys = ("algorithm", "rank", "place", "tier")
         assert [shown[key] for key in keys] == [expected[key] for key in keys]
-    assert outcome({}, every) == []
+    assert outcome({}, EVERY) == []
 
 
 def test_the_address_holds_the_choice_and_the_table_follows(page):

@@ -86,7 +86,7 @@ def test_a_failed_case_ends_the_rehearsal(rehearse):
     assert made.engine.apis == ["invoke"]
 
 
-def test_dependence_on_a_files_name_is_found(rehearse, fakes):
+def test_dependence_on_a_files_name_is_found(rehearse):
     def behave(folder, output, **_):
         (path,) = (folder / "images/microscopy-image").iterdir()
         if "case" not in path.stem:

@@ -30,7 +30,7 @@ SPACING = (2.0, 0.5, 0.25)
 BLOCK = counted(4, 6, 8)
 
 
-def _layer(array, given, kind="image", **more):
+def _layer(array, given, **more):
     """Return what our functions see of a layer of napari."""
     own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "world_to_data": tuple}
     return SimpleNamespace(**{"data": array, **own, **given, **more})

@@ -115,9 +115,15 @@ def daemon():
 
 
 @pytest.fixture
-def builder(root, daemon):
+def lines():
+    """Return the lines that a builder says."""
+    return []
+
+
+@pytest.fixture
+def builder(root, daemon, lines):
     """Return a builder of the small checkout."""
-    return Builder(daemon, root)
+    return Builder(daemon, root, say=lines.append)
 
 
 def _change(root, name):
@@ -185,9 +191,8 @@ def test_the_locks_that_count_for_a_network_are_those_of_the_device(root, networ
     assert len({before, between, image_digest(root, "thresholder", device)}) == 3
 
 
-def test_without_networks_the_base_is_slim_on_every_device(builder, daemon):
-    lines = []
-    replace(builder, device="cuda", say=lines.append).build("thresholder")
+def test_without_networks_the_base_is_slim_on_every_device(builder, daemon, lines):
+    replace(builder, device="cuda").build("thresholder")
     base, image = daemon.builds
     assert image["buildargs"]["BASE"] == base["tag"]
     assert base["tag"].startswith("cytosuite/base:slim-")
@@ -195,9 +200,10 @@ def test_without_networks_the_base_is_slim_on_every_device(builder, daemon):
     assert lines[0] == f"{image['tag']}: on the base slim, its imports need no more"
 
 
-def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(builder, daemon, network):
-    lines = []
-    replace(builder, say=lines.append).build("thresholder")
+def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(
+    builder, daemon, network, lines
+):
+    builder.build("thresholder")
     slim, cpu, image = daemon.builds
     assert lines[0] == f"{image['tag']}: on the base cpu, {network}"
     assert slim["buildargs"] == {"BASE_IMAGE": "some:image", "KIND": "slim"}
@@ -303,11 +309,11 @@ def test_images_of_others_are_read_from_the_dockerfile(text, found):
     assert foreign_images(text) == found
 
 
-def test_a_current_image_is_not_built_again_unless_forced(builder, daemon):
+def test_a_current_image_is_not_built_again_unless_forced(builder, daemon, lines):
     builder.build("thresholder")
     count = len(daemon.builds)
-    lines = []
-    replace(builder, say=lines.append).build("thresholder")
+    lines.clear()
+    builder.build("thresholder")
     assert len(daemon.builds) == count
     assert lines == [f"{image_tag('thresholder')} is current"]
     builder.build("thresholder", force=True)
@@ -370,9 +376,8 @@ def test_images_that_took_tags_and_labels_of_ours_are_built_again(builder, daemo
     assert len(daemon.builds) == done + 1
 
 
-def test_progress_is_short_and_the_whole_is_in_a_log(builder, root):
-    lines = []
-    replace(builder, say=lines.append).build("thresholder")
+def test_progress_is_short_and_the_whole_is_in_a_log(builder, root, lines):
+    builder.build("thresholder")
     tag = image_tag("thresholder")
     assert lines[-2:] == [f"{tag}: step 2 of 2: RUN y", f"{tag} is built"]
     logs = sorted((root / "runs/build").glob("*.log"))
@@ -381,9 +386,9 @@ def test_progress_is_short_and_the_whole_is_in_a_log(builder, root):
 
 @pytest.mark.parametrize("refusal", ["", "image is used by a running container", "No such image"])
 def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_build(
-    builder, root, daemon, refusal
+    builder, daemon, lines, refusal
 ):
-    tag, removed, lines = image_tag("thresholder"), [], []
+    tag, removed = image_tag("thresholder"), []
     daemon.ids[tag] = "before"
     builder.build("thresholder")
 
@@ -397,7 +402,7 @@ def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_buil
         return Daemon.build(daemon, **options)
 
     daemon.images.remove, daemon.api.build = remove, build
-    replace(builder, say=lines.append).build("thresholder", force=True)
+    builder.build("thresholder", force=True)
     assert removed == ["before"]
     stays = f"{tag}: the image before it was not removed: the Docker daemon says: {refusal}"
     assert (stays in lines) == bool(refusal)
@@ -406,9 +411,7 @@ def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_buil
     assert removed == ["before"]  # the same image again
 
 
-def test_missing_and_stale_images_are_built(builder, root, daemon):
-    lines = []
-    builder = replace(builder, say=lines.append)
+def test_missing_and_stale_images_are_built(builder, root, daemon, lines):
     builder.ensure(["thresholder", "thresholder"])
     assert builder.state("thresholder") == "current"
     assert "built again" not in "".join(lines)

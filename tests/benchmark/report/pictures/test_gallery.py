@@ -16,12 +16,12 @@ NAMES = ["good", "fair"]
 PLENTY = 10**7
 
 
-def scene_of(results, neighbour=None):
-    return read_scene(results, results.task.main_output, results.cases[0], NAMES, neighbour)
+def scene_of(results):
+    return read_scene(results, results.task.main_output, results.cases[0], NAMES)
 
 
-def drawn(results, neighbour=None, share=PLENTY):
-    return draw(scene_of(results, neighbour), results.task.main_output.kind, share)
+def drawn(results, share=PLENTY):
+    return draw(scene_of(results), results.task.main_output.kind, share)
 
 
 @given(st.integers(0, 60), st.integers(3, 30))
@@ -88,7 +88,7 @@ def test_a_case_without_picture_has_a_reason(make, tmp_path):
     assert view.case == "b"
 
 
-def test_few_bytes_give_a_coarser_grid_with_a_note_and_fewer_none(make, tmp_path, monkeypatch):
+def test_few_bytes_give_a_coarser_grid_with_a_note_and_fewer_none(make, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.report.pictures.gallery.SMALLEST", 100)
     whole = drawn(make())
     tight = drawn(make(), share=whole.size // 2)

@@ -14,6 +14,9 @@ from cytosuite.files import tarball
 from cytosuite.files.tarball import ArchiveError
 
 LAYOUTS = ("docker", "oci", "skopeo")
+packed = pytest.mark.parametrize(
+    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
+)
 
 
 def passwd(path):
@@ -162,9 +165,7 @@ def test_other_compressions_are_named(broken):
     assert broken(b"\x28\xb5\x2f\xfd" + bytes(600)) == "archive.compression"
 
 
-@pytest.mark.parametrize(
-    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
-)
+@packed
 def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
     whole = Image([GOOD, {"a": random.Random(0).randbytes(3000)}]).save(
         tmp_path / f"a{suffix}", layout
@@ -210,9 +211,7 @@ def test_an_xz_dictionary_of_gibibytes_is_refused(broken, monkeypatch):
 LAYERS = [GOOD, {"a": b"1" * 600}, {"a": b"2"}, {"a": b"2"}]
 
 
-@pytest.mark.parametrize(
-    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
-)
+@packed
 def test_config_and_layers_alone_are_left(tmp_path, layout, suffix):
     image = Image(LAYERS, tags=("debian:bookworm",), changed={"repositories": b'{"debian": {}}'})
     path = image.save(tmp_path / f"a{suffix}", layout)

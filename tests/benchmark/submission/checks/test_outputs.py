@@ -79,7 +79,7 @@ def test_json_is_read_as_the_platform_does(tmp_path, text, expected):
     assert rules(tmp_path, None) == expected
 
 
-def test_links_are_found_and_not_followed(output, tmp_path):
+def test_links_are_found_and_not_followed(output):
     (output / SLUG / "x.mha").symlink_to("/etc/passwd")
     (output / "a.json").symlink_to("/dev/zero")
     (output / "images/linked").symlink_to(output / SLUG)

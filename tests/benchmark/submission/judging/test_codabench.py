@@ -69,8 +69,14 @@ def test_the_competition_names_files_of_the_bundle_and_keys_of_the_scores(worker
     assert described["docker_image"] == "registry/judge"
     (task,), (phase,), (board,) = (described[key] for key in ("tasks", "phases", "leaderboards"))
     assert phase["tasks"] == [task["index"]]
-    places = [described["image"], described["terms"], described["pages"][0]["file"]]
-    places += [task["reference_data"], task["scoring_program"], phase["public_data"]]
+    places = [
+        described["image"],
+        described["terms"],
+        described["pages"][0]["file"],
+        task["reference_data"],
+        task["scoring_program"],
+        phase["public_data"],
+    ]
     there = {path.name: path.stat().st_size for path in (tmp_path / "bundle").iterdir()}
     assert all(there[place] for place in places)
     assert {column["key"]: column["sorting"] for column in board["columns"]} == {

@@ -56,7 +56,7 @@ def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, 
     assert f"warning: {names[2]}: missing output" in capsys.readouterr().err
 
 
-def test_wrong_predictions_leave_no_metrics_and_one_line(segmented, evaluated, capsys, tmp_path):
+def test_wrong_predictions_leave_no_metrics_and_one_line(segmented, evaluated, capsys):
     assert evaluated(segmented)[0] == 0
     (segmented.submission / "predictions.json").write_text("{}")
     capsys.readouterr()
