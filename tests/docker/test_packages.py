@@ -139,7 +139,8 @@ def test_a_layer_gets_what_the_one_below_lacks_and_names_what_it_replaces(
     assert capsys.readouterr().out == ""
 
 
-def _locked(packages, place):
+def _locked(packages, place, text):
+    (place / "lock.txt").write_text(text)
     return packages.main([str(place / "lock.txt"), str(place / "out")])
 
 
@@ -154,8 +155,7 @@ def test_a_file_with_another_checksum_is_refused(packages, locks, index, tmp_pat
 @pytest.mark.usefixtures("installer")
 def test_the_contents_of_what_has_no_checksum_are_named(packages, index, tmp_path, capsys):
     index("tiny")
-    (tmp_path / "lock.txt").write_text("tiny==1.0\n")
-    assert _locked(packages, tmp_path) == 0
+    assert _locked(packages, tmp_path, "tiny==1.0\n") == 0
     name, digest = capsys.readouterr().out.split()
     assert name == "tiny==1.0"
     assert re.fullmatch("[0-9a-f]{64}", digest)
@@ -175,16 +175,15 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(
     packages, tmp_path, index, capsys, monkeypatch
 ):
     monkeypatch.setenv("UV_OFFLINE", "1")
-    (tmp_path / "lock.txt").write_text("torch==2.1+cpu\n")
-    assert _locked(packages, tmp_path) == 1
+    assert _locked(packages, tmp_path, "torch==2.1+cpu\n") == 1
     line = capsys.readouterr().err
     assert line.endswith("PIP_EXTRA_INDEX_URL to an index that has it, or build with DEVICE=cuda\n")
     assert line.count("\n") == 1
 
 
 def test_a_lock_that_is_not_closed_is_refused(packages, tmp_path, index, capsys):
-    (tmp_path / "lock.txt").write_text(index("needy", needs="Requires-Dist: absent>2\n"))
-    assert _locked(packages, tmp_path) == 1
+    needy = index("needy", needs="Requires-Dist: absent>2\n")
+    assert _locked(packages, tmp_path, needy) == 1
     assert capsys.readouterr().err == f"{tmp_path}/lock.txt: needy 1.0 needs absent>2, found none\n"
 
 
@@ -223,8 +222,10 @@ def test_a_lock_has_exact_versions_only(packages, tmp_path, line):
 @pytest.fixture
 def shipped(packages):
     """Return the locks by the name of their base."""
-    bases = ("slim", "cpu", "cuda")
-    return {name: packages.locked(DOCKER / f"requirements-{name}.txt") for name in bases}
+    return {
+        name: packages.locked(DOCKER / f"requirements-{name}.txt")
+        for name in ("slim", "cpu", "cuda")
+    }
 
 
 def test_the_locks_hold_what_is_asked_for(shipped):

@@ -115,8 +115,10 @@ def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
 
 def test_a_card_that_is_never_chosen_fails(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
-    other = read_json(root / "weights/toy_threshold/plain.json")
-    write_json(root / "weights/toy_threshold/twin.json", other | {"name": "twin"})
+    write_json(
+        root / "weights/toy_threshold/twin.json",
+        read_json(root / "weights/toy_threshold/plain.json") | {"name": "twin"},
+    )
     title = "model cards: each chosen for the images it describes"
     _only(_failed(root), title, "plain is chosen for the images of twin")
 

@@ -100,8 +100,10 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
     assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
     own = _load(folder / "predict.py")
     save_file(own.network().state_dict(), root / "a.safetensors")
-    card = read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"parameters": {}}
-    model = Model(ModelCard(**card), root / "a.safetensors")
+    model = Model(
+        ModelCard(**read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"parameters": {}}),
+        root / "a.safetensors",
+    )
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     labels = own.predict({"microscopy-image": image}, model)["instance-labels"]
     assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)

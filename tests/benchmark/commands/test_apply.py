@@ -153,8 +153,10 @@ def test_a_failure_is_one_line_and_stops_no_other(images, out, fakes, use, quiet
 
     use(fakes.Engine(behave))
     (images / "broken.tif").write_bytes(b"no image")
-    results = segment([images], out, quiet)
-    status = {result.image.stem: (result.status, result.message) for result in results}
+    status = {
+        result.image.stem: (result.status, result.message)
+        for result in segment([images], out, quiet)
+    }
     assert status["broken"][0] == status["one"][0] == "failed"
     assert status["one"][1] == "non-zero exit: no idea"
     assert "cannot be read as TIFF" in status["broken"][1]

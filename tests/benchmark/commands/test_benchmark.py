@@ -170,19 +170,15 @@ def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
 
 
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
-    options = BenchmarkOptions(dataset="x", algorithm=["team:v1"])
-    assert chosen(options, "enhance") == (TASKS["enhance"], [], {})
-    options = BenchmarkOptions(dataset="x", algorithm=["team:v1"], task="fuse")
-    assert chosen(options, "enhance") == (TASKS["fuse"], [], {})
-    options = BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershed"])
-    task, found, _ = chosen(options, "enhance")
+    def beside(*names, **more):
+        options = BenchmarkOptions(dataset="x", algorithm=["team:v1", *names], **more)
+        return chosen(options, "enhance")
+
+    assert beside() == (TASKS["enhance"], [], {})
+    assert beside(task="fuse") == (TASKS["fuse"], [], {})
+    task, found, _ = beside("watershed")
     assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
-    refused(
-        "no algorithm called 'watershd'; did you mean",
-        chosen,
-        BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]),
-        "segment",
-    )
+    refused("no algorithm called 'watershd'; did you mean", beside, "watershd")
 
 
 def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(

@@ -61,9 +61,8 @@ def toy(monkeypatch):
             ("gaussian", {}, 0.03, {}),
         )
     ]
-    monkeypatch.setattr(module, "algorithms", lambda: {"toy": manifest})
-    monkeypatch.setattr(models, "algorithms", lambda: {"toy": manifest})
     for home in (models, module):
+        monkeypatch.setattr(home, "algorithms", lambda: {"toy": manifest})
         monkeypatch.setattr(home, "cards_of", lambda name, named: cards)
     return manifest
 

@@ -85,8 +85,10 @@ def rehearsed(client, base, runs):
 
     def run(**options):
         screen = StringIO()
-        made = RehearseOptions(engine="docker", runs=runs, cases=2, **options)
-        passed = rehearse(made, Console(file=screen, width=200))
+        passed = rehearse(
+            RehearseOptions(engine="docker", runs=runs, cases=2, **options),
+            Console(file=screen, width=200),
+        )
         (path,) = (runs / "rehearsals").iterdir()
         return passed, screen.getvalue(), read_json(path)
 

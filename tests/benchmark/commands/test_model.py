@@ -264,8 +264,8 @@ def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli,
 def own(tmp_path, monkeypatch):
     """Return the folder of models of watershed in a checkout, with two of one's own."""
     shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights/watershed")
-    for place, name in ((module, "ROOT"), (models, "ROOT"), (places, "ROOT")):
-        monkeypatch.setattr(place, name, tmp_path)
+    for place in (module, models, places):
+        monkeypatch.setattr(place, "ROOT", tmp_path)
     for name, axes in (("mine", "YX"), ("other", "YX"), ("stack", "ZYX")):
         card = _card(name=name, weights=None, sha256=None, scores={}, adopted=False)
         card["describes"] = {"axes": axes, "channel": "nucleus"}

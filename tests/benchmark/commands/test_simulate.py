@@ -43,7 +43,7 @@ def _options(tmp_path, **options):
         dataset="spheroid",
         size="mini",
         cases=1,
-        settings=SMALL + options.pop("more", ()),
+        settings=SMALL,
         runs=tmp_path,
         workers=1,
         **options,
@@ -350,11 +350,15 @@ def test_a_folder_without_masks_has_no_labels_to_write(tmp_path, out):
 def test_combine_writes_a_sum_for_each_name(tmp_path):
     for folder, value in (("cells", 200), ("spots", 100)):
         for name in "xy":
-            image = np.full((4, 4), value if name == "x" else 10, np.uint8)
-            write(tmp_path / folder / f"{name}.tif", Volume(image, (1.0, 1.0), "YX"))
+            write(
+                tmp_path / folder / f"{name}.tif",
+                Volume(np.full((4, 4), value if name == "x" else 10, np.uint8), (1.0, 1.0), "YX"),
+            )
     shown, out = io.StringIO(), tmp_path / "sums"
-    options = CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out)
-    combine_command(options, Console(file=shown))
+    combine_command(
+        CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out),
+        Console(file=shown),
+    )
     assert {path.name: read(path).array.max() for path in out.iterdir()} == {
         "x.tif": 255,
         "y.tif": 20,

@@ -117,8 +117,10 @@ def test_a_hostile_program_costs_its_case_alone(start, predict, behaviour):
 
 def test_a_server_is_refused(tmp_path):
     given = "watershed", tmp_path / "workspace", Limits(), "invoke"
-    session = ApptainerEngine(tmp_path, HERE).session(*given)
-    refused("a container per case: API=exec, not invoke", session.__enter__)
+    refused(
+        "a container per case: API=exec, not invoke",
+        ApptainerEngine(tmp_path, HERE).session(*given).__enter__,
+    )
 
 
 def test_an_image_of_the_checkout_is_found_and_its_content_is_its_identity(install):

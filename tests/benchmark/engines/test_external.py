@@ -140,8 +140,10 @@ def test_the_api_is_read_from_the_label_as_on_the_platform(labels, api):
 
 def test_labels_of_a_stranger_become_short_plain_lines():
     key = "org.opencontainers.image."
-    labels = {f"{key}version": "1\x1b[31m\n" + "9" * 500, f"{key}authors": "A\u202eB"}
-    found = external_manifest(external(word="/home/me/team.tar.gz"), labels)
+    found = external_manifest(
+        external(word="/home/me/team.tar.gz"),
+        {f"{key}version": "1\x1b[31m\n" + "9" * 500, f"{key}authors": "A\u202eB"},
+    )
     assert found.title == "team.tar.gz"
     assert len(found.version) == 100
     assert all(text.isprintable() for text in (found.version, *found.authors))

@@ -230,8 +230,9 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
 
 def test_torch_in_a_plain_process_passes_or_says_why(machine, monkeypatch):
     machine(A)
-    probe = "import sys; sys.exit('Torch not compiled with CUDA enabled')"
-    monkeypatch.setattr(module, "PROBE", probe)
+    monkeypatch.setattr(
+        module, "PROBE", "import sys; sys.exit('Torch not compiled with CUDA enabled')"
+    )
     error = refused("", ProcessEngine(device="cuda").check_gpu, "cellpose3d")
     reason = "no GPU in a plain process (Torch not compiled with CUDA enabled) although the machine"
     assert reason in str(error)

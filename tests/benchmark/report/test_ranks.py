@@ -17,8 +17,10 @@ def section(results):
 
 
 def test_the_matrix_marks_who_is_better_than_whom(make, ranked):
-    page = section(ranked(make(algorithms=("good", "fair", "poor")), WON))
-    cells = re.findall(r'<td class="(same|won|lost|open)"(?: title="(.*?)">(.))?', page)
+    cells = re.findall(
+        r'<td class="(same|won|lost|open)"(?: title="(.*?)">(.))?',
+        section(ranked(make(algorithms=("good", "fair", "poor")), WON)),
+    )
     same, won, still, lost, *_ = cells[9:]  # the first nine are of all metrics
     assert (same[0], still[0], lost[::2]) == ("same", "open", ("lost", "-"))
     assert won == ("won", "good better than fair, p = 0.016", "+")

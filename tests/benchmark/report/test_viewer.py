@@ -291,8 +291,10 @@ def test_channels_follow_each_other_under_the_outlines(run, drive, tmp_path):
 
 
 def test_hostile_names_are_text_and_nothing_is_asked_for(make, drive):
-    results = make(cases=(EVIL, "b"), algorithms=(EVIL, "fair"))
-    page_ = drive(results, before="window.alert = () => { window.fooled = true; }")
+    page_ = drive(
+        make(cases=(EVIL, "b"), algorithms=(EVIL, "fair")),
+        before="window.alert = () => { window.fooled = true; }",
+    )
     page_.wait("panels.state.shown")
     press(page_, "s", "x")
     assert text(page_, "name") == EVIL

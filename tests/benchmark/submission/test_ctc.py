@@ -22,6 +22,8 @@ from cytosuite.metrics import det, seg
 from cytosuite.metrics.tracks.lineage import row_problems
 from cytosuite.metrics.tracks.track_folder import read_sequence
 
+ONE = {"01": ["a", "b", "c"]}
+
 
 def frames_of(*arrays):
     return [Segmentation(n, lambda a=a: a) for n, a in zip("abcdefgh", arrays, strict=False)]
@@ -61,14 +63,14 @@ def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
 
 def test_a_label_that_comes_back_is_a_new_track(tmp_path):
     frames = frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3))
-    write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]})
+    write_ctc(tmp_path, frames, ONE)
     assert (tmp_path / "01_RES/res_track.txt").read_text() == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
     assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 201, 3, 0]]
     read_sequence(tmp_path / "01_RES")
 
 
 def test_a_gap_of_the_largest_label_takes_a_number_that_is_free(tmp_path):
-    write_ctc(tmp_path, frames_of(row(1, 65535), row(1, 0), row(1, 65535)), {"01": ["a", "b", "c"]})
+    write_ctc(tmp_path, frames_of(row(1, 65535), row(1, 0), row(1, 65535)), ONE)
     assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 1, 2, 0]]
     assert 65535 in {track.parent for track in read_sequence(tmp_path / "01_RES").tracks}
 
@@ -81,7 +83,7 @@ def test_more_tracks_than_16_bits_hold_are_refused(tmp_path, anew):
         write_ctc,
         tmp_path,
         frames_of(every, 0 * every, every),
-        {"01": ["a", "b", "c"]},
+        ONE,
         anew=anew,
     )
     assert not any(tmp_path.iterdir())

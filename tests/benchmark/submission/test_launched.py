@@ -46,8 +46,10 @@ def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path, free_port):
     program = Path(shutil.copy(PROGRAM, tmp_path))
     (tmp_path / "packages").symlink_to(Path(find_spec("sagemaker_shim").origin).parents[1])
     config = {"User": "", "Entrypoint": [sys.executable, "-c", LATE]}
-    request = {"api": "invoke", "seconds": {"first": 60, "late": 1, "third": 60}, "config": config}
-    write_json(buckets / "request.json", request)
+    write_json(
+        buckets / "request.json",
+        {"api": "invoke", "seconds": {"first": 60, "late": 1, "third": 60}, "config": config},
+    )
     words = {
         "INPUT_PATH": source,
         "OUTPUT_PATH": target,

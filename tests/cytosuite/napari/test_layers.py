@@ -132,8 +132,10 @@ def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
 
 def test_further_axes_are_at_the_shown_step():
     given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "metadata": {}, "name": "a"}
-    frames = np.stack([BLOCK, BLOCK + 7])
-    found = volume_of(_layer(frames, {**given, "axis_labels": tuple("tzyx")}), (1.2, 2, 0, 0))
+    found = volume_of(
+        _layer(np.stack([BLOCK, BLOCK + 7]), {**given, "axis_labels": tuple("tzyx")}),
+        (1.2, 2, 0, 0),
+    )
     same(found.array, BLOCK + 7)
 
 

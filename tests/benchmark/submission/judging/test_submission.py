@@ -29,8 +29,10 @@ def run(segmented, evaluated):
     write_json(report / "metrics.json", own | {"aggregates": content["aggregates"], "failed": []})
     (report / "scores.csv").write_text("case,algorithm,metric,value\ncase_1,watershed,SEG,1\n")
     facts = {"fingerprint": segmented.dataset.fingerprint, "task": "segment", "command": "made"}
-    jobs = {segmented.job.algorithm.name: segmented.job.key}
-    write_json(report.parent / "run.json", facts | {"jobs": jobs})
+    write_json(
+        report.parent / "run.json",
+        facts | {"jobs": {segmented.job.algorithm.name: segmented.job.key}},
+    )
     return report.parent
 
 
