@@ -11,6 +11,7 @@ from typing import ClassVar
 import house
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.datasets.spheroid.parameters import Parameters
@@ -128,7 +129,7 @@ def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatc
                 assert wanted in capfd.readouterr().out
     image, labels = known["image"], known["labels"]
     for (kind, array, options), volume in zip(_Viewer.layers, (image, labels), strict=True):
-        np.testing.assert_array_equal(array, volume.array)
+        assert_array_equal(array, volume.array)
         assert options["name"] == kind
         assert options["scale"] == volume.spacing
     assert seg(labels.array, known["found"].array) > 0.5
@@ -144,7 +145,7 @@ def _loads_the_same_with_any_workers(known):
         loader = known["DataLoader"](data, batch_size=batch, num_workers=workers)
         given.append(np.concatenate([case["image"].numpy() for case in loader]))
     for other in given[1:]:
-        np.testing.assert_array_equal(given[0], other)
+        assert_array_equal(given[0], other)
     assert not np.array_equal(given[0][0], given[0][1])
 
 
@@ -158,7 +159,7 @@ def _is_what_the_command_simulates(known, folder):
     assert done.returncode == 0, done.stderr
     stored = read(sorted((out / "images").iterdir())[1])
     case = known["SimulatedDataset"](generate, read_recipe_of(out), 2, seed=3)[1]
-    np.testing.assert_array_equal(stored.array, case["image"][0].numpy())
+    assert_array_equal(stored.array, case["image"][0].numpy())
 
 
 def read_recipe_of(folder):

@@ -63,7 +63,7 @@ def late(noise: Image, lag: float) -> Image:
 
 
 def seen_late(lag: float) -> tuple[float, float]:
-    """Return the shares of variance and third cumulant that second differences see of late noise."""
+    """Return shares of variance and third cumulant of late noise that second differences see."""
     taps = np.convolve([1, -2, 1], [1 - lag, lag]) / sqrt((1 - lag) ** 2 + lag**2)
     return float((taps**2).sum() / 6), float((taps**3).sum() / -6)
 

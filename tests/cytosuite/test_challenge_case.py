@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from rasters import counted
 
 from cytosuite.contract.interface import read_case, write_outputs
@@ -29,7 +30,7 @@ def _case(folder, name="image_1_membrane_angle.tif", array=ARRAY, **words):
 def test_a_file_alone_is_a_case(tmp_path):
     found = read_case(_case(tmp_path), FUSE)
     view = found.volumes[VIEW]
-    np.testing.assert_array_equal(view.array, ARRAY)
+    assert_array_equal(view.array, ARRAY)
     assert (view.spacing, dict(view.metadata)) == (
         (1, 0.2, 0.2),
         {"channel": "membrane", "study": 1},
@@ -44,7 +45,7 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
     assert path == tmp_path / f"output/images/fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
     with tifffile.TiffFile(path) as file:
         assert file.shaped_metadata[0] == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7]}
-        np.testing.assert_array_equal(file.asarray(), ARRAY + 1)
+        assert_array_equal(file.asarray(), ARRAY + 1)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from house import ROOT, passing
+from numpy.testing import assert_array_equal
 
 from cytosuite import container
 from cytosuite.container import attempt
@@ -281,10 +282,10 @@ def test_serve_answers_the_platforms_requests(case):
         path.write_bytes(whole)
         shutil.rmtree(case / "output")
         assert invoke() == (201, "0")
-        np.testing.assert_array_equal(_answer(case).array, served)
+        assert_array_equal(_answer(case).array, served)
     shutil.rmtree(case / "output")
     assert _run(case).returncode == 0
-    np.testing.assert_array_equal(_answer(case).array, served)
+    assert_array_equal(_answer(case).array, served)
 
 
 def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):

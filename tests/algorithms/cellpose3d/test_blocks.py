@@ -2,6 +2,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from rasters import away_from
 
 from cytosuite.algorithms.cellpose3d import blocks as module
@@ -67,7 +68,7 @@ def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch
     expected = ordered(labels_to_image(labels, interpolate(margin, grid) > 0, grid))
     monkeypatch.setattr(module, "_PIECE", 20_000)
     found, objects = to_image(labels, margin, image_shape)
-    np.testing.assert_array_equal(found, expected)
+    assert_array_equal(found, expected)
     assert objects == expected.max() > 20
     assert large.is_mapped(found) == (where == "disk")
 
@@ -91,7 +92,7 @@ def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch
     shape = working_shape(SHAPE, factor)
     read, whole = reader(image, factor, shape), to_working(np.array(image), factor)
     for box in [tuple(map(slice, shape)), tuple(slice(n // 3, n - 2) for n in shape)]:
-        np.testing.assert_array_equal(read(box), whole[box])
+        assert_array_equal(read(box), whole[box])
         assert read(box).dtype == np.float32
 
 

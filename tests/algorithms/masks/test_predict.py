@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from sketches import random_network
 from torch.nn import functional
 
@@ -59,7 +60,7 @@ def _fields(seed, **more):
 def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):
     tiny = model()
     (cells, nuclei), (again, _), (other, _) = (_made(tiny, seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(cells.array, again.array)
+    assert_array_equal(cells.array, again.array)
     assert (cells.array != other.array).any()
     assert (cells.shape, cells.spacing, nuclei.shape) == (SIZE, (1.0, 1.0), SIZE)
     count = cells.metadata["masks_cells"]
@@ -82,7 +83,7 @@ def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
     tiny = model()
     ways = [_made(tiny, 3, to=8, share=share)[0].array for share in (0, 0.5, 1)]
     for way, seed in ((0, 3), (2, 8)):
-        np.testing.assert_array_equal(ways[way], _made(tiny, seed)[0].array)
+        assert_array_equal(ways[way], _made(tiny, seed)[0].array)
     assert all((ways[1] != ways[end]).any() for end in (0, 2))
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from rasters import away_from
 from scipy import ndimage
 from skimage.morphology import local_maxima
@@ -36,7 +37,7 @@ def test_distances_along_z_are_divided_by_the_elongation():
     slab = np.zeros((9, 40, 40), bool)
     slab[2:7] = True
     plain = border_distance(slab, (2.0, 1.0, 1.0), 1.0)
-    np.testing.assert_allclose(border_distance(slab, (2.0, 1.0, 1.0), 2.0), plain / 2)
+    assert_allclose(border_distance(slab, (2.0, 1.0, 1.0), 2.0), plain / 2)
     assert plain.max() == 6.0
 
 
@@ -45,9 +46,9 @@ def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatc
     mask = rng.random((12, 30, 50)[-len(spacing) :]) > 0.02
     found = border_distance(mask, spacing, 1.0)
     expected = ndimage.distance_transform_edt(mask, sampling=spacing)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert_allclose(found, expected, rtol=1e-6)
     monkeypatch.setattr(module, "cores", lambda: 3)
-    np.testing.assert_array_equal(border_distance(mask, spacing, 1.0), found)
+    assert_array_equal(border_distance(mask, spacing, 1.0), found)
 
 
 def test_where_all_is_foreground_distances_count_nothing():
@@ -84,7 +85,7 @@ def test_chains_are_joined_in_the_order_of_their_saddles():
 def test_a_top_below_one_at_its_corner_joins_the_basin_that_floods_it():
     height = np.array([[9, 4, 1], [5, 6, 3], [1, 2, 7]], np.float32)
     expected = [[1, 1, 1], [1, 1, 3], [1, 3, 3]]  # 6 is no peak: 9 is at its corner
-    np.testing.assert_array_equal(merge(relief_of(height), 1.0).reshape(3, 3), expected)
+    assert_array_equal(merge(relief_of(height), 1.0).reshape(3, 3), expected)
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (10, 24, 26)])

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from toys import made_in
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
@@ -54,11 +55,11 @@ def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
     assert [case.name for case in made.cases] == [case.name for case in dataset.cases]
     for old, new in zip(dataset.cases, made.cases, strict=True):
         before, after = (read(case.main(TASKS["segment"])) for case in (old, new))
-        np.testing.assert_array_equal(after.array, before.array + 7)
+        assert_array_equal(after.array, before.array + 7)
         assert after.spacing == before.spacing
         assert new.conditions() == old.conditions()
         truths = [case.truth(TASKS["segment"])["instance-labels"] for case in (old, new)]
-        np.testing.assert_array_equal(*[read(truth).array for truth in truths])
+        assert_array_equal(*[read(truth).array for truth in truths])
     assert made.serves(TASKS["segment"])
 
 
@@ -72,7 +73,7 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
         kept = new.folder / "extras"
         assert [path.name for path in kept.iterdir()] == ["visible-level"]
         level = read(kept / f"visible-level/{new.name}.tif").array
-        np.testing.assert_array_equal(level, read(old.main(TASKS["segment"])).array)
+        assert_array_equal(level, read(old.main(TASKS["segment"])).array)
 
 
 def test_each_link_is_named_with_its_model(dataset, fakes):

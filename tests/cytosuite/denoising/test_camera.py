@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from rasters import away_from
 from scipy import ndimage
 
@@ -45,14 +46,14 @@ def test_a_share_of_the_electrons_comes_one_pixel_later():
     pulse = np.zeros((1, 1, 5), np.float32)
     pulse[..., 2] = 1
     expected = np.array([0, 0, 0.9, 0.1, 0]) / np.hypot(0.9, 0.1)
-    np.testing.assert_allclose(late(pulse, 0.1)[0, 0], expected, rtol=1e-6)
+    assert_allclose(late(pulse, 0.1)[0, 0], expected, rtol=1e-6)
 
 
 def test_counts_of_a_plane_go_by_seed_and_place():
     light = np.full((3, 128, 64), 160, np.float32)
     found = EMCCD.expose(light, 0)
-    np.testing.assert_array_equal(found[:2], EMCCD.expose(light[:2], 0))
-    np.testing.assert_array_equal(found[0], EMCCD.expose(light[0], 0))
+    assert_array_equal(found[:2], EMCCD.expose(light[:2], 0))
+    assert_array_equal(found[0], EMCCD.expose(light[0], 0))
     assert (found != EMCCD.expose(light, 1)).mean() > 0.9
     assert (found[0] != found[1]).mean() > 0.9
     assert (light == 160).all()

@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from rasters import counted
 
 from cytosuite.benchmark.runs.store.pool import Processes
@@ -35,11 +35,11 @@ def test_czi_is_read(tmp_path):
         names = dict(enumerate(NAMES))
         file.write_metadata("a", channel_names=names, scale_x=x, scale_y=y, scale_z=z)
     found = read_microscope(tmp_path / "a.czi", Part("GFP"))
-    np.testing.assert_array_equal(found.array, ARRAY[0, 1])
+    assert_array_equal(found.array, ARRAY[0, 1])
     assert found.spacing == pytest.approx(SIZES)
     assert found.metadata == {"channel": "GFP"}
     both = read_microscope(tmp_path / "a.czi", Part("2,0"))
-    np.testing.assert_array_equal(both.array, ARRAY[0, [2, 0]])
+    assert_array_equal(both.array, ARRAY[0, [2, 0]])
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_other_readers_are_used_alike(tmp_path, suffix, monkeypatch):
             file.write(ARRAY[scene], photometric="minisblack", metadata=metadata)
     image = Item("a", tmp_path / f"a{suffix}")
     found = load(replace(image, part=Part("RFP", scene=1))).volume("microscopy-image")
-    np.testing.assert_array_equal(found.array, ARRAY[1, 2])
+    assert_array_equal(found.array, ARRAY[1, 2])
     assert found.spacing == pytest.approx(SIZES)
     refused(
         r"found 2 scenes \(0 .*\); choose one with --scene", load, replace(image, part=Part("RFP"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from rasters import counted
 
@@ -39,7 +40,7 @@ def series(tmp_path):
 )
 def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, axes):
     found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
-    np.testing.assert_array_equal(found.array, array)
+    assert_array_equal(found.array, array)
     assert (found.axes, found.spacing) == (axes, (2, 1, 1))
 
 
@@ -52,7 +53,7 @@ def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name):
     else:
         tifffile.imwrite(tmp_path / name, ARRAY, photometric="minisblack")
     item = Item("a", tmp_path / name, part=Part("2", "1", axes="TCZYX"))
-    np.testing.assert_array_equal(load(item, ASSUME).volume("microscopy-image").array, ARRAY[1, 2])
+    assert_array_equal(load(item, ASSUME).volume("microscopy-image").array, ARRAY[1, 2])
 
 
 def test_the_scene_is_chosen(tmp_path):
@@ -88,10 +89,10 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     frame = "2" if make is _frames else None
     for name in ("1", "green"):
         found = load(Item("a", path, part=Part(name, frame)), ASSUME).volume("microscopy-image")
-        np.testing.assert_array_equal(found.array, array[..., 1])
+        assert_array_equal(found.array, array[..., 1])
         assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
     mean = load(Item("a", path, part=Part(frame=frame)), ASSUME).volume("microscopy-image")
-    np.testing.assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
+    assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
     assert mean.origin.warnings == SAID
 
 
@@ -124,7 +125,7 @@ def test_channels_of_ome_have_names(tmp_path, unnamed):
     metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", unnamed, "GFP"]}}
     tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, :, 0], ome=True, metadata=metadata)
     found = read_part(tmp_path / "a.tif", Part("GFP"))
-    np.testing.assert_array_equal(found.array, ARRAY[0, 2, 0])
+    assert_array_equal(found.array, ARRAY[0, 2, 0])
     assert found.metadata["channel"] == "GFP"
     assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
     refused(r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose", read_part, tmp_path / "a.tif", Part())
@@ -155,7 +156,7 @@ def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, copy, names, gi
         refused("choose one with --channel-index", load, item, None, facts)
         return
     found = load(item, None, facts).volume("microscopy-image")
-    np.testing.assert_array_equal(found.array, pixels[index])
+    assert_array_equal(found.array, pixels[index])
     assert found.metadata["channel"] == stain
     (line,) = found.origin.warnings
     assert line.startswith(f"channel taken: {names.split()[index]} of {names.split()[0]}, ")
@@ -172,7 +173,7 @@ def test_a_choice_is_not_used_where_there_is_none(tmp_path):
         (Part("0", "0"), []),
     ):
         found = read_part(tmp_path / "a.tif", part)
-        np.testing.assert_array_equal(found.array, ARRAY[0, 0, 0])
+        assert_array_equal(found.array, ARRAY[0, 0, 0])
         assert [*found.origin.warnings] == said + ["--frame 2 not used: the file has one frame"] * (
             part.frame == "2"
         )
@@ -186,7 +187,7 @@ def test_every_frame_is_an_item_of_its_own(tmp_path, series):
     frames = ["a_frame-0", "a_frame-1", "c_frame-0", "c_frame-1"]
     assert [item.name for item in items] == [*frames, "b"]
     for frame, item in zip((0, 1, 0, 1), items, strict=False):
-        np.testing.assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
+        assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
     labelled = replace(images[0], files={"instance-labels": series})
     refused(
         r"found 2 frames \(0, 1\), and not all; see --frame",

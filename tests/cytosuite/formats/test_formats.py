@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
 from mistakes import explained, refused
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from cytosuite import files, formats
@@ -45,7 +46,7 @@ def test_metaimage_is_written_as_itk_writes_it(tmp_path, mha, dtype, compress):
             re.sub(rb"DataSize = .*|LOCAL\n(?s:.*)", b"", file) for file in (ours, theirs)
         )
     assert ours == theirs
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mha))), array)
+    assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mha))), array)
 
 
 def _rgb_png(folder):
@@ -142,7 +143,7 @@ def test_a_file_that_contradicts_itself_says_so(tmp_path):
 def test_grey_pictures_are_read(tmp_path, mode):
     array = np.arange(12, dtype=np.uint8 if mode == "L" else np.uint16).reshape(3, 4)
     Image.fromarray(array).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read(tmp_path / "a.png").array, array)
+    assert_array_equal(read(tmp_path / "a.png").array, array)
 
 
 def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, tif, monkeypatch):

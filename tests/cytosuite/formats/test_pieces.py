@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from house import ROOT
+from numpy.testing import assert_array_equal
 from rasters import counted
 
 from cytosuite.errors import InputError
@@ -41,7 +42,7 @@ def _mapped(array, folder):
 def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
     write(tmp_path / f"a{suffix}", Volume(RAMP, (2.0, 0.5, 0.5)), compress=compress)
     found = [*slabs(f"{tmp_path}/a{suffix}", planes)]
-    np.testing.assert_array_equal(np.concatenate(found), RAMP)
+    assert_array_equal(np.concatenate(found), RAMP)
     assert [len(part) for part in found[:-1]] == [planes] * (len(found) - 1)
     assert len(found) == (1 if planes is None else -(-7 // min(planes, 7)))
     assert not any(map(is_mapped, found))
@@ -63,10 +64,10 @@ def test_images_larger_than_the_memory_lie_on_disk(
     found = read(path)
     assert is_mapped(found.array)
     assert found.array.dtype == np.dtype(dtype).newbyteorder("=")
-    np.testing.assert_array_equal(found.array, one.array)
+    assert_array_equal(found.array, one.array)
     write(streamed, Volume(_mapped(one.array, tmp_path), one.spacing, axes), compress=compress)
     again = read(streamed)
-    np.testing.assert_array_equal(again.array, one.array)
+    assert_array_equal(again.array, one.array)
     assert (again.axes, again.spacing) == (found.axes, found.spacing)
     assert again.metadata == found.metadata
     assert [*(tmp_path / "scratch").iterdir()] == []  # their files have no names
@@ -77,7 +78,7 @@ def test_the_order_of_bytes_is_that_of_this_machine(tif, small_memory):
     tifffile.imwrite(path, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
     for found in (read(path).array, *slabs(path, 99)):
         assert found.dtype.isnative
-        np.testing.assert_array_equal(found, RAMP)
+        assert_array_equal(found, RAMP)
 
 
 OTHERS = {
@@ -91,8 +92,8 @@ OTHERS = {
 @pytest.mark.parametrize("kind", OTHERS)
 def test_tiffs_of_others_are_read_in_slabs(tif, small_memory, kind):
     tifffile.imwrite(tif, RAMP, **{"metadata": {"axes": "ZYX"}, **GREY, **OTHERS[kind]})
-    np.testing.assert_array_equal(np.concatenate([*slabs(tif, 2)]), RAMP)
-    np.testing.assert_array_equal(read(tif).array, RAMP)
+    assert_array_equal(np.concatenate([*slabs(tif, 2)]), RAMP)
+    assert_array_equal(read(tif).array, RAMP)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.folder.load import load
@@ -25,7 +26,7 @@ def test_a_pair_is_read_by_the_dataset_of_folders(tmp_path):
     sample = load(item, None, {})
     assert sample.volume("microscopy-image").spacing == SPACING
     assert sample.volume("microscopy-image").metadata["channel"] == "nucleus"
-    np.testing.assert_array_equal(sample.volume(LABELS.slug).array > 0, LABEL.array > 0)
+    assert_array_equal(sample.volume(LABELS.slug).array > 0, LABEL.array > 0)
     assert count(tmp_path / "new") == 1
 
 
@@ -79,4 +80,4 @@ def test_a_pair_is_whole_or_absent(tmp_path, monkeypatch):
         with pytest.raises(CytosuiteError, match="No space left"):
             save_pair(tmp_path, name, IMAGE.like(IMAGE.array + 1), LABEL, replace=True)
     assert sorted(path.name for path in tmp_path.rglob("*.tif")) == ["a.tif", "a.tif"]
-    np.testing.assert_array_equal(read(tmp_path / "images/a.tif").array, IMAGE.array)
+    assert_array_equal(read(tmp_path / "images/a.tif").array, IMAGE.array)

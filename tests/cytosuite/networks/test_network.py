@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import load_file
 
 from cytosuite.contract.weights import Model
@@ -139,7 +140,7 @@ def test_many_channels_in_and_out_over_all_tiles():
     values, network = image(), Recorder()
     found = predict_tiles(values, network, channels=2, activate=lambda t: 2 * t, **TILING)
     expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
-    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    assert_allclose(found.values, expected, atol=1e-6)
     assert found.values.dtype == np.float32
     assert found.tiles == len(network.shapes) > 1
     for shape in network.shapes:
@@ -191,7 +192,7 @@ def test_skipped_tiles_are_zero():
 def test_thin_axes_are_extended_on_both_sides(shape):
     values = image(shape)
     found = predict_tiles(values, Recorder(), channels=1, **TILING)
-    np.testing.assert_array_equal(found.values[0], values[0] + values[1])
+    assert_array_equal(found.values[0], values[0] + values[1])
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
@@ -222,6 +223,6 @@ def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, tig
     lazy = Lazy(shape, lambda box: values[(slice(None), *box)])
     for given in (lazy, mapped(values)):
         found = predict_tiles(given, Recorder(), channels=2, **TILING)
-        np.testing.assert_array_equal(found.values, expected.values)
+        assert_array_equal(found.values, expected.values)
         assert large.is_mapped(found.values)
         assert found.tiles == expected.tiles

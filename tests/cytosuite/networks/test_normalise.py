@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 
 from cytosuite.networks.normalise import (
     Background,
@@ -25,7 +26,7 @@ def test_background_and_noise_are_found_beneath_nuclei(bright, rng):
 def test_the_formula_by_hand():
     image = np.array([100.0, 106.0, 160.0], np.float32)
     found = normalise(image, Background(100.0, 2.0))
-    np.testing.assert_allclose(found, [0, 0.5 * np.arcsinh(1), 0.5 * np.arcsinh(10)], rtol=1e-6)
+    assert_allclose(found, [0, 0.5 * np.arcsinh(1), 0.5 * np.arcsinh(10)], rtol=1e-6)
     assert found.dtype == np.float32
     assert image[0] == 100  # the argument is left alone
 
@@ -36,7 +37,7 @@ def test_denormalise_undoes_normalise(mean, sd, seed):
     background = Background(mean, sd)
     found = denormalise(normalise(image, background), background)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, image, rtol=2e-5, atol=1e-4 * sd + 1e-6 * abs(mean))
+    assert_allclose(found, image, rtol=2e-5, atol=1e-4 * sd + 1e-6 * abs(mean))
 
 
 def test_values_beyond_all_images_stay_finite_and_in_order():
@@ -59,4 +60,4 @@ def test_the_grey_values_of_a_domain_are_its_median_background(rng):
 def test_another_dtype_rounds_and_keeps_its_range():
     values = np.array([-3.0, 1.5, 2.6, 300.0], np.float32)
     assert in_dtype(values, "uint8").tolist() == [0, 2, 3, 255]
-    np.testing.assert_array_equal(in_dtype(values, "float32"), values)
+    assert_array_equal(in_dtype(values, "float32"), values)

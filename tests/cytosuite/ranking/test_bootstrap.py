@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import stats
 
 from cytosuite.ranking.bootstrap import (
@@ -31,12 +32,12 @@ def test_tau_is_that_of_scipy(seed, size):
         rng.integers(0, 5, (20, size)).astype(float),
     )
     expected = [stats.kendalltau(first, other, variant="b").statistic for other in others]
-    np.testing.assert_allclose(kendall_tau(first, others), expected)
+    assert_allclose(kendall_tau(first, others), expected)
 
 
 def test_shares_and_intervals_by_hand():
     places = np.array([[1, 2], [1, 2], [1, 2], [2, 1], [1, 1]], float)
-    np.testing.assert_allclose(place_shares(places), [[0.8, 0.2], [0.4, 0.6]])
+    assert_allclose(place_shares(places), [[0.8, 0.2], [0.4, 0.6]])
     assert place_intervals(places).tolist() == [[1, 2], [1, 2]]
     many = np.repeat([[1.0], [2.0]], [990, 10], axis=0)
     assert place_intervals(many).tolist() == [[1, 1]]  # 1 % is outside of 95 %

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import stats
 
 from cytosuite.ranking.intervals import FEWEST, mean_interval, medians
@@ -10,7 +11,7 @@ SKEWED = np.array([0.1, 0.7, 0.8, 0.85, 0.9, 0.9, 0.95, 0.97])
 def test_of_symmetric_scores_it_is_students_t():
     values = np.array([0.5, 0.6, 0.65, 0.75, 0.8, 0.9])
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    np.testing.assert_allclose(mean_interval(values), expected)
+    assert_allclose(mean_interval(values), expected)
 
 
 def test_of_skewed_scores_it_is_wider_on_the_side_of_the_tail_alone():
@@ -18,8 +19,8 @@ def test_of_skewed_scores_it_is_wider_on_the_side_of_the_tail_alone():
     bottom, top = stats.ttest_1samp(SKEWED, 0).confidence_interval(0.95)
     assert high == pytest.approx(top)
     assert low < bottom - 0.05
-    np.testing.assert_allclose(mean_interval(-SKEWED), (-high, -low))
-    np.testing.assert_allclose(mean_interval(3 * SKEWED + 1), (3 * low + 1, 3 * high + 1))
+    assert_allclose(mean_interval(-SKEWED), (-high, -low))
+    assert_allclose(mean_interval(3 * SKEWED + 1), (3 * low + 1, 3 * high + 1))
 
 
 def test_of_skewed_scores_halls_cubic_of_the_low_end_is_students_quantile():
@@ -35,7 +36,7 @@ def test_cases_are_drawn_within_each_dataset():
     apart = mean_interval(values, ["a"] * 8 + ["b"] * 8)
     assert apart[1] - apart[0] < 1 < 5 < np.ptp(mean_interval(values))
     alone = mean_interval(np.append(SKEWED, 10.0), ["a"] * 8 + ["b"])
-    np.testing.assert_allclose(np.ptp(alone), np.ptp(mean_interval(SKEWED)) * 8 / 9)
+    assert_allclose(np.ptp(alone), np.ptp(mean_interval(SKEWED)) * 8 / 9)
 
 
 def test_few_equal_and_undefined_cases():
@@ -56,7 +57,7 @@ def test_medians_have_the_order_statistics_of_the_sign_test(cases):
             if row.size >= FEWEST
             else [np.nan] * 2
         )
-        np.testing.assert_allclose(result, [np.median(row), *ends])
+        assert_allclose(result, [np.median(row), *ends])
     assert np.isnan(medians(np.full((1, 4), np.nan))).all()
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.training.augment import Augmentations, augmented, joined_labels
@@ -23,7 +24,7 @@ def test_geometry_by_hand_is_the_same_for_image_and_truth(change, expected):
     line = np.arange(7, dtype=np.float32).reshape(1, 1, 1, 7)
     image, truth = augmented(RNG(0), line, line + 10, _given(change, **{f"{change}_axes": [2]}))
     assert image.ravel().tolist() == expected
-    np.testing.assert_array_equal(truth, image + 10)
+    assert_array_equal(truth, image + 10)
 
 
 @pytest.mark.parametrize("change", ["anisotropy", "stretch", "permute"])
@@ -51,13 +52,13 @@ def test_intensity_changes_the_image_alone_within_its_range(change):
     settings = _given(change, shuffle_size=[4, 8, 8], inpaint_size=[4, 8, 8])
     found, truth = augmented(RNG(2), image, image, settings)
     again, _ = augmented(RNG(2), image, image, settings)
-    np.testing.assert_array_equal(found, again)
+    assert_array_equal(found, again)
     assert truth is image
     assert not np.array_equal(found, image)
     assert found.max() <= image.max()
     assert found.min() >= (0 if change == "decline" else image.min())
     if change == "shuffle":
-        np.testing.assert_array_equal(np.sort(found, axis=None), np.sort(image, axis=None))
+        assert_array_equal(np.sort(found, axis=None), np.sort(image, axis=None))
 
 
 def test_nothing_is_drawn_without_a_queue():
@@ -68,7 +69,7 @@ def test_nothing_is_drawn_without_a_queue():
 
 def test_joined_labels_touch():
     labels = np.array([[1, 1, 2, 2, 0, 3]], np.uint16)
-    np.testing.assert_array_equal(joined_labels(RNG(0), labels, 0), labels)
+    assert_array_equal(joined_labels(RNG(0), labels, 0), labels)
     found = joined_labels(RNG(0), labels, 1)[0]
     assert found[0] == found[3]
     assert found.tolist()[4:] == [0, 3]

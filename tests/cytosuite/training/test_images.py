@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from cytosuite.training.images import (
     Turn,
@@ -16,8 +17,8 @@ def test_an_array_goes_on_until_a_crop_fits():
     array = np.arange(6).reshape(1, 2, 3)
     found = padded(array, (4, 2))
     assert found.shape == (1, 4, 3)
-    np.testing.assert_array_equal(found[0, 1:], np.repeat(array[:, 1], 3, 0))
-    np.testing.assert_array_equal(padded(array, (1, 1)), array)
+    assert_array_equal(found[0, 1:], np.repeat(array[:, 1], 3, 0))
+    assert_array_equal(padded(array, (1, 1)), array)
 
 
 @pytest.mark.parametrize("turn", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 1)])
@@ -25,9 +26,9 @@ def test_a_crop_is_turned_in_its_planes(turn, rng):
     crop = rng.random((3, 4, 4))
     expected = np.flip(crop, [axis for axis in range(3) if turn[axis]])
     expected = expected.transpose(0, 2, 1) if turn[3] else expected
-    np.testing.assert_array_equal(turned(crop, Turn(turn[:3], turn[3])), expected)
+    assert_array_equal(turned(crop, Turn(turn[:3], turn[3])), expected)
     rest = turned(crop[:, 1:], Turn(turn[:3], turn[3]))  # no square
-    np.testing.assert_array_equal(rest, np.flip(crop[:, 1:], np.flatnonzero(turn[:3])))
+    assert_array_equal(rest, np.flip(crop[:, 1:], np.flatnonzero(turn[:3])))
 
 
 @pytest.mark.parametrize("noise, count", [(True, 2), (False, 8)])
@@ -54,5 +55,5 @@ def test_views_are_the_middle_planes_as_light():
     assert found[:6, :4].max() == 0
     assert found[2, 8 + 4 + 4] == 255
     flat = views(Volume(array[2:3], (1.0, 1.0, 1.0)))
-    np.testing.assert_array_equal(flat[:6, :8], found[:6, :8])
+    assert_array_equal(flat[:6, :8], found[:6, :8])
     assert flat.shape == (6 + 4 - 4, 8 + 4)

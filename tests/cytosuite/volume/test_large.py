@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import refused
+from numpy.testing import assert_array_equal
 
 from cytosuite.volume import large
 from cytosuite.volume.large import blank, converted, is_mapped, put, room, taken
@@ -71,18 +72,18 @@ BOXES = [
 def test_a_box_is_read_and_written(array, box):
     before = np.array(array)
     found = taken(array, box)
-    np.testing.assert_array_equal(found, before[box])
+    assert_array_equal(found, before[box])
     assert not is_mapped(found)
     put(array, box, found + 1)
     before[box] += 1
-    np.testing.assert_array_equal(array, before)
+    assert_array_equal(array, before)
 
 
 def test_thinned_values_are_those_of_the_flat_array_and_another_dtype_has_room(array):
     for step in (1, 2, 7, 599, 600, 601, 1300, 10**6):
-        np.testing.assert_array_equal(thinned(array, step), np.array(array).ravel()[::step])
+        assert_array_equal(thinned(array, step), np.array(array).ravel()[::step])
     found = converted(array, np.float32)
-    np.testing.assert_array_equal(found, array)
+    assert_array_equal(found, array)
     assert found.dtype == np.float32
     assert is_mapped(found) == is_mapped(array)
     assert converted(array, "uint16") is array

@@ -1,4 +1,4 @@
-import numpy as np
+from numpy.testing import assert_array_equal
 
 from cytosuite.datasets.calibration.calibrate import simulator
 from cytosuite.datasets.calibration.fit import draw
@@ -36,7 +36,7 @@ def test_draws_and_statistics_do_not_depend_on_who_is_done_first():
         found.append((stacks, measure(stacks, dark=100.0, each=each)))
     (stacks, first), (others, second) = found
     for (image, labels), (other, theirs) in zip(stacks, others, strict=True):
-        np.testing.assert_array_equal(image.array, other.array)
-        np.testing.assert_array_equal(labels, theirs)
+        assert_array_equal(image.array, other.array)
+        assert_array_equal(labels, theirs)
     for name, values in first.volumes.items():
-        np.testing.assert_array_equal(values, second.volumes[name])
+        assert_array_equal(values, second.volumes[name])

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from rasters import places_of, sizes_of
 from scipy import ndimage
 
@@ -125,10 +126,10 @@ def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
     spans = pairwise([0, 7, 8, 25, grid.shape[0]])
     slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in spans]
     for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
-        np.testing.assert_array_equal(one, np.concatenate(parts))
+        assert_array_equal(one, np.concatenate(parts))
     monkeypatch.setattr(cells, "BLOCK_UM", 9.0)
     for one, other in zip(whole, _both(grown, grid, tissue[2]), strict=True):
-        np.testing.assert_array_equal(one, other)
+        assert_array_equal(one, other)
 
 
 def _membranes(grown, grid, outside=_everywhere, **options):
@@ -151,7 +152,7 @@ def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
 def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
     grid = _grid((8, 8, 16), 0.2, 0.25, 0.25)
     image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half, brightness=3.0)
-    np.testing.assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
+    assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
     two = _membranes(_spheres(TWO, [2, 2]), grid, _half)
     assert not two[grid.centres(0) < 2.5 - 0.3].any()
     assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)

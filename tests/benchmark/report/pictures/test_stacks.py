@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from rasters import counted
 
@@ -55,13 +56,13 @@ def test_fine_axes_shrink_first():
 def test_means_are_those_of_blocks():
     image = counted(2, 4, 6)
     expected = image.reshape(1, 2, 2, 2, 3, 2).mean(axis=(1, 3, 5))
-    np.testing.assert_allclose(averaged(image, (1, 2, 3)), expected)
+    assert_allclose(averaged(image, (1, 2, 3)), expected)
     assert averaged(image, image.shape).dtype == np.float32
 
 
 @given(LABELS)
 def test_the_same_grid_changes_nothing(labels):
-    np.testing.assert_array_equal(sampled(labels, labels.shape)[0], labels)
+    assert_array_equal(sampled(labels, labels.shape)[0], labels)
 
 
 def test_small_objects_do_not_vanish_and_stay_in_their_place():
@@ -80,7 +81,7 @@ def test_small_objects_do_not_vanish_and_stay_in_their_place():
 
 @given(LABELS)
 def test_labels_survive_their_runs(labels):
-    np.testing.assert_array_equal(unpacked(*deflated(labels), labels.shape), labels)
+    assert_array_equal(unpacked(*deflated(labels), labels.shape), labels)
 
 
 def test_slices_of_a_sprite_lie_in_rows_on_blocks_of_eight():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 
 from cytosuite.benchmark.runs.data.layouts import classes_of, nnunet_name, write_hdf5, write_nnunet
 from cytosuite.contract.tasks import IMAGE, LABELS
@@ -37,13 +38,13 @@ def test_files_and_facts_are_those_that_nnunet_documents_and_its_reader_finds(
     for name in names:
         image = sitk.ReadImage(str(out / name))
         assert image.GetSize() == (24, 24, 4)
-        np.testing.assert_allclose(image.GetSpacing(), (0.0005, 0.0005, 0.002))  # mm: x, y, z
+        assert_allclose(image.GetSpacing(), (0.0005, 0.0005, 0.002))  # mm: x, y, z
 
 
 def test_classes_of_a_plane_by_hand():
     labels = np.array([[1, 1, 1, 0], [1, 1, 1, 2], [1, 1, 1, 2], [0, 0, 2, 2]])
     wanted = [[1, 1, 2, 0], [1, 1, 2, 2], [2, 2, 2, 2], [0, 0, 2, 1]]
-    np.testing.assert_array_equal(classes_of(labels), wanted)
+    assert_array_equal(classes_of(labels), wanted)
 
 
 @pytest.mark.parametrize("name", ["", "spheroids", "Dataset1_X", "Dataset001", "Dataset001_X.y"])
@@ -59,8 +60,8 @@ def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
     write_hdf5(dataset, tmp_path / "out")
     item, _ = find_images(tmp_path / "out", ["*"])
     image, mask = item.image, item.files[LABELS.slug]
-    np.testing.assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
+    assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
     for group in ("", "data/instances", "data/seeds"):
         found = read(mask, group=group)
-        np.testing.assert_array_equal(found.array, labels.array)
+        assert_array_equal(found.array, labels.array)
         assert found.spacing == labels.spacing

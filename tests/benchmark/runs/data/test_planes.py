@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_array_equal
 from skimage.segmentation import find_boundaries
 
 from cytosuite.benchmark.runs.data.planes import boundary, cut_at, grey, limits, planes, spatial
@@ -13,7 +14,7 @@ LABELS = arrays(np.uint16, st.tuples(*[st.integers(1, 12)] * 2), elements=st.int
 @given(LABELS)
 def test_is_the_inner_boundary_of_scikit_image(labels):
     expected = find_boundaries(labels, mode="inner", connectivity=1)
-    np.testing.assert_array_equal(boundary(labels), expected)
+    assert_array_equal(boundary(labels), expected)
 
 
 def test_boundary_of_a_square_is_its_rim():
@@ -39,7 +40,7 @@ def test_cuts_through_the_middle_unless_it_is_empty():
 def test_takes_the_middle_time_and_first_channel():
     array = np.arange(3 * 2 * 4 * 5 * 6).reshape(3, 2, 4, 5, 6)
     kept, spacing = spatial(Volume(array, (3.0, 2.0, 1.0), "TCZYX"))
-    np.testing.assert_array_equal(kept, array[1, 0])
+    assert_array_equal(kept, array[1, 0])
     assert spacing == (3.0, 2.0, 1.0)
     assert spatial(Volume(array[0, 0, 0], (2.0, 1.0), "YX"))[0].shape == (1, 5, 6)
 

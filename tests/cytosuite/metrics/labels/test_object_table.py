@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_allclose
 from skimage.measure import regionprops_table
 
 from cytosuite.metrics.labels import object_table as room
@@ -100,12 +101,12 @@ def test_places_and_grey_values_agree_with_scikit_image(rng):
         )
         peer = regionprops_table(labels, image, properties=names, spacing=SPACING)
         for n, axis in enumerate("zyx"):
-            np.testing.assert_allclose(found[f"centroid_{axis}_um"], peer[f"centroid-{n}"])
+            assert_allclose(found[f"centroid_{axis}_um"], peer[f"centroid-{n}"])
             length = (peer[f"bbox-{n + 3}"] - peer[f"bbox-{n}"]) * SPACING[n]
-            np.testing.assert_allclose(found[f"length_{axis}_um"], length)
+            assert_allclose(found[f"length_{axis}_um"], length)
         for name, theirs in (("mean_intensity", "intensity_mean"), ("volume_um3", "area")):
-            np.testing.assert_allclose(found[name], peer[theirs])
-        np.testing.assert_allclose(found["extent"], peer["extent"])
+            assert_allclose(found[name], peer[theirs])
+        assert_allclose(found["extent"], peer["extent"])
         assert (found["max_intensity"] == peer["intensity_max"]).all()
         assert (found["label"] == peer["label"]).all()
 

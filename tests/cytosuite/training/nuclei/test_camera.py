@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import ndimage
 
 from cytosuite.training.nuclei.camera import (
@@ -125,5 +126,5 @@ def test_own_light_is_distinguished_from_an_even_haze():
     means = np.array([0, *weighted], np.float32)
     own = own_light(light, labels, level, means)
     shares = [np.average(level[labels == k], weights=level[labels == k]) for k in (1, 2)]
-    np.testing.assert_allclose(own, [0, 2 * shares[0], 0.5 * shares[1]], rtol=1e-4)
-    np.testing.assert_allclose(means[1:] - own[1:], 0.8, rtol=1e-4)
+    assert_allclose(own, [0, 2 * shares[0], 0.5 * shares[1]], rtol=1e-4)
+    assert_allclose(means[1:] - own[1:], 0.8, rtol=1e-4)

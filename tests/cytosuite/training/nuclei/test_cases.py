@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from layouts import hdf5
 from mistakes import refused
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 from training_data import (
     SHAPE,
@@ -37,11 +38,11 @@ def test_a_simulated_case_keeps_its_fields_within_rounding(tmp_path):
     light, level, labels = scene(1)
     assert case.simulated
     assert case.spacing == SPACING
-    np.testing.assert_array_equal(case.labels, labels)
-    np.testing.assert_allclose(case.level / SHARE_UNIT, level, atol=0.5 / SHARE_UNIT + 1e-6)
+    assert_array_equal(case.labels, labels)
+    assert_allclose(case.level / SHARE_UNIT, level, atol=0.5 / SHARE_UNIT + 1e-6)
     vectors, shares = directed(labels)
-    np.testing.assert_array_equal(case.vectors, np.rint(vectors * VECTOR_UNIT))
-    np.testing.assert_array_equal(case.shares, np.rint(shares * SHARE_UNIT))
+    assert_array_equal(case.vectors, np.rint(vectors * VECTOR_UNIT))
+    assert_array_equal(case.shares, np.rint(shares * SHARE_UNIT))
     ratio = case.image / light
     assert ratio.std() < 1e-3 * ratio.mean()
 
@@ -50,25 +51,25 @@ def test_light_is_in_units_of_the_median_nucleus_and_diameters_of_the_largest_sl
     case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH)
     light, level, labels = scene(0)
     means = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
-    np.testing.assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
+    assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
     assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
     # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
     expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
-    np.testing.assert_allclose(case.diameters_um, expected, rtol=0.08)
+    assert_allclose(case.diameters_um, expected, rtol=0.08)
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
     (files,) = find_cases(real_folder(tmp_path))
     case = load_case(files, PATCH)
     assert not case.simulated
-    np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
+    assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
     assert case.image.max() > 1
     array = read(files.image).array
     both = Volume(np.stack([array[::-1], array]), SPACING, "CZYX", {"channels": "DAPI, cytosol"})
     write(files.image, both)
     main = load_case(files._replace(channel="cytoplasm"), PATCH, channels=2).image
-    np.testing.assert_array_equal(main, case.image)  # the channel of the settings by its name
+    assert_array_equal(main, case.image)  # the channel of the settings by its name
 
 
 def test_images_behind_a_chain_count_like_real_ones(tmp_path):
@@ -82,7 +83,7 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
         for each in (files[0], find_cases(real_folder(tmp_path / "b"))[0])
     )
     for name in ("image", "labels", "level", "vectors", "shares", "own"):
-        np.testing.assert_array_equal(getattr(case, name), getattr(real, name))
+        assert_array_equal(getattr(case, name), getattr(real, name))
     assert not case.tails.any()
 
 
@@ -103,9 +104,9 @@ def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_
     labels[..., 20:] = 2
     level = _level_within_cells(labels)
     # Two voxels side by side are border: P(1.5 > x > -0.5) of a normal distribution is missing.
-    np.testing.assert_allclose(level[..., 19:21], 1 - (ndtr(1.5) - ndtr(-0.5)), atol=0.02)
-    np.testing.assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
-    np.testing.assert_allclose(level, level[..., ::-1], atol=1e-6)
+    assert_allclose(level[..., 19:21], 1 - (ndtr(1.5) - ndtr(-0.5)), atol=0.02)
+    assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
+    assert_allclose(level, level[..., ::-1], atol=1e-6)
 
 
 def test_the_other_channel_is_refused(tmp_path):
@@ -126,7 +127,7 @@ def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
     case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], (16, 32, 16))
     assert case.shape == (16, 32, 24)
     assert not case.labels[SHAPE[0] :].any() or (case.labels[SHAPE[0] - 1] > 0).any()
-    np.testing.assert_array_equal(case.image[:, 24:], np.repeat(case.image[:, 23:24], 8, axis=1))
+    assert_array_equal(case.image[:, 24:], np.repeat(case.image[:, 23:24], 8, axis=1))
 
 
 def test_a_published_list_gives_images_and_labels(tmp_path):
@@ -141,7 +142,7 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
     (tmp_path / "files_train.csv").write_text("images/a.h5;masks/a.h5\n")
     (files,) = find_cases(tmp_path, files=FileSettings(group="data/image,data/instance"))
     case = load_case(files, (8, 16, 16))
-    np.testing.assert_array_equal(case.labels, labels)
+    assert_array_equal(case.labels, labels)
     assert not case.simulated
     (tmp_path / "files_train.csv").write_text("images/a.h5\n")
     refused("expected images with labels of the same name, found 1", find_cases, tmp_path)

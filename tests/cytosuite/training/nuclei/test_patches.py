@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from training_data import directed, real_folder, simulated_folder
 
 from cytosuite.training.images import Turn, turned
@@ -43,14 +44,14 @@ def test_a_batch_has_the_promised_form(cases):
     assert not batch["target"][:, 1:][
         np.broadcast_to((level == 0)[:, None], (3, 5, 8, 16, 16))
     ].any()
-    np.testing.assert_array_equal(labels > 0, level > 0)
+    assert_array_equal(labels > 0, level > 0)
     assert set(np.unique(labels)) <= {0, 1, 2}
 
 
 def test_a_network_that_makes_its_own_targets_draws_level_and_labels(cases):
     plain = [replace(case, vectors=case.vectors[:0], shares=case.shares[:0]) for case in cases]
     (own, whole) = (draw_batch(each, SMALL, 0, 0)["target"] for each in (plain, cases))
-    np.testing.assert_array_equal(own, whole[:, [0, 5]])
+    assert_array_equal(own, whole[:, [0, 5]])
 
 
 def test_patches_near_nuclei_hold_more_of_them(cases):
@@ -77,8 +78,8 @@ def test_stray_light_is_added_to_the_light(cases):
     near, far = case.tails[(slice(None), *where)].astype(np.float32)
     assert near.max() > 0
     none, both = (_light(case, where, np.float32(w)) for w in ((0, 0), (0.5, 0.25)))
-    np.testing.assert_array_equal(none, plain)
-    np.testing.assert_allclose(both, plain + 0.5 * near + 0.25 * far, rtol=2e-3)
+    assert_array_equal(none, plain)
+    assert_allclose(both, plain + 0.5 * near + 0.25 * far, rtol=2e-3)
 
 
 def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
@@ -90,7 +91,7 @@ def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
 
     (all_targets, all_images), (few_targets, few_images) = nuclei(0.0), nuclei(5.0)
     (no_targets, _) = nuclei(1e6)
-    np.testing.assert_array_equal(np.stack(all_images), np.stack(few_images))
+    assert_array_equal(np.stack(all_images), np.stack(few_images))
     counts = [sum((t[:, 0] > 0).sum() for t in ts) for ts in (all_targets, few_targets, no_targets)]
     assert counts[0] > counts[1] > counts[2] == 0
     assert not np.stack(no_targets).any()
@@ -102,11 +103,11 @@ def test_a_real_case_meets_no_camera(tmp_path):
         {"shape": case.shape, "augment": {"brightness": (1.0, 1.0), "noise": 0.0}}
     )
     _, image, target, _ = draw_patch(np.random.default_rng(0), [case], whole)
-    np.testing.assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
+    assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
     assert target[0].sum() == (case.labels > 0).sum()
     (image,), labels = draw_image(np.random.default_rng(0), case, SMALL)
-    np.testing.assert_array_equal(labels, case.labels)
-    np.testing.assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
+    assert_array_equal(labels, case.labels)
+    assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
 
 
 TURNS = [Turn(bits[:3], bits[3]) for bits in itertools.product((False, True), repeat=4)]
@@ -128,7 +129,7 @@ def _target(labels):
 def test_all_symmetries_are_drawn_and_turn_the_target_as_the_labels(labels, rng):
     for turn in TURNS:
         expected = _target(turned(labels, turn))
-        np.testing.assert_allclose(turn_target(_target(labels), turn, 3), expected, atol=1e-5)
+        assert_allclose(turn_target(_target(labels), turn, 3), expected, atol=1e-5)
     assert {draw_turn(rng) for _ in range(300)} == set(TURNS)
     assert len({turned(labels, turn).tobytes() for turn in TURNS}) == 16
 
