@@ -64,12 +64,11 @@ def take_in(
         say(console, f"{name}: {word}")
         image = _image(engine.client, word)
         if (built := image.attrs.get("Architecture")) != "amd64":
-            fix = RULES["image.architecture"].fix
-            say(console, f"{word}: built for {built}; for an upload {fix}")
+            say(console, f"{word}: for {built}; uploads: {RULES['image.architecture'].fix}")
         labels, user = image.labels or {}, user_of(image.attrs)
-        api, kind = options.api or api_of(labels, word), options.input_format
+        api = options.api or api_of(labels, word)
         externals[name] = ExternalImage(
-            name, word, str(image.id), api, task, mapping, kind, user, models
+            name, word, str(image.id), api, task, mapping, options.input_format, user, models
         )
         manifests.append(external_manifest(externals[name], labels))
     engine.externals = externals

@@ -245,18 +245,15 @@ def _place(card: ModelCard, facts: Facts) -> float:
 
 def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) -> Texts:
     """Return the keys with a word that no card has; it would favour cards that say less."""
-    words = {
-        key: [card.describes[key] for card in cards if key in card.describes]
+    return tuple(
+        key
         for key, weight in policy.keys.items()
         if weight != "must"
         and key in stated
         and key != SIZE
         and not isinstance(stated[key], tuple | list)
-    }
-    return tuple(
-        key
-        for key, listed in words.items()
-        if listed and all(distance(key, stated[key], o) for o in listed)
+        and (listed := [card.describes[key] for card in cards if key in card.describes])
+        and all(distance(key, stated[key], word) for word in listed)
     )
 
 

@@ -98,13 +98,15 @@ def rank(
     return replace(ranking, missing=missing_rows(scores, chosen, unranked))
 
 
-def numbers(column: "pd.Series[Any]", place: str, first: int) -> "pd.Series[float]":
+def numbers(column: "pd.Series[Any]", place: object, first: int) -> "pd.Series[float]":
     """Return a column as numbers, NaN where it is empty; InputError with the row from `first`."""
     values: pd.Series[float] = pd.to_numeric(column.mask(column == ""), errors="coerce")
     wrong = values.isna() & ~texts(column).str.lower().isin(["", "nan"])
     if wrong.any():
-        row, text = first + int(wrong.to_numpy().argmax()), column[wrong].iloc[0]
-        raise InputError(f"{place}, row {row}: expected a number as {column.name}, found {text!r}")
+        raise InputError(
+            f"{place}, row {first + wrong.to_numpy().argmax()}: expected a number as "
+            f"{column.name}, found {column[wrong].iloc[0]!r}"
+        )
     return values.astype(float)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.packing import MOST
 from cytosuite.errors import InputError, at
 from cytosuite.folders.names import readable
 from cytosuite.formats import read
@@ -19,7 +20,6 @@ from cytosuite.volume.objects import numbered
 
 T = TypeVar("T", bound=np.generic)
 
-MOST = np.iinfo(np.uint16).max
 NAME = "cells_file"  # in the record of a case
 NUDGE = 1e-6  # voxels: rounding takes the same side all along an axis
 

@@ -147,8 +147,7 @@ def cartographic(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
             f"a sheet of {drawn.thickness_um:.3g} µm has no room in an image of {height:.3g} µm "
             "along z; lower thickness_um or raise shape"
         )
-    margin = drawn.cell_um
-    low, high = np.array([-margin, -margin]), np.array([y + margin, x + margin])
+    low, high = -drawn.cell_um, np.array([y, x]) + drawn.cell_um
     area = np.pi / 4 * drawn.cell_um**2
     count = np.prod(high - low) / area
     if count > MOST:

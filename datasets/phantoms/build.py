@@ -133,7 +133,7 @@ def _most_frequent(values: Array) -> float:
         return 0.0
     counts, edges = np.histogram(values, bins=256)
     at = int(counts.argmax())
-    return float(edges[at] + edges[at + 1]) / 2
+    return float(edges[at : at + 2].mean())
 
 
 def _checked(image: Volume, labels: Volume, cutting: Cutting) -> tuple[Array, Integers, Lengths]:
@@ -157,16 +157,9 @@ def _whole(labels: Volume) -> Volume:
     return labels
 
 
-def draw_library(
-    rng: Rng,
-    count: int,
-    spacing_um: Lengths,
-    *,
-    diameter_um: float = 9.0,
-    mitotic_fraction: float = 0.0,
-) -> list[Phantom]:
-    """Return phantoms of drawn nuclei; a pair of daughters makes two of the `count`."""
-    nuclei = draw_nuclei(rng, count, diameter_um=diameter_um, mitotic_fraction=mitotic_fraction)
+def draw_library(rng: Rng, count: int, spacing_um: Lengths) -> list[Phantom]:
+    """Return phantoms of nuclei, 3 % in mitosis; a pair of daughters makes two of the `count`."""
+    nuclei = draw_nuclei(rng, count, diameter_um=9.0, mitotic_fraction=0.03)
     nuclei, _, _ = divide(rng, nuclei, np.zeros((count, 3)))
     nuclei = nuclei.take(np.arange(count))
     tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
@@ -241,8 +234,11 @@ def extract_to(
             raise InputError(
                 f"{image_path}: expected nuclei to cut out, found none ({reasons or 'no label'})"
             )
-        settings = {"augment_copies": augment_copies, "alteration": asdict(Alteration())}
-        parameters = {"cutting": cutting._asdict(), **settings}
+        parameters = {
+            "cutting": cutting._asdict(),
+            "augment_copies": augment_copies,
+            "alteration": asdict(Alteration()),
+        }
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)
     copies = len(entries) - len(nuclei)
@@ -252,9 +248,9 @@ def extract_to(
 def draw_to(
     folder: Path, count: int, *, spacing_um: Lengths = (0.5, 0.25, 0.25), seed: int = 0
 ) -> LibrarySummary:
-    """Write a library of drawn nuclei, 3 % in mitosis; InputError for a folder with content."""
+    """Write a library of drawn nuclei; InputError for a folder with content."""
     need_folder(folder, new=True)
-    phantoms = draw_library(np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03)
+    phantoms = draw_library(np.random.default_rng(seed), count, spacing_um)
     with atomic(folder) as temporary:
         entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
         parameters = {"count": count, "spacing_um": list(spacing_um)}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.bodies.grid import Grid, Labels, slabs
+from cytosuite.datasets.physics.packing import MOST
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple, frozen
@@ -64,7 +65,7 @@ def grow_cells(
 ) -> Tessellation:
     """Return cells of wanted volumes around at most 65535 nuclei; spread of ln(cell / nucleus)."""
     count = len(centres_um)
-    if count > np.iinfo(np.uint16).max:
+    if count > MOST:
         raise InputError(f"expected at most 65535 cells, found {count}; lower n_nuclei")
     volumes = semi_axes_um.prod(axis=1) * np.exp(volume_spread * rng.normal(size=count))
     phases = rng.uniform(0, 2 * np.pi, (2, count, WAVES))

@@ -5,10 +5,9 @@ Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828 widen them by
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Labels, in_slabs, slabs
@@ -19,6 +18,7 @@ from cytosuite.errors import InputError
 from cytosuite.segmentation.objects import largest_pieces
 from cytosuite.volume import large
 from cytosuite.volume.arrays import (
+    Array,
     Bools,
     Box,
     Bytes,
@@ -34,8 +34,6 @@ from cytosuite.volume.pieces import extremes
 
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
 Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
-
-T = TypeVar("T", np.uint16, np.uint8)
 
 PEAK = 8  # brightest voxels; their mean is the peak of a nucleus
 SOME = 50  # objects between two releases of memory-mapped arrays
@@ -237,7 +235,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
 
 def drop(labels: Labels, keep: Bools) -> Labels:
     """Return labels with the objects 1 to M of a mask (M,), without gaps; InputError for more."""
-    return _lookup(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype.type)
+    return _lookup(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype)
 
 
 def type_map(labels: Labels, kinds: Integers) -> Bytes:
@@ -247,7 +245,7 @@ def type_map(labels: Labels, kinds: Integers) -> Bytes:
     return _lookup(labels, kinds + 1, np.uint8)
 
 
-def _lookup(labels: Labels, values: Integers, dtype: type[T]) -> NDArray[T]:
+def _lookup(labels: Labels, values: Integers, dtype: DTypeLike) -> Array:
     """Return the value of every voxel's object, 0 in the background."""
     largest = int(extremes(labels)[1])
     if largest > len(values):

@@ -87,7 +87,7 @@ def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:
     table = table.reindex(columns=list(COLUMNS), fill_value="")
     table["status"] = states(table["status"])
     for name in NUMBERS:
-        table[name] = numbers(table[name], str(path), 2)
+        table[name] = numbers(table[name], path, 2)
     twice = table[table.duplicated(KEY)]
     if len(twice):
         words = ", ".join(f"{name} {twice[name].iloc[0]!r}" for name in KEY)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -140,12 +140,11 @@ def check_recipe(parameters: Entries, channel: Channel) -> None:
     """Refuse (InputError) a simulation that keeps nothing to learn from, with the remedy."""
     if channel == "cytoplasm":
         return
-    expected: list[tuple[str, str, Any]] = [
+    expected = [
         ("output", "channel", channel),
         ("output", "steps", True),
+        *[("labels", "style", "visible")] * (channel == "nucleus"),
     ]
-    if channel == "nucleus":
-        expected.append(("labels", "style", "visible"))
     missing = [
         f"{part}.{name}={str(value).lower()}"
         for part, name, value in expected
@@ -163,17 +162,16 @@ def _files_of(item: Item, channel: Channel, group: str, *, light: bool) -> Files
     """Return the files of a simulation, or of an image to train on as it is; or InputError."""
     beside = item.extras
     labels = item.files[LABELS.slug]
-    if channel == "cytoplasm":  # learned as they are, simulated or not
-        return Files(item.name, item.image, labels, None, channel=channel, group=group)
-    hint = _HINT[channel]
     lights = [beside[name] for name in sorted(beside) if re.fullmatch("step-.+-light", name)]
     level = beside.get("visible-level") if channel == "nucleus" else None
     whole = bool(lights) and (level is not None or channel != "nucleus")
     record = beside.get(RECORD)
-    # Another algorithm made the image of a pipeline: no light of the simulation belongs to it.
-    pipeline = record is not None and read_json(record).get("through")
-    if pipeline or not (whole or (light and record) or (lights and not record)):
+    # Whole cells are learned as they are, simulated or not. Another algorithm made the image of a
+    # pipeline: no light of the simulation belongs to it.
+    real = channel == "cytoplasm" or (record and read_json(record).get("through"))
+    if real or not (whole or (light and record) or (lights and not record)):
         return Files(item.name, item.image, labels, level, channel=channel, group=group)
+    hint = _HINT[channel]
     if not lights:
         raise InputError(f"{item.image}: expected step-3-light/{item.name}.tif; {hint}")
     # Light of membranes has the labels of nuclei as extras.
@@ -198,15 +196,16 @@ def load_case(
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
     volume = read_grey(files.image, files.group)
-    if len(volume.channels) != channels:
+    others = volume.channels
+    if len(others) != channels:
         raise InputError(
-            f"{files.image}: expected channels: {channels}, found {len(volume.channels)}; set "
+            f"{files.image}: expected channels: {channels}, found {len(others)}; set "
             "network.channels"
         )
     if not np.isfinite(volume.array.astype(np.float32)).all():
         raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")
     shown = [channel_of(name) for name in listed_channels(volume.metadata)[:channels]]
-    others = volume.channels  # the one of the settings is the main one, else the first
+    # The channel of the settings is the main one, else the first.
     volume = others.pop(shown.index(files.channel) if files.channel in shown else 0)
     image, labels, level = _arrays(files, volume, quietest, plane=patch[0] == 1)
     image, labels, level = (padded(a, patch) for a in (image, labels, level))

@@ -62,7 +62,7 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon, quiet):
     assert engine.externals["net_v2"].api == "exec"
     said = quiet.export_text()
     assert "net_v2: lab/net:v2\n" in said
-    assert "lab/net:v2: built for arm64; for an upload build with --platform linux/amd64" in said
+    assert "lab/net:v2: for arm64; uploads: build with --platform linux/amd64" in said
 
 
 def test_the_word_of_the_user_stands_for_a_wrong_label(daemon, quiet):
