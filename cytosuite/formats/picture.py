@@ -28,6 +28,7 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
             )
         if "C" in (pick or {}) and image.mode not in BYTES:
             check_room(path, COPIES * len("RGB") * image.width * image.height)
+            _check_rows(path, stream, image)
             array = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
             return Volume(array, (1.0, 1.0), "CYX", {"spacing_source": "assumed"})
         if image.mode == "P":
@@ -39,6 +40,7 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
                 "channel"
             )
         check_room(path, COPIES * BYTES[image.mode] * image.width * image.height)
+        _check_rows(path, stream, image)
         array = np.asarray(image)
         pictures = int(getattr(image, "n_frames", 1))
     more = (f"the file holds {pictures} images, and only the first is read",)
@@ -50,6 +52,20 @@ def channels(path: Path) -> list[str]:
     """Return the names of the colours in a PNG or JPEG, none of a grey one."""
     with path.open("rb") as stream:
         return list(COLOURS) if _opened(path, stream).mode not in BYTES else []
+
+
+def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN401 - of Pillow
+    """Refuse a PNG with too few rows: what none of its bytes fill differs on another ground."""
+    from PIL import Image
+
+    pixels = image.tobytes()
+    stream.seek(0)
+    again = _opened(path, stream)
+    again.im = Image.new(image.mode, image.size, 1).im
+    if image.format == "PNG" and pixels != again.tobytes():
+        raise InputError(
+            f"{path}: expected {image.height} rows of pixels, found fewer; save it anew"
+        )
 
 
 def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image

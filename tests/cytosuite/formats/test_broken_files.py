@@ -103,9 +103,9 @@ def _foreign_filter(folder):
     return folder / "a.h5"
 
 
-def _png(folder, width, height, colour=0):
+def _png(folder, width, height, colour=0, pixels=b""):
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -144,6 +144,7 @@ MISTAKES = [
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
     ("expected a picture of at most 268435456", _png, 10**5, 10**5),
     ("expected a grey image, found a palette; save it", _png, 4, 5, 3),
+    ("expected 5 rows of pixels, found fewer; save it anew", _png, 4, 5, 0, b"\0wall" * 4),
     ("cannot be read as a picture (neither PNG nor JPEG)", _a_program_as_picture),
 ]
 
