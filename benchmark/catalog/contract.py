@@ -21,7 +21,7 @@ from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume, Volumes
 
 Run = Callable[[Entries], Entries]  # inputs to outputs, by slug
-GEOMETRY = {"ZYX": ((24, 48, 48), (1.0, 0.5, 0.5)), "YX": ((48, 48), (0.5, 0.5))}
+GEOMETRY = {"ZYX": ((24, 48, 40), (1.0, 0.5, 0.5)), "YX": ((64, 48), (0.5, 0.5))}
 NEEDED_SEG = 0.6
 NOT_IN_IMAGE = {"algorithms", "benchmark", "datasets", "metrics", "training"}  # of the library
 Broken = Literal["FAIL", "note", "skip"]

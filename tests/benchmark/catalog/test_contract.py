@@ -142,6 +142,7 @@ def _other(change):
     [
         (lambda v: Volume(v.array, v.spacing[::-1], v.axes), "expected the spacing"),
         (lambda v: Volume(v.array[:, 1:], v.spacing, v.axes), "expected the shape"),
+        (lambda v: Volume(v.array.swapaxes(-1, -2), v.spacing, v.axes), "expected the shape"),
         (lambda v: v.like(v.array.astype(np.float32)), "found the dtype float32"),
     ],
 )
