@@ -1,6 +1,7 @@
 """Commands ``labels`` and ``combine``: folders of images that are written of other folders."""
 
 from collections import Counter
+from pathlib import Path
 
 from rich.console import Console
 
@@ -26,28 +27,40 @@ from cytosuite.formats.imagefiles import image_name
 
 def rules_of(options: LabelsOptions) -> MaskRules:
     """Return the rules of a folder, overridden by the options of their names."""
-    typed = {key: getattr(options, key) for key in MaskRules.model_fields}
-    overrides = {key: value for key, value in typed.items() if value not in (None, (), [])}
-    if "classes" in overrides:
-        overrides["classes"] = dict(text.partition("=")[::2] for text in options.classes)
+    classes = dict(text.partition("=")[::2] for text in options.classes)
+    if not all(map(all, classes.items())):
+        raise InputError(f"--classes {','.join(options.classes)}: expected folder=class")
+    typed = {**vars(options), "classes": classes}
+    overrides = {k: typed[k] for k in MaskRules.model_fields if typed[k] not in (None, (), [], {})}
     return parse("labels", {**read_rules(options.folder).model_dump(), **overrides}, MaskRules)
+
+
+def _unused(folder: Path, rules: MaskRules) -> set[str]:
+    """Return the classes of rules that no mask has, none where a name is no cell of a table."""
+    names = {*rules.exclude, *rules.classes}.difference(rules.classes.values())
+    plain = rules.model_copy(update={"exclude": (), "classes": {}})
+    try:
+        items = annotated(folder, plain).items if names else ()
+    except InputError:
+        return set()
+    return names.difference(*(item.labels.classes for item in items))
 
 
 def labels_command(options: LabelsOptions, console: Console) -> None:
     """Write the labels of a folder of masks, and a table of all objects with their classes."""
     need_folder(options.out, new=True)
     rules = rules_of(options)
-    annotated_images = annotated(options.folder, rules)
-    if options.rois and not annotated_images.items:
+    items, skipped = annotated(options.folder, rules)
+    if options.rois and not items:
         _outline(options, console)
         return
-    if not annotated_images.items:
+    if not items:
         raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
     rows: list[tuple[object, ...]] = []
     total = Counter[str]()
     with progress(console, "combining") as step, new_folder(options.out) as temporary:
-        for done, (name, image, labels, _) in enumerate(annotated_images.items):
-            step(done, len(annotated_images.items), name)
+        for done, (name, image, labels, _) in enumerate(items):
+            step(done, len(items), name)
             combined = labels.read()
             write(temporary / f"labels/{name}.tif", combined.volume)
             if options.rois:
@@ -58,15 +71,14 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
             total.update(combined.counts)
         head = ("image", "id", "class", "file", "area", "lost", "pieces")
         write_rows(temporary / OBJECTS, [head, *rows])
-        if columns := dict.fromkeys(key for case in annotated_images.items for key in case.facts):
-            facts = (
-                (case.name, *(case.facts.get(key, "") for key in columns))
-                for case in annotated_images.items
-            )
+        if columns := dict.fromkeys(key for case in items for key in case.facts):
+            facts = ((case.name, *map(case.facts.get, columns)) for case in items)
             write_rows(temporary / FILE, [(NAME, *columns)], facts)
-    say(console, f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
-    if annotated_images.skipped:
-        say(console, summary(dict(annotated_images.skipped)))
+    say(console, f"{len(items)} images; {sentence(total, rules.overlap)}")
+    if names := _unused(options.folder, rules):
+        say(console, f"--exclude, --classes: no mask is of a class {', '.join(sorted(names))}")
+    if skipped:
+        say(console, summary(dict(skipped)))
     say(console, f"written: {options.out}")
 
 

@@ -307,6 +307,7 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out
         threshold=0,
         overlap="first",
         classes=["a=basal"],
+        exclude=["c"],
         pairs=r"(?P<well>w\d+)_\d+",
     )
     (item,) = index(out).items
@@ -318,7 +319,9 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out
     assert rows == ["w1_1,1,basal,1.png,8,0,1", "w1_1,0,b,1.png,4,4,0"]
     assert item.conditions == {"class": "b + basal", "well": "w1"}
     assert "1 images; 2 masks: 2 overlap others (the first lies on top), 1 vanish" in shown
+    assert "no mask is of a class c\nwritten" in shown
     refused("the folder is not empty", _labels, folder, out)
+    refused("--classes a: expected folder=class", _labels, folder, out / "more", classes=["a"])
 
 
 def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
