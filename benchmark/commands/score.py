@@ -141,15 +141,14 @@ def _score_sequence(
     """Return the scores of tracks; a result that cannot be scored has the worst values."""
     try:
         values = score_tracks(truth, prediction, [metric.name for metric in metrics], logs)
+        return answers.Answer(ANSWERER, name, values)
     except InputError as error:
-        refused = {"": str(error)}
+        answer = cases.measure(ANSWERER, name, metrics, evidence.Facts({}), "bad output")
         try:
             match_tracks(open_sequence(truth), open_sequence(truth))  # SEG, too
         except InputError:
-            return answers.Answer(ANSWERER, name, {}, "bad truth", refused=refused)
-        worst = cases.measure(ANSWERER, name, metrics, evidence.Facts({}), "bad output")
-        return replace(worst, refused=refused)
-    return answers.Answer(ANSWERER, name, values)
+            answer = replace(answer, values={}, status="bad truth")
+        return replace(answer, refused={"": str(error)})
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:

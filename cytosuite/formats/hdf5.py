@@ -22,11 +22,10 @@ from cytosuite.volume.pieces import chunk_rows, planes_of, regrouped
 if TYPE_CHECKING:
     import h5py
 
-NAMES: Texts = ("image", "raw", "data", "labels", "label")
-LABELLED: Texts = ("labels", "label", "segmentation", "instances", "instance")
+NAMES: Texts = ("image", "raw_image", "raw", "data")
+LABELLED: Texts = ("labels", "label", "segmentation", "instance", "instances")
 LABELS_FIRST = "labels first"  # in place of a dataset: the usual names, those of labels first
 GROUP = "data"  # of the tools of Eschweiler et al.
-GROUPED = ("image", "instance", "instances", "raw_image")
 MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter for view fusion
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
@@ -38,7 +37,7 @@ MARGIN = 64  # bytes of checksums besides the pixels of a chunk
 
 @contextmanager
 def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
-    """Open the dataset of a path in the file, else named image, raw, data, labels, or alone."""
+    """Open the dataset of a path in the file, else named image or labels, or alone."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -111,14 +110,13 @@ def write_named(path: Path, volumes: Volumes, compress: bool) -> None:
 
 def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
-    if group not in ("", LABELS_FIRST):
+    if group and group != LABELS_FIRST:
         return _named(path, file, [name.strip() for name in group.split(",")])
-    kinds, expected, place = _kinds(file), NAMES, ""
+    kinds, place = _kinds(file), ""
     if kinds == {GROUP: "a group"}:
-        file, expected, place = file[GROUP], GROUPED, f" in {GROUP}"
+        file, place = file[GROUP], f" in {GROUP}"
         kinds = _kinds(file)
-    if group:
-        expected = tuple(dict.fromkeys(LABELLED + expected))
+    expected = LABELLED + NAMES if group else NAMES + LABELLED
     names = [name for name, kind in kinds.items() if not kind]
     chosen = [name for name in expected if name in names] or names
     if not chosen or (len(chosen) > 1 and chosen[0] not in expected):

@@ -131,8 +131,7 @@ def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -
 def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
     socket = SOCKETS[slug]
-    if socket.kind == "labels" and not part.group:
-        part = replace(part, group=LABELS_FIRST)
+    part = replace(part, group=part.group or LABELS_FIRST * (socket.kind == "labels"))
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
     if socket.movie and path.is_dir() and not is_image(path):

@@ -34,7 +34,7 @@ class FilePair(NamedTuple):
     image: Path | None = None
     cells: Path | None = None  # label image of the cells around points
     spacing: Lengths | None = None  # µm, of points
-    group: str = ""  # dataset in HDF5 files
+    group: str = ""  # of HDF5 files, where the user names none
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
@@ -48,9 +48,8 @@ class FilePair(NamedTuple):
             return readers | (cells or {})
         drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
         size = options.spacing and (options.spacing[-2:] if drawn else options.spacing)
-        reader = partial(
-            _reader, options=replace(options, spacing=size, group=self.group), border=options.border
-        )
+        sized = replace(options, spacing=size)
+        reader = partial(_reader, options=sized, border=options.border, group=self.group)
         readers = {"truth": reader(self.truth)}
         if self.prediction is not None:
             readers["prediction"] = reader(self.prediction, plane=int(drawn[2]) if drawn else None)
@@ -118,7 +117,7 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair
         pair._replace(
             truth=_drawn(pair.truth, pair.image, pair.prediction),
             prediction=pair.prediction and _drawn(pair.prediction, pair.image, pair.truth),
-            group=options.group or (LABELS_FIRST if labels else ""),
+            group=LABELS_FIRST * labels,
         )
         for pair in pairs
     ]
@@ -233,10 +232,14 @@ def _drawn(source: Source, *others: Source | None) -> Source:
 
 
 def _reader(
-    path: Source, options: ScoreOptions, border: int = 0, plane: int | None = None
+    path: Source,
+    options: ScoreOptions,
+    border: int = 0,
+    plane: int | None = None,
+    group: str = "",
 ) -> Reader:
     """Return a reader of a file, of a plane of a volume, in `--spacing`, without a border."""
-    volume = once(path, options.group or "")
+    volume = once(path, options.group or group)
 
     def read() -> Volume:
         """Decode it on first use."""
@@ -265,7 +268,5 @@ def side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     pairs = _pairs(path, labels)
     if missing := [file.name for file, match in pairs if match is None]:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-    drawn = partial(read, options=replace(options, group=options.group or LABELS_FIRST))
-    return ImageSet(
-        [read(file) for file, _ in pairs], [drawn(match) for _, match in pairs if match]
-    )
+    labelled = [read(match, group=LABELS_FIRST) for _, match in pairs if match]
+    return ImageSet([read(file) for file, _ in pairs], labelled)

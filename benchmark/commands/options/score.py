@@ -15,7 +15,7 @@ from cytosuite.contract.words import SEGMENTER
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple, need_file, read_head
 
-HEAD = '{\n  "case'  # of tables of scores in JSON; in CSV it is the first word
+HEADS = b"case,", b'{\n  "case"'  # of tables of scores
 
 
 @command_options
@@ -49,10 +49,11 @@ class ScoreOptions(TableOptions, FileOptions):
             if self.objects in (STDOUT, self.csv, self.json):
                 raise InputError(f"--objects {self.objects}: expected a CSV file of its own")
             need_file(self.objects)
-        inputs = self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels
-        read = {path.resolve() for path in (*inputs, self.data_root) if path}
+        labels = self.truth_labels, self.prediction_labels
+        inputs = filter(None, (self.truth, self.prediction, self.image, *labels, self.data_root))
+        read = {*map(Path.resolve, inputs)}
         for path in filter(None, (self.csv, self.json, self.objects)):
             room = path.parent.resolve()
-            inside = path.is_file() and read & {room, *room.parents}
-            if path.resolve() in read or (inside and b"case" not in read_head(path, len(HEAD))):
+            inside = read & {path.resolve(), room, *room.parents} and path.is_file()
+            if inside and not read_head(path, 10).startswith(HEADS):
                 raise InputError(f"{path}: the table would overwrite it; name another file")

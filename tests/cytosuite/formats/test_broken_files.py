@@ -129,12 +129,13 @@ MISTAKES = [
     ("expected a list of µm as spacing, found 0.5", _hdf5, {"spacing": 0.5}),
     ("expected the axes of shape (3, 4, 5) as a text, found", _hdf5, {"axes": [0, 1, 2]}),
     ("axes must be an ordered subset of TCZYX that ends in YX,", _hdf5, {"axes": b"QYX"}),
-    ("expected a dataset named image or raw or data or labels", _hdf5, "image/deep"),
+    ("expected a dataset named image or raw_image or raw or data", _hdf5, "image/deep"),
     (
-        "expected a dataset named image or instance or instances or raw_image in data, found",
+        "expected a dataset named image or raw_image or raw or data or labels or label or "
+        "segmentation or instance or instances in data, found",
         _group_of_others,
     ),
-    ("expected a dataset named image or raw or data or labels or label, found image", _link_out),
+    ("expected a dataset named image or raw_image or raw or data or labels", _link_out),
     ("expected pixels in the file itself, found them in other files", _pixels_of_a_virtual_dataset),
     ("expected pixels in the file itself, found them in other files", _pixels_in_another_file),
     ("claims 3.73e+05 GiB of pixels in 1400 bytes, more than 32768 times", _more_than_it_holds),
