@@ -58,11 +58,12 @@ def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN
     """Refuse a PNG with too few rows: what none of its bytes fill differs on another ground."""
     from PIL import Image
 
-    pixels = image.tobytes()
+    if image.format != "PNG":
+        return
     stream.seek(0)
     again = _opened(path, stream)
     again.im = Image.new(image.mode, image.size, 1).im
-    if image.format == "PNG" and pixels != again.tobytes():
+    if image.tobytes() != again.tobytes():
         raise InputError(
             f"{path}: expected {image.height} rows of pixels, found fewer; save it anew"
         )

@@ -131,8 +131,10 @@ MISTAKES = [
     ("axes must be an ordered subset of TCZYX that ends in YX,", _hdf5, {"axes": b"QYX"}),
     ("expected a dataset named image or raw_image or raw or data", _hdf5, "image/deep"),
     (
-        "expected a dataset named image or raw_image or raw or data or labels or label or "
-        "segmentation or instance or instances in data, found",
+        (
+            "expected a dataset named image or raw_image or raw or data or labels or label or "
+            "segmentation or instance or instances in data, found"
+        ),
         _group_of_others,
     ),
     ("expected a dataset named image or raw_image or raw or data or labels", _link_out),
