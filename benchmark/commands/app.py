@@ -129,11 +129,11 @@ def _add(
         from cytosuite.benchmark.commands.terminal.options import as_callback
 
         callback = as_callback(command.options, command.load)
-        _refuse_empty_paths(callback, words)
+        _refuse_empty(callback, words)
     app.command(command.name, help=command.help, rich_help_panel=panel)(callback)
 
 
-def _refuse_empty_paths(command: Callable[..., None], words: Sequence[str]) -> None:
+def _refuse_empty(command: Callable[..., None], words: Sequence[str]) -> None:
     """Refuse empty paths and arguments: they would mean the current folder, or everything."""
     kinds = {
         f"--{name.replace('_', '-')}": (kind[0], *get_args(kind[0]))
@@ -141,8 +141,9 @@ def _refuse_empty_paths(command: Callable[..., None], words: Sequence[str]) -> N
         if (kind := get_args(parameter.annotation))
     }
     for before, word, following in zip_longest(("", *words[:-1]), words, words[1:]):
-        # What follows a flag is an argument, what follows another option its value.
-        if not word and (not before.startswith("-") or bool in kinds.get(before, ())):
+        # What follows an option that is no flag, and has no value yet, is its value.
+        asks = before.startswith("--") and "=" not in before and bool not in kinds.get(before, ())
+        if not word and not asks:
             raise InputError("expected a name or path as each argument, found none (see --help)")
         name, sign, value = word.partition("=")
         if Path in kinds.get(name, ()) and not (value if sign else following is None or following):

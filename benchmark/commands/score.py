@@ -53,7 +53,7 @@ LAYOUTS = {
 
 
 def score_command(options: ScoreOptions, console: Console) -> int:
-    """Score files and show the table; exit code 1 if a case has no usable prediction."""
+    """Score files and show the table; exit code 1 if a case has no usable prediction or truth."""
     with terminal.progress(console, "scoring", minor=True) as step:
         scores = score_files(options, step)
     value = layout(scores)
@@ -147,7 +147,8 @@ def _score_sequence(
         try:
             match_tracks(open_sequence(truth), open_sequence(truth))  # SEG, too
         except InputError:
-            answer = replace(answer, values={}, status="bad truth")
+            none = {metric.name: nan for metric in metrics}
+            answer = replace(answer, values=none, status="bad truth")
         return replace(answer, refused={"": str(error)})
 
 
@@ -181,6 +182,7 @@ def _score_cases(
         assert not isinstance(case, Lost)
         scored[number] = case
         step(len(scored), len(pieces), pieces[number][0].name)
+    _failures([answer for answer, _ in scored.values()])  # refuses before anything is written
     if options.objects:
         tables = {(pair.name,): path for pair, path in pieces}
         objects.join_tables(options.objects, ["case"], tables)
@@ -217,7 +219,8 @@ def _score_case(
     lines = [f"not scored: {why}" for why in dict.fromkeys(unfit.values())]
     if len(unfit) == len(metrics):
         reason = f"{pair.truth}: {next(iter(unfit.values())).removeprefix(f'{pair.truth}: ')}"
-        return answers.Answer(ANSWERER, pair.name, {}, "bad truth", refused={"": reason}), {}
+        none = dict.fromkeys(unfit, nan)
+        return answers.Answer(ANSWERER, pair.name, none, "bad truth", refused={"": reason}), {}
     if causes := [why for name, why in answer.refused.items() if name not in unfit]:
         readers["prediction"] = blank
         reason = f"{pair.name}: the prediction cannot be scored: {causes[0]}"

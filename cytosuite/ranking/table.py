@@ -71,8 +71,8 @@ def rank(
     if missing := [name for name in NEEDED if name not in scores]:
         raise InputError(f"expected the column {missing[0]}, found {', '.join(map(str, scores))}")
     scores = scores.reindex(columns=[*KEYS, "value", "status"], fill_value="")
-    known = {"status": states(scores["status"]), "value": numbers(scores["value"], "scores", 0)}
-    scores = scores.assign(**{name: texts(scores[name]) for name in KEYS}, **known)
+    scores = scores.assign(**{n: texts(scores[n]) for n in KEYS}, status=states(scores["status"]))
+    scores["value"] = numbers(scores["value"], "scores", 0)
     present, unranked = {*scores["algorithm"]}, {*CONTROLS, *controls}
     if "" in present:
         raise InputError("expected the name of an algorithm in every row, found an empty one")

@@ -245,8 +245,11 @@ def compare(
     ]
     ran = shown[shown["status_after"] == "ok"]
     warnings = [*_no_longer("defined", ran[ran["before"].notna() & ran["after"].isna()])]
-    lost = np.isinf(ran["before"]) & np.isfinite(ran["after"]) & ran["metric"].isin(metrics)
-    regressions += _no_longer("infinite", ran[lost])
+    known = (metric for metric in metrics.values() if metric.higher_is_better is not None)
+    ends = ran["metric"].map({m.name: 1 if m.higher_is_better else -1 for m in known})
+    old, new = ran["before"] * ends, ran["after"] * ends  # the better, the higher
+    regressions += _no_longer("infinite", ran[(old == np.inf) & np.isfinite(new)])
+    regressions += _no_longer("finite", ran[np.isfinite(old) & (new == -np.inf)])
     unknown = changed.loc[changed["sign"] == 0, "metric"]
     if len(unknown):
         warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")

@@ -53,7 +53,8 @@ def score(inputs: Path, outputs: Path) -> None:
         scores = {r.key: reduce(getitem, r.path.split("."), judged) for r in evaluation.ranked}
     except KeyError:  # a metric of the whole set without a worst value
         lost = "; ".join(f"{failure['case']}: {failure['reason']}" for failure in judged["failed"])
-        raise InputError(f"{inputs}: expected a valid file for each case: {plain(lost)}") from None
+        lost = plain(lost) or "all are valid, but a metric of the whole set is undefined"
+        raise InputError(f"{inputs}: expected a valid file for each case: {lost}") from None
     write_json(outputs / "scores.json", scores)
 
 

@@ -48,6 +48,8 @@ def test_every_field_is_an_option_and_texts_are_parsed():
     runner = CliRunner()
     assert runner.invoke(app, ["here"]).exit_code == 3
     assert seen.pop() == Toy(place=Path("here"))
+    runner.invoke(app, ["here", "--sizes", "", "--words", ""])
+    assert seen.pop() == Toy(place=Path("here"))
     words = ["x", "--sizes", "2,0.5", "--words", "a, b", "--set", "x.y=[1, 2] z.w=2", "--loud"]
     runner.invoke(app, words, env={"TOY_LEVEL": "7"})
     (found,) = seen
@@ -155,6 +157,7 @@ CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
         (["list", "--csv", ""], "--csv: expected a path, found nothing"),
         (["export", ""], "expected a name or path as each argument, found none"),
         (["compare", "--accepted", ""], "expected a name or path as each argument, found none"),
+        ([*SEGMENT, "--device=cpu", ""], "expected a name or path as each argument, found none"),
         (["benchmark", "own", "--engine", "magic"], "ENGINE must be auto, docker, podman, appt"),
         (["benchmark", "own", "--run", "\x1b[31m"], "expected a printable name of at most"),
         (["benchmark", "own", "--sockets", "file.toml"], "SOCKETS=file.toml is for images of"),

@@ -132,12 +132,15 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     assert found == expected
     for name in ("a.tif", "b.mha"):
         _write(prediction / name, TWO[:2])
-    refused("must have the same shape", _scored, truth, prediction, ["SEG"])  # of all cases
+    shape, table = "must have the same shape", truth / "o.csv"
+    refused(shape, _scored, truth, prediction, ["SEG"], objects=table)  # of all cases
+    assert not table.exists()
     bad = _write(truth / "b.tif", TWO.astype(np.float32))
     line = f"{bad}: truth: labels must be of an integer"
     refused(line, _scored, bad, prediction / "b.mha", ["SEG"])
     _write(prediction / "a.tif", TWO)
-    found = _scored(truth, prediction, ["SEG"], objects=truth / "o.csv")
+    found = _scored(truth, prediction, ["SEG"], objects=table)
+    assert found["aggregates"]["SEG"]["failed"] == 2
     assert found["case"] == {"a": {"SEG": 1.0}, "b": {}, "c": {"SEG": 0.0}}
     assert (found["failed"], found["aggregates"]["SEG"]["pooled"]) == (["b", "c"], 0.5)
     assert found["doubts"][1].startswith(line)

@@ -65,9 +65,7 @@ def tool(monkeypatch):
 def test_a_training_gets_all_annotated_cases_and_becomes_a_card(tool, dataset, tmp_path):
     card = tmp_path / "planes.json"
     learning.trained(
-        *(Here(name="here"), "watershed", dataset, card, {"level": 2.0}, Limits()),
-        seed=3,
-        authors="A",
+        Here(name="here"), "watershed", dataset, card, {"level": 2.0}, Limits(), seed=3, authors="A"
     )
     found = read_card(card)
     pairs = tool["pairs"]

@@ -142,9 +142,10 @@ def test_a_metric_without_any_value_left_is_a_regression_too(made, most, regress
 
 def test_an_infinite_value_that_is_lost_is_a_regression(made):
     one, two = made("a", np.where(SCORES < 0.6, np.inf, SCORES)), made("b", SCORES)
-    lost = "net: SEG is no longer infinite in case_00, case_01, case_02"
-    assert lost in compared(one, two).regressions
-    assert not compared(two, one).warnings
+    lost, worst = "case_00, case_01, case_02", made("c", np.where(SCORES < 0.6, -np.inf, SCORES))
+    assert f"net: SEG is no longer infinite in {lost}" in compared(one, two).regressions
+    assert f"net: SEG is no longer finite in {lost}" in compared(two, worst).regressions
+    assert not compared(two, one).warnings + compared(worst, two).regressions
 
 
 def test_a_changed_ruler_is_named(made):
