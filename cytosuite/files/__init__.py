@@ -226,13 +226,16 @@ def delimiter_of(text: str) -> str:
 def read_table(path: Path, delimiter: Callable[[str], str] = lambda _: ",") -> Iterator[list[str]]:
     """Yield the rows of cells in a CSV file; `delimiter` finds it in the text.
 
-    A quote that nobody closes would hide all rows after it, so it is refused.
+    A quote that nobody closes would hide all rows after it: it is refused, as letters behind one.
     """
     text = read_text(path)
     try:
-        yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
+        rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
+        yield from rows
     except csv.Error as error:
-        raise InputError(f"{path}: expected a table, found {error}") from None
+        raise InputError(
+            f"{path}: line {rows.line_num}: expected a table, found {error}; mend its quotes"
+        ) from None
 
 
 def remove(path: Path) -> None:

@@ -158,7 +158,7 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
     if len(wanted) > 1 or rules.images not in ("", wanted[0].name):
         names = " and ".join(room.name for room in rooms)
         raise InputError(
-            f"{folder}: found {names}; name one, --images or {RULES}: images = {rooms[0].name!r}"
+            f"{folder}: found {names}; name one in {RULES}: images = {rooms[0].name!r}"
         )
     images = [(key_of(path), path) for path in _images(wanted[0])]
     return images, [(home.name, _masks(folder, home, rules)) for home in homes]

@@ -107,8 +107,8 @@ def read_curves(path: Path) -> dict[str, Curve]:
     """Return the finite values in a `progress.Log` by curve; none where there is no file."""
     if not path.is_file():
         return {}
-    head, *lines = read_table(path)
-    rows = [dict(zip(head, map(float, line), strict=True)) for line in lines]
+    head, *lines = [*read_table(path)] or [[]]
+    rows = [dict(zip(head, map(float, line), strict=False)) for line in lines]
     return {
         name: {int(row["step"]): row[name] for row in rows if isfinite(row[name])}
         for name in head

@@ -50,7 +50,7 @@ class CutObject(NamedTuple):
     """Outcome for one labelled object."""
 
     label: int  # in the label image
-    voxels: int  # of its largest connected piece, or of all others
+    voxels: int  # of its largest connected piece, or of the largest one that is left out
     skipped: str = ""  # why it is no phantom; empty for those that are
     background: float = 0.0  # grey value that was taken off
     background_from: str = ""  # "surroundings" or "stack"
@@ -84,7 +84,8 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
             else:
                 entry = entry._replace(skipped="not brighter than its background")
         objects.append(entry)
-        if (rest := int(np.count_nonzero(inside)) - voxels) >= options.min_voxels:
+        rest = int(np.count_nonzero(largest_piece(inside & ~mask)))
+        if rest >= options.min_voxels:
             objects.append(CutObject(label, rest, "lies apart from a larger piece of its label"))
     return Extraction(_relative(cuts, spacing), tuple(objects))
 

@@ -342,10 +342,7 @@ def _explain(centres: Doubles, shrunk: Hulls, whole: Hulls, homes: list[Home], r
 
 
 def count_for(region: Region, volume_fraction: float, mean_volume_um3: float, remedy: str) -> int:
-    """Return the number of bodies that fill a share of a region, at least 1; InputError at `MOST`.
-
-    Their mean volume counts.
-    """
+    """Return how many bodies of a mean volume fill a share of a region; InputError above `MOST`."""
     count = volume_fraction * region.volume_um3 / mean_volume_um3
     if count > MOST:
         raise InputError(

@@ -247,9 +247,9 @@ def compare(
     warnings = [*_no_longer("defined", ran[ran["before"].notna() & ran["after"].isna()])]
     known = (metric for metric in metrics.values() if metric.higher_is_better is not None)
     ends = ran["metric"].map({m.name: 1 if m.higher_is_better else -1 for m in known})
-    old, new = ran["before"] * ends, ran["after"] * ends  # the better, the higher
-    regressions += _no_longer("infinite", ran[(old == np.inf) & np.isfinite(new)])
-    regressions += _no_longer("finite", ran[np.isfinite(old) & (new == -np.inf)])
+    was, now = ran["before"] * ends, ran["after"] * ends  # the better, the higher
+    regressions += _no_longer("infinite", ran[(was == np.inf) & np.isfinite(now)])
+    regressions += _no_longer("finite", ran[np.isfinite(was) & (now == -np.inf)])
     unknown = changed.loc[changed["sign"] == 0, "metric"]
     if len(unknown):
         warnings.append(f"{some({*unknown})}: not judged, as the better end is not known")

@@ -202,7 +202,7 @@ def load_case(
             f"{files.image}: expected channels: {channels}, found {len(others)}; set "
             "network.channels"
         )
-    if not np.isfinite(volume.array.astype(np.float32)).all():
+    if not all(np.isfinite(one.array.astype(np.float32)).all() for one in volume.channels):
         raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")
     shown = [channel_of(name) for name in listed_channels(volume.metadata)[:channels]]
     # The channel of the settings is the main one, else the first.

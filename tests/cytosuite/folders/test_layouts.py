@@ -116,7 +116,7 @@ def test_a_missing_or_double_partner_is_named(tmp_path, names, message):
 
 def test_the_folder_of_images_is_one_beside_the_masks(tmp_path):
     rules = MaskRules(images="../other")
-    line = f"{tmp_path}: found images; name one, --images or masks.toml: images = 'images'"
+    line = f"{tmp_path}: found images; name one in masks.toml: images = 'images'"
     refused(line, annotated, _write(tmp_path, "images/X.png", "masks/X/1.png"), rules)
     _write(tmp_path, "images-color/X.png")
     named = MaskRules(images="images-color")
