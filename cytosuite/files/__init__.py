@@ -234,7 +234,7 @@ def read_table(path: Path, delimiter: Callable[[str], str] = lambda _: ",") -> I
         yield from rows
     except csv.Error as error:
         raise InputError(
-            f"{path}: line {rows.line_num}: expected a table, found {error}; mend its quotes"
+            f"{path}: expected a table, found {error} in line {rows.line_num}; mend its quotes"
         ) from None
 
 

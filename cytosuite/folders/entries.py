@@ -11,6 +11,7 @@ from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
+DEEPER = ": name it, or --recursive"  # remedy for a folder that is not looked into
 FOREIGN = {
     ".ims",
     ".lsm",
@@ -96,7 +97,7 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     suffix = path.suffix.lower()
     if is_folder(path):
         if not recursive:
-            return "a folder: --recursive"
+            return f"a folder{DEEPER}"
         real, top = path.resolve(), above[0]
         around = real in above or real.is_relative_to(top) or top.is_relative_to(real)
         if path.is_symlink() and around:

@@ -27,7 +27,7 @@ from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
-from cytosuite.folders.entries import Entries, entries, first_channels, summary
+from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
@@ -331,7 +331,7 @@ def _candidates(beside: Entries) -> TextDict:
 
 def _with_skipped(cases: FolderIndex, more: TextMap) -> FolderIndex:
     """Return an index with further skipped entries."""
-    plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
+    plain = {name: why.removesuffix(DEEPER) for name, why in more.items()}
     return replace(cases, skipped={**plain, **cases.skipped})
 
 

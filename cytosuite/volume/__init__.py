@@ -1,7 +1,7 @@
 """An image with its axes, voxel size and metadata."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import isfinite
 from typing import Any
@@ -77,7 +77,7 @@ class Origin:
     warnings: Texts = ()  # for the user, one short line each
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Volume:
     """An image with its axes, its voxel size in µm and its metadata.
 

@@ -172,16 +172,8 @@ def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
         sides.is_file(place) or (plain and not layouts.annotated(place).items)
     ):
         return []
-    items = _indexed(place, None if images else "segment", options)
-    return [item for item in items if _truth(item, images=images) is not None]
-
-
-def _indexed(place: Path, task: str | None, options: ScoreOptions) -> Sequence[Item]:
-    """Return the cases of a folder or list; of folders inside one, a name is the only remedy."""
-    try:
-        return index(place, task, root=options.data_root).items
-    except InputError as error:
-        raise InputError(str(error).replace("a folder: --recursive", "a folder: name it")) from None
+    table = index(place, None if images else "segment", root=options.data_root)
+    return [item for item in table.items if _truth(item, images=images) is not None]
 
 
 def _truth(item: Item, *, images: bool) -> Source | None:
@@ -263,7 +255,7 @@ def side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     read = partial(_reader, options=options)
     if labels is None:
         flat = sides.is_file(path) or readable(path)
-        items = () if flat else _indexed(path, "segment", options)
+        items = () if flat else index(path, "segment", root=options.data_root).items
         files = [item.image for item in items] or sides.files_of(path, options.data_root)
         return ImageSet([*map(read, files)])
     pairs = _pairs(path, labels)

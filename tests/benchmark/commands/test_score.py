@@ -371,7 +371,7 @@ def _volumes(folder, **arrays):
         ({"metrics": ["SEGG"]}, r"no metric called 'SEGG'; did you mean 'SEG'\?"),
         ({"metrics": ["tra"]}, "metric TRA compares tracks: give the layout of the Cell Tracking"),
         ({"prediction": "strangers"}, "no file is named like one in .*truth; expected for example"),
-        ({"truth": "."}, r"truth/ \(a folder: name it\)"),
+        ({"truth": "."}, r"truth/ \(a folder: name it, or --recursive\)"),
         ({"metrics": ["SSIM"]}, "metric SSIM needs --data-range; give it or leave it out"),
         ({"metrics": ["N_SSIM"], "data_range": 1.0}, "metric N_SSIM needs --image"),
         ({"metrics": ["psnr"], "objects": "o.csv"}, "--objects: expected a metric of the overlap"),

@@ -143,7 +143,7 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     assert found.count == (
         "2 images; skipped 6: d.nii.gz (no reader for .nii.gz: save as OME-TIFF), "
         f"e.czi, f.nd2, g.lif (needs the extra `formats`: {install(['bioio'])}), notes.txt (no image), "
-        "sub/ (a folder: --recursive)"
+        "sub/ (a folder: name it, or --recursive)"
     )
 
 
@@ -155,8 +155,8 @@ def test_sub_folders_are_searched_on_request(tmp_path):
     assert [item.name for item in found.items] == ["a", "day 1_a", "day 1_x_b"]
     assert found.skipped == {}
     assert index(tmp_path).skipped == {
-        "day 1/": "a folder: --recursive",
-        "labels/day 1/": "a folder: --recursive",
+        "day 1/": "a folder: name it, or --recursive",
+        "labels/day 1/": "a folder: name it, or --recursive",
     }
 
 
