@@ -24,7 +24,7 @@ from cytosuite.contract.call import Abandoned, Call, attended, delivered
 from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.client import PORT
 from cytosuite.contract.facts import gathered, state
-from cytosuite.contract.interface import check_outputs, read_case, write_outputs
+from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import with_given
@@ -120,7 +120,6 @@ class Algorithm:
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
-        check_outputs(task, outputs)
         stated = main.origin.warnings if main is not None else ()
         lines = [*choice_warnings(selection, main, facts), *_output_warnings(task.name, outputs)]
         return outputs, selection, [line for line in lines if line not in stated]

@@ -28,7 +28,6 @@ from cytosuite.volume.pieces import from_lowest, slabs
 
 LARGEST = 1e15  # grey value
 TABLE = ".csv"
-TYPES: Mapping[str, type] = {"points": Points, "tracks": Sequence}  # of outputs; others are Volumes
 
 
 @frozen
@@ -97,29 +96,20 @@ def input_image(file: Path, socket: Socket, metadata: Entries, original: str = "
         return described(volume, metadata, original or file.name)
 
 
-def check_outputs(task: Task, outputs: Entries) -> None:
-    """Refuse outputs that are not those of a task by their slugs, each of its type."""
-    slugs = sorted(socket.slug for socket in task.outputs)
-    names = sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
-    if not {*names} <= {*slugs}:
-        raise InputError(f"task {task.name}: expected the outputs {slugs}, found {names}")
-    for socket in task.outputs:
-        output, wanted = outputs.get(socket.slug), TYPES.get(socket.kind, Volume)
-        if not isinstance(output, wanted) and (output is not None or not socket.optional):
-            raise InputError(
-                f"{socket.slug}: expected {wanted.__name__}, found {type(output).__name__}; see "
-                "algorithms/README.md"
-            )
-
-
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Entries) -> None:
     """Write the outputs of a case, each under its final name only once it is whole."""
-    for socket in task.outputs:
-        path, output = folder / socket.relative_path, outputs.get(socket.slug)
-        if socket.is_file:
+    sockets = {socket.slug: socket for socket in task.outputs}
+    needed = {socket.slug for socket in task.outputs if not socket.optional}
+    if not needed <= set(outputs) <= set(sockets):
+        raise InputError(
+            f"task {task.name}: expected the outputs {sorted(sockets)}, found {sorted(outputs)}"
+        )
+    for slug, output in outputs.items():
+        path = folder / sockets[slug].relative_path
+        if sockets[slug].is_file:
             write_value(path, output)
-        elif output is not None:
-            write(path / f"{inputs.name}{inputs.suffix}", output, as_json=bool(socket.axes))
+        else:
+            write(path / f"{inputs.name}{inputs.suffix}", output, as_json=bool(sockets[slug].axes))
 
 
 def write_value(path: Path, value: Any) -> None:  # noqa: ANN401 - of any socket

@@ -99,8 +99,7 @@ class Volume:
     ------
     InputError
         If axes and array disagree, an axis is unknown or out of order, a spacing is not a positive
-        number or beyond 1e-12 to 1e12 µm, or the pixels are no ndarray (a tensor, a list), masked,
-        complex numbers, objects or records.
+        number or beyond 1e-12 to 1e12 µm, or the pixels are complex numbers, objects or records.
 
     Examples
     --------
@@ -116,11 +115,6 @@ class Volume:
 
     def __post_init__(self) -> None:
         """Refuse numbers, axes, shapes and spacings that no image here has."""
-        if not isinstance(self.array, np.ndarray) or isinstance(self.array, np.ma.MaskedArray):
-            raise InputError(
-                f"expected pixels as an ndarray, found {type(self.array).__name__}; give "
-                "numpy.asarray of it, filled where it is masked"
-            )
         values = _check_geometry(self.array.shape, self.spacing, self.axes, self.array.dtype)
         object.__setattr__(self, "spacing", values)
 
@@ -156,8 +150,8 @@ class Volume:
 
     def like(self, array: Array) -> "Volume":
         """Return another image of the same scene: all but the pixels is kept."""
-        if np.shape(array) != self.array.shape:
-            raise InputError(f"expected the shape {self.array.shape}, found {np.shape(array)}")
+        if array.shape != self.array.shape:
+            raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
         return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
 
 
