@@ -141,7 +141,7 @@ def _refuse_empty(command: Callable[..., None], words: Sequence[str]) -> None:
         if (kind := get_args(parameter.annotation))
     }
     for before, word, following in zip_longest(("", *words[:-1]), words, words[1:]):
-        # What follows an option that is no flag, and has no value yet, is its value.
+        # An option that is no flag and has no value yet takes the next word.
         asks = before.startswith("--") and "=" not in before and bool not in kinds.get(before, ())
         if not word and not asks:
             raise InputError("expected a name or path as each argument, found none (see --help)")

@@ -59,7 +59,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(kind: type[Kind]) -> type[Kind]:
-    """Make a class a dataclass with slots, of which no field can be set again."""
+    """Make a class a dataclass with slots and fields that cannot be set again."""
     return dataclass(frozen=True, slots=True)(kind)
 
 

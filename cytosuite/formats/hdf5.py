@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES: Texts = ("image", "raw_image", "raw", "data")
 LABELLED: Texts = ("labels", "label", "segmentation", "instance", "instances")
-LABELS_FIRST = "labels first"  # in place of a dataset: the usual names, those of labels first
+LABELS_FIRST = "labels first"  # a group: look for the usual names, labels before images
 GROUP = "data"  # of the tools of Eschweiler et al.
 MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter for view fusion
 SPACING = ("spacing", "element_size_um")  # attributes
@@ -180,15 +180,16 @@ def _check_packed(path: Path, dataset: "h5py.Dataset") -> None:
     """Refuse unknown filters, and pixels that are packed twice."""
     import h5py
 
-    for code, name in _filters(dataset):
+    filters = _filters(dataset)
+    for code, name in filters:
         if not h5py.h5z.filter_avail(code):
             raise InputError(
                 f"{path}: the pixels are packed by the filter {code} ({name}), "
                 "which is not installed; save them with gzip"
             )
-    codes = [code for code, _ in _filters(dataset)]
-    if sum(code not in HARMLESS for code in codes) > 1:
-        raise InputError(  # each multiplies what a few bytes become
+    codes = [code for code, _ in filters]
+    if sum(code not in HARMLESS for code in codes) > 1:  # a bomb within a bomb
+        raise InputError(
             f"{path}: expected pixels that are packed once, found them packed by the filters "
             f"{codes}; save them with gzip"
         )

@@ -55,7 +55,7 @@ def channels(path: Path) -> list[str]:
 
 
 def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN401 - of Pillow
-    """Refuse a PNG with too few rows: what none of its bytes fill differs on another ground."""
+    """Refuse a PNG with too few rows: decoded over another ground, the missing ones differ."""
     from PIL import Image
 
     if image.format != "PNG":

@@ -81,7 +81,7 @@ def origin(
 
 
 def sizes_of(stated: Sequence[Stated]) -> FloatDict:
-    """Return the voxel size by axis, of which later statements count."""
+    """Return the voxel size by axis; later statements override earlier ones."""
     return {axis: size for part in stated for axis, size in part.sizes.items()}
 
 

@@ -60,8 +60,8 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     """Return the cases of files of points; none where the truth is something else."""
     truth, prediction = options.truth, options.prediction
     true, answers = points.point_files(truth), points.point_files(prediction)
-    # The labels beside them?
-    both = not answers and all((truth / room).is_dir() for room in ("points", "images"))
+    # The predictions may be labels: the folder holds images too.
+    both = not answers and (truth / "points").is_dir() and (truth / "images").is_dir()
     if not true or (both and _annotated(options, images=False)):
         return []
     if truth.is_file() and prediction.is_file():
