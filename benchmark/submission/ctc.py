@@ -18,6 +18,7 @@ from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
 from cytosuite.files import Lists, Paths
+from cytosuite.folders.names import in_time
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -70,7 +71,7 @@ def labelled(files: Paths, crop: Box = ()) -> list[Segmentation]:
 def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
     """Return the cases of each sequence by frame; InputError if a frame is missing."""
     if series:
-        return {"01": list(names)}
+        return {"01": in_time("--series", names)}
     frames = [FRAME.fullmatch(name) for name in names]
     digits = max(2, len(str(len(names))))
     if not all(frames):

@@ -4,12 +4,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
+DIGITS = re.compile("[0-9]+")
 OBJECTS = "-objects.csv"  # end of the name of the table of objects of an image
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 
@@ -59,6 +61,24 @@ def natural(text: str) -> tuple[list[str | tuple[int, str]], str]:
     """
     parts = re.split(r"0*([0-9]+)", text.casefold())  # of any length: never numbers of Python
     return [(len(part), part) if n % 2 else part for n, part in enumerate(parts)], text
+
+
+def in_time(place: object, names: Iterable[str]) -> list[str]:
+    """Return the names of frames by their numbers; InputError for a gap, or a name of others.
+
+    >>> in_time("film", ["t10", "t9", "t8"])
+    ['t8', 't9', 't10']
+    """
+    ordered = sorted(names, key=natural)
+    totals = [sum(map(int, DIGITS.findall(name))) for name in ordered]
+    steps = [after - before for before, after in pairwise(totals)]
+    if 1 in steps and {*steps} != {1}:  # without a 1 they are times, or no numbers
+        last = next(number for number, step in enumerate(steps) if step != 1)
+        raise InputError(
+            f"{place}: expected frames numbered without a gap, found {ordered[last]}, then "
+            f"{ordered[last + 1]}; add what is missing, take away what is no frame, or number anew"
+        )
+    return ordered
 
 
 def case_name(key: str) -> str:

@@ -18,6 +18,7 @@ from cytosuite.files import Json, ScalarMap, read_json
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
+from cytosuite.folders.names import in_time
 from cytosuite.folders.part import MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
@@ -140,8 +141,9 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
 
 
 def _joined(folder: Path, part: Part) -> Volume:
-    """Return the images of a folder, by name, as the frames of a movie."""
-    paths = list(entries(folder).images.values())
+    """Return the images of a folder, by their numbers, as the frames of a movie."""
+    images = entries(folder).images
+    paths = [images[name] for name in in_time(folder, images)]
     if not paths:
         raise InputError(f"{folder}: expected a frame per file, found no image")
     frames = [read_part(path, part) for path in paths]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, pick, plain
 from cytosuite.files import FloatDict, atomic, need_folder, read_text
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
@@ -121,11 +121,7 @@ def score_tracks(
     contradicts the format: one line names all of it.
     """
     metrics = {metric.name: metric for metric in metrics_of("tracks")}
-    unknown = [name for name in names if name not in metrics]
-    if unknown:
-        raise InputError(
-            f"no metric of tracks is called {', '.join(unknown)}; there are {', '.join(metrics)}"
-        )
+    chosen = pick("metric of tracks", names, metrics) if names else metrics
     for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
         if not (folder / table).exists():
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
@@ -133,7 +129,7 @@ def score_tracks(
     tracks = match_tracks(truth, open_sequence(result_folder))
     if logs:
         write_logs(logs, tracks)
-    return {name: metrics[name].of(tracks) for name in names or metrics}
+    return {name: metrics[name].of(tracks) for name in chosen}
 
 
 def _labels(path: Path) -> Array:
@@ -186,13 +182,10 @@ def _masks(folder: Path, frames: Sequence[Path]) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
     masks, start = [], f"{folder.parent.name}/SEG/"
     for path in sorted(folder.glob("*.tif")):
-        if whole := WHOLE.match(path.name):
-            frame = int(whole[1])
-            same = (
-                frame < len(frames) and frames[frame].exists() and cmp(path, frames[frame], False)
-            )
-            masks.append(Mask(frame, partial(_labels, path), None, start + path.name, same))
-        elif single := PLANE.match(path.name):
-            frame, plane = int(single[1]), int(single[2])
-            masks.append(Mask(frame, partial(_labels, path), plane, start + path.name))
+        single = PLANE.match(path.name)
+        if match := single or WHOLE.match(path.name):
+            frame, plane = int(match[1]), int(single[2]) if single else None
+            same = not single and frame < len(frames) and frames[frame].exists()
+            same = same and cmp(path, frames[frame], False)
+            masks.append(Mask(frame, partial(_labels, path), plane, start + path.name, same))
     return masks

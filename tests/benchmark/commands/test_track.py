@@ -92,6 +92,24 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     assert len(read_sequence(sequences / "01_GT").frames) == len(first.array)
 
 
+def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, sequences, out):
+    film = sequences / "01"
+    for number, path in enumerate(sorted(film.iterdir())):
+        path.rename(film / f"t{number + 8}.tif")
+    assert cli("apply", film, *LINKING, "--out", out).exit_code == 0
+    truth = read_sequence(sequences / "01_GT").frames
+    labels = read(out / "01.tif").array
+    assert all(
+        ((labels[t] > 0) & (truth[t] > 0)).sum() > 0.8 * (truth[t] > 0).sum() for t in range(4)
+    )
+    (film / "t9.tif").rename(film / "overview.tif")
+    message = "numbered without a gap, found overview, then t8"
+    assert message in cli("apply", film, *LINKING, "--out", out / "a").output
+    (film / "overview.tif").unlink()
+    message = "numbered without a gap, found t8, then t10"
+    assert message in cli("apply", film, *LINKING, "--out", out / "b").output
+
+
 def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
     write(sequences / "01/t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
     done = cli("apply", sequences, *LINKING, "--out", out)

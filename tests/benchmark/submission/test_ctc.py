@@ -41,6 +41,13 @@ def test_sequences_of_several_datasets_are_numbered_anew():
     assert sequences(["a-01_t000", "spheroid_01"]) == {"01": ["a-01_t000"], "02": ["spheroid_01"]}
 
 
+def test_a_series_follows_the_numbers_in_its_names():
+    assert sequences(["f10", "f8", "f9"], series=True) == {"01": ["f8", "f9", "f10"]}
+    refused(
+        "numbered without a gap, found f8, then f10", sequences, ["f10", "f8", "f7"], series=True
+    )
+
+
 def test_a_missing_frame_is_refused():
     refused(
         "sequence 01: frame 1 is missing; expected all from 0 to 2",
