@@ -79,10 +79,16 @@ def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:
     columns = [name.strip().lower() for name in next(table, [])]
     if len(named := [*filter(None, columns)]) > len({*named}):
         raise InputError(f"expected columns of different names, found {', '.join(named)}")
-    filled = (row for row in table if any(map(str.strip, row)))
-    rows = [dict(zip(columns, row, strict=False)) for row in islice(filled, MOST + 1)]
-    if len(rows) > MOST:
+    filled = [*islice((row for row in table if any(map(str.strip, row))), MOST + 1)]
+    if len(filled) > MOST:
         raise InputError(f"expected at most {MOST} points, found more")
+    for number, row in enumerate(filled, start=2):
+        if any(map(str.strip, row[len(columns) :])):  # R's tables have names before all columns
+            raise InputError(
+                f"line {number}: expected {len(columns)} cells like the first line, found "
+                f"{len(row)}; name every column there"
+            )
+    rows = [dict(zip(columns, row, strict=False)) for row in filled]
     depth = [name.format("z") for name in PLACES if len(spacing) == 2]
     for name in [name for name in (*FRAMES, *depth) if name in columns]:
         if len(values := {row.get(name, "").strip() for row in rows}) > 1:

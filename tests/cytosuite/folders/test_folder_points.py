@@ -54,6 +54,7 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
         ("y,x\n1,2\n", r"expected a column z \(pixels\) or z_um, found y, x"),
         ("z,y,x\n1,2,3\n1,two,3\n", "line 3: expected a number .* in the column y, found 'two'"),
         ("z,y,x\n1,2\n", "expected finite places"),
+        ("z,y,x\n1,1,2,\n7,1,2,3\n", "line 3: expected 3 cells like the first line, found 4"),
         ("z,y,x,x\n1,2,3,4\n", "expected columns of different names, found z, y, x, x"),
         ('z,y,x,name\n1,2,3,"5 nm\n4,5,6,b\n', "expected a table, found unexpected end of data"),
         ("z,y,x\n1,2,inf\n", "line 2: expected a number up to"),
