@@ -11,7 +11,7 @@ from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.store.integrity import stamp
-from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.tasks import TASKS, TRACKS, Task
 from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import Paths, link, remove, value_digest
 from cytosuite.folders import index, names, points, sides
@@ -96,6 +96,11 @@ def taken_in(
     """Return the predictions of each folder for the cases, and notes on other files."""
     taken, notes, socket = dict[str, Predictions](), list[str](), task.main_output
     others = {job.folder.name for job in jobs}
+    if folders and TRACKS in task.outputs:  # a folder holds no tables by case
+        raise InputError(
+            f"{next(iter(folders.values()))}: expected a finished run, found a folder; score its "
+            "tracks with cytosuite score --truth 01_GT --prediction 01_RES"
+        )
     for name, folder in folders.items():
         if socket is None or folder_of(name) in others:
             reason = "is taken" if socket else f"has no use: nothing is scored in {task.name}"

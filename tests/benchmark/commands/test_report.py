@@ -15,6 +15,8 @@ from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.options.report import ReportOptions
 from cytosuite.benchmark.commands.report import report_command
+from cytosuite.benchmark.commands.run.sources import taken_in
+from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
@@ -235,6 +237,11 @@ def unlike(runs, mine, planes):
 def test_a_mistake_is_one_line(mistake, run, report, predictions, planes):
     given = mistake(run("former", "watershed"), predictions, planes)
     refused(mistake.__doc__, report, *given.pop("sources"), **given)
+
+
+def test_folders_of_tracks_are_refused_with_the_way():
+    message = "mine: expected a finished run, found a folder; score its tracks with cytosuite score"
+    refused(message, taken_in, {"mine": Path("mine")}, None, TASKS["track"], [])
 
 
 TRUTH = {"truth": Path("planes")}
