@@ -13,12 +13,14 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import TEXT_BYTES, Json, frozen, open_regular, parse_json
+from cytosuite.files import Json, frozen, open_regular, parse_json
 from cytosuite.files.archive import zip_of
 from cytosuite.volume.arrays import Shape
 from cytosuite.volume.memory import check_room
 
 ENTRIES = 2**21  # chunks of an image
+DESCRIPTION = 2**22  # bytes of JSON, which take thirty times the memory
+CODECS = 16  # one after the other
 CODEC = "cytosuite.bounded"  # the name of our decoder, see `cytosuite.formats.zarrstore`
 BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}
 INDEX = {"bytes", "crc32c"}  # codecs of the index of a shard
@@ -83,7 +85,7 @@ def sizes_of(path: Path) -> Iterator[int]:
 
 def json_of(home: ZarrEntries, name: str) -> Json | None:
     """Return the JSON object in an entry, None without the entry."""
-    stored = content(home, name, TEXT_BYTES)
+    stored = content(home, name, DESCRIPTION)
     if stored is None:
         return None
     try:
@@ -218,7 +220,10 @@ def _codecs(listed: object, count: int) -> tuple[list[Json], Shape | None]:
     """Return the codecs of an array, and the shape of the chunks in its shards."""
     codecs: list[Json] = []
     inner = None
-    for codec in listed if isinstance(listed, list) else [listed]:
+    listed = listed if isinstance(listed, list) else [listed]
+    if len(listed) > CODECS:
+        raise InputError(f"expected at most {CODECS} codecs, found {len(listed)}; save it anew")
+    for codec in listed:
         name, options = _name(codec), _configuration(codec)
         if name == "transpose":
             order = options.get("order")
