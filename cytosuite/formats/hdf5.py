@@ -30,9 +30,13 @@ MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter f
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
-DEFLATE = 1  # a filter, of H5Zpublic.h
-HARMLESS = (2, 3, 5, 6)  # shuffle, checksum, n-bit, scale and offset: no byte becomes many
-SMALL = 2**18  # bytes of a packed chunk, which become 258 MiB at most
+# Filters of H5Zpublic.h and h5py whose chunks are decoded once before by these, as libhdf5 would
+# hold all that they become, and the bytes from which they are: deflate makes 258 MiB of 2**18, and
+# lzf decodes a chunk anew for each part of it.
+CHECKED = {1: ("deflate_decode", 2**18), 32000: ("lzf_decode", 0)}
+MEMBERS = 2**14  # of a group, each of which is opened
+CHECKSUM = 3  # puts 4 bytes behind a chunk
+HARMLESS = (2, CHECKSUM, 5, 6)  # shuffle, checksum, n-bit, scale and offset: no byte becomes many
 MARGIN = 64  # bytes of checksums besides the pixels of a chunk
 
 
@@ -156,6 +160,11 @@ def _kinds(group: "h5py.Group") -> TextDict:
     import h5py
 
     kinds = {}
+    if len(group) > MEMBERS:
+        raise InputError(
+            f"expected at most {MEMBERS} members of {group.name}, found {len(group)}; save the "
+            "image in a file of its own"
+        )
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             kinds[name] = "a link"
@@ -203,21 +212,23 @@ def _filters(dataset: "h5py.Dataset") -> list[tuple[int, str]]:
 
 
 def _check_inflated(dataset: "h5py.Dataset") -> None:
-    """Refuse large chunks that inflate to more than their pixels: libhdf5 would hold it all."""
-    from imagecodecs import DeflateError, deflate_decode
+    """Refuse chunks that inflate to more than their pixels, see `CHECKED`."""
+    import imagecodecs
 
     codes = [code for code, _ in _filters(dataset)]
-    if DEFLATE not in codes:
+    if not (checked := CHECKED.keys() & codes):
         return
-    large: list[h5py.h5d.StoreInfo] = []
-    dataset.id.chunk_iter(lambda chunk: large.append(chunk) if chunk.size > SMALL else None)
+    [code] = checked
+    (decoder, least), large = CHECKED[code], list["h5py.h5d.StoreInfo"]()
+    dataset.id.chunk_iter(lambda chunk: large.append(chunk) if chunk.size > least else None)
     size = prod(dataset.chunks) * dataset.dtype.itemsize + MARGIN
+    end = -4 * codes[codes.index(code) :].count(CHECKSUM) or None
     for chunk in large:
         mask, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        if not mask >> codes.index(DEFLATE) & 1:
+        if not mask >> codes.index(code) & 1:
             try:
-                deflate_decode(packed, out=bytearray(size))
-            except DeflateError:
+                getattr(imagecodecs, decoder)(packed[:end], out=bytearray(size))
+            except (imagecodecs.DeflateError, imagecodecs.LzfError):
                 raise InputError(
                     f"expected chunks of {size - MARGIN} bytes, found one that is broken or "
                     "inflates to more; save them with gzip"

@@ -13,6 +13,7 @@ from cytosuite.volume.memory import check_room
 COLOURS = ("red", "green", "blue")  # as channels
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 PIXELS = 2**28  # of a picture, 16,384 x 16,384: a small file may hold far more, and take minutes
+SCANS = 100  # of a progressive JPEG, which programs write in a dozen; each goes over all pixels
 COPIES = 3  # of the pixels while they become an array
 BYTES = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I": 4, "F": 4}  # of grey pixels
 
@@ -60,6 +61,9 @@ def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN
 
     if image.format != "PNG":
         return
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    if np.asarray(last).any() and not image.info.get("interlace"):
+        return  # rows come in order, over a ground of 0
     stream.seek(0)
     again = _opened(path, stream)
     again.im = Image.new(image.mode, image.size, 1).im
@@ -67,6 +71,12 @@ def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN
         raise InputError(
             f"{path}: expected {image.height} rows of pixels, found fewer; save it anew"
         )
+
+
+def check_scans(jpeg: bytes) -> None:
+    """Refuse a JPEG with more scans than `SCANS`: a small file could take hours."""
+    if (scans := jpeg.count(b"\xff\xda")) > SCANS:
+        raise InputError(f"expected a JPEG of at most {SCANS} scans, found {scans}; save it anew")
 
 
 def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image
@@ -81,5 +91,7 @@ def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow im
         stream.seek(0)
         return PngImageFile(stream)
     if start.startswith(JPEG):
+        check_scans(stream.read())
+        stream.seek(0)
         return JpegImageFile(stream)
     raise InputError(f"{path}: cannot be read as a picture (neither PNG nor JPEG)")

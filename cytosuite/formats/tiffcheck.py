@@ -13,13 +13,16 @@ import tifffile
 from PIL import Image
 from tifffile import TiffFileError
 
+from cytosuite.formats.picture import check_scans
 from cytosuite.volume import KINDS
 from cytosuite.volume.memory import check_declared
 
 # Larger numbers than in any image of a microscope; each costs memory before a pixel is read.
 PAGES = 2**17
 PLANES = 2**20  # of all images in OME-XML
+IMAGES = 2**14  # in OME-XML: wells and fields of a plate
 XML_BYTES = 2**25
+ELEMENTS = 2**19  # in OME-XML, with four attributes each
 SHARED = 2**26  # bytes of values that directories may have in common
 TYPE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # by the type of a tag
 SUB_DIRECTORIES = 330  # the tag
@@ -134,6 +137,10 @@ def _check_ome(xml: str, pages: int) -> None:
     """Refuse OME-XML that is none, describes no image, or more planes than files have."""
     if len(xml) > XML_BYTES:
         raise TiffFileError(f"OME-XML of {len(xml)} characters, more than {XML_BYTES}")
+    if xml.count("<") > ELEMENTS or xml.count("=") > 4 * ELEMENTS:
+        raise TiffFileError(
+            f"OME-XML of more than {ELEMENTS} elements or {4 * ELEMENTS} attributes"
+        )
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise TiffFileError("OME-XML with a document type, of which it has none")
     try:
@@ -155,8 +162,9 @@ def _check_ome(xml: str, pages: int) -> None:
             raise TiffFileError(f"OME-XML divides an axis ({name}); only the axes TCZYX are read")
         if planes > PLANES:
             raise TiffFileError(f"OME-XML of more than {PLANES} planes")
-    if not any(name == "Pixels" for name, _ in elements):
-        raise TiffFileError("OME-XML describes no image")
+    images = sum(name == "Pixels" for name, _ in elements)
+    if not 0 < images <= IMAGES:
+        raise TiffFileError(f"OME-XML describes {images} images, not 1 to {IMAGES}")
 
 
 def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
@@ -215,6 +223,7 @@ def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> N
             data = stream.read(count)
             try:
                 if key.compression in JPEG:
+                    check_scans(data)
                     _, height, width, _ = tifffile.tifffile.jpeg_shape(data)
                 else:
                     with Image.open(BytesIO(data)) as picture:

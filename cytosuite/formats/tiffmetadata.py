@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, log
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import tifffile
 
@@ -30,6 +31,8 @@ AGREEMENT = 0.02  # largest relative difference of two statements of one voxel s
 
 NO_NUMBERS = re.compile("-?(NaN|Infinity)")  # of Python's JSON, which tifffile writes
 UNNAMED = re.compile(r"(channel|c(?=:))[:_ \d]*", re.IGNORECASE)  # names that programs make up
+
+_PARSED = WeakKeyDictionary[tifffile.TiffFile, Json]()  # OME-XML of open files
 
 
 class Stated(NamedTuple):
@@ -172,7 +175,7 @@ def _positive(value: object) -> float | None:
 def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
-    notes = elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
+    notes = elements(_ome(file), "StructuredAnnotations")
     comments = [comment for note in notes for comment in elements(note, "CommentAnnotation")]
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
     first, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
@@ -182,8 +185,6 @@ def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
 
 def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
-    if not file.is_ome:
-        return {}
     images = elements(_ome(file), "Image")
     pixels = elements(images[scene], "Pixels") if scene < len(images) else []
     return pixels[0] if pixels else {}
@@ -203,12 +204,15 @@ def named(channel: object) -> str:
 
 def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> Scalars:
     """Return the facts of a channel's microscope in OME-XML, by `microscope`; none without it."""
-    return microscope(_ome(file), scene, channel) if file.is_ome else {}
+    return microscope(_ome(file), scene, channel)
 
 
 def _ome(file: tifffile.TiffFile) -> Json:
-    root = tifffile.xml2dict(file.ome_metadata or "").get("OME")
-    return root if isinstance(root, dict) else {}
+    """Return the content of OME-XML, parsed once while the file is open; empty without it."""
+    if file not in _PARSED:
+        root = tifffile.xml2dict(file.ome_metadata or "<OME/>").get("OME")
+        _PARSED[file] = root if isinstance(root, dict) else {}
+    return _PARSED[file]
 
 
 def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[Json, str]:

@@ -7,6 +7,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from imagecodecs import lzf_encode
 from mistakes import explained, refused
 from PIL import Image
 from rasters import counted
@@ -40,6 +41,14 @@ def _group_of_others(folder):
     with h5py.File(folder / "a.h5", "w") as file:
         for name in ("data/boundary", "data/seeds", "data/deep/image"):
             file.create_dataset(name, data=PIXELS)
+    return folder / "a.h5"
+
+
+def _a_group_of_thousands(folder):
+    with h5py.File(folder / "a.h5", "w") as file:
+        one = file.create_dataset("0", data=PIXELS)
+        for number in range(1, 2**14 + 1):
+            file[str(number)] = one
     return folder / "a.h5"
 
 
@@ -94,6 +103,21 @@ def _more_than_its_chunk(folder, times):
     return folder / "a.h5"
 
 
+def _a_chunk_of_lzf_that_grows(folder):
+    with h5py.File(folder / "a.h5", "w") as file:
+        dataset = file.create_dataset("image", (64, 64), "u1", chunks=(64, 64), compression="lzf")
+        dataset.id.write_direct_chunk((0, 0), lzf_encode(bytes(2**20)))
+    return folder / "a.h5"
+
+
+def _a_jpeg_of_many_scans(folder):
+    Image.fromarray(PIXELS[0].astype(np.uint8)).save(folder / "a.jpg", progressive=True)
+    content = (folder / "a.jpg").read_bytes()
+    last = content.rindex(b"\xff\xda")
+    (folder / "a.jpg").write_bytes(content[:last] + content[last:-2] * 100 + content[-2:])
+    return folder / "a.jpg"
+
+
 def _foreign_filter(folder):
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("image", data=PIXELS, compression="gzip")
@@ -138,6 +162,10 @@ MISTAKES = [
         ),
         _group_of_others,
     ),
+    (
+        "expected at most 16384 members of /, found 16385; save the image",
+        _a_group_of_thousands,
+    ),
     ("expected a dataset named image or raw_image or raw or data or labels", _link_out),
     ("expected pixels in the file itself, found them in other files", _pixels_of_a_virtual_dataset),
     ("expected pixels in the file itself, found them in other files", _pixels_in_another_file),
@@ -145,6 +173,8 @@ MISTAKES = [
     ("needs 3 GiB of memory, 2 GiB are free; crop it, or give", _a_chunk_of_more_than_the_memory),
     ("expected chunks of 524288 bytes, found one that is broken or", _more_than_its_chunk, 1),
     ("expected pixels that are packed once, found them", _more_than_its_chunk, 2),
+    ("expected chunks of 4096 bytes, found one that is broken or", _a_chunk_of_lzf_that_grows),
+    ("expected a JPEG of at most 100 scans, found 10", _a_jpeg_of_many_scans),
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
     ("expected a picture of at most 268435456", _png, 10**5, 10**5),
     ("expected a grey image, found a palette; save it", _png, 4, 5, 3),

@@ -19,6 +19,8 @@ from cytosuite.formats import read
 
 ARRAY = counted(3, 5, 6)
 WALL = np.zeros((5000, 4000), np.uint8)
+SIZES = " ".join(f'Size{axis}="1"' for axis in "XYZCT")
+MORE = f'<Image><Pixels DimensionOrder="XYCZT" {SIZES} /></Image>'
 FORMS = {3: "H", 4: "I"}
 
 
@@ -104,7 +106,9 @@ MISTAKES = [
         "<OME",
         '<!DOCTYPE l [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><OME',
     ),
-    ("OME-XML describes no image", _ome, "Pixels", "Others"),
+    ("OME-XML describes 0 images, not 1 to 16384", _ome, "Pixels", "Others"),
+    ("OME-XML describes 16385 images, not 1 to 16384", _ome, "</Image>", "</Image>" + MORE * 2**14),
+    ("OME-XML of more than 524288 elements", _ome, "<LightPath/>", "<a/>" * 2**19),
     ("OME-XML has the SizeZ '-3'", _ome, 'SizeZ="3"', 'SizeZ="-3"'),
     ("OME-XML of more than", _ome, 'PlaneCount="3"', 'PlaneCount="99999999"'),
     ("6 of 9 planes are missing", _ome, 'SizeZ="3"', 'SizeZ="9"'),
@@ -186,6 +190,14 @@ def test_metadata_are_bounded(tif):
     assert len(found.metadata) == 1001  # with the source of the voxel size
     (line,) = found.origin.warnings
     assert line.startswith("metadata that no program can hold do not count: kkkk")
+
+
+def test_ome_xml_is_parsed_once(tif, monkeypatch):
+    parsed, parse = [], tifffile.xml2dict
+    monkeypatch.setattr(tifffile, "xml2dict", lambda xml: parsed.append(xml) or parse(xml))
+    _ome(tif)
+    assert read(tif).shape == ARRAY.shape
+    assert len(parsed) == 1
 
 
 def test_no_other_file_is_opened(tmp_path, opened):
