@@ -12,7 +12,6 @@ from cytosuite.benchmark.scores.blind import blind_names, blinded
 from cytosuite.benchmark.scores.objects import join_tables
 from cytosuite.benchmark.scores.results import Results, Tables
 from cytosuite.files import json_text, work_folder, write_json
-from cytosuite.files.working import full_disk
 
 __all__ = ["write_blind", "write_report"]
 
@@ -43,7 +42,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
 
 def _write(folder: Path, texts: Mapping[str, Iterable[str]], tables: Mapping[str, Tables]) -> None:
     """Write files by their names in a folder, all or none; remove those that have no content."""
-    with full_disk(folder), work_folder(folder.parent) as parts:
+    with work_folder(folder.parent) as parts:
         for file, text in texts.items():
             with (parts / file).open("w", encoding="utf-8") as stream:
                 stream.writelines(text)

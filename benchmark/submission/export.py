@@ -28,7 +28,7 @@ from cytosuite.files import (
     work_folder,
     write_json,
 )
-from cytosuite.files.working import alone, full_disk
+from cytosuite.files.working import alone
 
 RECORD = "export.json"
 EXPORTED = "cytosuite-export"  # repository of the tags in archives
@@ -98,7 +98,7 @@ def export_image(
 ) -> tuple[Path, Repacked, TextMap]:
     """Write ``<name>_<id>.tar.gz``; return the path, its image and labels, or InputError."""
     name = _name(tag)
-    with alone(folder), full_disk(folder), work_folder(folder) as scratch:
+    with alone(folder), work_folder(folder) as scratch:
         saved = scratch / "saved.tar"
         labels, newest_s = _saved(client, tag, saved, step)
         image = repack(saved, saved.parent, changes, newest_s, without, _stage(step, 1))

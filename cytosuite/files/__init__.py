@@ -45,6 +45,7 @@ IntPair = tuple[int, int]
 FloatTuple = tuple[float, ...]
 Kind = TypeVar("Kind")
 DEPTH = 64  # of lists and objects in each other
+DOTTED = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{DEPTH}}}""")  # a key of TOML
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
@@ -72,13 +73,12 @@ def atomic(path: Path, stays: Callable[[], bool] | None = None) -> Iterator[Path
     """
     unseen = stays is None and any(map(LEFTOVER.fullmatch, path.parts[:-1]))
     if unseen and not os.path.lexists(path):
-        with full_disk(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                yield path
-            except BaseException:
-                remove(path)
-                raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        except BaseException:
+            remove(path)
+            raise
         return
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
@@ -154,11 +154,12 @@ def work_folder(parent: Path) -> Iterator[Path]:
     """Make a hidden folder until the end of the block; of a killed program the next removes it."""
     sweep(parent, depth=0)
     folder = parent.resolve() / working_name("work")
-    folder.mkdir(0o700)
-    try:
-        yield folder
-    finally:
-        remove(folder)
+    with full_disk(parent):
+        folder.mkdir(0o700)
+        try:
+            yield folder
+        finally:
+            remove(folder)
 
 
 @lru_cache(maxsize=1000)
@@ -342,6 +343,8 @@ def read_toml(path: Path) -> Json:
 
 def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
     """Return the content of a text, within the limits of `parse_json`."""
+    if DOTTED.search(text):  # whose parts cost the square of their number
+        raise ValueError(f"more than {DEPTH} lists and tables in each other")
     level = [content := tomllib.loads(text)]
     for _ in range(DEPTH):
         if any(isinstance(value, int) and abs(value) >= LARGEST for value in level):

@@ -20,7 +20,7 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can
 MOST_MEMBERS = 1000
 MOST_BYTES = 2**34  # of all members together
 DIRECTORY = 2**28  # bytes of a zip file's directory
-MOST_GROWTH = 100  # of a member against its packed size, beyond `SMALL`; weights shrink to a half
+MOST_GROWTH = 100  # of members against their packed size, beyond `SMALL`; weights shrink to a half
 SMALL = 2**20  # bytes
 # Errors of the library for altered bytes.
 BROKEN = (
@@ -69,9 +69,17 @@ class ZipReader:
         if len(infos) > most or sum(info.file_size for info in infos) > together:
             raise InputError(f"{path}: expected at most {most} files of {together} bytes together")
         self.members: dict[PurePosixPath, ZipInfo] = {}
+        packed = size = 0
         for info in infos:
-            name = PurePosixPath(info.filename)
-            if reason := _unsafe(info) or ("a second file" if name in self.members else ""):
+            name, packed, size = (
+                PurePosixPath(info.filename),
+                packed + info.compress_size,
+                size + info.file_size,
+            )
+            reason = _unsafe(info) or ("a second file" if name in self.members else "")
+            if size > SMALL + MOST_GROWTH * packed:
+                reason = reason or f"files that grow from {packed} to {size} bytes together"
+            if reason:
                 raise InputError(
                     f"{path}: expected plain files in an archive, found {reason}: "
                     f"{info.filename[:100]!r}"
@@ -140,6 +148,4 @@ def _unsafe(info: ZipInfo) -> str:
         return "an encrypted file"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "a file that is neither stored nor deflated"
-    if info.file_size > SMALL + MOST_GROWTH * info.compress_size:
-        return f"a file that grows from {info.compress_size} to {info.file_size} bytes"
     return ""

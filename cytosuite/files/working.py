@@ -127,11 +127,15 @@ def is_running(process: int) -> bool:
 
 @contextmanager
 def full_disk(path: Path) -> Iterator[None]:
-    """Turn the errors of a disk without space, which name no file, into one line."""
+    """Turn the errors of a disk without space, which name no file, into one line.
+
+    Within a file or folder in work the block around it names what the user asked for.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        inner = any(map(LEFTOVER.fullmatch, path.parts))
+        if inner or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         raise CytosuiteError(
             f"{path}: cannot be written ({os.strerror(error.errno)}); make room or give another "

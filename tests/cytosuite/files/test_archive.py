@@ -71,7 +71,9 @@ def test_what_is_no_plain_file_inside_is_refused(tmp_path, member, reason):
 def test_a_file_that_grows_without_measure_is_refused(tmp_path):
     bomb = _member("a.json", compress_type=zipfile.ZIP_DEFLATED)
     path = _zip(tmp_path / "a.zip", bomb, content=bytes(2**22))
-    refused(r"grows from \d+ to 4194304 bytes", _names, path)
+    refused(r"grow from \d+ to 4194304 bytes together: 'a.json'", _names, path)
+    path = write_zip(tmp_path / "a.zip", {str(number): bytes(2**19) for number in range(3)})
+    refused(r"grow from \d+ to 1572864 bytes together: '2'", _names, path)
 
 
 def test_a_file_is_no_larger_than_the_archive_says(tmp_path):

@@ -15,6 +15,7 @@ from cytosuite.files import (
     atomic,
     digest,
     read_json,
+    read_toml,
     sweep,
     value_digest,
     work_folder,
@@ -37,6 +38,13 @@ def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
     for content, form in ((b"{", "JSON"), (b"\xff\xfe", "a text in UTF-8"), (b"", "JSON")):
         (tmp_path / "a.json").write_bytes(content)
         refused(rf"a\.json: expected {form}, found .+", read_json, tmp_path / "a.json")
+
+
+def test_a_key_of_many_parts_is_refused(tmp_path):
+    path = tmp_path / "a"
+    for key in ("a." * 20000 + "a", "['a' . " + '"b" . ' * 64 + "c]"):
+        path.write_text(f"name = 'a.b.c'\n{key} = 1")
+        refused("a: expected TOML, found more than 64 lists and tables", read_toml, path)
 
 
 def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):
@@ -63,6 +71,11 @@ def test_a_full_disk_names_the_place_in_a_line(tmp_path, number):
     with pytest.raises(CytosuiteError, match=line), atomic(tmp_path / "a.txt") as temporary:
         temporary.write_text("half")
         raise OSError(number, reason)
+    with pytest.raises(CytosuiteError, match=line), atomic(tmp_path / "a.txt") as folder:
+        folder.mkdir()
+        (folder / "b.txt").touch()
+        with atomic(folder / "b.txt"):
+            raise OSError(number, reason)
     assert list(tmp_path.iterdir()) == []
 
 
