@@ -80,10 +80,8 @@ def _cycles(following: Indices) -> tuple[Indices, Indices]:
 
 
 def box_of(paths: Sequence[Path]) -> Box:
-    """Return the box of outlines: whole numbers; InputError for places that no image has."""
+    """Return the box of outlines: whole numbers."""
     points = np.concatenate(paths)
-    if not (np.abs(points) < FARTHEST).all():
-        raise InputError(f"expected corners nearer than {FARTHEST:g} pixels")
     (left, top), (right, bottom) = np.floor(points.min(0)), np.ceil(points.max(0))
     return int(top), int(left), int(bottom), int(right)
 
@@ -94,11 +92,11 @@ def fill(paths: Sequence[Path], shape: Shape, canvas: Canvas | None = None) -> P
     ImageJ fills the same pixels, but where a horizontal edge goes through centres. They count on
     the canvas, of which the plane is a part. InputError for an outline that no program draws.
     """
-    top, _, bottom, _ = box_of(paths)
-    top, bottom = max(top, 0), min(bottom, shape[0])
     start = np.concatenate(paths).astype(np.float64)
+    if not (np.abs(start) < FARTHEST).all():
+        raise InputError(f"expected corners nearer than {FARTHEST:g} pixels")
     end = np.concatenate([np.roll(path, -1, 0) for path in paths]).astype(np.float64)
-    rows = np.clip(np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5), top, bottom).astype(np.intp)
+    rows = np.clip(np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5), 0, shape[0]).astype(np.intp)
     rows.sort(0)
     times = rows[1] - rows[0]
     if times.sum() > CROSSINGS:

@@ -267,9 +267,9 @@ def _pixels(roi: "ImagejRoi", canvas: Canvas, counts: Counter[str]) -> Pixels | 
         raise InputError("expected straight lines, found curves; Edit > Selection > Interpolate")
     if not paths:
         return np.zeros(0, np.intp)
+    pixels = fill(paths, shape, canvas)
     top, left, bottom, right = box_of(paths)
     counts["clipped"] += top < 0 or left < 0 or bottom > shape[0] or right > shape[1]
-    pixels = fill(paths, shape, canvas)
     if kind == ROI_TYPE.OVAL:  # of the pixels of its box
         rows, columns = np.divmod(pixels, shape[1])
         far = ((rows + 0.5 - (top + bottom) / 2) * 2 / (bottom - top)) ** 2
