@@ -214,6 +214,12 @@ def test_odd_attributes_describe_nothing(tmp_path):
     assert line == "metadata that no program can hold do not count: inf, nan, x y, ..."
 
 
+def test_a_checksum_behind_a_chunk_is_none_of_its_pixels(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image", data=PIXELS, compression="lzf", shuffle=True, fletcher32=True)
+    assert (read(tmp_path / "a.h5").array == PIXELS).all()
+
+
 def test_the_first_picture_of_an_animation_is_read_with_a_remark(tmp_path):
     frames = [Image.fromarray(np.full((4, 5), value, np.uint8)) for value in (3, 5, 7)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
