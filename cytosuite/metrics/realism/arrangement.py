@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import pooled_distances
-from cytosuite.metrics.realism.scene import Scenes, members
+from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
 from cytosuite.segmentation.objects import keep_by
@@ -143,7 +143,7 @@ def distances(real: Sequence[Properties], synthetic: Sequence[Properties]) -> di
 def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
     """Return `distances` of the objects of two sets of stacks; InputError if a set is empty."""
     first, second = (
-        [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side)]
+        [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side, Scene)]
         for side in (real, synthetic)
     )
     return distances(first, second)

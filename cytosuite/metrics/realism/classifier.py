@@ -16,6 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.metrics.realism.structure import brighter
+from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Doubles, Shape
 
 PATCH = (11, 25, 25)  # voxels z, y, x; noise is of voxels
@@ -39,7 +40,7 @@ def textures(real: Stacks, synthetic: Stacks) -> Sides:
     their ground over a thirtieth of their light. Patches are drawn among the brightest tenth of
     the voxels of each stack. InputError if an image is no stack of finite numbers.
     """
-    sides = [[stack(image) for image in members(side)] for side in (real, synthetic)]
+    sides = [[stack(image) for image in members(side, Volume)] for side in (real, synthetic)]
     ends = [np.percentile(array, (GROUND, LIGHT)) for array in sides[0]]
     ground, light = np.median(ends, axis=0) if ends else (0.0, 1.0)
     unit = max(light - ground, TINY) / STEPS

@@ -83,7 +83,7 @@ def suited(real: Stacks) -> EdgeSettings:
     weak edges are a difference, not an absence. The published limits leave no tile of a stack of 51
     planes whose best one is in its middle.
     """
-    stacks = [volume for volume in members(real) if stack(volume).size]
+    stacks = [volume for volume in members(real, Volume) if stack(volume).size]
     if not stacks:
         return WHOLE
     parts = [thinned(volume.array, -(-volume.array.size // VOXELS)) for volume in stacks]
@@ -143,7 +143,7 @@ def edge_curve(images: Stacks, settings: EdgeSettings = WHOLE) -> tuple[Doubles,
     planes is n times their distance deep. Tiles of stacks with other distances of planes are
     interpolated linearly.
     """
-    volumes = members(images)
+    volumes = members(images, Volume)
     rows = [
         (volume.spacing[0], row[int(np.argmax(row)) :])
         for volume in (map(_middle, volumes) if settings.cropped else volumes)

@@ -68,7 +68,7 @@ def patch_features(
         )
     generators = np.random.default_rng(seed).spawn(2)
     drawn = [
-        _described(members(side), patches, foreground, generator)
+        _described(members(side, Scene), patches, foreground, generator)
         for side, generator in zip((real, synthetic), generators, strict=True)
     ]
     (first, first_volume), (second, second_volume) = drawn

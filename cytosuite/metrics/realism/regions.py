@@ -13,7 +13,7 @@ from scipy import ndimage
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
-from cytosuite.metrics.realism.scene import Scenes, members
+from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import w1
 from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Spacing
 
@@ -102,7 +102,7 @@ def region_scores(real: Scenes, synthetic: Scenes) -> RegionScores:
     plane by plane, as published; there, a shallower synthetic stack is an error.
     """
     first, second = (
-        [(scene, regions(scene.labels, scene.image.spacing)) for scene in members(side)]
+        [(scene, regions(scene.labels, scene.image.spacing)) for scene in members(side, Scene)]
         for side in (real, synthetic)
     )
     depths, scores = [], []

@@ -1,7 +1,7 @@
 """Images that are not paired: stacks, stacks with their objects, and sets of them."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -59,6 +59,13 @@ def stack(image: Volume) -> Array:
     return array
 
 
-def members(images: Image | Sequence[Image]) -> list[Image]:
-    """Return the images of a set, a list or tuple, or the only one."""
-    return list(images) if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
+def members(images: Image | Sequence[Image], kind: type[Image]) -> list[Image]:
+    """Return the images of a set, a list or tuple, or the only one; InputError for another type."""
+    listed: list[Any] = [*images] if isinstance(images, list | tuple) else [images]
+    for image in listed:
+        if not isinstance(image, kind):
+            raise InputError(
+                f"expected a {kind.__name__} or a list of them, found {type(image).__name__}; an "
+                "array becomes one by Volume(array, spacing), with labels Scene(volume, labels)"
+            )
+    return listed

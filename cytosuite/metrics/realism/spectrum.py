@@ -152,7 +152,7 @@ def _spectra(
     power: Callable[[Volume, Doubles], Doubles],
 ) -> Spectra:
     """Return the spectra of both sides in the bands that all images resolve along some axes."""
-    sides = members(real), members(synthetic)
+    sides = members(real, Volume), members(synthetic, Volume)
     edges = _edges(sides, axes)
     if edges.size:
         density = [np.mean([power(v, edges) for v in side], axis=0) for side in sides]

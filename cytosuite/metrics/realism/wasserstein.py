@@ -151,7 +151,7 @@ def sorted_distance(first: Doubles, second: Doubles) -> float:
 
 def _sample(side: str, images: Array | Sequence[Array]) -> _Sample:
     """Return the checked arrays of one side; NaN is found by the minimum, which passes it on."""
-    arrays = [np.asanyarray(image) for image in members(images)]
+    arrays = [np.asanyarray(image) for image in members(images, object)]
     low, high, total, size = np.inf, -np.inf, 0.0, 0
     for place, array in enumerate(arrays):
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:

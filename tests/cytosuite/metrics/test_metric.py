@@ -123,6 +123,11 @@ def test_help_shows_formula_arguments_range_and_source():
     assert "It is `branching_correctness` with 1." in bc1.__doc__
 
 
+def test_sets_of_images_with_a_voxel_size_are_no_arrays():
+    for found in (found for found in ALL if found.evidence.form != "arrays"):
+        refused("^expected a (Scene|Volume) or a list of them, found ndarray", found, TRUTH, TRUTH)
+
+
 @pytest.mark.parametrize(
     "best, worst, higher",
     [
