@@ -251,7 +251,6 @@ def _attributes(dataset: "h5py.Dataset") -> Json:
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
             value = dataset.attrs[name]
-            value = value.item() if isinstance(value, np.generic) else value
             attributes[name] = os.fsdecode(value) if isinstance(value, bytes) else value
     return attributes
 

@@ -176,7 +176,8 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
     """Return the texts and numbers among a file's metadata that every program can hold."""
     metadata: Scalars = {}
     refused, absent = [], WORDS - set(entries)
-    for name, value in entries.items():
+    for name, entry in entries.items():
+        value = entry.item() if isinstance(entry, np.generic) else entry
         if not isinstance(value, str | int | float):
             continue
         word = str(name).strip().casefold()

@@ -37,6 +37,8 @@ def test_only_metadata_that_every_program_can_hold_count():
     assert found == good
     assert warnings == ("metadata that no program can hold do not count: nan, inf, more, ...",)
     assert scalars(good) == (good, ())
+    numbers, _ = scalars({"gain": np.float32(3), "planes": np.int64(2), "on": np.bool_(True)})
+    assert [*map(type, numbers.values())] == [float, int, bool]
 
 
 def test_names_of_channels_are_whole_and_those_of_the_channels_at_hand():
