@@ -13,7 +13,7 @@ from cytosuite.benchmark.catalog.sources import imports_in, runtime_files
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
 from cytosuite.contract.points import Points
 from cytosuite.contract.select import left_out, partakers, select
-from cytosuite.contract.tasks import TASKS, Socket
+from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import Entries
@@ -255,6 +255,12 @@ def _geometry(manifest: AlgorithmManifest, inputs: Volumes, outputs: Entries) ->
         kinds = "u" if socket.kind == "labels" else "uif"
         if output.array.dtype.kind not in kinds:
             raise InputError(f"{socket.slug}: found the dtype {output.array.dtype}")
+    if TRACKS.slug in outputs:
+        from cytosuite.metrics.tracks.lineage import TrackedSequence
+        from cytosuite.metrics.tracks.matched_tracks import check_sequence  # numba
+
+        tracked = TrackedSequence(outputs[TRACKS.slug], outputs[TRACKED.slug].array)
+        check_sequence(tracked, "labels and rows differ")
 
 
 def _repeats(inputs: Volumes, outputs: Entries, run: Run) -> None:

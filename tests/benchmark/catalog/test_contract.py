@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.benchmark.catalog.contract import checks, example, nucleus
+from cytosuite.benchmark.catalog.contract import checks, example, nucleus, trial
 from cytosuite.contract.manifest import read_algorithm
+from cytosuite.contract.tasks import TRACKED, TRACKS
+from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
@@ -200,3 +202,18 @@ def test_a_crash_is_no_refusal(root):
     crash = ModelError("a crash")
     crash.exit_code = 1
     _only(_failed(root, _refuses("YX", crash)), "2D: outputs", "a crash")
+
+
+def test_tracks_without_the_rows_of_labelled_frames_fail():
+    manifest = read_algorithm(house.ROOT / "algorithms/linking/algorithm.toml")
+    cards = read_cards(house.ROOT / "weights/linking", "linking")
+
+    def run(inputs):
+        movie = inputs["microscopy-movie"]
+        return {TRACKED.slug: movie.like(movie.array // movie.array), TRACKS.slug: []}
+
+    failed = [done for done in trial(manifest, cards, run) if done.result == "FAIL"]
+    assert {done.title for done in failed} == {
+        f"{d}: outputs with the input's geometry" for d in ("3D", "2D")
+    }
+    assert "labels and rows differ" in failed[0].reason
