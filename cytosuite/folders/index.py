@@ -31,7 +31,7 @@ from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, 
 from cytosuite.folders.layouts import Annotations, annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
-from cytosuite.folders.part import EVERY, Part, frames
+from cytosuite.folders.part import EVERY, NNUNET, Part, channel_file, frames
 from cytosuite.folders.points import tables_of
 from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
 from cytosuite.formats.imagefiles import LABEL, READABLE
@@ -47,7 +47,7 @@ SOCKETS: Mapping[str, Socket] = {
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
-NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net; its labels are classes
+CLASSES = "labelstr"  # of nnU-Net, labels by class
 IMAGES = ("images", NNUNET)
 ROOMS = {  # of several, the last counts, and before it one that is named like the socket
     LABELS.slug: ("masks", CLASSES, "instancestr", "labels"),
@@ -196,13 +196,15 @@ def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
     """Yield items with the wanted part; for every frame, each of an image without truth is one."""
     part = replace(part, stains=tuple(CHANNELS) if task == "segment" else ())
     for item in items:
+        image = channel_file(item.image, part.channel)
+        wanted = part if image == item.image else replace(part, channel=None)
         whole = SOCKETS[item.socket].axes or SOCKETS[item.socket].movie
         alone = part.frame != EVERY or whole or OUTPUTS & item.files.keys()
-        last = 0 if alone else frames(item.image, part) - 1
+        last = 0 if alone else frames(image, wanted) - 1
         numbers = [f"{number:0{len(str(last))}d}" for number in range(last + 1)]
         for frame in numbers if last else [part.frame if alone else None]:
             name = f"{item.name}_frame-{frame}" if last else item.name
-            yield replace(item, name=name, part=replace(part, frame=frame))
+            yield replace(item, image=image, name=name, part=replace(wanted, frame=frame))
 
 
 def index(

@@ -35,6 +35,7 @@ from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
 SMALL = 2**24  # bytes: smaller files are read whole
+NNUNET = "imagestr"  # folder of nnU-Net with a file for each channel of an image
 EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
@@ -94,6 +95,20 @@ def _chosen(
         more = ", or each with --frame all" if noun == "frame" else ""
         raise InputError(f"{path}: found {choices}; choose one with {option}{more}")
     raise InputError(f"{path}: found {choices}, and not {choice}; see {option}")
+
+
+def channel_file(image: Path, channel: str | None) -> Path:
+    """Return the file of a wanted channel: nnU-Net has one of each, other images stay."""
+    case, first, end = image.name.rpartition("_0000")
+    if not first or image.parent.name.lower() != NNUNET or channel in {None, "0"}:
+        return image
+    other = image.parent / f"{case}_{channel:0>4}{end}"
+    if not (str(channel).isdecimal() and other.exists()):
+        raise InputError(
+            f"{image}: expected a file of --channel-index {channel} beside it, found none; give "
+            "the number of one, from 0"
+        )
+    return other
 
 
 def read_part(

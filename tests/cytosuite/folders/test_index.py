@@ -9,8 +9,9 @@ from mistakes import refused
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors.packages import install
 from cytosuite.folders import part as microscopes
-from cytosuite.folders.index import index
+from cytosuite.folders.index import by_part, index
 from cytosuite.folders.names import case_name
+from cytosuite.folders.part import Part
 
 
 def _touch(folder, *names):
@@ -285,3 +286,6 @@ def test_further_channels_of_nnunet_are_none_and_its_classes_are_named(tmp_path)
     assert found.notes == (
         "Each value in labelsTr counts as one object; instancesTr holds objects.",
     )
+    (item,) = by_part(found.items, Part("1"), "segment")
+    assert (item.name, item.image.name, item.part.channel) == ("a", "a_0001.tif", None)
+    refused("expected a file of --channel-index 2 ", next, by_part(found.items, Part("2"), ""))
