@@ -15,7 +15,8 @@ from cytosuite.contract.words import SEGMENTER
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple, need_file, read_head
 
-HEADS = b"case,", b'{\n  "case"'  # of tables of scores
+HEADS = b"case,side,", b'{\n  "case"'  # of tables of objects, and of scores as JSON
+MOST = 2**24  # bytes of a table that are looked at
 
 
 @command_options
@@ -55,5 +56,7 @@ class ScoreOptions(TableOptions, FileOptions):
         for path in filter(None, (self.csv, self.json, self.objects)):
             room = path.parent.resolve()
             inside = read & {path.resolve(), room, *room.parents} and path.is_file()
-            if inside and not read_head(path, 10).startswith(HEADS):
+            text = read_head(path, MOST) if inside else b""
+            scores = text.startswith(b"case,") and b"\n[" in text  # a row of all cases together
+            if inside and not (scores or text.startswith(HEADS)):
                 raise InputError(f"{path}: the table would overwrite it; name another file")

@@ -378,12 +378,14 @@ def _volumes(folder, **arrays):
         ({"csv": "truth/a.tif", "truth": "truth/a.tif"}, "a.tif: the table would overwrite it"),
         ({"json": "prediction/../truth/b.tif"}, "b.tif: the table would overwrite it"),
         ({"csv": "prediction/list.csv"}, "list.csv: the table would overwrite it"),
+        ({"csv": "truth/doses.csv"}, "doses.csv: the table would overwrite it"),
     ],
 )
 def test_explains(folders, tmp_path, monkeypatch, change, line):
     monkeypatch.chdir(tmp_path)
     _write(tmp_path / "strangers/x.tif", _labels())
     (tmp_path / "prediction/list.csv").write_text("case_1.tif")
+    (tmp_path / "truth/doses.csv").write_text("case,dose\na,1\n")
     given = {"truth": "truth", "prediction": "prediction"} | change
     own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
     refused(line, _scored, **own)
