@@ -86,6 +86,13 @@ def _outline(options: LabelsOptions, console: Console) -> None:
     """Write the outlines of label images, in a folder or its ``labels``, as ROIs."""
     from cytosuite.metrics.labels.prepare import grey_doubt
 
+    rules = (*MaskRules.model_fields, "copy_images")
+    if unused := [name for name in rules if getattr(options, name)]:
+        option = unused[0].replace("_", "-")
+        raise InputError(
+            f"{options.folder}: expected masks of objects for --{option}, found label images; "
+            "leave the option out"
+        )
     room = options.folder / "labels"
     paths = readable(room if room.is_dir() else options.folder)
     if not paths:

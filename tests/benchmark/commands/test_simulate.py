@@ -342,6 +342,8 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
 def test_grey_values_are_not_written_as_rois(tmp_path, out):
     write(tmp_path / "a.tif", Volume(counted(30, 30), (0.5, 0.5), "YX"))
     refused(r"a.tif: grey values in place of labels", _labels, tmp_path, out, rois=True)
+    line = "expected masks of objects for --min-area, found label images"
+    refused(line, _labels, tmp_path, out, rois=True, min_area=9)
     assert not out.exists()
 
 
