@@ -1,12 +1,12 @@
 """An algorithm of this library on arrays: models are chosen as in its container."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cytosuite.container import MODELS, Algorithm
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import ModelError
+from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.packages import needed_by
 from cytosuite.files import Entries
 from cytosuite.volume import Volume
@@ -62,6 +62,11 @@ def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None)
         sockets = TASKS[loaded.manifest.task].inputs
         main = next(socket.slug for socket in sockets if socket.is_volume)
         inputs = {main: inputs}
+    if not isinstance(inputs, Mapping):
+        raise InputError(
+            f"{algorithm}: expected a Volume, or a mapping of inputs by slug, found "
+            f"{type(inputs).__name__}; give Volume(array, spacing in µm, axes)"
+        )
     if model is not None:
         names = [card.name for card in loaded.cards]
         loaded.cards = [card for card in loaded.cards if card.name == model]

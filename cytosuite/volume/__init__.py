@@ -115,6 +115,11 @@ class Volume:
 
     def __post_init__(self) -> None:
         """Refuse numbers, axes, shapes and spacings that no image here has."""
+        if not isinstance(self.array, np.ndarray) or isinstance(self.array, np.ma.MaskedArray):
+            raise InputError(
+                f"expected pixels as an ndarray, found {type(self.array).__name__}; give "
+                "numpy.asarray of it, filled where it is masked"
+            )
         values = _check_geometry(self.array.shape, self.spacing, self.axes, self.array.dtype)
         object.__setattr__(self, "spacing", values)
 

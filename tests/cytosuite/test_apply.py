@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mistakes import refused
 
 from cytosuite.apply import DoubtfulModelWarning, apply
 from cytosuite.container import Algorithm
@@ -51,6 +52,10 @@ def test_a_doubtful_model_is_a_warning(image):
     far = Volume(image.array, (40.0, 20.0, 20.0), "ZYX", image.metadata)
     with pytest.warns(DoubtfulModelWarning, match="watershed: voxel size far from the model's"):
         apply("watershed", far)
+
+
+def test_an_array_without_a_voxel_size_is_refused(image):
+    refused("watershed: expected a Volume, or a mapping", apply, "watershed", image.array)
 
 
 def test_an_unknown_model_is_one_line(image):
