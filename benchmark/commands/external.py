@@ -28,7 +28,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
-from cytosuite.benchmark.submission.checks.rules import RULES
+from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, RULES
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
@@ -63,7 +63,7 @@ def take_in(
     for word, name in external_names(words, taken).items():
         say(console, f"{name}: {word}")
         image = _image(engine.client, word)
-        if (built := image.attrs.get("Architecture")) != "amd64":
+        if (built := image.attrs.get("Architecture")) != ARCHITECTURE:
             say(console, f"{word}: for {built}; uploads: {RULES['image.architecture'].fix}")
         labels, user = image.labels or {}, user_of(image.attrs)
         api = options.api or api_of(labels, word)

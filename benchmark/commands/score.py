@@ -93,6 +93,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
     if options.objects and not (listed or overlap.OVERLAP in kinds):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     doubts: Lists = {}
+    failed: list[str] = []
     if by_case:
         listed = [
             pair._replace(name=printable(pair.name))
@@ -104,9 +105,12 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             for answer, lines in _score_cases(by_case, options, step, pieces):
                 scored.append(answer)
                 doubts |= lines
+            failed = _failures(scored)  # refuses before anything is written
+            if options.objects:
+                rows = {(pair.name,): path for pair, path in pieces}
+                objects.join_tables(options.objects, ["case"], rows)
         for name in pairs.without_truth(options, listed):
             doubts[printable(name)] = ["no truth of this name: not scored"]
-    failed = _failures(scored)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
         real = pairs.side(options, options.truth, options.truth_labels)
@@ -182,10 +186,6 @@ def _score_cases(
         assert not isinstance(case, Lost)
         scored[number] = case
         step(len(scored), len(pieces), pieces[number][0].name)
-    _failures([answer for answer, _ in scored.values()])  # refuses before anything is written
-    if options.objects:
-        tables = {(pair.name,): path for pair, path in pieces}
-        objects.join_tables(options.objects, ["case"], tables)
     return [scored[number] for number in range(len(pieces))]
 
 

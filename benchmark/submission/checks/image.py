@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_pascal
 
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
-from cytosuite.benchmark.submission.checks.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Finding, finding
 from cytosuite.errors import listed, plain, reason_of
 from cytosuite.files import Entries, TextDict, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
@@ -242,7 +242,7 @@ def _stated(config: object) -> object:
 
 
 def _settings(file: str, about: Entries, config: Settings) -> Iterator[Finding]:
-    for key, value in (("architecture", "amd64"), ("os", "linux")):
+    for key, value in (("architecture", ARCHITECTURE), ("os", "linux")):
         if about.get(key) != value:
             yield finding(
                 f"image.{key}",

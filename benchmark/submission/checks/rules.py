@@ -35,6 +35,7 @@ _GROUPS = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"
 RULES: Mapping[str, Rule] = MappingProxyType(
     {f"{group}.{name}": Rule(**rules[name]) for group, rules in _GROUPS.items() for name in rules}
 )
+ARCHITECTURE = "amd64"  # of images that platforms run
 SAVE = RULES["archive.cut"].fix
 
 
