@@ -6,7 +6,7 @@ Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (half-normal noise, averag
 """
 
 from math import sqrt
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -43,7 +43,7 @@ class Camera(Section):
     """acquisitions that are averaged"""
     bits: Literal[8, 12, 16] = 16
     """of the detector; 8 makes uint8 images"""
-    sensor_blur: Range[NotNegative] = (0.0, 0.0)
+    sensor_blur: Range[Annotated[float, Field(ge=0, le=100)]] = (0.0, 0.0)
     """lateral Gaussian after the noise (correlated noise), voxels"""
     lag: Lag = 0
     """share of a voxel's electrons that is read one x pixel later (EMCCD)"""

@@ -128,6 +128,7 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
         ({"camera": {"bits": 10}}, "nuclei: camera.bits: input should be 8, 12 or 16, found 10"),
         ({"camera": {"gain": 0}}, "nuclei: camera.gain: input should be greater than"),
         ({"camera": {"offset": 60001}}, "nuclei: camera.offset: input should be less than"),
+        ({"camera": {"sensor_blur": 1e9}}, "nuclei: camera.sensor_blur.0: input should be less"),
         ({"shape": (30, 40)}, "nuclei: image: shape has 2 axes and spacing_um 3; give both"),
         (
             {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
