@@ -198,9 +198,12 @@ def load_case(
     volume = read_grey(files.image, files.group)
     others = volume.channels
     if len(others) != channels:
+        first, as_many = volume.axes[0], volume.shape[0] == channels
+        remedy = (
+            f"save those that were read as {first} as axis C" if as_many else "set network.channels"
+        )
         raise InputError(
-            f"{files.image}: expected channels: {channels}, found {len(others)}; set "
-            "network.channels"
+            f"{files.image}: expected channels: {channels}, found {len(others)}; {remedy}"
         )
     if not all(np.isfinite(one.array.astype(np.float32)).all() for one in volume.channels):
         raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")

@@ -214,6 +214,9 @@ def test_a_second_channel_is_learned_from_and_asked_for(folder):
     assert (found.axes, found.metadata["cellpose3d_objects"]) == ("YX", 4)
     alone = replace(both, array=image, axes="YX")
     refused("mine is for images of 2 channels, found 1", _predicted, alone, model)
+    write(folder / "images/a.tif", replace(both, axes="ZYX", spacing=(1.0, 0.5, 0.5)))
+    line = "found 1; save those that were read as Z as axis C"
+    refused(line, load_case, find_cases(folder)[0], PATCHES.shape, channels=2)
 
 
 def test_the_size_of_cells_is_that_at_which_the_flow_fits_them(model):
