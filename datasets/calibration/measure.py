@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
-from cytosuite.denoising.camera import BRIGHTER, lag_of, neighbour_correlation, seen_late
+from cytosuite.denoising.camera import lag_of, neighbour_correlation, seen_late
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, TextDict, Texts, read_toml
@@ -22,7 +22,6 @@ from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Integers, Lengths
 
-LATEST, HIDDEN = 0.5, 0.25  # lag of a camera at most; share of it that is seen, at least
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
 SURE = 2.5  # standard errors by which something must differ from nothing
@@ -86,15 +85,14 @@ def noise_of(image: Volume) -> Noise:
     if not slope > 0:
         return Noise(correlation, "the noise does not grow with the signal: no photon transfer")
     steep, dark, steep_error, dark_error = _line(mean, third, voxels / second**3)
-    lowest, bright = np.quantile(array, (0.01, sum(BRIGHTER) / 2)).tolist()
+    lowest, bright = np.quantile(array, (0.01, 0.75)).tolist()
     root = EXTREME**2 - 4 * (zero - lowest) / slope
     read = slope / 2 * (EXTREME - copysign(sqrt(root), zero - lowest)) if root > 0 else 0.0
     if zero <= lowest and dark_error < SURE_OFFSET * abs(lowest - zero):
         read = sqrt(max(slope * (dark - zero), 0.0))
     read = min(read, sqrt(second[0]))
-    lag = lag_of(array)
-    if lag > 0:  # read noise is not late: it hides as much as its share of the noise
-        lag = min(lag / max(1 - read**2 / (slope * (bright - zero)), HIDDEN), LATEST)
+    # Read noise is not late: it hides as much of a lag as its share of the noise, here at most 2/3.
+    lag = lag_of(array) / max(1 - read**2 / (slope * (bright - zero)), 1 / 3)
     seen, seen_third = seen_late(lag)
     full = slope / seen
     ratio, error = steep / seen_third / full, steep_error / seen_third / full  # g (1 + 2e)
