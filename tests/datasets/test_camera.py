@@ -5,8 +5,6 @@ from mistakes import refused
 from cytosuite.datasets import camera
 from cytosuite.datasets.physics.grid import area_average
 
-LEVELS = np.array([4.0, 15.0, 60.0, 200.0])
-
 
 def expose(rng, photons, **settings):
     return camera.Camera(**{"gain": 1.0} | settings).expose(rng, photons)
@@ -41,7 +39,7 @@ def flat(photons, shape=(20, 60, 60)):
 
 
 def transfer_slope(rng, **settings):
-    stacks = [expose(rng, flat(n), **settings) for n in LEVELS]
+    stacks = [expose(rng, flat(n), **settings) for n in np.array([4.0, 15.0, 60.0, 200.0])]
     return np.polyfit([s.mean() for s in stacks], [s.var() for s in stacks], 1)[0]
 
 

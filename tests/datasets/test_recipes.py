@@ -17,7 +17,6 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 HOME = Path(cytosuite.datasets.__file__).parent
-SMALL = ("image.shape=[16, 64, 64]",)
 
 
 def _examples(name):
@@ -82,6 +81,9 @@ def test_the_recipe_of_a_light_sheet_runs():
 
 def _runs(recipe):
     """Simulate a small case of a recipe, and return it."""
-    sample = generate(np.random.default_rng(0), simulated(str(recipe), None, 1, SMALL).parameters)
+    sample = generate(
+        np.random.default_rng(0),
+        simulated(str(recipe), None, 1, ("image.shape=[16, 64, 64]",)).parameters,
+    )
     assert sample.volume("instance-labels").array.any()
     return sample

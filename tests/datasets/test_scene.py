@@ -15,7 +15,6 @@ from cytosuite.datasets.recipes import simulated
 from cytosuite.datasets.views.parameters import Parameters as Views
 from cytosuite.volume import Volume
 
-NAMES = ["cells", "membrane", "nuclei", "spheroid", "views"]
 IMAGES = {"microscopy-image", "fluorescence-lightsheet-3d-microscopy"}
 # Mean, deviation and centroid, in units of its size, of the image of the first case.
 NUMBERS = {
@@ -34,7 +33,7 @@ def made(name, seed=5):
     return sample, {key: v.array for key, v in volumes.items() if isinstance(v, Volume)}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=["cells", "membrane", "nuclei", "spheroid", "views"])
 def case(request):
     return request.param, *made(request.param)
 

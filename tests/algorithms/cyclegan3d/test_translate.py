@@ -100,9 +100,6 @@ def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
         assert bool((first != other).any()) is differ
 
 
-DTYPES = ("uint8", "uint16")
-
-
 def to_network(image, scale, target=None):
     return scaling_of(image, scale, target)(image)
 
@@ -127,7 +124,7 @@ def test_floats_beyond_their_range_are_refused(low_high):
 
 
 @pytest.mark.parametrize("scale", ["background", "dtype"])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_integers_are_rounded_and_kept_in_their_range(scale, dtype):
     values = np.array([-1e30, -100, 0, 100, 1e30], np.float32)
     found = from_network(values, scale, Target(mean=100, sd=3, dtype=dtype))

@@ -12,8 +12,6 @@ from cytosuite.algorithms.view_fusion.intensity import (
     units_of,
 )
 
-ONE = Units(0.0, 1.0)
-
 
 @pytest.mark.parametrize("dtype", ["uint16", "int8", "float32", "bool"])
 def test_units_are_the_percentiles_of_the_metric(dtype, rng):
@@ -36,7 +34,7 @@ def test_the_percentiles_become_0_and_1_whatever_gain_and_offset():
 
 def test_units_are_linear_up_to_the_knee_and_smooth_beyond():
     values = np.linspace(-6, 6, 4801)
-    made = to_network(values, ONE)
+    made = to_network(values, Units(0.0, 1.0))
     near = np.abs(values) <= KNEE
     assert_array_equal(made[near], values[near].astype(np.float32))
     assert_allclose(made, -made[::-1])

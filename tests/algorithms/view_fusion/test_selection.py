@@ -128,15 +128,12 @@ def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
         assert [line.partition(";")[0] for line in _lines(found, view)] == [line]
 
 
-NETWORK = TINY.model_dump(mode="json")
-
-
 @pytest.mark.parametrize(
     "given, message",
     [
         ({"method": "network"}, "method network needs network, found none"),
         (
-            {"method": "gaussian", "network": NETWORK},
+            {"method": "gaussian", "network": TINY.model_dump(mode="json")},
             "network is for method network, found method gaussian",
         ),
     ],

@@ -29,7 +29,6 @@ NUCLEI = Parameters(
     minimum_size=30.0,
     minimum_contrast=0.3,
 )
-WIDE = {"relative_radii": (0.7, 1.0), "radii_um": (2.0, 4.0)}
 
 
 def tissue(shape=(32, 110, 120), count=200, seed=0):
@@ -66,7 +65,12 @@ def in_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes, on_disk", [({"background_um": 16.0}, False), (WIDE, False), ({}, True)]
+    "changes, on_disk",
+    [
+        ({"background_um": 16.0}, False),
+        ({"relative_radii": (0.7, 1.0), "radii_um": (2.0, 4.0)}, False),
+        ({}, True),
+    ],
 )
 def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight):
     large_one = ((40, 150, 160), 330) if "relative_radii" in changes else ()

@@ -8,8 +8,6 @@ from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.files import read_json
 
-PLANES = ROOT / "weights/watershed/nuclei-2d.json"
-
 NUCLEI = Parameters(
     smoothing_um=0.6,
     axial_elongation=1.0,
@@ -61,7 +59,7 @@ def test_finds_nothing_in_noise(kind, shape, rng):
 
 @pytest.mark.parametrize("gain", [1, 4])
 def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain, rng):
-    parameters = Parameters(**read_json(PLANES)["parameters"])
+    parameters = Parameters(**read_json(ROOT / "weights/watershed/nuclei-2d.json")["parameters"])
     wrapped = np.indices((350, 350)) % 85 - 45  # the place from the middle of the next of 16
     inside = np.square(wrapped).sum(0) < 30**2
     light = 1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)

@@ -82,8 +82,6 @@ def test_an_assumed_voxel_size_counts_as_missing():
 
 
 NAMES = [2, 2.0, "2", "2.0", " 2 ", "02", "study 2", "Study 2", "STUDY_2", "study2", "study-2"]
-OTHERS = [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"]
-NOTHING = ["", "  ", nan, "nan", "NaN"]
 SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
 
 
@@ -91,8 +89,8 @@ SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
     "key, values, cost",
     [
         ("study", [*NAMES, "study: 2", "study=2"], 0.0),  # a number has many spellings
-        ("study", OTHERS, 4.0),
-        ("study", NOTHING, POLICY.missing),
+        ("study", [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"], 4.0),
+        ("study", ["", "  ", nan, "nan", "NaN"], POLICY.missing),
         ("spacing", SIZES, POLICY.missing),
     ],
 )

@@ -6,7 +6,6 @@ from cytosuite.contract.spacing import plausible
 from cytosuite.formats import write
 from cytosuite.volume import Origin, Volume
 
-PLANE = np.zeros((5, 6), np.uint16)
 CLEAN = (1.75, 0.8, 0.8)
 
 
@@ -108,6 +107,6 @@ def test_smaller_and_larger_ones_are_refused_in_one_line(tmp_path, size):
         r"TIFF holds pixels of 1e-05 to 1e\+09 µm, found",
         write,
         tmp_path / "a.tif",
-        Volume(PLANE, (size, size), "YX"),
+        Volume(np.zeros((5, 6), np.uint16), (size, size), "YX"),
     )
     assert list(tmp_path.iterdir()) == []

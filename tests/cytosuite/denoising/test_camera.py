@@ -6,13 +6,12 @@ from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel, lag_of, late
 
-SHAPE = (20, 130, 70)
 EMCCD = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
 
 
 @pytest.mark.parametrize("photons", [0, 0.6, 20])
 def test_counts_have_mean_and_variance_of_the_camera(photons):
-    counts = EMCCD.expose(np.full(SHAPE, 100 + 12 * photons, np.float32), 0).astype(float)
+    counts = EMCCD.expose(np.full((20, 130, 70), 100 + 12 * photons, np.float32), 0).astype(float)
     variance = 12**2 * (2 * photons + 0.15**2)
     assert counts.mean() == pytest.approx(
         100 + 12 * photons, abs=4 * (variance / counts.size) ** 0.5

@@ -64,7 +64,6 @@ def test_the_scene_is_chosen(tmp_path):
 
 
 COLOURED = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3)).astype(np.uint8)  # ZYXS
-SAID = ("colours averaged: red, green, blue; --channel-index takes one",)
 
 
 def _stack(path):
@@ -93,7 +92,9 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
         assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
     mean = load(Item("a", path, part=Part(frame=frame)), ASSUME).volume("microscopy-image")
     assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
-    assert mean.origin.warnings == SAID
+    assert mean.origin.warnings == (
+        "colours averaged: red, green, blue; --channel-index takes one",
+    )
 
 
 @pytest.mark.parametrize(

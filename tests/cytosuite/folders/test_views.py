@@ -150,10 +150,7 @@ def _two_lists(folder):
         (folder / f"fmc_{part}.csv").write_text(ROWS.format(1))
 
 
-MISTAKES = [_fused_alone, _two_fused_images, _two_lists]
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", [_fused_alone, _two_fused_images, _two_lists])
 def test_explains(tmp_path, mistake):
     mistake(tmp_path)
     refused(re.escape(mistake.__doc__), index, tmp_path, "fuse")

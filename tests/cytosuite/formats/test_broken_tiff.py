@@ -21,7 +21,6 @@ ARRAY = counted(3, 5, 6)
 WALL = np.zeros((5000, 4000), np.uint8)
 SIZES = " ".join(f'Size{axis}="1"' for axis in "XYZCT")
 MORE = f'<Image><Pixels DimensionOrder="XYCZT" {SIZES} /></Image>'
-FORMS = {3: "H", 4: "I"}
 
 
 def _plane(path, array=ARRAY[0], **options):
@@ -33,7 +32,7 @@ def _alter(path, code, value, kind=4, count=1, new=None):
     for start in range(10, 10 + 12 * struct.unpack_from("<H", content, 8)[0], 12):
         if struct.unpack_from("<H", content, start)[0] == code:
             struct.pack_into("<HHI4s", content, start, new or code, kind, count, bytes(4))
-            struct.pack_into(f"<{FORMS[kind]}", content, start + 8, value)
+            struct.pack_into({3: "<H", 4: "<I"}[kind], content, start + 8, value)
             path.write_bytes(content)
             return
     raise LookupError(code)

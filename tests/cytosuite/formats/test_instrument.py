@@ -15,7 +15,6 @@ FACTS = {
     "emission_um": 0.52, "excitation_um": 0.488,
 }  # fmt: skip
 IMAGES = [("YX", np.uint8), ("ZYX", np.uint16), ("CZYX", np.uint16), ("TZYX", np.float64)]
-SETTINGS = ["optics.na=0.8", "optics.emission_um=0.52", "camera.excess=1"]
 
 
 def image(axes, dtype, **facts):
@@ -73,7 +72,12 @@ def test_a_file_of_another_program_says_its_microscope(tif, chosen):
 
 
 def test_a_simulated_file_says_what_it_was_seen_with(tmp_path):
-    (sample,) = simulate("nuclei", 1, size="mini", settings=SETTINGS)
+    (sample,) = simulate(
+        "nuclei",
+        1,
+        size="mini",
+        settings=["optics.na=0.8", "optics.emission_um=0.52", "camera.excess=1"],
+    )
     for suffix in (".tif", ".zarr", ".mha"):
         write(tmp_path / f"a{suffix}", sample.volume("microscopy-image"))
         found = read(tmp_path / f"a{suffix}").metadata

@@ -138,16 +138,17 @@ IMAGEJ_UM = {"imagej": True, "resolution": (5, 4)}
 STEP = {"axes": "ZYX", "spacing": 1.5, "unit": "micron"}
 OME = {"PhysicalSizeX": 200, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
 OME |= {"PhysicalSizeZ": 0.0015, "PhysicalSizeZUnit": "mm", "axes": "ZYX"}
-OLD = {"ImageJ": "1.53t", "axes": "ZYX", "unit": "micron"}
-LIST = {"axes": "ZYX", "spacing": SPACING, "unit": "um"}
 PROGRAMS = [
     (KNOWN, {**IMAGEJ_UM, "metadata": STEP}),
-    ("z 1, y 0.25, x 0.2, known", {**IMAGEJ_UM, "metadata": OLD}),  # it leaves out a step of one
+    (
+        "z 1, y 0.25, x 0.2, known",
+        {**IMAGEJ_UM, "metadata": {"ImageJ": "1.53t", "axes": "ZYX", "unit": "micron"}},
+    ),  # it leaves out a step of one
     (KNOWN, {"imagej": True, "metadata": {**STEP, "unit": "um"}, **PLANE}),  # the platform's
     (KNOWN, {"ome": True, "metadata": OME}),
     ("z 0.25, y 0.25, x 0.2, assumed", {**GREY, **PLANE}),
     ("z 1, y 1, x 1, assumed", {**GREY, "resolution": (1200, 1200)}),  # of a printer
-    (KNOWN, {**GREY, "metadata": LIST}),
+    (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": SPACING, "unit": "um"}}),
 ]
 
 

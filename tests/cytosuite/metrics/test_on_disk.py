@@ -48,9 +48,6 @@ def case(seed, label, grey, place=lambda array: array):
     return facts
 
 
-DTYPES = [(np.uint16, np.uint16), (">u4", ">f4")]
-
-
 def equal(metrics, facts, places):
     """Hold that metrics have one value wherever their facts lie, bit by bit."""
     for metric in metrics:
@@ -58,7 +55,7 @@ def equal(metrics, facts, places):
         assert np.array_equal(found[0], found[1], equal_nan=True), metric.name
 
 
-@pytest.mark.parametrize("dtypes", DTYPES, ids=str)
+@pytest.mark.parametrize("dtypes", [(np.uint16, np.uint16), (">u4", ">f4")], ids=str)
 def test_a_case_on_disk_has_the_values_of_one_in_memory(dtypes, mapped):
     places = (lambda array: array), mapped
     equal(PAIRED, lambda place, metric: case(0, *dtypes, place)(metric), places)

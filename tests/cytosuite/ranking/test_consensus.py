@@ -4,7 +4,6 @@ import pytest
 
 from cytosuite.ranking import RankingRules, rank
 
-NAMES = "abc"
 COLUMNS = ["dataset", "case", "algorithm", "metric", "value"]
 
 
@@ -15,7 +14,7 @@ def table(datasets, spread=0.01):
         for case in range(cases):
             values = np.asarray(means) + rng.normal(0, spread, 3)
             rows += [
-                (name, str(case), a, "SEG", v) for a, v in zip(NAMES, values.tolist(), strict=True)
+                (name, str(case), a, "SEG", v) for a, v in zip("abc", values.tolist(), strict=True)
             ]
     return pd.DataFrame(rows, columns=COLUMNS)
 

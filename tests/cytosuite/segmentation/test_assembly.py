@@ -11,8 +11,6 @@ from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
 
-ROW = (1, 1, 12)
-
 
 def box(start, stop):
     return slice(0, 1), slice(0, 1), slice(start, stop)
@@ -22,7 +20,7 @@ LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and
 
 
 def assembled(*blocks):
-    assembly = Assembly(ROW)
+    assembly = Assembly((1, 1, 12))
     for text, own, place in blocks:
         part = drawn(text).astype(np.uint32)[None, None]
         assembly.add(part, np.isin(np.arange(part.max() + 1), own), *place)

@@ -10,7 +10,6 @@ from skimage.registration import phase_cross_correlation
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 
 SPACING = (2.0, 0.5, 0.5)
-quick = settings(max_examples=40)
 
 
 def blobs(shape=(12, 40, 40)):
@@ -32,7 +31,7 @@ def test_surroundings_belong_to_the_nearest_object_within_reach():
 
 
 @given(arrays.arrays(np.uint8, (3, 5, 6), elements=st.integers(0, 6)), st.floats(0.5, 3))
-@quick
+@settings(max_examples=40)
 def test_probability_is_that_of_all_pairs_of_each_object(volume, reach):
     labels = np.zeros(volume.shape, np.int32)
     labels[1, 1:3, 1:3], labels[2, 4, 5], labels[0, 0, 4] = 1, 4, 2

@@ -20,8 +20,6 @@ from cytosuite.segmentation.specimen import (
 from cytosuite.volume import Volume
 from cytosuite.volume.objects import box_at
 
-BOTH = ("distance", "light")
-
 
 def _everywhere(coarse):
     """Return a map in all voxels of its image."""
@@ -56,7 +54,7 @@ def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
     ids=lambda image: f"{image.dtype} {image.shape}",
 )
 def test_images_without_a_specimen_have_maps_of_0(image):
-    for each in maps_of(image, (1.0, 0.3, 0.3), BOTH):
+    for each in maps_of(image, (1.0, 0.3, 0.3), ("distance", "light")):
         assert not each.values.any()
         assert _everywhere(each).shape == image.shape
 

@@ -30,7 +30,6 @@ from cytosuite.training.publish import ALGORITHMS
 # MONAI warns of configurations that run code, and of optional files.
 pytestmark = pytest.mark.filterwarnings("ignore")
 WEIGHTS = ALGORITHMS.parent / "weights"
-SCHEMA = Path(__file__).with_name("bundle_schema.json")
 MODELS = {
     "cellpose3d": "spheroid-nuclei-3d",
     "cyclegan3d": "ix71-embryo-3d",
@@ -131,7 +130,10 @@ def test_monai_finds_the_declared_tensors(bundle, algorithm):
 
 def test_metadata_pass_the_schema(bundle):
     pytest.importorskip("jsonschema")
-    monai.bundle.verify_metadata(str(bundle / "configs/metadata.json"), filepath=SCHEMA)
+    monai.bundle.verify_metadata(
+        str(bundle / "configs/metadata.json"),
+        filepath=Path(__file__).with_name("bundle_schema.json"),
+    )
 
 
 def test_metadata_are_those_of_the_card(bundle, algorithm):

@@ -11,8 +11,6 @@ from cytosuite.training.judges import (
     structure_of,
 )
 
-WINDOW = (3, 5, 5)
-
 
 def _volume(seed=0, shape=(8, 20, 20), batch=1):
     """Return smooth structure, far above the noise."""
@@ -53,7 +51,7 @@ def test_decorrelation_of_one_window_by_hand():
 def test_gradients_are_finite_on_constant_volumes(flat):
     constant, volume = torch.full((1, 1, 8, 20, 20), 2.0), _volume()
     made = (volume if flat == "given" else constant).clone().requires_grad_()
-    lost = decorrelation(made, volume if flat == "made" else constant, WINDOW)
+    lost = decorrelation(made, volume if flat == "made" else constant, (3, 5, 5))
     lost.backward()
     assert torch.isfinite(lost)
     assert torch.isfinite(made.grad).all()

@@ -128,16 +128,17 @@ def labels_of_another_shape(folder):
     return words(folder, PARENT, "a")
 
 
-MISTAKES = [
-    without_parent,
-    without_trees,
-    without_labels,
-    nothing_found,
-    labels_of_another_shape,
-]
-
-
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        without_parent,
+        without_trees,
+        without_labels,
+        nothing_found,
+        labels_of_another_shape,
+    ],
+    ids=lambda mistake: mistake.__name__,
+)
 def test_a_mistake_is_named_and_nothing_is_written(tmp_path, mistake):
     refused(re.escape(mistake.__doc__), main, mistake(tmp_path))
     assert not [*tmp_path.rglob("*.json"), *tmp_path.rglob("*.safetensors")]

@@ -10,7 +10,6 @@ from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.errors import InputError
 
 pytestmark = pytest.mark.slow
-FIXED = {"camera.gain": 4.0, "camera.offset": 100.0}
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)
@@ -41,7 +40,12 @@ def real(toy):
 
 def begin(**centres):
     first = {"camera.photons": 8.0, "camera.background_photons": 3.0, "nucleus.diameter_um": 7.5}
-    return Start(dict(FIXED), first | centres, {"camera.gain": "photon transfer"}, ())
+    return Start(
+        {"camera.gain": 4.0, "camera.offset": 100.0},
+        first | centres,
+        {"camera.gain": "photon transfer"},
+        (),
+    )
 
 
 def test_what_was_simulated_is_found_again(toy, real):

@@ -17,7 +17,6 @@ from cytosuite.volume import Volume
 
 KNOWN = {"shape": (128, 128), "spacing_um": (1.0, 1.0), "circularity": 8.0, "margin_um": 8.0}
 KNOWN |= {"radius_um": (4.0, 6.0), "n_nuclei": (20, 30), "elongation": 1.4, "turn_deg": 30.0}
-COLONIES = {"shape": (256, 256), "foreground": "discs", "discs": 3, "disc_radius_um": 32.0}
 
 
 def real(folder, count=8, **parameters):
@@ -80,7 +79,18 @@ def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):
 
 def test_colonies_are_seen(tmp_path):
     out = learn(
-        "nuclei", real(tmp_path / "labels", 4, **COLONIES), tmp_path / "m.toml", rounds=2, cases=4
+        "nuclei",
+        real(
+            tmp_path / "labels",
+            4,
+            shape=(256, 256),
+            foreground="discs",
+            discs=3,
+            disc_radius_um=32.0,
+        ),
+        tmp_path / "m.toml",
+        rounds=2,
+        cases=4,
     )
     found = read_recipe(out).parameters
     assert found["foreground"] == "discs"

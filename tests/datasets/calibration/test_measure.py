@@ -9,7 +9,6 @@ from cytosuite.denoising.transfer import level_of_neighbours, noise_by_level
 from cytosuite.volume import Volume
 
 SHAPE = (30, 100, 100)
-SPACING = (2.0, 1.0, 1.0)
 
 
 def scene(background=0.3, bright=40):
@@ -86,7 +85,7 @@ def boxes(signal=(50.0, 50.0, 50.0, 50.0, 50.0, 50.0), background=10.0):
         )
         image[place] += light
         labels[place] = number + 1
-    return Volume(image, SPACING), labels
+    return Volume(image, (2.0, 1.0, 1.0)), labels
 
 
 def measured(*args, **settings):

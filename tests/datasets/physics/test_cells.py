@@ -11,8 +11,6 @@ from cytosuite.bodies.stars import label
 from cytosuite.datasets.physics import cells
 from cytosuite.datasets.physics.shapes import draw_nuclei
 
-TWO = [(4, 4, 3), (4, 4, 13)]
-
 
 def _everywhere(grid):
     return np.full(grid.shape, -np.inf, np.float32)
@@ -153,6 +151,6 @@ def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
     grid = _grid((8, 8, 16), 0.2, 0.25, 0.25)
     image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half, brightness=3.0)
     assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
-    two = _membranes(_spheres(TWO, [2, 2]), grid, _half)
+    two = _membranes(_spheres([(4, 4, 3), (4, 4, 13)], [2, 2]), grid, _half)
     assert not two[grid.centres(0) < 2.5 - 0.3].any()
     assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)

@@ -21,8 +21,6 @@ from cytosuite.networks.normalise import Target, background_of
 from cytosuite.training.images import find_images
 from cytosuite.volume import Volume
 
-CROP = (4, 8, 8)
-
 
 def _write(path, array):
     write(path, Volume(array, SPACING))
@@ -63,7 +61,7 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
     target = Target(mean=100, sd=4, dtype="uint16")
     for image, counts in ((real(), [1 / 12]), (real().astype(np.float32), [])):
-        item = in_grey_values_of(item, image, target, CROP, "style")
+        item = in_grey_values_of(item, image, target, (4, 8, 8), "style")
         assert item.counts == pytest.approx(counts, rel=1e-3)
         assert item.scale == "style"
 

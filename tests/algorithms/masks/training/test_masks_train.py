@@ -12,8 +12,6 @@ from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume
 
-VALIDATION = {"every": 2, "metric": "arrangement_distance", "cases": 1}
-
 
 def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
     """Write three pairs of label images, as a folder or as the cases of a dataset."""
@@ -53,7 +51,9 @@ def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
 
 def test_a_short_training_makes_a_model_that_answers(tmp_path):
     card = trained(
-        TRAINING, short("masks", validation=VALIDATION), _labels(tmp_path / "data", simulated=True)
+        TRAINING,
+        short("masks", validation={"every": 2, "metric": "arrangement_distance", "cases": 1}),
+        _labels(tmp_path / "data", simulated=True),
     )
     model = open_model(card.parent, read_card(card))
     canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})

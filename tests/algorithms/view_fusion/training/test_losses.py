@@ -5,8 +5,6 @@ from trainings import losses_of
 from cytosuite.algorithms.view_fusion.training.train import similarity
 from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 
-SHAPES = [(16, 20, 18), (6, 20, 13), (1, 20, 20)]
-
 
 def _crops(shape=(14, 18, 16), scale=1.0):
     """Return crops, and noisy ones, (N, 1, Z, Y, X)."""
@@ -29,7 +27,7 @@ def _by_metric(first, second):
     return [compare(a[0], b[0], 1.0, window) for a, b in pairs]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [(16, 20, 18), (6, 20, 13), (1, 20, 20)])
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_similarity_is_that_of_the_metric(shape, scale):
     target, noisy = _crops(shape, scale=scale)

@@ -55,10 +55,7 @@ def test_large_offset_does_not_drown_the_variances():
         assert found == pytest.approx(expected, abs=1e-10)
 
 
-seeds = st.integers(0, 1000)
-
-
-@given(seeds, st.floats(1e-3, 1e3))
+@given(st.integers(0, 1000), st.floats(1e-3, 1e3))
 @settings(max_examples=15)
 def test_is_1_for_equal_images_exactly(seed, data_range):
     truth, _ = images((12, 13, 11), seed)

@@ -13,7 +13,6 @@ from situations import drawn
 from cytosuite.metrics.labels.prepare import without_border, without_small
 
 LABELS = arrays.arrays(np.uint16, (2, 7, 9), elements=st.integers(0, 6))
-quick = settings(max_examples=50)
 
 
 def slowly(labels, pixels):
@@ -28,7 +27,7 @@ def slowly(labels, pixels):
 
 
 @given(LABELS, st.integers(0, 3))
-@quick
+@settings(max_examples=50)
 def test_keeps_the_objects_with_a_voxel_inside(labels, pixels):
     assert (without_border(labels, pixels) == slowly(labels, pixels)).all()
 

@@ -10,9 +10,7 @@ from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.metrics.labels.surfaces import assd, hausdorff, hd95, surface_table
 
 SPACING = (2.0, 0.5, 0.7)
-METRICS = (assd, hausdorff, hd95)
 VOLUMES = arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 2))
-quick = settings(max_examples=50)
 
 
 def slowly(truth, prediction, spacing):
@@ -24,7 +22,7 @@ def slowly(truth, prediction, spacing):
 
 
 @given(VOLUMES, VOLUMES)
-@quick
+@settings(max_examples=50)
 def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, prediction):
     table, pairs = surface_table(truth, prediction, SPACING), overlap(truth, prediction)
     matched = pairs.above_half
@@ -38,7 +36,7 @@ def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, predict
         assert table.hausdorff[i] == pytest.approx(max(map(np.max, expected)))
         quantile = max(float(np.quantile(side, 0.95)) for side in expected)
         assert table.hd95[i] == pytest.approx(quantile)
-    for metric in METRICS:
+    for metric in (assd, hausdorff, hd95):
         exchanged = metric(prediction, truth, SPACING)
         assert metric(truth, prediction, SPACING) == pytest.approx(exchanged, nan_ok=True)
 

@@ -15,7 +15,6 @@ from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 1.0, 0.5)
-PER_OBJECT = [name for name in PROPERTIES if name not in ("valley", "fraction")]
 
 
 def box(labels, label, *sides):
@@ -143,7 +142,10 @@ def test_a_surface_is_near_beyond_half_of_the_radius():
 def test_nothing_is_known_of_too_few_objects(count):
     labels = np.where(boxes() == 2, count, 0)
     found = arrangement(labels, SPACING, labels * 9.0)
-    assert all(len(found[name]) == count for name in PER_OBJECT)
+    assert all(
+        len(found[name]) == count
+        for name in [name for name in PROPERTIES if name not in ("valley", "fraction")]
+    )
     values = numbers(found)
     assert values.pop("objects") == count
     assert np.isnan(values["neighbour"])

@@ -7,12 +7,10 @@ import pytest
 from cytosuite.metrics.tracks.biology import bc1, cca, tf
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 
-CELLS = 9
-
 
 def lineage(*rows):
     """Return a film of rows L B E P in which track L is always voxel L."""
-    frames = np.zeros((max(row[2] for row in rows) + 1, CELLS), int)
+    frames = np.zeros((max(row[2] for row in rows) + 1, 9), int)
     for label, begin, end, *_ in rows:
         frames[begin : end + 1, label] = label
     return TrackedSequence([Track(*row) for row in rows], frames)

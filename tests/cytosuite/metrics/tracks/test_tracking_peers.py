@@ -12,7 +12,6 @@ from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import write_sequence
 
 NAMES = {metric.name: metric for metric in metrics_of("tracks")}
-SEEDS = range(0, 12, 3)
 PEER = {
     **{name: f"AOGM_{name}" for name in ("NS", "FN", "FP", "ED", "EA", "EC")},
     **{f"BC{frames}": f"BC({frames})" for frames in range(4)},
@@ -41,7 +40,7 @@ def peer_scores(folder, truth, found):
     return {name: np.nan if value is None else float(value) for name, value in values.items()}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(0, 12, 3))
 def test_agrees_with_py_ctcmetrics(tmp_path, seed):
     truth = films.simulate(seed)
     found = films.corrupt(truth, seed, rate=0.03 + 0.01 * seed)

@@ -16,11 +16,10 @@ from cytosuite.training.nuclei.camera import (
 )
 
 PLAIN = DrawnCamera(photons=20.0, haze=1.0, read_noise=0.5, multiplies=False, blur=0.0)
-LIGHT = np.full((4, 64, 64), 0.5, np.float32)
 
 
 def _noise(camera):
-    image = expose(np.random.default_rng(0), LIGHT, camera)
+    image = expose(np.random.default_rng(0), np.full((4, 64, 64), 0.5, np.float32), camera)
     assert image.dtype == np.float32
     return float(image.mean()), float(image.var())
 
