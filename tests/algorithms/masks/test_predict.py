@@ -52,11 +52,6 @@ def _made(model, seed=3, spacing=(1.0, 1.0), **more):
     return found["sampled-cells"], found["sampled-nuclei"]
 
 
-def _fields(seed, **more):
-    canvas = canvas_of({"seed": seed, "shape": list(SIZE), "spacing": [1.0, 1.0], **more})
-    return fields_from(canvas, Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
-
-
 def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):
     tiny = model()
     (cells, nuclei), (again, _), (other, _) = (_made(tiny, seed) for seed in (3, 3, 4))
@@ -88,9 +83,10 @@ def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
 
 
 def test_less_noise_is_nearer_the_mean():
-    spreads = []
+    spreads, own = [], (Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
     for truncation in (1.0, 0.5, 0.0):
-        drawn = [_fields(seed, truncation=truncation) for seed in (1, 2, 3)]
+        plain = {"shape": list(SIZE), "spacing": [1.0, 1.0], "truncation": truncation}
+        drawn = [fields_from(canvas_of(plain | {"seed": seed}), *own) for seed in (1, 2, 3)]
         spreads.append(np.std(drawn, axis=0).mean())
     assert spreads[0] > spreads[1] > 0.1 > 1e-6 > spreads[2]
 

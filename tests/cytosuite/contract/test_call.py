@@ -106,10 +106,6 @@ def served(tmp_path, monkeypatch):
     return start
 
 
-def calls():
-    return [each for each in threading.enumerate() if isinstance(each, Call)]
-
-
 def abandon(program, posted):
     """Begin the late case, and go."""
     program.lay(LATE)
@@ -120,9 +116,10 @@ def abandon(program, posted):
 
 def ended(program):
     program.release.set()
-    for case in calls():
-        case.join(30)
-        assert not case.is_alive()
+    for case in threading.enumerate():
+        if isinstance(case, Call):
+            case.join(30)
+            assert not case.is_alive()
 
 
 @pytest.mark.parametrize("late", [looks, never_looks, writes, fails, swallows])

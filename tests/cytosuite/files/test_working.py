@@ -20,9 +20,9 @@ from cytosuite.files.working import (
 )
 
 
-def _old(path, seconds=DAY_S + 10):
+def _old(path):
     for each in (path, *path.rglob("*")):
-        then = each.stat().st_mtime - seconds
+        then = each.stat().st_mtime - DAY_S - 10
         os.utime(each, (then, then))
 
 

@@ -172,13 +172,6 @@ def test_images_beside_the_folders_of_a_layout_are_named(tmp_path):
 VIEW = "fluorescence-lightsheet-3d-microscopy"
 
 
-def _sockets(found):
-    return [
-        (item.socket, {slug: path.name for slug, path in item.files.items()})
-        for item in found.items
-    ]
-
-
 def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif", "enhanced-image/a.tiff", "notes/a.tif")
     (tmp_path / "acquisition-metadata").mkdir()
@@ -189,7 +182,9 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
         "instance-labels": "a.tif",
         "enhanced-image": "a.tiff",
     }
-    assert _sockets(found) == [("microscopy-image", files)]
+    (item,) = found.items
+    assert item.socket == "microscopy-image"
+    assert {slug: path.name for slug, path in item.files.items()} == files
     assert found.notes == ()
 
 

@@ -158,11 +158,6 @@ def test_a_tile_that_memory_cannot_hold_is_refused(tif):
     refused(r"a\.tif: needs .* GiB of memory, .* GiB are free", read, tif)
 
 
-def _imagej(path, info, **options):
-    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": info}
-    tifffile.imwrite(path, ARRAY, imagej=True, resolution=(5, 4), metadata=metadata, **options)
-
-
 @pytest.mark.parametrize(
     "value",
     ['"\\ud800"', "NaN", "-Infinity", "1e999", "9" * 400, "[" * 70 + "]" * 70, "[" * 10**5],
@@ -170,7 +165,9 @@ def _imagej(path, info, **options):
 )
 def test_json_that_no_program_can_hold_does_not_count_and_is_told(tif, value):
     geometry = '"axes": "ZYX", "shape": [3, 5, 6], "spacing": [1.5, 0.25, 0.2]'
-    _imagej(tif, f'{{{geometry}, "study": {value}}}')
+    info = f'{{{geometry}, "study": {value}}}'
+    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": info}
+    tifffile.imwrite(tif, ARRAY, imagej=True, resolution=(5, 4), metadata=metadata)
     found = read(tif)
     assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
     assert "study" not in found.metadata

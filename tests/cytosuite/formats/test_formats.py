@@ -16,12 +16,6 @@ from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
 
 
-def _volume(shape=(3, 5, 7), dtype="uint16", spacing=(2.0, 0.25, 0.2)):
-    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    axes = "ZYX"[-len(shape) :]
-    return Volume(values, spacing[-len(shape) :], axes, {"channel": "nucleus", "study": 2})
-
-
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
 def test_an_unknown_voxel_size_stays_unknown(tmp_path, suffix):
     volume = Volume(np.zeros((4, 5), np.uint8), (1, 1), "YX", {"spacing_source": "assumed"})
@@ -98,7 +92,8 @@ def test_a_failed_write_leaves_nothing(tmp_path, mha):
         mha,
         Volume(np.zeros((2, 3, 4)), (1, 1), "TYX"),
     )
-    refused(r"can write .*, found '\.png'", write, tmp_path / "a.png", _volume())
+    plane = Volume(np.zeros((4, 5), np.uint8), (1, 1), "YX")
+    refused(r"can write .*, found '\.png'", write, tmp_path / "a.png", plane)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,11 +20,9 @@ SCALE = {"type": "scale", "scale": [2.0, 500.0, 400.0]}
 BY_PLACE = [{"name": "t"}, {"name": "c"}, *({"name": a, "unit": "micrometer"} for a in "zyx")]
 
 
-def _volume(shape=(5, 6, 7), dtype="u2", axes="ZYX", **metadata):
-    sizes = SIZES[-sum(axis in "ZYX" for axis in axes) :]
-    return Volume(
-        (np.arange(np.prod(shape)) % 2048).reshape(shape).astype(dtype), sizes, axes, metadata
-    )
+def _volume(shape, axes="ZYX", **metadata):
+    array = (np.arange(np.prod(shape)) % 2048).reshape(shape).astype("u2")
+    return Volume(array, SIZES, axes, metadata)
 
 
 def _scales(axes=AXES, steps=(SCALE,), **more):

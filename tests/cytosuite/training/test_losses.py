@@ -12,9 +12,9 @@ from cytosuite.training.judges import (
 )
 
 
-def _volume(seed=0, shape=(8, 20, 20), batch=1):
+def _volume():
     """Return smooth structure, far above the noise."""
-    noise = torch.randn(batch, 1, *shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(1, 1, 8, 20, 20, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.avg_pool3d(noise, (3, 5, 5), 1, (1, 2, 2))
     return 3 * smooth / smooth.std()
 

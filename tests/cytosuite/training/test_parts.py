@@ -10,8 +10,8 @@ from cytosuite.training.parts import DivergedError, State, update_average
 from cytosuite.training.progress import Log, ahead, polite_interrupt
 
 
-def _state(layer, rate=0.1, clip=1e9):
-    optimisers = {"sgd": torch.optim.SGD(layer.parameters(), lr=rate)}
+def _state(layer, clip=1e9):
+    optimisers = {"sgd": torch.optim.SGD(layer.parameters(), lr=0.1)}
     return State({"layer": layer}, optimisers, layer, "cpu", clip)
 
 

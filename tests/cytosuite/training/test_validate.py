@@ -45,14 +45,12 @@ def test_explains_unknown_and_describing_metrics_and_missing_facts():
 
 def test_metrics_take_the_facts_that_they_need_and_read_them_once():
     read = []
-
-    def counted(value):
-        read.append(value)
-        return value
-
     zeros = [np.zeros((4, 4))] * 2
     given = (
-        *(Facts({"truth": lambda: ONE, "prediction": lambda v=v: counted(v)}) for v in (ONE, HALF)),
+        *(
+            Facts({"truth": lambda: ONE, "prediction": lambda v=v: read.append(v) or v})
+            for v in (ONE, HALF)
+        ),
         Facts({"real:arrays": lambda: zeros, "synthetic:arrays": lambda: [zeros[0] + 2] * 2}),
     )
     names = ("SEG", "W1", "splits", "prediction_count")

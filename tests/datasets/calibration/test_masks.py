@@ -15,8 +15,8 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 
-def plane(*boxes, shape=(24, 40), spacing=(0.5, 0.5), dtype=np.uint16):
-    array = np.zeros(shape, dtype)
+def plane(*boxes, spacing=(0.5, 0.5), dtype=np.uint16):
+    array = np.zeros((24, 40), dtype)
     for number, (y, x, high, wide) in enumerate(boxes, 1):
         array[y : y + high, x : x + wide] = number
     return Volume(array, spacing, "YX")

@@ -127,7 +127,7 @@ def large(monkeypatch):
     monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 0)
 
 
-def _large(folder, suffix, labels=None):
+def _large(folder, suffix):
     """Write an image and its labels, and return their item."""
     item = Item("a", folder / f"image{suffix}", {"instance-labels": folder / f"labels{suffix}"})
     image = Volume(np.ones((3, 4, 5), np.uint16), (2.0, 0.5, 0.5))

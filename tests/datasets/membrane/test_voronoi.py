@@ -9,8 +9,8 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane import voronoi
 
 
-def _grid(shape, spacing=(1.0, 0.5, 0.25)):
-    return Grid(shape, spacing)
+def _grid(shape):
+    return Grid(shape, (1.0, 0.5, 0.25))
 
 
 def _everywhere(grid):

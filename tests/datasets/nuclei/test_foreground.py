@@ -12,8 +12,8 @@ def _region(base, seed=0, **changes):
     return foreground(np.random.default_rng(seed), Parameters(**(base | changes)))
 
 
-def _points(region, count=4000):
-    return region.draw(np.random.default_rng(1), count)
+def _points(region):
+    return region.draw(np.random.default_rng(1), 4000)
 
 
 def _size(base):

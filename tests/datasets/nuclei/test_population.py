@@ -20,9 +20,9 @@ from cytosuite.volume import Volume
 GRID = Grid((1, 40, 90), (1.0, 1.0, 1.0))
 
 
-def _row(*places, radius=8.0):
+def _row(*places):
     """Return discs in a row at places along x."""
-    axes = np.full((len(places), 3), radius)
+    axes = np.full((len(places), 3), 8.0)
     turns = np.broadcast_to(np.eye(3), (len(places), 3, 3))
     stars = draw_stars(np.random.default_rng(0), axes, turns, order=0, plane=True)
     return stars, np.array([[0.5, 20.0, place] for place in places])

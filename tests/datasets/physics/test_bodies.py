@@ -72,21 +72,11 @@ def test_chromatin_clumps_have_their_size_in_um():
     assert lengths[0] == pytest.approx(lengths[1], rel=0.1)
 
 
-def _balls(*diameters):
-    drawn = shapes.draw_nuclei(
-        np.random.default_rng(0),
-        len(diameters),
-        diameter_um=2.0,
-        diameter_spread=0,
-        axis_spread=0,
-        roughness=0,
-    )
-    return replace(drawn, semi_axes_um=np.array([[d / 2] * 3 for d in diameters]))
-
-
-def test_the_border_bulges_into_the_larger_ball():
+def test_the_border_bulges_into_the_larger_ball(rng):
+    balls = shapes.draw_nuclei(rng, 2, diameter_um=2.0, roughness=0)
+    balls = replace(balls, semi_axes_um=np.array([[5.0] * 3, [2.5] * 3]))
     centres = np.array([[10.0, 10, 5], [10, 10, 11]])  # surfaces at x = 9 and 9, in ratio 4 : 2
-    ((pressed, _),) = bodies.pressed([(_balls(10.0, 5.0), centres)])
+    ((pressed, _),) = bodies.pressed([(balls, centres)])
     line = label(pressed, centres, cube(20, 0.1, 0.1, 0.1))[100, 100]
     assert np.flatnonzero(line == 1)[-1] + 1 == np.flatnonzero(line == 2)[0] == 90
 

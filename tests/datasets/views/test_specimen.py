@@ -7,12 +7,12 @@ from cytosuite.datasets.views.parameters import STUDIES, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
 
 
-def _made(content, seed=0, **given):
+def _made(content, **given):
     parameters = Parameters(scale=0.1, contents=(content,), studies=(3,), **given)
-    drawn = draw_values(np.random.default_rng(seed), parameters, 0)
+    drawn = draw_values(np.random.default_rng(0), parameters, 0)
     detector = STUDIES[3].grid(0.1)
     grid = finer(detector, parameters)
-    return body(np.random.default_rng(seed), parameters, drawn, detector, grid), grid
+    return body(np.random.default_rng(0), parameters, drawn, detector, grid), grid
 
 
 @pytest.mark.parametrize("content", ["nucleus", "membrane"])

@@ -162,11 +162,6 @@ def _numbered():
     return np.arange(np.prod(SIDES), dtype=np.float16).reshape(SIDES)
 
 
-def _places(crop):
-    """Return the places z, y, x of the voxels of a crop of the numbered image."""
-    return np.unravel_index(crop.astype(int), SIDES)
-
-
 def test_channels_and_target_show_one_place():
     image = _numbered()
     maps = [CoarseMap(image.astype(np.float32), (1, 1, 1), SIDES)]
@@ -182,7 +177,7 @@ def test_crops_are_mirrored_along_the_chosen_axes_alone(mirror):
     for step in range(40):
         for crop in _drawn(_numbered(), step, mirror=mirror)["target"]:
             signs = []
-            for axis, place in enumerate(_places(crop[0])):
+            for axis, place in enumerate(np.unravel_index(crop[0].astype(int), SIDES)):
                 steps = np.unique(np.diff(place, axis=axis))
                 assert steps.size == 1  # neighbours stay neighbours
                 assert abs(steps[0]) == 1

@@ -7,31 +7,24 @@ from situations import drawn
 from cytosuite.metrics.labels.object_errors import object_classes, object_errors
 from cytosuite.metrics.labels.overlap import overlap
 
-# Classes of the truth and of the prediction, by hand from the sizes in tests/situations.py
-
-
-def classes_of(truth, prediction):
-    """Return both lists of classes of two rows of labels."""
-    found = object_classes(overlap(drawn(truth), drawn(prediction)))
-    return [classes.tolist() for classes in found]
-
 
 @pytest.mark.parametrize(
     "truth, prediction, expected",
     [
-        ("1111", ".2..", (["missed"], ["false"])),  # one piece is no split
-        ("1111", "2.3.", (["split"], ["split", "split"])),  # two are, without a match
-        ("1111", "2223", (["split"], ["matched", "split"])),
-        ("11..", "233.", (["missed"], ["false", "false"])),  # half of 3 lies outside
-        ("1112", "3333", (["merged", "merged"], ["merged"])),
-        ("111122", "333.3.", (["matched", "missed"], ["matched"])),
+        ("1111", ".2..", [["missed"], ["false"]]),  # one piece is no split
+        ("1111", "2.3.", [["split"], ["split", "split"]]),  # two are, without a match
+        ("1111", "2223", [["split"], ["matched", "split"]]),
+        ("11..", "233.", [["missed"], ["false", "false"]]),  # half of 3 lies outside
+        ("1112", "3333", [["merged", "merged"], ["merged"]]),
+        ("111122", "333.3.", [["matched", "missed"], ["matched"]]),
         # One object holds a merging match and two pieces: merged goes first, pieces stay pieces.
-        ("11111112", "333345.3", (["merged"] * 2, ["merged", "split", "split"])),
-        ("..", "78", ([], ["false", "false"])),
+        ("11111112", "333345.3", [["merged"] * 2, ["merged", "split", "split"]]),
+        ("..", "78", [[], ["false", "false"]]),
     ],
 )
 def test_limits_of_the_classes(truth, prediction, expected):
-    assert classes_of(truth, prediction) == list(expected)
+    found = object_classes(overlap(drawn(truth), drawn(prediction)))
+    assert [classes.tolist() for classes in found] == expected
 
 
 def test_values_of_each_object_by_hand():
@@ -47,7 +40,7 @@ def test_values_of_each_object_by_hand():
 
 
 def test_an_object_that_matches_two_names_the_better_and_of_equal_ones_the_first():
-    _, (one) = object_errors(overlap(drawn("455"), drawn("111")))
+    _, one = object_errors(overlap(drawn("455"), drawn("111")))
     assert one.matched.tolist() == [5]
-    _, (one) = object_errors(overlap(np.array([5, 4]), np.array([1, 1])))
+    _, one = object_errors(overlap(np.array([5, 4]), np.array([1, 1])))
     assert one.matched.tolist() == [4]

@@ -27,25 +27,15 @@ def _read(masks):
     return [replace(mask, read=lambda array=mask.read: np.array(array)) for mask in masks]
 
 
-def _masks(*masks):
-    """Return one track in two frames whose whole cells are drawn in these masks."""
-    return replace(films.one_track(2), masks=_read(masks))
-
-
 def test_masks_replace_the_markers():
-    truth = _masks(Mask(1, [5, 5, 0, 7]))
+    truth = replace(films.one_track(2), masks=_read([Mask(1, [5, 5, 0, 7])]))
     assert match_tracks(truth, films.one_track(2)).jaccard.tolist() == [0.5, 0.25]
 
 
-def planes(*masks):
-    """Return truth and prediction of one cell in three planes of 1 x 4 voxels."""
-    film = TrackedSequence([Track(1, 0, 0)], [np.ones((3, 1, 4), int)])
-    return replace(film, masks=_read(masks)), film
-
-
 def test_each_plane_is_an_image_of_its_own():
-    masks = Mask(0, [[1, 1, 1, 1]], 0), Mask(0, [[1, 1, 0, 0]], 2)
-    assert match_tracks(*planes(*masks)).jaccard.tolist() == [1.0, 0.5]
+    film = TrackedSequence([Track(1, 0, 0)], [np.ones((3, 1, 4), int)])
+    truth = replace(film, masks=_read([Mask(0, [[1] * 4], 0), Mask(0, [[1, 1, 0, 0]], 2)]))
+    assert match_tracks(truth, film).jaccard.tolist() == [1.0, 0.5]
 
 
 ONES = np.ones(4, int)

@@ -78,14 +78,10 @@ SPACING = (2.0, 1.0, 1.0)
 NARROW = StrayRanges(near_z=(0.5, 0.5), near_xy=(0.4, 0.4), far_z=(1.0, 1.0), far_xy=(0.8, 0.8))
 
 
-def spot(shape=(61, 122, 130)):
-    light = np.zeros(shape, np.float32)
-    light[shape[0] // 2, shape[1] // 2, shape[2] // 2] = 1000
-    return light
-
-
 def test_tails_have_the_widths_of_their_ranges_in_diameters_and_keep_the_light():
-    near, far = tails(spot(), SPACING, 12.0, NARROW, "a")
+    light = np.zeros((61, 122, 130), np.float32)
+    light[30, 61, 65] = 1000
+    near, far = tails(light, SPACING, 12.0, NARROW, "a")
     for tail, (high, wide) in ((near, (6.0, 4.8)), (far, (12.0, 9.6))):
         assert tail.sum() == pytest.approx(1000, rel=0.02)
         grid = np.indices(tail.shape)
