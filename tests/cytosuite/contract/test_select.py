@@ -267,7 +267,6 @@ NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
         ((1.01, 0.388, 0.388), (40, 96, 96), "nucleus-study5"),
         ((1.01, 0.388, 0.388), (891, 817, 817), "nucleus-study5"),
         ((1.0, 0.39, 0.39), (309, 1920, 1920), "nucleus-study3"),
-        ((1.0, 0.195, 0.195), (264, 2008, 1091), "nucleus-study2"),  # as study 1: the shape decides
         ((1.05, 0.4, 0.38), (40, 96, 96), "nucleus-study3"),
     ],
 )

@@ -29,9 +29,9 @@ def _device(folder):
     return folder / "a.mha"
 
 
-def _hdf5(folder, name="image", array=PIXELS, **attributes):
+def _hdf5(folder, name="image", array=PIXELS, options=(), **attributes):
     with h5py.File(folder / "a.h5", "w") as file:
-        dataset = file.create_dataset(name, data=array)
+        dataset = file.create_dataset(name, data=array, **dict(options))
         for key, value in attributes.items():
             dataset.attrs[key] = value
     return folder / "a.h5"
@@ -70,22 +70,13 @@ def _pixels_of_a_virtual_dataset(folder):
 
 
 def _pixels_in_another_file(folder):
-    (folder / "secret").write_bytes(PIXELS.tobytes())
-    with h5py.File(folder / "a.h5", "w") as file:
-        file.create_dataset("image", (3, 4, 5), "u2", external=[(folder / "secret", 0, 120)])
-    return folder / "a.h5"
+    (folder / "secret").touch()
+    return _hdf5(folder, options={"external": [(folder / "secret", 0, PIXELS.nbytes)]})
 
 
-def _more_than_it_holds(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
-        file.create_dataset("image", HUGE, "u2", chunks=(1, 100, 100))
-    return folder / "a.h5"
-
-
-def _a_chunk_of_more_than_the_memory(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
-        file.create_dataset("image", (2, 2), "u1", chunks=(2**16, 3 * 2**14), maxshape=(None, None))
-    return folder / "a.h5"
+def _claimed(folder, **options):
+    """Write a dataset of a shape without its pixels."""
+    return _hdf5(folder, array=None, options=options)
 
 
 def _more_than_its_chunk(folder, times):
@@ -119,13 +110,11 @@ def _a_jpeg_of_many_scans(folder):
 
 
 def _foreign_filter(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
-        file.create_dataset("image", data=PIXELS, compression="gzip")
-    content = (folder / "a.h5").read_bytes()
-    assert content.count(b"\1\0\x08\0\1\0\1\0deflate") == 1
-    foreign = struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"
-    (folder / "a.h5").write_bytes(content.replace(b"\1\0\x08\0\1\0\1\0deflate", foreign))
-    return folder / "a.h5"
+    path = _hdf5(folder, options={"compression": "gzip"})
+    content, known = path.read_bytes(), b"\1\0\x08\0\1\0\1\0deflate"
+    assert content.count(known) == 1
+    path.write_bytes(content.replace(known, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
+    return path
 
 
 def _png(folder, width, height, colour=0, pixels=b""):
@@ -169,8 +158,16 @@ MISTAKES = [
     ("expected a dataset named image or raw_image or raw or data or labels", _link_out),
     ("expected pixels in the file itself, found them in other files", _pixels_of_a_virtual_dataset),
     ("expected pixels in the file itself, found them in other files", _pixels_in_another_file),
-    ("claims 3.73e+05 GiB of pixels in 1400 bytes, more than 32768 times", _more_than_it_holds),
-    ("needs 3 GiB of memory, 2 GiB are free; crop it, or give", _a_chunk_of_more_than_the_memory),
+    (
+        "claims 3.73e+05 GiB of pixels in 1400 bytes, more than 32768 times",
+        _claimed,
+        {"shape": HUGE, "dtype": "u2", "chunks": (1, 100, 100)},
+    ),
+    (
+        "needs 3 GiB of memory, 2 GiB are free; crop it, or give",
+        _claimed,
+        {"shape": (2, 2), "dtype": "u1", "chunks": (2**16, 3 * 2**14), "maxshape": (None, None)},
+    ),
     ("expected chunks of 524288 bytes, found one that is broken or", _more_than_its_chunk, 1),
     ("expected pixels that are packed once, found them", _more_than_its_chunk, 2),
     ("expected chunks of 4096 bytes, found one that is broken or", _a_chunk_of_lzf_that_grows),

@@ -9,7 +9,6 @@ from situations import drawn
 
 from cytosuite.metrics import pixel_f1, pixel_jaccard, pixel_precision, pixel_recall
 from cytosuite.metrics.labels.instances import dice
-from cytosuite.training.validate import metric_named
 
 METRICS = (pixel_precision, pixel_recall, pixel_f1, pixel_jaccard)
 LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
@@ -39,7 +38,3 @@ def test_objects_do_not_count_and_the_sides_exchange(truth, found):
     if truth.any() or found.any():
         assert pixel_f1(truth, found) == pytest.approx(dice(truth, found))
     assert all(metric(truth, truth) == 1 for metric in METRICS)
-
-
-def test_a_training_may_choose_by_it():
-    assert metric_named("pixel_Jaccard") is pixel_jaccard
