@@ -40,11 +40,9 @@ def scene(seed, *shape):
     """Return an image of bright balls in noise, and their labels."""
     rng, labels = np.random.default_rng(seed), np.zeros(shape, np.uint16)
     spacing = (2.0, 0.5, 0.5)[-len(shape) :]
-    grid = [np.arange(n) * step for n, step in zip(shape, spacing, strict=True)]
+    places = np.stack(np.indices(shape), -1) * spacing
     for n in range(1, 9):
-        centre = [rng.uniform(3, axis[-1] - 3) for axis in grid]
-        mesh = np.meshgrid(*grid, indexing="ij")
-        far = sum((axis - own) ** 2 for axis, own in zip(mesh, centre, strict=True))
+        far = np.square(places - rng.uniform(3, places.max(tuple(range(len(shape)))) - 3)).sum(-1)
         labels[(far < rng.uniform(9, 16)) & (labels == 0)] = n
     image = rng.normal(100, 10, shape) + 150 * (labels > 0)
     volume = Volume(image.astype(np.float32), spacing, "ZYX"[-len(shape) :])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from rasters import away_from
 
 from cytosuite.apply import DoubtfulModelWarning, apply
 from cytosuite.container import Algorithm
@@ -17,10 +18,10 @@ from cytosuite.volume import Volume
 @pytest.fixture
 def image():
     """Return two bright balls in noise."""
-    z, y, x = np.indices((16, 32, 64)) * np.array([1.0, 0.5, 0.5])[:, None, None, None]
-    balls = sum((z - 8) ** 2 + (y - 8) ** 2 + (x - c) ** 2 < 25 for c in (8, 24))
+    spacing = (1.0, 0.5, 0.5)
+    balls = sum(away_from((8, 16, x), (16, 32, 64), spacing) < 5 for x in (16, 48))
     array = np.random.default_rng(0).poisson(20, balls.shape) + 200 * balls
-    return Volume(array.astype(np.uint16), (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
+    return Volume(array.astype(np.uint16), spacing, "ZYX", {"channel": "nucleus"})
 
 
 def test_an_array_gives_what_the_container_writes(image, tmp_path):

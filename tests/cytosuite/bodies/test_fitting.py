@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.bodies import fit
 from cytosuite.bodies.fitting import radii
@@ -8,11 +9,9 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 DIRECTIONS = fibonacci_sphere(300)
 
 
-def _ellipsoid(semi_axes, spacing, centre=(15.2, 14.7, 15.4), size=30.0):
-    axes = [np.arange(round(size / step)) * step for step in spacing]
-    z, y, x = np.meshgrid(*axes, indexing="ij")
-    terms = [((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, semi_axes, strict=True)]
-    return sum(terms) <= 1
+def _ellipsoid(semi_axes, spacing, centre=(15.2, 14.7, 15.4)):
+    shape = [round(30 / step) for step in spacing]
+    return away_from(np.divide(centre, spacing), shape, np.divide(spacing, semi_axes)) <= 1
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.5, 0.5, 0.5), (0.5, 1.0, 0.8)])

@@ -113,10 +113,9 @@ def test_blocks_give_the_labels_of_the_whole(monkeypatch):
 
 def test_a_block_sees_the_whole_of_a_nucleus_twice_as_large(monkeypatch):
     labels = np.zeros((50, 120), np.uint16)
-    y, x = np.indices(labels.shape)
     discs = [(9, 8 + 15 * n, 5) for n in range(8)] + [(34, 51, 10)]  # a seam at x = 60
-    for number, (top, left, radius) in enumerate(discs, start=1):
-        labels[np.hypot(y - top, x - left) < radius] = number
+    for number, (*middle, radius) in enumerate(discs, start=1):
+        labels[away_from(middle, labels.shape) < radius] = number
     image = 10 + 90 * (labels > 0).astype(np.float32)
     whole = redraw(labels, image, (1.0, 1.0), ROUND, 0.5)
     monkeypatch.setattr(module, "free_gib", lambda: labels.size * 0.9 * 200 / 2**30)
@@ -166,8 +165,7 @@ def test_trees_of_former_columns_ask_the_same_of_them():
 
 
 def test_an_outline_keeps_what_is_wider_than_a_quarter_of_a_radius():
-    y, x = np.indices((64, 64)) - 32
-    disc = np.hypot(y, x) < 20
+    disc = away_from(32, (64, 64)) < 20
     for width, stays in ((2, False), (7, True)):
         labels = disc.astype(np.uint8)
         labels[:32, 29 : 29 + width] = 0

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from house import ROOT
 from mistakes import refused
+from rasters import away_from
 from safetensors.numpy import load_file
 
 from cytosuite.contract.manifest import read_card
@@ -46,11 +47,10 @@ def annotated(folder, count=4):
         (folder / name).mkdir(parents=True)
     for number in range(count):
         rng = np.random.default_rng(number)
-        y, x = np.indices((128, 128))
         light, labels = np.zeros((128, 128)), np.zeros((128, 128), np.uint16)
         for place in range(9):
             centre = np.array(np.divmod(place, 3)) * 40 + 24 + rng.uniform(-5, 5, 2)
-            away = np.hypot(y - centre[0], x - centre[1])
+            away = away_from(centre, light.shape)
             light += 300 / (1 + np.exp((away - 9) / 2))
             labels[away < 13] = place + 1
         tifffile.imwrite(folder / f"images/{number}.tif", rng.poisson(100 + light).astype("u2"))

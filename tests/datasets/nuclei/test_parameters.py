@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rasters import away_from
 
 from cytosuite.datasets.nuclei.parameters import Parameters
 
@@ -15,8 +16,8 @@ def test_the_overlap_of_discs_is_that_of_balls_at_the_same_distance():
         ]
     )
     u = float(u[(u.imag == 0) & (u > 0) & (u < 1)].real[0])
-    x, y = np.meshgrid(np.linspace(-1, 1, 1001), np.linspace(-1, 1, 1001))
-    disc = x**2 + y**2 < 1
-    other = (x - 2 * u) ** 2 + y**2 < 1
+    disc, other = (
+        away_from((500, 500 + 1000 * shift), (1001, 1001), 1 / 500) < 1 for shift in (0, u)
+    )
     assert (disc & other).sum() / disc.sum() == pytest.approx(0.3, abs=0.005)
     assert Parameters(max_overlap=0.3).packed_overlap == 0.3
