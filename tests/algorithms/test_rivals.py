@@ -1,12 +1,12 @@
 """Tools of others themselves, in their containers or this Python: labels as of the tool called directly."""
 
 import re
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from house import ran
 
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.daemon import find_docker, find_image
@@ -19,8 +19,7 @@ def output_of(tool):
     """Return what the program prints where the tool is; a skip where it is nowhere."""
     # A folder of tests with the name of a tool is no tool: it has no origin.
     if all(getattr(find_spec(name), "origin", None) for name in NEEDED[tool]):
-        words = [sys.executable, str(PROGRAM), tool]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=1800)
+        done = ran(sys.executable, PROGRAM, tool, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
     client = find_docker()

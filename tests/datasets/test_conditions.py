@@ -2,17 +2,15 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.physics import grid
 from cytosuite.datasets.physics.grid import ENOUGH, some_planes
 
 
-def scene(noise=2.0, signal=30.0, shape=(12, 60, 60), slope=0.0):
-    """Return an image of two blocks in noise, upon a background that rises along x."""
+def scene(noise=2.0, shape=(12, 60, 60)):
+    """Return an image of two blocks in noise."""
     labels = np.zeros(shape, np.uint16)
     labels[..., 10:20, 10:20] = 7
     labels[..., 30:45, 30:40] = 9
-    light = np.random.default_rng(0).normal(100, noise, shape) + slope * np.arange(shape[-1])
-    return light + signal * (labels > 0), labels
+    return np.random.default_rng(0).normal(100, noise, shape) + 30 * (labels > 0), labels
 
 
 @pytest.mark.parametrize("shape", [(12, 60, 60), (400, 400)])
@@ -46,7 +44,7 @@ def test_all_objects_of_a_huge_image_are_counted_and_some_planes_measured(monkey
     image, labels = scene(shape=(40, 60, 60))
     labels[3] = 11  # lies in a plane that is not measured
     whole = measured(image, labels)
-    monkeypatch.setattr(grid, "ENOUGH", image.size // 4)
+    monkeypatch.setattr("cytosuite.datasets.physics.grid.ENOUGH", image.size // 4)
     some = measured(image, labels)
     assert some["objects"] == whole["objects"] == 3
     assert some["signal / noise"] != whole["signal / noise"]

@@ -1,6 +1,5 @@
 """Images, models and settings on their way to StarDist and back; the tool is a stub."""
 
-import json
 import zipfile
 
 import h5py
@@ -10,6 +9,7 @@ from adapters import ASSUMED, Adapter, scene
 from mistakes import refused
 
 from cytosuite.contract import progress
+from cytosuite.files import write_json
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(
 def stored(folder, **changes):
     """Write a model as StarDist does."""
     config = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32, **changes}
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "thresholds.json").write_text(json.dumps({"prob": 0.6, "nms": 0.2}))
+    write_json(folder / "config.json", config)
+    write_json(folder / "thresholds.json", {"prob": 0.6, "nms": 0.2})
     with h5py.File(folder / "weights_best.h5", "w") as file:
         file["w"] = np.full(3, 4.0, np.float32)
 

@@ -1,5 +1,4 @@
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -7,6 +6,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from house import ran
 
 from cytosuite.contract import client
 from cytosuite.contract.client import OTHERWISE, request
@@ -71,7 +71,5 @@ def test_it_runs_alone_and_loads_neither_the_library_nor_http():
     source = client.__spec__.loader.get_source(client.__name__)
     code = source + "\nprint(sorted({'cytosuite', 'http', 'numpy'} & set(sys.modules)))"
     code = code.replace('if __name__ == "__main__"', "if False")
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    done = ran(sys.executable, "-I", "-S", "-c", code)
+    assert (done.returncode, done.stdout) == (0, "[]\n")

@@ -1,4 +1,3 @@
-import json
 import os
 import re
 
@@ -10,7 +9,7 @@ from rasters import counted
 
 from cytosuite.contract.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -48,7 +47,7 @@ def test_every_generation_of_the_list_is_followed(tmp_path, kinds):
     place = {"slug": SLUG, "relative_path": "images/Other-3D", "pk": 12, "overlay_segments": []}
     entry = {**dict.fromkeys(kinds, place), "image": {"pk": "a", "name": "wall.tif"}, "pk": 3}
     bare = {kind: {"slug": "acquisition-metadata"} for kind in kinds} | {"value": {}, "image": None}
-    (tmp_path / "inputs.json").write_text(json.dumps([entry, bare]))
+    write_json(tmp_path / "inputs.json", [entry, bare])
     assert read_case(tmp_path, SEGMENT).name == "embryo"
 
 
@@ -57,7 +56,7 @@ def test_the_json_socket_wins_over_the_file_and_the_file_over_the_name(tmp_path)
     (tmp_path / "acquisition-metadata.json").write_text('{"study": 2, "spacing": [4, 1, 1]}')
     listed = read_json(tmp_path / "inputs.json")
     listed[1]["image"]["name"] = "image_3_membrane_angle.tif"
-    (tmp_path / "inputs.json").write_text(json.dumps(listed))
+    write_json(tmp_path / "inputs.json", listed)
     found = read_case(tmp_path, SEGMENT)
     assert dict(found.volumes[SLUG].metadata) == {"channel": "nucleus", "study": 2}
     assert found.volumes[SLUG].spacing == (4.0, 1.0, 1.0)
@@ -69,7 +68,7 @@ def test_the_json_socket_wins_over_the_file_and_the_file_over_the_name(tmp_path)
 
 
 def _listed(folder, *entries):
-    (folder / "inputs.json").write_text(json.dumps(entries))
+    write_json(folder / "inputs.json", entries)
 
 
 def _contradictory_paths(folder):

@@ -1,11 +1,11 @@
 """ROIs of ours in ImageJ, and those that ImageJ draws and saves in ours: the same pixels."""
 
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import tifffile
+from house import ran
 
 from cytosuite.folders.rois import read_rois, write_rois
 from cytosuite.volume import Volume
@@ -66,14 +66,9 @@ pytestmark = [
 def _run(folder, macro, **values):
     """Return what a macro prints."""
     (folder / "macro.ijm").write_text(macro.format(folder=folder, **values))
-    command = ["xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch"]
-    done = subprocess.run(
-        [*command, str(folder / "macro.ijm")],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+    command = ("xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch")
+    done = ran(*command, folder / "macro.ijm")
+    assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 

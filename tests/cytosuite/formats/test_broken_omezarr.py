@@ -1,6 +1,5 @@
 """Broken and hostile OME-Zarr: each is one line."""
 
-import json
 import os
 import struct
 import zipfile
@@ -12,7 +11,7 @@ from mistakes import explained, refused
 from numcodecs import Zstd
 from rasters import counted, same
 
-from cytosuite.files import archive, read_json
+from cytosuite.files import archive, read_json, write_json
 from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
@@ -30,7 +29,7 @@ def image(tmp_path):
 def _alter(path, change):
     found = read_json(path)
     changed = change(found)
-    path.write_text(json.dumps(found if changed is None else changed))
+    write_json(path, found if changed is None else changed)
 
 
 def _put(image, name, content=None):
@@ -55,7 +54,7 @@ def _v2(image, **values):
     _put(image, "0/zarr.json")
     own = {"zarr_format": 2, "shape": [5, 6, 7], "chunks": [5, 6, 7], "dtype": "<u2", "order": "C"}
     own |= {"compressor": None, "fill_value": 0, "filters": None} | values
-    (image / "0/.zarray").write_text(json.dumps(own))
+    write_json(image / "0/.zarray", own)
 
 
 def _too_few_axes(image):

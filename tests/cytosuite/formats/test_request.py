@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +6,7 @@ from mistakes import refused
 
 from cytosuite.contract.interface import read_case, write_case, write_outputs
 from cytosuite.contract.tasks import REQUEST, TASKS
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.request import canvas_of, request_of
@@ -21,7 +20,7 @@ WHOLE = {**PLAIN, "number": 4, "truncation": 0.8, "to": 9, "share": 0.25}
 )
 def test_a_request_is_an_empty_image_and_back_again(request_, tmp_path):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(request_))
+    write_json(path, request_)
     found = read(path)
     assert (list(found.shape), list(found.spacing)) == (request_["shape"], request_["spacing"])
     assert found.array.strides == (0,) * found.array.ndim

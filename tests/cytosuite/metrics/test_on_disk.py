@@ -1,12 +1,11 @@
 """Metrics of volumes on disk: the values of those in memory, in the memory of a slab."""
 
-import os
-import subprocess
 import sys
 from functools import cache
 
 import numpy as np
 import pytest
+from house import ran
 from mistakes import refused
 from scipy import ndimage
 
@@ -24,9 +23,9 @@ SPACING = (2.0, 0.5, 0.7)
 
 
 @cache
-def scene(seed, label=np.uint16, grey=np.uint16, shape=(50, 31, 29)):
+def scene(seed, label=np.uint16, grey=np.uint16):
     """Return labels of blobs and a noisy image of them."""
-    rng = np.random.default_rng(seed)
+    rng, shape = np.random.default_rng(seed), (50, 31, 29)
     smooth = ndimage.gaussian_filter(rng.normal(size=shape), 2)
     labels, _ = ndimage.label(smooth > smooth.std())
     return labels.astype(label), (300 * (labels > 0) + rng.normal(200, 20, shape)).astype(grey)
@@ -156,14 +155,9 @@ print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(v
 
 @pytest.mark.long
 def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
-    run = subprocess.run(
-        [sys.executable, "-c", PEAK, "160"],
-        capture_output=True,
-        text=True,
-        check=True,
-        # Each arena of the allocator keeps memory of its own, in some runs twice as much.
-        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
-    )
+    # Each arena of the allocator keeps memory of its own, in some runs twice as much.
+    run = ran(sys.executable, "-c", PEAK, "160", timeout=900, MALLOC_ARENA_MAX="1")
+    assert run.returncode == 0, run.stderr
     more, size, on_disk = run.stdout.split()
     assert on_disk == "True"
     assert float(size) == 320

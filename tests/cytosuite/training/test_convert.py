@@ -1,7 +1,6 @@
 """Weights of torch as safetensors, and refusals of anything else."""
 
 import collections
-import json
 import os
 from hashlib import sha256
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -13,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.training.convert import convert
 from cytosuite.training.publish import ALGORITHMS
 
@@ -25,7 +24,7 @@ def card(tmp_path):
     """Return the path of a card that names weights of torch."""
     path, some = tmp_path / "mine.json", ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
     own = {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64}
-    path.write_text(json.dumps(read_json(some) | own))
+    write_json(path, read_json(some) | own)
     return path
 
 

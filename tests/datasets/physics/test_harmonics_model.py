@@ -1,11 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 from mistakes import refused
 
 from cytosuite.datasets.physics.harmonics_model import coefficients, entries, fit, read_model
 from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.files import write_json
 from cytosuite.volume import Volume
 
 
@@ -79,13 +78,13 @@ def _broken(**changes):
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / "shapes.json"
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     refused(message, read_model, path, plane=True)
 
 
 def test_shapes_of_planes_are_refused_for_volumes(tmp_path):
     path = tmp_path / "shapes.json"
-    path.write_text(json.dumps(_broken()))
+    write_json(path, _broken())
     refused(
         "shapes with the axes YX, but the image has the axes ZYX", read_model, path, plane=False
     )

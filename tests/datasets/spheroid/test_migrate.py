@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +6,7 @@ from mistakes import refused
 
 from cytosuite.datasets.spheroid.migration import EXPECTED, migrate
 from cytosuite.datasets.spheroid.parameters import Parameters
+from cytosuite.files import write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -61,7 +61,7 @@ SECOND = {
 def translated(tmp_path):
     def run(values, **changes):
         path = tmp_path / "params.json"
-        path.write_text(json.dumps(values | changes))
+        write_json(path, values | changes)
         return migrate(path)
 
     return run
@@ -74,7 +74,7 @@ def test_paths_count_from_the_folder_of_the_recipe(tmp_path, monkeypatch):
     mask = Volume(np.ones((4, 8, 8), np.uint8), (1.0, 1.0, 1.0), "ZYX")
     write(root / "masks/mask_0.tif", mask)  # from the current folder
     write(root / "Simulation/psf/top.tif", mask)  # from that of the parameters
-    (root / "Simulation/params.json").write_text(json.dumps(FIRST))
+    write_json(root / "Simulation/params.json", FIRST)
     monkeypatch.chdir(root)
     made = migrate(Path("Simulation/params.json"), Path("out")).recipe["parameters"]
     assert made["tissue"]["masks"] == ["../masks/mask_0.tif"]
@@ -187,7 +187,7 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
     found = translated(FIRST, generated_image_shape=[])
     assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
     path = tmp_path / "params.json"
-    path.write_text(json.dumps(FIRST | {"generated_image_shape": []}))
+    write_json(path, FIRST | {"generated_image_shape": []})
     again = migrate(path, tmp_path / "a/new/folder")
     assert again.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
 

@@ -143,8 +143,7 @@ def test_nothing_is_known_of_too_few_objects(count):
     labels = np.where(boxes() == 2, count, 0)
     found = arrangement(labels, SPACING, labels * 9.0)
     assert all(
-        len(found[name]) == count
-        for name in [name for name in PROPERTIES if name not in ("valley", "fraction")]
+        len(found[name]) == count for name in PROPERTIES if name not in ("valley", "fraction")
     )
     values = numbers(found)
     assert values.pop("objects") == count
