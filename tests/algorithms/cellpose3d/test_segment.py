@@ -5,7 +5,6 @@ from numpy.testing import assert_array_equal
 from rasters import away_from
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d import segment as extent
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import Removal, control
@@ -157,7 +156,7 @@ def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch, rn
     image = rng.gamma(2, 50, (30, 16, 16)).astype(np.float32)
     settings = parameters(smoothing_um=2.0)
     once = measure(image, SPACING, settings)
-    monkeypatch.setattr(extent, "_SLAB", 4 * 256)
+    monkeypatch.setattr("cytosuite.algorithms.cellpose3d.segment._SLAB", 4 * 256)
     assert measure(image, SPACING, settings) == once
 
 

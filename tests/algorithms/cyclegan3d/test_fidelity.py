@@ -5,9 +5,7 @@ import pytest
 from rasters import away_from
 from scipy import ndimage
 
-from cytosuite.algorithms.cyclegan3d import fidelity as module
 from cytosuite.algorithms.cyclegan3d.fidelity import Fidelity, FidelityLimits, compare, complaint
-from cytosuite.networks import tiling
 
 SPACING = (1.75, 0.8, 0.8)
 SHAPE = (26, 76, 76)
@@ -105,8 +103,8 @@ def test_parts_of_an_image_on_disk_are_judged_together(mapped, monkeypatch):
     expected = compare(GIVEN, made, SPACING)
     assert compare(mapped(GIVEN), made, SPACING) == expected  # small enough for one part
     assert 0 < expected.lost < 0.1
-    monkeypatch.setattr(tiling, "SAMPLE", GIVEN.size // 2)
-    monkeypatch.setattr(module, "PART", (26, 38, 76))
+    monkeypatch.setattr("cytosuite.networks.tiling.SAMPLE", GIVEN.size // 2)
+    monkeypatch.setattr("cytosuite.algorithms.cyclegan3d.fidelity.PART", (26, 38, 76))
     halves = compare(GIVEN, mapped(made), SPACING)
     assert halves != expected
     assert halves.correlation == pytest.approx(expected.correlation, abs=0.1)

@@ -5,7 +5,6 @@ import pytest
 from scenes import GAIN, OFFSET, READ, SPACING, camera, light
 from scipy import ndimage
 
-from cytosuite.algorithms.cyclegan3d import measure as module
 from cytosuite.algorithms.cyclegan3d.measure import blur_of, levels_of, noise_of, tap
 from cytosuite.denoising.camera import late
 
@@ -74,7 +73,9 @@ def test_noise_alone_holds_no_object(rng):
 
 def test_levels_of_an_image_on_disk_are_those_in_memory(mapped, monkeypatch):
     level = ndimage.gaussian_filter(camera(light(2)).astype(np.float32), 1)
-    monkeypatch.setattr(module, "SAMPLE", 500)  # the values are thinned
+    monkeypatch.setattr(
+        "cytosuite.algorithms.cyclegan3d.measure.SAMPLE", 500
+    )  # the values are thinned
     expected, found = levels_of(level), levels_of(mapped(level))
     assert expected.voxels > 1000
     for one, other in zip(found, expected, strict=True):

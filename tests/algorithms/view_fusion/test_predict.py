@@ -15,7 +15,6 @@ from cytosuite.algorithms.view_fusion.intensity import to_counts, to_network, un
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
 from cytosuite.algorithms.view_fusion.predict import Parameters, agreement, predict, restore
 from cytosuite.contract.tasks import VIEW
-from cytosuite.networks import tiling
 from cytosuite.networks.network import exact
 from cytosuite.networks.tiling import fit
 from cytosuite.volume import Origin, Volume
@@ -188,7 +187,7 @@ def test_little_memory_makes_smaller_tiles(monkeypatch):
     )
     tile = Parameters(method="network", network=DEFAULT).tile
     for free in (inf, 64.0, 3.0, 0.1):
-        monkeypatch.setattr(tiling, "free_gib", lambda free=free: free)
+        monkeypatch.setattr("cytosuite.networks.tiling.free_gib", lambda free=free: free)
         _made(noise((4, 16, 16)), DEFAULT, tile, build(DEFAULT).eval())
     assert sizes == [tile, tile, (64, 192, 192), (64, 192, 192)]
     sizes.clear()

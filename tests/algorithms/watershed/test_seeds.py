@@ -6,7 +6,6 @@ from scipy import ndimage
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
-from cytosuite.algorithms.watershed import seeds as module
 from cytosuite.algorithms.watershed.seeds import (
     Relief,
     blob_response,
@@ -47,7 +46,7 @@ def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatc
     found = border_distance(mask, spacing, 1.0)
     expected = ndimage.distance_transform_edt(mask, sampling=spacing)
     assert_allclose(found, expected, rtol=1e-6)
-    monkeypatch.setattr(module, "cores", lambda: 3)
+    monkeypatch.setattr("cytosuite.algorithms.watershed.seeds.cores", lambda: 3)
     assert_array_equal(border_distance(mask, spacing, 1.0), found)
 
 

@@ -1,7 +1,6 @@
 import pytest
 from mistakes import refused
 
-from cytosuite.folders import patterns
 from cytosuite.folders.masks import MaskRules
 from cytosuite.folders.patterns import ANY, groups_of
 from cytosuite.folders.splits import Splits, divide
@@ -19,7 +18,7 @@ def _divided(pattern):
 
 @pytest.mark.parametrize("read, pattern", [(_paired, "(a+)+$"), (_divided, "(a|a)*$")])
 def test_an_expression_that_never_ends_is_refused(monkeypatch, read, pattern):
-    monkeypatch.setattr(patterns, "LIMIT_S", 1)
+    monkeypatch.setattr("cytosuite.folders.patterns.LIMIT_S", 1)
     refused("s.toml: .* does not match 1 names within 1 s", read, pattern)
 
 

@@ -10,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 from mistakes import refused
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
-from cytosuite.errors import InputError
 from cytosuite.folders import rois
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.rois import read_rois, write_rois
@@ -81,25 +80,21 @@ def test_each_label_has_one_roi_in_each_plane_and_the_same_bytes_each_time(tmp_p
         assert archive.namelist() == ["0012-z007.roi", "0012-z008.roi"]
 
 
-OVAL = _roi(roitype=ROI_TYPE.OVAL, left=0, top=0, right=4, bottom=4)
 KINDS = [
     (_roi(), 6),
     (_roi(roitype=ROI_TYPE.POLYGON), 6),
     (_roi(np.array(SQUARE) + 0.4), 6),
     (_roi(np.array(SQUARE) + 0.6), 6),
-    (_roi(roitype=ROI_TYPE.RECT), 6),
-    (OVAL, 12),
-    (_roi(byteorder="<"), None),
+    (_roi(roitype=ROI_TYPE.RECT, right=4, bottom=3), 6),
+    (_roi(roitype=ROI_TYPE.OVAL, left=0, top=0, right=4, bottom=4), 12),
     (_roi(roitype=ROI_TYPE.POINT), 0),
     (_roi(roitype=ROI_TYPE.FREELINE), 0),
     (_roi(roitype=ROI_TYPE.LINE), 0),
 ]
 
 
-@pytest.mark.parametrize("roi, area", KINDS[:6] + KINDS[7:])
+@pytest.mark.parametrize("roi, area", KINDS)
 def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(tmp_path, roi, area):
-    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL) and area == 6:
-        roi.right, roi.bottom = 4, 3
     labels, counts = _labels(_zip(tmp_path / "a_rois.zip", ("x.roi", roi)), (6, 6))
     assert np.count_nonzero(labels) == area
     assert counts == ({"objects": 1} if area else {"no areas": 1})
@@ -294,10 +289,9 @@ MISTAKES += [_a_spline, _other_bytes, _too_many_layers, _a_curve, _two_files, _t
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, mistake):
     mistake(tmp_path / "a_rois.zip")
-    with pytest.raises(InputError) as found:
-        _labels(tmp_path / "a_rois.zip", (5, 5))
-    assert mistake.__doc__ in str(found.value)
-    assert str(tmp_path) in str(found.value)
+    found = refused("", _labels, tmp_path / "a_rois.zip", (5, 5))
+    assert mistake.__doc__ in str(found)
+    assert str(tmp_path) in str(found)
 
 
 def test_a_roi_of_a_stack_needs_a_plane(tmp_path):

@@ -10,7 +10,6 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError
 from cytosuite.folders.index import index
 from cytosuite.formats import read, write
-from cytosuite.napari import pairs
 from cytosuite.napari.pairs import count, in_pieces, save_pair
 from cytosuite.volume import Volume
 
@@ -75,7 +74,7 @@ def test_a_pair_is_whole_or_absent(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         write(path, volume)
 
-    monkeypatch.setattr(pairs, "write", full)
+    monkeypatch.setattr("cytosuite.napari.pairs.write", full)
     for name in ("a", "b"):
         with pytest.raises(CytosuiteError, match="No space left"):
             save_pair(tmp_path, name, IMAGE.like(IMAGE.array + 1), LABEL, replace=True)

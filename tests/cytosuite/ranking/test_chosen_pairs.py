@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from mistakes import refused
 
-from cytosuite.ranking import contests
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.ranking import MANY, ranking_json
 from cytosuite.ranking.rule import RankingRules
@@ -32,7 +31,7 @@ def both(table, monkeypatch):
         scores = pd.concat([table(name, **values) for name, values in by_metric.items()])
         rankings = []
         for most in (2, 1000):
-            monkeypatch.setattr(contests, "MANY", most)
+            monkeypatch.setattr("cytosuite.ranking.contests.MANY", most)
             rankings.append(rank_measures(scores, [SEG, DET], primary, rules=FEW))
         return rankings
 

@@ -6,7 +6,6 @@ import pytest
 from mistakes import refused
 
 from cytosuite.files import parse_json
-from cytosuite.ranking import scores as module
 from cytosuite.ranking.ranking import ranking_json
 from cytosuite.ranking.scores import (
     ABSENT,
@@ -41,7 +40,7 @@ def test_a_value_that_is_there_twice_is_refused(table):
 
 
 def test_a_table_that_does_not_fit_is_refused(table, monkeypatch):
-    monkeypatch.setattr(module, "LARGEST", 3)
+    monkeypatch.setattr("cytosuite.ranking.scores.LARGEST", 3)
     refused(
         "2 algorithms x 2 cases x 1 metrics are more than",
         score_arrays,

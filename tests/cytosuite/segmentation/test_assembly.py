@@ -5,7 +5,6 @@ from rasters import away_from
 from situations import drawn
 
 from cytosuite.networks.tiling import plan
-from cytosuite.segmentation import assembly as module
 from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
 from cytosuite.volume import large
 
@@ -132,7 +131,7 @@ def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twic
 
 @pytest.mark.parametrize("agreement", [0, 2])
 def test_every_object_has_an_owner(agreement, monkeypatch):
-    monkeypatch.setattr(module, "AGREEMENT", agreement)
+    monkeypatch.setattr("cytosuite.segmentation.assembly.AGREEMENT", agreement)
     labels = nuclei(seed=3)
     owners = np.zeros(labels.max() + 1, int)
     for tile in CORES:

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.bodies import grid
 from cytosuite.datasets.physics import optics
 from cytosuite.datasets.physics.optics import blurred
 
@@ -40,7 +39,7 @@ def test_a_delay_longer_than_the_length_does_not_dim():
 def test_slabs_have_the_bytes_of_scipys_whole(monkeypatch, planes, sigma, rng):
     """The last Gaussian is wider than the image."""
     monkeypatch.setattr(optics, "ROWS", 100)
-    monkeypatch.setattr(grid, "SLAB", planes * SHAPE[1] * SHAPE[2])
+    monkeypatch.setattr("cytosuite.bodies.grid.SLAB", planes * SHAPE[1] * SHAPE[2])
     image = rng.random(SHAPE, dtype=np.float32)
     spans, parts = zip(*blurred(lambda box: image[box].copy(), SHAPE, sigma), strict=True)
     whole = ndimage.gaussian_filter(image, sigma, mode="nearest")

@@ -11,7 +11,6 @@ from published_generator import Generator
 from rich.console import Console
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
-from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import model
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
@@ -61,7 +60,7 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     torch.manual_seed(0)
     content = {f"netG_{letter}_state_dict": Generator(WIDTH).state_dict() for letter in "BA"}
     torch.save(content, tmp_path / "models.pth")
-    monkeypatch.setattr(places, "CHECKOUT", False)
+    monkeypatch.setattr("cytosuite.benchmark.catalog.places.CHECKOUT", False)
     monkeypatch.setattr(model, "_test", lambda card, *_: tested.append(card.stem))
     monkeypatch.chdir(tmp_path)
     tested = []

@@ -5,7 +5,6 @@ import pytest
 from mistakes import refused
 from scipy.stats import wasserstein_distance
 
-from cytosuite.metrics.realism import wasserstein
 from cytosuite.metrics.realism.wasserstein import transport, w1, w1_by_range, w1_by_std
 
 
@@ -13,7 +12,7 @@ from cytosuite.metrics.realism.wasserstein import transport, w1, w1_by_range, w1
 def way(request, monkeypatch):
     """Small samples are sorted; here they also go the way of large ones."""
     if request.param == "counted":
-        monkeypatch.setattr(wasserstein, "SMALL", 0)
+        monkeypatch.setattr("cytosuite.metrics.realism.wasserstein.SMALL", 0)
 
 
 def sample(dtype, size, seed=0, shape=2.0):
@@ -36,9 +35,7 @@ def test_agrees_with_scipy(way, dtype):
 def test_agrees_with_scipy_where_the_shares_cross_everywhere(way, rng):
     c, d = (rng.normal(0, 1, n).astype(np.float32) for n in (4000, 5000))
     assert w1(c, d) == pytest.approx(scipy_distance(c, d), rel=1e-9)
-    a, b = sample("f4", 6000), sample("f4", 6000, 1)
-    assert w1(a, b) == pytest.approx(scipy_distance(a, b), rel=1e-9)
-    assert w1(a, a[::-1]) == 0
+    assert w1(c, c[::-1]) == 0
 
 
 @pytest.mark.parametrize("odd", [1e20, -1e6, 0.0])
