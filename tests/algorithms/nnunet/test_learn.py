@@ -21,6 +21,7 @@ from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.weights import Model
 from cytosuite.errors import CytosuiteError
+from cytosuite.files import write_json
 from cytosuite.metrics.labels.detection import f1
 from cytosuite.volume import Volume
 
@@ -84,33 +85,36 @@ def zipped(folder):
     return folder / "trained.zip"
 
 
-@pytest.mark.parametrize("axes", ["YX", "ZYX"])
+@pytest.mark.parametrize(
+    "axes, configuration, sizes, size, spacing, rescaled",
+    [
+        ("YX", "2d", 0, "not used", [999.0, 1.0, 1.0], [999.0, 1.0, 1.0]),
+        ("ZYX", "3d_fullres", 6, "given: voxel size", [1.0, 0.5, 0.5], [3.0, 0.4, 0.6]),
+    ],
+)
 def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_objects(
-    stub, tmp_path, axes
+    stub, tmp_path, axes, configuration, sizes, size, spacing, rescaled
 ):
     learned = adapter.learn([pair(axes, seed) for seed in range(6)], SETTINGS, tmp_path)
     assert learned.describes == {"axes": axes}
     split = {"train": sorted({f"case_{n:04d}" for n in (0, 1, 2, 3, 5)}), "val": ["case_0004"]}
-    configuration = "2d" if axes == "YX" else "3d_fullres"
     assert stub() == [("preprocess", configuration, "nnUNetPlans", 1), ("train", split, 3, 7)]
     raw = tmp_path / "nnUNet_raw/Dataset001_cytosuite"
     assert (raw / "imagesTr/case_0005_0000.tif").is_file()
-    assert len(sorted(raw.glob("labelsTr/*.json"))) == (0 if axes == "YX" else 6)
+    assert len(sorted(raw.glob("labelsTr/*.json"))) == sizes
     assert list(learned.tensors) == ["encoder.weight"]  # not decoder.0.weight, the same
     with gathered() as facts:
         image, labels = pair(axes, 9)[1:]
         found = predict({"microscopy-image": image}, model_of(learned, tmp_path))
     assert f1(labels.array, found["instance-labels"].array) == 1.0
-    size = "not used" if axes == "YX" else "given: voxel size"
     assert facts.words == {"tool": "nnunetv2 2.6.0", "size": size}
     assert facts.network_seconds > 0
-    spacing = [999.0, 1.0, 1.0] if axes == "YX" else [1.0, 0.5, 0.5]
     assert stub()[-2:] == [("mirroring", True), ("spacing", spacing)]
     assumed = Volume(image.array, (1.0,) * len(axes), axes, {"spacing_source": "assumed"})
     with gathered() as facts:
         predict({"microscopy-image": assumed}, model_of(learned, tmp_path))
     assert facts.words["size"] == "not used"
-    assert stub()[-1] == ("spacing", spacing if axes == "YX" else [3.0, 0.4, 0.6])
+    assert stub()[-1] == ("spacing", rescaled)
 
 
 def test_nnunets_own_files_become_the_same_model(learned, tmp_path):
@@ -223,7 +227,7 @@ def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes
     tool.initialize_from_trained_model_folder(str(top), (0,))
     file = tmp_path / "a_0000.tif"
     tifffile.imwrite(file, image.array)
-    (tmp_path / "a.json").write_text(json.dumps({"spacing": [1.0, 0.5, 0.5]}))
+    write_json(tmp_path / "a.json", {"spacing": [1.0, 0.5, 0.5]})
     out = str(tmp_path / "out")
     tool.predict_from_files_sequential([[str(file)]], [out], save_probabilities=False)
     direct = tifffile.imread(f"{out}.tif").reshape(image.shape)

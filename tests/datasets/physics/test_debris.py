@@ -5,28 +5,18 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import bodies, debris, shapes
 
 
-def _dying():
-    rng = np.random.default_rng(0)
+def test_pieces_fill_their_share_of_each_nucleus_and_lie_inside_of_it(rng):
     nuclei = shapes.draw_nuclei(rng, 1, diameter_um=9.0, axis_spread=0.2)
-    return rng, nuclei, rng.uniform(10, 60, (1, 3))
-
-
-def test_pieces_fill_their_share_of_each_nucleus():
-    rng, nuclei, centres = _dying()
-    pieces, places = debris.fragments(rng, nuclei, centres, share=0.08)
-    assert bodies.volumes_um3(pieces).sum() == pytest.approx(0.08 * bodies.volumes_um3(nuclei)[0])
+    centres = rng.uniform(10, 60, (1, 3))
+    pieces, places = debris.fragments(rng, nuclei, centres, share=0.2)
+    assert bodies.volumes_um3(pieces).sum() == pytest.approx(0.2 * bodies.volumes_um3(nuclei)[0])
     assert places.shape == (len(pieces), 3)
     assert (pieces.phase == shapes.FRAGMENT).all()
     assert not pieces.mitotic.any()
-    assert not len(debris.fragments(rng, nuclei, centres, count=(0, 0))[0])
-
-
-def test_pieces_lie_inside_of_their_nucleus():
-    rng, nuclei, centres = _dying()
-    pieces, places = debris.fragments(rng, nuclei, centres, share=0.2)
     local = (places - centres) @ nuclei.rotations[0] / nuclei.semi_axes_um[0]
     reach = pieces.semi_axes_um.max(axis=1) / nuclei.semi_axes_um.min()
     assert (np.linalg.norm(local, axis=1) + reach).max() <= 1
+    assert not len(debris.fragments(rng, nuclei, centres, count=(0, 0))[0])
 
 
 def test_bodies_are_round_and_in_their_ranges(rng):

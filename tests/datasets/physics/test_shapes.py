@@ -109,8 +109,8 @@ def test_only_late_nuclei_become_two():
     assert (divided.phase == nuclei.phase[parent]).all()
 
 
-def test_plates_are_condensed():
-    nuclei, _, divided, _, parent = _population(300)
+def test_plates_are_condensed_across_the_long_axis_and_apart():
+    nuclei, centres, divided, places, parent = _population(300)
     first, second, late = _pairs(nuclei, parent)
     volumes = bodies.volumes_um3(divided)
     share = (volumes[first] + volumes[second]) / bodies.volumes_um3(nuclei)[late]
@@ -120,11 +120,6 @@ def test_plates_are_condensed():
     flatness = divided.semi_axes_um[first, 0] / divided.semi_axes_um[first, 1:].mean(axis=1)
     assert flatness.max() < 0.75
     assert np.median(flatness) < 0.5
-
-
-def test_plates_stand_across_the_long_axis_and_apart():
-    nuclei, centres, divided, places, parent = _population(300)
-    first, second, late = _pairs(nuclei, parent)
     long = nuclei.rotations[late, :, 2]
     assert divided.rotations[first, :, 0] == pytest.approx(long)
     assert divided.rotations[second, :, 0] == pytest.approx(-long)

@@ -104,24 +104,25 @@ def _same(one, two):
     return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 
-@pytest.mark.parametrize("scale", ["background", "dtype"])
-def test_whole_grey_counts_are_dithered_by_half_a_count(scale):
+@pytest.mark.parametrize(
+    "scale, units, counts",
+    [
+        ("background", lambda v: 0.5 * np.arcsinh(v / 8), lambda x: np.sinh(2 * x) * 8),
+        ("dtype", lambda v: v / 8, lambda x: x * 8),
+    ],
+)
+def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
-    count = 1 / 8
-    units = (lambda v: v * count) if scale == "dtype" else (lambda v: 0.5 * np.arcsinh(v * count))
-    counts = (lambda x: x / count) if scale == "dtype" else (lambda x: np.sinh(2 * x) / count)
     whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
-    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
-    found = _draw([whole], [replace(whole, counts=(count,))], crops)
+    counted, crops = replace(whole, counts=(1 / 8,)), Crops(shape=(4, 40, 40), batch=1, alike=1)
+    found = _draw([whole], [counted], crops)
     simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
     assert np.abs(simulated - simulated.round()).max() < 0.01
     away = np.sort(real.ravel()) - np.sort(simulated.ravel())
     assert 0.45 < np.abs(real - real.round()).max() <= 0.5
     assert abs(away.mean()) < 0.02
     assert np.var(real - real.round()) == pytest.approx(1 / 12, rel=0.05)
-    again, other = (
-        _draw([whole], [replace(whole, counts=(count,))], crops, step=s) for s in (0, 1)
-    )
+    again, other = (_draw([whole], [counted], crops, step=step) for step in (0, 1))
     assert _same(found, again)
     assert not _same(found, other)
 

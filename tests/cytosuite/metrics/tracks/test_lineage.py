@@ -5,16 +5,12 @@ from cytosuite.metrics.tracks.lineage import Lineage, Track, refuse, row_problem
 FAMILY = [Track(7, 0, 2), Track(3, 4, 5, 7), Track(9, 3, 3, 7), Track(4, 6, 6, 3)]
 
 
-def test_vertices_are_numbered_track_by_track():
+def test_vertices_are_numbered_track_by_track_and_have_at_most_one_source():
     graph = Lineage.of(FAMILY)
     assert graph.labels.tolist() == [3, 4, 7, 9]
     assert graph.first.tolist() == [0, 2, 3, 6, 7]
     assert graph.track_of.tolist() == [0, 0, 1, 2, 2, 2, 3]
     assert graph.vertices == 7
-
-
-def test_every_vertex_has_at_most_one_source():
-    graph = Lineage.of(FAMILY)
     assert graph.sources.tolist() == [5, 0, 1, -1, 3, 4, 5]
     assert graph.starts.tolist() == [True, False, True, True, False, False, True]
     assert graph.links == 6
