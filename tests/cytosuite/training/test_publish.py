@@ -3,9 +3,9 @@ from math import isnan, nan
 import numpy as np
 import pytest
 import torch
+from known import facts
 
 from cytosuite.contract.manifest import read_card
-from cytosuite.metrics.evidence import Facts
 from cytosuite.training.validate import least_gain
 
 SCORED = {"every": 6, "metric": "SSIM", "also": ("PSNR",), "cases": 1}
@@ -18,8 +18,7 @@ def _judged(noise):
     rng = np.random.default_rng(1)
     image = TRUTH + 0.2 * rng.standard_normal(TRUTH.shape) * (not isnan(noise))
     prediction = TRUTH + np.nan_to_num(noise) * rng.standard_normal(TRUTH.shape)
-    known = {"truth": TRUTH, "prediction": prediction, "image": image, "data_range": 1.0}
-    return [Facts({name: (lambda value=value: value) for name, value in known.items()})]
+    return [facts(truth=TRUTH, prediction=prediction, image=image, data_range=1.0)]
 
 
 @pytest.fixture
@@ -79,8 +78,7 @@ def _each(cases):
             made = float(state.average(torch.full((1, 1, 12, 12), 0.2)).mean())
         for number in range(cases):
             truth = TRUTH + 1.5 + number / 50
-            known = {"truth": truth, "prediction": TRUTH + made, "data_range": 1.0}
-            yield Facts({name: (lambda value=value: value) for name, value in known.items()})
+            yield facts(truth=truth, prediction=TRUTH + made, data_range=1.0)
 
     return validate
 

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from known import facts
 from mistakes import refused
 
 from cytosuite.contract.progress import report
@@ -15,8 +16,7 @@ HALF = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
 
 
 def _facts(truth, prediction, **more):
-    found = {"truth": truth, "prediction": prediction, **more}
-    return Facts({name: lambda value=value: value for name, value in found.items()})
+    return facts(truth=truth, prediction=prediction, **more)
 
 
 def _score(name, facts):
@@ -51,7 +51,7 @@ def test_metrics_take_the_facts_that_they_need_and_read_them_once():
             Facts({"truth": lambda: ONE, "prediction": lambda v=v: read.append(v) or v})
             for v in (ONE, HALF)
         ),
-        Facts({"real:arrays": lambda: zeros, "synthetic:arrays": lambda: [zeros[0] + 2] * 2}),
+        facts(real__arrays=zeros, synthetic__arrays=[zeros[0] + 2] * 2),
     )
     names = ("SEG", "W1", "splits", "prediction_count")
     found = score([metric_named(name, ranks=False) for name in names], iter(given))
@@ -77,7 +77,7 @@ def test_explains_which_further_metric_lacks_facts():
         r"validation\.also: HD needs spacing, which the valid",
         score,
         [metric_named("SEG"), metric_named("HD")],
-        [_facts(ONE, ONE), Facts({"real:arrays": lambda: [ONE]})],
+        [_facts(ONE, ONE), facts(real__arrays=[ONE])],
     )
 
 

@@ -2,10 +2,10 @@ from math import isnan
 
 import numpy as np
 import pytest
+from known import facts
 from rasters import away_from
 from scipy import ndimage
 
-from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.fidelity import (
     KEPT,
     Kept,
@@ -46,8 +46,7 @@ def values(prediction, image=IMAGE, labels=LABELS):
 
 
 def test_the_unchanged_input_has_exactly_the_neutral_values():
-    known = {"prediction": IMAGE, "image": IMAGE, "labels": LABELS, "spacing": SPACING}
-    found = KEPT.of(Facts({name: lambda v=v: v for name, v in known.items()}))
+    found = KEPT.of(facts(prediction=IMAGE, image=IMAGE, labels=LABELS, spacing=SPACING))
     assert found.visible == 4
     assert [m.of(found) for m in METRICS] == [m.neutral for m in METRICS] == [0, 0, 0, 1]
 
