@@ -1,16 +1,13 @@
 """ROIs of ours in ImageJ, and those that ImageJ draws and saves in ours: the same pixels."""
 
-import shutil
-
 import numpy as np
 import pytest
 import tifffile
-from house import ran
+from macros import needs_imagej, printed
 
 from cytosuite.folders.rois import read_rois, write_rois
 from cytosuite.volume import Volume
 
-IMAGEJ = shutil.which("imagej") and shutil.which("xvfb-run") and shutil.which("java")
 # Measures all ROIs of a file, and saves them again.
 MEASURE = """
 newImage("a", "8-bit black", {width}, {height}, {planes});
@@ -57,19 +54,12 @@ run("Select None");
 saveAs("Tiff", "{folder}/drawn.tif");
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not IMAGEJ, reason="needs ImageJ: apt-get install imagej xvfb xauth"),
-]
+pytestmark = [pytest.mark.slow, needs_imagej]
 
 
 def _run(folder, macro, **values):
     """Return what a macro prints."""
-    (folder / "macro.ijm").write_text(macro.format(folder=folder, **values))
-    command = ("xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch")
-    done = ran(*command, folder / "macro.ijm")
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return printed(folder, macro.format(folder=folder, **values))
 
 
 def _painted(regions, shape):

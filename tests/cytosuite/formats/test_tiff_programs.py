@@ -1,13 +1,12 @@
 """Files of ours in ours, TIFFs in other programs, and theirs in ours: the voxel size arrives."""
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
+from macros import needs_imagej, printed
 from mistakes import refused
 from rasters import same
 
@@ -16,7 +15,6 @@ from cytosuite.volume import Header, Volume
 
 SPACING = (1.5, 0.25, 0.2)
 DTYPES = ["uint8", "uint16", "int16", "uint32", "int32", "float32"]
-IMAGEJ = shutil.which("imagej") and shutil.which("xvfb-run") and shutil.which("java")
 MACRO = """
 files = split(getArgument(), " ");
 for (i = 0; i < files.length; i++) {
@@ -99,9 +97,8 @@ def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(mha, tif, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IMAGEJ, reason="needs ImageJ: apt-get install imagej xvfb xauth")
+@needs_imagej
 def test_imagej_reads_all_three_and_what_it_saves_is_read(tmp_path):
-    (tmp_path / "macro.ijm").write_text(MACRO)
     wanted = {
         "a": _volume("uint16"),
         "b": _volume("float32"),
@@ -111,14 +108,7 @@ def test_imagej_reads_all_three_and_what_it_saves_is_read(tmp_path):
     for name, volume in wanted.items():
         write(tmp_path / f"{name}.tif", volume)
     files = " ".join(str(tmp_path / f"{name}.tif") for name in wanted)
-    command = ["xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch"]
-    lines = subprocess.run(
-        [*command, str(tmp_path / "macro.ijm"), files],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout.splitlines()
+    lines = printed(tmp_path, MACRO, files)
     assert lines[:3] == ["4 16 1.5 0.25 0.2 µm", "4 32 1.5 0.25 0.2 µm", "4 8 1 0.25 0.2 µm"]
     for name in ("a", "b", "c"):
         found = read(tmp_path / f"{name}.tif.saved.tif")
