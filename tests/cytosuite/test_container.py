@@ -1,7 +1,6 @@
 """The container's entry, run as a plain process exactly as an image runs it."""
 
 import http.client
-import json
 import os
 import re
 import shutil
@@ -15,15 +14,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from house import ROOT, passing
+from house import ROOT, passing, ran
 from numpy.testing import assert_array_equal
+from rasters import away_from
 
 from cytosuite import container
 from cytosuite.container import attempt
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import RoomError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -52,8 +52,7 @@ BROKEN = "def predict(inputs, model):\n    raise RuntimeError('something\\nodd')
 
 @pytest.fixture
 def case(tmp_path):
-    z, y, x = np.ogrid[:16, :32, :32]
-    ball = (z - 8) ** 2 * 4 + (y - 16) ** 2 + (x - 16) ** 2 < 100
+    ball = away_from((8, 16, 16), (16, 32, 32), (2, 1, 1)) < 10
     array = (np.random.default_rng(0).poisson(20, ball.shape) + 200 * ball).astype(np.uint16)
     volume = Volume(array, (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
     write_case(tmp_path / "input", TASKS["segment"], "ball", {"microscopy-image": volume})
@@ -84,15 +83,7 @@ def _answer(case):
 
 
 def _run(case, *, cwd=ROOT, **more):
-    return subprocess.run(
-        _command("exec"),
-        capture_output=True,
-        check=False,
-        cwd=cwd,
-        env=_environment(case, **more),
-        text=True,
-        timeout=60,
-    )
+    return ran(*_command("exec"), cwd=cwd, timeout=60, **_environment(case, **more))
 
 
 def _checkout(case, source):
@@ -125,9 +116,9 @@ def test_run_writes_the_outputs_of_one_case(case):
 def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(case):
     models = shutil.copytree(ROOT / "weights/watershed", case / "models")
     card = read_json(models / "nuclei-2d.json") | {"name": "mine", "scores": {}}
-    (models / "mine.json").write_text(json.dumps(card | {"describes": {"axes": "ZYX"}}))
+    write_json(models / "mine.json", card | {"describes": {"axes": "ZYX"}})
     rules = {"use": [{"model": "mine", "images": {"folder": "/a"}}]}
-    (models / "use.rules").write_text(json.dumps(rules))
+    write_json(models / "use.rules", rules)
     for folder in ("/a", "/b"):
         assert (
             _run(
@@ -144,9 +135,8 @@ def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(ca
 
 
 def test_warnings_on_metadata_and_shapes_stand_in_the_record(case, rng):
-    z, y, x = np.ogrid[:8, :120, :120]
-    away = (y % 40 - 20) ** 2 / 4 + (x % 40 - 20) ** 2 + 4 * (z - 4) ** 2
-    array = (rng.poisson(20, away.shape) + 200 * (away < 60)).astype(np.uint16)
+    away = np.tile(away_from((4, 20, 20), (8, 40, 40), (2, 0.5, 1)), (1, 3, 3))
+    array = (rng.poisson(20, away.shape) + 200 * (away < 60**0.5)).astype(np.uint16)
     volume = Volume(array, (1000.0, 500.0, 500.0), "ZYX", {"channel": "nucleus"})
     shutil.rmtree(case / "input")
     write(case / "input/images/microscopy-image/membrane.tif", volume)
