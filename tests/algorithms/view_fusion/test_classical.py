@@ -109,12 +109,9 @@ def test_the_gain_undoes_the_loss():
     corrected = (lossy - found.background) * gain
     inside = specimen(share=0.55)
     left, right = (np.index_exp[..., :32], np.index_exp[..., 32:])
-
-    def fall(image):
-        return image[left][inside[left]].mean() / image[right][inside[right]].mean()
-
     before, after, best = (
-        fall(each) for each in (lossy - found.background, corrected, even - 20.0)
+        image[left][inside[left]].mean() / image[right][inside[right]].mean()
+        for image in (lossy - found.background, corrected, even - 20.0)
     )
     assert before > best + 0.3
     assert abs(after - best) < 0.5 * (before - best)

@@ -4,13 +4,6 @@ from cytosuite.contract.sizes import Size, consent, probes
 
 # of five frames of nuclei of 50 px; blobs, where the network has seen others
 FRAMES = [(47.5, 47.5), (26.2, 47.5), (37.8, 37.8), (47.5, 47.5), (33.7, 47.5)]
-
-
-def sizes(*pairs):
-    sources = ["estimated" if um == blobs else "network" for um, blobs in pairs]
-    return {n: Size(um, sources[n], blobs) for n, (um, blobs) in enumerate(pairs)}
-
-
 TENS = [(10, 10)] * 3
 
 
@@ -29,7 +22,11 @@ TENS = [(10, 10)] * 3
     ],
 )
 def test_images_agree_on_a_size_or_do_not(pairs, sequence, um, doubted):
-    agreed = consent(sizes(*pairs), sequence=sequence)
+    sizes = {
+        n: Size(own, "estimated" if own == blobs else "network", blobs)
+        for n, (own, blobs) in enumerate(pairs)
+    }
+    agreed = consent(sizes, sequence=sequence)
     if um is None:
         assert agreed is None
         return

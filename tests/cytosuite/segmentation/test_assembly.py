@@ -34,24 +34,19 @@ def test_an_object_across_the_border_is_written_by_its_owner():
     assert assembled(left, right) == assembled(right, left) == ("11...2222..3", 0)
 
 
-NOBODYS = ("...11111", []), ("111111..", [])
-BOTHS = ("...1111.", [1]), ("..222222", [2])
 TAKER = "2222....", [2]  # from the third voxel of the piece on
-HALF = ("..11111.", []), TAKER
-TWO_THIRDS = ("...1111.", []), TAKER
 
 
 @pytest.mark.parametrize(
-    "seen, expected, pieces",
+    "left, right, expected, pieces",
     [
-        (NOBODYS, "...1112222..", 2),  # cut and not lost
-        (BOTHS, "...111122222", 0),  # no voxel is given up
-        (HALF, "..112222....", 1),
-        (TWO_THIRDS, "...11111....", 0),  # the rest joins its owner
+        (("...11111", []), ("111111..", []), "...1112222..", 2),  # nobody's: cut and not lost
+        (("...1111.", [1]), ("..222222", [2]), "...111122222", 0),  # no voxel is given up
+        (("..11111.", []), TAKER, "..112222....", 1),
+        (("...1111.", []), TAKER, "...11111....", 0),  # the rest joins its owner
     ],
 )
-def test_who_has_a_voxel_that_both_blocks_see(seen, expected, pieces):
-    left, right = seen
+def test_who_has_a_voxel_that_both_blocks_see(left, right, expected, pieces):
     assert assembled((*left, LEFT), (*right, RIGHT)) == (expected, pieces)
 
 
