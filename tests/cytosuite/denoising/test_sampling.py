@@ -25,18 +25,6 @@ def _sketch(shape=(10, 24, 20)):
     return sketch_of_labels(labels_of(0, shape))
 
 
-def _exact(predicts):
-    """Return the denoiser of images of normal independent voxels, in closed form."""
-
-    def network(given, time):
-        noised, a, s = given[:, :1], time.cos(), time.sin()
-        clean = MEAN + a * SD**2 / (a**2 * SD**2 + s**2) * (noised - a * MEAN)
-        noise = (noised - a * clean) / s
-        return noise if predicts == "noise" else a * noise - s * clean
-
-    return network
-
-
 def _asked(channels=1):
     """Return a network that answers 0, and a list that grows by what it is given and when."""
     seen = []
@@ -66,10 +54,17 @@ def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
 
 @pytest.mark.parametrize("predicts, solver", [("velocity", "dpm"), ("noise", "ddim")])
 def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
+    def network(given, time):
+        """Return the answer for images of normal independent voxels, in closed form."""
+        noised, a, s = given[:, :1], time.cos(), time.sin()
+        clean = MEAN + a * SD**2 / (a**2 * SD**2 + s**2) * (noised - a * MEAN)
+        noise = (noised - a * clean) / s
+        return noise if predicts == "noise" else a * noise - s * clean
+
     arguments = TINY.model_copy(update={"predicts": predicts})
     process = _process(solver=solver, eta=1, t_start=1000, steps=100)
     sketch = np.zeros((4, 32, 64), np.float32)
-    made = synthesise(sketch, _exact(predicts), arguments, process, tile=WIDE).values
+    made = synthesise(sketch, network, arguments, process, tile=WIDE).values
     assert made.mean() == pytest.approx(MEAN, abs=0.02)
     assert made.std() == pytest.approx(SD, rel=0.1 if solver == "ddim" else 0.05)
 

@@ -67,11 +67,9 @@ def test_the_metric_of_the_choice_counts_and_not_that_of_the_weights(scored):
     assert "Did not beat identity" in card.description
 
 
-CLOSE = {"every": 30, "metric": "NRMSE", "cases": 6}  # lower is better
-
-
-def _each(cases):
-    """Return a validation of so many held-out cases, each by the light that is made of it."""
+@pytest.mark.parametrize("cases, adopted", [(6, True), (5, False), (2, False)])
+def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
+    """Both are scored on the same held-out cases; without a parent the user puts it in use."""
 
     def validate(state, held, settings):
         with torch.inference_mode():
@@ -80,14 +78,8 @@ def _each(cases):
             truth = TRUTH + 1.5 + number / 50
             yield facts(truth=truth, prediction=TRUTH + made, data_range=1.0)
 
-    return validate
-
-
-@pytest.mark.parametrize("cases, adopted", [(6, True), (5, False), (2, False)])
-def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
-    """Both are scored on the same held-out cases; without a parent the user puts it in use."""
-    training, lines = toy.altered(validate=_each(cases)), []
-    given = {**CLOSE, "cases": 1}
+    training, lines = toy.altered(validate=validate), []
+    given = {"every": 30, "metric": "NRMSE", "cases": 1}  # lower is better
     parent = toy(settings(given, steps=6), training=training, say=lines.append)
     assert not read_card(parent).adopted
     assert lines[-1] == "used only by its name, --model m, until `cytosuite model use toy:m`"
@@ -96,12 +88,12 @@ def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, ca
     for path, above in ((same, False), (better, adopted)):
         card = read_card(path)
         (own,) = card.scores.values()
-        facts = card.trained["parent"]
-        assert facts["cases"] == cases
+        former = card.trained["parent"]
+        assert former["cases"] == cases
         assert card.adopted is above
         assert ("Did not beat m on" in card.description) is (cases >= 6 and not above)
         assert ("Too few held-out images" in card.description) is (cases < 6)
-    assert own["NRMSE"] < facts["scores"]["NRMSE"]
+    assert own["NRMSE"] < former["scores"]["NRMSE"]
 
 
 @pytest.mark.parametrize(
