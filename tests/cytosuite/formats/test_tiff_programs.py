@@ -88,7 +88,7 @@ def test_containers_of_others_find_their_keys_in_the_text(tif):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(mha, tif, dtype):
+def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(tif, dtype):
     write(tif, _volume(dtype))
     found = sitk.ReadImage(str(tif))
     same(sitk.GetArrayFromImage(found), _volume(dtype).array)

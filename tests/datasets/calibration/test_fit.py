@@ -110,7 +110,7 @@ def test_parameters_left_at_their_limits_are_named(toy, real):
     assert found.limits == ("nucleus.diameter_um",)
 
 
-def test_refusals_are_passed_on(toy, real):
+def test_refusals_are_passed_on(real):
     def never(values, seed):
         raise InputError("spheroid parameters: not like this")
 

@@ -111,7 +111,7 @@ def test_pools_hold_the_translations_of_their_domain(data):
         torch.testing.assert_close(pool.kept[0].float(), expected, atol=2e-3, rtol=1e-2)
 
 
-def test_structure_of_labels_needs_labels_beside_every_image(data, tmp_path):
+def test_structure_of_labels_needs_labels_beside_every_image(data):
     settings = _settings(loss={"keep": "labels"})
     twin = TRAINING.load(data["simulated"][0], "simulated", settings)[1].twin
     assert all(item.labels is None for item in TRAINING.load(data["real"][0], "real", settings))
@@ -155,7 +155,7 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
 
 
 @pytest.mark.parametrize("scale", ["style", "light"])
-def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale, data, tmp_path):
+def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale, data):
     given = _settings(images={"scale": scale}, **({"camera": CAMERA} if scale == "light" else {}))
     cases = cases_of("cyclegan3d", data, given)
     settings = complete(TRAINING, given.with_card(parameters={}), cases, None, print)
