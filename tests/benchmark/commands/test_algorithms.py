@@ -20,6 +20,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import Model, open_model
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
+from tests.hostile.tally import digests
 
 
 def test_models_with_purpose_and_score_fit_into_80_columns():
@@ -125,11 +126,11 @@ def test_an_interruption_leaves_nothing_behind(root, monkeypatch, error):
     def fail(*arguments):
         raise error
 
-    before = _files(root)
+    before = digests(root)
     monkeypatch.setattr(module, "_list", fail)
     with pytest.raises(type(error)):
         new("mine", "segment")
-    assert _files(root) == before
+    assert digests(root) == before
 
 
 @pytest.fixture(scope="module")
@@ -163,15 +164,11 @@ def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_fai
 )
 def test_a_mistake_is_one_line_and_writes_nothing(root, name, task, line):
     (root / "weights/there").mkdir(parents=True)
-    before = _files(root)
+    before = digests(root)
     refused(line, new, name, task)
-    assert _files(root) == before
+    assert digests(root) == before
 
 
 def test_an_installed_package_is_not_written_into(root, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.catalog.places.CHECKOUT", False)
     refused("a new algorithm needs a checkout of the repository", new, "mine", "segment")
-
-
-def _files(root):
-    return {path: path.read_text() for path in root.rglob("*") if path.is_file()}

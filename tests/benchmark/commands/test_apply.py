@@ -29,6 +29,7 @@ from cytosuite.errors.packages import install
 from cytosuite.files import read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
+from tests.hostile.tally import digests
 
 
 def segment(images, out, console=None, **options):
@@ -166,11 +167,6 @@ def test_a_failure_is_one_line_and_stops_no_other(images, out, fakes, use, quiet
     assert "2 of 3: one.tif: failed: non-zero exit: no idea" in quiet.export_text()
 
 
-def _content(folder):
-    """Return the bytes of all files in a folder."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def _fails(images, use, fakes):
     """one.tif: failed: killed: x; one.tif of an earlier command stays"""
     use(fakes.Engine(lambda image, output: Outcome("killed", 0.1, None, None, "x"), identity="2"))
@@ -198,7 +194,7 @@ def test_a_mistake_leaves_earlier_results_as_they_are(
     images, out, fakes, used, use, monkeypatch, quiet, mistake
 ):
     segment([images / "one.tif"], out)
-    before = _content(out)
+    before = digests(out)
     for name, broken in mistake(images, use, fakes).items():
         monkeypatch.setattr(module_apply, name, broken)
     try:
@@ -206,7 +202,7 @@ def test_a_mistake_leaves_earlier_results_as_they_are(
     except InputError as error:
         quiet.out(error)
     assert mistake.__doc__.format(images=images) in quiet.export_text()
-    assert _content(out) == before
+    assert digests(out) == before
 
 
 def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
@@ -246,12 +242,12 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
 
 def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, out, used):
     segment([images / "one.tif"], out)
-    before = _content(out)
+    before = digests(out)
     write(tmp_path / "one.tif", read(images / "two.tif"))
     (refused,) = segment([tmp_path / "one.tif"], out)
     assert refused.status == "failed"
     assert f"is the result for {images}/one.tif; name another folder" in refused.message
-    assert _content(out) == before
+    assert digests(out) == before
 
 
 def test_the_table_of_all_objects_grows_by_other_images(images, out, used):

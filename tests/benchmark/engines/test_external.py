@@ -28,6 +28,7 @@ from cytosuite.contract.tasks import LABELS, POINTS, TASKS, TRACKS
 from cytosuite.files import read_json
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
+from tests.hostile.tally import digests
 
 SEGMENT = TASKS["segment"]
 IMAGE = Volume(counted(4, 6, 10), (2.0, 0.5, 0.4), "ZYX", {"channel": "x"})
@@ -62,8 +63,7 @@ def run(tmp_path, case):
 
         def predict(folder, output, log, shown=lambda _: None):
             seen.listed = read_json(folder / "inputs.json")
-            paths = [path for path in folder.rglob("*") if path.is_file()]
-            seen.files = sorted(path.relative_to(folder).as_posix() for path in paths)
+            seen.files = [*digests(folder)]
             behave(folder, output)
             return Outcome(status, 1.0, None, 0, message)
 
@@ -72,9 +72,7 @@ def run(tmp_path, case):
         output = tmp_path / "out"
         output.mkdir()
         seen.outcome = session.predict(case, output, tmp_path / "log")
-        seen.output = sorted(
-            p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file()
-        )
+        seen.output = [*digests(output)]
         assert not (tmp_path / "given").exists()
         assert session.startup_seconds == 2.0
         return seen

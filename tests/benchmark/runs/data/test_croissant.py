@@ -1,10 +1,10 @@
 import json
-from hashlib import sha256
 
 import toys
 
 from cytosuite.benchmark.runs.data.croissant import FILE, write_croissant
 from cytosuite.formats import read, write
+from tests.hostile.tally import digests
 
 SOCKETS = {"microscopy-image": toys.image, "instance-labels": toys.labels}
 
@@ -19,10 +19,7 @@ def test_a_card_holds_each_file_with_its_digest_and_the_files_of_each_case(datas
     write_croissant(dataset, folder)
     card = json.loads((folder / FILE).read_text())
     files = {entry["contentUrl"]: entry["sha256"] for entry in card["distribution"]}
-    there = [path for path in folder.rglob("*") if path.is_file() and path.name != FILE]
-    assert files == {
-        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest() for path in there
-    }
+    assert files == digests(folder, {FILE})
     (records,) = card["recordSet"]
     keys = {entry["@id"] for entry in records["field"]}
     assert keys == {"cases/case", "cases/microscopy-image", "cases/instance-labels"}

@@ -1,4 +1,3 @@
-import hashlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from cytosuite.benchmark.runs.data import recipe as module
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest
 from cytosuite.benchmark.runs.data.several import recipe_of_all
-from cytosuite.benchmark.runs.store.integrity import STAMPS, foreign_digest
+from cytosuite.benchmark.runs.store.integrity import foreign_digest
 from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
@@ -26,6 +25,7 @@ from cytosuite.training.images import find_images
 from cytosuite.training.settings import FileSettings
 from cytosuite.training.validate import divided
 from cytosuite.volume import Volume
+from tests.hostile.tally import digests
 
 SEGMENT = TASKS["segment"]
 
@@ -34,20 +34,11 @@ def recipe(dataset, size=None, seed=0, spacing=None, **more):
     return module.recipe(DataRequest(dataset, size, seed, spacing=spacing, **more))
 
 
-def _bytes(folder):
-    """Return the digest of each file below a folder, but for stamps, which differ each time."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != STAMPS
-    }
-
-
 def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
     made = recipe("spheroid", "mini", 3, cases=2)
     one, two = (made_in(tmp_path / name, made, n) for n, name in enumerate(("one", "two"), 1))
-    found = _bytes(tmp_path / "one")
-    assert found == _bytes(tmp_path / "two")
+    found = digests(tmp_path / "one")
+    assert found == digests(tmp_path / "two")
     assert len(found) > 4 * len(one.cases)
     assert one.fingerprint == two.fingerprint
 
@@ -55,7 +46,7 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
 def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     made = recipe("spheroid", "mini", 0, cases=2)
     dataset = made_in(tmp_path, made)
-    before = _bytes(tmp_path)
+    before = digests(tmp_path)
     (home,) = tmp_path.iterdir()
     (home / "dataset.json").unlink()
     for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
@@ -67,7 +58,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     seen = []
     prepare(made, tmp_path, Processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
-    assert _bytes(tmp_path) == before
+    assert digests(tmp_path) == before
 
 
 def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_dataset):
@@ -79,11 +70,11 @@ def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_datase
 
 def test_an_altered_case_is_made_again_and_no_other(make_dataset):
     dataset = make_dataset(1, 2)
-    before, places = _bytes(dataset.home), [c.path("microscopy-image") for c in dataset.cases]
+    before, places = digests(dataset.home), [c.path("microscopy-image") for c in dataset.cases]
     kept = places[1].stat()
     places[0].write_bytes(places[0].read_bytes()[:-9])
     assert make_dataset(1, 2) == dataset
-    assert (_bytes(dataset.home), places[1].stat()) == (before, kept)
+    assert (digests(dataset.home), places[1].stat()) == (before, kept)
 
 
 @pytest.fixture
