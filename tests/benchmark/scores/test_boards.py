@@ -23,10 +23,6 @@ def halve(image):
     return image.array / np.float32(2)
 
 
-def fail(image):
-    return "killed"
-
-
 def ranks(scores):
     found = rank_measures(scores.table, measures(scores.metrics), scores.primary, CONTROLS)
     return found.overall.ranks["mean"]

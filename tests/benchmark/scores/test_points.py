@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 from mistakes import refused
 from rows import rows_of
+from toys import made_in
 
 from cytosuite.benchmark.commands.files.applied import count_in_cells
 from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.score import layout, score_files
-from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.runs.plan import Answerer
-from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.benchmark.scores.cases import score_case
 from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.matches import match_points
@@ -110,27 +107,15 @@ def test_a_folder_of_points_is_scored_by_name(folder):
 
 
 @pytest.fixture
-def judged(folder):
-    """Return a function that scores points as an answer to a case, by a radius."""
+def judged(folder, answers):
+    """Return a function that scores points, or a failure, as an answer to a case, by a radius."""
 
-    def judge(points, radius=None, status="ok"):
-        case = prepare(
-            recipe(DataRequest(str(folder / "d"), task="detect", radius=radius)),
-            folder / "made",
-            Processes(1),
-            lambda *_: None,
-        ).cases[0]
-        job = Answerer("watershed", "1", "key", folder / "run")
-        write_json(job.folder / "a/output.json", points.document())
-        Record(
-            algorithm="watershed",
-            version="1",
-            case="a",
-            key="key",
-            status=status,
-            outputs={"detected-points": "output.json"},
-        ).write(job.folder / "a")
-        *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
+    def judge(found, radius=None):
+        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
+        dataset, task = made_in(folder / "made", wanted), TASKS["detect"]
+        found = found.document() if isinstance(found, Points) else found
+        jobs = answers(dataset, task, "output.json", watershed=lambda _: found)
+        *_, answer = score_case(dataset.cases[0], task, board_metrics("detect"), jobs)
         return answer
 
     return judge
@@ -155,7 +140,7 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
     monkeypatch.setattr("cytosuite.metrics.points.matching.MOST_PAIRS", most)
     answer = judged(Points(np.repeat(TRUE.array, 4, axis=0), SPACING))
     assert "expected at most" in answer.refused["F1"]
-    both = answer, judged(TRUE, status="bad output")
+    both = answer, judged("bad output")
     assert scores_of(both, board_metrics("detect")).pooled["watershed", "F1"] == 0
     for given in both:
         assert given.values["F1"] == pytest.approx(score, nan_ok=True)
@@ -181,18 +166,6 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
     (cells / "b.tif").unlink()
     (cells / "b.png").unlink()
     refused("expected labels of cells named b, found none", count_in_cells, out, cells)
-
-
-def test_images_of_one_name_in_two_folders_keep_their_points(folder):
-    for name, room in (("a", "1"), ("b", "2")):
-        write_json(folder / f"out/{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING})
-    count_in_cells(folder / "out", folder / "labels")
-    assert [(row["image"], row["points"]) for row in rows_of(folder / "out/cells.csv")] == [
-        ("a", "1"),
-        ("a", "0"),
-        ("b", "1"),
-        ("b", "2"),
-    ]
 
 
 def test_two_files_need_the_voxel_size(folder):

@@ -21,10 +21,6 @@ def runs(made):
     }
 
 
-def board(run, text):
-    (run.place / "report/leaderboard.csv").write_text(text)
-
-
 def test_a_row_per_set_and_a_column_per_algorithm(runs):
     assert scores_table(runs, ["SEG", "DET"]) == [
         "| images | objects | SEG, DET of net | SEG, DET of other |",
@@ -43,7 +39,8 @@ def test_a_row_per_set_and_a_column_per_algorithm(runs):
     ],
 )
 def test_the_best_as_shown_is_bold(runs, rows, cells):
-    board(runs["cells"], f"algorithm,SEG_pooled,DET_pooled\n{rows}\n")
+    board = runs["cells"].place / "report/leaderboard.csv"
+    board.write_text(f"algorithm,SEG_pooled,DET_pooled\n{rows}\n")
     assert scores_table({"cells": runs["cells"]}, ["SEG", "DET"])[2] == f"| Cells | - {cells}"
 
 
