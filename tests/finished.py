@@ -1,14 +1,13 @@
 """A small finished run on disk."""
 
+from toys import put
+
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.integrity import seal
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.files import file_digest, write_json
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
-SPACING = (2.0, 0.5, 0.5)
 MARK = "0123456789abcdef" * 4
 KEY = "k"
 
@@ -24,12 +23,12 @@ def finish(folder, situations):
     write_json(folder / "toy/run.json", facts | own)
     for name, (truth, answer) in cases.items():
         case = Case(name, home / "cases" / name)
-        write(case.path(IMAGE.slug), Volume(truth, SPACING))
-        write(case.path(LABELS.slug), Volume(truth, SPACING))
+        put(case.path(IMAGE.slug), truth)
+        put(case.path(LABELS.slug), truth)
         own = {"sockets": [IMAGE.slug, LABELS.slug], "conditions": {}, "spacing_assumed": False}
         write_json(case.folder / "case.json", own)
         seal(case.folder)
-        write(folder / "toy/watershed" / name / "output/a.tif", Volume(answer, SPACING))
+        put(folder / "toy/watershed" / name / "output/a.tif", answer)
         record(folder / "toy/watershed" / name, "output/a.tif")
     return folder / "toy"
 

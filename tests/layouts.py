@@ -1,6 +1,5 @@
 """Small images, in folders, lists and files as people and published programs leave them."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import write_series
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -71,14 +70,14 @@ def grey(path, array):
 def card(path):
     """Write a copy of a card."""
     own = read_json(path.parent / "spheroid-nuclei-3d.json")
-    path.write_text(json.dumps(own | {"name": path.stem}))
+    write_json(path, own | {"name": path.stem})
 
 
 def parameters(path):
     """Write parameters of the published simulator, and the mask that they name."""
     write(path.parent / "mask.tif", Volume((scene(VOLUME)[1] < 9).astype(np.uint8), STEPS[3]))
     sizes = dict.fromkeys(("px_size_mask_img", "px_size_sim_img", "px_size_desired"), STEPS[3])
-    path.write_text(json.dumps({"input_spheroid_mask": ["mask.tif"], **sizes}))
+    write_json(path, {"input_spheroid_mask": ["mask.tif"], **sizes})
 
 
 def simulator(home):
@@ -133,7 +132,7 @@ def coco(home):
         for n, polygon in enumerate(corners)
     ]
     content = {"images": [image], "categories": [{"id": 1, "name": "cell"}], "annotations": objects}
-    (home / "instances.json").write_text(json.dumps(content))
+    write_json(home / "instances.json", content)
 
 
 def translation(home, shape=VOLUME):
@@ -146,7 +145,7 @@ def settings(path, folder):
     """Write settings of the published 3D CycleGAN."""
     own = {"experiment": "mine", "mode": "train", "direction": "BtoA", "ngf": 4, "img_dim": 3}
     own |= {"crop_size": [12, 32, 32], "batch_size": 1, "dataset_folder": folder}
-    path.write_text(json.dumps(own))
+    write_json(path, own)
 
 
 def pix2pix(home):
@@ -239,10 +238,8 @@ def weights(path, card="cellpose3d/spheroid-nuclei-3d"):
 
 def request(home):
     """Write a request for masks."""
-    home.mkdir()
-    (home / "a.json").write_text(
-        json.dumps({"seed": 7, "shape": [64, 64], "spacing": [0.8, 0.8], "number": 6})
-    )
+    content = {"seed": 7, "shape": [64, 64], "spacing": [0.8, 0.8], "number": 6}
+    write_json(home / "a.json", content)
 
 
 def site(path):

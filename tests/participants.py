@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from toys import put
 
 from cytosuite.benchmark.commands.options.report import ReportOptions
+from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.commands.report import report_command
+from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.contract.points import Points
-from cytosuite.files import write_json
-from cytosuite.formats import write
-from cytosuite.volume import Volume
+from cytosuite.files import write_json, write_text
 
 CASES, SPACING, SHAPE = ("a", "b"), (0.5, 0.5), (16, 20)
 TASKS = {"labels": "segment", "images": "enhance", "points": "detect", "tables": "detect"}
@@ -36,8 +37,7 @@ def answer(path, shift=0):
     """Write an answer in the format of its folder and name, `shift` pixels off the truth."""
     if path.suffix == ".csv":
         rows = "".join(f"{y + shift},{x},3\n" for y, x in PLACES)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"y,x,cell\n{rows}")
+        write_text(path, f"y,x,cell\n{rows}")
     elif path.suffix == ".json":
         write_json(path, Points(PLACES + np.array([shift, 0]), SPACING, cells=[1, 2, 0]).document())
     else:
@@ -47,14 +47,14 @@ def answer(path, shift=0):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(array.astype(np.uint8)).save(path)
             return
-        write(path, Volume(array, SPACING, "YX"))
+        put(path, array)
 
 
 def data(home, kind, cases=CASES):
     """Write images with the truth that answers of a kind are scored on; return their folder."""
     noise = np.random.default_rng(0).random(SHAPE, np.float32)
     for name in cases:
-        write(home / f"data/images/{name}.tif", Volume(squares() + noise, SPACING, "YX"))
+        put(home / f"data/images/{name}.tif", squares() + noise)
         end = ENDS["points" if kind == "tables" else kind]
         answer(home / "data" / TRUTHS[TASKS[kind]] / f"{name}{end}")
     return home / "data"
@@ -102,6 +102,12 @@ def report(out, *sources, **options):
     code = report_command(given, said)
     assert (Path(out) / "report/index.html").is_file()
     return code, said.file.getvalue()
+
+
+def scored(truth, prediction, metrics=(), **more):
+    """Return the scores of files as JSON has them."""
+    given = ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, **more)
+    return layout(score_files(given))
 
 
 def scores(out, algorithm):

@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from participants import scored
+from toys import put
 
 from cytosuite.benchmark.commands.choice import own_images
 from cytosuite.benchmark.commands.options.apply import SegmentOptions
-from cytosuite.benchmark.commands.options.score import ScoreOptions
-from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.datasets.phantoms.build import _pairs
-from cytosuite.formats import write
 from cytosuite.training.images import find_images
 from cytosuite.training.nuclei.cases import find_cases
-from cytosuite.volume import Volume
 
 LAYOUTS = {
     "images and labels": "images/a.tif images/b.tif labels/a.tif labels/b.tif",
@@ -54,7 +52,7 @@ def _folder(place, names):
         if path.suffix in {".png", ".txt", ".json"}:
             path.touch()
         else:
-            write(path, Volume(array, (1.0, 1.0, 1.0), "ZYX"))
+            put(path, array)
     return place
 
 
@@ -88,7 +86,7 @@ def _phantoms(folder, answers):
 
 
 def _score(folder, answers):
-    found = layout(score_files(ScoreOptions(truth=folder, prediction=answers, metrics=["SEG"])))
+    found = scored(folder, answers, ["SEG"])
     return {name: values["SEG"] for name, values in found["case"].items()}
 
 
@@ -96,7 +94,7 @@ def _score(folder, answers):
 def answers(tmp_path):
     """Return a folder of predictions of everything."""
     for name in ("a", "b", "01_t000", "train_a"):
-        write(tmp_path / f"answers/{name}.tif", Volume(OBJECT, (1.0, 1.0, 1.0), "ZYX"))
+        put(tmp_path / f"answers/{name}.tif", OBJECT)
     return tmp_path / "answers"
 
 

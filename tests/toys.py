@@ -48,8 +48,8 @@ def made_in(folder, wanted, workers=1):
     return prepare(wanted, folder, Processes(workers), lambda done, total: None)
 
 
-def _put(path, answer):
-    """Write a document of JSON, or an array."""
+def put(path, answer):
+    """Write a document of JSON, or an array in voxels of `SPACING`."""
     (write_json if isinstance(answer, dict) else write)(path, _value(answer))
 
 
@@ -78,8 +78,8 @@ def dataset_of(tmp_path):
         for n in range(reference):
             path = tmp_path / f"real/r{(3 * n) % 7}{('.tif', '.mha')[n % 2]}"
             drawn = tmp_path / f"drawn/r{n}.tif"
-            _put(path, real(100 + n))
-            _put(drawn, labels(100 + n))
+            put(path, real(100 + n))
+            put(drawn, labels(100 + n))
             paths[path] = drawn if labelled else None
         recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=paths)
         return made_in(tmp_path / "datasets", recipe)
@@ -105,7 +105,7 @@ def answers(tmp_path):
                 )  # fmt: skip
                 folder = answerers[-1].folder / case.name
                 if not failed:
-                    _put(folder / place, found)
+                    put(folder / place, found)
                 record.write(folder)
         return answerers
 

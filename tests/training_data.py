@@ -1,11 +1,11 @@
 """Small volumes with two round nuclei, laid out as a simulated dataset and as a real folder."""
 
-import json
 from copy import deepcopy
 from shutil import rmtree
 
 import numpy as np
 
+from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import Targets
@@ -51,7 +51,7 @@ def simulated_folder(folder, cases=2):
         image = home / f"sockets/images/microscopy-image/{name}.tif"
         write(image, Volume(scene(number)[0], SPACING))
         (home / "case.json").write_text("{}")
-    (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
+    write_json(folder / "dataset.json", {"fingerprint": "f" * 64})
     return folder
 
 
@@ -65,7 +65,7 @@ def chain_folder(folder, cases=2, level=True):
         rmtree(home / "extras/step-3-light")  # a stage of the former image
         if not level:
             rmtree(home / "extras/visible-level")
-        (home / "case.json").write_text(json.dumps({"through": [{"algorithm": "other"}]}))
+        write_json(home / "case.json", {"through": [{"algorithm": "other"}]})
     return folder
 
 
