@@ -38,7 +38,6 @@ def test_a_checkout_is_known_and_is_where_commands_write():
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
     assert places.workplace() == tmp_path
     home = tmp_path / "weights/watershed"
-    home.mkdir(parents=True)
     write_json(
         home / "mine.json", read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"name": "mine"}
     )

@@ -27,7 +27,7 @@ from cytosuite.benchmark.engines.process import Plain, ProcessEngine
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import CytosuiteError, ModelError
-from cytosuite.files import read_json, write_json
+from cytosuite.files import read_json, write_json, write_text
 
 BOTH = ["cellpose3d", "watershed"]
 WATERSHED = ROOT / "weights/watershed"
@@ -38,7 +38,6 @@ def mine(tmp_path):
     """Return the path of a user's own card of the watershed, for planes, without scores."""
     card = read_json(WATERSHED / "nuclei-2d.json")
     path = tmp_path / "models/mine.json"
-    path.parent.mkdir()
     write_json(path, card | {"name": "mine", "scores": {}})
     return path
 
@@ -125,8 +124,7 @@ def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ROOT", tmp_path)
     found = set()
     for name in ("algorithms/a/algorithm.toml", "weights/a/x.json", "weights/a/x.safetensors"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
+        write_text(tmp_path / name, "1")
         found.add(choice_digest("a"))
     assert len(found) == 2  # the weights are named by their digest in the card
 

@@ -20,6 +20,7 @@ from cytosuite.benchmark.catalog.packages import (
     uses_gpu,
 )
 from cytosuite.errors.packages import install
+from cytosuite.files import write_text
 
 
 def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch):
@@ -33,16 +34,10 @@ def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch
     assert uses_gpu("watershed")
 
 
-@pytest.fixture
-def without_torch(monkeypatch):
-    """Hide torch and MONAI."""
-    real = packages.find_spec
-    hidden = {"torch", "monai"}
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in hidden else real(name))
-
-
 @pytest.mark.parametrize("part", ["predict", "training.train"])
-def test_a_missing_package_is_one_line_with_the_extra(without_torch, part):
+def test_a_missing_package_is_one_line_with_the_extra(monkeypatch, part):
+    real, hidden = packages.find_spec, {"torch", "monai"}
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in hidden else real(name))
     caught = refused(
         "cellpose3d needs monai, torch, not installed", need_packages, "cellpose3d", part
     )
@@ -91,8 +86,7 @@ def root(tmp_path):
         "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu\n",
         "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1\n",
     }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        write_text(tmp_path / name, text)
     return tmp_path
 
 

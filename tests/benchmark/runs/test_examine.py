@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rasters import counted
+from toys import put
 
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.contract.tasks import Socket
-from cytosuite.formats import write
-from cytosuite.volume import Header, Volume
+from cytosuite.volume import Header
 
 LABELS = Socket("instance-labels", "labels", "Labels")
 SUMMARY = Socket("cell-summary", "json", "Summary", optional=True)
@@ -30,7 +30,7 @@ def examiner():
 @pytest.fixture
 def output(tmp_path):
     """Return a folder with a valid output."""
-    write(tmp_path / LABELS.relative_path / "a.tif", Volume(counted(3, 4, 5), (2.0, 0.5, 0.5)))
+    put(tmp_path / LABELS.relative_path / "a.tif", counted(3, 4, 5))
     return tmp_path
 
 

@@ -16,7 +16,7 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Learning
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest
+from cytosuite.files import file_digest, write_text
 
 
 class Here(Engine):
@@ -105,9 +105,7 @@ def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
 
 
 def test_settings_are_those_of_the_tool_with_changes(tmp_path, monkeypatch):
-    folder = tmp_path / "algorithms/watershed"
-    folder.mkdir(parents=True)
-    (folder / "learn.toml").write_text("epochs = 3\nbatch = 4\n")
+    write_text(tmp_path / "algorithms/watershed/learn.toml", "epochs = 3\nbatch = 4\n")
     monkeypatch.setattr(learning, "ROOT", tmp_path)
     changes = tmp_path / "own.toml"
     changes.write_text("epochs = 9\n")

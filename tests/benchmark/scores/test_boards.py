@@ -28,14 +28,10 @@ def ranks(scores):
     return found.overall.ranks["mean"]
 
 
-@pytest.fixture
-def paired(dataset_of):
-    return dataset_of(
+def test_paired_images_are_compared_with_their_truth(scored, dataset_of, values):
+    paired = dataset_of(
         microscopy_image=lambda n: toys.image(n, 20.0), enhanced_image=lambda n: toys.image(n, 0.0)
     )
-
-
-def test_paired_images_are_compared_with_their_truth(scored, paired, values):
     truths = iter(range(3))
 
     def better(image):

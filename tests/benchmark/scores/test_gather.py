@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.circumstances import RunFacts
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.benchmark.scores.gather import gather
 from cytosuite.benchmark.scores.matches import match
+from cytosuite.benchmark.scores.notes import of_warnings
+from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics, seg
 from cytosuite.metrics.labels.overlap import overlap
@@ -100,10 +103,6 @@ def test_the_end_of_a_log_is_kept(jobs_of, dataset):
 
 
 def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
-    from cytosuite.benchmark.runs.record import Record
-    from cytosuite.benchmark.scores.notes import of_warnings
-    from cytosuite.contract.choice_warnings import ASSUMED
-
     record = Record(
         algorithm="a",
         version="1.0.0",

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from participants import scored
 from rows import rows_of
-from toys import made_in
+from toys import made_in, put
 
 from cytosuite.benchmark.commands.files.applied import count_in_cells
-from cytosuite.benchmark.commands.options.score import ScoreOptions
-from cytosuite.benchmark.commands.score import layout, score_files
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.scores.cases import score_case
 from cytosuite.benchmark.scores.controls import control_answer
@@ -18,10 +17,8 @@ from cytosuite.benchmark.scores.score import scores_of
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import write_json
-from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.points.matching import matched_points
-from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
 TRUE = Points([[1, 2, 3], [2, 8, 8], [3, 9, 1]], SPACING)
@@ -65,8 +62,8 @@ def test_the_blank_control_has_no_points():
 def folder(tmp_path):
     """Return images, points (a table and JSON), and answers as `apply` writes them, one missing."""
     for name in ("a", "b", "c"):
-        write(tmp_path / f"d/images/{name}.tif", Volume(CELLS, SPACING, "ZYX"))
-        write(tmp_path / f"labels/{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        put(tmp_path / f"d/images/{name}.tif", CELLS)
+        put(tmp_path / f"labels/{name}.tif", CELLS)
         write_json(tmp_path / f"d/points/{name}.json", TRUE.document())
     (tmp_path / "d/points/a.json").unlink()
     (tmp_path / "d/points/a.csv").write_text("z,y,x\n1,2,3\n2,8,8\n3,9,1\n")
@@ -76,12 +73,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def _score(truth, prediction, **more):
-    return layout(score_files(ScoreOptions(truth=truth, prediction=prediction, **more)))
-
-
 def test_a_folder_of_points_is_scored_by_name(folder):
-    found = _score(folder / "d", folder / "out", objects=folder / "o.csv")
+    found = scored(folder / "d", folder / "out", objects=folder / "o.csv")
     assert [found["case"][name]["F1"] for name in "abc"] == [0.4, 1, 0]
     assert found["failed"] == ["c"]
     assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
@@ -89,7 +82,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     write_json(folder / "out/c-detected-points.json", FAR.document())
     classes = [(row["case"], row["class"]) for row in rows_of(folder / "o.csv")]
     assert classes.count(("c", "missed")) == 3
-    found = _score(
+    found = scored(
         folder / "d",
         folder / "out",
         radius=0.4,
@@ -100,10 +93,10 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["case"]["b"]["right_cell"] == 1
     assert "points outside of the image in 1 file (prediction c): 3 of 3" in found["doubts"][0]
     (folder / "labels").rename(folder / "d/labels")
-    found = _score(folder / "d", folder / "d/labels", metrics=["SEG"])
+    found = scored(folder / "d", folder / "d/labels", metrics=["SEG"])
     assert found["aggregates"]["SEG"]["mean"] == 1
     (folder / "d/images/b.tif").rename(folder / "d/images/b.h5")  # no image is needed
-    assert _score(folder / "d", folder / "out", spacing=SPACING)["case"]["b"]["F1"] == 1
+    assert scored(folder / "d", folder / "out", spacing=SPACING)["case"]["b"]["F1"] == 1
 
 
 @pytest.fixture
@@ -170,16 +163,16 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
 
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d/points/b.json", folder / "out/a-detected-points.json"
-    assert _score(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
-    assert _score(*pair, image=folder / "d/images/b.tif")["case"]["b"]["F1"] == 0.4
-    refused(r"b\.json: its voxel size is not known: give --image", _score, *pair)
+    assert scored(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
+    assert scored(*pair, image=folder / "d/images/b.tif")["case"]["b"]["F1"] == 0.4
+    refused(r"b\.json: its voxel size is not known: give --image", scored, *pair)
     refused(
-        "right_cell needs --truth-labels", _score, *pair, spacing=SPACING, metrics=["right_cell"]
+        "right_cell needs --truth-labels", scored, *pair, spacing=SPACING, metrics=["right_cell"]
     )
     refused(
         "no table with a column x or x_um is named like one of",
-        _score,
+        scored,
         folder / "d",
         folder / "labels",
     )
-    refused("--radius: expected points", _score, folder / "labels", folder / "labels", radius=1.0)
+    refused("--radius: expected points", scored, folder / "labels", folder / "labels", radius=1.0)

@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("distributed")
 from distributed import LocalCluster
+from house import ran
 from mistakes import refused
 
 from cytosuite.benchmark.runs.cluster import dask_pool
@@ -140,8 +141,7 @@ def test_nobody_without_the_key_of_the_run_gives_orders(pool):
     address = pool.client.scheduler.address
     assert address.startswith("tls://127.0.0.1:")
     for word in (address, address.replace("tls://", "tcp://")):
-        words = [sys.executable, "-W", "ignore", "-c", STRANGER, word]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        done = ran(sys.executable, "-W", "ignore", "-c", STRANGER, word, timeout=60)
         assert (done.returncode, "refused: " in done.stderr) == (1, True), done.stderr
 
 

@@ -1,8 +1,7 @@
-import json
-
 import toys
 
 from cytosuite.benchmark.runs.data.croissant import FILE, write_croissant
+from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from tests.hostile.tally import digests
 
@@ -13,11 +12,10 @@ def test_a_card_holds_each_file_with_its_digest_and_the_files_of_each_case(datas
     dataset, folder = dataset_of(**SOCKETS), tmp_path / "out"
     for case in dataset.cases:
         for slug, room in zip(SOCKETS, ("images", "labels"), strict=True):
-            (folder / room).mkdir(parents=True, exist_ok=True)
             write(folder / room / f"{case.name}.tif", read(case.socket(slug)))
     (folder / "read me.txt").write_text("more")
     write_croissant(dataset, folder)
-    card = json.loads((folder / FILE).read_text())
+    card = read_json(folder / FILE)
     files = {entry["contentUrl"]: entry["sha256"] for entry in card["distribution"]}
     assert files == digests(folder, {FILE})
     (records,) = card["recordSet"]

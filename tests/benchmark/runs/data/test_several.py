@@ -3,13 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mistakes import refused
-from toys import made_in
+from toys import made_in, put
 
 from cytosuite.benchmark.runs.data import several as module
 from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.benchmark.runs.data.several import recipe_of_all
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 from tests.hostile.tally import digests
 
 BOTH = "spheroid,spheroid/mouse_embryo"
@@ -19,9 +17,8 @@ def images(folder, *names):
     for number, name in enumerate(names):
         array = np.full((4, 8, 8), number, np.uint16)
         array[1:3, 2:6, 2:6] += 100
-        write(folder / f"images/{name}.tif", Volume(array, (1.0, 1.0, 1.0)))
-        labels = Volume((array >= 100).astype(np.uint16), (1.0, 1.0, 1.0))
-        write(folder / f"labels/{name}.tif", labels)
+        put(folder / f"images/{name}.tif", array)
+        put(folder / f"labels/{name}.tif", (array >= 100).astype(np.uint16))
     return folder
 
 

@@ -1,8 +1,8 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
+
+from cytosuite.files import write_json
 
 CASES = 12
 
@@ -37,7 +37,7 @@ def made(tmp_path):
             "request": {"dataset": "my-cells"}, "cytosuite": "0.1.0 abc", "versions": {algorithm: "0.1.0"},
             "models": {algorithm: {}}, "cases": {row["case"]: "d" for row in rows},
         } | dict(facts)  # fmt: skip
-        (folder / "run.json").write_text(json.dumps(said))
+        write_json(folder / "run.json", said)
         return folder
 
     return make

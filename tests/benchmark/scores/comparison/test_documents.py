@@ -8,6 +8,7 @@ from cytosuite.benchmark.scores.comparison.documents import (
     written,
 )
 from cytosuite.benchmark.scores.comparison.scored import read_scored
+from cytosuite.files import write_text
 
 MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 
@@ -57,9 +58,9 @@ def test_only_the_text_between_the_marks_is_written(runs, tmp_path):
 
 def test_measured_values_come_from_one_file_and_a_stale_one_is_named(runs, tmp_path):
     path = tmp_path / "docs/install.md"
-    path.parent.mkdir()
-    path.write_text(
-        "An image has <!-- measured: image -->1 GB<!-- end -->, <!-- measured: s --><!-- end -->.\n"
+    write_text(
+        path,
+        "An image has <!-- measured: image -->1 GB<!-- end -->, <!-- measured: s --><!-- end -->.\n",
     )
     refused(r"docs/measured.toml: .*no such file", written, path, runs, tmp_path)
     (path.parent / "measured.toml").write_text('image = "0.69 GB"\n')
@@ -76,8 +77,7 @@ def test_measured_values_come_from_one_file_and_a_stale_one_is_named(runs, tmp_p
 def test_a_stale_table_is_named_with_the_remedy(runs, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(MARK)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/README.md").write_text("no table")
+    write_text(tmp_path / "docs/README.md", "no table")
     assert documents(tmp_path) == [path]
     assert list(outdated(runs, tmp_path)) == [
         "README.md: a score or value is not that of today; cytosuite maintain tables writes it"
