@@ -2,14 +2,12 @@
 
 import os
 import re
-import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from house import ROOT
+from house import ROOT, ran
 from rasters import same
 from rich.console import Console
 
@@ -69,8 +67,7 @@ def run(case, tmp_path):
     }
 
     def run(external):
-        words = [sys.executable, str(EXTERNAL / external / "run.py")]
-        return subprocess.run(words, env=own, capture_output=True, text=True, check=False)
+        return ran(sys.executable, EXTERNAL / external / "run.py", **own)
 
     return run
 
@@ -132,9 +129,8 @@ def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):
         pytest.importorskip("laptrack")
     own = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": f"{tmp_path}"}
     own["PYTHONPATH"] = f"{EXTERNAL}:{tmp_path}"
-    subprocess.run(
-        [sys.executable, EXTERNAL / external / "run.py"], env=os.environ | own, check=True
-    )
+    done = ran(sys.executable, EXTERNAL / external / "run.py", **own)
+    assert done.returncode == 0, done.stderr
     geometry = Header(movie.shape, movie.array.dtype, movie.spacing, movie.axes)
     path, table = (check(tmp_path / "out", socket, geometry) for socket in task.outputs)
     tracked = read(path).array
@@ -175,7 +171,7 @@ def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base,
         for tag, files in stages.items():
             with pack(files) as context:
                 client.images.build(fileobj=context, custom_context=True, tag=tag, **given)
-        engine, said = DockerEngine(client), Console(file=StringIO())
+        engine, said = DockerEngine(client), Console(quiet=True)
         options = BenchmarkOptions(dataset="spheroid", sockets=SOCKETS)
         (manifest,) = take_in([tag], ["watershed"], SEGMENT, engine, options, said)
         limits = Limits(memory_gib=0.5, timeout_s=60.0, cpus=1.0)

@@ -30,7 +30,7 @@ from cytosuite.benchmark.engines.hardening import Host, ulimits
 from cytosuite.benchmark.engines.images.blueprints import image_digest
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.files import write_json
+from cytosuite.files import write_json, write_text
 
 STAND_IN = Path(__file__).with_name("stand_in.py").read_text()
 HERE = Host(False, frozenset(os.sched_getaffinity(0)), frozenset(), os.getuid(), os.getgid())
@@ -243,8 +243,7 @@ def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
 
 def test_limits_are_those_that_control_groups_delegate(tmp_path):
     def group(place, controllers):
-        (tmp_path / place).mkdir(parents=True, exist_ok=True)
-        (tmp_path / place / "cgroup.controllers").write_text(controllers)
+        write_text(tmp_path / place / "cgroup.controllers", controllers)
 
     session = {"XDG_RUNTIME_DIR": "/run/user/7", "DBUS_SESSION_BUS_ADDRESS": "unix:"}
     assert abilities(7, session, tmp_path) == frozenset()  # version 1

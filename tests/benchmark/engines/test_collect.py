@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from house import ran
+from toys import put
 
 from cytosuite.benchmark.engines import collect as collect_module
 from cytosuite.benchmark.engines.collect import (
@@ -19,8 +20,6 @@ from cytosuite.benchmark.engines.collect import (
     take,
 )
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
@@ -299,7 +298,7 @@ def test_large_inputs_are_not_copied(source, target, monkeypatch):
 
 def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(target, tmp_path):
     own, case = tmp_path / "own.ome.zarr", tmp_path / "case"
-    write(own, Volume(np.ones((20, 9, 9), np.uint8), (1.0, 1.0, 1.0)))
+    put(own, np.ones((20, 9, 9), np.uint8))
     (case / "images/a").mkdir(parents=True)
     (case / "images/a/a.ome.zarr").symlink_to(own)
     (tmp_path / "secret").mkdir()

@@ -102,7 +102,6 @@ class TestWithDaemon:
 
     def test_a_named_model_is_mounted_alone_and_read_only(self, client, puppet, tiny, tmp_path):
         home = tmp_path / "models"
-        home.mkdir()
         own = {"name": "mine", "description": "pass"}  # a program of the puppet
         write_json(home / "mine.json", read_json(CARDS / "nuclei-2d.json") | own)
         (home / "private.txt").write_text("not for the container")

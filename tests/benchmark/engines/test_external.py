@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import Name, parse
 from cytosuite.contract.tasks import LABELS, POINTS, TASKS, TRACKS
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_text
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
 from tests.hostile.tally import digests
@@ -84,8 +84,7 @@ def put(place):
     """Return a container that writes a file."""
 
     def behave(_, output):
-        (output / place).parent.mkdir(parents=True, exist_ok=True)
-        (output / place).write_text("x")
+        write_text(output / place, "x")
 
     return behave
 

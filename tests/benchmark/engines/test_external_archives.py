@@ -3,7 +3,6 @@
 import gzip
 import json
 from contextlib import suppress
-from io import StringIO
 
 import pytest
 from archives import Image, sha, tar
@@ -29,7 +28,7 @@ def taken(client, tmp_path):
         path.write_bytes(content or tar(image.docker()))
         loaded.append(f"sha256:{sha(image.text())}")
         engine, given = DockerEngine(client), BenchmarkOptions(dataset="spheroid")
-        take_in([str(path)], [], TASKS["segment"], engine, given, Console(file=StringIO()))
+        take_in([str(path)], [], TASKS["segment"], engine, given, Console(quiet=True))
         return engine.externals["their"].image
 
     yield taken

@@ -1,6 +1,5 @@
 """Containers of others for real: as the platform's templates make them, and as they should not."""
 
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +144,7 @@ def take(client, base, tmp_path):
     def take(word, **options):
         engine = DockerEngine(client)
         given = BenchmarkOptions(dataset="spheroid", **options)
-        said = Console(file=StringIO())
+        said = Console(quiet=True)
         (manifest,) = take_in([str(word)], ["watershed"], SEGMENT, engine, given, said)
         return engine, engine.externals[manifest.name]
 

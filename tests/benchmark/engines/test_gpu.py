@@ -27,10 +27,6 @@ A, B, C = "GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3"
 DIVIDED = {"uuid": C, "name": "NVIDIA A100", "parts": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}
 
 
-def names(environment=None):
-    return [gpu.uuid for gpu in gpus(environment or {})]
-
-
 def visible(words):
     return {"CUDA_VISIBLE_DEVICES": words}
 
@@ -47,7 +43,7 @@ def visible(words):
 )
 def test_the_scheduler_restricts_them(machine, words, expected):
     machine(A, B, DIVIDED)
-    assert names(visible(words)) == expected
+    assert [gpu.uuid for gpu in gpus(visible(words))] == expected
     assert [gpu.index for gpu in gpus({})] == [0, 1, 2, 2]
     assert [gpu.environment for gpu in gpus()] == [
         visible(name) for name in (A, B, "MIG-1", "MIG-2")

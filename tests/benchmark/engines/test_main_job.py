@@ -11,15 +11,10 @@ from cytosuite.files import read_json
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
-@pytest.fixture(scope="session")
-def watershed_image(client, base):
-    """Return the current image of the watershed algorithm, built if need be."""
-    return Builder(client, ROOT).build("watershed")
-
-
 @pytest.fixture
-def benchmark(tmp_path, watershed_image):
-    """Return a function that runs the command on the mini spheroids."""
+def benchmark(tmp_path, client, base):
+    """Return a function that runs the command on the mini spheroids, in a current image."""
+    Builder(client, ROOT).build("watershed")
 
     def benchmark(*words):
         main = "benchmark spheroid --size mini --algorithm watershed --runs"

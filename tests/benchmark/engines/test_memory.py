@@ -6,46 +6,38 @@ import time
 import pytest
 
 from cytosuite.benchmark.engines.memory import MemoryGroup, Peak, family
+from cytosuite.files import write_text
 
 NAME = "ab12"
 
 
-@pytest.fixture
-def version_1(tmp_path):
-    """Return the folders of a system with one hierarchy per controller."""
-    _write(tmp_path / "proc/7/cgroup", f"5:memory:/docker/{NAME}\n4:pids:/docker/{NAME}\n0::/\n")
+def test_idle_cache_does_not_count(tmp_path):
+    # a system with one hierarchy per controller
+    write_text(
+        tmp_path / "proc/7/cgroup", f"5:memory:/docker/{NAME}\n4:pids:/docker/{NAME}\n0::/\n"
+    )
     group = tmp_path / "cgroup/memory/docker" / NAME
-    _write(group / "memory.usage_in_bytes", "1000\n")
-    _write(group / "memory.stat", "cache 300\ninactive_file 1\ntotal_inactive_file 200\n")
-    _write(group / "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    return tmp_path
-
-
-@pytest.fixture
-def version_2(tmp_path):
-    """Return the folders of a system with the unified hierarchy."""
-    _write(tmp_path / "proc/7/cgroup", f"0::/system.slice/docker-{NAME}.scope\n")
-    group = tmp_path / f"cgroup/system.slice/docker-{NAME}.scope"
-    _write(group / "memory.current", "1000\n")
-    _write(group / "memory.stat", "anon 500\ninactive_file 400\n")
-    _write(group / "memory.events", "low 0\noom 2\noom_kill 1\n")
-    return tmp_path
-
-
-def test_idle_cache_does_not_count(version_1):
-    group = MemoryGroup(7, NAME, version_1 / "cgroup", version_1 / "proc")
-    assert (group.used(), group.kills()) == (800, 3)
-    for path in (version_1 / "cgroup/memory/docker" / NAME).iterdir():
+    write_text(group / "memory.usage_in_bytes", "1000\n")
+    write_text(group / "memory.stat", "cache 300\ninactive_file 1\ntotal_inactive_file 200\n")
+    write_text(group / "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+    found = MemoryGroup(7, NAME, tmp_path / "cgroup", tmp_path / "proc")
+    assert (found.used(), found.kills()) == (800, 3)
+    for path in group.iterdir():
         path.unlink()
-    assert (group.used(), group.kills()) == (None, None)  # it has vanished
-    assert MemoryGroup(8, NAME, version_1 / "cgroup", version_1 / "proc").used() is None
+    assert (found.used(), found.kills()) == (None, None)  # it has vanished
+    assert MemoryGroup(8, NAME, tmp_path / "cgroup", tmp_path / "proc").used() is None
 
 
-def test_both_versions_are_read_but_no_process_outside_the_container(version_2):
-    group = MemoryGroup(7, NAME, version_2 / "cgroup", version_2 / "proc")
-    assert (group.used(), group.kills()) == (600, 1)
-    group = MemoryGroup(7, "cd34", version_2 / "cgroup", version_2 / "proc")
-    assert (group.used(), group.kills()) == (None, None)
+def test_both_versions_are_read_but_no_process_outside_the_container(tmp_path):
+    # a system with the unified hierarchy
+    write_text(tmp_path / "proc/7/cgroup", f"0::/system.slice/docker-{NAME}.scope\n")
+    group = tmp_path / f"cgroup/system.slice/docker-{NAME}.scope"
+    write_text(group / "memory.current", "1000\n")
+    write_text(group / "memory.stat", "anon 500\ninactive_file 400\n")
+    write_text(group / "memory.events", "low 0\noom 2\noom_kill 1\n")
+    for name, read in ((NAME, (600, 1)), ("cd34", (None, None))):
+        found = MemoryGroup(7, name, tmp_path / "cgroup", tmp_path / "proc")
+        assert (found.used(), found.kills()) == read
 
 
 def test_the_peak_and_the_mean_are_those_of_all_readings():
@@ -67,9 +59,9 @@ def processes(tmp_path):
 
     def make(pid, anonymous, shared, *children):
         status = f"Name:\tx\nVmRSS:\t999 kB\nRssAnon:\t{anonymous} kB\nRssFile:\t50 kB\n"
-        _write(tmp_path / f"{pid}/status", f"{status}RssShmem:\t{shared} kB\n")
+        write_text(tmp_path / f"{pid}/status", f"{status}RssShmem:\t{shared} kB\n")
         for number, found in enumerate(children):
-            _write(tmp_path / f"{pid}/task/{pid + number}/children", found)
+            write_text(tmp_path / f"{pid}/task/{pid + number}/children", found)
 
     return make
 
@@ -119,10 +111,5 @@ def test_the_memory_of_real_children_counts_and_can_be_shared_out(fork, seen):
 def test_a_kernel_that_shares_nothing_out_counts_pages_for_each(tmp_path, processes):
     processes(10, 100, 20, "")
     assert family(10, 9, tmp_path, shares=True) == (120 * 1024, 1)
-    _write(tmp_path / "10/smaps_rollup", "Pss_Anon: 30 kB\nPss_Shmem: 5 kB\n")
+    write_text(tmp_path / "10/smaps_rollup", "Pss_Anon: 30 kB\nPss_Shmem: 5 kB\n")
     assert family(10, 9, tmp_path, shares=True) == (35 * 1024, 1)
-
-
-def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)

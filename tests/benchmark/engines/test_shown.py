@@ -2,34 +2,28 @@
 
 from types import SimpleNamespace
 
-import pytest
 from docker.errors import APIError
 
 from cytosuite.benchmark.engines.docker_session import Bounds, _tell
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.process import _end_of, _last_line
 from cytosuite.benchmark.engines.sandbox import END_BYTES, Sandbox
+from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.progress import latest
 from cytosuite.contract.tasks import TASKS
 
-SEGMENT = TASKS["segment"]
 
+def box(log):
+    """Return a container with a log."""
 
-@pytest.fixture
-def box():
-    """Return a function that makes a container with a log."""
+    def logs(**asked):
+        assert asked == {"stdout": True, "stderr": False, "tail": 20}
+        if isinstance(log, Exception):
+            raise log
+        return log
 
-    def box(log):
-        def logs(**asked):
-            assert asked == {"stdout": True, "stderr": False, "tail": 20}
-            if isinstance(log, Exception):
-                raise log
-            return log
-
-        return Sandbox(None, SimpleNamespace(id="a", logs=logs))
-
-    return box
+    return Sandbox(None, SimpleNamespace(id="a", logs=logs))
 
 
 def test_the_end_of_a_log_is_bounded_and_a_progress_is_no_reason_of_a_failure(tmp_path):
@@ -41,7 +35,7 @@ def test_the_end_of_a_log_is_bounded_and_a_progress_is_no_reason_of_a_failure(tm
     assert _last_line(log) == "ValueError: too few"
 
 
-def test_a_container_tells_by_its_log(box):
+def test_a_container_tells_by_its_log():
     seen = []
     _tell(box(b"noise \xff\nprogress 40 %\n"), seen.append)
     _tell(box(b"nothing\n"), seen.append)
@@ -60,11 +54,17 @@ def test_a_container_is_asked_once_a_second(tmp_path):
 
 
 def test_a_run_shows_each_case_when_it_begins_and_within(tmp_path, dataset, watershed, engine):
-    from cytosuite.benchmark.runs.plan import plan
-
     (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
     seen = []
-    run_job(job, SEGMENT, engine, Limits(), "invoke", lambda *_: None, lambda *s: seen.append(s))
+    run_job(
+        job,
+        TASKS["segment"],
+        engine,
+        Limits(),
+        "invoke",
+        lambda *_: None,
+        lambda *s: seen.append(s),
+    )
     assert seen[:3] == [
         ("watershed", "case_1", None),
         ("watershed", "case_1", 0.5),

@@ -13,6 +13,7 @@ from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.images.blueprints import foreign_images, image_digest, image_tag
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import need_docker, podman_host
+from cytosuite.files import write_text
 
 docker_errors = pytest.importorskip("docker.errors")
 
@@ -101,8 +102,7 @@ class Daemon:
 def root(tmp_path):
     """Return a small checkout."""
     for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        write_text(tmp_path / name, text)
     return tmp_path
 
 
@@ -127,8 +127,7 @@ def builder(root, daemon, lines):
 
 
 def _change(root, name):
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("changed==2" if name.endswith(".txt") else "changed")
+    write_text(root / name, "changed==2" if name.endswith(".txt") else "changed")
 
 
 def test_every_file_of_the_image_changes_the_digest(root):
@@ -260,8 +259,7 @@ def test_packages_of_the_algorithms_own_are_a_layer_upon_its_base(builder, root,
     before = runtime_digest(root, "thresholder")
     (root / "algorithms/thresholder/requirements.txt").write_text("tiny==1")
     assert runtime_digest(root, "thresholder") != before
-    (root / "docker/packages/thresholder").mkdir()
-    (root / "docker/packages/thresholder/tiny.py").write_text("tiny")
+    write_text(root / "docker/packages/thresholder/tiny.py", "tiny")
     builder.build("thresholder")
     slim, own, image = daemon.builds
     assert own["tag"].startswith("cytosuite/base:thresholder-")

@@ -4,16 +4,14 @@ import tarfile
 import pytest
 
 from cytosuite.benchmark.engines.images.context import by_name, pack
-from cytosuite.files import visible_files
+from cytosuite.files import visible_files, write_text
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder like a checkout, with caches and hidden files."""
     for name in ("b.py", "a/c.toml", "a/__pycache__/c.pyc", ".hidden", "a/.cache/x"):
-        path = tmp_path / "source" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+        write_text(tmp_path / "source" / name, name)
     return tmp_path / "source"
 
 
