@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from toys import put
 
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.benchmark.scores.results import (
@@ -18,12 +19,10 @@ from cytosuite.benchmark.scores.results import (
 from cytosuite.benchmark.scores.standings import COLUMNS, Summary, leaderboard
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket, Task
-from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.ranking.ranking import SCHEMES, Contest, Difference, Ranking
 from cytosuite.ranking.significance import cases_needed
-from cytosuite.volume import Volume
 
 SHOWN = {
     "segment": ("SEG", "DET", "AP50", "missed", "truth_count"),
@@ -63,7 +62,7 @@ def volumes(folder):
     paths = {name: folder / f"{name}.tif" for name in arrays}
     for name, path in paths.items():
         if not path.exists():
-            write(path, Volume(arrays[name], (2.0, 0.5, 0.5)))
+            put(path, arrays[name])
     return paths
 
 

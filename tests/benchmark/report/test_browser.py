@@ -90,8 +90,7 @@ addEventListener("load", () => {
 """
 
 
-@pytest.fixture
-def full(make, ranked, conditions):
+def test_a_phone_never_scrolls_the_page_sideways(make, ranked, conditions, tmp_path, browse):
     names = ("good", "a_very_long_name_of_an_algorithm_" * 3, "third")
     cases = tuple("abcdef")
     found = ranked(
@@ -99,10 +98,7 @@ def full(make, ranked, conditions):
     )
     density, drug = conditions(names)
     density = replace(density, values={case: 3.0 * n for n, case in enumerate(cases)})
-    return replace(found, conditions=[density, drug])
-
-
-def test_a_phone_never_scrolls_the_page_sideways(full, tmp_path, browse):
+    full = replace(found, conditions=[density, drug])
     (tmp_path / "page.html").write_text(
         write_report(full, tmp_path / "report").read_text().replace("<head>", TELL)
     )

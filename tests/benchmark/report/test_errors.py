@@ -3,7 +3,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from rendered import html
 
 from cytosuite.benchmark.report import page
@@ -30,25 +29,6 @@ def column(missed=()):
     return truth, np.where(np.isin(truth, missed), 0, truth)
 
 
-@pytest.fixture
-def judged(make, tmp_path):
-    """Return results of one case in which algorithms miss some of 60 objects."""
-
-    def made(**missed):
-        found = make(algorithms=tuple(missed) or ("good", "fair"))
-        matches, files = {}, {}
-        for name, lost in missed.items():
-            truth, answer = column(lost)
-            table = overlap(truth, answer)
-            places = [measured_places(Volume(own, (2.0, 0.5, 0.5))) for own in (truth, answer)]
-            files[name, "a"] = tmp_path / f"{abs(hash(name))}.csv"
-            write_object_scores(files[name, "a"], table, *places)
-            matches[name, "a"] = match(table)
-        return replace(found, matches=matches, object_scores=files)
-
-    return made
-
-
 def test_numbers_of_objects_by_hand(make):
     found = make()
     truth = np.array([1, 1, 2, 2, 3, 3, 4, 4, 0, 5])
@@ -62,9 +42,16 @@ def test_numbers_of_objects_by_hand(make):
     assert shown.places == []
 
 
-def test_missed_objects_are_counted_by_depth_and_by_size(judged):
-    shown = view(judged(good=(), fair=range(1, 13)))  # the 12 of 60 at the top
-    depth, size = shown.places
+def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
+    matches, files = {}, {}
+    for name, lost in {"good": (), "fair": range(1, 13)}.items():  # the 12 of 60 at the top
+        truth, answer = column(lost)
+        table = overlap(truth, answer)
+        places = [measured_places(Volume(own, (2.0, 0.5, 0.5))) for own in (truth, answer)]
+        files[name, "a"] = tmp_path / f"{name}.csv"
+        write_object_scores(files[name, "a"], table, *places)
+        matches[name, "a"] = match(table)
+    depth, size = view(replace(make(), matches=matches, object_scores=files)).places
     assert (depth.name, depth.unit, depth.edges[0], depth.edges[-1]) == ("depth", "µm", 0, 118)
     assert depth.missed["fair"] == [(6, 6), (6, 6), *[(0, 6)] * 8]
     assert depth.missed["good"] == [(0, 6)] * 10

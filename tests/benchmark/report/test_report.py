@@ -12,6 +12,7 @@ from cytosuite.benchmark.report import page, write_report
 from cytosuite.benchmark.scores.blind import blinded
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.files import write_text
 from tests.hostile.tally import digests as contents
 
 FILES = {
@@ -157,8 +158,7 @@ def test_names_and_logs_cannot_become_code(make):
 
 def test_writes_its_files_and_nothing_else(make, tmp_path):
     folder = tmp_path / "run/report"
-    folder.mkdir(parents=True)
-    (folder / "index.html").write_text("old")
+    write_text(folder / "index.html", "old")
     (folder / "note.txt").write_text("mine")
     assert write_report(make(), folder) == folder / "index.html"
     assert {path.name for path in folder.iterdir()} == {*FILES, "note.txt"}

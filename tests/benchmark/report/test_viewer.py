@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from chromium import Chromium
+from toys import put
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.pictures.scenes import read_scene
@@ -47,7 +48,7 @@ def run(make, tmp_path):
     image[:, 16, 25] = 900
     for name, array in {"image": image, "truth": truth, "answer": answer}.items():
         files[name] = tmp_path / f"{name}-of-run.tif"
-        write(files[name], Volume(array, (2.0, 0.5, 0.5)))
+        put(files[name], array)
     results = make(cases=("a", "b"))
     cases = [
         replace(
@@ -277,7 +278,7 @@ def test_the_slider_of_a_film_goes_through_its_frames_and_the_next_error_leads_t
 def test_channels_follow_each_other_under_the_outlines(run, drive, tmp_path):
     path, nuclei = tmp_path / "nuclei.tif", np.zeros(SHAPE, np.uint16)
     nuclei[:, 10:22, 51:] = 900
-    write(path, Volume(nuclei, (2.0, 0.5, 0.5)))
+    put(path, nuclei)
     page_ = drive(
         replace(run, cases=[replace(case, channels={"nuclei": path}) for case in run.cases])
     )

@@ -158,30 +158,19 @@ def spoiled(labels):
     return found
 
 
-@pytest.fixture
-def peer(tmp_path):
-    """Return a function that scores sequences by the independent program."""
+def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_path):
     evaluate = pytest.importorskip("ctc_metrics.scripts.evaluate")
     validate = pytest.importorskip("ctc_metrics.scripts.validate")
-
-    def found(result, truth, names):
-        assert validate.validate_sequence(str(result), threads=1) == {"Valid": 1}
-        tracks, true, matched, masks, _, valid = evaluate.load_data(
-            str(result), str(truth), True, True, threads=1
-        )
-        return evaluate.calculate_metrics(tracks, true, matched, masks, names, valid)
-
-    return found
-
-
-def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_path, peer):
     true = truths(segmented.dataset.cases)[2]
     answer = Segmentation(true.case, lambda: spoiled(true.labels()))
     # Its DET needs an edge between frames: the volume twice doubles numerator and denominator.
     plan = {"01": [true.case, "again"]}
     for name, one, kind in (("r", answer, False), ("g", true, True)):
         write_ctc(tmp_path / name, [one, Segmentation("again", one.labels)], plan, truth=kind)
-    found = peer(tmp_path / "r/01_RES", tmp_path / "g/01_GT", ["Valid", "SEG", "DET"])
+    result, truth = str(tmp_path / "r/01_RES"), str(tmp_path / "g/01_GT")
+    assert validate.validate_sequence(result, threads=1) == {"Valid": 1}
+    *loaded, _, valid = evaluate.load_data(result, truth, True, True, threads=1)
+    found = evaluate.calculate_metrics(*loaded, ["Valid", "SEG", "DET"], valid)
     assert 0 < (expected := seg(true.labels(), answer.labels())) < 1
     assert found["SEG"] == pytest.approx(expected, abs=1e-12)
     assert found["DET"] == pytest.approx(det(true.labels(), answer.labels()), abs=1e-12)

@@ -15,7 +15,7 @@ from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import write_record
 from cytosuite.errors import ModelError
-from cytosuite.files import file_digest, read_json, write_json
+from cytosuite.files import file_digest, read_json, write_json, write_text
 from tests.hostile.tally import digests
 
 CREATED = "2026-01-02T03:04:05+00:00"
@@ -139,18 +139,15 @@ def test_an_image_without_the_time_of_its_sources_is_refused(exported):
 
 
 def test_altered_models_are_refused(exported, tmp_path):
-    folder = tmp_path / "weights/cellpose3d"
-    folder.mkdir(parents=True)
-    source = ROOT / "weights/cellpose3d/cells-3d.json"
-    (folder / source.name).write_text(source.read_text())
-    (folder / "cells-3d.safetensors").write_bytes(b"other")
+    name = "weights/cellpose3d/cells-3d"
+    for kind in ("json", "safetensors"):
+        write_text(tmp_path / f"{name}.{kind}", (ROOT / f"{name}.json").read_text())
     with pytest.raises(ModelError, match="the file was altered"):
         exported(name="cellpose3d", root=tmp_path)
 
 
 def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
     folder = tmp_path / "weights/watershed"
-    folder.mkdir(parents=True)
     source = read_json(ROOT / "weights/watershed/nuclei-2d.json")
     for name in ("first", "second"):
         write_json(folder / f"{name}.json", source | {"name": name, "scores": {}})

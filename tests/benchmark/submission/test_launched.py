@@ -1,13 +1,13 @@
 """The platform's own launcher runs what is handed in."""
 
-import os
 import shutil
-import subprocess
+import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from house import ran
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -16,7 +16,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.context import by_name, write_tarball
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
-from cytosuite.files import read_json, visible_files, write_json
+from cytosuite.files import read_json, visible_files, write_json, write_text
 from tests.hostile.tally import digests
 
 # A case is named by its one file; one named late sleeps, and then writes where it should not.
@@ -38,12 +38,13 @@ shim = pytest.mark.skipif(find_spec("sagemaker_shim") is None, reason=f"needs {I
 
 
 @shim
-def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path, free_port):
+def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path):
     source, target, buckets = (tmp_path / name for name in ("input", "output", "buckets"))
     target.mkdir()
     for name in ("first", "late", "third"):
-        (buckets / "in" / name).mkdir(parents=True)
-        (buckets / "in" / name / name).write_text(name)
+        write_text(buckets / "in" / name / name, name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     program = Path(shutil.copy(PROGRAM, tmp_path))
     (tmp_path / "packages").symlink_to(Path(find_spec("sagemaker_shim").origin).parents[1])
     config = {"User": "", "Entrypoint": [sys.executable, "-c", LATE]}
@@ -58,31 +59,17 @@ def test_the_launcher_goes_on_after_a_case_over_its_limit(tmp_path, free_port):
         "WRITABLE_DIRECTORIES": "",
         "POST_CLEAN_DIRECTORIES": "",
         "SET_EXTRA_GROUPS": "false",
-        "USER_WEBSERVER_PORT": free_port,
+        "USER_WEBSERVER_PORT": port,
     }
     words = {f"GRAND_CHALLENGE_COMPONENT_{name}": str(value) for name, value in words.items()}
-    words |= {"SOURCE": str(source), "TARGET": str(target), "PORT": str(free_port)}
+    words |= {"SOURCE": str(source), "TARGET": str(target), "PORT": str(port)}
     words |= {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, program],
-        env=os.environ | words,
-        check=False,
-        capture_output=True,
-        timeout=300,
-    )
+    done = ran(sys.executable, program, **words)
     assert done.returncode == 0, done.stderr
     results = read_json(buckets / "results.json")
     results.pop("reached")  # of port 4743
     assert results == {"first": [0, ""], "late": [1, "Time limit exceeded"], "third": [0, ""]}
     assert [*digests(buckets / "out")] == ["first/first", "third/third"]
-
-
-@pytest.fixture
-def free_port():
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @shim

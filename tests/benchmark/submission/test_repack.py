@@ -1,11 +1,10 @@
 """Archives of saved images: the same bytes from the same files, whenever they were built."""
 
-import hashlib
 import io
 import json
 import tarfile
 
-from archives import Image, link, member, tar
+from archives import Image, link, member, sha, tar
 from mistakes import refused
 
 from cytosuite.benchmark.submission.repack import pack_image, repack
@@ -41,7 +40,7 @@ def opened(folder, layers, changes=None, without=()):
     with tarfile.open(folder / "image.tar.gz") as found:
         (entry,) = json.load(found.extractfile("manifest.json"))
         config = found.extractfile(entry["Config"]).read()
-        assert entry["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
+        assert entry["Config"] == f"{sha(config)}.json"
         assert entry["RepoTags"] == ["name:1"]
         return json.loads(config), [found.extractfile(name).read() for name in entry["Layers"]]
 

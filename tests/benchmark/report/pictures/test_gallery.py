@@ -3,14 +3,13 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import put
 
 from cytosuite.benchmark.report.pictures import scenes
 from cytosuite.benchmark.report.pictures.gallery import choose, draw, draw_all
 from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.report.pictures.stills import codes
 from cytosuite.benchmark.scores.results import Matches
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 NAMES = ["good", "fair"]
 PLENTY = 10**7
@@ -73,7 +72,7 @@ def test_values_that_are_no_numbers_are_black_and_white(tmp_path):
     image = np.full((2, 4, 4), 5, np.float32)
     image[0, 0, :3] = np.nan, np.inf, -np.inf
     image[1] = 9
-    write(tmp_path / "odd.tif", Volume(image, (1.0, 1.0, 1.0)))
+    put(tmp_path / "odd.tif", image)
     found = scenes.shown_volume(tmp_path / "odd.tif", "Input", "image")
     assert np.isfinite(found.array).all()
     assert scenes.shrunk(found, 32)[0, 0, :3].tolist() == [0, 255, 0]

@@ -1,28 +1,18 @@
 import gzip
-import hashlib
 import json
 import random
 import tarfile
 
 import pytest
-from archives import link, member, tar
+from archives import link, member, sha, tar
+from cards import FACTS
 
 from cytosuite.benchmark.submission.checks import tarball
 from cytosuite.benchmark.submission.checks.tarball import check_tarball
 
 WEIGHTS = b"weights" * 100
-CARD = {
-    "name": "a",
-    "version": "1.0.0",
-    "algorithm": "cellpose3d",
-    "task": "segment",
-    "description": "A model.",
-    "authors": "authors",
-    "license": "Apache-2.0",
-    "describes": {"axes": "ZYX"},
-    "weights": "a.safetensors",
-    "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
-}
+CARD = FACTS | {"name": "a", "algorithm": "cellpose3d", "describes": {"axes": "ZYX"}}
+CARD |= {"weights": "a.safetensors", "sha256": sha(WEIGHTS)}
 
 
 def card(**changes):

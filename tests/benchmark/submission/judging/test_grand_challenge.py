@@ -1,10 +1,11 @@
 """The client that is written beside the inputs, with a platform in memory in place of gcapi's."""
 
-import subprocess
 import sys
+from functools import partial
 
 import pytest
 import toys
+from house import ran
 from rows import rows_of
 
 from cytosuite.benchmark.submission.judging.ground_truth import write_inputs
@@ -58,13 +59,8 @@ def call(dataset_of, tmp_path):
     (tmp_path / "gcapi.py").write_text(PLATFORM)
     (tmp_path / "platform.json").write_text("{}")
 
-    def called(*words):
-        command = [sys.executable, "inputs/grand_challenge.py", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env={"PYTHONPATH": "."}, capture_output=True, text=True
-        )
-
-    return called
+    words = (sys.executable, "inputs/grand_challenge.py")
+    return partial(ran, *words, cwd=tmp_path, PYTHONPATH=".")
 
 
 def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path):

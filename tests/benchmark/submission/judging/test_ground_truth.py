@@ -50,27 +50,17 @@ def toys_of(dataset_of):
     return lambda task: dataset_of(reference=5, task=task, **SOCKETS[task])
 
 
-@pytest.fixture
-def job_of(answers):
-    """Return a function that answers each case with a blurred truth, or an image."""
-
-    def made(dataset, task):
-        numbers, socket = count(), task.outputs[0]
-        place = f"output/{socket.relative_path}{'' if socket.is_file else '/output.tif'}"
-        answer = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}.get(
-            task.name, partial(toys.image, noise=12.0)
-        )
-        return answers(dataset, task, place, mine=lambda _: answer(next(numbers)))[0]
-
-    return made
-
-
 @pytest.mark.parametrize("name", SOCKETS)
 def test_each_task_has_the_scores_of_the_benchmark(
-    name, toys_of, job_of, submission_of, unpacked, evaluated
+    name, toys_of, answers, submission_of, unpacked, evaluated
 ):
     task, dataset = TASKS[name], toys_of(name)
-    job = job_of(dataset, task)
+    numbers, socket = count(), task.outputs[0]
+    place = f"output/{socket.relative_path}{'' if socket.is_file else '/output.tif'}"
+    answer = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}.get(
+        name, partial(toys.image, noise=12.0)
+    )
+    (job,) = answers(dataset, task, place, mine=lambda _: answer(next(numbers)))
     truth = unpacked(dataset, task)
     code, content = evaluated(SimpleNamespace(submission=submission_of(job, truth), truth=truth))
     assert code == 0

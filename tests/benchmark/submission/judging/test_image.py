@@ -1,9 +1,9 @@
 """The evaluation in its container, shut off as the platform runs it and more."""
 
-import subprocess
 import sys
 
 import pytest
+from house import ran
 
 from cytosuite.benchmark.catalog.packages import locked, providers
 from cytosuite.benchmark.catalog.places import ROOT
@@ -45,24 +45,16 @@ def test_the_program_starts_with_its_files_alone(tmp_path):
     for room in ("benchmark", "datasets"):
         (tmp_path / "cytosuite" / room).symlink_to(f"../{room}")
     command = [sys.executable, "-P", "-m", "cytosuite.benchmark.submission.judging.evaluate"]
-    where = ["--ground-truth", str(tmp_path / "none")]
-    done = subprocess.run(
-        [*command, *where], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True,
-        text=True, check=False, timeout=60,
-    )  # fmt: skip
+    where = ("--ground-truth", tmp_path / "none")
+    done = ran(*command, *where, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert done.stderr == f"{tmp_path}/none/evaluation.json: no such file\n"
 
 
-@pytest.fixture(scope="session")
-def image(client, base):
-    """Return the current image of the evaluation."""
-    return Builder(client, ROOT).build_image(evaluation_blueprint(ROOT))
-
-
 @pytest.fixture
-def shut(client, image, segmented, tmp_path):
+def shut(client, base, segmented, tmp_path):
     """Return a function that runs a command in a container with submission and truth."""
+    image = Builder(client, ROOT).build_image(evaluation_blueprint(ROOT))
     output = tmp_path / "out"
     output.mkdir()
     output.chmod(0o777)

@@ -24,7 +24,6 @@ def run(segmented, evaluated):
     """Return the folder of a run with its report."""
     _, content = evaluated(segmented)
     report = segmented.job.folder.parent / "report"
-    report.mkdir()
     own = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
     write_json(report / "metrics.json", own | {"aggregates": content["aggregates"], "failed": []})
     (report / "scores.csv").write_text("case,algorithm,metric,value\ncase_1,watershed,SEG,1\n")
@@ -70,7 +69,7 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
 def test_results_of_a_named_model_lie_in_its_folder(rehearsed, run, segmented):
     segmented.job.folder.rename(run / "watershed-card")
     facts = read_json(run / "run.json") | {"jobs": {"watershed:card": segmented.job.key}}
-    (run / "run.json").write_text(json.dumps(facts))
+    write_json(run / "run.json", facts)
     equal, (line,) = rehearsed()
     assert equal
     assert line.startswith("evaluation as a plain process: watershed:card: ")
