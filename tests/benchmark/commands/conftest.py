@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 from rich.console import Console
+from toys import put
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.__main__ import main
 from cytosuite.benchmark.commands import data
 from cytosuite.benchmark.commands.app import application
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
@@ -77,7 +76,6 @@ def planes(tmp_path):
         array = np.zeros((24, 24), np.uint16)
         for square in range(number):
             array[4:9, 7 * square : 7 * square + 5] = square + 1
-        plane = Volume(array, (0.5, 0.5), "YX")
-        write(tmp_path / f"planes/images/{name}.tif", plane)
-        write(tmp_path / f"planes/labels/{name}.tif", plane.like(array))
+        for room in ("images", "labels"):
+            put(tmp_path / f"planes/{room}/{name}.tif", array)
     return tmp_path / "planes"

@@ -19,6 +19,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     command_options,
     option,
 )
+from cytosuite.files import write_text
 
 LONG = 300 * "n"
 NO_TEXT = os.fsdecode(b"\xff\xfe")
@@ -119,10 +120,9 @@ def test_neither_a_help_nor_the_list_loads_what_runs():
 def place(planes, monkeypatch):
     """Return the current folder: annotated images, and things that no command may alter."""
     tmp_path = planes.rename(planes.with_name("own")).parent
-    (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     for name in ("file", "file.toml", "folder/mine.txt", "fitted.json"):
-        (tmp_path / name).write_text("{}")
+        write_text(tmp_path / name, "{}")
     (tmp_path / "huge.json").write_text('{"px_size_desired": [1e-300, 1e300, 1]}')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from mistakes import refused
 from rasters import counted
+from toys import put
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import data as module
@@ -28,20 +29,9 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import ModelError
 from cytosuite.files import read_json, write_json
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
-MINE = ROOT / "weights/watershed/nuclei-2d.json"
 SMALL = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"]
 REFUSAL = "made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
-
-
-@pytest.fixture
-def mine(tmp_path):
-    """Return the path of a card of the user's, of the watershed."""
-    path = tmp_path / "mine.json"
-    write_json(path, read_json(MINE) | {"name": "mine"})
-    return path
 
 
 @pytest.fixture
@@ -125,9 +115,9 @@ def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, runs
 
 
 @pytest.mark.slow
-def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
-    run, tmp_path, runs, mine, quiet
-):
+def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, runs, quiet):
+    mine = tmp_path / "mine.json"
+    write_json(mine, read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"name": "mine"})
     words = {"algorithm": ["watershed:nuclei-2d", f"watershed:{mine}"], "run": "arms"}
     code, _, engine = run(**words)
     home = runs / "arms"
@@ -150,7 +140,7 @@ def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(
 def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
     views = tmp_path / "views"
     for role in ("angle", "fused"):
-        write(views / f"image_1_nucleus_{role}.tif", Volume(counted(2, 16, 16), (1.0, 0.5, 0.5)))
+        put(views / f"image_1_nucleus_{role}.tif", counted(2, 16, 16))
     remedy = "as read for fuse; TASK=segment reads it for this"
     refused(remedy, run, dataset=str(views), algorithm=["watershed"])
 
@@ -207,7 +197,7 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(
 ):
     other = tmp_path / "more, by hand"
     shutil.copytree(planes, other)
-    write(other / "images/d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
+    put(other / "images/d.tif", np.ones((9, 9), np.uint16))
     code, text, engine = run(dataset=f"{planes},{other}", algorithm=["watershed"], blind=True)
     assert code == 0, text
     assert engine.calls == [

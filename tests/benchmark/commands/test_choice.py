@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cards import card
 from mistakes import refused
 from rich.console import Console
 from rows import rows_of
@@ -18,7 +19,7 @@ from cytosuite.benchmark.commands import choice as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice
 from cytosuite.benchmark.commands.options.apply import ApplyOptions
-from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.contract.manifest import SelectPolicy
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -43,17 +44,9 @@ def toy(monkeypatch):
     manifest = algorithms()["watershed"].model_copy(
         update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
     )
-    common = {
-        "version": "0.1.0",
-        "algorithm": "toy",
-        "task": "fuse",
-        "description": "d",
-        "authors": "a",
-        "license": "MIT",
-    }
     simple, own = {"gaussian": {"N_SSIM": 0.03}}, {"axes": "ZYX", "spacing": SPACING}
     cards = [
-        ModelCard(name=name, describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b, **common)
+        card(name=name, task="fuse", describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b)
         for name, facts, s, b in (
             ("one", {**own, "channel": "nucleus", "study": 1}, 0.2, simple),
             ("two", {**own, "channel": "membrane", "study": 2}, 0.2, simple),
@@ -124,7 +117,6 @@ def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, t
     entries = read_json(tmp_path / "c.json")
     assert [entry["model"] for entry in entries] == ["one", "one"]
     assert entries[1]["terms"] == {"channel": 0.5, "study": 0.5, "spacing": 0.0}
-    assert entries[1]["warnings"] == ["channel assumed: nucleus, not given by the file"]
     assert entries[0]["metadata"]["channel"] == {"value": "nucleus", "source": "name"}
     assert {other["model"]: other["left_out"] for other in entries[0]["others"]} == {
         "gaussian": "",

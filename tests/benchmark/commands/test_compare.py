@@ -23,27 +23,19 @@ def run(tmp_path):
     return shutil.copytree(KEPT / "spheroid", tmp_path / "run")
 
 
-@pytest.fixture
-def worse(run, tmp_path):
-    """Return the same run with SEG of watershed lowered by 0.05."""
-    folder = shutil.copytree(run, tmp_path / "worse")
-    path = folder / "report/scores.csv"
-    table = pd.read_csv(path)
-    table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
-    table.to_csv(path, index=False)
-    return folder
-
-
 def test_identical_runs_are_one_line(cli, run):
     done = cli("compare", KEPT / "spheroid", run)
     assert done.exit_code == 0
     assert done.stdout == "identical: 768 values of 2 algorithms in 8 cases, bit by bit\n"
 
 
-def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
+def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
+    table = pd.read_csv(run / "report/scores.csv")
+    table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
+    table.to_csv(run / "report/scores.csv", index=False)
     places = ("--markdown", tmp_path / "a.md")
     places += ("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json")
-    assert cli("compare", "--accepted", worse, *places).exit_code == 1
+    assert cli("compare", "--accepted", run, *places).exit_code == 1
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text

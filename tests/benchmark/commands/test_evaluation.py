@@ -19,7 +19,7 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_text
 
 
 @pytest.fixture
@@ -49,8 +49,7 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
 
 
 def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):
-    (tmp_path / "dist/planes-inputs").mkdir(parents=True)
-    (tmp_path / "dist/planes-inputs/mine.txt").touch()
+    write_text(tmp_path / "dist/planes-inputs/mine.txt", "")
     refused(
         "planes-inputs: the folder is not empty",
         cli,

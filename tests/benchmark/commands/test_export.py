@@ -8,11 +8,11 @@ from archives import Image
 from finished import finish
 from mistakes import refused
 from rows import rows_of
+from toys import put
 
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import score_tracks
-from cytosuite.volume import Volume
 
 
 @pytest.fixture
@@ -58,14 +58,9 @@ def test_wrong_runs(cli, run, out, change, message):
     assert not out.exists()
 
 
-@pytest.fixture
-def bad(tmp_path):
-    """Return an archive with a finding of every severity."""
+def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
     image = Image(tags=("a", "b")).configured(User="root", Env=["LD_LIBRARY_PATH=/x"])
-    return image.save(tmp_path / "bad.tar.gz")
-
-
-def test_findings_are_listed_the_grave_ones_first(cli, bad, tmp_path):
+    bad = image.save(tmp_path / "bad.tar.gz")  # with a finding of every severity
     several = cli("preflight", Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
     assert several.exit_code == 1
     assert several.output.splitlines()[-1].startswith("verdict: do not upload: ")
@@ -73,8 +68,7 @@ def test_findings_are_listed_the_grave_ones_first(cli, bad, tmp_path):
     assert found.exit_code == 1
     lines = found.output.splitlines()
     assert [line.split()[0] for line in lines[1:-1:2]] == ["error", "warning", "note"]
-    where = "bad.tar.gz: config.User"
-    assert lines[1] == f"  error  image.user-root  {where}: it runs as root"
+    assert lines[1] == "  error  image.user-root  bad.tar.gz: config.User: it runs as root"
     assert lines[2] == (
         "      do: set USER to a name in /etc/passwd or to numbers, like `USER 1000:1000`"
     )
@@ -115,7 +109,7 @@ def labels(tmp_path):
     array[:, 1:4, 1:4], array[1:, 6:10, 6:10] = 7, 70_000
     for side in ("found", "true"):
         for name in ("a", "b"):
-            write(tmp_path / side / f"{name}.tif", Volume(array, (1.0, 1.0, 1.0)))
+            put(tmp_path / side / f"{name}.tif", array)
     return tmp_path / "found"
 
 

@@ -11,7 +11,7 @@ from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.files import read_json, write_json
 
-CARD = ROOT / "weights/view_fusion/nucleus-study1.json"
+WEIGHTS = ROOT / "weights/view_fusion"
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def started(monkeypatch):
 
 
 def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tmp_path):
-    out = ("--out", tmp_path / "new")
-    assert cli("maintain", "bundle", "view_fusion", *out).exit_code == 3  # that of the process
+    done = cli("maintain", "bundle", "view_fusion", "--out", tmp_path / "new")
+    assert done.exit_code == 3  # that of the process
     ((program, *words),) = started
     assert program == sys.executable
     assert words[:2] == ["-m", "cytosuite.training.bundle"]
     assert words[-2:] == ["--out", str(tmp_path / "new")]
-    weights = sorted(path.stem for path in CARD.parent.glob("*.safetensors"))
+    weights = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
     assert [re.split(r"[/.]", word)[-2] for word in words[2:-2]] == weights
     assert len(weights) == 10
 

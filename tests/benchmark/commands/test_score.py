@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mistakes import refused
+from participants import scored
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 from rows import rows_of
@@ -24,12 +25,6 @@ from cytosuite.metrics import board_metrics, n_ssim, psnr, ssim
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume, large
-
-
-def _scored(truth, prediction, metrics=(), image=None, **more):
-    """Return the scores of files as JSON has them."""
-    sides = {"truth": truth, "prediction": prediction}
-    return layout(score_files(ScoreOptions(**sides, metrics=metrics, image=image, **more)))
 
 
 def _labels(*places):
@@ -68,15 +63,15 @@ def test_overlap_restored_is_that_of_a_segmenter_that_the_scores_name(tmp_path, 
         _write(tmp_path / f"{name}.tif", array.astype(np.uint16), (1.0, 0.5, 0.5))
         for name, array in (("truth", ball), ("image", dim))
     )
-    scores = _scored(truth, truth, ["N_IOU"], image, **named)
+    scores = scored(truth, truth, ["N_IOU"], image=image, **named)
     assert scores["aggregates"]["N_IOU"]["mean"] == 1
     name = named.get("segmenter", "watershed:spheroid-nuclei-3d")
     assert scores["doubts"] == [f"N_IOU: masks by {name}"]
-    refused("^metric N_IOU needs --image", _scored, truth, truth, ["N_IOU"])
+    refused("^metric N_IOU needs --image", scored, truth, truth, ["N_IOU"])
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
-    found = _scored(*folders, ["SEG", "DET"])
+    found = scored(*folders, ["SEG", "DET"])
     assert found["case"] == {
         "a": {"SEG": 1.0, "DET": 1.0},
         "b": {"SEG": 0.5, "DET": 0.5},
@@ -87,20 +82,11 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
         stack = Volume(TWO, (2.0, 0.5, 0.5), "ZYX")
         write_named(place / "a.h5", {"raw": stack.like(TWO + 7), "label": stack}, False)
         (place / "a.tif").unlink()
-    assert _scored(*folders, ["SEG", "DET"]) == found
+    assert scored(*folders, ["SEG", "DET"]) == found
     assert found["aggregates"]["SEG"] == {
         **{"mean": 0.5, "median": 0.5, "min": 0, "max": 1, "n": 3, "undefined": 0, "failed": 1},
         **{"std": pytest.approx((1 / 6) ** 0.5), "pooled": 3 / 6},  # a failed case is empty
     }
-
-
-def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
-    for number in range(2):
-        _write(tmp_path / f"01_GT/SEG/man_seg00{number}.tif", TWO)
-        _write(tmp_path / f"01_RES/mask00{number}.tif", TWO)
-    found = _scored(tmp_path / "01_GT/SEG", tmp_path / "01_RES", ["SEG"])
-    assert set(found["case"]) == {"man_seg000", "man_seg001"}
-    assert found["aggregates"]["SEG"]["pooled"] == 1.0
 
 
 @pytest.mark.parametrize("name", ["mask000", "man_seg000"])
@@ -108,23 +94,24 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
     for plane, labels in ((0, TWO[0]), (3, TWO[2] + 5 * TWO[0])):
         _write(tmp_path / f"SEG/man_seg_000_00{plane}.tif", labels)
     path = _write(tmp_path / f"01_RES/{name}.tif", TWO)
-    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"], spacing=(1.0, 0.5, 0.5))
+    _write(tmp_path / f"01_RES/{name[:-1]}1.tif", _labels())  # of the next frame
+    found = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"], spacing=(1.0, 0.5, 0.5))
     assert {case: scores["SEG"] for case, scores in found["case"].items()} == {
         "man_seg_000_000": 1.0,
         "man_seg_000_003": 0.5,
     }
     _write(path, TWO[:2])
-    found = _scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    found = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
     assert found["failed"] == ["man_seg_000_003"]
     assert found["doubts"][-1].endswith(f"{path}: expected a plane 3, found 2")
 
 
 def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     truth, prediction = folders
-    expected = _scored(truth, prediction, ["SEG", "Dice"])
+    expected = scored(truth, prediction, ["SEG", "Dice"])
     (prediction / "c.tif").write_bytes(b"broken")
     _write(prediction / "d.tif", TWO)
-    found = _scored(truth, prediction, ["SEG", "Dice"])
+    found = scored(truth, prediction, ["SEG", "Dice"])
     spare, line = found.pop("doubts")
     assert spare == "no truth of this name in 1 file (d): not scored"
     assert line.startswith(f"c: the prediction cannot be scored: {prediction / 'c.tif'}: cannot be")
@@ -133,13 +120,13 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     for name in ("a.tif", "b.mha"):
         _write(prediction / name, TWO[:2])
     shape, table = "must have the same shape", truth / "o.csv"
-    refused(shape, _scored, truth, prediction, ["SEG"], objects=table)  # of all cases
+    refused(shape, scored, truth, prediction, ["SEG"], objects=table)  # of all cases
     assert not table.exists()
     bad = _write(truth / "b.tif", TWO.astype(np.float32))
     line = f"{bad}: truth: labels must be of an integer"
-    refused(line, _scored, bad, prediction / "b.mha", ["SEG"])
+    refused(line, scored, bad, prediction / "b.mha", ["SEG"])
     _write(prediction / "a.tif", TWO)
-    found = _scored(truth, prediction, ["SEG"], objects=table)
+    found = scored(truth, prediction, ["SEG"], objects=table)
     assert found["aggregates"]["SEG"]["failed"] == 2
     assert found["case"] == {"a": {"SEG": 1.0}, "b": {}, "c": {"SEG": 0.0}}
     assert (found["failed"], found["aggregates"]["SEG"]["pooled"]) == (["b", "c"], 0.5)
@@ -149,7 +136,7 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
 def test_a_metric_or_table_that_refuses_a_truth_leaves_all_others(folders):
     ((truth, _), table), squares = (folders, folders[0] / "o.csv"), np.arange(576) ** 2 % 97
     _write(truth / "b.tif", squares.astype(np.uint16).reshape(4, 12, 12))
-    found = _scored(truth, truth, ["SSIM", "MAE", "SEG"], data_range=1.0, objects=table)
+    found = scored(truth, truth, ["SSIM", "MAE", "SEG"], data_range=1.0, objects=table)
     assert found["case"]["b"] == {"MAE": 0.0, "SEG": 1.0}
     lines = " ".join(found["doubts"])
     assert "not scored in 3 files (truth a, truth b, truth c): SSIM: axis 0 of shape" in lines
@@ -166,7 +153,7 @@ def test_a_metric_or_table_that_refuses_a_truth_leaves_all_others(folders):
 def test_channels_and_frames_of_labels_are_a_doubt(tmp_path, axes, line):
     write(tmp_path / "p.tif", Volume(TWO, (1.0, 1.0), axes))
     truth = _write(tmp_path / "t.tif", TWO[0] if axes == "CYX" else TWO)
-    assert _scored(truth, tmp_path / "p.tif", ["SEG"])["doubts"][0].startswith(line)
+    assert scored(truth, tmp_path / "p.tif", ["SEG"])["doubts"][0].startswith(line)
 
 
 def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
@@ -174,9 +161,9 @@ def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
     truth[3, 9, 9] = 2
     first = _write(tmp_path / "t.tif", truth)
     second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
-    whole = _scored(first, second, ["SEG", "precision"])["case"]["t"]
+    whole = scored(first, second, ["SEG", "precision"])["case"]["t"]
     assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
-    assert _scored(first, second, ["SEG", "precision"], min_object_voxels=2)["case"]["t"] == {
+    assert scored(first, second, ["SEG", "precision"], min_object_voxels=2)["case"]["t"] == {
         "SEG": 1.0,
         "precision": 1.0,
     }
@@ -189,13 +176,13 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
     sizes = None, (4.0, 1.0, 1.0)
     small, large = (
-        _scored(truth, prediction, ["ASSD"], spacing=size)["case"]["t"]["ASSD"] for size in sizes
+        scored(truth, prediction, ["ASSD"], spacing=size)["case"]["t"]["ASSD"] for size in sizes
     )
     assert large == pytest.approx(2 * small)
     assert small > 0
     _write(truth, cube, spacing_source="assumed")
     for metric in ("ASSD", "edge_degradation"):
-        found = [_scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]
+        found = [scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]
         assert [len(lines) for lines in found] == [1, 0]
 
 
@@ -204,7 +191,7 @@ def test_sets_of_images_need_no_pairs(tmp_path):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
         _write(tmp_path / f"real/{number}.tif", noise)
         _write(tmp_path / f"fake/other{number}.tif", noise + 0.25)
-    found = _scored(tmp_path / "real", tmp_path / "fake", ["W1"])
+    found = scored(tmp_path / "real", tmp_path / "fake", ["W1"])
     assert found["aggregates"]["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
     assert found["case"] == {}
 
@@ -215,9 +202,9 @@ def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     _write(tmp_path / "images/a.tif", noise + labels)
     _write(tmp_path / "labels/a.tif", labels)
     given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
-    refused("object_similarity needs --truth-labels", _scored, *given)
+    refused("object_similarity needs --truth-labels", scored, *given)
     folder = tmp_path / "labels"
-    found = _scored(*given, truth_labels=folder, prediction_labels=folder)
+    found = scored(*given, truth_labels=folder, prediction_labels=folder)
     assert found["aggregates"]["object_similarity"]["set"] == pytest.approx(1.0)
 
 
@@ -228,14 +215,14 @@ def test_published_limits_of_edges_on_demand(tmp_path):
         _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
     sides = tmp_path / "real", tmp_path / "fake"
     published, suited, sized = (
-        _scored(*sides, ["edge_degradation"], **more)["aggregates"]["edge_degradation"]["set"]
+        scored(*sides, ["edge_degradation"], **more)["aggregates"]["edge_degradation"]["set"]
         for more in ({"edges": "published"}, {}, {"spacing": (2.0, 2.0, 2.0)})
     )
     assert published > 0
     assert suited != pytest.approx(published, rel=0.01)
     assert suited != pytest.approx(sized, rel=0.01)
-    refused("a.tif: --spacing: spacing must be 3", _scored, *sides, ["W1"], spacing=(1.0, 1.0))
-    refused("--edges published: expected a metric like", _scored, *sides, ["W1"], edges="published")
+    refused("a.tif: --spacing: spacing must be 3", scored, *sides, ["W1"], spacing=(1.0, 1.0))
+    refused("--edges published: expected a metric like", scored, *sides, ["W1"], edges="published")
 
 
 @pytest.fixture
@@ -250,14 +237,14 @@ def tracks(tmp_path):
 
 def test_tracks_are_scored_by_sequence(tracks):
     for sides in ((tracks / "01_GT", tracks / "01_RES"), (tracks, tracks)):
-        found = _scored(*sides, ["tra", "LNK"])
+        found = scored(*sides, ["tra", "LNK"])
         assert found["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
         assert found["aggregates"]["TRA"]["mean"] == 1.0
     for number, lost in (("02", "02_RES/res_track.txt"), ("03", "03_GT/TRA/man_track000.tif")):
         for end in ("GT", "RES"):
             shutil.copytree(tracks / f"01_{end}", tracks / f"{number}_{end}")
         (tracks / lost).unlink()
-    found = _scored(tracks, tracks, ["tra", "AOGM"])
+    found = scored(tracks, tracks, ["tra", "AOGM"])
     assert found["case"] == {"01": {"TRA": 1.0, "AOGM": 0.0}, "02": {"TRA": 0.0}, "03": {}}
     assert found["failed"] == ["02", "03"]
     lines = r"02_RES: res_track.txt is missing; exp.* .*man_track000.tif: no such file"
@@ -268,16 +255,16 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
     places = [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
     truth = _write(tmp_path / "t.tif", _labels(*places))
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
-    (line,) = _scored(truth, noisy, ["SEG"])["doubts"]
+    (line,) = scored(truth, noisy, ["SEG"])["doubts"]
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
-    assert _scored(truth, truth)["doubts"] == []
-    assert _scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
+    assert scored(truth, truth)["doubts"] == []
+    assert scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
     assert line in cli("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG").stdout
 
 
 def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
     path = tmp_path / "objects.csv"
-    _scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
+    scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
     rows = rows_of(path)
     assert [(row["case"], row["label"]) for row in rows] == [
         ("a", "2"), ("a", "2"), ("b", "2"), ("c", "2"),
@@ -291,7 +278,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     truth, found = TWO, _labels((0, 0, 1), (2, 6, 6))
     plain = _write(tmp_path / "t/a.tif", truth), _write(tmp_path / "p/a.tif", found)
     table = tmp_path / "plain.csv"
-    expected = _scored(*plain, objects=table)
+    expected = scored(*plain, objects=table)
     _write(zarr, truth)
     _write(second / "a.ozx", found)
     Image.new("RGB", (4, 4)).save(second / "a.png")  # a preview
@@ -301,18 +288,18 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
         "mixed": (tmp_path / "t", second),
     }.items():
         objects = tmp_path / f"{kind}.csv"
-        assert _scored(*sides, objects=objects) == expected
+        assert scored(*sides, objects=objects) == expected
         assert objects.read_bytes() == table.read_bytes()
-    sets = _scored(zarr.parent, second, metrics=["W1"])
+    sets = scored(zarr.parent, second, metrics=["W1"])
     assert (
         sets["aggregates"]["W1"]["set"] == 0
     )  # as many voxels of each value; the preview is no image
     tight()
     monkeypatch.setattr(large, "SLAB", 100)
     for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
-        assert _scored(*plain, **more)["failed"] == []
-    assert _scored(*plain, objects=table) == expected
-    refused("expected two files or two folders", _scored, zarr, tmp_path / "p")
+        assert scored(*plain, **more)["failed"] == []
+    assert scored(*plain, objects=table) == expected
+    refused("expected two files or two folders", scored, zarr, tmp_path / "p")
 
 
 RNG = np.random.default_rng(0)
@@ -326,21 +313,16 @@ EXPECTED = {
 }
 
 
-@pytest.fixture
-def challenge(tmp_path):
-    """Return a folder with the two halves of a pair and a view alone."""
-    return _volumes(
+@pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])
+def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, name):
+    challenge = _volumes(
         tmp_path / "challenge",
         image_1_nucleus_angle=VIEW,
         image_1_nucleus_fused=TRUTH,
-        image_2_nucleus_angle=VIEW,
+        image_2_nucleus_angle=VIEW,  # a view alone
     )
-
-
-@pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])
-def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, challenge, name):
     answers = _volumes(tmp_path / "answers", **{name: ANSWER})
-    found = _scored(challenge, answers, ["n_ssim", "ssim", "psnr"], challenge, data_range=9000)
+    found = scored(challenge, answers, ["n_ssim", "ssim", "psnr"], image=challenge, data_range=9000)
     assert found["case"] == {"image_1_nucleus_fused": pytest.approx(EXPECTED)}
     assert all(0.3 < EXPECTED[name] < 1 for name in ("N_SSIM", "SSIM"))
 
@@ -351,12 +333,12 @@ def test_labels_are_matched_by_their_whole_names(tmp_path):
     truth, answers = (
         _volumes(tmp_path / name, a_angle=first, a_fused=second) for name in ("truth", "answers")
     )
-    assert _scored(truth, answers, ["SEG"])["case"] == {
+    assert scored(truth, answers, ["SEG"])["case"] == {
         "a_angle": {"SEG": 1.0},
         "a_fused": {"SEG": 1.0},
     }
     (answers / "a_fused.tif").unlink()
-    assert _scored(truth, answers, ["SEG"])["failed"] == ["a_fused"]
+    assert scored(truth, answers, ["SEG"])["failed"] == ["a_fused"]
 
 
 def _volumes(folder, **arrays):
@@ -388,7 +370,7 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     (tmp_path / "truth/doses.csv").write_text("case,dose\na,1\n")
     given = {"truth": "truth", "prediction": "prediction"} | change
     own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
-    refused(line, _scored, **own)
+    refused(line, scored, **own)
     assert not (tmp_path / "o.csv").exists()
 
 
@@ -397,9 +379,9 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
     place = dict(zip(("truth", "prediction"), folders, strict=True))[side]
     for name in ("a.png", "._a.tif", "lost.png", "lost-objects.csv"):
         (place / name).write_bytes(b"no labels")
-    assert _scored(*folders, ["SEG"])["case"]["a"] == {"SEG": 1.0}
+    assert scored(*folders, ["SEG"])["case"]["a"] == {"SEG": 1.0}
     _write(place / "a.mha", _labels())
-    refused(r"expected one file named a, found a\.mha and a\.tif", _scored, *folders, ["SEG"])
+    refused(r"expected one file named a, found a\.mha and a\.tif", scored, *folders, ["SEG"])
 
 
 @pytest.mark.parametrize(
@@ -411,7 +393,7 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
     ],
 )
 def test_what_tracks_do_not_have_is_refused(tracks, more, line):
-    refused(line, _scored, tracks, tracks, **more)
+    refused(line, scored, tracks, tracks, **more)
 
 
 def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
@@ -460,17 +442,16 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
 
 def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
     path = _write(tmp_path / "truth/a.tif", TWO)
-    (tmp_path / "corrected").mkdir()
     rois = tmp_path / "corrected/a_rois.zip"
     write_rois(rois, Volume(TWO, (2.0, 0.5, 0.5), "ZYX"))
     with zipfile.ZipFile(rois, "a") as archive:
         archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
     for sides in ((path.parent, rois.parent), (path, rois), (rois, path)):
-        found = _scored(*sides, ["SEG", "DET"])
+        found = scored(*sides, ["SEG", "DET"])
         assert [*found["case"].values()] == [{"SEG": 1.0, "DET": 1.0}]
         assert "1 more are points, lines or texts and left out" in found["doubts"][0]
-    refused("expected an image of its size: --image", _scored, rois, rois, ["SEG"])
-    assert _scored(rois, rois, ["SEG"], path)["aggregates"]["SEG"]["mean"] == 1
+    refused("expected an image of its size: --image", scored, rois, rois, ["SEG"])
+    assert scored(rois, rois, ["SEG"], image=path)["aggregates"]["SEG"]["mean"] == 1
 
 
 def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
@@ -482,7 +463,7 @@ def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
     found[1] = 5
     _write(tmp_path / "prediction/a.tif", found)
     objects = tmp_path / "objects.csv"
-    assert _scored(truth, tmp_path / "prediction", ["SEG"], objects=objects)["case"] == {
+    assert scored(truth, tmp_path / "prediction", ["SEG"], objects=objects)["case"] == {
         "a": {"SEG": 0.5}
     }
     assert len(objects.read_text().split()) == 4

@@ -1,7 +1,5 @@
 import io
 import re
-from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +8,8 @@ from mistakes import refused
 from PIL import Image
 from rasters import away_from, counted
 from rich.console import Console
+from toys import put
 
-from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.labels import combine_command, labels_command
 from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions, weights
 from cytosuite.benchmark.commands.options.simulate import SimulateOptions
@@ -99,7 +97,7 @@ SERIES = (
 
 def _make(out, frames=4, **options):
     chosen = {"dataset": "nuclei", "settings": SERIES, "frames": frames, "out": out} | options
-    return simulate(SimulateOptions(**chosen), Console(file=io.StringIO()))
+    return simulate(SimulateOptions(**chosen), Console(quiet=True))
 
 
 def test_sequences_are_accepted_by_our_own_reader(tmp_path):
@@ -122,17 +120,6 @@ def test_the_seed_decides_and_sequences_differ(tmp_path):
     assert frame not in ((place / file).read_bytes() for place in (first / "02", other / "01"))
 
 
-def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
-    def stop(done, total):
-        if done == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "progress", lambda *_: nullcontext(stop))
-    with pytest.raises(KeyboardInterrupt):
-        _make(tmp_path / "data")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -149,34 +136,18 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message
     assert not list(tmp_path.iterdir())
 
 
-class _Copier:
-    """Engine of a synthesiser that gives its labels back, 100 brighter."""
+def test_frames_pass_the_chain_of_their_recipe(tmp_path, use, fakes):
+    class Copier(fakes.Engine):
+        """A synthesiser that gives its labels back, 100 brighter."""
 
-    name, api, models, externals, notes, files = "fake", "invoke", {}, {}, (), False
+        def _predict(self, case_input, output, log, shown):
+            (path,) = (case_input / "images/instance-labels").iterdir()
+            labels = read(path)
+            write(output / "images/synthetic-image" / path.name, labels.like(labels.array + 100))
+            log.touch()
+            return Outcome("ok", 0.25, 10**6, 0)
 
-    def prepare(self, algorithms, base_image=None):
-        pass
-
-    def on_gpu(self, algorithm):
-        return False
-
-    def identity(self, algorithm):
-        return algorithm
-
-    @contextmanager
-    def session(self, *given):
-        yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
-
-    def _predict(self, case_input, output, log, shown):
-        (path,) = (case_input / "images/instance-labels").iterdir()
-        labels = read(path)
-        write(output / "images/synthetic-image" / path.name, labels.like(labels.array + 100))
-        log.touch()
-        return Outcome("ok", 0.25, 10**6, 0)
-
-
-def test_frames_pass_the_chain_of_their_recipe(tmp_path, use):
-    use(_Copier())
+    use(Copier(None))
     out = _make(tmp_path / "data", 2, dataset="nuclei/culture", cases=2)
     for sequence, frame in (("01", "000"), ("02", "001")):
         truth = read(out / f"{sequence}_GT" / f"SEG/man_seg{frame}.tif").array
@@ -328,7 +299,7 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
     array = np.zeros((6, 8), np.uint32)
     array[1:4, 1:4], array[4:, 6:] = 7, 70_000
     for room in ("images", "labels"):
-        write(tmp_path / "own" / room / "a b.tif", Volume(array, (0.5, 0.5), "YX"))
+        put(tmp_path / "own" / room / "a b.tif", array)
     assert "ROIs of 1 label images" in _labels(tmp_path / "own", tmp_path / "own/rois", rois=True)
     assert "1 images; 2 masks: 1 label images do not count beside ROIs" in _labels(
         tmp_path / "own", out, rois=True
@@ -340,7 +311,7 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
 
 
 def test_grey_values_are_not_written_as_rois(tmp_path, out):
-    write(tmp_path / "a.tif", Volume(counted(30, 30), (0.5, 0.5), "YX"))
+    put(tmp_path / "a.tif", counted(30, 30))
     refused(r"a.tif: grey values in place of labels", _labels, tmp_path, out, rois=True)
     line = "expected masks of objects for --min-area, found label images"
     refused(line, _labels, tmp_path, out, rois=True, min_area=9)
@@ -355,10 +326,8 @@ def test_a_folder_without_masks_has_no_labels_to_write(tmp_path, out):
 def test_combine_writes_a_sum_for_each_name(tmp_path):
     for folder, value in (("cells", 200), ("spots", 100)):
         for name in "xy":
-            write(
-                tmp_path / folder / f"{name}.tif",
-                Volume(np.full((4, 4), value if name == "x" else 10, np.uint8), (1.0, 1.0), "YX"),
-            )
+            array = np.full((4, 4), value if name == "x" else 10, np.uint8)
+            put(tmp_path / folder / f"{name}.tif", array)
     shown, out = io.StringIO(), tmp_path / "sums"
     combine_command(
         CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out),

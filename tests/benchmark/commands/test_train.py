@@ -19,13 +19,12 @@ def train(monkeypatch, quiet):
     It gives the card, and arguments and data of the process.
     """
 
-    def train(dataset, code=0, *, refused=0, checks=None, **options):
-        calls, checks, data = [], [] if checks is None else checks, []
+    def train(dataset, code=0, *, refused=0, calls=None, **options):
+        calls, data = [] if calls is None else calls, []
         told = b"a warning\ncytosuite: the reason\n"
 
         class Process:
             def __init__(self, words, **_):
-                checks.append(words)
                 calls.append(words)
                 self.returncode = refused or code
                 self.stderr = io.BytesIO(told if refused else b"checked\n" + told)
@@ -164,7 +163,7 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
 
 
 def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
-    recipe, checks = tmp_path / "small.toml", []
+    recipe, calls = tmp_path / "small.toml", []
     recipe.write_text(RECIPE)
     refused(
         "",
@@ -172,12 +171,12 @@ def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
         f"simulated={recipe}",
         data=[f"real={planes}"],
         refused=2,
-        checks=checks,
+        calls=calls,
         changes=["output.steps=true"],
         runs=runs,
     )
     assert not runs.exists()
-    (words,) = checks
+    (words,) = calls
     role, parameters = json.loads(_after(words, "--recipe"))
     assert (role, parameters["output"]["steps"]) == ("simulated", True)
     assert _given(words) == [f"real={planes}"]
@@ -211,6 +210,6 @@ def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
             train,
             planes,
             start=missing,
-            checks=calls,
+            calls=calls,
         )
     assert calls == []
