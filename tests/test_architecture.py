@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import subprocess
 import tomllib
 from collections import Counter
 from functools import cache
@@ -11,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from house import ROOT
+from house import ROOT, ran
 from hypothesis import HealthCheck, settings
 
 from cytosuite.contract.manifest import read_algorithm
@@ -77,10 +76,6 @@ def _room(module):
     if parts and parts[0] == "algorithms":
         return "algorithms.training" if "training" in parts else "algorithms"
     return parts[0] if parts and parts[0] in ALLOWED else "core"
-
-
-def _name(path):
-    return path.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize(
@@ -267,9 +262,7 @@ def test_the_makefile_explains_every_target_and_keeps_to_one_line():
     assert targets
     for line in targets:
         assert "## " in line, line
-    shown = subprocess.run(
-        ["make", "-s", "-C", str(ROOT)], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
+    shown = ran("make", "-s").stdout
     for line in targets:
         assert f"make {line.split(':')[0]} " in shown
 
@@ -314,5 +307,5 @@ def test_only_one_room_knows_and_removes_what_programs_have_left():
             deeds = _deeds(node)
             lists = deeds & {f".{name}" for name in LISTING}
             if deeds & {*PROCESSES, "dir="} or (lists and deeds & REMOVING):
-                odd.add(f"{_name(path)} {node.name}")
+                odd.add(f"{path.relative_to(ROOT)} {node.name}")
     assert odd == set(PERMITTED)

@@ -123,16 +123,12 @@ def test_with_networks_every_module_is_imported():
     assert failing("cluster", wanted=CLUSTER) == {}
 
 
-def declared(*extras):
-    """Return the names on import of the packages that extras name, installed here or not."""
-    lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    return {name_of(line).replace("-", "_") for line in lines}
-
-
 def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
     extras = ("networks", "cluster", "formats", "napari", "organise")
     imported = set(follow(modules(), ROOT / "cytosuite", later=True))
-    assert imported - installed(*extras) - declared(*extras) == set()
+    lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    declared = {name_of(line).replace("-", "_") for line in lines}  # installed here or not
+    assert imported - installed(*extras) - declared == set()
 
 
 def test_tensorflow_is_in_the_image_of_stardist_alone_and_torchvision_in_no_base():

@@ -156,7 +156,6 @@ def _listed(shown):
 def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
     shown = _make().stdout
     assert "make help GOAL" in shown
-    assert set(re.findall(r"(?m)^  make ([a-z-]+)", shown)) >= {"benchmark", "docs", "build-all"}
     assert _listed(shown) == set()
     for goal in GOALS:
         taken = {own.name for own in ASKED.taken("build-watershed" if goal == "build" else goal)}

@@ -8,6 +8,8 @@ import house
 import pytest
 from house import ROOT
 
+from cytosuite.files import write_text
+
 yaml = pytest.importorskip("yaml")
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github/workflows/nightly-gpu.yml"
@@ -117,9 +119,7 @@ def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
 
     def commit(day, *files):
         for file in files:
-            path = place / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(day)
+            write_text(place / file, day)
         git("add", ".")
         who = {"GIT_COMMITTER_DATE": day} if day[0] == "2" else {}
         git("-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a", **who)

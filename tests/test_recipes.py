@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from textwrap import dedent
 from types import SimpleNamespace
@@ -15,9 +14,10 @@ from numpy.testing import assert_array_equal
 
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.datasets.spheroid.parameters import Parameters
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_text
 from cytosuite.formats import read
 from cytosuite.metrics import seg
+from tests.hostile.tally import digests
 
 SHOWN = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
 FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -41,8 +41,7 @@ def _follow(readme, place):
                 done = house.command(place, *line.removeprefix(".venv/bin/cytosuite ").split())
                 assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
         elif path:
-            (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_text(content)
+            write_text(place / path, content)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +86,7 @@ def test_the_recipe_of_a_dataset_runs_as_written(checkout):
         checkout, "simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1"
     )
     assert again.returncode == 0
-    for path in (checkout / "balls/images").iterdir():
-        assert path.read_bytes() == (checkout / "b2/images" / path.name).read_bytes()
+    assert digests(checkout / "b2/images") == digests(checkout / "balls/images")
 
 
 class _Viewer:
@@ -107,7 +105,7 @@ class _Viewer:
 def test_a_page_of_the_library_runs_as_written_without_torch(page):
     ((_, text, _),) = _blocks(f"docs/library/{page}.md")
     code = f"{text}\nimport sys; assert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = house.ran(sys.executable, "-c", code)
     assert done.returncode == 0, done.stderr
     assert {*SHOWN.findall(text)} - {*done.stdout.splitlines()} == set(), done.stdout
     assert SHOWN.findall(text), page
@@ -158,11 +156,7 @@ def _is_what_the_command_simulates(known, folder):
     done = house.command(house.ROOT, "simulate", "spheroid", *words, *options)
     assert done.returncode == 0, done.stderr
     stored = read(sorted((out / "images").iterdir())[1])
-    case = known["SimulatedDataset"](generate, read_recipe_of(out), 2, seed=3)[1]
+    facts = read_json(next((out / "records").iterdir()))
+    recorded = Parameters.model_validate(facts["recipe"]["parameters"])
+    case = known["SimulatedDataset"](generate, recorded, 2, seed=3)[1]
     assert_array_equal(stored.array, case["image"][0].numpy())
-
-
-def read_recipe_of(folder):
-    """Return the parameters that a simulation recorded."""
-    facts = read_json(next((folder / "records").iterdir()))
-    return Parameters.model_validate(facts["recipe"]["parameters"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_text
 
 # Dataset, algorithms (best first), primary metrics, controls, words of the page.
 RUNS = {
@@ -123,11 +123,10 @@ def test_the_toys_cover_every_task():
 
 @pytest.mark.slow
 def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
-    recipe = runs.home / "datasets/toy_cells/recipes"
-    recipe.mkdir(exist_ok=True)
-    (recipe / "smooth.toml").write_text(
+    write_text(
+        runs.home / "datasets/toy_cells/recipes/smooth.toml",
         'dataset = "toy_cells"\ntitle = "Smooth cells"\ncases = 3\nthrough = ["toy_smooth"]\n'
-        "[parameters]\nnoise = 20.0\n"
+        "[parameters]\nnoise = 20.0\n",
     )
     words = ("--algorithm", "toy_threshold", "--run", "chain")
     code, text = _run(runs, "toy_cells/smooth", *words, size=None)
