@@ -6,6 +6,7 @@ from io import StringIO
 import house
 import numpy as np
 import pytest
+from cards import card
 from mistakes import refused
 from rich.console import Console
 from safetensors.torch import save_file
@@ -15,10 +16,10 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
 from cytosuite.benchmark.commands.terminal.options import TableOptions
-from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
+from cytosuite.contract.manifest import read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import Model, open_model
-from cytosuite.files import read_json, write_json
+from cytosuite.files import read_json, write_json, write_text
 from cytosuite.volume import Volume
 from tests.hostile.tally import digests
 
@@ -46,7 +47,6 @@ def test_files_hold_every_score_of_every_model(tmp_path, quiet):
 
 def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     home = tmp_path / "weights/view_fusion"
-    home.mkdir(parents=True)
     card = read_json(ROOT / "weights/view_fusion/identity.json")
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
     write_json(home / "identity.json", card)
@@ -64,8 +64,7 @@ LIST = "# Algorithms\n\n| algorithm | task | what it is |\n|---|---|---|\n"
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Return an empty checkout."""
-    (tmp_path / "algorithms").mkdir()
-    (tmp_path / "algorithms/README.md").write_text(LIST)
+    write_text(tmp_path / "algorithms/README.md", LIST)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
@@ -101,11 +100,8 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
     assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
     own = _load(folder / "predict.py")
     save_file(own.network().state_dict(), root / "a.safetensors")
-    model = Model(
-        ModelCard(**read_json(ROOT / "weights/watershed/nuclei-2d.json") | {"parameters": {}}),
-        root / "a.safetensors",
-    )
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
+    model = Model(card(), root / "a.safetensors")
     labels = own.predict({"microscopy-image": image}, model)["instance-labels"]
     assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)
     refused("--torch: expected the task segment", new, "other", "enhance", torch=True)
@@ -133,14 +129,9 @@ def test_an_interruption_leaves_nothing_behind(root, monkeypatch, error):
     assert digests(root) == before
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Return a checkout with the watershed and a toy that fails."""
-    return house.build(tmp_path_factory.mktemp("house") / "house", algorithms=["toy_fails"])
-
-
 @pytest.mark.slow
-def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_failure(place):
+def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_failure(tmp_path):
+    place = house.build(tmp_path / "house", algorithms=["toy_fails"])
     done = house.command(place, "check", "toy_fails")  # wants a number in the metadata
     assert done.returncode == 1
     assert "3D: outputs: non-zero exit: KeyError: 'number'" in done.stdout

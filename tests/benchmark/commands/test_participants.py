@@ -2,19 +2,18 @@
 
 import os
 import shutil
-from io import StringIO
 
 import numpy as np
 import participants
 import pytest
-from participants import CASES, ENDS, SPACING, TASKS, report, scores
+from participants import CASES, ENDS, TASKS, report, scores
 from rich.console import Console
+from toys import put
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.files import read_json, write_json
-from cytosuite.formats import read, write
-from cytosuite.volume import Volume
+from cytosuite.formats import read
 
 TRUTH, FILES = object(), ("truth", "images", "csv", "json")
 RUNS = ("run", "part")  # a finished run, and the folder of an archive's outputs in a run
@@ -50,7 +49,7 @@ def truncated(path):
 def wrong_shape(path):
     """bad output:"""
     if path.suffix == ".tif":
-        write(path, Volume(read(path).array[:, :-1], SPACING, "YX"))
+        put(path, read(path).array[:, :-1])
     else:
         path.write_text(path.read_text().replace("y,x", "z,u").replace('"points"', '"places"'))
 
@@ -63,7 +62,7 @@ def encoding(path):
 def _filled(path, value, word):
     """Write a value in place of labels, or a word in place of a number of a text."""
     if path.suffix == ".tif":
-        write(path, Volume(np.full(participants.SHAPE, value), SPACING, "YX"))
+        put(path, np.full(participants.SHAPE, value))
     else:
         path.write_text(path.read_text().replace("3", word))
 
@@ -244,7 +243,7 @@ def runs(request, tmp_path_factory, fakes):
         given = BenchmarkOptions(
             runs=home, run="good", dataset=str(home / "data"), algorithm=["watershed"]
         )
-        assert benchmark_command(given, Console(file=StringIO())) == 0
+        assert benchmark_command(given, Console(quiet=True)) == 0
     facts = read_json(home / "good/run.json")
     facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
     write_json(home / "good/run.json", facts)

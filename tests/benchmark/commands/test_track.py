@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 from rows import rows_of
+from toys import put
 
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.tracks import read_tracks
@@ -111,7 +112,7 @@ def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, seque
 
 
 def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
-    write(sequences / "01/t004.tif", Volume(np.ones((9, 9), np.uint8), (0.5, 0.5), "YX"))
+    put(sequences / "01/t004.tif", np.ones((9, 9), np.uint8))
     done = cli("apply", sequences, *LINKING, "--out", out)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output
