@@ -22,6 +22,12 @@ def _put(folder, array, name="a.tif", spacing=(2.0, 0.5, 0.5), socket=LABELS):
     return path
 
 
+def bad(message, *given, **named):
+    """Hold that an output is refused by a line in which an expression is found."""
+    with pytest.raises(BadOutput, match=message):
+        check(*given, **named)
+
+
 def _labels(dtype=np.uint16):
     labels = np.zeros((3, 4, 5), dtype)
     labels[1, 2] = 7
@@ -94,8 +100,7 @@ def test_finds(tmp_path, mistake):
 def test_a_small_file_that_claims_many_voxels_is_not_decoded(tmp_path, monkeypatch):
     _put(tmp_path, np.zeros((200, 64, 64), np.uint16))
     monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
-    with pytest.raises(BadOutput, match=re.escape("found (200, 64, 64)")):
-        check(tmp_path, LABELS, INPUT)
+    bad(re.escape("found (200, 64, 64)"), tmp_path, LABELS, INPUT)
 
 
 SUMMARY = Socket("cell-summary", "json", "Summary")
@@ -123,15 +128,13 @@ def test_a_json_output_is_an_object(tmp_path, content, message):
 def test_an_optional_output_may_be_absent_and_no_other(tmp_path):
     assert check(tmp_path, Socket("a", "image", "A", optional=True), INPUT) is None
     assert check(tmp_path, Socket("a", "json", "A", optional=True), INPUT) is None
-    with pytest.raises(BadOutput, match="images/instance-labels: expected one image, found none"):
-        check(tmp_path, LABELS, INPUT)
+    bad("images/instance-labels: expected one image, found none", tmp_path, LABELS, INPUT)
 
 
 def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.runs.validate.VOXELS", 59)
     _put(tmp_path, _labels(np.float32), socket=IMAGE)
-    with pytest.raises(BadOutput, match="more than 59 voxels"):
-        check(tmp_path, IMAGE, None)
+    bad("more than 59 voxels", tmp_path, IMAGE, None)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +165,9 @@ def test_leniency_forgives_the_voxel_size_alone(tmp_path):
     path = _put(tmp_path, array, "a.mha", (1.0, 1.0, 1.0))
     assert check(tmp_path, LABELS, wanted, lenient=True) == path
     _put(tmp_path, array[:3], "a.mha", (1.0, 1.0, 1.0))
-    with pytest.raises(BadOutput, match="expected shape"):
-        check(tmp_path, LABELS, wanted, lenient=True)
+    bad("expected shape", tmp_path, LABELS, wanted, lenient=True)
     _put(tmp_path, array.astype(np.float32), "a.mha", (1.0, 1.0, 1.0))
-    with pytest.raises(BadOutput, match="expected integers"):
-        check(tmp_path, LABELS, wanted, lenient=True)
+    bad("expected integers", tmp_path, LABELS, wanted, lenient=True)
 
 
 @pytest.mark.parametrize("value, words", [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
@@ -175,8 +176,7 @@ def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words
     image = np.zeros((3, 4, 5), np.float32)
     image[2, 3, 4] = value
     path = _put(tmp_path, image, socket=IMAGE)
-    with pytest.raises(BadOutput, match=f"expected finite values up to .*, found {words}"):
-        check(tmp_path, IMAGE, INPUT)
+    bad(f"expected finite values up to .*, found {words}", tmp_path, IMAGE, INPUT)
     image[2, 3, 4] = 0
     path.unlink()
     _put(tmp_path, image, socket=IMAGE)
@@ -194,8 +194,7 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
         monkeypatch.setattr(
             "cytosuite.benchmark.runs.validate.slabs", lambda _, own=parts: iter(own)
         )
-        with pytest.raises(BadOutput, match=r"the header says uint16 \(3, 4, 5\), the " + words):
-            check(tmp_path, LABELS, INPUT)
+        bad(r"the header says uint16 \(3, 4, 5\), the " + words, tmp_path, LABELS, INPUT)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +208,7 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
 def test_tracks_that_contradict_each_other_are_refused(tmp_path, rows, words):
     if rows is not None:
         (tmp_path / "tracks.csv").write_text(f"label,begin,end,parent\n{rows}\n")
-    with pytest.raises(BadOutput, match=words):
-        check(tmp_path, TRACKS, None)
+    bad(words, tmp_path, TRACKS, None)
 
 
 def test_a_table_of_tracks_is_returned(tmp_path):

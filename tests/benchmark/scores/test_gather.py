@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +11,7 @@ from cytosuite.benchmark.scores.matches import match
 from cytosuite.benchmark.scores.notes import of_warnings
 from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import TASKS
-from cytosuite.metrics import board_metrics, seg
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.labels.overlap import overlap
 
 SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]
@@ -31,8 +29,6 @@ def test_found_and_missed_objects_are_all(size):
     assert found.missed == tuple(r for r in objects if not (shares[r] > 0.5).any())
     assert found.found == found.true - len(found.missed)
     assert set(found.extra) <= set(answer.flat) - {0}
-    assert all(one < other for one, other in pairwise(found.missed))
-    assert (seg(truth, answer) == 0) == (found.found == 0)
 
 
 @pytest.fixture

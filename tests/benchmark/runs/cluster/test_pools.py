@@ -150,32 +150,23 @@ def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
         raise ValueError("Got it\njob_kwargs={}") from TypeError("unexpected argument 'core'")
 
     monkeypatch.setattr(dask_pool, "_class_of", lambda kind: refuse)
-    with (
-        pytest.raises(InputError, match=r"^CLUSTER=slurm: unexpected argument 'core'$"),
-        open_pool({"kind": "slurm", "core": 1}, tmp_path, "cpu"),
-    ):
-        pass
+    refused(
+        r"^CLUSTER=slurm: unexpected argument 'core'$",
+        open_pool({"kind": "slurm", "core": 1}, tmp_path, "cpu").__enter__,
+    )
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_pool, "START_S", 1)
     address = "tcp://127.0.0.1:1"
-    with (
-        pytest.raises(InputError, match=f"^CLUSTER={address}: "),
-        open_pool({"address": address}, tmp_path, "cpu"),
-    ):
-        pass
+    refused(f"^CLUSTER={address}: ", open_pool({"address": address}, tmp_path, "cpu").__enter__)
 
 
 def test_workers_of_a_scheduler_need_the_resource_of_the_run(tmp_path):
     with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         line = f"no worker has --resources GPU=1; start `dask worker {address} --resources GPU=1`"
-        with (
-            pytest.raises(InputError, match=line),
-            open_pool({"address": address}, tmp_path, "cuda"),
-        ):
-            pass
+        refused(line, open_pool({"address": address}, tmp_path, "cuda").__enter__)
 
 
 def test_ctrl_c_stays_an_interruption():
