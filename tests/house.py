@@ -1,11 +1,14 @@
 """A small checkout with toys of every task, made as a new user would: folders, and one entry per new task."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from cards import FACTS
+
+from cytosuite.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED, LEFT_OUT = shutil.ignore_patterns("*.pyc"), shutil.ignore_patterns("kernels")
@@ -355,18 +358,8 @@ def _algorithm(folder, name):
     (home / "algorithm.toml").write_text(ALGORITHM.format(name=name, task=task, needs=needs))
     (home / "predict.py").write_text(HEAD + source)
     (home / "__init__.py").write_text('"""A toy."""\n')
-    card = {
-        "name": "plain",
-        "version": "0.1.0",
-        "algorithm": name,
-        "task": task,
-        "description": "A toy.",
-        "authors": "cytosuite developers",
-        "license": "Apache-2.0",
-        "describes": {},
-    }
-    (folder / "weights" / name).mkdir(parents=True)
-    (folder / "weights" / name / "plain.json").write_text(json.dumps(card))
+    card = FACTS | {"name": "plain", "algorithm": name, "task": task}
+    write_json(folder / "weights" / name / "plain.json", card)
 
 
 def _dataset(folder, name):

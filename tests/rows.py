@@ -7,3 +7,8 @@ def rows_of(path):
     """Return the rows of a CSV file as mappings."""
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def columns(path, *names):
+    """Return the values of some columns of a CSV file, a tuple for each row."""
+    return [tuple(row[name] for name in names) for row in rows_of(path)]

@@ -7,7 +7,7 @@ import pytest
 from archives import Image
 from finished import finish
 from mistakes import refused
-from rows import rows_of
+from rows import columns
 from toys import put
 
 from cytosuite.files import read_json, write_json
@@ -31,10 +31,8 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     for name, value in (("01", 1.0), ("02", 0.5)):
         truth, result = (out / f"toy/{name}_{kind}" for kind in ("GT", "RES"))
         assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": value, "DET": value}
-    rows = rows_of(out / "sequences.csv")
-    assert [(row["sequence"], row["frame"], row["case"]) for row in rows] == [
-        ("01", "0", "good"), ("02", "0", "bad"),
-    ]  # fmt: skip
+    rows = columns(out / "sequences.csv", "sequence", "frame", "case")
+    assert rows == [("01", "0", "good"), ("02", "0", "bad")]
 
 
 def test_as_one_series_with_a_note_on_tracks(cli, run, out):

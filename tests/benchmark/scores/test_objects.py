@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import toys
-from rows import rows_of
+from rows import columns, rows_of
 
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.scores.objects import (
@@ -51,17 +51,16 @@ def run(answers, dataset_of):
 def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
-    rows = rows_of(jobs[0].folder / "c0/object_scores.csv")
+    path = jobs[0].folder / "c0/object_scores.csv"
     keys = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
-    assert [tuple(row[key] for key in keys) for row in rows] == [
-        ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0"),
-        ("truth", "2", "missed", "0", "0.0", "0.0", "0.0"),
-        ("prediction", "5", "false", "0", "0.0", "0.0", ""),
-        ("prediction", "70000", "matched", "1", "1.0", "1.0", ""),
+    assert columns(path, *keys, "touches_border") == [
+        ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0", "0"),
+        ("truth", "2", "missed", "0", "0.0", "0.0", "0.0", "0"),
+        ("prediction", "5", "false", "0", "0.0", "0.0", "", "1"),
+        ("prediction", "70000", "matched", "1", "1.0", "1.0", "", "0"),
     ]
     places = ("centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um")
-    assert [rows[0][name] for name in places] == ["11", "3", "3", "147", "11"]
-    assert [row["touches_border"] for row in rows] == ["0", "0", "1", "0"]
+    assert columns(path, *places)[0] == ("11", "3", "3", "147", "11")
     false, row = rows_of(jobs[0].folder / "c0/objects.csv")
     assert (false["label"], false["truth_label"], row["label"]) == ("5", "0", "70000")
     assert (row["truth_label"], row["iou"], row["volume_um3"]) == ("1", "1", "147")  # 294 x 0.5
@@ -125,7 +124,7 @@ def test_objects_have_the_class_of_their_annotation(tmp_path):
     places = replace(measured_places(truth), kinds={"1": "basal", "2": "activated"})
     table = overlap(truth.array, answer.array)
     write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
-    assert [(row["side"], row["label"], row["kind"]) for row in rows_of(tmp_path / "t.csv")] == [
+    assert columns(tmp_path / "t.csv", "side", "label", "kind") == [
         ("truth", "1", "basal"),
         ("truth", "2", "activated"),
         ("prediction", "7", "basal"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 from participants import scored
-from rows import rows_of
+from rows import columns, rows_of
 from toys import made_in, put
 
 from cytosuite.benchmark.commands.files.applied import count_in_cells
@@ -31,9 +31,8 @@ CELLS[:, :6], CELLS[:, 8:] = 4, 7
 def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
     pairs = matched_points(TRUE.array, FOUND.array, SPACING)
     write_point_scores(tmp_path / "s.csv", pairs, TRUE, FOUND, CELLS)
-    rows = rows_of(tmp_path / "s.csv")
     keys = ("side", "label", "class", "matched_label", "distance_um", "cell", "depth_um")
-    assert [tuple(row[key] for key in keys) for row in rows] == [
+    assert columns(tmp_path / "s.csv", *keys) == [
         ("truth", "1", "matched", "2", "0.5", "4", "2"),
         ("truth", "2", "missed", "0", "", "7", "4"),
         ("truth", "3", "missed", "0", "", "7", "6"),
@@ -80,8 +79,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
     assert "right_cell" not in found["aggregates"]
     write_json(folder / "out/c-detected-points.json", FAR.document())
-    classes = [(row["case"], row["class"]) for row in rows_of(folder / "o.csv")]
-    assert classes.count(("c", "missed")) == 3
+    assert columns(folder / "o.csv", "case", "class").count(("c", "missed")) == 3
     found = scored(
         folder / "d",
         folder / "out",
@@ -149,7 +147,7 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
         write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
         (cells / f"{name}.png").write_text("a picture of the labels")
     assert count_in_cells(out, cells) == out / "cells.csv"
-    assert [(row["image"], row["cell"], row["points"]) for row in rows_of(out / "cells.csv")] == [
+    assert columns(out / "cells.csv", "image", "cell", "points") == [
         ("a.nd2", "4", "1"),
         ("a.nd2", "7", "0"),
         ("b.nd2", "4", "1"),

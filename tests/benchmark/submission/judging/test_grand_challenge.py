@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import toys
 from house import ran
-from rows import rows_of
+from rows import columns
 
 from cytosuite.benchmark.submission.judging.ground_truth import write_inputs
 from cytosuite.contract.tasks import TASKS
@@ -81,8 +81,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
     assert answers == {"c0.mha": "c0", "c2.mha": "c2"}
-    rows = rows_of(tmp_path / "mine/jobs.csv")
-    assert [(row["case"], row["status"], row["version"]) for row in rows] == [
+    assert columns(tmp_path / "mine/jobs.csv", "case", "status", "version") == [
         ("c0", "Succeeded", "new"),
         ("c1", "Failed", "new"),
         ("c2", "Succeeded", "new"),
