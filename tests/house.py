@@ -406,6 +406,12 @@ def ran(*words, cwd=ROOT, timeout=300, **environment):
     )
 
 
+def printed(done):
+    """Return what a program has printed, which must have ended well."""
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 def command(house, *words, timeout=300):
     """Run a command in a house and return the finished process."""
     return ran(sys.executable, "-m", "cytosuite.benchmark", *words, cwd=house, timeout=timeout)

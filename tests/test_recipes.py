@@ -38,8 +38,8 @@ def _follow(readme, place):
     for language, content, path in _blocks(readme):
         if language == "sh":
             for line in content.splitlines():
-                done = house.command(place, *line.removeprefix(".venv/bin/cytosuite ").split())
-                assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+                words = line.removeprefix(".venv/bin/cytosuite ").split()
+                house.printed(house.command(place, *words))
         elif path:
             write_text(place / path, content)
 
@@ -57,8 +57,7 @@ def checkout(tmp_path_factory):
 def test_the_recipe_of_an_algorithm_runs_as_written(checkout):
     _follow("algorithms/README.md", checkout)
     _follow("weights/README.md", checkout)
-    done = house.command(checkout, "check", "mine")
-    assert done.returncode == 0, done.stdout
+    house.printed(house.command(checkout, "check", "mine"))
 
 
 def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
@@ -82,10 +81,8 @@ def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     _follow("datasets/README.md", checkout)
     assert len(list((checkout / "balls/labels").iterdir())) == 2
     assert len(list((checkout / "runs").glob("mine*/report/index.html"))) == 2
-    again = house.command(
-        checkout, "simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1"
-    )
-    assert again.returncode == 0
+    words = ("simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1")
+    house.printed(house.command(checkout, *words))
     assert digests(checkout / "b2/images") == digests(checkout / "balls/images")
 
 
@@ -105,9 +102,8 @@ class _Viewer:
 def test_a_page_of_the_library_runs_as_written_without_torch(page):
     ((_, text, _),) = _blocks(f"docs/library/{page}.md")
     code = f"{text}\nimport sys; assert 'torch' not in sys.modules"
-    done = house.ran(sys.executable, "-c", code)
-    assert done.returncode == 0, done.stderr
-    assert {*SHOWN.findall(text)} - {*done.stdout.splitlines()} == set(), done.stdout
+    shown = house.printed(house.ran(sys.executable, "-c", code))
+    assert {*SHOWN.findall(text)} - {*shown.splitlines()} == set(), shown
     assert SHOWN.findall(text), page
 
 
@@ -153,8 +149,7 @@ def _is_what_the_command_simulates(known, folder):
     words = [word for setting in settings for word in ("--set", setting)]
     out = folder / "simulated"
     options = ("--cases", 2, "--seed", 3, "--out", out, "--runs", folder / "runs")
-    done = house.command(house.ROOT, "simulate", "spheroid", *words, *options)
-    assert done.returncode == 0, done.stderr
+    house.printed(house.command(house.ROOT, "simulate", "spheroid", *words, *options))
     stored = read(sorted((out / "images").iterdir())[1])
     facts = read_json(next((out / "records").iterdir()))
     recorded = Parameters.model_validate(facts["recipe"]["parameters"])

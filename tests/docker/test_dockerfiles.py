@@ -5,7 +5,7 @@ import sys
 from fnmatch import fnmatch
 
 import pytest
-from house import ROOT, ran
+from house import ROOT, printed, ran
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.sources import runtime_files
@@ -55,8 +55,7 @@ def test_another_version_of_a_package_replaces_that_of_the_layer_below(tmp_path)
     for name in ("tiny", "kept"):
         (compiled / f"{name}.cpython-311.pyc").touch()
     (tmp_path / "replaced.txt").write_text("tiny==0.9\n")
-    done = _packages_step(tmp_path)
-    assert done.returncode == 0, done.stderr
+    printed(_packages_step(tmp_path))
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {"kept.py", "tiny.py", "new.py", "tiny-1.0.dist-info", "__pycache__"}
     assert [path.name for path in compiled.iterdir()] == ["kept.cpython-311.pyc"]

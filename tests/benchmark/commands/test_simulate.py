@@ -125,6 +125,7 @@ def test_the_seed_decides_and_sequences_differ(tmp_path):
     [
         ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
         ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
+        ({"dataset": ".", "settings": ()}, "--frames needs a simulated dataset"),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
         ({"settings": (*SERIES[:-1], "division=2")}, "--set division=2: .* found 2"),
@@ -154,17 +155,6 @@ def test_frames_pass_the_chain_of_their_recipe(tmp_path, use, fakes):
         assert (read(out / sequence / f"t{frame}.tif").array == truth + 100).all()
     assert read_json(out / "dataset.json")["through"] == ["diffusion"]
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
-
-
-def test_a_folder_of_images_has_no_series(tmp_path):
-    (tmp_path / "images").mkdir()
-    refused(
-        "--frames needs a simulated dataset",
-        _make,
-        tmp_path / "data",
-        dataset=str(tmp_path / "images"),
-        settings=(),
-    )
 
 
 @pytest.fixture
