@@ -16,6 +16,7 @@ from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.runs.data.shard import Shard
 
+pytestmark = pytest.mark.slow
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
 CASES = 8
 SITE = """
@@ -101,7 +102,6 @@ def need_equal(home, run):
     pd.testing.assert_frame_equal(values, one)
 
 
-@pytest.mark.slow
 def test_scores_are_those_of_one_process_by_dask_and_by_shards(home, tmp_path):
     pytest.importorskip("distributed")
     ended(start(home, "dask", "--cluster", "local"))
@@ -113,7 +113,6 @@ def test_scores_are_those_of_one_process_by_dask_and_by_shards(home, tmp_path):
     need_equal(home, "shards")
 
 
-@pytest.mark.slow
 def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
     shard = start(home, "killed", "--shard", "1/2")
     wait_for(lambda: records(home, "killed"), shard)
@@ -164,7 +163,6 @@ def end_of_jobs():
     assert left == []
 
 
-@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.parametrize("end", ["kill", pytest.param("scancel", marks=pytest.mark.long)])
 def test_the_end_of_a_worker_in_mid_run_loses_nothing(by_slurm, home, end):
@@ -181,7 +179,6 @@ def test_the_end_of_a_worker_in_mid_run_loses_nothing(by_slurm, home, end):
     need_equal(home, end)
 
 
-@pytest.mark.slow
 @pytest.mark.cluster
 def test_an_interrupted_run_is_gone_on_with_by_the_same_command(by_slurm, home):
     process = by_slurm("interrupted")

@@ -137,18 +137,20 @@ def judged(image):
 
 
 @pytest.fixture(scope="module")
-def images_of():
+def images_of(tmp_path_factory):
     """Return the names of images that the platform's importer takes, None where it breaks."""
     panimg = pytest.importorskip("panimg")
     builders = pytest.importorskip("panimg.image_builders.metaio_mhd_mha").image_builder_mhd
     tiffs = pytest.importorskip("panimg.image_builders.tiff").image_builder_tiff
 
-    def taken(folder, target):
+    def taken(folder):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it leaves files open
             try:
                 done = panimg.convert(
-                    input_directory=folder, output_directory=target, builders=[builders, tiffs]
+                    input_directory=folder,
+                    output_directory=tmp_path_factory.mktemp("taken"),
+                    builders=[builders, tiffs],
                 )
                 found = {image.name for image in done.new_images}
             except Exception:
@@ -196,10 +198,10 @@ MHA = {
 
 
 @pytest.mark.parametrize("name", MHA)
-def test_a_metaimage_is_judged_as_the_importer_does(images_of, given, tmp_path, name):
+def test_a_metaimage_is_judged_as_the_importer_does(images_of, given, name):
     array, settings = MHA[name]
     write_mha(given / "a.mha", array, **settings)
-    taken = images_of(given, tmp_path / "taken") == {"a.mha"}
+    taken = images_of(given) == {"a.mha"}
     errors, found = judged(given)
     assert (not errors) == taken
     assert ("output.not-finite" in found) == (name == "nan")
@@ -233,19 +235,19 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_headers_are_judged_as_the_importer_does(images_of, given, tmp_path, capfd, name):
+def test_odd_headers_are_judged_as_the_importer_does(images_of, given, capfd, name):
     (given / "a.mha").write_bytes(ODD[name])
-    taken = images_of(given, tmp_path / "taken") == {"a.mha"}
+    taken = images_of(given) == {"a.mha"}
     errors, found = judged(given)
     assert (not errors) == taken
     assert ("output.spacing" in found) == (name == "no spacing")
 
 
-def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, given, tmp_path):
+def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, given):
     home = given.parents[1]
     (given / "a.mhd").write_bytes(header("a.raw"))
     (given / "a.raw").write_bytes(bytes(12))
-    assert images_of(given, tmp_path / "taken") == {"a.mhd"}
+    assert images_of(given) == {"a.mhd"}
     assert judged(given) == (set(), set())
     (given / "a.raw").rename(home / "b.raw")
     for place in ("/dev/zero", home / "b.raw"):
@@ -291,7 +293,7 @@ def test_a_tiff_is_judged_as_the_importer_does(images_of, tmp_path, shape, write
         with tifffile.TiffWriter(path, **WRITERS[writer]) as file:
             settings = {**TIFF[unit], **PIXELS[pixels], "photometric": "minisblack"}
             file.write(voxels(dtype, shape), **settings)
-    taken = images_of(folder, tmp_path / "taken")
+    taken = images_of(folder)
     for path in folder.iterdir():
         found, _ = import_image(path, path.name)
         rules = {each.rule for each in found}
@@ -315,20 +317,20 @@ VENDORS = {
 
 
 @pytest.mark.parametrize("name", VENDORS)
-def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, given, tmp_path, name):
+def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, given, name):
     shape = (32, 32, 3) if name == "rgb" else (32, 32)
     tifffile.imwrite(given / "a.tif", voxels("uint8", shape), **VENDORS[name])
     if name == "infinite":
         with tifffile.TiffFile(given / "a.tif", mode="r+b") as file:
             file.pages.first.tags["XResolution"].overwrite((5, 0))
-    taken = images_of(given, tmp_path / "taken") == {"a.tif"}
+    taken = images_of(given) == {"a.tif"}
     assert (not judged(given)[0]) == taken
 
 
-def test_pixels_that_are_cut_are_a_warning(images_of, given, tmp_path):
+def test_pixels_that_are_cut_are_a_warning(images_of, given):
     tifffile.imwrite(given / "a.tif", voxels("uint16", (200, 200)), **CM)
     (given / "a.tif").write_bytes((given / "a.tif").read_bytes()[:-1000])
-    assert images_of(given, tmp_path / "taken") == {"a.tif"}
+    assert images_of(given) == {"a.tif"}
     assert judged(given) == (set(), {"output.pixels"})
 
 
@@ -337,10 +339,10 @@ def test_an_image_larger_than_the_memory_is_refused_before_it_is_read(given):
     assert judged(given)[0] == {"output.broken"}
 
 
-def test_two_images_are_refused(images_of, given, tmp_path):
+def test_two_images_are_refused(images_of, given):
     write_mha(given / "a.mha", voxels())
     tifffile.imwrite(given / "b.tif", voxels(), **CM)
-    assert images_of(given, tmp_path / "taken") == {"a.mha", "b.tif"}
+    assert images_of(given) == {"a.mha", "b.tif"}
     assert judged(given)[0] == {"output.several"}
 
 
