@@ -1,5 +1,6 @@
 import io
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rasters import away_from, counted
 from rich.console import Console
 from toys import put
 
+from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.labels import combine_command, labels_command
 from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions, weights
 from cytosuite.benchmark.commands.options.simulate import SimulateOptions
@@ -118,6 +120,17 @@ def test_the_seed_decides_and_sequences_differ(tmp_path):
     frame = (first / "01" / file).read_bytes()
     assert frame == (again / "01" / file).read_bytes()
     assert frame not in ((place / file).read_bytes() for place in (first / "02", other / "01"))
+
+
+def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "progress", lambda *_: nullcontext(stop))
+    with pytest.raises(KeyboardInterrupt):
+        _make(tmp_path / "data")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
     refused("expected labels of cells named b, found none", count_in_cells, out, cells)
 
 
+def test_images_of_one_name_in_two_folders_keep_their_points(folder):
+    for name, room in (("a", "1"), ("b", "2")):
+        write_json(folder / f"out/{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING})
+    count_in_cells(folder / "out", folder / "labels")
+    assert columns(folder / "out/cells.csv", "image", "points") == [
+        ("a", "1"),
+        ("a", "0"),
+        ("b", "1"),
+        ("b", "2"),
+    ]
+
+
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d/points/b.json", folder / "out/a-detected-points.json"
     assert scored(*pair, spacing=SPACING)["case"]["b"]["precision"] == 0.5
