@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,8 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.contract.learning import ANSWER, PART, REQUEST, WEIGHTS
+from cytosuite.contract.learning import ANSWER, REQUEST, WEIGHTS
+from cytosuite.contract.learning import PART as MODULE
 from cytosuite.contract.tasks import LABELS, TASKS
 from cytosuite.contract.weights import write_model
 from cytosuite.errors import CytosuiteError, InputError
@@ -24,6 +26,7 @@ from cytosuite.files import (
     visible_files,
     write_json,
 )
+from cytosuite.folders.splits import PART
 
 SETTINGS = "learn.toml"
 DAYS_S, OUTPUT_GIB = 7 * 24 * 3600.0, 64.0  # of a training, with the tool's own files
@@ -38,7 +41,7 @@ class LearningError(CytosuiteError):
 
 def is_tool(algorithm: str) -> bool:
     """Return whether an algorithm is a tool of others, which trains by its own code."""
-    return (ROOT / "algorithms" / algorithm / f"{PART}.py").is_file()
+    return (ROOT / "algorithms" / algorithm / f"{MODULE}.py").is_file()
 
 
 def settings_of(algorithm: str, changes: Path | None) -> Json:
@@ -48,6 +51,13 @@ def settings_of(algorithm: str, changes: Path | None) -> Json:
     if strange := sorted(set(changed) - set(settings)):
         expected = ", ".join(sorted(settings))
         raise InputError(f"{changes}: {strange[0]} is not a known key; known keys: {expected}")
+    for key, value in changed.items():
+        usual = settings[key]
+        kinds = (int, float) if isinstance(usual, float) else (type(usual),)
+        if type(value) not in kinds or (isinstance(value, float) and not isfinite(value)):
+            raise InputError(
+                f"{changes}: {key}: expected a value like {usual!r}, found {value!r}; change it"
+            )
     return {**settings, **changed}
 
 
@@ -62,11 +72,11 @@ def trained(
     authors: str,
     shown: Shown = lambda _: None,
 ) -> Path:
-    """Train a model on all annotated cases of a dataset; write weights and card, return this."""
+    """Train a model on annotated cases but for those of a test; write weights and card."""
     task, files = TASKS[algorithms()[algorithm].task], dict[str, Path]()
     for case in dataset.cases:
         image, labels = case.main(task), case.truth(task).get(LABELS.slug)
-        if image is not None and labels is not None:
+        if case.conditions().get(PART) != "test" and image is not None and labels is not None:
             suffix = "".join(image.suffixes[-1:])
             files |= {f"images/{case.name}{suffix}": image, f"labels/{case.name}{suffix}": labels}
     if not files:

@@ -62,14 +62,22 @@ def tool(monkeypatch):
     return seen
 
 
-def test_a_training_gets_all_annotated_cases_and_becomes_a_card(tool, dataset, tmp_path):
+def test_a_training_gets_all_annotated_cases_but_a_test_and_becomes_a_card(
+    tool, dataset, tmp_path, monkeypatch
+):
+    tested = dataset.cases[0].name
+    monkeypatch.setattr(
+        type(dataset.cases[0]),
+        "conditions",
+        lambda case: {"part": "test"} if case.name == tested else {},
+    )
     card = tmp_path / "planes.json"
     learning.trained(
         Here(name="here"), "watershed", dataset, card, {"level": 2.0}, Limits(), seed=3, authors="A"
     )
     found = read_card(card)
     pairs = tool["pairs"]
-    assert [pair.name for pair in pairs] == [case.name for case in dataset.cases]
+    assert [pair.name for pair in pairs] == [case.name for case in dataset.cases[1:]]
     assert all(pair.image.shape == pair.labels.shape for pair in pairs)
     assert tool["settings"] == {"level": 2.0, "seed": 3}
     assert tool["draw"] == np.random.RandomState(3).random()
@@ -105,15 +113,15 @@ def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
 
 
 def test_settings_are_those_of_the_tool_with_changes(tmp_path, monkeypatch):
-    write_text(tmp_path / "algorithms/watershed/learn.toml", "epochs = 3\nbatch = 4\n")
+    write_text(tmp_path / "algorithms/watershed/learn.toml", "epochs = 3\nrate = 0.1\n")
     monkeypatch.setattr(learning, "ROOT", tmp_path)
     changes = tmp_path / "own.toml"
-    changes.write_text("epochs = 9\n")
-    assert learning.settings_of("watershed", changes) == {"epochs": 9, "batch": 4}
-    changes.write_text("epoch = 9\n")
-    refused(
-        "epoch is not a known key; known keys: batch, epochs",
-        learning.settings_of,
-        "watershed",
-        changes,
-    )
+    changes.write_text("epochs = 9\nrate = 1\n")
+    assert learning.settings_of("watershed", changes) == {"epochs": 9, "rate": 1}
+    for text, message in (
+        ("epoch = 9", "epoch is not a known key; known keys: epochs, rate"),
+        ("epochs = 'many'", "epochs: expected a value like 3, found 'many'; change it"),
+        ("rate = nan", "rate: expected a value like 0.1, found nan; change it"),
+    ):
+        changes.write_text(text)
+        refused(message, learning.settings_of, "watershed", changes)
