@@ -33,6 +33,7 @@ from cytosuite.contract.weights import new_card, user
 from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import CytosuiteError, InputError, pick
 from cytosuite.errors.ending import CLOSED, INTERRUPTED, REFUSED
+from cytosuite.files.working import alone
 from cytosuite.formats.lists import is_list
 
 
@@ -89,27 +90,32 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
     card = new_card(workplace() / "weights" / name, options.name)
     settings = settings_of(name, options.settings)
     request = _training_data(options.dataset, options)
-    data_recipe = request.recipe or recipe(request.options.request)
-    engine = start_engine(run, list(dict.fromkeys([*data_recipe.through, name])), console)
-    dataset = make(data_recipe, request.options, run, engine, console)
-    limits = replace(
-        run.limits(algorithms()[name]),
-        timeout_s=DAYS_S,
-        output_gib=OUTPUT_GIB,
-        cpus=float(options.threads),
-    )
-    with progress(console, f"training {name}") as step:
-        return trained(
-            engine,
-            name,
-            dataset,
-            card,
-            settings,
-            limits,
-            options.seed or 0,
-            options.authors or user(),
-            lambda share: step(int(100 * share), 100),
+    folder = replace(request.options.request, recursive=options.recursive)
+    data_recipe = request.recipe or recipe(folder)
+    work = workplace() / "runs/training" / options.name
+    busy = f"{work}: another training is running here; wait for it or give another --name"
+    with alone(work, busy):
+        new_card(card.parent, card.stem)  # another training may just have ended
+        engine = start_engine(run, list(dict.fromkeys([*data_recipe.through, name])), console)
+        dataset = make(data_recipe, request.options, run, engine, console)
+        limits = replace(
+            run.limits(algorithms()[name]),
+            timeout_s=DAYS_S,
+            output_gib=OUTPUT_GIB,
+            cpus=float(options.threads),
         )
+        with progress(console, f"training {name}") as step:
+            return trained(
+                engine,
+                name,
+                dataset,
+                card,
+                settings,
+                limits,
+                options.seed or 0,
+                options.authors or user(),
+                lambda share: step(int(100 * share), 100),
+            )
 
 
 def _settings(file: Path, home: Path) -> Path:

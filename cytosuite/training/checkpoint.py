@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Json, atomic, digest, read_json, value_digest
+from cytosuite.folders.conditions import FILE as CONDITIONS
+from cytosuite.folders.names import home_of
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.parts import Best, Data, State
 from cytosuite.training.settings import TrainingSettings
@@ -17,7 +21,7 @@ from cytosuite.training.settings import TrainingSettings
 Origin = Json
 
 # Another version of the code may finish a training.
-_BINDING = ("data", "settings", "parameters", "parent")
+_BINDING = ("data", "parts", "settings", "parameters", "parent")
 # Fields of `State` that are stored as they are.
 _AS_IT_IS = ("stale", "bound", "step", "seconds", "cpu_seconds", "rounding", "recent")
 
@@ -25,7 +29,7 @@ _AS_IT_IS = ("stale", "bound", "step", "seconds", "cpu_seconds", "rounding", "re
 def origin(
     data: Data, settings: TrainingSettings, code: Sequence[Path], parent: Path | None
 ) -> Origin:
-    """Return digests of all that a training depends on: data, settings, code, parent's weights.
+    """Return digests of all that a training depends on: data, its parts, settings, code, parent.
 
     The parameters are those of `settings`, with a parent's where these leave one out.
     """
@@ -39,6 +43,13 @@ def origin(
         "parameters": value_digest([card["parameters"], card["describes"]]),
         "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
     }
+    rules = [
+        digest([home / SPLITS, home / CONDITIONS], home)
+        for home in map(home_of, chain.from_iterable(data.values()))
+        if (home / SPLITS).is_file()
+    ]
+    if rules or settings.files.recursive:
+        source_facts["parts"] = value_digest([settings.files.recursive, *rules])
     if parent:
         source_facts["parent"] = {"name": parent.stem, "sha256": read_card(parent).sha256}
     return source_facts

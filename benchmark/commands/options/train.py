@@ -38,6 +38,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
     start: str | None = option("Model to start from: name, or card.", flag="--from")
     restart: bool = option("Ignore an earlier checkpoint.", False)
     settings: Path | None = option("File of the training, or name of one of its algorithm.")
+    recursive: bool = option("Look for images in sub-folders too.", False)
     splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
     threads: int = option("Of the CPU.", 1, min=1, max=MOST_WORKERS)
     device: Device = option("Where to train.", "cpu", env="DEVICE")
@@ -56,7 +57,10 @@ class TrainOptions(SimulatedOptions, FileOptions):
     def passed(self) -> list[str]:
         """Options as words for the command of the training."""
         names = ("threads", "device", "seed", "steps", "authors", "data_root", "splits", "group")
-        typed = {name.replace("_", "-"): getattr(self, name) for name in names}
-        places = {name: path.resolve() for name, path in typed.items() if isinstance(path, Path)}
-        typed = {name: value for name, value in (typed | places).items() if value not in (None, "")}
-        return [word for name, value in typed.items() for word in (f"--{name}", str(value))]
+        words = ["--recursive"] if self.recursive else []
+        for name in names:
+            value = getattr(self, name)
+            if value not in (None, ""):
+                place = value.resolve() if isinstance(value, Path) else value
+                words += [f"--{name.replace('_', '-')}", str(place)]
+        return words

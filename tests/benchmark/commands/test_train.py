@@ -80,7 +80,7 @@ def test_the_training_gets_the_users_own_folder(planes, train):
     [
         {"data_root": Path("/own"), "group": "data/image"},
         {"seed": 5},
-        {"splits": Path("/own.toml")},
+        {"splits": Path("/own.toml"), "recursive": True},
     ],
 )
 def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, train):
@@ -89,6 +89,7 @@ def test_list_root_group_seed_and_parts_go_to_the_training(tmp_path, options, tr
     _, words, data = train(path, **options)
     assert data == [str(path)]
     assert "--restart" not in words
+    assert ("--recursive" in words) == options.pop("recursive", False)
     for name, value in options.items():
         assert _after(words, f"--{name.replace('_', '-')}") == str(value)
 
@@ -140,6 +141,8 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
     def trained(engine, name, dataset, card, settings, limits, seed, authors, shown):
         asked.update(engine=engine, cases=len(dataset.cases), settings=settings)
         asked.update(seed=seed, authors=authors)
+        again = training.train, TrainOptions(**own, runs=runs), quiet
+        refused("mine: another training is running here; wait for it or give another", *again)
         return card
 
     monkeypatch.setattr(training, "trained", trained)

@@ -56,7 +56,7 @@ def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
 def test_other_code_may_go_on_but_no_other_data_or_settings(tmp_path):
     save(_state(), tmp_path / "c.pt", ORIGIN)
     restore(_state(), tmp_path / "c.pt", {**ORIGIN, "source": "newer"})
-    for key in ("data", "settings", "parent", "parameters"):
+    for key in ("data", "parts", "settings", "parent", "parameters"):
         refused(
             f"made with other {key}; give the same, or --rest",
             restore,
@@ -98,3 +98,19 @@ def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
         seen.append(origin({"images": [path]}, given, [], None))
     assert seen[0] == seen[1] != seen[2]
     assert str(tmp_path) not in str(seen)
+
+
+def test_a_list_is_bound_to_the_rules_that_divide_it(tmp_path, settings):
+    (tmp_path / "x_train.csv").write_text("a.tif\n")
+    (tmp_path / "a.tif").write_text("a")
+
+    def parts(**files):
+        data = {"images": [tmp_path / "x_train.csv"]}
+        return origin(data, settings().with_files(**files), [], None).get("parts")
+
+    seen = [parts(), parts(recursive=True)]
+    for name, text in (("splits.toml", "folds = 3"), ("conditions.csv", "a"), ("splits.toml", "")):
+        (tmp_path / name).write_text(text)
+        seen.append(parts())
+    assert seen[0] is None
+    assert len({*seen}) == 5
