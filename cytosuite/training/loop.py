@@ -55,6 +55,7 @@ from cytosuite.training.validate import (
     divided,
     hold_out,
     in_sight,
+    judged,
     least_gain,
     score,
     some,
@@ -106,10 +107,9 @@ def train(
     settings = with_steps(training, settings, cases, say)
     course = _Course(training, training.described(cases, settings), state, held, work, say)
     course.run(cases, made_from)
-    held = course.judged
     if state.best:
         put_tensors(state.average, state.best.weights, work)
-        chosen = {**training.tune(state, held, settings), **settings.card.parameters}
+        chosen = {**training.tune(state, course.judged, settings), **settings.card.parameters}
         settings = settings.with_card(parameters=chosen)
     facts = made_from | _curves(settings, state, work, say)
     for name, further in training.also.items():
@@ -121,7 +121,7 @@ def train(
         chosen = {**settings.card.parameters, **_parameters(parent)}
         theirs = course.settings.with_card(parameters=chosen)
         start = begin(training, theirs, parent, device)
-        comparison = _compared(training, [(state, course.settings), (start, theirs)], held)
+        comparison = _compared(training, [(state, course.settings), (start, theirs)], course.judged)
         facts["parent"] = {**made_from["parent"], **comparison}
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
@@ -355,7 +355,7 @@ class _Course(Generic[Settings, Case]):
     @property
     def judged(self) -> Cases[Case]:
         """Held-out cases that a validation scores."""
-        return self.held if self.state.bound is None else some(self.held, self.state.bound[0])
+        return judged(self.held, self.state)
 
     @property
     def _is_due(self) -> bool:

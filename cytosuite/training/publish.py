@@ -1,5 +1,6 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
+from collections.abc import Iterable
 from math import inf, isfinite
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cytosuite.files import Entries, FloatDict, FloatMap, TextPair, read_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import LEAST, score, wanted_metrics
+from cytosuite.training.validate import LEAST, judged, score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
@@ -34,12 +35,13 @@ def publish(
     steps = best.step if best else state.step
     parent = facts.get("parent", {})
     titles = [title(folder) for folders in data.values() for folder in folders]
-    purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
+    of, scored = ", ".join(titles), judged(held, state)
+    purpose, kept_out = _purpose(of, (cases, held, scored), steps, parent.get("name"))
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
     simpler: dict[str, FloatDict] = {}  # scores of simpler methods, by method
     if best:
         metrics = wanted_metrics(settings.validation)
-        methods = training.baselines(held, settings)
+        methods = training.baselines(scored, settings)
         simpler = {method: rounded(score(metrics, facts)) for method, facts in methods}
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
     adopted = parent.get("least_gain", 0.0) > 0
@@ -102,16 +104,14 @@ def rounded(scores: FloatMap) -> FloatDict:
     return {name: round(value, 4) for name, value in scores.items() if isfinite(value)}
 
 
-def _purpose(
-    of: str, cases: Cases[Case], held: Cases[Case], steps: int, parent: str | None
-) -> TextPair:
+def _purpose(of: str, parts: Iterable[Cases[Case]], steps: int, parent: str | None) -> TextPair:
     """Return a sentence about the training, and the name of the cases kept out of it."""
-    count, out = (sum(map(len, role_cases.values())) for role_cases in (cases, held))
+    count, out, scored = (sum(map(len, cases.values())) for cases in parts)
     course = f"Trained for {steps} steps" if steps else "Measured"
     start = f", from {parent or 'random weights'}" if steps else ""
     return (
         f"{course} on {count} cases of {of}{start}.",
-        f"held-out {out} of {count + out} cases of {of}",
+        f"held-out {scored} of {count + out} cases of {of}",
     )
 
 

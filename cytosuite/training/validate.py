@@ -18,7 +18,7 @@ from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.known import known
-from cytosuite.training.parts import Case, CaseLists, Cases
+from cytosuite.training.parts import Case, CaseLists, Cases, State
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
 
@@ -83,6 +83,11 @@ def some(cases: Cases[Case], count: int) -> Cases[Case]:
         else role_cases
         for role, role_cases in cases.items()
     }
+
+
+def judged(held: Cases[Case], state: State) -> Cases[Case]:
+    """Return the held-out cases that a validation scores."""
+    return held if state.bound is None else some(held, state.bound[0])
 
 
 def bounded(affordable: float, count: int, due: int) -> IntPair:

@@ -137,7 +137,7 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock.now)
     card = read_card(toy(settings({**W1, "cases": 3}), training=training, say=lines.append))
     assert counts == seen
-    assert next(iter(card.scores)).startswith(f"held-out {2 * counts[-1]} of")
+    assert next(iter(card.scores)).startswith(f"held-out {2 * counts[-1]} of 18 cases")
     assert ("validation: 1 of 2 cases, 0 min 08 s left" in lines) is (case_s > 5)
 
 
@@ -421,7 +421,7 @@ def test_other_rules_make_another_training(toy, settings, data):
     changed = given.with_files(splits=Splits(folds=3))
     refused("made with other settings; give the same", toy, changed)
     (data["real"][0] / "splits.toml").write_text("folds = 4")
-    refused("made with other data; give the same", toy, given)
+    refused("made with other data and parts; give the same", toy, given)
 
 
 def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
