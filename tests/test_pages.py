@@ -134,7 +134,7 @@ READ = {
         Row("echo", "mkdir -p requests"),
         Row("benchmark", small="--cases 1"),
         Row("simulate", small="--cases 1"),
-        Row("train", needs="minutes: 24 cases are held out"),
+        Row("train", needs="minutes: eight images are simulated"),
     ],
     "algorithms/spots/README.md": [
         Row("cells/spots", small="--cases 1"),

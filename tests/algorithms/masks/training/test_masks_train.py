@@ -10,6 +10,8 @@ from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.formats import write
 from cytosuite.formats.request import canvas_of
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.validate import hold_out
 from cytosuite.volume import Volume
 
 
@@ -71,3 +73,9 @@ def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
     refused("c1.tif: expected labels of the nuclei", TRAINING.load, folder, "images", settings)
     odd = short("masks", network={"channels": 1})
     refused("network: expected channels = 2", TRAINING.check, folder, "images", odd)
+
+
+def test_shipped_settings_learn_from_the_eight_cases_of_neurons():
+    settings, _ = TRAINING.translate(ALGORITHMS / "masks/training/train.toml", {})
+    rest, held = hold_out({"images": range(8)}, settings["validation"]["cases"])
+    assert (len(rest["images"]), len(held["images"])) == (6, 2)
