@@ -44,6 +44,7 @@ from cytosuite.files import Entries, Json, remove, write_json
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
+FINDING = ("segment", "detect", "track")  # tasks that find objects in an image
 OUT_OF_MEMORY = 4
 GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
 TERMINATED = 128 + signal.SIGTERM
@@ -104,7 +105,11 @@ class Algorithm:
                 f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, found "
                 f"none of {', '.join(sorted(absent))}"
             )
-        task = TASKS[self.manifest.task]
+        task, padded = TASKS[self.manifest.task], list[str]()
+        if task.name in FINDING:
+            from cytosuite.segmentation.padding import without_padding  # scipy takes long to import
+
+            inputs, padded = without_padding(inputs)
         images = (inputs.get(socket.slug) for socket in task.inputs)
         main = next((image for image in images if isinstance(image, Volume)), None)
         main = None if main is None else with_given(main, task, inputs)
@@ -121,7 +126,11 @@ class Algorithm:
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
         stated = main.origin.warnings if main is not None else ()
-        lines = [*choice_warnings(selection, main, facts), *_output_warnings(task.name, outputs)]
+        lines = [
+            *padded,
+            *choice_warnings(selection, main, facts),
+            *_output_warnings(task.name, outputs),
+        ]
         return outputs, selection, [line for line in lines if line not in stated]
 
 
