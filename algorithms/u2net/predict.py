@@ -31,6 +31,11 @@ from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Array, Floats, Labels
 
 GROUND, INSIDE, BORDER = range(CLASSES)
+_CLEAR = 3.0  # standard deviations of the ground: light and dark halves of noise differ by less
+_DOUBT = (
+    "objects doubtful: they are less than 3 standard deviations of the ground brighter than it, as "
+    "noise alone may be"
+)
 
 
 class Parameters(Sizing, Tiled):
@@ -74,7 +79,15 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     if inverted:
         facts["inverted"] = True
     labelled = noted(volume.like(ordered.reshape(volume.shape)), "u2net", facts)
-    return {"instance-labels": warned(labelled, *scale.warnings)}
+    return {"instance-labels": warned(labelled, *scale.warnings, _DOUBT * is_faint(image, labels))}
+
+
+def is_faint(image: Array, labels: Labels) -> bool:
+    """Return whether there are objects that are no clearer than noise is between its halves."""
+    ground = image[labels == 0]
+    if not 0 < ground.size < image.size:
+        return False
+    return bool(image[labels > 0].mean() - ground.mean() < _CLEAR * ground.std())
 
 
 def segment(image: Array, scale: Scale, parameters: Parameters, network: Forward) -> Labels:

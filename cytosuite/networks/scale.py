@@ -211,9 +211,9 @@ def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: 
     if not len(areas):
         return scale
     ratio = 2 * sqrt(float(np.median(areas)) / pi) / trained.diameter_um
-    if abs(log(ratio / scale.ratio)) <= _NEAR:
-        return scale
-    return with_ratio(scale, ratio, trained, parameters)
+    refined = with_ratio(scale, ratio, trained, parameters)
+    near = abs(log(ratio / scale.ratio)) <= _NEAR
+    return scale if near or prod(refined.factor) > ENLARGED else refined
 
 
 def width_of_objects(labels: Array) -> float:

@@ -116,6 +116,8 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
     assert scale_of_objects(labels[None], own, TRAINED, PARAMETERS) is own
     assert scale_of_objects(0 * labels[None], first, TRAINED, PARAMETERS) is first
+    pixels = np.arange(1, 26).reshape(1, 5, 5)  # for which it would be enlarged 450 times
+    assert scale_of_objects(pixels, first, TRAINED, PARAMETERS) is first
     gaps = scale_of_objects(50 * labels[None], first, TRAINED, PARAMETERS)  # most numbers unused
     assert gaps.ratio == own.ratio
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mistakes import refused
 from rasters import discs
+from scipy import ndimage
 
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, objects, predict
 from cytosuite.contract.weights import Model
@@ -57,6 +58,23 @@ def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
         assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
         assert labels.metadata.get("u2net_inverted", False) == (each is not image)
         assert ((labels.array > 0) == (truth > 0)).mean() > 0.94  # resized twice
+        assert not labels.origin.warnings
+
+
+class Seeing(torch.nn.Linear):
+    """A network that takes the brighter half of noise for objects."""
+
+    def forward(self, image):
+        return 20 * torch.stack([-image[:, 0], image[:, 0], 0 * image[:, 0] - 1], 1)
+
+
+def test_objects_in_noise_alone_are_doubted(rng):
+    noise = ndimage.gaussian_filter(rng.normal(1000, 90, (96, 96)), 2)
+    with using(Seeing(1, 1)):
+        found = predict({"microscopy-image": Volume(noise, (0.5, 0.5), "YX")}, model())
+    assert found["instance-labels"].array.any()
+    (line,) = found["instance-labels"].origin.warnings
+    assert line.startswith("objects doubtful")
 
 
 def test_a_volume_is_refused():
