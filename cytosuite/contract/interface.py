@@ -187,6 +187,8 @@ def image_of(
         )
     if volume.array.size == 0:
         raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
+    if volume.array.dtype == bool:
+        volume = volume.like(volume.array.view("u1"))
     if not is_finite(volume.array):
         raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
     return volume if offset else volume.like(from_lowest(volume.array))
