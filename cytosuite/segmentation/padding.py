@@ -6,12 +6,12 @@ import numpy as np
 
 from cytosuite.contract.tasks import IMAGE, MOVIE
 from cytosuite.files import Entries, Json
-from cytosuite.networks.normalise import HIGH, LOW, background_of, in_dtype, sampled_percentiles
+from cytosuite.networks.normalise import background_of, in_dtype
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import room
 from cytosuite.volume.pieces import slabs
 
-_ROWS = 64  # rows or planes that are enough to see padding
+_ROWS = 64  # along each axis, enough to see padding
 _LEAST, _MOST = 0.01, 0.75  # share of an image that padding is
 _BELOW = 8.0  # standard deviations of the background: noise is never as dark
 _EDGE = 4.0  # standard deviations: voxels at the edge of padding may be interpolated
@@ -45,16 +45,14 @@ def _filled(image: Array) -> Array:
     if not image.size or image.dtype == bool:
         return image
     lowest = float(image[np.ix_(*[(0, -1)] * image.ndim)].min())
-    rows = image[:: 1 + len(image) // _ROWS]
+    rows = image[tuple(slice(None, None, 1 + n // _ROWS) for n in image.shape[:-1])]
     padded = rows <= lowest
     ragged = float(np.mean(np.diff(padded).sum(-1) > 2)) > _RAGGED
     if ragged or not _LEAST <= padded.mean() <= _MOST:
         return image
     field = rows[~padded]
     mean, sd = background_of(field)
-    low, high = sampled_percentiles(field, LOW, HIGH)
-    below = _BELOW * max(sd, image.dtype.kind in "iu")  # integers are rounded
-    if low == high or mean - lowest <= below:  # without noise it may be an object
+    if np.ptp(field) == 0 or mean - lowest <= _BELOW * sd:  # without noise it may be an object
         return image
     filled, draw = room(image.shape, image.dtype), np.random.default_rng(0)
     for part in slabs(image, filled):
