@@ -173,6 +173,11 @@ MISTAKES = [
     ("expected chunks of 4096 bytes, found one that is broken or", _a_chunk_of_lzf_that_grows),
     ("expected a JPEG of at most 100 scans, found 10", _a_jpeg_of_many_scans),
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
+    (
+        "the pixels are packed by the filter 6 (scaleoffset), which is not read here; save",
+        _claimed,
+        {"shape": (4, 5), "dtype": "u2", "scaleoffset": 0},
+    ),
     ("expected a picture of at most 268435456", _png, 10**5, 10**5),
     ("expected a grey image, found a palette; save it", _png, 4, 5, 3),
     ("expected 5 rows of pixels, found fewer; save it anew", _png, 4, 5, 0, b"\0wall" * 4),
