@@ -30,10 +30,11 @@ def without_padding(inputs: Entries) -> tuple[Entries, list[str]]:
     changed: Json = {}
     for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
         volume = inputs[slug]
-        images = [*volume.array] if volume.axes[0] in "TC" else [volume.array]
+        several = volume.axes[0] in "TC"
+        images = [*volume.array] if several else [volume.array]
         filled = [_filled(image) for image in images]
         if any(map(is_not, filled, images)):
-            changed[slug] = volume.like(np.stack(filled).reshape(volume.shape))
+            changed[slug] = volume.like(np.stack(filled) if several else filled[0])
     return {**inputs, **changed}, [_LINE] * len(changed)
 
 
