@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cards import FACTS
-
 from cytosuite.files import write_json
+from tests.cards import FACTS  # campaigns are started as modules of tests
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED, LEFT_OUT = shutil.ignore_patterns("*.pyc"), shutil.ignore_patterns("kernels")

@@ -1,9 +1,8 @@
 """Images of puppets, which run the program of a case or an attack by its name, and their limits."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-
-from house import ROOT
 
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.images.build import Builder
@@ -12,6 +11,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 from cytosuite.files.working import owner_label
 
+ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "tests/hostile"
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
 TINY = Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
