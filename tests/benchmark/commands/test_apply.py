@@ -59,6 +59,7 @@ def images(tmp_path):
 def test_labels_record_and_picture_of_every_image(images, out, used):
     results = segment([images], out)
     assert [result.status for result in results] == ["written", "written"]
+    assert [read(result.output).array.max() for result in results] == [1, 2]
     endings = (".tif", ".json", ".png", "-objects.csv")
     assert {path.name for path in out.iterdir()} == {"objects.csv"} | {
         f"{name}{ending}" for name in ("one", "two") for ending in endings
