@@ -1,6 +1,7 @@
 """The command line: all commands by name; options load with the help, the rest with a run."""
 
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from inspect import signature
@@ -37,52 +38,12 @@ class Command(NamedTuple):
         return function
 
 
+_TABLE = tomllib.loads(Path(__file__).with_name("commands.toml").read_text("utf-8"))
 COMMANDS = {
-    "Use": (
-        Command("benchmark", "benchmark", "Make or read data, run algorithms, score, report."),
-        Command("segment", "apply", "Segment images: labels, records and pictures."),
-        Command("apply", "apply", "Run an algorithm of any task on images."),
-        Command("simulate", "simulate", "Simulate annotated images, with records and previews."),
-        Command("list", "algorithms", "List algorithms, models with scores, datasets, recipes."),
-        Command("doctor", "doctor", "Look at this machine: what runs, what lacks, and its remedy."),
-    ),
-    "Train": (
-        Command("train", "train", "Train a model on simulated data, or fine-tune one on yours."),
-        Command("calibrate", "simulate", "Fit a simulated dataset to real images: a recipe."),
-        Command("phantoms", "simulate", "Make a library of nuclei, cut out of stacks or drawn."),
-        Command("labels", "labels", "Write label images of masks, COCO or ROIs; or ROIs."),
-        Command("combine", "labels", "Add the images of two folders, name by name."),
-    ),
-    "Challenge": (
-        Command("new", "algorithms", "Start an algorithm: a folder that builds, runs and passes."),
-        Command("check", "algorithms", "Check an algorithm against its contract, in seconds."),
-        Command("build", "export", "Build the containers of algorithms."),
-        Command("rehearse", "evaluation", "Run an algorithm under a platform's limits and rules."),
-        Command("export", "export", "Write the files to upload: image, models, export.json."),
-        Command("preflight", "export", "Check files before their upload, without Docker."),
-        Command("build-evaluation", "evaluation", "Write what an organiser uploads."),
-    ),
-    "Scores": (
-        Command("score", "score", "Score files, folders, or Cell Tracking Challenge layouts."),
-        Command("compare", "compare", "Compare two runs; exit code 1 at a regression."),
-        Command("report", "report", "Report runs and folders of predictions; run nothing."),
-        Command("rank", "compare", "Rank the algorithms of any table of scores."),
-    ),
+    group: tuple(Command(name, *entry) for name, entry in entries.items())
+    for group, entries in _TABLE.items()
 }
-MAINTAIN = (
-    Command("accept", "maintain", "Accept the scores of a run, for compare --accepted."),
-    Command("tables", "maintain", "Write the tables in the documents, of make's variables too."),
-    Command("bundle", "maintain", "Pack models as MONAI bundles: <algorithm>-<model>.zip."),
-    Command("migrate", "maintain", "Translate parameters of the published simulators."),
-    Command("compile", "maintain", "Compile loops, once per machine: first calls are fast."),
-)
-MODEL = (
-    Command("add", "model", "Make a model of a file of weights: a card like another, tested."),
-    Command("use", "model", "Take a model before all others, for all images or some."),
-    Command("pack", "model", "Pack a model for a colleague: one zip."),
-    Command("install", "model", "Install a model that a colleague packed, once it is tested."),
-    Command("remove", "model", "Remove a model of your own."),
-)
+MAINTAIN, MODEL = COMMANDS.pop("maintain"), COMMANDS.pop("model")
 GROUPS = {
     "model": ("Train", "Models of your own and of colleagues.", MODEL),
     "maintain": ("Maintain", "Commands for those who keep the repository.", MAINTAIN),
