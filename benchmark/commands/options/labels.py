@@ -3,7 +3,7 @@
 from math import isfinite
 from pathlib import Path
 
-from cytosuite.benchmark.commands.terminal.console import names
+from cytosuite.benchmark.commands.terminal.console import floats, names
 from cytosuite.benchmark.commands.terminal.options import (
     argument,
     command_options,
@@ -11,6 +11,7 @@ from cytosuite.benchmark.commands.terminal.options import (
 )
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 
 
 @command_options
@@ -32,12 +33,9 @@ class LabelsOptions:
     rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)
 
 
-def weights(text: str) -> tuple[float, ...]:
+def weights(text: str) -> FloatTuple:
     """Return the weights of an option; InputError where one is no finite number."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
+    numbers = floats(text)
     if len(numbers) != 2 or not all(map(isfinite, numbers)):
         raise InputError(f"--weights: expected two numbers like 1,0.5, found {text}")
     return numbers

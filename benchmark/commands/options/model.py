@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cytosuite.benchmark.commands.terminal.console import numbers, pairs, printable
+from cytosuite.benchmark.commands.terminal.console import floats, numbers, pairs, printable
 from cytosuite.benchmark.commands.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
 
@@ -53,9 +53,7 @@ def fact(text: str, flag: str, expected: str) -> "tuple[str, Value]":
     key, sign, value = map(str.strip, text.partition("="))
     if not key or not sign:
         raise InputError(f"{flag} {text}: expected {expected}")
-    try:
-        sizes = tuple(float(part) for part in value.strip("[]").split(","))
-    except ValueError:
+    if not (sizes := floats(value.strip("[]"))):
         return key, value
     return key, sizes if len(sizes) > 1 else sizes[0]
 

@@ -46,12 +46,17 @@ def new_folder(place: Path) -> Iterator[Path]:
             place.rmdir()  # atomic would remove a full one too
 
 
+def floats(text: str) -> FloatTuple:
+    """Return comma-separated numbers, none where one of them is something else."""
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        return ()
+
+
 def numbers(text: str) -> FloatTuple:
     """Return the voxel size of a comma-separated option."""
-    try:
-        lengths = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        lengths = ()
+    lengths = floats(text)
     if not lengths or not all(LEAST_UM <= length <= MOST_UM for length in lengths):
         raise InputError(
             f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}; from {LEAST_UM:g} to "
