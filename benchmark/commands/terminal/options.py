@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -25,7 +26,7 @@ from cytosuite.benchmark.runs.cluster.site import read_cluster
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Api, Format, Size, SplitName
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Entries, Json, Scalars, json_text, need_file, write_json
+from cytosuite.files import Entries, Json, Scalars, json_text, need_file, write_text
 from cytosuite.segmentation.outline import looseness_of
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def option(
     **bounds: float,
 ) -> Any:  # noqa: ANN401 - a field of any type
     """Return a field that is an option, ``...`` where it must be given; `parse` reads its text."""
-    shown: Json = {"help": help, "metavar": metavar, **bounds}
-    if env:
-        shown["envvar"] = env
+    shown: Json = {"help": help, "metavar": metavar, "envvar": env or None, **bounds}
     mark = typer.Argument(**shown) if argument else typer.Option(*([flag] if flag else []), **shown)
     metadata = {"mark": mark, "flag": flag, "parse": parse, "repeatable": repeatable}
     metadata |= {"help": help, "placed": argument or bool(env), "metavar": metavar}
@@ -115,6 +114,14 @@ def as_callback(
     return callback
 
 
+def put(path: Path | None, text: str) -> None:
+    """Write a file where one is named, to stdout if its name is ``-``."""
+    if path == STDOUT:
+        sys.stdout.write(text)
+    elif path is not None:
+        write_text(path, text)
+
+
 @command_options
 class TableOptions:
     """Ways to get a table: on the terminal, as CSV, as JSON."""
@@ -155,10 +162,7 @@ class JsonOptions:
 
     def keep(self, value: object) -> None:
         """Write a value where the option says, if it does."""
-        if self.json == STDOUT:
-            typer.echo(json_text(value))
-        elif self.json is not None:
-            write_json(self.json, value)
+        put(self.json, f"{json_text(value)}\n")
 
 
 def known_task(text: str) -> str:

@@ -1,11 +1,9 @@
 """Tables: the columns that fit a terminal or a line of a log, CSV and JSON."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from math import floor, isfinite, isnan, log10
-from pathlib import Path
 from shutil import get_terminal_size
 from typing import Literal
 
@@ -15,10 +13,10 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cytosuite.benchmark.commands.terminal.console import say
-from cytosuite.benchmark.commands.terminal.options import STDOUT, TableOptions
+from cytosuite.benchmark.commands.terminal.options import TableOptions, put
 from cytosuite.benchmark.runs.store.csvfile import as_text
 from cytosuite.errors import listed
-from cytosuite.files import Json, json_text, write_text
+from cytosuite.files import Json, json_text
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -102,17 +100,9 @@ def give(
 def keep(table: ValueTable, options: TableOptions, value: object | None = None) -> None:
     """Write a table as CSV and as JSON (or a value in its place) where options name a file."""
     if options.csv is not None:
-        _write(options.csv, table.csv())
+        put(options.csv, table.csv())
     if options.json is not None:
-        _write(options.json, f"{json_text(table.records() if value is None else value)}\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, or to stdout if its name is ``-``."""
-    if path == STDOUT:
-        sys.stdout.write(text)
-        return
-    write_text(path, text)
+        put(options.json, f"{json_text(table.records() if value is None else value)}\n")
 
 
 def decimals(values: Iterable[float]) -> int:
