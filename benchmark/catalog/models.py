@@ -14,7 +14,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_
 from cytosuite.contract.select import FOLDER, Facts, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import Entries, Paths, digest
+from cytosuite.files import Paths, Texts, digest
 
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
@@ -74,11 +74,13 @@ def unlike(cards: Paths) -> list[str]:
         by_algorithm.setdefault(card.algorithm, []).append(card)
     sentences = []
     for name, siblings in by_algorithm.items():
-        differing, theirs = [], {card.name: dict(_flat(card.parameters)) for card in siblings}
+        differing, theirs = [], {card.name: dict(leaves(card.parameters)) for card in siblings}
         for key in dict.fromkeys(key for parameters in theirs.values() for key in parameters):
             values = {card: parameters.get(key) for card, parameters in theirs.items()}
             if any(value != values[siblings[0].name] for value in values.values()):
-                differing.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
+                differing.append(
+                    f"{'.'.join(key)} ({', '.join(f'{n} {v}' for n, v in values.items())})"
+                )
         if (more := len(differing) - NAMED) > 0:
             differing[NAMED:] = [f"{more} more"]
         how = f"other parameters: {'; '.join(differing)}" if differing else "the same parameters"
@@ -86,13 +88,13 @@ def unlike(cards: Paths) -> list[str]:
     return sentences
 
 
-def _flat(parameters: Entries, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the parameters of a model; names of groups are joined by dots."""
-    for key, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield above + key, value
+def leaves(value: object, path: Texts = ()) -> Iterator[tuple[Texts, Any]]:
+    """Yield the values of nested objects by their path."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path, value
 
 
 def need_models(names: Iterable[str], models: Models) -> None:

@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isclose
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cytosuite.benchmark.catalog.models import leaves
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.scores.blind import blind_row, tells
 from cytosuite.benchmark.scores.platform import metric_keys
@@ -178,8 +179,8 @@ def differences(scores: Entries, judged: Entries, evaluation: Evaluation) -> tup
     """Return the number of scores of a run and its evaluation, and a line for each that differs."""
     cases = {evaluation.images.get(case, case): row for case, row in scores["case"].items()}
     sides = [
-        dict(_leaves({"case": cases, "aggregates": scores["aggregates"]})),
-        dict(_leaves({part: judged[part] for part in ("case", "aggregates")})),
+        dict(leaves({"case": cases, "aggregates": scores["aggregates"]})),
+        dict(leaves({part: judged[part] for part in ("case", "aggregates")})),
     ]
     names = list(dict.fromkeys(name for side in sides for name in side))
     lines = []
@@ -192,15 +193,6 @@ def differences(scores: Entries, judged: Entries, evaluation: Evaluation) -> tup
         ):
             lines.append(f"{' '.join(name[1:])}: {before} in the run, {after} in the evaluation")
     return len(names), lines
-
-
-def _leaves(node: object, name: Texts = ()) -> Iterator[tuple[Texts, Any]]:
-    """Yield the numbers of nested objects by their path."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _leaves(value, (*name, key))
-    else:
-        yield name, node
 
 
 def _entry(socket: Socket, name: str) -> Json:
