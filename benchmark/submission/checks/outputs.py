@@ -21,6 +21,7 @@ from cytosuite.errors import CytosuiteError, InputError, last_line, reason_of
 from cytosuite.files import TextDict, open_regular, parse_json, read_text
 from cytosuite.formats import read
 from cytosuite.formats.tiffcheck import check_directories
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
 LINES, LINE_BYTES = 10_000, 10_000  # of a header of MetaImage
@@ -105,8 +106,7 @@ def _metaimage(path: Path, where: str, fields: TextDict) -> Iterator[Finding]:
         return
     if not {"ElementSpacing", "ElementSize"} & fields.keys():
         yield finding("output.spacing", where, "none: 1 mm per voxel is taken")
-    if array.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in array):
-        yield finding("output.not-finite", where, "NaN or infinity among the values")
+    yield from _not_finite(array, where)
     del array, image
 
 
@@ -211,6 +211,11 @@ def _pixels(path: Path, where: str) -> Iterator[Finding]:
     except InputError as error:
         yield finding("output.pixels", where, reason_of(error, path))
         return
+    yield from _not_finite(array, where)
+
+
+def _not_finite(array: Array, where: str) -> Iterator[Finding]:
+    """Yield a finding about values that are no numbers, looked at plane by plane."""
     planes = array.reshape(-1, *array.shape[-2:]) if array.dtype.kind == "f" else ()
     if not all(np.isfinite(plane).all() for plane in planes):
         yield finding("output.not-finite", where, "NaN or infinity among the values")
