@@ -117,10 +117,9 @@ def _judged(
     """Return the result of a rule: a broken one raises."""
     try:
         rule(*arguments)
-    except InputError as error:
-        return Check(title, broken, " ".join(str(error).split()))
     except CytosuiteError as error:
-        return Check(title, "FAIL", " ".join(str(error).split()))
+        result = broken if isinstance(error, InputError) else "FAIL"
+        return Check(title, result, " ".join(str(error).split()))
     return Check(title)
 
 

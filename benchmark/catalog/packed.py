@@ -11,7 +11,7 @@ from cytosuite.contract.select import Value
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import NAME, SAFE, open_model
 from cytosuite.errors import InputError, pick, plain
-from cytosuite.files import file_digest, json_text, parse_json
+from cytosuite.files import file_digest, json_text, parse_json, write_json
 from cytosuite.files.archive import ZipReader, opened_zip, write_zip
 
 MOST_BYTES = 10_000_000  # of a card
@@ -144,5 +144,5 @@ def unpack(packed: Packed, folder: Path, name: str) -> Path:
             raise InputError(f"{packed.archive.path}: {expected} of its weights, found {digest}")
     card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
-    path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", "utf-8")
+    write_json(path, card.model_dump(mode="json"))
     return path

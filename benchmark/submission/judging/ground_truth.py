@@ -22,7 +22,7 @@ from cytosuite.benchmark.submission.judging.evaluation import (
 from cytosuite.contract.interface import TABLE, read_case
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, write_json
+from cytosuite.files import atomic, json_text, write_json
 from cytosuite.formats import header
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
@@ -89,7 +89,7 @@ def ground_truth(dataset: Dataset, task: Task) -> GroundTruth:
         cases=tuple(judged),
         reference=tuple(real for real, _, _ in reference),
     )
-    described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    described = json_text(evaluation.model_dump(mode="json"))
     return GroundTruth(evaluation, files | {FILE: f"{described}\n".encode()})
 
 
