@@ -104,8 +104,8 @@ def images_by_name(path: Path | None, true: Paths) -> Paths:
 def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair]:
     """Return the cases of images or labels, for metrics of some families."""
     images, labels = {*families} == {"images"}, "labels" in families
-    if items := _annotated(options, images=images):
-        pairs = _of_items(options, items, images=images)
+    if cases := _annotated(options, images=images):
+        pairs = _of_items(options, cases)
     else:
         roles = ROLES if images else ()
         files = _pairs(options.truth, options.prediction, roles, (labels, labels))
@@ -164,8 +164,8 @@ def _pairs(
     return [(path, matches.get(key)) for key, path in files.items()]
 
 
-def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
-    """Return the cases of a truth that holds more than files of one kind, none of others."""
+def _annotated(options: ScoreOptions, *, images: bool) -> list[tuple[Item, Source]]:
+    """Return cases and their truth in a folder of more than files of one kind, none of others."""
     place = options.truth
     plain = images or (rois.roi_files(place, ()) and not readable(place))
     if not lists.is_list(place) and (
@@ -173,27 +173,21 @@ def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
     ):
         return []
     table = index(place, None if images else "segment", root=options.data_root)
-    return [item for item in table.items if _truth(item, images=images) is not None]
-
-
-def _truth(item: Item, *, images: bool) -> Source | None:
-    """Return the true image or the true labels of a case."""
     kind = "image" if images else "labels"
-    files = (
-        item.files[slug] for slug in item.files if slug in OUTPUTS and SOCKETS[slug].kind == kind
-    )
-    return next(files, None)
+    true = {slug for slug in OUTPUTS if SOCKETS[slug].kind == kind}
+    truths = [[item.files[slug] for slug in item.files if slug in true] for item in table.items]
+    return [(item, files[0]) for item, files in zip(table.items, truths, strict=True) if files]
 
 
-def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> list[FilePair]:
+def _of_items(options: ScoreOptions, cases: Sequence[tuple[Item, Source]]) -> list[FilePair]:
     """Return the cases of an annotated folder."""
     if options.image not in (None, options.truth):
         raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
-    names = [item.name for item in items]
+    names = [item.name for item, _ in cases]
     predictions = sides.named(options.prediction, rois=True)
     matches = sides.partners(names, options.prediction, predictions)
     if not matches:  # of programs that leave out folders
-        stems = [imagefiles.image_name(item.image) for item in items]
+        stems = [imagefiles.image_name(item.image) for item, _ in cases]
         names = stems if len({*stems}) == len(names) else names
         matches = sides.partners(names, options.prediction, predictions)
     if not matches:
@@ -203,8 +197,7 @@ def _of_items(options: ScoreOptions, items: Sequence[Item], *, images: bool) -> 
         )
     return [
         FilePair(name, truth, matches.get(name), item.image)
-        for name, item in zip(names, items, strict=True)
-        if (truth := _truth(item, images=images)) is not None
+        for name, (item, truth) in zip(names, cases, strict=True)
     ]
 
 
