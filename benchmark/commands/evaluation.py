@@ -101,32 +101,27 @@ def _built(options: BuildEvaluationOptions, console: Console) -> tuple[Builder, 
 
 
 def rehearse_command(options: RehearseOptions, console: Console) -> int:
-    """Rehearse a submission; exit code 1 if a check fails."""
-    return 0 if rehearse(options, console) else 1
-
-
-def rehearse(options: RehearseOptions, screen: Console) -> bool:
-    """Rehearse a submission, print and record the checks, and return whether all are passed."""
+    """Rehearse a submission, print and record the checks; exit code 1 if one fails."""
     named_profile = options.profile and PROFILES[pick("profile", [options.profile], PROFILES)[0]]
-    engine, manifest = subject(options, screen)
+    engine, manifest = subject(options, console)
     external = engine.externals.get(manifest.name)
     api = external.api if external else options.api or engine.api
     profile = named_profile or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
     data = DataOptions(dataset=name, size=None if options.dataset else "mini", runs=options.runs)
     data_recipe = recipe(replace(data.request, task=manifest.task, spacing=options.spacing))
-    dataset = make(data_recipe, data, options, engine, screen)
+    dataset = make(data_recipe, data, options, engine, console)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:
         limits = replace(limits, memory_gib=options.memory)
-    say(screen, f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}")
+    say(console, f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}")
     with TemporaryDirectory() as folder:
         cases = dataset.cases[: options.cases]
         rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), external is not None)
         done = []
         for check in all_checks(rehearsal, api, profile):
             done.append(check)
-            say(screen, check.line)
+            say(console, check.line)
     passed = all(check.result != "FAIL" for check in done)
     record = {
         "algorithm": manifest.name,
@@ -141,8 +136,8 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
         "checks": {check.title: f"{check.result} {check.reason}".strip() for check in done},
     }
     path = write_record(data.folder, manifest.name, record)
-    say(screen, f"rehearsal {'passed' if passed else 'FAILED'}: {path}")
-    return passed
+    say(console, f"rehearsal {'passed' if passed else 'FAILED'}: {path}")
+    return 0 if passed else 1
 
 
 def dataset_for(manifest: AlgorithmManifest) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
+from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse_command
 from cytosuite.benchmark.commands.options.evaluation import RehearseOptions
 from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import Builder
@@ -84,12 +84,12 @@ def rehearsed(client, base, runs):
 
     def run(**options):
         screen = StringIO()
-        passed = rehearse(
+        code = rehearse_command(
             RehearseOptions(engine="docker", runs=runs, cases=2, **options),
             Console(file=screen, width=200),
         )
         (path,) = (runs / "rehearsals").iterdir()
-        return passed, screen.getvalue(), read_json(path)
+        return code == 0, screen.getvalue(), read_json(path)
 
     return run
 
@@ -140,4 +140,4 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
     ],
 )
 def test_a_mistake_is_one_line(options, line, quiet):
-    refused(line, rehearse, RehearseOptions(**{"algorithm": "watershed"} | options), quiet)
+    refused(line, rehearse_command, RehearseOptions(**{"algorithm": "watershed"} | options), quiet)
