@@ -19,7 +19,6 @@ class PlatformProfile(NamedTuple):
     memory_gib: float  # asked for
     cpus: int
     gpu: str = ""  # kind of the one GPU, empty without
-    timeout_s: float = 3600.0  # of a case, where the phase sets no other
 
     @property
     def available_gib(self) -> float:
@@ -31,12 +30,10 @@ class PlatformProfile(NamedTuple):
         """Name for readers."""
         return f"{self.gpu or 'no GPU'}, {self.cpus} processors, {self.memory_gib:g} GB"
 
-    def limits(self, processors: int, timeout_s: float | None = None) -> Limits:
+    def limits(self, processors: int, timeout_s: float) -> Limits:
         """Return the limits of a case, on a machine with this many processors."""
         cpus = float(min(self.cpus, processors))
-        return Limits(
-            memory_gib=self.available_gib, timeout_s=timeout_s or self.timeout_s, cpus=cpus
-        )
+        return Limits(memory_gib=self.available_gib, timeout_s=timeout_s, cpus=cpus)
 
 
 # grand-challenge.org, 2026: the cheapest machine with the memory that is asked for, among the

@@ -142,7 +142,7 @@ def test_the_smallest_machine_leaves_the_platform_its_memory(watershed, memory, 
 def test_an_algorithm_that_is_too_large_is_refused_and_limits_are_those_of_the_machine(watershed):
     needs = watershed.model_copy(update={"resources": Resources(memory_gib=32)})
     refused("needs 32 GiB, the platform gives 31", smallest, needs)
-    limits = PROFILES["gc-t4-16gb"].limits(2)
+    limits = PROFILES["gc-t4-16gb"].limits(2, 3600.0)
     assert (limits.memory_gib, limits.cpus, limits.timeout_s) == (15, 2, 3600)
     assert PROFILES["gc-t4-16gb"].limits(64, 60).cpus == 4
     kinds = {profile.gpu.partition(" ")[0] for profile in PROFILES.values()}
