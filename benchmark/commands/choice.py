@@ -119,7 +119,7 @@ class Decision(NamedTuple):
 
     image: Path  # the file
     algorithm: AlgorithmManifest  # its ``select`` has the costs
-    named: bool  # whether the user named the model
+    by: str  # the way of the choice, as of `ModelChoice`
     facts: Facts
     sources: TextMap  # source of each
     selection: Selection  # the chosen card, with all others
@@ -130,11 +130,6 @@ class Decision(NamedTuple):
         """Image, algorithm and model in a line."""
         name = f"{self.algorithm.name} {self.selection.card.name}"
         return f"{printable(str(self.image))}: {name}{WORDS.get(self.by, '')}"
-
-    @property
-    def by(self) -> str:
-        """The way of the choice, as of `ModelChoice`."""
-        return "user" if self.named else self.selection.by
 
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
@@ -238,9 +233,10 @@ def decide(
     warnings = dict.fromkeys(
         [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume, sized)]
     )
-    sources, named = {SIZE: "image", **volume.origin.sources}, algorithm.name in models
+    sources = {SIZE: "image", **volume.origin.sources}
+    by = "user" if algorithm.name in models else selection.by
     facts |= sized
-    return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
+    return Decision(item.image, algorithm, by, facts, sources, selection, list(warnings))
 
 
 def folder_of(image: Path) -> dict[str, Value]:
