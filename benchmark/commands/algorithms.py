@@ -3,6 +3,7 @@
 import json
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -143,10 +144,14 @@ def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
         next((socket for socket in images if socket.kind == "labels"), None),
     )
     output = task.main_output if main is not None else None
-    kind = output.kind if output is not None else "json"
-    kind = "canvas" if main is not None and main.kind == "canvas" else kind
-    kind = "tracks" if output is not None and output.movie else kind
-    template = "torch" if torch else kind
+    if torch:
+        template = "torch"
+    elif main is None or output is None:
+        template = "json"
+    elif output.movie:
+        template = "tracks"
+    else:
+        template = "canvas" if main.kind == "canvas" else output.kind
     words = {
         "name": name,
         "title": name.replace("_", " ").capitalize(),
@@ -186,11 +191,11 @@ def check_command(options: CheckOptions, console: Console) -> int:
 
     name, folders = options.name, (ROOT / "algorithms").glob("*/")
     pick("algorithm", [name], [folder.name for folder in folders if folder.name[:1] not in "._"])
-    verdicts: list[Check] = []
+    results = Counter[str]()
 
     def show(done: Check) -> None:
-        """Keep and show a check."""
-        verdicts.append(done)
+        """Count and show a check."""
+        results[done.result] += 1
         say(console, done.line)
 
     title = "manifest: algorithm.toml"
@@ -204,7 +209,5 @@ def check_command(options: CheckOptions, console: Console) -> int:
     with TemporaryDirectory() as folder, running(manifest, Path(folder), models) as run:
         for done in checks(ROOT, manifest, run, models.get(name)):
             show(done)
-    failed = sum(done.result == "FAIL" for done in verdicts)
-    passed = sum(done.result == "pass" for done in verdicts)
-    say(console, f"{name}: {passed} passed, {failed} failed")
-    return 1 if failed else 0
+    say(console, f"{name}: {results['pass']} passed, {results['FAIL']} failed")
+    return 1 if results["FAIL"] else 0
