@@ -1,12 +1,14 @@
 """Profiles of the places where submissions run: memory, processors, time of a case."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.errors import InputError
+from cytosuite.files import read_toml
 
 RESERVED_GIB = 1.0  # of the memory that is asked for: the platform keeps it for itself
 MARGIN = 0.8  # of the time limit: machines differ
@@ -36,22 +38,9 @@ class PlatformProfile(NamedTuple):
         return Limits(memory_gib=self.available_gib, timeout_s=timeout_s, cpus=cpus)
 
 
-# grand-challenge.org, 2026: the cheapest machine with the memory that is asked for, among the
-# kinds that a phase allows. One GPU of a machine is used; V100 and A100 are rented by arrangement.
-_KINDS = (
-    ("gc-cpu-4gb", 4, 2),
-    ("gc-cpu-8gb", 8, 2),
-    ("gc-cpu-16gb", 16, 2),
-    ("gc-cpu-32gb", 32, 4),
-    ("gc-t4-16gb", 16, 4, "T4 (16 GB)"),
-    ("gc-t4-32gb", 32, 8, "T4 (16 GB)"),
-    ("gc-a10g-16gb", 16, 4, "A10G (24 GB)"),
-    ("gc-a10g-32gb", 32, 8, "A10G (24 GB)"),
-    ("gc-v100-32gb", 32, 8, "V100 (16 GB)"),
-    ("gc-a100-32gb", 32, 96, "A100 (40 GB)"),
-)
+_KINDS = read_toml(Path(__file__).with_name("profiles.toml"))
 PROFILES: Mapping[str, PlatformProfile] = MappingProxyType(
-    {kind[0]: PlatformProfile(*kind) for kind in _KINDS}
+    {name: PlatformProfile(name, **kind) for name, kind in _KINDS.items()}
 )
 
 
