@@ -201,7 +201,7 @@ class _Scan:
         """Scan all members."""
         for number, member in enumerate(members(self.stream)):
             if number >= MEMBERS:
-                raise ArchiveError("archive.bomb", f"more than {MEMBERS} members; {SAVE}")
+                raise _unsaved("archive.bomb", f"more than {MEMBERS} members")
             if member.isdir():
                 continue
             name = member.name
@@ -218,9 +218,9 @@ class _Scan:
         canonical = name.isascii() and name.isprintable() and posixpath.normpath(name) == name
         if not canonical or name.startswith(("/", "..")):
             reason = f"member {plain(name, 90)}: expected a relative path without . and .."
-            raise ArchiveError("archive.twice", f"{reason}; {SAVE}")
+            raise _unsaved("archive.twice", reason)
         if name.lower() in self.names:
-            raise ArchiveError("archive.twice", f"two members of the name {name[:90]}; {SAVE}")
+            raise _unsaved("archive.twice", f"two members of the name {name[:90]}")
         self.names.add(name.lower())
 
     def _file(self, name: str, size: int) -> None:
@@ -302,32 +302,36 @@ class _Scan:
         if content is None:
             there = self.resolve(name).lower() in self.names
             text = f"no JSON text of at most {JSON_BYTES // 2**20} MiB" if there else "none"
-            raise ArchiveError(rule, f"expected a member {plain(name, 90)}, found {text}; {SAVE}")
+            raise _unsaved(rule, f"expected a member {plain(name, 90)}, found {text}")
         try:
             return parse_json(content.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise ArchiveError(
-                rule, f"{plain(name, 90)}: expected JSON, found {plain(str(error), 200)}; {SAVE}"
-            ) from None
+            reason = f"expected JSON, found {plain(str(error), 200)}"
+            raise _unsaved(rule, f"{plain(name, 90)}: {reason}") from None
+
+
+def _unsaved(rule: str, text: str) -> ArchiveError:
+    """Return the error of an archive that is none of a saved image, with the remedy."""
+    return ArchiveError(rule, f"{text}; {SAVE}")
 
 
 def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     manifest = scan.json("manifest.json", "archive.manifest-missing")
     if not isinstance(manifest, list) or not all(isinstance(image, dict) for image in manifest):
-        reason = f"manifest.json: expected a list of one object; {SAVE}"
-        raise ArchiveError("archive.manifest-invalid", reason)
+        reason = "manifest.json: expected a list of one object"
+        raise _unsaved("archive.manifest-invalid", reason)
     if len(manifest) != 1:
         reason = f"expected one image in the archive, found {len(manifest)}; save one alone"
         raise ArchiveError("archive.several-images", reason)
     name, layers = manifest[0].get("Config"), manifest[0].get("Layers")
     named = isinstance(layers, list) and all(isinstance(layer, str) for layer in layers)
     if not isinstance(name, str) or not named:
-        reason = f"manifest.json: expected the texts Config and Layers; {SAVE}"
-        raise ArchiveError("archive.manifest-invalid", reason)
+        reason = "manifest.json: expected the texts Config and Layers"
+        raise _unsaved("archive.manifest-invalid", reason)
     config = scan.json(name, "archive.config-missing")
     if not isinstance(config, dict):
-        reason = f"{plain(name, 90)}: expected an object, the image's config; {SAVE}"
-        raise ArchiveError("archive.config-missing", reason)
+        reason = f"{plain(name, 90)}: expected an object, the image's config"
+        raise _unsaved("archive.config-missing", reason)
     text = scan.texts[scan.resolve(name)]
     identity = f"sha256:{hashlib.sha256(text).hexdigest()}"
     index = scan.json("index.json", "archive.index") if "index.json" in scan.texts else None
@@ -377,7 +381,5 @@ def _named_layer(scan: _Scan, name: str) -> ImageLayer:
         there = scan.resolve(name).lower() in scan.names
         rule = "archive.layer-damaged" if there else "archive.layer-missing"
         what = "no tar, plain or with gzip or xz" if there else "none"
-        raise ArchiveError(
-            rule, f"expected the layer {plain(name, 90)} of manifest.json, found {what}; {SAVE}"
-        )
+        raise _unsaved(rule, f"expected the layer {plain(name, 90)} of manifest.json, found {what}")
     return layer

@@ -54,8 +54,7 @@ DEPTH = 16  # folders in each other
 def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
     """Return an importer's findings and the file of pixels, InputError if special or too large."""
     fields = _fields(path)
-    data = (fields or {}).get("ElementDataFile")
-    if fields is None or data is None:
+    if (data := fields.get("ElementDataFile")) is None:
         return [*_tiff(path, where)], None
     if data == "LOCAL":
         return [*_metaimage(path, where, fields)], None
@@ -70,8 +69,8 @@ def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
     return [*_metaimage(path, where, fields)], raw
 
 
-def _fields(path: Path) -> TextDict | None:
-    """Return the header of a MetaImage as the importer reads it, None where it is none."""
+def _fields(path: Path) -> TextDict:
+    """Return the header of a MetaImage as the importer reads it, empty where it is none."""
     fields: TextDict = {}
     with open_regular(path) as stream:
         for _ in range(LINES):
@@ -81,7 +80,7 @@ def _fields(path: Path) -> TextDict | None:
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError:
-                return None
+                return {}
             key, mark, value = text.rstrip("\r\n").partition("=")
             if mark:
                 fields[key.strip()] = value.strip()
