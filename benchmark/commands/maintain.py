@@ -43,8 +43,8 @@ class Variable(NamedTuple):
 
     name: str
     help: str
-    default: str
-    kind: str  # "switch", "flag", or "placed" by the recipe or the environment
+    default: str = ""
+    kind: str = "placed"  # "switch", "flag", or "placed" by the recipe or the environment
 
 
 def accept_command(options: AcceptOptions, console: Console) -> None:
@@ -97,16 +97,16 @@ def variables(goal: str) -> list[Variable]:
         default = SWITCH if use == "switch" and not default else default
         listed.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
     more = {
-        "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.", "", "placed")],
+        "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.")],
         "compare": [
-            Variable("RUN", "The run, a folder or a name in runs/.", "", "placed"),
-            Variable("WITH", "The run before; the accepted scores without it.", "", "placed"),
+            Variable("RUN", "The run, a folder or a name in runs/."),
+            Variable("WITH", "The run before; the accepted scores without it."),
         ],
     }.get(goal, [])
     hidden = {*SET.get(goal, ()), "RUNS" if more else ""}
     listed = [variable for variable in listed if variable.name not in hidden]
     if any(variable.name == "ENGINE" for variable in listed):
-        more.append(Variable("SIF", "Folder of images for ENGINE=apptainer.", "", "placed"))
+        more.append(Variable("SIF", "Folder of images for ENGINE=apptainer."))
     return [variable for variable in listed if variable.default != "True"] + more
 
 

@@ -81,8 +81,7 @@ def add_command(options: AddOptions, console: Console) -> None:
                 console,
                 f"note: {name}:{like.name} has no weights, so whether these are read is not tested",
             )
-        _place(cards, home)
-    placed = [home / card.name for card in cards]
+        placed = _place(cards, home)
     try:
         if options.data is not None:
             for card in placed:
@@ -299,8 +298,11 @@ def _test(path: Path, file: Path, console: Console) -> None:
             say(console, done.line)
 
 
-def _place(staged: Sequence[Path], home: Path) -> None:
-    """Move models into a folder, all or none; a former one stays whole until its card changes."""
+def _place(staged: Sequence[Path], home: Path) -> list[Path]:
+    """Move models into a folder, all or none; return their cards there.
+
+    A former one stays whole until its card changes.
+    """
     places = [home / card.name for card in staged]
     fresh = [place for place in places if not place.exists()]
     with alone(home):
@@ -315,6 +317,7 @@ def _place(staged: Sequence[Path], home: Path) -> None:
         finally:
             for place in places:
                 _drop(place)
+    return places
 
 
 def _free(card: Path, home: Path) -> str:

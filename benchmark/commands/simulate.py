@@ -103,14 +103,14 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         raise InputError(
             f"{options.dataset}: --frames needs a simulated dataset, found no such one"
         )
-    path = "cytosuite.datasets.{}.series"
-    if find_spec(path.format(simulation.manifest.name)) is None:
+    path, dataset = "cytosuite.datasets.{}.series", simulation.manifest.name
+    if find_spec(path.format(dataset)) is None:
         able = [name for name in simulations() if find_spec(path.format(name))]
         raise InputError(
-            f"--frames {frames}: the dataset {simulation.manifest.name} has no time series; those "
+            f"--frames {frames}: the dataset {dataset} has no time series; those "
             f"that have: {', '.join(able)}"
         )
-    module = import_module(path.format(simulation.manifest.name))
+    module = import_module(path.format(dataset))
     need_folder(options.out, new=True)
     engine = start_engine(RunOptions(), simulation.through, console) if simulation.through else None
     streams = np.random.SeedSequence(options.seed).spawn(cases)
@@ -120,7 +120,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         "sequences": cases,
         **({"through": list(simulation.through)} if simulation.through else {}),
     }
-    title = f"simulating {simulation.manifest.name} ({simulation.size})"
+    title = f"simulating {dataset} ({simulation.size})"
     with new_folder(options.out) as temporary:
         with progress(console, title) as step:
             for number, stream in enumerate(streams):

@@ -64,8 +64,15 @@ def option(
     """Return a field that is an option, ``...`` where it must be given; `parse` reads its text."""
     shown: Json = {"help": help, "metavar": metavar, "envvar": env or None, **bounds}
     mark = typer.Argument(**shown) if argument else typer.Option(*([flag] if flag else []), **shown)
-    metadata = {"mark": mark, "flag": flag, "parse": parse, "repeatable": repeatable}
-    metadata |= {"help": help, "placed": argument or bool(env), "metavar": metavar}
+    metadata = {
+        "mark": mark,
+        "flag": flag,
+        "parse": parse,
+        "repeatable": repeatable,
+        "help": help,
+        "placed": argument or bool(env),
+        "metavar": metavar,
+    }
     return field(default=MISSING if default is ... else default, metadata=metadata)
 
 
@@ -292,8 +299,13 @@ class OwnOptions(ImageOptions):
     @property
     def metadata(self) -> Scalars:
         """The facts that the user gives about the images."""
-        facts = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
-        facts |= {"stricter": self.stricter, "expected": self.expected}
+        facts = {
+            "channel": self.channel,
+            "diameter_um": self.diameter,
+            "outline": self.outline,
+            "stricter": self.stricter,
+            "expected": self.expected,
+        }
         return {key: value for key, value in facts.items() if value is not None}
 
 

@@ -75,9 +75,7 @@ class Evaluator:
             )
             write_rows(place / CASES, [["case", "failed", *names]], rows)  # for people
             write_json(place / METRICS, content)
-        return {
-            "warnings": [f"{failure['case']}: {failure['reason']}" for failure in content["failed"]]
-        }
+        return {"warnings": [f"{case}: {reason}" for case, reason in failed.items()]}
 
     def _take(
         self,
