@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cytosuite.benchmark.engines.outcome import Limits
     from cytosuite.contract.manifest import AlgorithmManifest
-from cytosuite.benchmark.commands.terminal.console import names, plain_name
+from cytosuite.benchmark.commands.terminal.console import plain_name
 from cytosuite.benchmark.commands.terminal.options import (
     ClusterOptions,
     ExternalOptions,
     PhaseOptions,
     TableOptions,
     command_options,
+    listing,
     option,
 )
 from cytosuite.benchmark.runs.data.shard import Shard, read_shard
@@ -23,10 +24,8 @@ from cytosuite.benchmark.runs.data.shard import Shard, read_shard
 class BenchmarkOptions(TableOptions, PhaseOptions, ExternalOptions, ClusterOptions):
     """Options of the main job."""
 
-    algorithm: list[str] = option(
-        "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas.",
-        (),
-        parse=names,
+    algorithm: list[str] = listing(
+        "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas."
     )
     run: str | None = option("Name of the run's folder.", parse=plain_name)
     shard: Shard | None = option(

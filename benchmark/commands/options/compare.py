@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.commands.terminal.console import names
 from cytosuite.benchmark.commands.terminal.options import (
     TableOptions,
     argument,
     command_options,
+    listing,
     option,
     seed_option,
 )
@@ -26,10 +26,8 @@ class CompareOptions(TableOptions):
 
     runs: list[Path] = argument("Before and after: folders of runs, scores.csv, or names in runs/.")
     accepted: bool = option("Compare one run with the accepted scores of its dataset.", False)
-    metrics: list[str] = option("Names, comma-separated; those to rank by.", (), parse=names)
-    without: list[str] = option(
-        "Algorithms, cases, metrics that AFTER may lack, comma-separated.", (), parse=names
-    )
+    metrics: list[str] = listing("Names, comma-separated; those to rank by.")
+    without: list[str] = listing("Algorithms, cases, metrics that AFTER may lack, comma-separated.")
     thresholds: Path | None = option("File (.toml): level, relevant changes, costs.")
     markdown: Path | None = option("Write as Markdown here.")
 
@@ -51,9 +49,9 @@ class RankOptions(TableOptions):
     """Options of a ranking."""
 
     files: list[Path] = argument("Long tables (CSV): case, algorithm, metric, value in each row.")
-    by: list[str] = option("Metrics to rank by; all, or our primary ones.", (), parse=names)
-    higher: list[str] = option("Metrics of which more is better.", (), parse=names)
-    lower: list[str] = option("Metrics of which less is better.", (), parse=names)
+    by: list[str] = listing("Metrics to rank by; all, or our primary ones.")
+    higher: list[str] = listing("Metrics of which more is better.")
+    lower: list[str] = listing("Metrics of which less is better.")
     scheme: Literal["mean", "cases", "tests"] = option(
         "Rank by means, by ranks within cases, or by significant wins.", "mean"
     )
@@ -63,7 +61,7 @@ class RankOptions(TableOptions):
     draws: int = option("Bootstrap samples of the cases.", 2000, min=0, max=MOST_DRAWS)
     seed: int = seed_option()
     alpha: float = option("Level of the tests.", 0.05, min=0, max=1)
-    controls: list[str] = option("Algorithms that are not ranked; ours are known.", (), parse=names)
+    controls: list[str] = listing("Algorithms that are not ranked; ours are known.")
     case: str = option("Name of the column.", "")
     algorithm: str = option("Name of the column.", "")
     metric: str = option("Name of the column.", "")

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.commands.terminal.console import box, names
+from cytosuite.benchmark.commands.terminal.console import box
 from cytosuite.benchmark.commands.terminal.options import (
     BuildingOptions,
     JsonOptions,
     argument,
     command_options,
     known_task,
+    listing,
     option,
 )
 from cytosuite.contract.words import Api
@@ -20,7 +21,7 @@ from cytosuite.errors import InputError
 class BuildOptions(BuildingOptions):
     """Options of a build of containers."""
 
-    algorithm: list[str] = argument("Names, comma-separated, or all.", (), parse=names)
+    algorithm: list[str] = listing("Names, comma-separated, or all.", argument=True)
     engine: str = option("docker or podman.", "docker")
     dry_run: bool = option("Say tag, base, files and digest of each image; build nothing.", False)
 
@@ -29,7 +30,7 @@ class BuildOptions(BuildingOptions):
 class ExportOptions(BuildingOptions):
     """Options of files to upload."""
 
-    algorithm: list[str] = argument("Names in algorithms/, comma-separated.", (), parse=names)
+    algorithm: list[str] = listing("Names in algorithms/, comma-separated.", argument=True)
     out: Path | None = option("Folder for the files; dist.")
     api: Api = option("invoke: started once; exec: a process per case.", "invoke")
     models: Literal["inside", "apart"] = option(

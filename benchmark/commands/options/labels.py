@@ -3,10 +3,11 @@
 from math import isfinite
 from pathlib import Path
 
-from cytosuite.benchmark.commands.terminal.console import floats, names
+from cytosuite.benchmark.commands.terminal.console import floats
 from cytosuite.benchmark.commands.terminal.options import (
     argument,
     command_options,
+    listing,
     option,
 )
 from cytosuite.contract.words import Overlap
@@ -24,10 +25,8 @@ class LabelsOptions:
     overlap: Overlap | None = option("On top: smallest, last, first; error refuses.")
     threshold: float | None = option("Of a mask; half of its largest value without it.")
     min_area: int | None = option("Smaller objects (pixels) are left out.", min=0)
-    exclude: list[str] = option("Classes to leave out.", (), parse=names)
-    classes: list[str] = option(
-        "Classes of folders: folder=class, comma-separated.", (), parse=names
-    )
+    exclude: list[str] = listing("Classes to leave out.")
+    classes: list[str] = listing("Classes of folders: folder=class, comma-separated.")
     pairs: str | None = option("Expression that pairs names: (?P<name>.+?)(_ch0)?")
     images: str | None = option("Name of the folder of images in it, where there are several.")
     rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)

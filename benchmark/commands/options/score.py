@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.commands.terminal.console import LEAST_UM, MOST_UM, names, numbers
+from cytosuite.benchmark.commands.terminal.console import LEAST_UM, MOST_UM, numbers
 from cytosuite.benchmark.commands.terminal.options import (
     STDOUT,
     FileOptions,
     TableOptions,
     command_options,
+    listing,
     option,
 )
 from cytosuite.contract.words import SEGMENTER
@@ -25,7 +26,7 @@ class ScoreOptions(TableOptions, FileOptions):
 
     truth: Path = option("File, folder, list (.csv), or 01_GT.", ...)
     prediction: Path = option("File, folder, or 01_RES.", ...)
-    metrics: list[str] = option("Names, comma-separated.", (), parse=names)
+    metrics: list[str] = listing("Names, comma-separated.")
     image: Path | None = option("Input images, for N_SSIM and N_IOU.")
     segmenter: str = option("Algorithm, or algorithm:model, whose masks N_IOU compares.", SEGMENTER)
     spacing: FloatTuple | None = option("µm per voxel: z,y,x.", parse=numbers)

@@ -86,6 +86,11 @@ def seed_option() -> Any:  # noqa: ANN401 - a field
     return option("Of everything drawn.", 0, min=0, max=2**63 - 1)
 
 
+def listing(help: str, **more: Any) -> Any:  # noqa: ANN401 - as `option`
+    """Return the field of names that are given with commas between them, none by default."""
+    return option(help, (), parse=names, **more)
+
+
 def as_callback(
     options: Any,  # noqa: ANN401 - a dataclass
     load: Callable[[], Callable[..., int | None]],
@@ -364,7 +369,7 @@ class PhaseOptions(RunOptions, DataOptions):
     task: str | None = option(
         "segment, enhance, ...; the dataset's own without it.", parse=known_task
     )
-    through: list[str] = option("Algorithms that the images pass before.", (), parse=names)
+    through: list[str] = listing("Algorithms that the images pass before.")
     reference: Path | None = option("Folder of real images for unpaired outputs.")
     min_object_voxels: int = option("Smaller true objects of a folder are ignored.", 0, min=0)
     radius: float | None = option(
