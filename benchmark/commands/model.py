@@ -109,13 +109,15 @@ def use_command(options: UseOptions, console: Console) -> None:
             if sibling.describes.get("axes") == card.describes.get("axes")
         }
         if options.off:
-            rules = tuple(rule for rule in rules if rule.model != card.name)
+            rules = tuple(r for r in rules if r.model != card.name or images not in ({}, r.images))
         else:
             others = (r for r in rules if r.images != images or r.model not in same)
             rules = (Use(model=card.name, images=images), *others)
         _write_rules(home, rules)
-    words = f"for {images or 'all images'} with axes {card.describes.get('axes', 'of any kind')}"
-    end = "no longer in use" if options.off else f"in use before all others, {words}"
+    axes = card.describes.get("axes", "of any kind")
+    end = f"in use before all others, for {images or 'all images'} with axes {axes}"
+    if options.off:
+        end = f"no longer in use for {images or 'any image'}"
     say(console, f"{name}: {end}")
 
 

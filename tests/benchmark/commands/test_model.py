@@ -299,6 +299,15 @@ def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     assert not (own / "use.rules").exists()
 
 
+def test_a_model_ends_for_the_named_images_alone(own, cli):
+    for sample in ("x", "y"):
+        cli("model", "use", "other", "--for", f"sample={sample}")
+    assert (
+        "no longer in use for " in cli("model", "use", "other", "--off", "--for", "sample=x").output
+    )
+    assert [_chosen(axes="YX", sample=name) == "other" for name in "xy"] == [False, True]
+
+
 def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(own, cli, tmp_path):
     nowhere = ("mine", "--for", "nowhere")
     refused("expected a folder, or key=value", cli, "model", "use", *nowhere)
