@@ -1,6 +1,7 @@
 """Command ``ctc`` on the run of a benchmark, and on what is none."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,6 +54,13 @@ def test_wrong_runs(cli, run, out, change, message):
     path = run / "run.json"
     write_json(path, read_json(path) | change)
     refused(message, cli, "export", "--ctc", run, "--out", out)
+    assert not out.exists()
+
+
+def test_a_run_that_is_not_complete_is_refused(cli, run, out):
+    shutil.rmtree(run / "watershed/good")
+    line = "watershed has no whole result for good; run its benchmark to the end"
+    refused(line, cli, "export", "--ctc", run, "--out", out)
     assert not out.exists()
 
 

@@ -1,7 +1,5 @@
 """Folders of the Cell Tracking Challenge: labels stay as they are, and other programs agree."""
 
-import shutil
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -133,21 +131,6 @@ def test_results_of_a_run_with_a_failed_case(segmented, tmp_path):
     mask = read(tmp_path / "o/02_RES/mask000.tif").array
     assert mask.shape == (4, 24, 24)
     assert not mask.any()
-
-
-def test_a_case_without_a_result_is_refused(segmented):
-    job, cases = segmented.job, segmented.dataset.cases
-    refused(
-        "case_1: no result of this run",
-        list,
-        segmentations(job.folder, "another key", cases, segmented.task),
-    )
-    shutil.rmtree(job.folder / "case_3")
-    refused(
-        "case_3: no result of this run",
-        list,
-        segmentations(job.folder, job.key, cases, segmented.task),
-    )
 
 
 def spoiled(labels):
