@@ -68,7 +68,7 @@ def labelled(files: Paths, crop: Box = ()) -> list[Segmentation]:
 
 
 def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
-    """Return the cases of each sequence by frame; InputError if a frame is missing."""
+    """Return the cases of each sequence by frame; InputError if one is missing or double."""
     if series:
         return {"01": in_time("--series", names)}
     frames = [FRAME.fullmatch(name) for name in names]
@@ -78,7 +78,9 @@ def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
     by_sequence: dict[str, dict[int, str]] = {}
     for match in frames:
         assert match is not None
-        by_sequence.setdefault(match[1], {})[int(match[2])] = match[0]
+        first = by_sequence.setdefault(match[1], {}).setdefault(int(match[2]), match[0])
+        if first != match[0]:
+            raise InputError(f"expected one case of each frame, found {first} and {match[0]}")
     for sequence, by_frame in by_sequence.items():
         if absent := set(range(max(by_frame) + 1)) - set(by_frame):
             raise InputError(

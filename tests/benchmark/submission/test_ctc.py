@@ -54,6 +54,11 @@ def test_a_missing_frame_is_refused():
     )
 
 
+def test_two_cases_of_one_frame_are_refused():
+    line = "expected one case of each frame, found 01_t000 and 01_t0000"
+    refused(line, sequences, ["01_t000", "01_t0000"])
+
+
 @settings(max_examples=200)
 @given(st.lists(st.sets(st.integers(1, 6)), min_size=1, max_size=8), st.booleans())
 def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
