@@ -29,7 +29,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError, pick
 from cytosuite.formats import header
-from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.boards import BOARDS, CONTROLS
 
 
 class Request(NamedTuple):
@@ -65,7 +65,7 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
     here = options.cluster is None or options.cluster.get("kind") == "local"
     engine = data.start_engine(options, needed, console, models, gpu=here)
-    taken = [*catalog.algorithms(), *(name for board in BOARDS.values() for name in board.controls)]
+    taken = [*catalog.algorithms(), *CONTROLS]
     externals = external.take_in(others, taken, task, engine, options, console)
     return Request(recipe, task, ours, externals, models, engine, named)
 

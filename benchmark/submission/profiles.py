@@ -34,8 +34,11 @@ class PlatformProfile(NamedTuple):
 
     def limits(self, processors: int, timeout_s: float) -> Limits:
         """Return the limits of a case, on a machine with this many processors."""
-        cpus = float(min(self.cpus, processors))
-        return Limits(memory_gib=self.available_gib, timeout_s=timeout_s, cpus=cpus)
+        return Limits(
+            memory_gib=self.available_gib,
+            timeout_s=timeout_s,
+            cpus=float(min(self.cpus, processors)),
+        )
 
 
 _KINDS = read_toml(Path(__file__).with_name("profiles.toml"))
