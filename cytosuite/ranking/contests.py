@@ -20,7 +20,13 @@ from cytosuite.ranking.scores import (
     metric_scores,
     without_rounding,
 )
-from cytosuite.ranking.significance import Places, drawn_p, pairs_p, significant
+from cytosuite.ranking.significance import (
+    Places,
+    drawn_p,
+    paired_differences,
+    signed_rank,
+    significant,
+)
 from cytosuite.volume.arrays import Doubles
 
 
@@ -49,17 +55,17 @@ def case_ranks(scores: MetricScores, counts: Counts) -> Doubles:
 
 
 def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
-    """Return the ranks by significant wins: of all cases by `pairs_p`, of samples by `drawn_p`."""
+    """Return the ranks by significant wins, of samples by `drawn_p`, of all cases by exact p."""
     filled, counts = scores.filled[:, scores.used], counts[:, scores.used]
+
+    def ranked(p: Doubles) -> Doubles:
+        """Return the ranks from p of all pairs in both directions, (2, draws, pairs)."""
+        won = significant(p, alpha, scores.present).sum(axis=2)
+        return minimum_ranks(-won.astype(np.float64))
+
     if len(counts) == 1 and (counts == 1).all():
-        won = significant(pairs_p(filled)[None], alpha, scores.present).sum(axis=2)
-    else:
-        won = bootstrap.in_blocks(
-            lambda part: significant(drawn_p(filled, part), alpha, scores.present).sum(axis=2),
-            counts,
-            len(filled) ** 2,
-        )
-    return minimum_ranks(-won.astype(np.float64))
+        return ranked(signed_rank(paired_differences(filled))[0][:, None])
+    return bootstrap.in_blocks(lambda part: ranked(drawn_p(filled, part)), counts, len(filled) ** 2)
 
 
 def minimum_ranks(keys: Doubles) -> Doubles:
@@ -85,7 +91,7 @@ def pairwise(
     filled = scores.filled[:, scores.used]
     sides = np.stack(np.triu_indices(len(names), 1)) if chosen is None else chosen
     both = np.all(np.isfinite(filled)[sides], axis=0)
-    test = significance.paired(significance.paired_differences(filled, sides), both)
+    test = significance.paired(paired_differences(filled, sides), both)
     p = np.where(scores.present[sides].all(axis=0), test.p, np.nan)
     rivals = int(scores.present.sum())
     p = significance.holm(p) if chosen is None else np.minimum(p * comb(rivals, 2), 1.0)

@@ -61,18 +61,12 @@ def _exact(cases: int) -> Doubles:
     return np.cumsum(ways / 2**cases)
 
 
-def pairs_p(filled: Doubles) -> Doubles:
-    """Return p of the test that one is better than another, (better, worse); NaN on a diagonal."""
-    return _square(signed_rank(paired_differences(filled))[0], len(filled))
-
-
 def drawn_p(filled: Doubles, counts: Counts) -> Doubles:
-    """Return p in bootstrap samples, (draws, better, worse), by the normal approximation."""
+    """Return p of both directions in samples, (2, draws, pairs), by the normal approximation."""
     differences = paired_differences(filled)
     parts = parts_of((len(differences), len(counts)), BLOCK)
     p = [_normal(*_signed_ranks(differences[part], counts)) for part in parts]
-    sides = np.concatenate([np.zeros((2, 0, len(counts))), *p], axis=1)
-    return _square(sides.swapaxes(1, 2), len(filled))
+    return np.concatenate([np.zeros((2, 0, len(counts))), *p], axis=1).swapaxes(1, 2)
 
 
 def _normal(excess: Doubles, variance: Doubles) -> Doubles:
@@ -104,14 +98,6 @@ def _signed_ranks(differences: Doubles, counts: Counts) -> Doubles:
             signed += drawn * signs[:, column]
     variance += below * (below + 1) * (2 * below + 1) / 6
     return totals[3:]
-
-
-def _square(sides: Doubles, of: int) -> Doubles:
-    """Return p of all ordered pairs as matrices, from p of each pair in both directions."""
-    first, second = np.triu_indices(of, 1)
-    square = np.full((*sides.shape[1:-1], of, of), np.nan)
-    square[..., first, second], square[..., second, first] = sides
-    return square
 
 
 @frozen
@@ -154,12 +140,11 @@ def cases_needed(algorithms: int, alpha: float) -> int:
 
 
 def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
-    """Return where the first of a pair is better, (..., better, worse), from one-sided p."""
-    (places,) = np.nonzero(present)
-    first, second = (places[side] for side in np.triu_indices(places.size, 1))
-    forward, backward = p[..., first, second], p[..., second, first]
+    """Return wins (..., better, worse) from p of all pairs in both directions, (2, ..., pairs)."""
+    first, second = np.triu_indices(present.size, 1)
+    forward, backward = np.where(present[first] & present[second], p, np.nan)
     apart = holm(two_sided(forward, backward)) < alpha
-    wins = np.zeros(p.shape, dtype=bool)
+    wins = np.zeros((*apart.shape[:-1], present.size, present.size), dtype=bool)
     wins[..., first, second] = apart & (forward < backward)
     wins[..., second, first] = apart & (backward < forward)
     wins[..., present[:, None] & ~present] = True
