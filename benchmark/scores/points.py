@@ -11,7 +11,7 @@ from cytosuite.contract.points import Points
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at
 from cytosuite.metrics.points.matching import MatchedPoints
-from cytosuite.volume.arrays import Array, Longs
+from cytosuite.volume.arrays import Array, Doubles, Longs
 
 COLUMNS = ("side", "label", "class", "matched_label", "distance_um")
 Labels = Array | None  # (Z, Y, X) or (Y, X), of the cells
@@ -36,13 +36,7 @@ def write_point_scores(
     pairs = matched.truth_index, matched.prediction_index
     sides = (("truth", truth, *pairs, MISSED), ("prediction", prediction, *pairs[::-1], FALSE))
     head = [*_places(truth, labels), *([DEPTH] if len(truth.spacing) == 3 else [])]
-    parts = []
-    for side, points, index, partners, alone in sides:
-        partner, distance = np.zeros(len(points), np.int64), [""] * len(points)
-        partner[index] = partners + 1
-        for place, value in zip(index.tolist(), matched.distances.tolist(), strict=True):
-            distance[place] = f"{value:.6g}"
-        parts.append(_rows(side, alone, partner, distance, _places(points, labels)))
+    parts = (_rows(*side, matched.distances, labels) for side in sides)
     write_rows(path, [[*COLUMNS, *head]], *parts)
 
 
@@ -67,13 +61,16 @@ def _places(points: Points, labels: Labels) -> dict[str, Array]:
 
 def _rows(
     side: str,
+    points: Points,
+    index: Longs,
+    partners: Longs,
     alone: str,
-    partner: Longs,
-    distance: list[str],
-    places: dict[str, Array],
+    distances: Doubles,
+    labels: Labels,
 ) -> Iterator[list[str]]:
-    """Yield the rows of one side."""
-    every = zip(partner.tolist(), distance, texts(places), strict=True)
-    for number, (match, um, place) in enumerate(every, start=1):
+    """Yield the rows of one side; `index` are its matched points, `alone` the class of others."""
+    pairs = zip(*map(np.ndarray.tolist, (index, partners, distances)), strict=True)
+    matches = {n: (MATCHED, f"{partner + 1}", f"{um:.6g}") for n, partner, um in pairs}
+    for n, place in enumerate(texts(_places(points, labels))):
         depth = place[:1] if len(place) == 4 else ()  # z, y, x, cell
-        yield [side, str(number), MATCHED if match else alone, str(match), um, *place, *depth]
+        yield [side, f"{n + 1}", *matches.get(n, (alone, "0", "")), *place, *depth]
