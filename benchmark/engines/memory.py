@@ -26,28 +26,40 @@ VERSION_1 = Hierarchy(
 VERSION_2 = Hierarchy("", "memory.current", "memory.events", "inactive_file")
 
 
-class MemoryGroup:
+class MemoryGroup(NamedTuple):
     """Memory control group of a container, without idle page cache as in ``docker stats``."""
 
-    def __init__(
-        self, pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
-    ) -> None:
-        self.folder, self._names = _find(pid, name, root, proc)
+    folder: Path
+    names: Hierarchy
 
     def used(self) -> int | None:
         """Return the memory in use in bytes, None where it cannot be read."""
         with suppress(OSError, ValueError):
-            if self.folder is not None:
-                total = int((self.folder / self._names.used).read_text())
-                return max(0, total - _field(self.folder / "memory.stat", self._names.cache))
+            total = int((self.folder / self.names.used).read_text())
+            return max(0, total - _field(self.folder / "memory.stat", self.names.cache))
         return None
 
     def kills(self) -> int | None:
         """Return the number of processes killed for lack of memory, None where not known."""
         with suppress(OSError, ValueError):
-            if self.folder is not None:
-                return _field(self.folder / self._names.events, "oom_kill")
+            return _field(self.folder / self.names.events, "oom_kill")
         return None
+
+
+def memory_group(
+    pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
+) -> MemoryGroup | None:
+    """Return the memory group of a process, with a name in its path; None without one."""
+    with suppress(OSError):
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            names = VERSION_1 if controllers else VERSION_2
+            folder = root / names.folder / path.lstrip("/")
+            if name in path and (folder / "memory.stat").is_file():
+                return MemoryGroup(folder, names)
+    return None
 
 
 class Peak:
@@ -127,20 +139,6 @@ def _resident(place: Path, *, shares: bool) -> int:
         if shares:
             return sum(_field(place / "smaps_rollup", name) for name in PROPORTIONAL) * 1024
     return sum(_field(place / "status", name) for name in RESIDENT) * 1024
-
-
-def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, Hierarchy]:
-    """Return the folder of a process's memory group, None without it, and its hierarchy."""
-    with suppress(OSError):
-        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers and "memory" not in controllers.split(","):
-                continue
-            hierarchy = VERSION_1 if controllers else VERSION_2
-            folder = root / hierarchy.folder / path.lstrip("/")
-            if name in path and (folder / "memory.stat").is_file():
-                return folder, hierarchy
-    return None, VERSION_2
 
 
 def _field(path: Path, name: str) -> int:

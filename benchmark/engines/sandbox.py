@@ -15,7 +15,7 @@ from requests import RequestException
 
 from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, ulimits
 from cytosuite.benchmark.engines.images.daemon import Client
-from cytosuite.benchmark.engines.memory import MemoryGroup
+from cytosuite.benchmark.engines.memory import MemoryGroup, memory_group
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http
 from cytosuite.files import Entries, Json, Paths, TextPair
@@ -108,7 +108,7 @@ class Sandbox:
     def used(self) -> int | None:
         """Return the memory in use in bytes, from the daemon if no control group is found."""
         self.kills()
-        if self.group is not None and self.group.folder is not None:
+        if self.group is not None:
             return self.group.used()
         if not self.counted:
             return None
@@ -203,7 +203,7 @@ def sandbox(
     box = Sandbox(client, container, counted="mem_limit" in chosen)
     try:
         container.start()
-        box.group = MemoryGroup(box.state().pid, container.id)
+        box.group = memory_group(box.state().pid, container.id)
         yield box
     finally:
         for connection in box.open:
