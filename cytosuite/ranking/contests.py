@@ -222,7 +222,7 @@ def mean_drawn(drawn: Sequence[Doubles]) -> Doubles:
     return mean
 
 
-def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
+def contest(outcome: Standoff, field: Field) -> Contest:
     """Return a ranking by names."""
     names, declared = field.names, outcome.ranks[field.rules.scheme]
     order = best_first(declared, names)
@@ -231,7 +231,6 @@ def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
     ends = bootstrap.place_intervals(drawn_places).tolist() if len(drawn) else []
     shares = bootstrap.place_shares(drawn_places).tolist() if len(drawn) else []
     return Contest(
-        metric=metric,
         algorithms=order,
         ranks={
             scheme: dict(zip(names, ranks.tolist(), strict=True))

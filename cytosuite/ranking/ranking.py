@@ -34,7 +34,6 @@ class Difference:
 class Contest:
     """Ranking by one metric, or by all primary metrics together."""
 
-    metric: str  # its name; empty for all primary metrics together
     algorithms: Sequence[str]  # best first by the declared scheme, equal ones by name
     ranks: Mapping[Scheme, FloatMap]  # by algorithm, 1 is best, ties share it
     places: IntMap  # in the declared scheme; ties share the best

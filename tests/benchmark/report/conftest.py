@@ -226,7 +226,6 @@ def contest(metric, algorithms, draws, better, p, failures, power):
     pairs = [(a, b) for a in algorithms for b in algorithms if a != b] if metric else []
     losers = {b for _, b in better}
     return Contest(
-        metric,
         algorithms,
         {scheme: {name: float(n) for name, n in places.items()} for scheme in SCHEMES},
         places,

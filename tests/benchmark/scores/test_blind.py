@@ -117,7 +117,7 @@ def test_the_organiser_keeps_the_names_and_their_scores_agree(results, tmp_path)
 def test_differences_and_shares_of_a_ranking_are_rounded():
     difference = Difference(1 / 3, 1 / 7, 2 / 3, 1 / 9, 1 / 11)
     contest = Contest(
-        "SEG", ["a", "b"], {}, {}, {}, {"a": (1 / 3, 2 / 3), "b": (0.9999, 1.0)}, {}, frozenset(), {("a", "b"): difference},
+        ["a", "b"], {}, {}, {}, {"a": (1 / 3, 2 / 3), "b": (0.9999, 1.0)}, {}, frozenset(), {("a", "b"): difference},
         (1 / 3, 1 / 7, math.nan),
     )  # fmt: skip
     found = blind_contest(contest)
