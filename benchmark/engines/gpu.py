@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -103,7 +104,7 @@ def torch_trouble(gpu: Gpu) -> TextPair:
 def held(say: Say = say) -> Iterator[Gpu]:
     """Lock a GPU against all processes of cytosuite on this machine; wait for a free one."""
     usable, begin, said = gpus(), time.monotonic(), False
-    while (taken := _take(usable, LOCKS)) is None:
+    while (taken := _take(usable)) is None:
         if not said and time.monotonic() > begin + SAY_S:
             said = True
             say(f"waiting for a GPU: other runs on this machine use {listed(usable)}")
@@ -118,7 +119,7 @@ def held(say: Say = say) -> Iterator[Gpu]:
 def listed(cards: Sequence[Gpu]) -> str:
     """Return GPUs in words: ``2 x NVIDIA L4 (16 GiB)``."""
     kinds = [f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB)" for gpu in cards]
-    return ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
+    return ", ".join(f"{number} x {kind}" for kind, number in Counter(kinds).items())
 
 
 def gpu_facts(device: str) -> TextDict:
@@ -200,10 +201,10 @@ def _named(word: str, there: Sequence[Gpu]) -> list[Gpu]:
     return matching
 
 
-def _take(cards: Sequence[Gpu], locks: Path) -> tuple[Gpu, int] | None:
+def _take(cards: Sequence[Gpu]) -> tuple[Gpu, int] | None:
     """Return the first GPU with a free lock, and the handle of the lock; None without one."""
     for gpu in cards:
-        handle = _opened(locks / f"cytosuite-{gpu.uuid.replace('/', '-')}.lock")
+        handle = _opened(LOCKS / f"cytosuite-{gpu.uuid.replace('/', '-')}.lock")
         try:
             flock(handle, LOCK_EX | LOCK_NB)
         except BlockingIOError:
