@@ -14,7 +14,7 @@ from pathlib import Path
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
-from cytosuite.benchmark.engines.collect import Refused, clear, size
+from cytosuite.benchmark.engines.collect import clear, overfull
 from cytosuite.benchmark.engines.gpu import Gpu, gpus
 from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits
 from cytosuite.benchmark.engines.images.blueprints import image_digest, image_tag
@@ -239,22 +239,19 @@ class Contained(Launch):
             self._last, self._threads = usage
         return self._peak
 
-    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002 - see Launch
+    def exceeded(self, seconds: float) -> Ending | None:
         """Return the limit of processes, output or scratch that is exceeded."""
         if self._threads > self.limits.pids:
             return "non-zero exit", f"limit of {self.limits.pids} processes and threads exceeded"
         if seconds < self._next:
             return None
         self._next = seconds + EACH_S
-        most, room = (int(n * GIB) for n in (self.limits.output_gib, self.limits.memory_gib))
-        try:
-            if size(self.workspace / "output", most) > most:
-                return self.limits.output_exceeded
-            if size(self.workspace / "scratch", room) > room:  # elsewhere /tmp is memory
-                return self.limits.memory_exceeded
-        except Refused as finding:
-            return "bad output", str(finding)
-        return None
+        limits, output, scratch = self.limits, self.workspace / "output", self.workspace / "scratch"
+        return overfull(output, limits.output_gib, limits.output_exceeded) or overfull(
+            scratch,
+            limits.memory_gib,
+            limits.memory_exceeded,  # elsewhere /tmp is memory
+        )
 
     def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
         """Return status and reason; a failure of Apptainer itself is an engine error."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from cytosuite.benchmark.engines.outcome import Limits, Outcome
+from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome
 from cytosuite.errors import plain, printable
 from cytosuite.files.working import abandoned_sessions, working_name
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
@@ -147,6 +147,15 @@ def size(folder: Path, enough: int) -> int:
             return _Count(enough).folder(handle, 0)
     except FileNotFoundError:
         return 0
+
+
+def overfull(folder: Path, room_gib: float, exceeded: Ending) -> Ending | None:
+    """Return the ending of a running case if its folder has no room, or cannot be measured."""
+    room = int(room_gib * 2**30)
+    try:
+        return exceeded if size(folder, room) > room else None
+    except Refused as finding:
+        return "bad output", str(finding)
 
 
 def add_log(log: Path, text: str) -> None:

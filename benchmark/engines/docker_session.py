@@ -9,7 +9,7 @@ from pathlib import Path
 from docker.errors import APIError, DockerException
 from requests import RequestException
 
-from cytosuite.benchmark.engines.collect import Refused, add_log, collect, empty, give, size
+from cytosuite.benchmark.engines.collect import add_log, collect, empty, give, overfull
 from cytosuite.benchmark.engines.gpu import GpuMeter
 from cytosuite.benchmark.engines.images.daemon import Client, explained
 from cytosuite.benchmark.engines.memory import Peak
@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
     HEALTH_S,
     Ending,
+    GpuUse,
     Limits,
     Outcome,
     Shown,
@@ -123,7 +124,7 @@ class DockerSession:
             self.startup_seconds = time.perf_counter() - begin
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
         begin = time.perf_counter()
-        using = self.meter.measured() if self.meter else nullcontext(lambda: None)
+        using = self.meter.measured() if self.meter else nullcontext(GpuUse)
         with Peak(box.used) as peak, using as use:
             code = watch(look or box.exit_code, bounds.exceed, begin)
             if code is None:
@@ -206,12 +207,8 @@ class Bounds:
         elif seconds > self._next:
             self._next = seconds + SIZE_EVERY_S
             self.each_second()
-            limit = int(self.limits.output_gib * 2**30)
-            try:
-                if size(self.folder, limit) > limit:
-                    self.exceeded = self.limits.output_exceeded
-            except Refused as finding:
-                self.exceeded = "bad output", str(finding)
+            limits = self.limits
+            self.exceeded = overfull(self.folder, limits.output_gib, limits.output_exceeded)
         return self.exceeded is not None
 
 

@@ -101,10 +101,10 @@ class Limits:
 class GpuUse(NamedTuple):
     """Use of a GPU by one case; None where the driver does not know a number."""
 
-    name: str  # of the product
-    memory: int | None
-    utilisation: float | None
-    busiest: float | None
+    name: str = ""  # of the product; empty without a GPU
+    memory: int | None = None
+    utilisation: float | None = None
+    busiest: float | None = None
 
 
 @frozen
@@ -116,7 +116,7 @@ class Outcome:
     peak_memory: int | None = None  # bytes, None where it cannot be measured
     exit_code: int | None = None  # of the process, None where it still runs
     message: str = ""  # the reason: last line of stderr, or the limit that was exceeded
-    gpu: GpuUse | None = None  # none without a GPU
+    gpu: GpuUse = GpuUse()
 
 
 def voxels_of(case_input: Path) -> int:

@@ -25,6 +25,7 @@ from cytosuite.benchmark.engines.outcome import (
     VISIBLE,
     Ending,
     Engine,
+    GpuUse,
     Limits,
     Outcome,
     Shown,
@@ -60,7 +61,7 @@ class Launch(Protocol):
     def memory(self, pid: int) -> int | None:
         """Return the largest memory of the program so far [bytes], None where not known."""
 
-    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002
+    def exceeded(self, seconds: float) -> Ending | None:  # noqa: ARG002
         """Return the limit, of all but time and memory, that a case exceeds after this time."""
         return None
 
@@ -228,7 +229,7 @@ class ProcessSession:
             assert self.process is not None
             process = self.process
             look = self._invoke(process)
-        using = self.meter.measured() if self.meter else nullcontext(lambda: None)
+        using = self.meter.measured() if self.meter else nullcontext(GpuUse)
         with using as use:
             outcome = self._watch(process, look, shown)
         if self.api == "exec":
@@ -280,7 +281,7 @@ class ProcessSession:
             elif code is None and (peak or 0) > self.limits.memory_gib * 2**30:
                 exceeded = self.limits.memory_exceeded
             elif code is None:
-                exceeded = self.launch.exceeded(process.pid, seconds)
+                exceeded = self.launch.exceeded(seconds)
         if exceeded is not None:
             _end(process)
             code = process.returncode

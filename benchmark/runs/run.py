@@ -36,7 +36,7 @@ from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api
-from cytosuite.files import Entries, Json, TextDict, TextMap, atomic, sweep
+from cytosuite.files import Entries, TextDict, TextMap, atomic, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
@@ -232,11 +232,7 @@ def write_result(
     """Write the record of a case, with the container's report where it makes sense."""
     inside, model = reported.get("seconds"), reported.get("model")
     sums = digests(folder, outputs.values()) if outputs else {}
-    gpu: Json = {}
-    if (use := outcome.gpu) is not None:
-        mean = None if use.utilisation is None else round(use.utilisation, 1)
-        gpu = {"gpu": use.name, "gpu_memory": use.memory}
-        gpu |= {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}
+    use = outcome.gpu
     Record(
         algorithm=answerer.name,
         version=answerer.version,
@@ -249,7 +245,10 @@ def write_result(
         inside_seconds=inside if isinstance(inside, int | float) else None,
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
-        **gpu,
+        gpu=use.name,
+        gpu_memory=use.memory,
+        gpu_utilisation=None if use.utilisation is None else round(use.utilisation, 1),
+        gpu_utilisation_max=use.busiest,
         **facts_in(reported),
         outputs=dict(outputs),
         digests={slug: sums[path] for slug, path in outputs.items()},
