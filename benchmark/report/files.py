@@ -80,14 +80,12 @@ def by_case(scores: pd.DataFrame, records: Records) -> pd.DataFrame:
     rows = single[facts].iloc[first].reset_index(drop=True)
     wide = pd.DataFrame(table, columns=order).drop(columns="", errors="ignore")
     attempts = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
-    if any(record.gpu for record in records.values()):
-        for name in GPU:
-            rows[name] = [getattr(record, name, None) for record in attempts]
-    if any(record.facts for record in records.values()):
-        for name in COLUMNS:
-            rows[name] = [None if record is None else record.facts.get(name) for record in attempts]
-        for name in TIMES:
-            rows[name] = [getattr(record, name, None) for record in attempts]
+    stated = [{**record.facts, **dict(record)} if record else {} for record in attempts]
+    for name in (
+        *(GPU if any(record.gpu for record in records.values()) else ()),
+        *((*COLUMNS, *TIMES) if any(record.facts for record in records.values()) else ()),
+    ):
+        rows[name] = [facts.get(name) for facts in stated]
     return rows.join(wide).sort_values("algorithm", kind="stable")
 
 
