@@ -353,15 +353,16 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> froze
 
             if doubt := mask_doubt(labels.array):
                 facts["doubt"] = doubt
-        if sample.dataset:
-            facts["dataset"] = sample.dataset
-        if sample.masks:
-            facts["masks"] = dict(sample.masks)
-        if sample.radius_um is not None:
-            facts["radius_um"] = sample.radius_um
-        if sample.min_object_voxels:
-            facts["ignored"] = _small(labels, sample.min_object_voxels)
-        write_json(temporary / FACTS, facts | ({"recipe": dict(record)} if record else {}))
+        least = sample.min_object_voxels
+        stated = {
+            "dataset": sample.dataset,
+            "masks": dict(sample.masks),
+            "radius_um": sample.radius_um,
+            "ignored": _small(labels, least) if least else None,
+            "recipe": dict(record),
+        }
+        facts |= {name: value for name, value in stated.items() if value}
+        write_json(temporary / FACTS, facts)
         if record:
             from cytosuite.benchmark.runs.data.preview import write_preview  # Pillow
 
