@@ -52,7 +52,7 @@ def report_command(options: ReportOptions, console: Console) -> int:
     with locked(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = sources.taken_in(folders, basis.dataset, basis.task, basis.jobs)
-        engine = FilesEngine(folders=taken)
+        engine = FilesEngine(externals=taken)
         manifests = [source.manifest for source in taken.values()]
         jobs = [*basis.jobs, *plan.plan(basis.dataset, manifests, engine, out)]
         run_options = BenchmarkOptions(

@@ -42,15 +42,11 @@ class FilesEngine(Engine):
     name: str = "files"
     api: Api = "exec"
     files: bool = True
-    folders: Mapping[str, Predictions] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Take the folders for external images: none of our programs made them."""
-        self.externals = self.folders
+    externals: Mapping[str, Predictions] = field(default_factory=dict)  # none of ours made them
 
     def identity(self, algorithm: str) -> str:
         """Return the state of all files: other files make results stale."""
-        return self.folders[algorithm].identity
+        return self.externals[algorithm].identity
 
     @contextmanager
     def session(
@@ -61,7 +57,7 @@ class FilesEngine(Engine):
         api: Api,  # noqa: ARG002
     ) -> Iterator["TakingIn"]:
         """Give the files of an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
-        yield TakingIn(self.folders[algorithm])
+        yield TakingIn(self.externals[algorithm])
 
 
 class TakingIn(NamedTuple):
