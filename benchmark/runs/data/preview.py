@@ -1,6 +1,7 @@
 """Pictures of a case, of a result next to its image, and of real and simulated stacks."""
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +121,12 @@ def _views(
     array, spacing = spatial(volume)
     fitting = objects if objects is not None and objects.shape == array.shape else None
     cut, ends = cut_at(array.shape, fitting), contrast or limits(array)
+    outlines = planes(fitting, cut) if drawn and fitting is not None else repeat(None)
     views = []
-    for n, (rows, columns) in enumerate(sizes(array.shape, spacing, side)):
-        picture = Image.fromarray(grey(planes(array, cut)[n], ends))
+    shown = zip(planes(array, cut), outlines, sizes(array.shape, spacing, side), strict=False)
+    for plane, labels, (rows, columns) in shown:
+        picture = Image.fromarray(grey(plane, ends))
         resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
-        labels = None if fitting is None or not drawn else planes(fitting, cut)[n]
         views.append(_outlined(resized, None if labels is None else stretch(labels, rows, columns)))
     return views
 
