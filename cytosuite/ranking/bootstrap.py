@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from cytosuite.files import FloatTuple
 from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
 from cytosuite.ranking.scores import Counts
-from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.arrays import Bools, Doubles, Interval
 from cytosuite.volume.cores import parts_of
 
 DRAWS = 2000  # samples
@@ -19,7 +20,7 @@ BLOCK = 2**22  # numbers of an array: many algorithms, or cases, are done in par
 Rows = TypeVar("Rows", Doubles, Counts)
 
 
-def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Counts:
+def draw_counts(strata: Sequence[str], draws: int, seed: int) -> Counts:
     """Return how often each case is in each sample, (draws, cases), by the dataset of each case."""
     rng = np.random.default_rng(seed)
     names, at = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
@@ -50,15 +51,19 @@ def in_blocks(ranked: Callable[[Rows], Doubles], rows: Rows, width: int) -> Doub
     return np.concatenate(parts, dtype=np.float32, casting="same_kind")
 
 
-def place_shares(places: Doubles) -> Doubles:
-    """Return the share of samples (draws, algorithms) with each of the first places."""
-    of = min(places.shape[1], MANY)
-    return np.stack([(places == place).mean(axis=0) for place in range(1, of + 1)], axis=1)
+def place_shares(names: Sequence[str], places: Doubles) -> dict[str, FloatTuple]:
+    """Return the share of samples (draws, names) with each of the first places; none of none."""
+    of = min(len(names), MANY) if len(places) else 0
+    shares = [(places == place).mean(axis=0).tolist() for place in range(1, of + 1)]
+    return dict(zip(names, zip(*shares, strict=True), strict=False))
 
 
-def place_intervals(places: Doubles) -> Doubles:
-    """Return the 2.5 % and 97.5 % percentiles of places that occurred, (algorithms, 2)."""
-    return np.asarray(np.percentile(places, ENDS, axis=0, method="inverted_cdf").T)
+def place_intervals(names: Sequence[str], places: Doubles) -> dict[str, Interval]:
+    """Return the 2.5 % and 97.5 % percentiles of places in samples (draws, names); none of none."""
+    if not len(places):
+        return {}
+    ends = np.percentile(places, ENDS, axis=0, method="inverted_cdf").tolist()
+    return dict(zip(names, zip(*ends, strict=True), strict=True))
 
 
 def kendall_tau(first: Doubles, others: Doubles) -> Doubles:

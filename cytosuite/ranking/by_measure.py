@@ -43,24 +43,23 @@ def scaled_means(
     arrays: ScoreArrays, measures: Iterable[Measure], means: Mapping[Pair, float]
 ) -> dict[Pair, float]:
     """Return (mean - bottom) / (top - bottom) by algorithm and metric."""
-    ends = {}
+    scaled: dict[Pair, float] = {}
     for measure in measures:
         values, _ = arrays.of(measure.name, measure.of_set)
-        averages = {
-            name: float(row[np.isfinite(row)].mean())
-            for name, row in zip(arrays.algorithms, values, strict=True)
-            if np.isfinite(row).any()
+        finite = {
+            name: row[np.isfinite(row)] for name, row in zip(arrays.algorithms, values, strict=True)
         }
-        tops = TOPS_OF_SET if measure.of_set else TOPS
-        top = next((averages[name] for name in tops if name in averages), np.nan)
-        bottom = next((averages[name] for name in BOTTOMS if name in averages), np.nan)
+        bottom, top = (
+            next((float(finite[n].mean()) for n in names if n in finite and finite[n].size), np.nan)
+            for names in (BOTTOMS, TOPS_OF_SET if measure.of_set else TOPS)
+        )
         if np.isfinite(top - bottom) and top != bottom:
-            ends[measure.name] = bottom, top
-    return {
-        pair: (mean - ends[pair[1]][0]) / (ends[pair[1]][1] - ends[pair[1]][0])
-        for pair, mean in means.items()
-        if pair[1] in ends
-    }
+            scaled |= {
+                pair: (mean - bottom) / (top - bottom)
+                for pair, mean in means.items()
+                if pair[1] == measure.name
+            }
+    return scaled
 
 
 def rank_measures(

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cytosuite.ranking import bootstrap
-from cytosuite.ranking.contests import Field, best_first, mean_drawn, minimum_ranks
+from cytosuite.ranking.contests import Field, best_first, mean_drawn, minimum_ranks, places_of
 from cytosuite.ranking.ranking import Consensus
 from cytosuite.ranking.scores import Measure, ScoreArrays
 from cytosuite.volume.arrays import Doubles
@@ -37,19 +37,16 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
         drawn.append(samples[~np.isnan(samples).any(axis=1)])
     names, table = field.names, np.stack(ranks)
     mean = _mean(table)
-    places = minimum_ranks(table).astype(int)
     rest = [_mean(np.delete(table, n, axis=0)) for n in range(len(datasets))]
     overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
-    ends = bootstrap.place_intervals(overall).tolist() if len(overall) else []
-    firsts = (overall == 1).mean(axis=0).tolist() if len(overall) else []
+    shares = bootstrap.place_shares(names, overall)
     return Consensus(
         algorithms=best_first(mean, names),
         ranks=dict(zip(names, mean.tolist(), strict=True)),
-        interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
-        shares=dict(zip(names, firsts, strict=False)),
+        interval=bootstrap.place_intervals(names, overall),
+        shares={name: first for name, (first, *_) in shares.items()},
         places={
-            dataset: dict(zip(names, row.tolist(), strict=True))
-            for dataset, row in zip(datasets, places, strict=True)
+            dataset: places_of(row, names) for dataset, row in zip(datasets, table, strict=True)
         },
         tau=dict(zip(datasets, bootstrap.kendall_tau(mean, table).tolist(), strict=True)),
         first_without={

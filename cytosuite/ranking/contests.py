@@ -204,14 +204,15 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
         return replace(parts[0], differences={})
     fair = [part.ranks[scheme] if part.without is None else part.without for part in parts]
     won = {pair for part in parts for pair in part.better}
+    tested = any(part.tested for part in parts)
     return Standoff(
         {way: np.mean([part.ranks[way] for part in parts], axis=0) for way in parts[0].ranks},
         mean_drawn([part.drawn for part in parts]),
         None if all(part.without is None for part in parts) else np.mean(fair, axis=0),
         frozenset(pair for pair in won if pair[::-1] not in won),
         {},
-        tested=any(part.tested for part in parts),
-        power="" if any(part.tested for part in parts) else max(part.power for part in parts),
+        tested=tested,
+        power="" if tested else max(part.power for part in parts),
     )
 
 
@@ -228,22 +229,20 @@ def contest(outcome: Standoff, field: Field) -> Contest:
     order = best_first(declared, names)
     drawn = outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)]
     drawn_places = bootstrap.in_blocks(minimum_ranks, drawn, len(names))
-    ends = bootstrap.place_intervals(drawn_places).tolist() if len(drawn) else []
-    shares = bootstrap.place_shares(drawn_places).tolist() if len(drawn) else []
     return Contest(
         algorithms=order,
         ranks={
             scheme: dict(zip(names, ranks.tolist(), strict=True))
             for scheme, ranks in outcome.ranks.items()
         },
-        places=_places(declared, names),
-        interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
-        shares=dict(zip(names, map(tuple, shares), strict=False)),
+        places=places_of(declared, names),
+        interval=bootstrap.place_intervals(names, drawn_places),
+        shares=bootstrap.place_shares(names, drawn_places),
         tier=significance.tiers(order, outcome.better, field.many) if outcome.tested else {},
         better=outcome.better,
         differences=outcome.differences,
         tau=bootstrap.percentiles(bootstrap.kendall_tau(declared, drawn)),
-        without_failures={} if outcome.without is None else _places(outcome.without, names),
+        without_failures={} if outcome.without is None else places_of(outcome.without, names),
         power=outcome.power,
     )
 
@@ -253,6 +252,6 @@ def best_first(ranks: Doubles, names: Sequence[str]) -> list[str]:
     return [name for _, name in sorted(zip(ranks.tolist(), names, strict=True))]
 
 
-def _places(ranks: Doubles, names: Sequence[str]) -> dict[str, int]:
+def places_of(ranks: Doubles, names: Sequence[str]) -> dict[str, int]:
     """Return the places that follow from ranks; ties share the best."""
     return dict(zip(names, minimum_ranks(ranks[None])[0].astype(int).tolist(), strict=True))

@@ -43,8 +43,8 @@ def rule_sentences(
     rules: RankingRules,
     primary: Sequence[Measure],
     extent: Extent,
-    power: str = "",
-    family: str = "",
+    power: str,
+    family: str,
 ) -> str:
     """Return the rule of a ranking: ranks, failures, tests of a family, tiers and intervals."""
     by_case = [measure for measure in primary if not measure.of_set]

@@ -37,9 +37,9 @@ def test_tau_is_that_of_scipy(seed, size):
 
 def test_shares_and_intervals_by_hand():
     places = np.array([[1, 2], [1, 2], [1, 2], [2, 1], [1, 1]], float)
-    assert_allclose(place_shares(places), [[0.8, 0.2], [0.4, 0.6]])
-    assert place_intervals(places).tolist() == [[1, 2], [1, 2]]
+    assert place_shares("ab", places) == {"a": (0.8, 0.2), "b": (0.4, 0.6)}
+    assert place_intervals("ab", places) == {"a": (1, 2), "b": (1, 2)}
     many = np.repeat([[1.0], [2.0]], [990, 10], axis=0)
-    assert place_intervals(many).tolist() == [[1, 1]]  # 1 % is outside of 95 %
+    assert place_intervals("a", many) == {"a": (1, 1)}  # 1 % is outside of 95 %
     assert percentiles(np.array([np.nan, 2.0, 2.0])) == (2.0, 2.0, 2.0)
     assert np.isnan(percentiles(np.array([np.nan]))).all()
