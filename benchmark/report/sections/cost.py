@@ -1,6 +1,7 @@
 """Time and memory: the price of a score, each case, and the start of each algorithm."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -48,8 +49,7 @@ def view(results: Results) -> Json | None:
     for (name, _), record in results.records.items():
         if record.startup_seconds:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
-    prices = {metric.name: prices_of(results, metric) for metric in results.board}
-    prices = {name: plots for name, plots in prices.items() if plots}
+    prices = {m.name: plots for m in results.board if (plots := prices_of(results, m))}
     if not figures:
         return None
     dots = dotted(len(results.case_order), len(figures))
@@ -94,14 +94,11 @@ def front(costs: list[Point], rising: bool | None) -> list[Point]:
 
 def staircase(best: list[Point], across: Axis, up: Axis) -> list[Line]:
     """Return the steps of a front, from the worst end of the scores to the highest cost."""
-    worst = up.low if up.rising else up.high
-    lines, last = [], worst
-    for place, (cost, score) in enumerate(best):
-        until = best[place + 1][0] if place + 1 < len(best) else across.high
-        lines.append(Line((cost, last), (cost, score), "front"))
-        lines.append(Line((cost, score), (until, score), "front"))
+    corners, last = list[Point](), up.low if up.rising else up.high
+    for cost, score in best:
+        corners += [(cost, last), (cost, score)]
         last = score
-    return lines
+    return [Line(a, b, "front") for a, b in pairwise([*corners, (across.high, last)])]
 
 
 TEMPLATE = """
