@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from cytosuite.benchmark.report import files, page
-from cytosuite.benchmark.report.section import Progress, views
+from cytosuite.benchmark.report.section import views
 from cytosuite.benchmark.runs.store.csvfile import frame_parts
 from cytosuite.benchmark.scores.blind import blind_names, blinded
 from cytosuite.benchmark.scores.objects import join_tables
 from cytosuite.benchmark.scores.results import Results, Tables
+from cytosuite.benchmark.scores.score import Progress
 from cytosuite.files import json_text, work_folder, write_json
 
 __all__ = ["write_blind", "write_report"]

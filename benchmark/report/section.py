@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.score import Progress
 from cytosuite.files import Json
 
 V = TypeVar("V")
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)
