@@ -40,5 +40,6 @@ def _squares(box: Box, place: Array, um: Array) -> Array:
         ((np.arange(part.start, part.stop) - at) * step) ** 2
         for part, at, step in zip(box, place, um, strict=True)
     ]
-    squares: Array = lines[0][:, None, None] + lines[1][:, None] + lines[2]
+    across, down, along = np.ix_(*lines)
+    squares: Array = across + down + along
     return squares
