@@ -144,13 +144,14 @@ def spread(
         for number, ended in pool.each(partial(run_case, session.name), pieces()):
             job, case = begun[number]
             name = job.algorithm.name
+            outcome: Outcome | Record
             if isinstance(ended, Lost):
                 outcome = Outcome("killed", message=ended.reason)
                 fail(job, [case], outcome, report)
-                causes[name].append(cause_of(outcome, case.name, job))
             else:
+                outcome = ended
                 report(name, case.name, ended.status)
-                causes[name].append(cause_of(ended, case.name, job))
+            causes[name].append(cause_of(outcome, case.name, job))
             if not keep_going and (alike := hopeless(causes[name], job)):
                 given_up[name] = alike
     finally:
