@@ -107,8 +107,7 @@ def gather(
 
 def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
     """Return the files of a name that there are, by algorithm and case."""
-    paths = {key: folder / name for key, folder in folders.items()}
-    return {key: path for key, path in paths.items() if path.is_file()}
+    return {key: path for key, folder in folders.items() if (path := folder / name).is_file()}
 
 
 def _tail(folder: Path) -> str:

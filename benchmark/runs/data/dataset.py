@@ -130,8 +130,7 @@ class Case:
 
     def _files(self, sockets: Iterable[Socket]) -> Paths:
         """Return the files of the case by the slugs of the sockets."""
-        paths = {socket.slug: self.socket(socket.slug) for socket in sockets}
-        return {slug: path for slug, path in paths.items() if path is not None}
+        return {s.slug: path for s in sockets if (path := self.socket(s.slug)) is not None}
 
     def channels(self) -> Paths:
         """Return other images of the case by the name of their channel."""
