@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +23,12 @@ from cytosuite.files import (
 )
 
 RECORD = "record.json"
+# Times by their key in a container's report.
+TIMES = {
+    "inside_seconds": "seconds",
+    "cpu_seconds": "cpu_seconds",
+    "network_seconds": "network_seconds",
+}
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
 LEFT = "not run, as the first cases failed alike: "  # message of a case of a given-up algorithm
@@ -146,9 +151,9 @@ def container_report(path: Path) -> Entries:
 def facts_in(reported: Entries) -> Json:
     """Return times and words of a container's report, those that make sense."""
     facts = {
-        key: value
-        for key in ("cpu_seconds", "network_seconds")
-        if isinstance(value := reported.get(key), int | float) and 0 <= value < inf
+        name: value
+        for name, key in TIMES.items()
+        if isinstance(value := reported.get(key), int | float) and value >= 0
     }
     words = reported.get("facts")
     pairs = words.items() if isinstance(words, dict) else ()

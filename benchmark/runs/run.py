@@ -230,7 +230,7 @@ def write_result(
     reported: Entries = MappingProxyType({}),
 ) -> None:
     """Write the record of a case, with the container's report where it makes sense."""
-    inside, model = reported.get("seconds"), reported.get("model")
+    model = reported.get("model")
     sums = digests(folder, outputs.values()) if outputs else {}
     use = outcome.gpu
     Record(
@@ -242,7 +242,6 @@ def write_result(
         message=outcome.message,
         exit_code=outcome.exit_code,
         seconds=round(outcome.seconds, 4),
-        inside_seconds=inside if isinstance(inside, int | float) else None,
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
         gpu=use.name,

@@ -148,6 +148,14 @@ def test_the_report_of_an_algorithm_is_not_trusted(tmp_path, run, dataset, fakes
     assert _record(tmp_path, "case_1")["model"] == ""
 
 
+def test_times_of_an_algorithm_are_recorded_if_they_make_sense(tmp_path, run, dataset, fakes):
+    times = {"seconds": 2.5, "cpu_seconds": -1, "network_seconds": "long"}
+    run(dataset, _reporting(fakes, json.dumps(times)))
+    record = _record(tmp_path, "case_1")
+    names = ("inside_seconds", "cpu_seconds", "network_seconds")
+    assert [record[name] for name in names] == [2.5, None, None]
+
+
 def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
     others = [
         {"model": "cells", "cost": 3.0, "terms": {"study": 3.0}, "broken": ["channel"]},
