@@ -86,6 +86,9 @@ class Flow:
         # Whether the next object is it and nothing else.
         self.alone = (self.into >= 0) & (self.sources[self.into] == 1) & (self.targets == 1)
         self.alone &= self.out_of[self.into] == np.arange(count)
+        # The same object in the next frame, and in the frame before; -1 where there is none.
+        self.later = np.where(self.alone, self.into, -1)
+        self.earlier = np.where((self.out_of >= 0) & self.alone[self.out_of], self.out_of, -1)
 
     def mergers(self, most: int) -> Iterator[Event]:
         """Yield the cells that are one object for some frames."""
@@ -122,21 +125,15 @@ class Flow:
 
     def _seen(self, before: Longs, after: Longs) -> int:
         """Return in how many frames before and after some objects are seen, the least of each."""
-        return min(map(self._age, before.tolist())) + min(map(self._rest, after.tolist()))
+        return _lasting(self.earlier, before) + _lasting(self.later, after)
 
-    def _age(self, cell: int) -> int:
-        """Return in how many frames up to this a cell is one object."""
-        frames = 1
-        while self.out_of[cell] >= 0 and self.alone[self.out_of[cell]]:
-            cell, frames = int(self.out_of[cell]), frames + 1
-        return frames
 
-    def _rest(self, cell: int) -> int:
-        """Return in how many frames from this on a cell is one object."""
-        frames = 1
-        while self.alone[cell]:
-            cell, frames = int(self.into[cell]), frames + 1
-        return frames
+def _lasting(way: Longs, cells: Longs) -> int:
+    """Return in how many frames along a way all of some cells are one object each."""
+    frames = 0
+    while (cells >= 0).all():
+        cells, frames = way[cells], frames + 1
+    return frames
 
 
 def _cut(labels: Array, label: int, centres: Doubles, sizes: Doubles, spacing: Lengths) -> None:
