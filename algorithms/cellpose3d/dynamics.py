@@ -26,9 +26,15 @@ _POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
 def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
     """Return the flow's (3, Z, Y, X) normalised Gaussian mean; 0 beyond two `sigma` of foreground.
 
+    InputError for a flow that is not finite.
     Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081.
     """
-    _check(flow, mask)
+    if not math.isfinite(float(flow.sum(dtype=np.float64))):
+        wrong = int(np.count_nonzero(~np.isfinite(flow)))
+        raise InputError(
+            f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
+            "made it, or its weights, are broken"
+        )
     mask = np.ascontiguousarray(mask)
     rows = np.asarray(mask.any(axis=2))
     kernels = [taps(width) for width in sigma]
@@ -46,8 +52,7 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
 
 
 def follow(flow: Floats, mask: Bools, *, steps: int, step_size: float) -> Floats:
-    """Return the ends (N, 3) in voxels, sliding along borders; InputError for a flow not finite."""
-    _check(flow, mask)
+    """Return the ends (N, 3) in voxels along a finite flow, sliding along borders."""
     flow = np.ascontiguousarray(flow, np.float32)
     domain = np.ascontiguousarray(mask | np.any(flow, axis=0))
     # Their compiler takes long to import.
@@ -80,21 +85,6 @@ def taps(sigma: float) -> Floats:
     values = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     result: Floats = (values / values.sum()).astype(np.float32)
     return result
-
-
-def _check(flow: Floats, mask: Bools) -> None:
-    """Refuse a flow and a foreground that do not fit, and a flow that is not finite."""
-    if mask.ndim != 3 or mask.dtype != bool or flow.shape != (3, *mask.shape):
-        raise InputError(
-            "expected a flow (3, Z, Y, X) and a bool foreground (Z, Y, X), found "
-            f"{flow.shape} and {mask.dtype} {mask.shape}"
-        )
-    if not math.isfinite(float(flow.sum(dtype=np.float64))):
-        wrong = int(np.count_nonzero(~np.isfinite(flow)))
-        raise InputError(
-            f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
-            "made it, or its weights, are broken"
-        )
 
 
 def _blurred(values: Floats, widths: Sequence[Floats]) -> Floats:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Array, Doubles, Floats, Longs, Shape
 
 _LEAST_HALF_EXTENT = 2.0  # voxels; below, the flow of a single voxel would be a step
@@ -17,11 +16,6 @@ def flow_targets(labels: Array) -> Floats:
     and the half extent `h` along each axis, at least 2 voxels. After Eschweiler, Smith, Stegmaier,
     ICIP 2022, 191, arXiv:2105.00794 (there tanh of a fixed length).
     """
-    if labels.ndim != 3 or labels.dtype.kind not in "iu":
-        raise InputError(
-            "flow targets need a (Z, Y, X) array of whole numbers, found "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
     flow = np.zeros((3, *labels.shape), np.float32)
     inside = np.flatnonzero(labels)
     _, number = numbered(labels.ravel()[inside])

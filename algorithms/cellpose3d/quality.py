@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
-from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Doubles, Floats, Longs, Spacing, Words
 
 Labels = Words
@@ -36,7 +35,7 @@ def control(
     level: Floats | None = None,
     contrast: Floats | None = None,
 ) -> tuple[Labels, list[Removal]]:
-    """Return the objects within the limits, and the removed; InputError without a field."""
+    """Return the objects within the limits of the fields that are given, and the removed."""
     inside = np.flatnonzero(labels)
     names, number = numbered(labels.ravel()[inside])
     count = np.bincount(number).astype(np.float64)
@@ -44,10 +43,7 @@ def control(
     measured = {"min_volume_um3": volume, "max_volume_um3": volume}
     fields = {"min_level": level, "min_contrast": contrast, "max_flow_error": flow}
     for name, field in fields.items():
-        if 0 < limits.get(name, 0) < inf:
-            if field is None or field.shape[-3:] != labels.shape:
-                shape = "none" if field is None else str(field.shape)
-                raise InputError(f"{name} needs a field of shape {labels.shape}, found {shape}")
+        if field is not None and 0 < limits.get(name, 0) < inf:
             if name == "max_flow_error":
                 values = _flow_error(field, labels, inside, number)
             else:

@@ -132,8 +132,6 @@ def segment(
     planar = parameters.network.dimensions == 2  # its volumes are areas, one pixel deep
     for name in () if planar else ("min_volume_um3", "max_volume_um3"):
         limits[name] = _within(limits[name], margin.shape, spacing)
-    if contrast is None:
-        del limits["min_contrast"]
     labels, removed = control(
         raw, spacing, limits, flow=fields.flow, level=fields.level, contrast=contrast
     )

@@ -80,21 +80,12 @@ def test_taps_are_a_gaussian():
     assert taps(1)[4] / taps(1)[3] == pytest.approx(np.exp(-0.5), rel=1e-6)
 
 
-@pytest.mark.parametrize("device", [None, "cpu"])
-def test_a_broken_flow_is_refused(device):
+def test_a_broken_flow_is_refused():
     flow, mask = random_case(6, (3, 4, 5))
     flow[1, 2, 3, 4] = np.nan
     flow[0, 0, 0, 0] = np.inf
-    refused(
-        "holds 2 values that are not finite, of 180",
-        follow_on,
-        device,
-        flow,
-        mask,
-        steps=5,
-        step_size=1,
-    )
-    refused("not finite", smooth_flow, flow, mask, (1, 1, 1))
+    message = "holds 2 values that are not finite, of 180"
+    refused(message, smooth_flow, flow, mask, (1, 1, 1))
 
 
 @pytest.mark.parametrize("free, device", [(2**29, None), (2**31, "cuda")])

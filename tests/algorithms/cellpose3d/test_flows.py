@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from mistakes import refused
 from numpy.testing import assert_allclose
 from rasters import away_from
 
@@ -56,9 +55,3 @@ def test_a_plane_flows_as_every_slice_of_a_prism():
     flow = flow_targets(plane)
     assert not flow[0].any()
     assert_allclose(flow[1:], prism[1:, 1:2], atol=1e-6)
-
-
-def test_other_arrays_than_label_volumes_are_refused():
-    refused(
-        r"array of whole numbers, found float64 of shape \(3, 3\)", flow_targets, np.zeros((3, 3))
-    )

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from mistakes import refused
 from numpy.testing import assert_array_equal
 from rasters import away_from
 from scipy import ndimage
@@ -265,14 +264,3 @@ def test_elongation_of_a_flat_image_is_that_within_it():
     labels[0, 2:5, 2:8] = 1
     _, removed = control(labels, (100.0, 1.0, 1.0), {"max_elongation": 1.5})
     assert removed == [Removal(1, "max_elongation", pytest.approx(2.0), 1.5)]
-
-
-@pytest.mark.parametrize("name", ["min_level", "min_contrast", "max_flow_error"])
-def test_a_limit_without_its_field_is_refused(name):
-    refused(
-        rf"{name} needs a field of shape \(8, 12, 20\), found none",
-        control,
-        three(),
-        SPACING,
-        {name: 0.5},
-    )
