@@ -12,7 +12,7 @@ from scipy import ndimage
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.phantoms.augment import Alteration, augment
+from cytosuite.datasets.phantoms.augment import USUAL, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
@@ -204,8 +204,6 @@ def extract_to(
     seed: int = 0,
 ) -> LibrarySummary:
     """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
-    if augment_copies < 0:
-        raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     need_folder(folder, new=True)
     cutting = cutting or Cutting()
     rng, skipped = np.random.default_rng(seed), Counter[str]()
@@ -228,7 +226,7 @@ def extract_to(
                 nuclei.append(nucleus)
                 entries.append(_written(temporary, nucleus, name))
                 for number in range(1, augment_copies + 1):
-                    copy = augment(rng, nucleus, name=f"{nucleus.name}_copy_{number:02d}")
+                    copy = replace(augment(rng, nucleus), name=f"{nucleus.name}_copy_{number:02d}")
                     entries.append(_written(temporary, copy, name))
         if not nuclei:
             reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
@@ -238,7 +236,7 @@ def extract_to(
         parameters = {
             "cutting": cutting._asdict(),
             "augment_copies": augment_copies,
-            "alteration": asdict(Alteration()),
+            "alteration": asdict(USUAL),
         }
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)

@@ -8,7 +8,6 @@ import numpy as np
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
-from cytosuite.errors import InputError
 from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Rows
 
@@ -107,9 +106,7 @@ def draw_stored(
     brightness_spread: float = 0.0,
     tilt: float = 0.0,
 ) -> StoredNuclei:
-    """Return stored nuclei of a median diameter, z tilted by <= `tilt` degrees; else InputError."""
-    if not library:
-        raise InputError("library of phantoms: expected at least one, found none")
+    """Return stored nuclei of a median diameter, z tilted by <= `tilt` degrees."""
     which = rng.integers(len(library), size=count)
     rotations = draw_rotations(rng, count, tilt)
     signs = np.where(rng.random((count, 3)) < 0.5, -1.0, 1.0)
