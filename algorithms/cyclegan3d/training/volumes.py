@@ -8,6 +8,7 @@ import numpy as np
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops, Settings
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling, scaling_of
+from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import frozen
@@ -72,7 +73,7 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
         raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
     array = volume.array if volume.axes[0] == "C" else volume.array[None]
     array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
-    if not np.isfinite(array).all():
+    if not is_finite(array):
         raise InputError("expected finite grey values, found NaN or infinity")
     units = [scaling_of(channel, first) for channel in array]
     values = np.stack([scaling(channel) for scaling, channel in zip(units, array, strict=True)])

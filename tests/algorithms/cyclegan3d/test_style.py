@@ -95,13 +95,8 @@ def volumes():
 
 def test_images_that_share_no_look_are_refused(volumes):
     array = volumes[0].array
-    nothing = array.astype(np.float32)
-    nothing[0, 0, 0] = np.nan
     for wrong, message in (
-        ([], "expected at least one real image"),
         ([*volumes, Volume(array.astype(np.uint8), SPACING)], "expected images of one kind"),
         ([Volume(array.astype(np.int32), SPACING)], "expected uint8, uint16 or floating point"),
-        ([Volume(nothing, SPACING)], "expected finite grey values"),
-        ([Volume(array[:3], SPACING[1:], "CYX")], "expected axes ZYX or YX, found CYX"),
     ):
         refused(message, measure_style, wrong)
