@@ -34,13 +34,10 @@ _FEW = 0.1  # of the spots: a pass that finds fewer is the last
 
 
 class Detected(NamedTuple):
-    """Detected of an image, the clearest first."""
+    """Spots of an image, the clearest first."""
 
     places: Doubles  # (N, axes), px
-    sd: Doubles  # (N, axes), px, of the places
-    sigma: Doubles  # (N, axes), px, of the spots' light
     height: Doubles  # (N,), grey values above the background
-    background: Doubles  # (N,), grey values
     light: Doubles  # (N,), grey values, the sum over all pixels
     snr: Doubles  # (N,), height in its sd
     gain: float  # grey values per photon, 0 where unknown
@@ -76,21 +73,12 @@ def find(image: Array, spacing: Spacing, parameters: Parameters) -> Detected:
             break
     fits.sweep()
     good = fits.good()
-    spots, results, gain = fits.spots[good], fits.results[good], fits.gain
-    axes = slice(3 - image.ndim, 3)
+    spots, snr = fits.spots[good], fits.results[good, kernels.SCORE]
+    places, height = spots[:, PLACE[3 - image.ndim :]], spots[:, kernels.HEIGHT]
     wide = np.exp(spots[:, WIDTH])
     real = wide[:, -2:] if len(values) == 1 else wide
-    light = spots[:, kernels.HEIGHT] * np.prod(real * np.sqrt(2 * np.pi), axis=1)
-    return Detected(
-        spots[:, PLACE[axes]],
-        results[:, PLACE[axes]],
-        wide[:, axes],
-        spots[:, kernels.HEIGHT],
-        spots[:, kernels.LEVEL] + lowest,
-        light,
-        results[:, kernels.SCORE],
-        gain,
-    )
+    light = height * np.prod(real * np.sqrt(2 * np.pi), axis=1)
+    return Detected(places, height, light, snr, fits.gain)
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:
