@@ -130,8 +130,6 @@ def fit(
     each: Each = in_turn,
 ) -> Fit:
     """Return parameters that measure like real images; later rounds make smaller turns."""
-    if rounds < 1 or cases < 1:
-        raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
     search = Search(real, begin, simulate, cases, seed, each)
     misfits: list[Values] = []
     for number in range(rounds):

@@ -14,7 +14,6 @@ from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation, seen_late
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
-from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, TextDict, Texts, read_toml
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -174,8 +173,6 @@ def measure(
     each: Each = in_turn,
 ) -> StackStatistics:
     """Return the statistics of ZYX stacks of one kind, with labels or None (found by `segment`)."""
-    if not stacks:
-        raise InputError("calibration: expected at least one stack, found none")
     measured = in_order(each, partial(_measure, dark), stacks)
     rows, tables, arrangements, remarks, greys = zip(*measured, strict=True)
     count, annotated = len(stacks), sum(labels is not None for _, labels in stacks)

@@ -14,7 +14,6 @@ from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import annotate, draw_population, place, populate
 from cytosuite.datasets.sample import Sample
-from cytosuite.errors import InputError
 from cytosuite.files import need_folder
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Lineage
@@ -101,8 +100,6 @@ def simulate_series(
     rng: Rng, parameters: Parameters, frames: int
 ) -> Iterator[tuple[Sample, Names, Names]]:
     """Yield frames with the cell and its mother (0: none) of each label; cells keep their grey."""
-    if frames < 1:
-        raise InputError(f"a time series needs at least 1 frame, found {frames}")
     for_cells, for_grey, for_light, for_camera, for_optics = rng.spawn(5)
     parameters = draw_light(for_light, for_optics, parameters)
     values = draw_values(for_grey, 0, parameters)

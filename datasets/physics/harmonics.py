@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytosuite.bodies.harmonics import HIGHEST, radius_table, ring_table
+from cytosuite.bodies.harmonics import radius_table, ring_table
 from cytosuite.bodies.stars import Stars
 from cytosuite.errors import InputError
 from cytosuite.files import frozen
@@ -27,8 +27,6 @@ def draw_stars(
     plane: bool = False,
 ) -> Stars:
     """Return random bodies, semi-axes (N, 3) in µm; degree l has mean square l ** -circularity."""
-    if not 0 <= order <= HIGHEST:
-        raise InputError(f"the order of harmonics must be 0 to {HIGHEST}, found {order}")
     degree = np.arange(order + 1)
     power = np.where(degree > 1, np.maximum(degree, 1.0) ** -circularity, 0.0)
     count = len(axes_um)

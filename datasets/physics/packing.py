@@ -94,8 +94,6 @@ def shrinkage(max_overlap: float) -> float:
 
     Balls at distance ``2 u`` share ``(u³ - 3 u + 2) / 2``; ``u = 2 cos θ``, ``cos 3θ = share - 1``.
     """
-    if not 0 <= max_overlap < 1:
-        raise InputError(f"max_overlap must be at least 0 and below 1, found {max_overlap}")
     return float(2 * np.cos((2 * np.pi - np.arccos(max_overlap - 1)) / 3))
 
 

@@ -98,10 +98,6 @@ def test_a_sequence_is_not_written_over_another(tmp_path, rng):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["02_GT"]
 
 
-def test_a_series_without_frames_is_refused(rng):
-    refused("at least 1 frame, found 0", next, simulate_series(rng, SMALL, 0))
-
-
 ROOMY = {"shape": (150, 150), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}
 
 

@@ -31,11 +31,6 @@ def ball(centre, radius):
     return ellipsoid(centre, (radius,) * 3)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_refuses_overlaps_that_are_no_share(share):
-    refused(f"max_overlap must be at least 0 and below 1, found {share}", shrinkage, share)
-
-
 def test_room_for_a_nucleus():
     bodies = hulls(np.array([[4.0, 4, 6], [3, 3, 3]]), TURNS)
     check_room(bodies, ball((0, 0, 0), 7))

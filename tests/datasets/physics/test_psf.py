@@ -104,7 +104,6 @@ def _stack(array, axes="ZYX", spacing=SPACING, **metadata):
 @pytest.mark.parametrize(
     "stacks, message",
     [
-        ([], "a measured point spread function needs at least one stack, found none"),
         ([_stack(_bead().array, spacing_source="assumed")], "stack 1: the file gives no voxel"),
         ([_bead(), _stack(np.ones((9, 9)), "YX", (1, 1))], "stack 2: a point spread function"),
         ([_stack(np.full((5, 6, 7), 9.0))], "stack 1: no light above the background; is it"),
