@@ -30,7 +30,6 @@ from cytosuite.volume.arrays import (
     Longs,
 )
 from cytosuite.volume.objects import wider
-from cytosuite.volume.pieces import extremes
 
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
 Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
@@ -176,8 +175,6 @@ def _cut(
 ) -> Image:
     """Write labels above a share of blurred peaks; return claims (share x strength) of voxels."""
     level, plane_level = limits
-    if not 0 < level < 1:
-        raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
     claims = large.room(grid.shape, np.float32)
     pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
     for number, box, share, depth_um, strength in drawn:
@@ -234,7 +231,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
 
 
 def drop(labels: Labels, keep: Bools) -> Labels:
-    """Return labels with the objects 1 to M of a mask (M,), without gaps; InputError for more."""
+    """Return labels with the objects 1 to M of a mask (M,), without gaps."""
     return _lookup(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype)
 
 
@@ -247,11 +244,6 @@ def type_map(labels: Labels, kinds: Integers) -> Bytes:
 
 def _lookup(labels: Labels, values: Integers, dtype: DTypeLike) -> Array:
     """Return the value of every voxel's object, 0 in the background."""
-    largest = int(extremes(labels)[1])
-    if largest > len(values):
-        raise InputError(
-            f"labels go up to {largest}, but values are given for {len(values)} objects"
-        )
     lookup, voxels = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
     for part, numbers in in_slabs(voxels, labels):
         part[:] = lookup[numbers]

@@ -6,7 +6,6 @@ Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; its program writes t
 import numpy as np
 
 from cytosuite.bodies.grid import in_slabs, slabs
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 from cytosuite.volume.arrays import ZYX, Unsigned
 from cytosuite.volume.objects import borders
@@ -24,7 +23,7 @@ def extras(labels: Volume, border_um: float) -> dict[str, Volume]:
 
 
 def signed_distance(labels: Volume) -> Volume:
-    """Return the µm (float32) to the nearest other label, < 0 in background; else InputError."""
+    """Return the µm (float32) to the nearest other label, < 0 in the background."""
     from cytosuite.datasets.physics import _image_kernels as kernels  # compiled on first use
 
     array, spacing = _planes(labels)
@@ -49,10 +48,6 @@ def signed_distance(labels: Volume) -> Volume:
 
 def boundary(labels: Volume, width_um: float, distance: Volume | None = None) -> Volume:
     """Return a uint8 mask of the borders of objects, `width_um` thick, at least two voxels."""
-    if not 0 <= width_um < np.inf:
-        raise InputError(
-            f"the width of borders must be a number of µm from 0 on, found {width_um:g}"
-        )
     array, _ = _planes(labels)
     away = (distance or signed_distance(labels)).array.reshape(array.shape)
     mask = large.room(array.shape, np.uint8)
@@ -94,16 +89,5 @@ def seeds(labels: Volume) -> Volume:
 
 def _planes(labels: Volume) -> tuple[Unsigned, ZYX]:
     """Return labels (Z, Y, X) as the loops take them, and µm per voxel; a plane is Z = 1."""
-    if labels.axes not in ("ZYX", "YX"):
-        raise InputError(f"labels of a sketch must have the axes ZYX or YX, found {labels.axes}")
-    array = labels.array
-    if array.dtype.kind not in "biu":
-        raise InputError(f"labels of a sketch must be integers, found dtype {array.dtype}")
-    if array.dtype != np.uint16:
-        if array.min(initial=0) < 0:
-            raise InputError(f"labels of a sketch must be 0 or more, found {array.min()}")
-        if array.max(initial=0) > array.size:  # numbers with gaps, too large to count up to
-            array = np.searchsorted(np.union1d(0, array), array)
-        array = array.astype(np.uint32)
     z, y, x = (1.0, *labels.spacing)[-3:]
-    return np.ascontiguousarray(array).reshape((1, *labels.shape)[-3:]), (z, y, x)
+    return np.ascontiguousarray(labels.array).reshape((1, *labels.shape)[-3:]), (z, y, x)

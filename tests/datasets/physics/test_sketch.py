@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from mistakes import refused
 from scipy import ndimage
 
 from cytosuite.datasets.physics import sketch
@@ -72,17 +71,3 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
         found = np.sort(array[seeds == 1])
         assert (found == np.unique(array[array > 0])).all()
     assert seeds.sum() == 1
-
-
-@pytest.mark.parametrize(
-    "array, width, message",
-    [
-        (np.zeros((2, 2, 3, 3), np.uint16), 1.0, "axes ZYX or YX, found TZYX"),
-        (np.zeros((2, 3, 3), np.float32), 1.0, "must be integers, found dtype float32"),
-        (np.full((2, 3, 3), -1), 1.0, "must be 0 or more, found -1"),
-        (np.zeros((2, 3, 3), np.uint16), -1.0, "number of µm from 0 on, found -1"),
-        (np.zeros((2, 3, 3), np.uint16), np.nan, "number of µm from 0 on, found nan"),
-    ],
-)
-def test_refuses(array, width, message):
-    refused(message, sketch.extras, _volume(array), width)
