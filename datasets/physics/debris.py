@@ -25,18 +25,18 @@ def fragments(
     factor: Interval = (3.0, 10.0),
 ) -> tuple[Nuclei, Doubles]:
     """Return the round, bright pieces of dying nuclei, in order, and centres (P, 3); P may be 0."""
-    radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
+    pieces = [np.zeros((0, 5))]  # radius, brightness, centre
     for axes, turn, centre, light in zip(
         nuclei.semi_axes_um, nuclei.rotations, centres_um, nuclei.brightness, strict=True
     ):
         volumes = np.sort(np.exp(rng.normal(0.0, UNEVEN, rng.integers(*count, endpoint=True))))
         volumes *= share * axes.prod() / max(volumes.sum(), 1e-9)
         size = volumes[::-1] ** (1 / 3)
-        radii.append(size)
-        centres.append(centre + _places(rng, size, axes) @ turn.T)
-        bright.append(np.full(len(size), light * rng.uniform(*factor)))
-    pieces = _compact(rng, np.concatenate(radii), np.concatenate(bright), 0.06)
-    return pieces, np.concatenate(centres)
+        places = centre + _places(rng, size, axes) @ turn.T
+        bright = np.full(len(size), light * rng.uniform(*factor))
+        pieces.append(np.column_stack([size, bright, places]))
+    radii, brightness, *centres = np.concatenate(pieces).T
+    return _compact(rng, radii, brightness, 0.06), np.stack(centres, axis=1)
 
 
 def bodies(rng: Rng, count: int, *, diameter_um: Interval, brightness: Interval) -> Nuclei:
