@@ -141,14 +141,13 @@ def simulated(
         with at(path):
             pick("simulated dataset", [recipe.dataset], manifests)
         manifest = manifests[recipe.dataset]
-        values = merged(manifest.parameters, recipe.parameters)
         home = path.resolve().parent
         return Simulated(
             manifest,
             recipe.title,
             path.stem,
             cases or recipe.cases,
-            _with_settings(path, values, manifest.name, home, settings),
+            _with_settings(path, manifest, recipe.parameters, home, settings),
             recipe.through,
             home / recipe.reference if recipe.reference else None,
             recipe.task or "",
@@ -159,9 +158,8 @@ def simulated(
     if size not in manifest.sizes:
         pick(f"size of {manifest.name}", [size], manifest.sizes)
     chosen = manifest.sizes[size]
-    values = merged(manifest.parameters, chosen.parameters)
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
-    parameters = _with_settings(place, values, manifest.name, None, settings)
+    parameters = _with_settings(place, manifest, chosen.parameters, None, settings)
     return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
 
 
@@ -208,12 +206,13 @@ def _settings(settings: Sequence[str]) -> Json:
 
 def _with_settings(
     place: Path | str,
-    values: Entries,
-    name: str,
+    manifest: DatasetManifest,
+    changes: Entries,
     folder: Path | None,
     settings: Sequence[str],
 ) -> BaseModel:
     """Return checked parameters of a size or recipe, with a user's own settings over them."""
+    values, name = merged(manifest.parameters, changes), manifest.name
     parameters = _checked(place, values, name, folder)
     if not settings:
         return parameters
