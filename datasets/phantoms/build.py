@@ -46,6 +46,9 @@ class Cutting(NamedTuple):
     smooth_um: float = 0.0  # sigma within each nucleus, against noise
 
 
+USUAL_CUTTING = Cutting()
+
+
 class CutObject(NamedTuple):
     """Outcome for one labelled object."""
 
@@ -63,9 +66,8 @@ class Extraction(NamedTuple):
     objects: tuple[CutObject, ...]  # of each label, kept or skipped, and of large lost pieces
 
 
-def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
+def extract(image: Volume, labels: Volume, options: Cutting = USUAL_CUTTING) -> Extraction:
     """Return nuclei off the border, relative to the median one; InputError for another form."""
-    options = cutting or Cutting()
     grey, marked, spacing = _checked(image, labels, options)
     margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
@@ -199,13 +201,12 @@ def extract_to(
     labels_path: Path | None,
     folder: Path,
     *,
-    cutting: Cutting | None = None,
+    cutting: Cutting = USUAL_CUTTING,
     augment_copies: int = 0,
     seed: int = 0,
 ) -> LibrarySummary:
     """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
     need_folder(folder, new=True)
-    cutting = cutting or Cutting()
     rng, skipped = np.random.default_rng(seed), Counter[str]()
     nuclei, sources, entries = list[Phantom](), list[Entry](), list[Entry]()
     with atomic(folder) as temporary:
