@@ -138,10 +138,7 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
         spacing = None if optics.psf_um == "auto" else optics.psf_um
         return psf.measured([Path(name) for name in optics.psf_files], spacing)
     if optics.psf == "physical":
-        matched = optics.index_sample == optics.index_immersion
-        depths = np.linspace(
-            0.0, parameters.image.detector.size_um[0], 1 if matched else PSF_DEPTHS
-        )
+        depths = np.linspace(0.0, parameters.image.detector.size_um[0], PSF_DEPTHS)
         values = optics.model_dump(include=PHYSICAL)
         return psf.physical(optics.microscope, **values, depths_um=depths.tolist())
     lateral = drawn["psf_sigma_xy_um"]

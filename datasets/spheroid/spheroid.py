@@ -17,7 +17,7 @@ from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_semi_axes
 from cytosuite.datasets.spheroid.sections import Tissue
-from cytosuite.errors import InputError, at
+from cytosuite.errors import at
 from cytosuite.files import frozen
 from cytosuite.formats import read
 from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs, Rng
@@ -95,10 +95,9 @@ def _mask(rng: Rng, section: Tissue, middle: Lengths) -> Region:
     """Return one of the masks in files."""
     path = Path(section.masks[int(rng.integers(len(section.masks)))])
     volume = read(path)
-    if section.masks_um != "auto":
-        volume = replace(volume, spacing=section.masks_um)
-    elif volume.spacing_is_assumed:
-        raise InputError(f"{path}: the mask gives no voxel size; set tissue.masks_um")
+    size = None if section.masks_um == "auto" else section.masks_um
+    refusal = f"{path}: the mask gives no voxel size; set tissue.masks_um"
+    volume = replace(volume, spacing=volume.sized(size, refusal))
     with at(path):
         return tissue.from_mask(volume, middle)
 
