@@ -23,7 +23,7 @@ from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, sm
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Sizes, Spacing
 from cytosuite.volume.large import put, room, taken
-from cytosuite.volume.pieces import from_lowest
+from cytosuite.volume.pieces import deep, from_lowest
 
 TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured
 
@@ -124,8 +124,7 @@ def fused(
     volume: Volume, parameters: Parameters, network: Forward | None
 ) -> tuple[Array, Scalars, str]:
     """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
-    view = volume.array if volume.axes == "ZYX" else volume.array[None]
-    spacing = volume.spacing if volume.axes == "ZYX" else (volume.spacing[0], *volume.spacing)
+    view, spacing = deep(volume.array), (volume.spacing[0], *volume.spacing)[-3:]
     units, facts = units_of(view), Scalars()
     method, warning = parameters.method, ""
     if units.flat and method != "identity":
