@@ -83,7 +83,7 @@ def _grows(path):
     "make, reason",
     [
         (lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"), "cannot be read"),
-        (_grows, "found a file that grows from"),
+        (_grows, "found files that grow from"),
         (os.mkfifo, "expected a file, found a folder, a pipe"),
     ],
 )
