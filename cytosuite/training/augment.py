@@ -1,7 +1,7 @@
 """Augmentations of crops, with the keys and the order of the published programs' JSON."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,6 @@ from cytosuite.networks.tiling import Sides
 from cytosuite.volume.arrays import Array, Bools, Image, Rng, Unsigned
 
 Labels = Unsigned
-Truth = TypeVar("Truth", Image, "Image | None")
 Axes = Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)]
 Factor = Annotated[int, Field(ge=1, le=16)]
 
@@ -51,11 +50,11 @@ class Augmentations(Described):
 def augmented(
     rng: Rng,
     image: Image,
-    truth: Truth,
+    truth: Image,
     settings: Augmentations,
     flow: int | None = None,
-) -> tuple[Image, Truth]:
-    """Return a changed image (..., Z, Y, X), and its truth with the same geometry.
+) -> tuple[Image, Image]:
+    """Return a changed image (..., Z, Y, X), and its truth, maybe empty, with the same geometry.
 
     From channel `flow` on the truth (C, Z, Y, X) holds vectors along z, y, x that are relative to
     the size of their objects: only mirrors and exchanges change them.
@@ -64,8 +63,8 @@ def augmented(
         first, second = rng.choice(3, 2, replace=False) - 3
         if image.shape[first] == image.shape[second]:
             image = image.swapaxes(first, second)
-            truth = None if truth is None else truth.swapaxes(first, second)
-            if truth is not None and flow is not None:
+            truth = truth.swapaxes(first, second)
+            if flow is not None:
                 channels = [flow + FLOW_AXES + int(axis) for axis in (first, second)]
                 truth = truth.copy()
                 truth[channels] = truth[channels[::-1]]
@@ -75,8 +74,8 @@ def augmented(
             axis = int(rng.choice(getattr(settings, f"{name}_axes"))) - 3
             index, mirrored = _places(name, image.shape[axis], getattr(settings, f"{name}_factor"))
             image = image.take(index, axis)
-            truth = None if truth is None else truth.take(index, axis)
-            if truth is not None and flow is not None:
+            truth = truth.take(index, axis)
+            if flow is not None:
                 signs = np.where(mirrored, -1, 1).astype(np.float32)
                 truth[flow + FLOW_AXES + axis] *= _along(signs, axis)
     if chosen:

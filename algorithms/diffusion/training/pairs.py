@@ -166,28 +166,21 @@ def draw_crops(
         channels, *whole = item.image.shape
         box = draw_box(rng, whole, shape)
         turn = turn_of(rng, noise=settings.camera is None)
-        image, sketch = (
-            None if array is None else turned(cut(array, box), turn)
-            for array in (item.image, item.sketch)
-        )
-        assert image is not None
+        image = turned(cut(item.image, box), turn)
+        conditions = [] if item.sketch is None else [turned(cut(item.sketch, box), turn)]
         noise = rng.standard_normal((channels, *shape), np.float32)
         place = np.float32((number + rng.random()) / count)
-        hidden = sketch is not None and rng.random() < crops.dropped
-        if item.position and sketch is not None:
-            maps = np.stack([turned(channel.read(box), turn) for channel in item.position])
-            image, both = augmented(rng, image, np.concatenate([sketch, maps]), augment)
-            sketch, position = both[:channels].copy(), both[channels:]
-        else:
-            image, sketch = augmented(rng, image, sketch, augment)
-            position = None
+        hidden = bool(conditions) and rng.random() < crops.dropped
+        conditions += [turned(channel.read(box), turn)[None] for channel in item.position]
+        image, both = augmented(rng, image, np.concatenate([image[:0], *conditions]), augment)
+        sketch, position = both[:channels].copy(), both[channels:]
+        if hidden:
+            sketch.fill(HIDDEN)
         drawn = {"image": image, "sketch": sketch, "noise": noise, "place": np.array(place)}
         drawn["position"] = position
         if noise_channel:
             drawn["channel"] = noise_of(rng, (1, *shape), noise_channel)
-        if sketch is not None and hidden:
-            sketch.fill(HIDDEN)
         for name, array in drawn.items():
-            if array is not None:
+            if array.size:  # an unconditioned network has no sketch and no position
                 arrays.setdefault(name, []).append(array)
     return {name: np.stack(parts) for name, parts in arrays.items()}
