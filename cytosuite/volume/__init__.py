@@ -24,8 +24,8 @@ from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
-UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}
-UM_PER |= {
+UM_PER = {
+    **{"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4},
     "angstrom": 1e-4,
     "picometer": 1e-6,
     "kilometer": 1e9,
@@ -151,13 +151,13 @@ class Volume:
         if at < 0:
             return [self]
         parts = np.moveaxis(self.array, at, 0)
-        return [Volume(part, self.spacing, rest, self.metadata, self.origin) for part in parts]
+        return [replace(self, array=part, axes=rest) for part in parts]
 
     def like(self, array: Array) -> "Volume":
         """Return another image of the same scene: all but the pixels is kept."""
         if array.shape != self.array.shape:
             raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
-        return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
+        return replace(self, array=array)
 
 
 def merged(channels: Sequence[Volume]) -> Volume:

@@ -5,6 +5,7 @@ import mmap
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def taken(array: Array, box: Box) -> Array:
     if not is_mapped(array):
         return array[box]
     voxels = np.empty(array[box].shape, array.dtype)
-    _each_plane(array, box, voxels, False)
+    for there, here in _planes(array, box):
+        voxels[here] = array[there]
     return voxels
 
 
@@ -90,7 +92,8 @@ def put(array: Array, box: Box, values: Array) -> None:
     if not is_mapped(array):
         array[box] = values
         return
-    _each_plane(array, box, values, True)
+    for there, here in _planes(array, box):
+        array[there] = values[here]
 
 
 def converted(array: Array, dtype: DTypeLike) -> Array:
@@ -104,19 +107,15 @@ def converted(array: Array, dtype: DTypeLike) -> Array:
     return copy
 
 
-def _each_plane(array: Array, box: Box, values: Array, write: bool) -> None:
-    """Copy values from or into a box of a mapped array, some planes at a time."""
+def _planes(array: Array, box: Box) -> Iterator[tuple[Box, slice]]:
+    """Yield some planes at a time of a box of a mapped array, and their place in it; release."""
     first, rest = box[0], box[1:]
     span = range(*first.indices(len(array)))
     # A row is read by whole pages, also for a few voxels.
     step = max(1, SLAB * len(array) // max(1, array.size))
     for start in range(0, len(span), step):
-        there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
-        here = slice(start, start + step)
-        if write:
-            array[there] = values[here]
-        else:
-            values[here] = array[there]
+        there = slice(span.start + start, min(span.start + start + step, span.stop))
+        yield (there, *rest), slice(start, start + step)
         release(array)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from itertools import accumulate
 from math import inf
 from pathlib import Path
 
@@ -52,12 +53,8 @@ def need_memory(size: float, purpose: str, remedy: str) -> None:
 
 def check_declared(size: float, stored: Iterable[int]) -> None:
     """Refuse pixels of a size in bytes that their files, of these sizes in bytes, cannot hold."""
-    held = 0
-    if size <= DECLARED:
-        return
-    for part in stored:
-        held += part
-        if size <= TIMES * held:
+    for held in accumulate(stored, initial=0):
+        if size <= max(DECLARED, TIMES * held):
             return
     raise InputError(
         f"claims {size / GIB:.3g} GiB of pixels in {held} bytes, more than {TIMES} times as "

@@ -130,9 +130,9 @@ def distinct(array: Array, most: float = inf) -> Array:
 
 def planes_in(image: "Header | Array", planes: int | None = None) -> int:
     """Return the planes of a slab of a file: `planes`, else as 64 MiB hold; one at least."""
-    if planes is not None:
-        return max(1, planes)
-    return max(1, SLAB_BYTES // max(1, prod(image.shape[1:]) * image.dtype.itemsize))
+    if planes is None:
+        planes = SLAB_BYTES // max(1, prod(image.shape[1:]) * image.dtype.itemsize)
+    return max(1, planes)
 
 
 def copies(array: Array, planes: int) -> Iterator[Array]:

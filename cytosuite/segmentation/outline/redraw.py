@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.contract.progress import report
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
-from cytosuite.networks.tiling import Tile, least, plan, tiles
+from cytosuite.networks.tiling import Tile, plan, tiles
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 from cytosuite.segmentation.outline import KEY, looseness_of
 from cytosuite.segmentation.outline.features import (
@@ -100,8 +100,7 @@ def _blocks(shape: Sizes, margin: Sizes) -> list[Tile]:
     free = free_gib() * GIB / _VOXEL_BYTES
     if prod(shape) <= free:
         return plan(shape, shape, (0,) * len(shape))
-    voxels = max(free, prod(least(shape, margin, (1,) * len(shape))))
-    return tiles(shape, margin, voxels)
+    return tiles(shape, margin, free)
 
 
 def _without_gaps(labels: Labels) -> Labels:
