@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from inspect import cleandoc, signature
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from cytosuite.errors import InputError
@@ -239,12 +240,16 @@ def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     return _unique(metrics, f"family {family}")
 
 
-def known_metrics(task: str) -> dict[str, Metric[Any]]:
-    """Return the metrics that a task is judged by; of an unknown task all, by name."""
-    board = BOARDS.get(task)
+def known_metrics(task: str, *, ranks: bool = False) -> dict[str, Metric[Any]]:
+    """Return the metrics that a task is judged by; of an unknown task all, by name.
+
+    With `ranks` those with a better end alone. Of one name the first family's counts.
+    """
+    families = BOARDS[task].families if task in BOARDS else FAMILIES
     metrics: dict[str, Metric[Any]] = {}
-    for family in board.families if board else FAMILIES:
-        metrics |= {m.name: m for m in metrics_of(family) if m.name not in metrics}
+    for metric in chain.from_iterable(map(metrics_of, families)):
+        if metric.higher_is_better is not None or not ranks:
+            metrics.setdefault(metric.name, metric)
     return metrics
 
 

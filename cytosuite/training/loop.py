@@ -213,8 +213,8 @@ def _load(
 ) -> tuple[Cases[Case], Cases[Case]]:
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
-    by_role: CaseLists[Case] = {role: [] for role in roles}
-    named: CaseLists[Case] = {role: [] for role in roles}  # held out by name
+    cases: CaseLists[Case] = {role: [] for role in roles}
+    held: CaseLists[Case] = {role: [] for role in roles}
     placed: dict[str, Sequence[Placed]] = {}
     for role, folder in [(name, source) for name in roles for source in data[name]]:
         say(f"reading {folder}")
@@ -222,23 +222,22 @@ def _load(
         parts, division = divided(folder, loaded, settings.files, say)
         if division:
             placed[str(folder)] = division.placed
-        by_role[role] += parts.get("train", [])
-        named[role] += parts.get("validate", [])
+        cases[role] += parts.get("train", [])
+        held[role] += parts.get("validate", [])
         listed = list_of(folder, "val")
         if listed and settings.validation.every:
-            named[role] += training.load(listed, role, settings)
+            held[role] += training.load(listed, role, settings)
         elif listed:
             say(f"not read, since validation.every is 0: {listed}")
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
-    named_roles = {role: cases for role, cases in named.items() if cases}
-    whole = {role: cases for role, cases in by_role.items() if role not in named_roles}
+    whole = {role: of_role for role, of_role in cases.items() if not held[role]}
     amount = settings.validation.cases if settings.validation.every else 0
     if 0 < amount < 1 and any(len(of_role) < 2 for of_role in whole.values()):
         say("a single case: none is held out, so the model has no score and is used by name only")
         amount = 0
-    rest, out = hold_out(whole, amount)
-    cases, held = {**by_role, **rest}, {**out, **named_roles}
+    for role, role_cases in whole.items():
+        cases[role], held[role] = hold_out(role_cases, amount, role)
     for role, role_cases in cases.items():
         say(f"cases of {role}: {len(role_cases)} to train on, {len(held[role])} held out")
     for note in training.notes(cases, settings):

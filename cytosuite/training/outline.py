@@ -184,7 +184,7 @@ def fit(
     for words, scores in ((f"by {parent.stem}", before), ("with these outlines", after)):
         if held:
             say(f"held-out cases {words}: {listed(scores)}")
-    names = ", ".join(title(folder) for folder in folders)
+    names = ", ".join(map(title, folders))
     count = len(cases) + len(held)
     facts = {
         "images": len(cases),
@@ -298,9 +298,7 @@ def _cases(
         parts, division = divided(folder, loaded, settings.files, say)
         train, validate = parts.get("train", []), parts.get("validate", [])
         if not division and len(train) > 1:
-            rest, out = hold_out({"images": train}, settings.cases)
-            train = list(rest["images"])
-            validate = list(out["images"])
+            train, validate = hold_out(train, settings.cases, "images")
         learned += train
         held += validate
     say(f"cases: {len(learned)} to learn from, {len(held)} held out")

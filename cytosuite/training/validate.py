@@ -15,9 +15,10 @@ from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, IntPair, Lists
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
-from cytosuite.metrics import FAMILIES, Metric, metrics_of
+from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.known import known
+from cytosuite.metrics.metric import known_metrics
 from cytosuite.training.parts import Case, CaseLists, Cases, State
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
@@ -54,33 +55,27 @@ def divided(
     return by_part, division
 
 
-def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:
-    """Return the cases to train on and the held-out ones, by role: a share below 1, or a number.
+def hold_out(cases: Sequence[Case], amount: float, role: str) -> tuple[list[Case], list[Case]]:
+    """Return the cases of a role to train on and the held-out ones: a share below 1, or a number.
 
-    >>> hold_out({"data": "abcdef"}, 2)
-    ({'data': ['a', 'c', 'd', 'f']}, {'data': ['b', 'e']})
+    >>> hold_out("abcdef", 2, "data")
+    (['a', 'c', 'd', 'f'], ['b', 'e'])
     """
-    rest: CaseLists[Case] = {}
-    held: CaseLists[Case] = {}
-    for role, role_cases in cases.items():
-        count = ceil(amount * len(role_cases)) if amount < 1 else int(amount)
-        if count >= len(role_cases):
-            raise InputError(
-                f"validation.cases: {amount:g} leaves none of the {len(role_cases)} cases of "
-                f"{role} to train on; hold out fewer, or give more cases"
-            )
-        chosen = {int((place + 0.5) * len(role_cases) / count) for place in range(count)}
-        rest[role] = [case for number, case in enumerate(role_cases) if number not in chosen]
-        held[role] = [role_cases[number] for number in sorted(chosen)]
-    return rest, held
+    count = ceil(amount * len(cases)) if amount < 1 else int(amount)
+    if count >= len(cases):
+        raise InputError(
+            f"validation.cases: {amount:g} leaves none of the {len(cases)} cases of {role} to "
+            "train on; hold out fewer, or give more cases"
+        )
+    chosen = {int((place + 0.5) * len(cases) / count) for place in range(count)}
+    rest = [case for number, case in enumerate(cases) if number not in chosen]
+    return rest, [cases[number] for number in sorted(chosen)]
 
 
 def some(cases: Cases[Case], count: int) -> Cases[Case]:
     """Return as many cases of each role, evenly."""
     return {
-        role: hold_out({role: role_cases}, count)[1][role]
-        if count < len(role_cases)
-        else role_cases
+        role: hold_out(role_cases, count, role)[1] if count < len(role_cases) else role_cases
         for role, role_cases in cases.items()
     }
 
@@ -137,10 +132,7 @@ def wanted_metrics(validation: Validation) -> list[Metric[Any]]:
 
 def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = True) -> Metric[Any]:
     """Return a metric of the first family with its name; with `ranks` one with a better end."""
-    metrics: dict[str, Metric[Any]] = {}
-    for metric in (metric for family in FAMILIES for metric in metrics_of(family)):
-        if metric.higher_is_better is not None or not ranks:
-            metrics.setdefault(metric.name, metric)
+    metrics = known_metrics("", ranks=ranks)
     if name not in metrics:
         raise InputError(f"{place}: expected one of {', '.join(metrics)}, found {name!r}")
     return metrics[name]

@@ -18,7 +18,7 @@ import numpy as np
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, pick, plain
 from cytosuite.files import FloatDict, atomic, need_folder, read_text
-from cytosuite.metrics.metric import metrics_of
+from cytosuite.metrics.metric import known_metrics
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
 from cytosuite.metrics.tracks.logs import write_logs
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
@@ -120,7 +120,7 @@ def score_tracks(
     logs of the challenge's programs. InputError if a name is unknown, or anything in the folders
     contradicts the format: one line names all of it.
     """
-    metrics = {metric.name: metric for metric in metrics_of("tracks")}
+    metrics = known_metrics("track")
     chosen = pick("metric of tracks", names, metrics) if names else metrics
     for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
         if not (folder / table).exists():

@@ -25,16 +25,15 @@ def _score(name, facts):
 
 @pytest.mark.parametrize("amount, held", [(0, 0), (3, 3), (0.25, 3)])
 def test_cases_are_held_out_by_number_or_share(amount, held):
-    cases = {"a": list(range(10)), "b": list(range(100, 110))}
-    kept, out = hold_out(cases, amount)
-    for role, given in cases.items():
-        assert len(out[role]) == held
-        assert sorted(kept[role] + out[role]) == given
-    assert hold_out(cases, amount) == (kept, out)
+    cases = list(range(100, 110))
+    kept, out = hold_out(cases, amount, "a")
+    assert len(out) == held
+    assert sorted(kept + out) == cases
+    assert hold_out(cases, amount, "a") == (kept, out)
 
 
 def test_explains_that_no_case_is_left():
-    refused("leaves none of the 3 cases of a to train on", hold_out, {"a": [1, 2, 3]}, 0.99)
+    refused("leaves none of the 3 cases of a to train on", hold_out, [1, 2, 3], 0.99, "a")
 
 
 def test_explains_unknown_and_describing_metrics_and_missing_facts():
