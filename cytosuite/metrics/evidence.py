@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
-from cytosuite.files import Json, TextPair, Texts
+from cytosuite.files import TextPair, Texts
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -114,8 +115,7 @@ class Facts:
     """
 
     def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
-        self._sources = dict(sources)
-        self._known: Json = {}
+        self._sources = {key: cache(read) for key, read in sources.items()}
 
     def has(self, name: str, form: Form = "arrays") -> bool:
         """Return whether a fact can be read."""
@@ -123,10 +123,7 @@ class Facts:
 
     def get(self, name: str, form: Form = "arrays") -> Any:  # noqa: ANN401 - as facts differ
         """Return a fact."""
-        key = self._key(name, form)
-        if key not in self._known:
-            self._known[key] = self._sources[key]()
-        return self._known[key]
+        return self._sources[self._key(name, form)]()
 
     @staticmethod
     def _key(name: str, form: Form) -> str:

@@ -4,66 +4,12 @@ van der Walt et al., PeerJ 2 (2014), doi:10.7717/peerj.453 (variants of NRMSE); 
 of the Royal Society of London 58 (1895), doi:10.1098/rspl.1895.0041.
 """
 
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf, log10, nan, sqrt
-from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from cytosuite.metrics.images.pair import PAIR, SIZE, ImagePair
+from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
-from cytosuite.networks.kernels import compiled
-from cytosuite.volume.arrays import Doubles
-from cytosuite.volume.pieces import chunks
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Sums over the voxels seen so far; the first of two values is the truth's."""
-
-    voxels: int = 0
-    absolute: float = 0.0
-    truth_squares: float = 0.0
-    means: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    deviations: list[float] = field(default_factory=lambda: [0.0, 0.0])  # squared, from the mean
-    product: float = 0.0  # of the deviations
-    lowest: list[float] = field(default_factory=lambda: [inf, inf])
-    highest: list[float] = field(default_factory=lambda: [-inf, -inf])
-
-    def add(self, voxels: int, *part: float) -> None:
-        """Add the sums of some more voxels, as `tally` gives them."""
-        self.absolute += part[0]
-        self.truth_squares += part[1]
-        # Of the parts to the whole (Chan, Golub, LeVeque 1983): nothing large cancels.
-        steps = [part[2 + k] - self.means[k] for k in range(2)]
-        whole = self.voxels + voxels
-        share = self.voxels * voxels / whole
-        self.product += part[6] + steps[0] * steps[1] * share
-        for k, step in enumerate(steps):
-            self.deviations[k] += part[4 + k] + step**2 * share
-            self.means[k] += step * voxels / whole
-            self.lowest[k] = min(self.lowest[k], part[7 + 2 * k])
-            self.highest[k] = max(self.highest[k], part[8 + 2 * k])
-        self.voxels = whole
-
-    def is_constant(self, image: int) -> bool:
-        """Return whether all voxels of an image are equal, or too small to be squared."""
-        return self.lowest[image] == self.highest[image] or not self.deviations[image]
-
-
-_known: WeakKeyDictionary[ImagePair, _Sums] = WeakKeyDictionary()
-
-
-def _sums(images: ImagePair) -> _Sums:
-    """Return the sums over all voxels, in one pass for all the metrics of a pair."""
-    if images not in _known:
-        sums = _Sums()
-        for both in chunks(images.truth, images.prediction, dtype=np.float64, size=SIZE):
-            sums.add(both[0].size, *tally(*both))
-        _known[images] = sums
-    return _known[images]
 
 
 @metric("PSNR", "Peak signal-to-noise ratio (dB)", evidence=PAIR, worst=0.0)
@@ -76,6 +22,7 @@ def psnr(images: ImagePair) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> psnr(np.zeros(4), np.full(4, 0.1), data_range=1.0)
     20.0
     """
@@ -100,10 +47,11 @@ def nrmse(images: ImagePair) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> nrmse(np.array([3.0, 4.0]), np.array([3.0, 3.0]), data_range=1.0)
     0.2
     """
-    return ratio(sqrt(images.squared), sqrt(_sums(images).truth_squares))
+    return ratio(sqrt(images.squared), sqrt(images.sums.truth_squares))
 
 
 @error(
@@ -118,10 +66,11 @@ def nrmse_range(images: ImagePair) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> nrmse_range(np.array([3.0, 5.0]), np.array([4.0, 4.0]), data_range=1.0)
     0.5
     """
-    sums = _sums(images)
+    sums = images.sums
     return ratio(sqrt(images.squared / sums.voxels), sums.highest[0] - sums.lowest[0])
 
 
@@ -141,10 +90,11 @@ def pearson(images: ImagePair) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([0.0, 40.0, 20.0]), data_range=1.0), 6)
     0.5
     """
-    sums = _sums(images)
+    sums = images.sums
     if sums.is_constant(0) or sums.is_constant(1):
         return nan
     # Scaled before they are multiplied, so that small variances do not vanish.
@@ -160,37 +110,9 @@ def mae(images: ImagePair) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> mae(np.array([3, 5], np.uint16), np.array([5, 1], np.uint16), data_range=10)
     0.3
     """
-    sums = _sums(images)
+    sums = images.sums
     return sums.absolute / sums.voxels / images.data_range
-
-
-@compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
-def tally(t: Doubles, p: Doubles) -> tuple[float, ...]:
-    """Return eleven sums over the same voxels, (N,), of truth and prediction, all finite.
-
-    Those of the absolute differences and of the squared truth, the two means, the
-    two sums of squared deviations from them, that of their products, and the lowest and highest
-    value of the truth and of the prediction.
-    """
-    absolute = squares = sum_t = sum_p = 0.0
-    low_t = high_t = t[0]
-    low_p = high_p = p[0]
-    for i in range(t.size):
-        absolute += abs(t[i] - p[i])
-        squares += t[i] * t[i]
-        sum_t += t[i]
-        sum_p += p[i]
-        low_t, high_t = min(low_t, t[i]), max(high_t, t[i])
-        low_p, high_p = min(low_p, p[i]), max(high_p, p[i])
-    mean_t, mean_p = sum_t / t.size, sum_p / t.size
-    var_t = var_p = product = 0.0
-    for i in range(t.size):
-        a, b = t[i] - mean_t, p[i] - mean_p
-        var_t += a * a
-        var_p += b * b
-        product += a * b
-    sums = (absolute, squares, mean_t, mean_p, var_t, var_p, product)
-    return (*sums, low_t, high_t, low_p, high_p)

@@ -1,7 +1,8 @@
 """Two images of one scene to compare voxel by voxel."""
 
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf, isfinite
 
 import numpy as np
 
@@ -14,7 +15,41 @@ from cytosuite.volume.pieces import chunks, extremes
 SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True)
+class Sums:
+    """Sums over the voxels seen so far; the first of two values is the truth's."""
+
+    voxels: int = 0
+    absolute: float = 0.0
+    truth_squares: float = 0.0
+    means: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    deviations: list[float] = field(default_factory=lambda: [0.0, 0.0])  # squared, from the mean
+    product: float = 0.0  # of the deviations
+    lowest: list[float] = field(default_factory=lambda: [inf, inf])
+    highest: list[float] = field(default_factory=lambda: [-inf, -inf])
+
+    def add(self, voxels: int, *part: float) -> None:
+        """Add the sums of some more voxels, as `tally` gives them."""
+        self.absolute += part[0]
+        self.truth_squares += part[1]
+        # Of the parts to the whole (Chan, Golub, LeVeque 1983): nothing large cancels.
+        steps = [part[2 + k] - self.means[k] for k in range(2)]
+        whole = self.voxels + voxels
+        share = self.voxels * voxels / whole
+        self.product += part[6] + steps[0] * steps[1] * share
+        for k, step in enumerate(steps):
+            self.deviations[k] += part[4 + k] + step**2 * share
+            self.means[k] += step * voxels / whole
+            self.lowest[k] = min(self.lowest[k], part[7 + 2 * k])
+            self.highest[k] = max(self.highest[k], part[8 + 2 * k])
+        self.voxels = whole
+
+    def is_constant(self, image: int) -> bool:
+        """Return whether all voxels of an image are equal, or too small to be squared."""
+        return self.lowest[image] == self.highest[image] or not self.deviations[image]
+
+
+@dataclass(frozen=True, eq=False)
 class ImagePair:
     """A true and a predicted image, checked: same shape, real and finite, in their own dtypes."""
 
@@ -24,6 +59,14 @@ class ImagePair:
     prediction: Array
     data_range: float  # L, the range of grey values that counts as 1: above 0
     squared: float  # sum of the squared differences
+
+    @cached_property
+    def sums(self) -> Sums:
+        """Sums over all voxels, in one pass for all the metrics of a pair."""
+        sums = Sums()
+        for both in chunks(self.truth, self.prediction, dtype=np.float64, size=SIZE):
+            sums.add(both[0].size, *tally(*both))
+        return sums
 
 
 def pair(truth: Array, prediction: Array, *, data_range: float) -> ImagePair:
@@ -105,3 +148,32 @@ def squares(t: Floats | Doubles, p: Floats | Doubles) -> float:
         difference = np.float64(t[i]) - np.float64(p[i])
         total += difference * difference
     return total
+
+
+@compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
+def tally(t: Doubles, p: Doubles) -> tuple[float, ...]:
+    """Return eleven sums over the same voxels, (N,), of truth and prediction, all finite.
+
+    Those of the absolute differences and of the squared truth, the two means, the
+    two sums of squared deviations from them, that of their products, and the lowest and highest
+    value of the truth and of the prediction.
+    """
+    absolute = squares = sum_t = sum_p = 0.0
+    low_t = high_t = t[0]
+    low_p = high_p = p[0]
+    for i in range(t.size):
+        absolute += abs(t[i] - p[i])
+        squares += t[i] * t[i]
+        sum_t += t[i]
+        sum_p += p[i]
+        low_t, high_t = min(low_t, t[i]), max(high_t, t[i])
+        low_p, high_p = min(low_p, p[i]), max(high_p, p[i])
+    mean_t, mean_p = sum_t / t.size, sum_p / t.size
+    var_t = var_p = product = 0.0
+    for i in range(t.size):
+        a, b = t[i] - mean_t, p[i] - mean_p
+        var_t += a * a
+        var_p += b * b
+        product += a * b
+    sums = (absolute, squares, mean_t, mean_p, var_t, var_p, product)
+    return (*sums, low_t, high_t, low_p, high_p)
