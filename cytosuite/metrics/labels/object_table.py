@@ -36,13 +36,6 @@ class ObjectSums(NamedTuple):
         voxels, places = np.zeros(objects + 1, np.int64), np.zeros(three, np.int64)
         return cls(voxels, places, first, last, np.zeros(objects + 1), brightest)
 
-    def add(self, plane: Array, image: Array | None, z: int) -> None:
-        """Add the plane at z, (Y, X) numbers of objects, and its grey values."""
-        grey = np.zeros((0, 0)) if image is None else np.ascontiguousarray(image, np.float64)
-        numbers = np.ascontiguousarray(plane, np.uint32)
-        sums = (self.voxels, self.places, self.first, self.last, self.light, self.brightest)
-        _add(numbers, grey, z, *sums)
-
 
 @compiled()
 def _add(
@@ -56,7 +49,7 @@ def _add(
     light: Doubles,
     brightest: Doubles,
 ) -> None:
-    """Add the runs of equal numbers in a plane to the sums."""
+    """Add the runs of equal numbers in a plane (Y, X) to the sums; no grey values: (0, 0)."""
     rows, columns = plane.shape
     for y in range(rows):
         x = 0
@@ -183,14 +176,15 @@ def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
         names = names[names != 0]
         top = names.size if names.size <= most else 0
     sums = ObjectSums.of(top)
-    flat = (-1, *labels.shape[-2:])
-    grey = None if image is None else image.reshape(flat)
-    for part in slabs(labels.reshape(flat), *([] if grey is None else [grey])) if top else ():
+    stack = labels.reshape(-1, *labels.shape[-2:])
+    light = np.zeros((len(stack), 0, 0)) if image is None else image.reshape(stack.shape)
+    for part in slabs(stack, light) if top else ():
         for z in range(part.start, part.stop):
-            plane = labels.reshape(flat)[z]
+            plane = stack[z]
             if names is not None:
                 plane = (np.searchsorted(names, plane) + 1) * (plane != 0)
-            sums.add(plane, None if grey is None else grey[z], z)
+            numbers = np.ascontiguousarray(plane, np.uint32)
+            _add(numbers, np.ascontiguousarray(light[z], np.float64), z, *sums)
     return np.arange(1, top + 1) if names is None else names, sums
 
 
