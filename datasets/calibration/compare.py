@@ -17,7 +17,8 @@ from cytosuite.datasets.calibration.measure import (
 from cytosuite.figures.markdown import table_lines
 from cytosuite.files import FloatDict, FloatMap, TextMap
 from cytosuite.metrics.known import known, ratio
-from cytosuite.metrics.realism.arrangement import PROPERTIES, distances
+from cytosuite.metrics.realism.arrangement import PROPERTIES
+from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume.arrays import Columns, Doubles
@@ -118,7 +119,8 @@ def _values(side: StackStatistics, dark: float) -> Columns:
 def _distances(real: StackStatistics, other: StackStatistics) -> FloatDict:
     """Return distances by property; a threshold has a rule of its own, and no arrangement."""
     mine, theirs = (_values(side, _dark(real)) for side in (real, other))
-    placed = distances(real.arrangements, other.arrangements) if real.annotated else {}
+    arrangements = real.arrangements, other.arrangements
+    placed = pooled_distances(arrangements, PROPERTIES) if real.annotated else {}
     volumes = finite_median(theirs["size"]) / finite_median(mine["size"])
     with np.errstate(divide="ignore", invalid="ignore"):
         numbers = theirs["number"].mean() / mine["number"].mean()

@@ -93,8 +93,7 @@ def compare(
     them at most by all threads or by the only one.
     A constant near the values is taken from both before they are squared.
     """
-    first, second = np.asarray(truth), np.asarray(prediction)
-    volumes = deep(first), deep(second)
+    volumes = deep(np.asarray(truth)), deep(np.asarray(prediction))
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
     work = _Work(
         volumes,

@@ -4,7 +4,7 @@ Images can agree in all grey values and differ in what makes a segmentation hard
 touch, on how much of their surface, and how dark the border between them is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations_with_replacement
 from math import gamma, nan, pi
 
@@ -131,22 +131,17 @@ def numbers(properties: Properties) -> dict[str, float]:
     }
 
 
-def distances(real: Sequence[Properties], synthetic: Sequence[Properties]) -> dict[str, float]:
-    """Return the distance of two sets of arrangements by name of `PROPERTIES`.
+def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
+    """Return the distance of two sets by name of `PROPERTIES`; InputError if one is empty.
 
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
     NaN without values on a side or where the real ones are all alike.
     """
-    return pooled_distances((real, synthetic), PROPERTIES)
-
-
-def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
-    """Return `distances` of the objects of two sets of stacks; InputError if a set is empty."""
-    first, second = (
+    sides = [
         [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side, Scene)]
         for side in (real, synthetic)
-    )
-    return distances(first, second)
+    ]
+    return pooled_distances(sides, PROPERTIES)
 
 
 ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=72)

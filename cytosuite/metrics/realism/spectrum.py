@@ -48,7 +48,7 @@ def power_lateral(image: Volume, edges: Doubles) -> Doubles:
     squared Fourier amplitudes in each, mean over planes, in squared grey values times µm². Each
     plane less its mean is multiplied by a Hann window before.
     """
-    array = stack(image)
+    array = image.array
     _, height, width = array.shape
     step_y, step_x = image.spacing[1:]
     window = np.outer(hann(height), hann(width))
@@ -73,7 +73,7 @@ def power_axial(image: Volume, edges: Doubles) -> Doubles:
     As `power_lateral`: the mean of the squared Fourier amplitudes along z over all columns, in
     squared grey values times µm, each column less its mean in a Hann window.
     """
-    array = stack(image)
+    array = image.array
     window = hann(len(array))
     frequency = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)

@@ -62,7 +62,9 @@ def structure(
     0.8333333333333334
     """
     prediction, image = checked({"prediction": prediction, "image": image})
-    labels, step = checked_labels(labels, image.shape, spacing, surround_um)
+    labels, step = checked_labels(labels, image.shape, spacing)
+    if not surround_um > 0:
+        raise InputError(f"surround_um must be a positive length in µm, found {surround_um}")
     inside = labels != 0
     near = dilated(inside, step, surround_um)
     around = near & ~inside
@@ -125,12 +127,7 @@ def structure_correlation(measured: Structure) -> float:
     return measured.correlation
 
 
-def checked_labels(
-    labels: Array,
-    shape: Shape,
-    spacing: Spacing,
-    surround_um: float = SURROUND_UM,
-) -> tuple[Array, Lengths]:
+def checked_labels(labels: Array, shape: Shape, spacing: Spacing) -> tuple[Array, Lengths]:
     """Return labels and spacing as they are needed, refused unless they suit an image."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != shape:
@@ -138,8 +135,6 @@ def checked_labels(
             f"labels must be integers of the shape of the image, {shape}, found "
             f"{labels.dtype} of shape {labels.shape}"
         )
-    if not surround_um > 0:
-        raise InputError(f"surround_um must be a positive length in µm, found {surround_um}")
     return labels, tuple(voxel_size(spacing, len(shape)).tolist())
 
 

@@ -253,8 +253,8 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moment
         )
     gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
     with ThreadPoolExecutor(2) as pool:
-        pieces = list(pool.map(gather_values, (first, second), amounts))
-    rest = merge(pieces[0], pieces[1], low, counts, edges, np.flatnonzero(crossing))
+        first_values, second_values = pool.map(gather_values, (first, second), amounts)
+    rest = merge(first_values, second_values, low, counts, edges, np.flatnonzero(crossing))
     return float(whole + rest), squares
 
 
