@@ -102,13 +102,17 @@ def matched_points(
 def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
     """Return the pairs of several images taken together."""
     parts = parts or [matched_points(np.zeros((0, 2)), np.zeros((0, 2)), (1.0, 1.0))]
-    truths, predictions = ([getattr(p, n) for p in parts] for n in ("truths", "predictions"))
-    starts = [np.cumsum([0, *numbers])[:-1] for numbers in (truths, predictions)]
+    truths = predictions = 0  # points of the images before
+    first, second = [], []
+    for part in parts:
+        first.append(part.truth_index + truths)
+        second.append(part.prediction_index + predictions)
+        truths, predictions = truths + part.truths, predictions + part.predictions
     return MatchedPoints(
-        sum(truths),
-        sum(predictions),
-        np.concatenate([p.truth_index + n for p, n in zip(parts, starts[0], strict=True)]),
-        np.concatenate([p.prediction_index + n for p, n in zip(parts, starts[1], strict=True)]),
+        truths,
+        predictions,
+        np.concatenate(first),
+        np.concatenate(second),
         np.concatenate([part.offsets for part in parts]),
         np.sum([part.pairs for part in parts], axis=0),
     )
