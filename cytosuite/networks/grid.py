@@ -12,6 +12,7 @@ from cytosuite.volume.arrays import (
     Array,
     Bools,
     Box,
+    Doubles,
     Floats,
     Indices,
     Integers,
@@ -105,10 +106,14 @@ def stencils(old: Sizes, new: Sizes) -> list[Stencil]:
             axes.append(Stencil(same, same, np.zeros(after, np.float32)))
             continue
         place = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
-        low = np.minimum(np.floor(place).astype(np.intp), max(before - 2, 0))
-        high = np.minimum(low + 1, before - 1)
-        axes.append(Stencil(low, high, (place - low).astype(np.float32)))
+        axes.append(stencil(place, before))
     return axes
+
+
+def stencil(places: Doubles, count: int) -> Stencil:
+    """Return the stencil of places 0..`count` - 1 among so many voxels along an axis."""
+    low = np.minimum(places.astype(np.intp), max(count - 2, 0))
+    return Stencil(low, np.minimum(low + 1, count - 1), (places - low).astype(np.float32))
 
 
 def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:

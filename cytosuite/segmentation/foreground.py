@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.networks.grid import stencil
 from cytosuite.volume.arrays import (
     Array,
     Bools,
@@ -222,8 +223,7 @@ def restored(
         starts = np.arange(0, size, length)
         centres = (starts + np.minimum(starts + length, size) - 1) / 2
         position = np.interp(np.arange(size)[span], centres, np.arange(len(centres)))
-        low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
-        weight = (position - low).astype(np.float32)
+        low, _, weight = stencil(position, len(centres))
         lines = np.ascontiguousarray(small.swapaxes(axis, -1))
         found = np.empty((*lines.shape[:-1], low.size), np.float32)
         stretch(low, weight, lines.reshape(-1, lines.shape[-1]), found.reshape(-1, low.size))

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from cytosuite.contract.facts import state
 from cytosuite.contract.spacing import text
-from cytosuite.networks.grid import Stencil, interpolate
+from cytosuite.networks.grid import interpolate, stencil
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Shape, Sizes, Spacing
@@ -48,9 +48,7 @@ class CoarseMap(NamedTuple):
             box, self.stride, self.shape, self.values.shape, strict=True
         ):
             place = np.clip((np.arange(*part.indices(size)) + 0.5) / n - 0.5, 0, count - 1)
-            low = np.minimum(place.astype(np.intp), max(0, count - 2))
-            weight = (place - low).astype(np.float32)
-            axes.append(Stencil(low, np.minimum(low + 1, count - 1), weight))
+            axes.append(stencil(place, count))
         return interpolate(self.values, axes)
 
 
