@@ -106,9 +106,8 @@ def _fingerprint(source: Path, root: Path | None) -> str:
     facts = source / "dataset.json"
     if facts.is_file():
         return str(read_json(facts)["fingerprint"])
-    if not (
-        lists := [part_list for part in ("train", "val") if (part_list := list_of(source, part))]
-    ):
+    lists = [*filter(None, (list_of(source, part) for part in ("train", "val")))]
+    if not lists:
         return digest([source], source)
     home = root or lists[0].parent
     pairs = [pair for path in lists for pair in (*read_list(path, root), (None, None))]

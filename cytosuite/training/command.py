@@ -56,9 +56,9 @@ def by_role(
         named = sign and "/" not in role
         if named and role not in roles:
             raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
-        parts = {} if named else divide(Path(text))
-        whole = {role: Path(folder)} if named else {roles[0]: Path(text)}
-        for name, part in (parts or whole).items():
+        path = Path(text)
+        parts = {role: Path(folder)} if named else divide(path) or {roles[0]: path}
+        for name, part in parts.items():
             folders.setdefault(name, []).append(part)
     return folders
 
@@ -178,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         begin(training, settings, options.parent, options.device)
     if options.check:
         return 0
-    with _alone(options, names):
+    with _alone(options, names) as words:
         if options.wait:
-            if not (words := _awaited()):
+            if not words:
                 return CLOSED
             data, settings, notes = prepared(words)
         for note in notes:
@@ -217,20 +217,20 @@ def _targets(options: argparse.Namespace, names: Iterable[str]) -> list[Path]:
 
 
 @contextmanager
-def _alone(options: argparse.Namespace, names: Iterable[str]) -> Iterator[None]:
-    """Lock the folder of a training; InputError where another one of its name runs or has ended."""
+def _alone(options: argparse.Namespace, names: Iterable[str]) -> Iterator[list[str]]:
+    """Lock the folder of a training, and yield the words for the data, once they are made.
+
+    None if nobody makes them; InputError where another one of its name runs or has ended.
+    """
     busy = f"{options.work}: another training is running here; wait for it or give another --name"
     with alone(options.work, busy):
         _targets(options, names)
-        yield
-
-
-def _awaited() -> list[str]:
-    """Return the words for the data once they are made; none if nobody makes them."""
-    sys.stderr.write(CHECKED)
-    sys.stderr.flush()
-    words = sys.stdin.read()
-    return list(json.loads(words)) if words else []
+        if not options.wait:
+            yield options.data
+            return
+        sys.stderr.write(CHECKED)
+        sys.stderr.flush()
+        yield json.loads(sys.stdin.read() or "[]")
 
 
 def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
@@ -247,13 +247,12 @@ def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
     if options.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
     target, *_ = _targets(options, [options.name])
-    words = options.data
-    for folder in by_role(words, ("images",)).get("images", []):
+    for folder in by_role(options.data, ("images",)).get("images", []):
         settings.files.index(folder, "segment").having(LABELS.slug, folder)
     if options.check:
         return 0
-    with _alone(options, [options.name]):
-        if options.wait and not (words := _awaited()):
+    with _alone(options, [options.name]) as words:
+        if options.wait and not words:
             return CLOSED
         folders = by_role(words, ("images",)).get("images", [])
         if not folders:

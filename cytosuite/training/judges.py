@@ -225,17 +225,15 @@ class ImagePool(nn.Module):
         """Return images for the judge: while the pool fills the given ones, then half are old."""
         exchanged = []
         for image in images.detach():
-            count = int(self.count)
+            count, shown = int(self.count), image
             if count < len(self.kept):
                 self.kept[count] = image
                 self.count += 1
-                exchanged.append(image)
             elif count and float(torch.rand(())) < 0.5:
                 place = int(torch.randint(count, ()))
-                exchanged.append(self.kept[place].to(image.dtype))
+                shown = self.kept[place].to(image.dtype)
                 self.kept[place] = image
-            else:
-                exchanged.append(image)
+            exchanged.append(shown)
         return torch.stack(exchanged)
 
 

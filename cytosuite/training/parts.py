@@ -313,8 +313,10 @@ class Training(Generic[Settings, Case]):
 
     def brings(self, *names: str) -> bool:
         """Return whether a training has one of these parts itself."""
-        bound = {name: getattr(getattr(self, name), "__func__", None) for name in names}
-        return any(part is not getattr(Training, name) for name, part in bound.items())
+        return any(
+            getattr(getattr(self, name), "__func__", None) is not getattr(Training, name)
+            for name in names
+        )
 
 
 def decaying(modules: Iterable[nn.Module], decay: float) -> list[Json]:

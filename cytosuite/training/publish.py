@@ -59,8 +59,10 @@ def publish(
             f" Did not beat {' and '.join(behind)} on its held-out images: used only by name."
         )
     elif not enough:
-        purpose += f" Too few held-out images, {parent['cases']}, to be above {parent['name']}:"
-        purpose += " used only by name."
+        purpose += (
+            f" Too few held-out images, {parent['cases']}, to be above {parent['name']}: used only "
+            "by name."
+        )
     card = {
         **card_facts,
         "parameters": training.card_parameters(described),

@@ -175,10 +175,9 @@ class TrainingSettings(Described):
 
     def with_schedule(self, **changes: float | None) -> Self:
         """Return settings with another schedule; entries that are None stay, steps end epochs."""
-        stated = {key: value for key, value in changes.items() if value is not None}
-        stated = {"epochs": 0, **stated} if "steps" in stated else stated
-        schedule = parse("schedule", {**self.schedule.model_dump(), **stated}, Schedule)
-        return self.model_copy(update={"schedule": schedule})
+        ended = {} if changes.get("steps") is None else {"epochs": 0}
+        schedule = dict(altered(self.schedule, {**ended, **changes}))
+        return self.model_copy(update={"schedule": parse("schedule", schedule, Schedule)})
 
     def with_files(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the files
         """Return settings with other files; entries that are None stay."""
