@@ -57,21 +57,18 @@ def read_image(path: str | Path) -> list[LayerData]:
     for number, part in enumerate(parts):
         label = names[number] if number < len(names) and names[number] else f"channel {number}"
         tint = label if coloured else TINTS[number % len(TINTS)]
-        data, arguments, kind = make(part, f"{name} {label}")
         shade = {} if labelled else {"colormap": tint, "blending": "additive"}
-        layers.append((data, {**arguments, **shade}, kind))
-        arguments["metadata"][OWN].setdefault("channel", label)
+        layers.append(make(part, f"{name} {label}", **shade))
+        layers[-1][1]["metadata"][OWN].setdefault("channel", label)
     return layers
 
 
 def is_labels(path: Path) -> bool:
     """Return whether an image of integers holds labels, by its folder, name, or record."""
     name, home = image_name(path), path.absolute().parent.name
-    if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")):
+    if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")) or name.endswith(LABEL):
         return True
-    if name.endswith(LABEL) or MASKS.fullmatch(name):
-        return True
-    return {"objects", "key"} <= set(_record(path))
+    return bool(MASKS.fullmatch(name)) or {"objects", "key"} <= set(_record(path))
 
 
 def _record(path: Path) -> Json:

@@ -19,7 +19,6 @@ from cytosuite.files import frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.evidence import gather
 from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.napari.layers import (
@@ -202,7 +201,7 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
     facts = case_facts(
         {"truth": lambda: truth, "prediction": lambda: answer}, min_object_voxels=smallest
     )
-    matched = match(gather([OVERLAP], facts)[OVERLAP])
+    matched = match(OVERLAP.of(facts))
     sides = {**dict.fromkeys(ON_TRUTH, matched.truth_classes), FALSE: matched.answer_classes}
     classes = {
         error: [label for label, kind in side.items() if kind == error]
@@ -221,9 +220,9 @@ def _unjudged(
 
 def _outlined(volume: Volume, name: str, side: str, **shown: object) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
-    data, arguments, kind = _painted(volume, name, side, FAINT, **shown)
-    arguments["metadata"][CONTOUR] = 1
-    return data, arguments, kind
+    layer = _painted(volume, name, side, FAINT, **shown)
+    layer[1]["metadata"][CONTOUR] = 1
+    return layer
 
 
 def _painted(volume: Volume, name: str, kind: str, opacity: float, **shown: object) -> LayerData:

@@ -275,7 +275,7 @@ class CorrectTab(Qw.QWidget):
         self.trained: Callable[[], None] = lambda: None  # a new model is there
         self.image, self.labels = LayerBox(viewer, Image), LayerBox(viewer, Labels)
         self.name, self.folder, self.new = _field("of the files"), _field("a folder"), _field("")
-        self.browse, self.replace = Button("..."), Qw.QCheckBox("replace one of this name")
+        self.replace = Qw.QCheckBox("replace one of this name")
         self.save, self.there = Button("Save image and labels"), _text()
         self.parents, self.command, self.train = Qw.QComboBox(), _text(), Button("Fine-tune")
         self.parents.addItems([f"cellpose3d:{name}" for name in _models("cellpose3d")])
@@ -288,7 +288,7 @@ class CorrectTab(Qw.QWidget):
             "image": self.image,
             "corrected labels": self.labels,
             "name": self.name,
-            "folder": _beside(self.folder, self.browse),
+            "folder": _browsed(self.folder),
             "": self.replace,
         }
         more = {"from model": self.parents, "new model": self.new, "steps": self.steps}
@@ -299,7 +299,6 @@ class CorrectTab(Qw.QWidget):
         self.labels.currentIndexChanged.connect(
             lambda _: self.parents.setCurrentText(layers.made_by(self.labels.layer))
         )
-        self.browse.clicked.connect(partial(_browse, self.folder))
         self.save.clicked.connect(self.write)
         self.train.clicked.connect(self.fine_tune)
         for field in (self.folder, self.new, self.steps):
@@ -382,13 +381,11 @@ class RunTab(Qw.QWidget):
         super().__init__()
         self.viewer = viewer
         self.opened: runs.OpenedRun | None = None
-        self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
+        self.folder = _field("folder of a run: runs/...")
         self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
-        legend, place = _text(), _beside(self.folder, self.browse)
         signs = (f"<span style='color:{rgb}'>■</span> {name}" for name, rgb in runs.LEGEND.items())
-        legend.setText(" ".join(signs))
-        _stack(self, place, self.cases, self.open, legend, self.runner)
-        self.browse.clicked.connect(partial(_browse, self.folder))
+        legend = _text(" ".join(signs))
+        _stack(self, _browsed(self.folder), self.cases, self.open, legend, self.runner)
         self.folder.textChanged.connect(self.list_cases)
         self.open.clicked.connect(self.show_case)
         self.cases.itemDoubleClicked.connect(self.show_case)
@@ -459,9 +456,9 @@ def _form(rows: Mapping[str, Qw.QWidget]) -> Qw.QWidget:
     return home
 
 
-def _text() -> Qw.QLabel:
+def _text(lines: str = "") -> Qw.QLabel:
     """Return lines to read and to copy."""
-    text = Qw.QLabel()
+    text = Qw.QLabel(lines)
     text.setWordWrap(True)
     text.setSizePolicy(Qw.QSizePolicy.Policy.Preferred, Qw.QSizePolicy.Policy.Maximum)
     text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -486,10 +483,15 @@ def _sizes(layer: Layer) -> str:
     return ", ".join(f"{size:.6g}" for size in layers.spacing_of(layer) or ())
 
 
-def _browse(field: Qw.QLineEdit, *_: object) -> None:
-    """Let the user choose a folder."""
-    if folder := Qw.QFileDialog.getExistingDirectory(None, "cytosuite", field.text()):
-        field.setText(folder)
+def _browsed(field: Qw.QLineEdit) -> Qw.QWidget:
+    """Return a field with a button that lets the user choose a folder."""
+    browse = Button("...")
+    browse.clicked.connect(
+        lambda *_: field.setText(
+            Qw.QFileDialog.getExistingDirectory(None, "cytosuite", field.text()) or field.text()
+        )
+    )
+    return _beside(field, browse)
 
 
 def _models(algorithm: str) -> list[str]:
