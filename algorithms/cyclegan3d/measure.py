@@ -13,7 +13,7 @@ from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.objects import opened
-from cytosuite.volume.pieces import deep, extremes, slabs, slabs_of
+from cytosuite.volume.pieces import deep, evenly, extremes, slabs, slabs_of
 
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
 SMOOTHING = 1.0  # voxels; the smooth image is the level, the difference detail and noise
@@ -119,7 +119,7 @@ def noise_of(array: Floats) -> CameraNoise:
     share = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
     share *= sqrt(1 - 4 * lag / 3)  # along x alone
     second, third = second / share**2, third / share**3
-    lowest = float(np.quantile(array.ravel()[:: -(-array.size // SAMPLE)], 0.01))
+    lowest = float(np.quantile(evenly(array, SAMPLE), 0.01))
     sure = second > 0
     if np.count_nonzero(sure) > 3:
         mean, second, third, voxels = (values[sure] for values in (mean, second, third, voxels))

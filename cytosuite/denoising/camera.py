@@ -10,6 +10,7 @@ from scipy import ndimage
 from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume.arrays import Bools, Image, Reals, Rng
+from cytosuite.volume.pieces import evenly
 
 Lag = Annotated[float, Field(ge=0, le=0.5)]  # of electrons, read one x pixel later
 
@@ -92,7 +93,7 @@ def lag_of(array: Reals) -> float:
 def neighbour_correlation(array: Reals) -> float:
     """Return the correlation of lateral neighbours in the dark half, from lags 1 and 3."""
     smooth = ndimage.uniform_filter(array, (0, 7, 7)[-array.ndim :])
-    dark = smooth <= np.median(smooth.ravel()[:: -(-smooth.size // SAMPLE)])
+    dark = smooth <= np.median(evenly(smooth, SAMPLE))
     ratios = []
     for axis in (-1, -2):
         near, far = (

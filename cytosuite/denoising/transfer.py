@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from cytosuite.denoising.camera import SAMPLE
 from cytosuite.volume.arrays import Doubles, Reals
+from cytosuite.volume.pieces import evenly
 
 LEVELS = 1 - np.geomspace(1, 1e-3, 24)  # shares of voxels between which noise is measured
 ENOUGH = 30  # voxels that a level of noise is worth measuring in
@@ -35,7 +36,7 @@ def noise_by_level(array: Reals, level: Reals) -> tuple[Doubles, ...]:
         shared = difference[1:] * difference[:-1]
         square -= (np.append(shared, shared[-1:], 0) + np.append(shared[:1], shared, 0)) / 2
     level = level[inner].ravel()
-    limits = np.unique(np.quantile(level[:: -(-level.size // SAMPLE)], LEVELS[1:]))
+    limits = np.unique(np.quantile(evenly(level, SAMPLE), LEVELS[1:]))
     place = np.searchsorted(limits, level, side="right")
     voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
     sums = [

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     IntMap,
-    Scalar,
     ScalarMap,
     Scalars,
     TextMap,
@@ -135,9 +134,11 @@ class Volume:
 
     def sized(self, spacing: Lengths | None, refusal: str) -> Lengths:
         """Return a voxel size where one is given, else the file's; InputError where it has none."""
-        if spacing is None and self.spacing_is_assumed:
+        if spacing is not None:
+            return spacing
+        if self.spacing_is_assumed:
             raise InputError(refusal)
-        return self.spacing if spacing is None else spacing
+        return self.spacing
 
     @property
     def steps(self) -> FloatDict:
@@ -188,7 +189,8 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
         word = str(name).strip().casefold()
         key = word if word in absent else name
         named = isinstance(key, str) and 0 < len(key) <= KEY_LETTERS and key.isprintable()
-        if not named or not _is_number(value) or len(metadata) == KEYS:
+        held = isinstance(value, str) or abs(value) < (LARGEST if isinstance(value, int) else inf)
+        if not (named and held) or len(metadata) == KEYS:
             refused.append(plain(str(key), KEY_LETTERS))
         else:
             odd = isinstance(value, str) and (len(value) > LINE or not value.isprintable())
@@ -240,12 +242,6 @@ def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:
 def is_size(value: object) -> bool:
     """Return whether a value is an edge of a voxel in µm that can be calculated with."""
     return isinstance(value, int | float) and SIZES[0] <= value <= SIZES[1]
-
-
-def _is_number(value: Scalar) -> bool:
-    if isinstance(value, str):
-        return True
-    return abs(value) < LARGEST if isinstance(value, int) else isfinite(value)
 
 
 def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]) -> Lengths:

@@ -62,14 +62,12 @@ def numbered(labels: Array) -> tuple[Longs, Ints]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
     if labels.dtype.kind == "b":
         labels = labels.view(np.uint8)
-    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low >= 0 and top <= max(labels.size, CHUNK):  # a table of all labels is no larger
-        present = np.zeros(top + 1, bool)
-        present[labels.ravel()] = True
-        present[0] = False
-        return np.flatnonzero(present), np.cumsum(present, dtype=np.int32)[labels]
-    names = distinct(labels)
-    names = names[names > 0].astype(np.int64)
+    values = distinct(labels)
+    names = values[values > 0].astype(np.int64)
+    if values.size and values[0] >= 0 and values[-1] <= max(labels.size, CHUNK):
+        table = np.zeros(int(values[-1]) + 1, np.int32)  # no larger than the labels
+        table[names] = np.arange(1, names.size + 1)
+        return names, table[labels]
     return names, np.where(labels > 0, np.searchsorted(names, labels) + 1, 0).astype(np.int32)
 
 

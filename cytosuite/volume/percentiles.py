@@ -1,5 +1,6 @@
 """Percentiles of the grey values of an image, which may lie on disk."""
 
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,11 @@ BITS = 16  # of a number counted in one pass
 def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    values = _counted(
-        volume, {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
-    )
+    values = _counted(volume, {*map(floor, places), *map(ceil, places)})
     levels = []
     for place in places:
-        below = values[int(place)]
-        above = values[min(int(place) + 1, volume.size - 1)]
-        levels.append(below + (above - below) * (place - int(place)))
+        below, above = values[floor(place)], values[ceil(place)]
+        levels.append(below + (above - below) * (place - floor(place)))
     return tuple(levels)
 
 

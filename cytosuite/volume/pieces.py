@@ -63,6 +63,11 @@ def thinned(array: Array, step: int) -> Array:
     return np.concatenate([array[:0].ravel(), *parts])
 
 
+def evenly(array: Array, most: int) -> Array:
+    """Return at most so many voxels of an array, evenly spaced in C order; see `thinned`."""
+    return thinned(array, max(1, -(-array.size // most)))
+
+
 def chunks(*images: Array, dtype: Any = None, size: int = CHUNK) -> Iterator[tuple[Array, ...]]:  # noqa: ANN401
     """Yield the same voxels of images, (N <= `size`,) each; the next chunk overwrites them."""
     layout: Any = ["readonly", "contig"]  # unknown to the annotations of NumPy

@@ -20,6 +20,7 @@ from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Integers, Lengths
+from cytosuite.volume.pieces import evenly
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
@@ -193,7 +194,7 @@ def measure(
 
 def _sampled(values: Array) -> Doubles:
     """Return at most `SAMPLE` evenly spaced values."""
-    return values[:: max(1, -(-values.size // SAMPLE))].astype(np.float64)
+    return evenly(values, SAMPLE).astype(np.float64)
 
 
 def _measure(

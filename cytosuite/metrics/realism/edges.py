@@ -25,7 +25,7 @@ from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles
-from cytosuite.volume.pieces import planes_of, thinned
+from cytosuite.volume.pieces import evenly, planes_of
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
 
@@ -86,7 +86,7 @@ def suited(real: Stacks) -> EdgeSettings:
     stacks = [volume for volume in members(real, Volume) if stack(volume).size]
     if not stacks:
         return WHOLE
-    parts = [thinned(volume.array, -(-volume.array.size // VOXELS)) for volume in stacks]
+    parts = [evenly(volume.array, VOXELS) for volume in stacks]
     middle, bright = np.quantile(np.concatenate(parts), [0.5, BRIGHT])
     depth = min(len(volume.array) * volume.spacing[0] for volume in stacks)
     return EdgeSettings(
