@@ -10,7 +10,7 @@ from cytosuite.networks.tiling import Tile
 from cytosuite.volume.arrays import Bools, Box, Doubles, Integers, Shorts, Sizes, Words
 from cytosuite.volume.large import converted, put, release, room, taken
 from cytosuite.volume.objects import shared
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.volume.pieces import extremes
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 
@@ -115,7 +115,7 @@ def in_order(labels: Labels, owner: Integers | None = None) -> tuple[Labels, Wor
 def renumber(labels: Labels, owner: Integers | None = None) -> Words:
     """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
     if owner is None:
-        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
+        owner = np.arange(1 + int(extremes(labels)[1]))
     final, count = np.zeros(owner.size, np.uint32), 0
     for plane in labels:  # the whole at once would need several times its memory
         flat = plane.ravel()

@@ -16,7 +16,7 @@ from cytosuite.segmentation.foreground import (
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
 from cytosuite.volume.large import taken
 from cytosuite.volume.objects import borders, box_at
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.volume.pieces import extremes, slabs_of
 
 Labels = Integers
 
@@ -47,10 +47,9 @@ class Near(NamedTuple):
 
 def measure(labels: Labels, image: Array, spacing: Spacing) -> Common:
     """Return the quantities of an image and its objects; a threshold of 0 if nothing stands out."""
-    most = max((int(slab.max(initial=0)) for slab in slabs_of(labels)), default=0)
-    counts = np.zeros(most + 1, np.int64)
+    counts = np.zeros(int(extremes(labels)[1]) + 1, np.int64)
     for slab in slabs_of(labels):
-        counts += np.bincount(slab.ravel(), minlength=most + 1)
+        counts += np.bincount(slab.ravel(), minlength=counts.size)
     own = np.sort(counts[1:][counts[1:] > 0])
     if not own.size:
         return Common(0.0, 0.0, 0.0)

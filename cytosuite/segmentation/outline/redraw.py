@@ -26,7 +26,7 @@ from cytosuite.volume.arrays import Array, Ints, Sizes, Spacing
 from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.memory import GIB, free_gib
 from cytosuite.volume.objects import box_of, wider
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.volume.pieces import distinct, slabs_of
 
 Labels = Array
 
@@ -105,12 +105,11 @@ def _blocks(shape: Sizes, margin: Sizes) -> list[Tile]:
 
 def _without_gaps(labels: Labels) -> Labels:
     """Return the labels, in place, with the numbers 1..n in the same order."""
-    present = np.zeros(max(int(slab.max(initial=0)) for slab in slabs_of(labels)) + 1, bool)
-    for slab in slabs_of(labels):
-        present[slab] = True
-    present[0] = False
-    if not present[1:].all():
-        number = np.where(present, np.cumsum(present), 0).astype(labels.dtype)
+    names = distinct(labels)
+    names = names[names > 0]
+    if names.size and names[-1] > names.size:
+        number = np.zeros(int(names[-1]) + 1, labels.dtype)
+        number[names] = np.arange(1, names.size + 1)
         for slab in slabs_of(labels):
             slab[...] = number[slab]
     return labels
