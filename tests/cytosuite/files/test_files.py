@@ -42,7 +42,7 @@ def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
 
 def test_a_key_of_many_parts_is_refused(tmp_path):
     path = tmp_path / "a"
-    for key in ("a." * 20000 + "a", "['a' . " + '"b" . ' * 64 + "c]"):
+    for key in ("a." * 20000 + "a", "['a' . " + '"b" . ' * 64 + "c]", "'] ['." + '" \\"".' * 64):
         path.write_text(f"name = 'a.b.c'\n{key} = 1")
         refused("a: expected TOML, found more than 64 lists and tables", read_toml, path)
 
