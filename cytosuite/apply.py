@@ -58,15 +58,17 @@ def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None)
     """
     with needed_by(algorithm):
         loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
+    sockets = TASKS[loaded.manifest.task].inputs
+    slugs = [socket.slug for socket in sockets if socket.is_volume]
     if isinstance(inputs, Volume):
-        sockets = TASKS[loaded.manifest.task].inputs
-        main = next(socket.slug for socket in sockets if socket.is_volume)
-        inputs = {main: inputs}
-    if not isinstance(inputs, Mapping):
-        raise InputError(
-            f"{algorithm}: expected a Volume, or a mapping of inputs by slug, found "
-            f"{type(inputs).__name__}; give Volume(array, spacing in µm, axes)"
-        )
+        inputs = {slugs[0]: inputs}
+    mapped = isinstance(inputs, Mapping)
+    for image in [inputs[slug] for slug in slugs if slug in inputs] if mapped else [inputs]:
+        if not isinstance(image, Volume):
+            raise InputError(
+                f"{algorithm}: expected a Volume, or a mapping of inputs by slug, found "
+                f"{type(image).__name__}; give Volume(array, spacing in µm, axes)"
+            )
     if model is not None:
         names = [card.name for card in loaded.cards]
         loaded.cards = [card for card in loaded.cards if card.name == model]

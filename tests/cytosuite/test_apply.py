@@ -56,7 +56,8 @@ def test_a_doubtful_model_is_a_warning(image):
 
 
 def test_an_array_without_a_voxel_size_is_refused(image):
-    refused("watershed: expected a Volume, or a mapping", apply, "watershed", image.array)
+    for inputs in (image.array, {"microscopy-image": image.array}):
+        refused("watershed: expected a Volume, or a mapping", apply, "watershed", inputs)
 
 
 def test_an_unknown_model_is_one_line(image):
