@@ -75,7 +75,8 @@ def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN
 
 def check_scans(jpeg: bytes) -> None:
     """Refuse a JPEG with more scans than `SCANS`: a small file could take hours."""
-    if (scans := jpeg.count(b"\xff\xda")) > SCANS:
+    # A scan's head has less than 256 bytes: few others of large metadata, or behind the image.
+    if (scans := jpeg.count(b"\xff\xda\x00")) > SCANS:
         raise InputError(f"expected a JPEG of at most {SCANS} scans, found {scans}; save it anew")
 
 

@@ -222,6 +222,13 @@ def test_a_checksum_behind_a_chunk_is_none_of_its_pixels(tmp_path):
     assert (read(tmp_path / "a.h5").array == PIXELS).all()
 
 
+def test_bytes_behind_a_picture_are_no_scans(tmp_path):
+    Image.fromarray(PIXELS[0].astype(np.uint8)).save(tmp_path / "a.jpg")
+    with (tmp_path / "a.jpg").open("ab") as file:
+        file.write(b"\xff\xda\x80" * 101)
+    assert read(tmp_path / "a.jpg").shape == PIXELS[0].shape
+
+
 def test_the_first_picture_of_an_animation_is_read_with_a_remark(tmp_path):
     frames = [Image.fromarray(np.full((4, 5), value, np.uint8)) for value in (3, 5, 7)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
