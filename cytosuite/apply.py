@@ -60,10 +60,9 @@ def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None)
         loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
     sockets = TASKS[loaded.manifest.task].inputs
     slugs = [socket.slug for socket in sockets if socket.is_volume]
-    if isinstance(inputs, Volume):
+    if not isinstance(inputs, Mapping):
         inputs = {slugs[0]: inputs}
-    mapped = isinstance(inputs, Mapping)
-    for image in [inputs[slug] for slug in slugs if slug in inputs] if mapped else [inputs]:
+    for image in [inputs[slug] for slug in slugs if slug in inputs]:
         if not isinstance(image, Volume):
             raise InputError(
                 f"{algorithm}: expected a Volume, or a mapping of inputs by slug, found "
