@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 from cytosuite.errors import InputError
@@ -66,14 +67,18 @@ def natural(text: str) -> tuple[list[str | tuple[int, str]], str]:
 def in_time(place: object, names: Iterable[str]) -> list[str]:
     """Return the names of frames by their numbers; InputError for a gap, or a name of others.
 
+    Several numbers that change, but not each with each as those of planes do, tell the time.
+
     >>> in_time("film", ["t10", "t9", "t8"])
     ['t8', 't9', 't10']
     """
     ordered = sorted(names, key=natural)
     totals = [sum(map(int, DIGITS.findall(name))) for name in ordered]
     steps = [after - before for before, after in pairwise(totals)]
-    if 1 in steps and {*steps} != {1}:  # without a 1 they are times, or no numbers
-        last = next(number for number, step in enumerate(steps) if step != 1)
+    numbers = map(set, zip(*map(DIGITS.findall, ordered), strict=False))
+    # Without a 1 they are times, or no numbers.
+    if prod(map(len, numbers)) <= len(ordered) and 1 in steps and {*steps} != {1}:
+        last = [step == 1 for step in steps].index(False)
         raise InputError(
             f"{place}: expected frames numbered without a gap, found {ordered[last]}, then "
             f"{ordered[last + 1]}; add what is missing, take away what is no frame, or number anew"

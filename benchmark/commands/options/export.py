@@ -40,7 +40,7 @@ class ExportOptions(BuildingOptions):
     ctc: Path | None = option(
         "Write this run, or label image or folder, as the Cell Tracking Challenge's."
     )
-    series: bool = option("With --ctc: all cases are frames of one time series, by name.", False)
+    series: bool = option("With --ctc: all cases are frames of one time series, by number.", False)
     truth: bool = option("With --ctc RUN: the true labels too, 01_GT.", False)
     true_labels: Path | None = option("With --ctc LABELS: true labels of the same names, 01_GT.")
     crop: tuple[slice, ...] = option(

@@ -44,6 +44,10 @@ def test_a_series_follows_the_numbers_in_its_names():
     refused(
         "numbered without a gap, found f8, then f10", sequences, ["f10", "f8", "f7"], series=True
     )
+    times = [f"{minute // 60}h{minute % 60}m" for minute in range(50, 75)]
+    assert sequences(times[::-1], series=True) == {"01": times}
+    planes = [f"t{t}_z{z}" for t in range(2) for z in range(3)]
+    refused("numbered without a gap, found t0_z2, then t1_z0", sequences, planes, series=True)
 
 
 def test_a_missing_frame_is_refused():
