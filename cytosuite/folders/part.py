@@ -100,15 +100,17 @@ def _chosen(
 def channel_file(image: Path, channel: str | None) -> Path:
     """Return the file of a wanted channel: nnU-Net has one of each, other images stay."""
     case, first, end = image.name.rpartition("_0000")
-    if not first or image.parent.name.lower() != NNUNET or channel in {None, "0"}:
+    if not first or image.parent.name.lower() != NNUNET or channel is None:
         return image
-    other = image.parent / f"{case}_{channel:0>4}{end}"
-    if not (str(channel).isdecimal() and other.exists()):
-        raise InputError(
-            f"{image}: expected a file of --channel-index {channel} beside it, found none; give "
-            "the number of one, from 0"
-        )
-    return other
+    other = image.with_name(f"{case}_{channel:0>4}{end}")
+    if other.exists():
+        return other
+    if len(channels(image)) > 1:  # all in one file, like colours
+        return image
+    raise InputError(
+        f"{image}: expected a file of --channel-index {channel} beside it, found none; give the "
+        "number of one, from 0"
+    )
 
 
 def read_part(

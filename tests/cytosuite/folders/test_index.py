@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 from mistakes import refused
+from PIL import Image
 
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors.packages import install
@@ -12,6 +13,8 @@ from cytosuite.folders import part as microscopes
 from cytosuite.folders.index import by_part, index
 from cytosuite.folders.names import case_name
 from cytosuite.folders.part import Part
+from cytosuite.formats import write
+from cytosuite.volume import Volume
 
 
 def _touch(folder, *names):
@@ -283,4 +286,8 @@ def test_further_channels_of_nnunet_are_none_and_its_classes_are_named(tmp_path)
     )
     (item,) = by_part(found.items, Part("1"), "segment")
     assert (item.name, item.image.name, item.part.channel) == ("a", "a_0001.tif", None)
+    write(tmp_path / "imagesTr/a_0000.tif", Volume(np.ones((2, 2), np.uint8), (1.0, 1.0), "YX"))
     refused("expected a file of --channel-index 2 ", next, by_part(found.items, Part("2"), ""))
+    Image.fromarray(np.ones((2, 2, 3), np.uint8)).save(tmp_path / "imagesTr/b_0000.png")
+    *_, item = by_part(index(tmp_path / "imagesTr").items, Part("1"), "")
+    assert (item.image.name, item.part.channel) == ("b_0000.png", "1")
