@@ -58,8 +58,7 @@ def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None)
     """
     with needed_by(algorithm):
         loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
-    sockets = TASKS[loaded.manifest.task].inputs
-    slugs = [socket.slug for socket in sockets if socket.is_volume]
+    slugs = [socket.slug for socket in TASKS[loaded.manifest.task].inputs if socket.is_volume]
     if not isinstance(inputs, Mapping):
         inputs = {slugs[0]: inputs}
     for image in [inputs[slug] for slug in slugs if slug in inputs]:

@@ -45,8 +45,10 @@ IntPair = tuple[int, int]
 FloatTuple = tuple[float, ...]
 Kind = TypeVar("Kind")
 DEPTH = 64  # of lists and objects in each other
-PART_OF_KEY = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""  # and its dot
-DOTTED = re.compile(rf"(?<![^\s\[{{,])(?:{PART_OF_KEY}){{{DEPTH}}}")  # a key of TOML
+DOTTED = re.compile(  # a key of TOML: parts, each with its dot
+    r"""(?<![^\s[{,])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    rf"{{{DEPTH}}}"
+)
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it

@@ -71,11 +71,9 @@ class ZipReader:
         self.members: dict[PurePosixPath, ZipInfo] = {}
         packed = size = 0
         for info in infos:
-            name, packed, size = (
-                PurePosixPath(info.filename),
-                packed + info.compress_size,
-                size + info.file_size,
-            )
+            name = PurePosixPath(info.filename)
+            packed += info.compress_size
+            size += info.file_size
             reason = _unsafe(info) or ("a second file" if name in self.members else "")
             if size > SMALL + MOST_GROWTH * packed:
                 reason = reason or f"files that grow from {packed} to {size} bytes together"

@@ -82,7 +82,7 @@ def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:
     filled = [*islice((row for row in table if any(map(str.strip, row))), MOST + 1)]
     if len(filled) > MOST:
         raise InputError(f"expected at most {MOST} points, found more")
-    for number, row in enumerate(filled, start=2):
+    for number, row in enumerate(filled, 2):
         if any(map(str.strip, row[len(columns) :])):  # R's tables have names before all columns
             raise InputError(
                 f"line {number}: expected {len(columns)} cells like the first line, found "
