@@ -19,7 +19,7 @@ from cytosuite.volume.arrays import Shape
 from cytosuite.volume.memory import check_room
 
 ENTRIES = 2**21  # chunks of an image
-DESCRIPTION = 2**22  # bytes of JSON, which take thirty times the memory
+DESCRIPTION = 2**24  # bytes of JSON, which take thirty times the memory; colours of 70,000 labels
 CODECS = 16  # one after the other
 CODEC = "cytosuite.bounded"  # the name of our decoder, see `cytosuite.formats.zarrstore`
 BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}

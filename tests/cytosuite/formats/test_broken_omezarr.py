@@ -132,7 +132,7 @@ MISTAKES = [
         {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}]},
     ),
     ("expected at most 16 codecs, found 99", _array, {"codecs": [{"name": "crc32c"}] * 99}),
-    ("zarr.json: expected at most 4194304 bytes, found", _put, "zarr.json", bytes(2**22 + 1)),
+    ("zarr.json: expected at most 16777216 bytes, found", _put, "zarr.json", bytes(2**24 + 1)),
     ("expected shards of plain chunks with a plain index, found others", _nested_shards),
     ("expected 2 to 5 positive integers as shape, found", _array, {"shape": [-5, 6, 7]}),
     (
