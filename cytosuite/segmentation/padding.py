@@ -12,7 +12,7 @@ from cytosuite.volume.large import room
 from cytosuite.volume.pieces import slabs
 
 _ROWS = 64  # along each axis, enough to see padding
-_LEAST, _MOST = 0.01, 0.75  # share of an image that padding is
+_LEAST, _MOST = 0.01, 0.6  # share of an image that padding is: beyond, it may be an object cut out
 _BELOW = 8.0  # standard deviations of the background: noise is never as dark
 _EDGE = 4.0  # standard deviations: voxels at the edge of padding may be interpolated
 _LINE = (

@@ -7,7 +7,7 @@ from cytosuite.segmentation.padding import without_padding
 from cytosuite.volume import Volume
 
 PADDED = {
-    "border": lambda a: np.pad(a, [(0, 0)] * (a.ndim - 2) + [(30, 50), (40, 0)]),
+    "border": lambda a: np.pad(a, [(0, 0)] * (a.ndim - 2) + [(20, 10), (20, 0)]),
     "planes": lambda a: np.pad(a, [(6, 7)] + [(0, 0)] * (a.ndim - 1)),
     "turned": lambda a: ndimage.rotate(a.astype("f4"), 30, (-2, -1), order=1),
 }
@@ -38,10 +38,12 @@ def test_padding_adds_and_hides_no_objects(axes, change, light):
 def test_nothing_else_is_padding(rng):
     frame = np.pad(rng.poisson(9, (40, 50)).astype(np.uint8), 9)  # hardly above it
     cut_out = np.pad(rng.normal(100, 20, (40, 50)), 9)
+    crop = np.pad(rng.poisson(200, (20, 20)), 8)
     masks = np.tile(np.pad(rng.normal(100, 1, (9, 9)), 2), (5, 5))
     for array in (
         frame,
         cut_out,
+        crop,
         cut_out > 0,
         200 * (cut_out > 0),
         masks,
