@@ -58,7 +58,7 @@ def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine,
 def test_an_algorithm_without_networks_sees_no_gpu(tmp_path, start, predict, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with start(GPU, device="cuda") as session:  # there is no driver here
-        assert predict(session)[0].gpu is None
+        assert predict(session)[0].gpu == GpuUse()
     assert "GPU ''" in (tmp_path / "log").read_text()
 
 

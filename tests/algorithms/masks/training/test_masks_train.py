@@ -77,5 +77,5 @@ def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
 
 def test_shipped_settings_learn_from_the_eight_cases_of_neurons():
     settings, _ = TRAINING.translate(ALGORITHMS / "masks/training/train.toml", {})
-    rest, held = hold_out({"images": range(8)}, settings["validation"]["cases"])
-    assert (len(rest["images"]), len(held["images"])) == (6, 2)
+    rest, held = hold_out(range(8), settings["validation"]["cases"], "images")
+    assert (len(rest), len(held)) == (6, 2)
