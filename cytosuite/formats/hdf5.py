@@ -35,6 +35,7 @@ PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
 # lzf decodes a chunk anew for each part of it.
 CHECKED = {1: ("deflate_decode", 2**18), 32000: ("lzf_decode", 0)}
 MEMBERS = 2**14  # of a group, each of which is opened
+ATTRIBUTE = 2**20  # bytes
 CHECKSUM = 3  # puts 4 bytes behind a chunk
 HARMLESS = (2, CHECKSUM)  # shuffle, checksum: no byte becomes many
 LYING = (5, 6)  # n-bit, scale and offset: libhdf5 follows the number of pixels that they state
@@ -58,7 +59,7 @@ def _described(
     path: Path, dataset: "h5py.Dataset", named: str, unread: Sequence[str]
 ) -> tuple[Header, Scalars, Origin]:
     """Return header, metadata and origin of a dataset, with a warning on those not read."""
-    attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
+    attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
     metadata, warnings = scalars(_attributes(dataset))
     if unread:
         warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
@@ -251,9 +252,18 @@ def _attributes(dataset: "h5py.Dataset") -> Json:
     attributes = {}
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
-            value = dataset.attrs[name]
+            value = _attribute(dataset, name)
             attributes[name] = os.fsdecode(value) if isinstance(value, bytes) else value
     return attributes
+
+
+def _attribute(dataset: "h5py.Dataset", name: str) -> object:
+    """Return the value of an attribute; InputError for one as large as an image."""
+    if (size := dataset.attrs.get_id(name).get_storage_size()) > ATTRIBUTE:
+        raise InputError(
+            f"expected attributes of at most {ATTRIBUTE} bytes, found {name} of {size}; take it out"
+        )
+    return dataset.attrs[name]
 
 
 def _shown(value: object) -> object:

@@ -27,8 +27,8 @@ from cytosuite.volume.arrays import Array
 
 MOST_FRAMES = 100_000
 MARKERS, RESULT = "TRA/man_track", "mask"
-WHOLE = re.compile(r"man_seg(\d+)\.tif$")
-PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tif$")
+WHOLE = re.compile(r"man_seg(\d+)\.tiff?$")
+PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tiff?$")
 TRUTH_TABLE, RESULT_TABLE = "TRA/man_track.txt", "res_track.txt"
 
 
@@ -156,9 +156,9 @@ def _read_table(path: Path) -> tuple[list[Track], list[str]]:
 def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]]:
     """Return the files of all frames from 0 to the last, and which of them are missing."""
     start = folder / prefix
-    name = re.compile(re.escape(start.name) + r"(\d+)\.tif$")
+    name = re.compile(re.escape(start.name) + r"(\d+)\.tiff?$")
     by_frame = defaultdict(list)
-    for path in sorted(start.parent.glob("*.tif")):
+    for path in sorted(start.parent.glob("*.tif*")):
         if match := name.match(path.name):
             by_frame[int(match[1])].append(path)
     if not by_frame:
@@ -181,7 +181,7 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
 def _masks(folder: Path, frames: Sequence[Path]) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
     masks, start = [], f"{folder.parent.name}/SEG/"
-    for path in sorted(folder.glob("*.tif")):
+    for path in sorted(folder.glob("*.tif*")):
         single = PLANE.match(path.name)
         if match := single or WHOLE.match(path.name):
             frame, plane = int(match[1]), int(single[2]) if single else None

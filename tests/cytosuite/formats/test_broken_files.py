@@ -101,6 +101,12 @@ def _a_chunk_of_lzf_that_grows(folder):
     return folder / "a.h5"
 
 
+def _an_attribute_as_large_as_an_image(folder):
+    with h5py.File(folder / "a.h5", "w", libver="latest") as file:
+        file.create_dataset("image", data=PIXELS).attrs["spacing"] = np.ones(2**18)
+    return folder / "a.h5"
+
+
 def _a_jpeg_of_many_scans(folder):
     Image.fromarray(PIXELS[0].astype(np.uint8)).save(folder / "a.jpg", progressive=True)
     content = (folder / "a.jpg").read_bytes()
@@ -171,6 +177,10 @@ MISTAKES = [
     ("expected chunks of 524288 bytes, found one that is broken or", _more_than_its_chunk, 1),
     ("expected pixels that are packed once, found them", _more_than_its_chunk, 2),
     ("expected chunks of 4096 bytes, found one that is broken or", _a_chunk_of_lzf_that_grows),
+    (
+        "expected attributes of at most 1048576 bytes, found spacing of 2097152; take it out",
+        _an_attribute_as_large_as_an_image,
+    ),
     ("expected a JPEG of at most 100 scans, found 10", _a_jpeg_of_many_scans),
     ("the pixels are packed by the filter 32015 (deflate), which is not", _foreign_filter),
     (

@@ -51,6 +51,11 @@ def test_what_was_written_is_read(tmp_path, truth):
     assert sorted(found.tracks, key=str) == sorted(film.tracks, key=str)
     assert all((found.frames[t] == film.frames[t]).all() for t in range(films.FRAMES))
     assert found.frames[0].dtype == np.uint16
+    for path in (tmp_path / "01").rglob("*.tif"):
+        path.rename(path.with_suffix(".tiff"))
+    named_in_full = read_sequence(tmp_path / "01")
+    assert len(named_in_full.frames) == films.FRAMES
+    assert len(named_in_full.masks or ()) == len(found.masks or ())
 
 
 def test_official_names_of_a_result(result):
