@@ -231,7 +231,7 @@ class ImagePool(nn.Module):
                 self.count += 1
             elif count and float(torch.rand(())) < 0.5:
                 place = int(torch.randint(count, ()))
-                shown = self.kept[place].to(image.dtype)
+                shown = self.kept[place].to(image.dtype, copy=True)
                 self.kept[place] = image
             exchanged.append(shown)
         return torch.stack(exchanged)

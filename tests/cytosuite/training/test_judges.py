@@ -50,9 +50,10 @@ def _values(images):
     return images[:, 0, 0, 0, 0].tolist()
 
 
-def test_a_full_pool_gives_half_old_images_and_loses_none():
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])  # of the pool
+def test_a_full_pool_gives_half_old_images_and_loses_none(dtype):
     torch.manual_seed(0)
-    pool = ImagePool(10, SHAPE)
+    pool = ImagePool(10, SHAPE).to(dtype)
     given = [float(number) for number in range(410)]
     shown = [_values(pool.exchange(_images(number)))[0] for number in given]
     assert shown[:10] == given[:10]
