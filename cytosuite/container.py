@@ -44,7 +44,6 @@ from cytosuite.files import Entries, Json, remove, write_json
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
-FINDING = ("segment", "detect", "track")  # tasks that find objects in an image
 OUT_OF_MEMORY = 4
 GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
 TERMINATED = 128 + signal.SIGTERM
@@ -105,8 +104,9 @@ class Algorithm:
                 f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, found "
                 f"none of {', '.join(sorted(absent))}"
             )
-        task, padded = TASKS[self.manifest.task], list[str]()
-        if task.name in FINDING:
+        task = TASKS[self.manifest.task]
+        padded: list[str] = []
+        if task.main_output and task.main_output.kind in ("labels", "points"):  # of objects in it
             from cytosuite.segmentation.padding import without_padding  # scipy takes long to import
 
             inputs, padded = without_padding(inputs)

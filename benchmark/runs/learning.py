@@ -72,7 +72,7 @@ def trained(
     authors: str,
     shown: Shown = lambda _: None,
 ) -> Path:
-    """Train a model on annotated cases but for those of a test; write weights and card."""
+    """Train a model on annotated cases outside the part `test`; write it, return its card."""
     task, files = TASKS[algorithms()[algorithm].task], dict[str, Path]()
     for case in dataset.cases:
         image, labels = case.main(task), case.truth(task).get(LABELS.slug)

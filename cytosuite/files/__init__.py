@@ -346,7 +346,7 @@ def read_toml(path: Path) -> Json:
 
 def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
     """Return the content of a text, within the limits of `parse_json`."""
-    if DOTTED.search(text):  # whose parts cost the square of their number
+    if DOTTED.search(text):  # tomllib goes over all parts for each part
         raise ValueError(f"more than {DEPTH} lists and tables in each other")
     level = [content := tomllib.loads(text)]
     for _ in range(DEPTH):

@@ -30,11 +30,11 @@ MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter f
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
-# Filters of H5Zpublic.h and h5py whose chunks are decoded once before by these, as libhdf5 would
-# hold all that they become, and the bytes from which they are: deflate makes 258 MiB of 2**18, and
-# lzf decodes a chunk anew for each part of it.
+# Decoder by filter, of H5Zpublic.h and h5py: chunks of more packed bytes are decoded here first,
+# into no more than their pixels. libhdf5 keeps all that deflate makes, 258 MiB of 2**18 bytes, and
+# decodes lzf anew for each part of a chunk.
 CHECKED = {1: ("deflate_decode", 2**18), 32000: ("lzf_decode", 0)}
-MEMBERS = 2**14  # of a group, each of which is opened
+MEMBERS = 2**14  # of a group: each is opened to learn its kind
 ATTRIBUTE = 2**20  # bytes
 CHECKSUM = 3  # puts 4 bytes behind a chunk
 HARMLESS = (2, CHECKSUM)  # shuffle, checksum: no byte becomes many

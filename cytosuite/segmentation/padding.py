@@ -48,7 +48,7 @@ def _filled(image: Array) -> Array:
     lowest = float(image[np.ix_(*[(0, -1)] * image.ndim)].min())
     rows = image[tuple(slice(None, None, 1 + n // _ROWS) for n in image.shape[:-1])]
     padded = rows <= lowest
-    ragged = float(np.mean(np.diff(padded).sum(-1) > 2)) > _RAGGED
+    ragged = np.mean(np.diff(padded).sum(-1) > 2) > _RAGGED
     if ragged or not _LEAST <= padded.mean() <= _MOST:
         return image
     field = rows[~padded]

@@ -98,7 +98,8 @@ class Volume:
     ------
     InputError
         If axes and array disagree, an axis is unknown or out of order, a spacing is not a positive
-        number or beyond 1e-12 to 1e12 µm, or the pixels are complex numbers, objects or records.
+        number or beyond 1e-12 to 1e12 µm, or the pixels are no ndarray (a tensor, a list), masked,
+        complex numbers, objects or records.
 
     Examples
     --------
