@@ -210,7 +210,8 @@ def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> Scal
 def _ome(file: tifffile.TiffFile) -> Json:
     """Return the content of OME-XML, parsed once while the file is open; empty without it."""
     if file not in _PARSED:
-        root = tifffile.xml2dict(file.ome_metadata or "<OME/>").get("OME")
+        xml = file.ome_metadata
+        root = tifffile.xml2dict(xml).get("OME") if xml else None
         _PARSED[file] = root if isinstance(root, dict) else {}
     return _PARSED[file]
 
