@@ -379,48 +379,48 @@ def _matched(
 ) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
     views = pairs or (by_name(listing) if socket == VIEW else Views(listing))
-    listing = views.listing
-    if not listing.images:
-        end = f"; {summary(listing.skipped)}" if listing.skipped else ""
+    listed, skipped = views.listing.images, dict(views.listing.skipped)
+    if not listed:
+        end = f"; {summary(skipped)}" if skipped else ""
         raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
     # `<name>_label`, as published simulators call labels
-    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in listing.images}
-    labelled = {key: listing.images[name] for key, name in names.items() if name in listing.images}
-    images = {k: v for k, v in listing.images.items() if v not in labelled.values()}
-    listing = replace(listing, images=images)
-    fused = {key: {views.slug: path} for key, path in views.fused.items()}
-    items = {
-        key: Item(case_name(key), path, fused.get(key, {}), socket=socket)
-        for key, path in listing.images.items()
-    }
-    notes = [*views.notes, *(_notes(items.values(), views.slug, ()) if views.fused else ())]
-    skipped = dict(listing.skipped)
-    for key, path in labelled.items():
-        items[key] = replace(items[key], files={**items[key].files, LABELS.slug: path})
-    if labelled:
-        notes += _notes(items.values(), LABELS.slug, ())
+    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in listed}
+    labelled = {key: listed[name] for key, name in names.items() if name in listed}
+    images = {key: path for key, path in listed.items() if path not in labelled.values()}
+    files, notes = {key: dict[str, Source]() for key in images}, [*views.notes]
+
+    def add(slug: str, sources: Mapping[str, Source], orphans: Sequence[str] = ()) -> None:
+        """Give the images their files of a socket."""
+        for key in sources.keys() & files.keys():
+            files[key][slug] = sources[key]
+        notes.extend(_notes(files.values(), slug, orphans) if sources else ())
+
+    add(views.slug, views.fused)
+    add(LABELS.slug, labelled)
     for slug, room in rooms.items():
         paths = {} if slug == socket else _files(room, slug, recursive, skipped)
-        paths = {k if k in items else k.removesuffix(LABEL): path for k, path in paths.items()}
-        if not paths:
-            continue
-        orphans = sorted(set(paths) - set(items))
-        if len(orphans) == len(paths):
-            if room.name == "masks":  # of the objects of one image?
-                skipped["masks/"] = "no file is named like an image"
-                continue
-            image, file = next(iter(listing.images.values())), paths[orphans[0]]
+        paths = {k if k in images else k.removesuffix(LABEL): path for k, path in paths.items()}
+        orphans = sorted(paths.keys() - images.keys())
+        if not paths or len(orphans) < len(paths):
+            add(slug, paths, orphans)
+        elif room.name == "masks":  # of the objects of one image?
+            skipped["masks/"] = "no file is named like an image"
+        else:
+            image, file = next(iter(images.values())), paths[orphans[0]]
             raise InputError(
                 f"{room}: no file is named like an image; expected for example "
                 f"{image.stem}{file.suffix}, found {file.name}"
             )
-        for key in set(paths) & set(items):
-            items[key] = replace(items[key], files={**items[key].files, slug: paths[key]})
-        notes += _notes(items.values(), slug, orphans)
+    extras = {key: dict[str, Path]() for key in images}
     for name, room in beside.items():
-        for key in (files := entries(room).images).keys() & items.keys():
-            items[key] = replace(items[key], extras={**items[key].extras, name: files[key]})
-    return FolderIndex(tuple(items.values()), tuple(notes), skipped)
+        for key, path in entries(room).images.items():
+            if key in images:
+                extras[key][name] = path
+    items = (
+        Item(case_name(key), path, files[key], socket=socket, extras=extras[key])
+        for key, path in images.items()
+    )
+    return FolderIndex(tuple(items), tuple(notes), skipped)
 
 
 def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> dict[str, Path]:
@@ -440,10 +440,10 @@ def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> dict[st
     return listing.images
 
 
-def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str]:
+def _notes(files: Iterable[Mapping[str, Source]], slug: str, orphans: Sequence[str]) -> list[str]:
     """Return notes on files of a socket without image, and on images without file."""
     nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
-    has = [slug in item.files for item in items]
+    has = [slug in held for held in files]
     notes = []
     if not all(has):
         scored = " and are not scored" if slug in OUTPUTS else ""
