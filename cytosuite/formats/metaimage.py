@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from math import isfinite, prod
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, FloatTuple, TextMap, TextPair, frozen, open_regular
+from cytosuite.files import NUMBER, TextMap, TextPair, frozen, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
-from cytosuite.volume.arrays import Array, Shape
+from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import copies, planes_of
 
 UM_PER_MM = 1000.0
@@ -43,7 +43,10 @@ SPELLING = {key.lower(): key for key in GEOMETRY - PLACES}
 WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header
 INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+INTEGERS = "positive integers"
+POSITIVE = re.compile(r"\+?(?=\d*[1-9])\d{1,19}", re.ASCII)
 _Choice = TypeVar("_Choice")
+_Number = TypeVar("_Number", int, float)
 
 
 @frozen
@@ -59,20 +62,15 @@ class _Fields:
         """Return the error for a header or pixels that contradict the format."""
         return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
 
-    def numbers(self, key: str, count: int, default: str) -> FloatTuple:
-        """Return the finite numbers of a key; InputError where they are not `count`."""
+    def numbers(
+        self, key: str, count: int, kind: type[_Number], default: str = ""
+    ) -> tuple[_Number, ...]:
+        """Return the positive integers, or finite numbers, of a key; InputError if not `count`."""
+        pattern, noun = (NUMBER, "finite numbers") if kind is float else (POSITIVE, INTEGERS)
         words = self.texts.get(key, default).split()
-        values = tuple(float(word) for word in words if NUMBER.fullmatch(word))
+        values = tuple(kind(word) for word in words if pattern.fullmatch(word))
         if not len(words) == len(values) == count or not all(map(isfinite, values)):
-            raise self.broken(f"expected {count} finite numbers as {key}, {self._found(key)}")
-        return values
-
-    def sizes(self, key: str, count: int, default: str = "") -> Shape:
-        """Return the positive integers of a key; InputError where they are not `count`."""
-        words = self.texts.get(key, default).split()
-        values = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)
-        if not len(words) == len(values) == count:
-            raise self.broken(f"expected {count} positive integers as {key}, {self._found(key)}")
+            raise self.broken(f"expected {count} {noun} as {key}, {self._found(key)}")
         return values
 
     def choice(self, key: str, choices: Mapping[str, _Choice], default: str = "") -> _Choice:
@@ -102,10 +100,10 @@ def opened(path: Path) -> Iterator[Stored]:
         if not measured:
             metadata["spacing_source"] = sources["spacing"] = "assumed"
         origin = Origin(sources, "mm", warnings)
-        if _is_compressed(fields, head):
-            yield Stored(head, metadata, origin, partial(_parts, fields, head))
+        compressed, dtype = _is_compressed(fields, head), head.dtype.newbyteorder(_order(fields))
+        if compressed:
+            yield Stored(head, metadata, origin, partial(_parts, fields, head, dtype))
             return
-        dtype = head.dtype.newbyteorder(_order(fields))
         mapped = partial(np.memmap, stream, dtype, "r", fields.start, head.shape)
         native = mapped if dtype.isnative else None
         yield Stored(head, metadata, origin, lambda n: copies(mapped(), n), native)
@@ -147,10 +145,10 @@ def _line(path: Path, line: bytes) -> TextPair:
 def _geometry(fields: _Fields) -> tuple[Header, bool]:
     """Return the geometry of a grey image, and whether its voxel size is known."""
     path = fields.path
-    (count,) = fields.sizes("NDims", 1)
+    (count,) = fields.numbers("NDims", 1, int)
     if (axes := AXES.get(count)) is None:
         raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {count}")
-    if fields.sizes("ElementNumberOfChannels", 1, "1") != (1,):
+    if fields.numbers("ElementNumberOfChannels", 1, int, "1") != (1,):
         raise InputError(f"{path}: expected a grey image, found a colour image; give one channel")
     fields.choice("ObjectType", {"Image": True}, "Image")
     if not fields.choice("BinaryData", WORDS, "True"):
@@ -158,11 +156,11 @@ def _geometry(fields: _Fields) -> tuple[Header, bool]:
     if fields.texts.get("HeaderSize", "0") not in {"0", "-1"}:
         raise fields.broken(f"expected HeaderSize = 0, found {fields.texts['HeaderSize'][:60]!r}")
     for key in PLACES & fields.texts.keys():
-        fields.numbers(key, len(fields.texts[key].split()), "")
+        fields.numbers(key, len(fields.texts[key].split()), float)
     dtype = np.dtype(fields.choice("ElementType", TYPES))
-    shape = tuple(reversed(fields.sizes("DimSize", count)))
+    shape = tuple(reversed(fields.numbers("DimSize", count, int)))
     name = "ElementSpacing" if "ElementSpacing" in fields.texts else "ElementSize"
-    numbers = fields.numbers(name, count, " ".join(["1"] * count))
+    numbers = fields.numbers(name, count, float, " ".join(["1"] * count))
     sizes = tuple(reversed(numbers))[-len(axes.replace("T", "")) :]
     measured = any(size != 1.0 for size in sizes)
     if measured:
@@ -182,7 +180,7 @@ def _is_compressed(fields: _Fields, head: Header) -> bool:
     there = os.fstat(fields.stream.fileno()).st_size - fields.start
     expected = _bytes(head)
     if compressed:
-        (expected,) = fields.sizes("CompressedDataSize", 1, str(there))
+        (expected,) = fields.numbers("CompressedDataSize", 1, int, str(there))
     if there != expected:
         raise fields.broken(f"expected {expected} bytes of pixels, found {there}")
     return compressed
@@ -195,33 +193,32 @@ def _order(fields: _Fields) -> Literal["<", ">"]:
     return ">" if words == {True} else "<"
 
 
-def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[Array]:
+def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> Iterator[Array]:
     """Yield slabs of deflated pixels; no more bytes than expected are inflated."""
-    fields.stream.seek(fields.start)
-    total, plane = _bytes(head), _bytes(head) // head.shape[0]
-    raw, filled, done = np.empty(0, np.uint8), 0, 0
-    state = zlib.decompressobj()
-    dtype = head.dtype.newbyteorder(_order(fields))
+    stream, state, done = fields.stream, zlib.decompressobj(), 0
+    stream.seek(fields.start)
+
+    def inflated(most: int) -> bytes:
+        """Return the next bytes, none where the stream ends."""
+        part = b""
+        while not (part or state.eof) and (chunk := state.unconsumed_tail or stream.read(CHUNK)):
+            part = state.decompress(chunk, min(most, CHUNK))
+        return part
+
     try:
-        while not state.eof and (chunk := state.unconsumed_tail or fields.stream.read(CHUNK)):
-            part = np.frombuffer(state.decompress(chunk, CHUNK), np.uint8)
-            if done + len(part) > total:
-                raise fields.broken(f"expected {total} bytes of pixels, found more")
-            done += len(part)
-            while len(part):
-                if filled == len(raw):
-                    left = total - done + len(part)
-                    raw, filled = np.empty(min(planes * plane, left), np.uint8), 0
-                taken = part[: len(raw) - filled]
-                raw[filled : filled + len(taken)] = taken
-                part, filled = part[len(taken) :], filled + len(taken)
-                if filled == len(raw):
-                    slab = raw.view(dtype).astype(head.dtype, copy=False)
-                    yield slab.reshape(-1, *head.shape[1:])
+        for start in range(0, head.shape[0], planes):
+            slab = np.empty((min(planes, head.shape[0] - start), *head.shape[1:]), dtype)
+            raw = slab.reshape(-1).view(np.uint8)
+            while raw.size and (part := inflated(raw.size)):
+                raw[: len(part)] = np.frombuffer(part, np.uint8)
+                raw, done = raw[len(part) :], done + len(part)
+            if not raw.size:
+                yield slab.astype(head.dtype, copy=False)
+        more = "more" if inflated(1) else done
     except zlib.error as error:
         raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
-    if not state.eof or done != total:
-        raise fields.broken(f"expected {total} bytes of pixels, found {done}")
+    if more != _bytes(head) or not state.eof:
+        raise fields.broken(f"expected {_bytes(head)} bytes of pixels, found {more}")
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:
@@ -241,14 +238,18 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             texts[key] = text
     count = array.ndim
     zeros = " ".join("0" * count)
-    head = {"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False}
-    head |= {"CompressedData": compress} | ({"CompressedDataSize": SIZE} if compress else {})
-    matrix = " ".join(map(str, np.eye(count, dtype=int).flat))
-    head |= {"TransformMatrix": matrix, "Offset": zeros, "CenterOfRotation": zeros}
-    head |= {"AnatomicalOrientation": "RAI"} if count == 3 else {}
-    sizes = " ".join(map(str, reversed(array.shape)))
-    head |= {"ElementSpacing": spacing, **dict(sorted(texts.items())), "DimSize": sizes}
-    head |= {"ElementType": kind, "ElementDataFile": "LOCAL"}
+    head = {
+        **{"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False},
+        "CompressedData": compress,
+        **({"CompressedDataSize": SIZE} if compress else {}),
+        "TransformMatrix": " ".join(map(str, np.eye(count, dtype=int).flat)),
+        **{"Offset": zeros, "CenterOfRotation": zeros},
+        **({"AnatomicalOrientation": "RAI"} if count == 3 else {}),
+        "ElementSpacing": spacing,
+        **dict(sorted(texts.items())),
+        "DimSize": " ".join(map(str, reversed(array.shape))),
+        **{"ElementType": kind, "ElementDataFile": "LOCAL"},
+    }
     text = "".join(f"{key} = {value}\n" for key, value in head.items())
     with path.open("wb") as stream:
         stream.write(text.encode())
