@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_kernel as kernel
-from cytosuite.volume.arrays import Array, Doubles, Shape
+from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.cores import cores
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import deep
@@ -24,60 +24,40 @@ Scale = tuple[float, float]  # gain, offset
 AS_IT_IS: Scale = (1.0, 0.0)
 
 
-class Window(NamedTuple):
-    """A product of symmetric weights along Z, Y and X."""
-
-    # from the centre outwards; the centre and twice the others sum to 1
-    weights: tuple[Doubles, Doubles, Doubles]
-
-    @property
-    def radii(self) -> tuple[int, int, int]:
-        """Voxels on either side of the centre, along Z, Y, X."""
-        z, y, x = (half.size - 1 for half in self.weights)
-        return z, y, x
-
-
-def gaussian_window(shape: Shape, *, shrink: bool = False) -> Window:
-    """Return the Gaussian window of 11 voxels for images of a shape (Z, Y, X) or (Y, X).
-
-    With `shrink` it is narrower along shorter axes, which gives another number; else they are an
-    `InputError`. A volume of one slice has the window of an image.
-
-    Examples
-    --------
-    >>> gaussian_window((32, 64, 64)).radii, gaussian_window((64, 64)).radii
-    ((5, 5, 5), (0, 5, 5))
-    """
-    if len(shape) not in (2, 3):
-        raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
-    weights = [np.ones(1)] * (3 - len(shape))
-    for axis, length in enumerate(shape):
-        radius = min(RADIUS, (length - 1) // 2)
-        plane = length == 1 and len(shape) == 3 and axis == 0
-        if radius < RADIUS and not (shrink or plane):
-            raise InputError(
-                f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
-                f"{2 * RADIUS + 1} voxels; give larger images, or a metric without window like PSNR"
-            )
-        half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * SIGMA**2))
-        weights.append(np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float64))
-    return Window((weights[0], weights[1], weights[2]))
-
-
 class _Work(NamedTuple):
     """Volumes, window and scales that the columns of one comparison share."""
 
     volumes: tuple[Array, Array]
-    window: Window
+    window: kernel.Window
     scales: tuple[Scale, Scale]
     constants: tuple[float, float, float]
+
+
+def gaussian_window(shape: Shape) -> kernel.Window:
+    """Return the Gaussian window of 11 voxels for images of a shape (Z, Y, X) or (Y, X).
+
+    Symmetric weights along Z, Y and X, from the centre outwards: the centre and twice the others
+    sum to 1. A volume of one slice has the window of an image; shorter axes are an `InputError`.
+    """
+    if len(shape) not in (2, 3):
+        raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
+    flat = len(shape) == 2 or shape[0] == 1
+    for axis, length in enumerate(shape):
+        if length <= 2 * RADIUS and not (flat and axis == len(shape) - 3):
+            raise InputError(
+                f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
+                f"{2 * RADIUS + 1} voxels; give larger images, or a metric without window like PSNR"
+            )
+    half = np.exp(-(np.arange(RADIUS + 1) ** 2) / (2 * SIGMA**2))
+    half /= half[0] + 2 * half[1:].sum()
+    return np.ones(1) if flat else half, half, half
 
 
 def compare(
     truth: Array,
     prediction: Array,
     data_range: float,
-    window: Window,
+    window: kernel.Window,
     scales: tuple[Scale, Scale] = (AS_IT_IS, AS_IT_IS),
 ) -> float:
     """Return the mean similarity, in [-1, 1], of two arrays over the windows that lie within them.
@@ -95,14 +75,13 @@ def compare(
     """
     volumes = deep(np.asarray(truth)), deep(np.asarray(prediction))
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
-    work = _Work(
-        volumes,
-        window,
-        (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
-        (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
-    )
-    shape: Shape = tuple(n - 2 * r for n, r in zip(volumes[0].shape, window.radii, strict=True))
-    mean = math.fsum(_all_columns(work, shape)) / math.prod(shape)
+    # The data range becomes 1.
+    first, second = ((gain / data_range, (offset - centre) / data_range) for gain, offset in scales)
+    constants = 2 * K1**2, 2 * K2**2, 2 * centre / data_range
+    halo = (2 * (half.size - 1) for half in window)
+    shape: Shape = tuple(n - more for n, more in zip(volumes[0].shape, halo, strict=True))
+    columns = _all_columns(_Work(volumes, window, (first, second), constants), shape)
+    mean = math.fsum(columns) / math.prod(shape)
     if not math.isfinite(mean):
         raise InputError(
             f"SSIM: grey values too large for the data range {data_range:g}; give the image's own"
@@ -110,40 +89,33 @@ def compare(
     return mean
 
 
-def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
-    """Return the scale that also takes a constant away and makes the data range 1."""
-    return scale[0] / data_range, (scale[1] - centre) / data_range
-
-
 def _all_columns(work: _Work, shape: Shape) -> list[float]:
-    """Return the sum of the values of each column; threads take the next until none is left."""
-    width = kernel.WIDTH - 2 * work.window.radii[2]
+    """Return the sum of the values of each column."""
+    width = kernel.WIDTH - 2 * (work.window[2].size - 1)
     rows, widths = _parts(shape[1], kernel.ROWS), _parts(shape[2], width)
     # Pages of a file hold whole rows: of volumes on disk, columns side by side are read together.
     on_disk = any(is_mapped(volume) for volume in work.volumes)
     bands = [(y, widths) for y in rows] if on_disk else [(y, [x]) for y in rows for x in widths]
     together = len(bands[0][1])
-    totals: list[list[float]] = [[] for _ in bands]
-    waiting = iter(list(enumerate(bands)))
-
-    def take() -> None:
-        """Work on band after band."""
-        buffers = [kernel.workspace(work.window.radii) for _ in range(together)]
-        for number, band in waiting:
-            totals[number] = _band(work, *band, buffers)
-
     threads = min(cores(), len(bands), max(1, COLUMNS // together))
+    spare = [[kernel.workspace(work.window) for _ in range(together)] for _ in range(threads)]
+
+    def summed(band: tuple[slice, list[slice]]) -> list[float]:
+        """Return the sums of a band, in buffers that no other thread has."""
+        buffers = spare.pop()
+        totals = _band(work, *band, buffers)
+        spare.append(buffers)
+        return totals
+
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(take) for _ in range(threads)]:
-            done.result()
-    return [total for column in totals for total in column]
+        return [total for totals in pool.map(summed, bands) for total in totals]
 
 
 def _band(
     work: _Work, rows: slice, widths: list[slice], buffers: list[kernel.Buffers]
 ) -> list[float]:
     """Return the sum of the values of each of some columns."""
-    _, ry, rx = work.window.radii
+    _, ry, rx = (half.size - 1 for half in work.window)
     planes, left = work.volumes[0].shape[0], widths[0].start
     across = slice(rows.start, rows.stop + 2 * ry), slice(left, widths[-1].stop + 2 * rx)
     for buffer in buffers:
@@ -161,7 +133,7 @@ def _band(
                 width.start - left,
                 (rows.stop - rows.start, width.stop - width.start),
                 work.constants,
-                work.window.weights,
+                work.window,
                 buffers[n],
                 held[n],
                 last == planes,

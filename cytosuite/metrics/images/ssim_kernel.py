@@ -25,6 +25,7 @@ LINE = 4 * WIDTH
 PLANE = LINE * ROWS + 40  # no multiple of 4096 bytes: 12 planes would share one cache set
 
 Buffers = tuple[Doubles, Doubles, Doubles, Doubles]
+Window = tuple[Doubles, Doubles, Doubles]  # weights along Z, Y and X, from the centre outwards
 
 # A product and a sum may be fused, and nothing bolder.
 _compiled = compiled(fastmath={"contract"}, error_model="numpy")
@@ -74,7 +75,7 @@ def _similarity(
 def _smooth_plane(
     maps: Doubles,
     rows: int,
-    weights: tuple[Doubles, Doubles, Doubles],
+    weights: Window,
     lines: Doubles,
     out: Doubles,
 ) -> None:
@@ -107,9 +108,9 @@ def _values(
                     sums[i] += values[i]
 
 
-def workspace(radii: tuple[int, int, int]) -> Buffers:
-    """Return the buffers of `advance` (plane, lines, stack, sums) for radii z, y, x."""
-    rz, ry, rx = radii
+def workspace(window: Window) -> Buffers:
+    """Return the buffers of `advance` (plane, lines, stack, sums) for a window."""
+    rz, ry, rx = (half.size - 1 for half in window)
     return (
         np.zeros((ROWS + 2 * ry + TOGETHER) * LINE),
         np.zeros(TOGETHER * LINE + 2 * rx),
@@ -125,7 +126,7 @@ def advance(
     left: int,
     size: IntPair,
     constants: tuple[float, float, float],
-    weights: tuple[Doubles, Doubles, Doubles],
+    weights: Window,
     work: Buffers,
     held: int,
     ends: bool,
