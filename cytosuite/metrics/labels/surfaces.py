@@ -125,7 +125,7 @@ def _distances(
         ready = np.flatnonzero(~done & (last < part.stop))
         if ready.size:
             done[ready] = True
-            (own, start), (other, begin) = (side.take(ready, done, prod(shape)) for side in sides)
+            (own, start), (other, begin) = (side.take(done, prod(shape)) for side in sides)
             distances = _nearest(own, other, shape, step), _nearest(other, own, shape, step)
             yield ready, (distances[0], start), (distances[1], begin)
 
@@ -145,13 +145,14 @@ def _last(volumes: Sequence[Array], objects: Sequence[tuple[Labels, Longs]]) -> 
 
 
 class _Kept:
-    """Surface voxels of the wanted objects of a volume that have not been taken yet."""
+    """Surface voxels of the objects of pairs in a volume that have not been taken yet."""
 
     def __init__(self, names: Labels, objects: Longs) -> None:
-        self.names, self.objects = names, objects
-        self.wanted = _flags(names.size, objects)
+        self.names = names
+        self.pair_of = np.full(names.size, -1, np.int32)  # of each object, -1 for none
+        self.pair_of[objects] = np.arange(objects.size)
         self.places = np.zeros(0, np.int64)
-        self.owner = np.zeros(0, np.int32)
+        self.pairs = np.zeros(0, np.int32)
 
     def add(self, labels: Array, part: slice) -> None:
         """Add those in a slab, by their flat positions in the volume."""
@@ -159,44 +160,28 @@ class _Kept:
         inner = slice(part.start - around.start, part.stop - around.start)
         places = np.flatnonzero(_surface(labels[around])[inner])
         names = labels[part].reshape(-1)[places].astype(np.uint64)
-        owner = np.searchsorted(self.names, names).astype(np.int32)
-        is_object = self.wanted[owner]
-        places = places[is_object] + part.start * prod(labels.shape[1:])
+        pairs = self.pair_of[np.searchsorted(self.names, names)]
+        places = places[pairs >= 0] + part.start * prod(labels.shape[1:])
         self.places = np.concatenate([self.places, places])
-        self.owner = np.concatenate([self.owner, owner[is_object]])
-        size = self.places.nbytes + self.owner.nbytes
+        self.pairs = np.concatenate([self.pairs, pairs[pairs >= 0]])
+        size = self.places.nbytes + self.pairs.nbytes
         if is_mapped(labels) and size > FEW and not fits(size):
             raise InputError(
                 f"surfaces of objects are not compared: those that reach into one plane take "
                 f"{size / 2**30:.3g} GiB, more than a quarter of the free memory; give more"
             )
 
-    def take(self, ready: Longs, done: Bools, size: int) -> tuple[Longs, Longs]:
-        """Return the surface voxels of some pairs, ascending, and where each pair begins.
+    def take(self, done: Bools, size: int) -> tuple[Longs, Longs]:
+        """Return the surface voxels of pairs that are done, by pair, and where each pair begins.
 
         A voxel is its flat position plus the size of the volume for each pair before its own.
-        Voxels of objects without another pair are no longer kept.
         """
-        objects = self.objects[ready]
-        chosen = _flags(self.names.size, objects)[self.owner]
-        places, owner = self.places[chosen], self.owner[chosen]
-        order = np.argsort(owner, kind="stable")
-        sizes = np.bincount(owner, minlength=self.names.size)
-        begin = np.cumsum(sizes) - sizes
-        start = np.concatenate([[0], np.cumsum(sizes[objects])])
-        pair = np.repeat(np.arange(objects.size), sizes[objects])
-        place = places[order[np.arange(pair.size) - start[pair] + begin[objects][pair]]]
-        self.wanted = _flags(self.names.size, self.objects[~done])
-        rest = self.wanted[self.owner]
-        self.places, self.owner = self.places[rest], self.owner[rest]
-        return pair * size + place, start
-
-
-def _flags(size: int, places: Longs) -> Bools:
-    """Return flags that are set at some places."""
-    flags = np.zeros(size, bool)
-    flags[places] = True
-    return flags
+        ended = done[self.pairs]
+        order = np.argsort(self.pairs[ended], kind="stable")
+        pairs, places = self.pairs[ended][order].astype(np.int64), self.places[ended][order]
+        self.pairs, self.places = self.pairs[~ended], self.places[~ended]
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        return pairs * size + places, np.append(first, pairs.size)
 
 
 def _surface(labels: Array) -> Bools:
