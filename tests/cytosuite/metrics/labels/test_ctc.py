@@ -2,14 +2,11 @@ from math import nan
 
 import numpy as np
 import pytest
-from mistakes import refused
 from situations import drawn
 
 from cytosuite.metrics.labels.ctc import (
-    CtcErrors,
     det,
     det_without_penalty,
-    detection_accuracy,
     missed,
     op_csb,
     seg,
@@ -49,18 +46,6 @@ def test_scores_by_hand(situations):
 
 def test_det_does_not_fall_below_zero():
     assert det(drawn("1....."), drawn(".12345")) == 0.0
-
-
-@pytest.mark.parametrize(
-    "cells, errors, message",
-    [
-        (-1, (0, 0, 0), "numbers of cells and of errors must not be negative, found -1 cells"),
-        (2, (0, -1, 0), "numbers of cells and of errors must not be negative, found 2 cells"),
-        (2, (1, 2, 0), "splits and missed cells must not exceed the 2 cells, found "),
-    ],
-)
-def test_impossible_numbers_of_errors_are_refused(cells, errors, message):
-    refused(f"^{message}", detection_accuracy, cells, CtcErrors(*errors))
 
 
 def test_accuracy_without_penalty_by_hand(situations):
