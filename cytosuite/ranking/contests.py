@@ -9,7 +9,7 @@ import numpy as np
 from cytosuite.files import frozen
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import sums, weighted_means
-from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.intervals import FEWEST, medians
 from cytosuite.ranking.ranking import MANY, SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import (
@@ -91,19 +91,19 @@ def pairwise(
     filled = scores.filled[:, scores.used]
     sides = np.stack(np.triu_indices(len(names), 1)) if chosen is None else chosen
     both = np.all(np.isfinite(filled)[sides], axis=0)
-    test = significance.paired(paired_differences(filled, sides), both)
-    p = np.where(scores.present[sides].all(axis=0), test.p, np.nan)
+    apart = paired_differences(filled, sides)
+    tests, effect = signed_rank(apart)
+    middle = medians(np.where(both, apart, np.nan))
+    p = np.where(scores.present[sides].all(axis=0), significance.two_sided(tests), np.nan)
     rivals = int(scores.present.sum())
     p = significance.holm(p) if chosen is None else np.minimum(p * comb(rivals, 2), 1.0)
-    ends = test.medians if scores.measure.higher_is_better else -test.medians[[0, 2, 1]]
+    ends = middle if scores.measure.higher_is_better else -middle[[0, 2, 1]]
     differences = {}
-    rows = np.stack((*ends, test.effect, p), axis=1).tolist()
-    for (one, other), (median, low, high, effect, adjusted) in zip(
-        sides.T.tolist(), rows, strict=True
-    ):
+    rows = np.stack((*ends, effect, p), axis=1).tolist()
+    for (one, other), (median, low, high, r, adjusted) in zip(sides.T.tolist(), rows, strict=True):
         first, second = names[one], names[other]
-        differences[first, second] = Difference(median, low, high, effect, adjusted)
-        differences[second, first] = Difference(-median, -high, -low, -effect, adjusted)
+        differences[first, second] = Difference(median, low, high, r, adjusted)
+        differences[second, first] = Difference(-median, -high, -low, -r, adjusted)
     return differences
 
 

@@ -16,8 +16,7 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.files import IntDict, frozen
-from cytosuite.ranking.intervals import medians
+from cytosuite.files import IntDict
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
 from cytosuite.volume.arrays import Bools, Doubles, Indices
@@ -100,24 +99,6 @@ def _signed_ranks(differences: Doubles, counts: Counts) -> Doubles:
     return totals[3:]
 
 
-@frozen
-class Paired:
-    """Medians with their intervals and tests of rows of paired differences."""
-
-    medians: Doubles  # and their intervals, (3, rows), over the cases in which both have a value
-    effect: Doubles  # rank-biserial correlation, (rows,)
-    above: Doubles  # p that differences are positive
-    below: Doubles
-    p: Doubles  # two-sided
-
-
-def paired(differences: Doubles, both: Bools) -> Paired:
-    """Return medians, over the cases where `both` have a value, and tests, (rows, cases)."""
-    (above, below), effect = signed_rank(differences)
-    middle = medians(np.where(both, differences, np.nan))
-    return Paired(middle, effect, above, below, two_sided(above, below))
-
-
 def holm(p: Doubles) -> Doubles:
     """Return p after Holm, along the last axis: max over j <= k of (m - j + 1) p_(j); NaN stays."""
     order = np.argsort(p, axis=-1, kind="stable")
@@ -128,9 +109,9 @@ def holm(p: Doubles) -> Doubles:
     return adjusted
 
 
-def two_sided(forward: Doubles, backward: Doubles) -> Doubles:
-    """Return p of the two-sided tests, from p of both directions."""
-    return np.asarray(np.minimum(2 * np.minimum(forward, backward), 1.0))
+def two_sided(p: Doubles) -> Doubles:
+    """Return p of the two-sided tests, from p of both directions, (2, ...)."""
+    return np.asarray(np.minimum(2 * p.min(axis=0), 1.0))
 
 
 def cases_needed(algorithms: int, alpha: float) -> int:
@@ -142,8 +123,8 @@ def cases_needed(algorithms: int, alpha: float) -> int:
 def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
     """Return wins (..., better, worse) from p of all pairs in both directions, (2, ..., pairs)."""
     first, second = np.triu_indices(present.size, 1)
-    forward, backward = np.where(present[first] & present[second], p, np.nan)
-    apart = holm(two_sided(forward, backward)) < alpha
+    forward, backward = p = np.where(present[first] & present[second], p, np.nan)
+    apart = holm(two_sided(p)) < alpha
     wins = np.zeros((*apart.shape[:-1], present.size, present.size), dtype=bool)
     wins[..., first, second] = apart & (forward < backward)
     wins[..., second, first] = apart & (backward < forward)

@@ -19,9 +19,9 @@ from cytosuite.contract.manifest import Described, NotNegative, parse
 from cytosuite.files import read_toml
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import CONTROLS
-from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.intervals import FEWEST, medians
 from cytosuite.ranking.scores import DIGITS
-from cytosuite.ranking.significance import holm, paired, paired_differences
+from cytosuite.ranking.significance import holm, paired_differences, signed_rank, two_sided
 
 DEFAULT = Path(__file__).with_name("thresholds.toml")
 CASE = ["dataset", "case", "algorithm"]
@@ -87,9 +87,10 @@ def changes(
             sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, old)
             loss = round(sign * (old - new), DIGITS)
         differences = paired_differences(np.stack((after, before)))
-        test = paired(differences, np.ones_like(differences, bool))
-        worse = (test.below if sign > 0 else test.above)[0]
-        numbers = (*test.medians[:, 0].tolist(), test.p[0], worse, relevant, loss)
+        tests, _ = signed_rank(differences)
+        worse = tests[int(sign > 0), 0]  # p that differences are negative, else positive
+        middle = medians(differences)[:, 0].tolist()
+        numbers = (*middle, two_sided(tests)[0], worse, relevant, loss)
         rows.append((algorithm, name, sign, before.size, old, new, *numbers, ""))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     cases, signed, alpha = table["cases"].to_numpy(float), table["sign"] != 0, thresholds.alpha
