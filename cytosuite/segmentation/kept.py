@@ -77,11 +77,29 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
     result = np.full((int(zones.max(initial=0)) + 1, zones.ndim), np.nan)
     if not zone.size:
         return result
-    similar = _Similarity(before, after, zone, points)
+    first = np.flatnonzero(np.diff(zone, prepend=-1))
+    size, limit = np.diff(np.append(first, zone.size)), np.array(zones.shape)[:, np.newaxis] - 1
+
+    def centred(volume: Floats, moved: Longs | int = 0) -> Doubles:
+        """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""
+        values = volume[tuple(np.clip(points + moved, 0, limit))].astype(np.float64)
+        values -= np.repeat(np.add.reduceat(values, first) / size, size)
+        norm = np.sqrt(np.add.reduceat(values**2, first))
+        scaled: Doubles = values / np.repeat(np.where(norm > 0, norm, 1.0), size)
+        return scaled
+
+    still = centred(before), centred(after)
+
+    def similar(place: Longs) -> Doubles:
+        """Return the correlation of each zone, there and back, at a shift, (zones, axes) voxels."""
+        moved = np.repeat(place, size, axis=0).T
+        there_and_back = still[0] * centred(after, moved) + still[1] * centred(before, -moved)
+        return np.add.reduceat(there_and_back, first)
+
     free = np.array(zones.shape) > 1
     near = product(*((-1, 0, 1) if moves else (0,) for moves in free))
     steps = np.array([step for step in near if any(step)], np.int64).reshape(-1, zones.ndim)
-    place = np.zeros((similar.zones, zones.ndim), np.int64)
+    place = np.zeros((first.size, zones.ndim), np.int64)
     best = similar(place)
     for _ in range(_FARTHEST if steps.size else 0):
         tried = np.stack([similar(place + step) for step in steps])
@@ -98,37 +116,8 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
         bend = 2 * best - low - high
         flat = bend < _RISE
         part[:, axis] = np.clip((high - low) / np.where(flat, 1, 2 * bend), -0.5, 0.5) * ~flat
-    result[np.unique(zone)] = (place + part) * np.asarray(spacing, float)
+    result[zone[first]] = (place + part) * np.asarray(spacing, float)
     return result
-
-
-class _Similarity:
-    """Correlation of two volumes in each zone at a shift, summed over both directions."""
-
-    def __init__(self, before: Floats, after: Floats, zone: Longs, points: Longs) -> None:
-        self._first = np.flatnonzero(np.diff(zone, prepend=-1))
-        self._size = np.diff(np.append(self._first, zone.size))
-        self.zones = self._first.size
-        self._before, self._after, self._points = before, after, points
-        still = np.zeros_like(points)
-        self._still = tuple(self._centred(volume, still) for volume in (before, after))
-
-    def __call__(self, place: Longs) -> Doubles:
-        """Return the correlation of each zone at a shift, (zones, axes) voxels."""
-        moved = np.repeat(place, self._size, axis=0).T
-        before, after = self._still
-        forth = before * self._centred(self._after, moved)
-        forth_and_back = forth + after * self._centred(self._before, -moved)
-        return np.add.reduceat(forth_and_back, self._first)
-
-    def _centred(self, volume: Floats, moved: Longs) -> Doubles:
-        """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""
-        limit = np.array(volume.shape)[:, np.newaxis] - 1
-        values = volume[tuple(np.clip(self._points + moved, 0, limit))].astype(np.float64)
-        values -= np.repeat(np.add.reduceat(values, self._first) / self._size, self._size)
-        norm = np.sqrt(np.add.reduceat(values**2, self._first))
-        scaled: Doubles = values / np.repeat(np.where(norm > 0, norm, 1.0), self._size)
-        return scaled
 
 
 def _points(zones: Labels) -> tuple[Longs, Longs]:
