@@ -54,32 +54,53 @@ def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> Matched
     doi:10.1093/bioinformatics/btu080). A frame in which the prediction is empty leaves all its
     cells unmatched; a frame empty in both contributes nothing.
     """
-    sides = _Side(truth, "truth"), _Side(prediction, "prediction")
+    true, other = sides = _Side(truth, "truth"), _Side(prediction, "prediction")
     counts = [len(side.sequence.frames) for side in sides]
     masks = defaultdict(list)
     for mask in truth.masks or ():
         masks[mask.frame].append(mask)
     problems = []
     if counts[0] != counts[1]:
-        problems.append(f"{sides[1].name}: {counts[1]} frames, {sides[0].name} has {counts[0]}")
+        problems.append(f"{other.name}: {counts[1]} frames, {true.name} has {counts[0]}")
     problems += [
         f"{mask.name}: the sequence has {counts[1]} frames"
         for frame in masks
         if not 0 <= frame < counts[1]
         for mask in masks[frame]
     ]
-    match = np.full(sides[0].graph.vertices, -1, np.int64)
-    cells = [np.zeros((0, 4))]
+    match, cells = np.full(true.graph.vertices, -1, np.int64), [np.zeros((0, 4))]
+
+    def match_frame(frame: int, drawn: Array, labels: Array) -> None:
+        """Enter the matches of one frame, and its problems."""
+        table = overlap(drawn, labels)
+        vertices = true.place(table.truth_labels, frame)
+        covering = other.place(table.prediction_labels, frame)
+        matched = matches(table)
+        if vertices is not None and covering is not None:
+            match[vertices[table.truth_index[matched]]] = covering[table.prediction_index[matched]]
+        if truth.masks is None:
+            cells.append(_jaccard(table, frame))
+        for mask in masks[frame]:
+            try:
+                whole = table if mask.same else overlap(*_cut(mask, labels))
+                cells.append(_jaccard(whole, frame, mask.plane or 0))
+            except InputError as error:
+                problems.append(f"{mask.name}: {error}")
+
     for frame in range(max(counts)):
-        drawn = None if truth.masks is None else masks[frame]
-        problems += _match_frame(sides, frame, drawn, match, cells)
-    names, shapes = [side.name for side in sides], [side.shape for side in sides]
-    if None not in shapes and shapes[0] != shapes[1]:
-        problems.append(f"{names[1]}: frames of shape {shapes[1]}, {names[0]} has {shapes[0]}")
-    refuse(problems + [p for side in sides for p in side.problems()])
+        drawn, labels = (side.read(frame) for side in sides)
+        if drawn is not None and labels is not None and drawn.shape == labels.shape:
+            match_frame(frame, drawn, labels)
+        else:
+            true.place_all(drawn, frame)
+            other.place_all(labels, frame)
+    if None not in (true.shape, other.shape) and true.shape != other.shape:
+        problems.append(
+            f"{other.name}: frames of shape {other.shape}, {true.name} has {true.shape}"
+        )
+    refuse([*problems, *true.problems(), *other.problems()])
     whole = np.concatenate(cells)
-    graphs = sides[0].graph, sides[1].graph
-    return MatchedTracks(*graphs, match, whole[:, 0], whole[:, 1:].astype(np.int64))
+    return MatchedTracks(true.graph, other.graph, match, whole[:, 0], whole[:, 1:].astype(np.int64))
 
 
 MATCHED = Evidence(match_tracks, ("truth", "prediction"), tabled=True)
@@ -89,8 +110,8 @@ def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read")
     """Read all frames, not masks; one InputError with `outcome` if they contradict the tracks."""
     side = _Side(sequence, "sequence")
     for frame in range(len(sequence.frames)):
-        side.read(frame, alone=True)
-    refuse(side.problems(), outcome)
+        side.place_all(side.read(frame), frame)
+    refuse([*side.problems()], outcome)
 
 
 def longest_runs(tracks: MatchedTracks) -> tuple[Longs, Longs, Longs]:
@@ -132,8 +153,8 @@ class _Side:
         self.strays: dict[int, list[int]] = defaultdict(list)
         self.shape: Shape | None = None
 
-    def read(self, frame: int, *, alone: bool = False) -> Array | None:
-        """Return the labels of a frame, None if they cannot be used; place them if `alone`."""
+    def read(self, frame: int) -> Array | None:
+        """Return the labels of a frame, None if they cannot be used."""
         if frame >= len(self.sequence.frames):
             return None
         name = self.sequence.frame_name(frame)
@@ -147,9 +168,12 @@ class _Side:
                 self.found.append(problem)
             self.seen[self._present(frame)[1]] = True  # no label is missing there
             return None
-        if alone:
-            self.place(_values(labels), frame)
         return labels
+
+    def place_all(self, labels: Array | None, frame: int) -> None:
+        """Place all labels but 0 of a frame that is matched with no other."""
+        if labels is not None:
+            self.place(np.unique(labels[labels != 0]).astype(np.uint64), frame)
 
     def _unfit(self, labels: Array) -> str:
         """Return why labels cannot be used, empty if they can."""
@@ -179,22 +203,15 @@ class _Side:
         tracks = np.flatnonzero((graph.begins <= frame) & (frame <= graph.ends))
         return tracks, graph.first[tracks] + frame - graph.begins[tracks]
 
-    def problems(self) -> list[str]:
-        """Return all problems, after the last frame."""
-        return [*self.found, *self._stray_labels(), *self._missing_labels()]
-
-    def _stray_labels(self) -> Iterator[str]:
-        """Yield a phrase for each label that the frames hold outside its row."""
-        if self.strays and not self.sequence.tracks:
-            yield f"{self.sequence.table}: no rows, the frames hold {len(self.strays)} labels"
-            return
+    def problems(self) -> Iterator[str]:
+        """Yield all problems, after the last frame."""
+        yield from self.found
         rows = {track.label for track in self.sequence.tracks}
-        for label, frames in sorted(self.strays.items()):
+        if self.strays and not rows:
+            yield f"{self.sequence.table}: no rows, the frames hold {len(self.strays)} labels"
+        for label, frames in sorted(self.strays.items()) if rows else ():
             reason = "outside the frames of its row" if label in rows else "has no row"
             yield self._phrase(frames[0], f"label {label} {reason}", len(frames))
-
-    def _missing_labels(self) -> Iterator[str]:
-        """Yield a phrase for each track with frames that do not hold its label."""
         absent = np.flatnonzero(~self.seen)
         tracks, place, counts = np.unique(
             self.graph.track_of[absent], return_index=True, return_counts=True
@@ -209,39 +226,6 @@ class _Side:
         return f"{self.sequence.frame_name(frame)}: {problem}{more}"
 
 
-def _match_frame(
-    sides: tuple[_Side, _Side],
-    frame: int,
-    masks: list[Mask] | None,
-    match: Longs,
-    cells: list[Doubles],
-) -> list[str]:
-    """Enter the matches of one frame into `match` and `cells`, return the problems."""
-    truth, prediction = (side.read(frame) for side in sides)
-    if truth is None or prediction is None or truth.shape != prediction.shape:
-        for side, labels in zip(sides, (truth, prediction), strict=True):
-            if labels is not None:
-                side.place(_values(labels), frame)
-        return []
-    table = overlap(truth, prediction)
-    vertices = sides[0].place(table.truth_labels, frame)
-    covering = sides[1].place(table.prediction_labels, frame)
-    matched = matches(table)
-    if vertices is not None and covering is not None:
-        match[vertices[table.truth_index[matched]]] = covering[table.prediction_index[matched]]
-    if masks is None:
-        cells.append(_jaccard(table, frame))
-        return []
-    problems = []
-    for mask in masks:
-        try:
-            whole = table if mask.same else overlap(*_cut(mask, prediction))
-            cells.append(_jaccard(whole, frame, mask.plane or 0))
-        except InputError as error:
-            problems.append(f"{mask.name}: {error}")
-    return problems
-
-
 def _cut(mask: Mask, prediction: Array) -> tuple[Array, Array]:
     """Return the labels of a mask, and of the prediction in the same plane."""
     if mask.plane is None:
@@ -249,11 +233,6 @@ def _cut(mask: Mask, prediction: Array) -> tuple[Array, Array]:
     if prediction.ndim < 3 or mask.plane >= len(prediction):
         raise InputError(f"no plane {mask.plane} in a frame of shape {prediction.shape}")
     return mask.read(), prediction[mask.plane]
-
-
-def _values(labels: Array) -> LongWords:
-    """Return each label but 0 once, ascending."""
-    return np.unique(labels[labels != 0]).astype(np.uint64)
 
 
 def _jaccard(table: Overlap, frame: int, plane: int = 0) -> Doubles:
