@@ -147,46 +147,39 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
     same one, and wants different daughters, which differs only where tracks are exchanged within
     those i frames).
     """
-    divisions = tracks.truth.divisions()
+    truth, prediction = tracks.truth, tracks.prediction
+    divisions, predicted = truth.divisions(), prediction.divisions()
     if not divisions:
         return nan
-    predicted = tracks.prediction.divisions()
-    right = set()
-    taken = set()
-    for mother, true in np.transpose(longest_runs(tracks)[:2]).tolist():
-        if mother in predicted and true in divisions and mother not in right and true not in taken:
-            pair = (true, divisions[true]), (mother, predicted[mother])
-            if _same_division(tracks, within, *pair):
-                right.add(mother)
-                taken.add(true)
-    return 2 * len(taken) / (len(divisions) + len(predicted))
 
+    def same(true: int, other: int, frame: int) -> bool:
+        """Return whether two tracks match uniquely in a frame."""
+        vertex, true_vertex = prediction.vertex(other, frame), truth.vertex(true, frame)
+        return vertex >= 0 and true_vertex >= 0 and int(tracks.counterpart[vertex]) == true_vertex
 
-def _same_division(
-    tracks: MatchedTracks, within: int, true: tuple[int, Longs], predicted: tuple[int, Longs]
-) -> bool:
-    """Return whether a predicted mother and her daughters are the truth's."""
-    (mother, daughters), (other, others) = true, predicted
-    ends = int(tracks.truth.ends[mother]), int(tracks.prediction.ends[other])
-    if daughters.size != others.size or abs(ends[0] - ends[1]) > within:
-        return False
-
-    def begins_alike(daughter: int, other: int) -> bool:
+    def begin_alike(true: int, other: int) -> bool:
         """Return whether two daughters begin close in time and are the same cell from then on."""
-        begins = int(tracks.truth.begins[daughter]), int(tracks.prediction.begins[other])
-        near = abs(begins[0] - begins[1]) <= within
-        return near and _same(tracks, daughter, other, max(begins))
+        begins = int(truth.begins[true]), int(prediction.begins[other])
+        return abs(begins[0] - begins[1]) <= within and same(true, other, max(begins))
 
-    return _same(tracks, mother, other, min(ends)) and all(
-        any(begins_alike(a, b) for b in others.tolist()) for a in daughters.tolist()
-    )
+    def divide_alike(true: int, other: int) -> bool:
+        """Return whether a predicted mother and her daughters are the truth's."""
+        daughters, others = divisions[true].tolist(), predicted[other].tolist()
+        ends = int(truth.ends[true]), int(prediction.ends[other])
+        return (
+            len(daughters) == len(others)
+            and abs(ends[0] - ends[1]) <= within
+            and same(true, other, min(ends))
+            and all(any(begin_alike(a, b) for b in others) for a in daughters)
+        )
 
-
-def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:
-    """Return whether two tracks match uniquely in a frame."""
-    vertex = tracks.prediction.vertex(predicted, frame)
-    true_vertex = tracks.truth.vertex(true, frame)
-    return vertex >= 0 and true_vertex >= 0 and int(tracks.counterpart[vertex]) == true_vertex
+    right, taken = set[int](), set[int]()
+    for mother, true in np.transpose(longest_runs(tracks)[:2]).tolist():
+        free = mother not in right and true not in taken
+        if free and mother in predicted and true in divisions and divide_alike(true, mother):
+            right.add(mother)
+            taken.add(true)
+    return 2 * len(taken) / (len(divisions) + len(predicted))
 
 
 OFF = (
