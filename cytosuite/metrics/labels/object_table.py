@@ -65,12 +65,9 @@ def _add(
             places[label, 0] += z * length
             places[label, 1] += y * length
             places[label, 2] += (begin + x - 1) * length // 2
-            first[label, 0] = min(first[label, 0], z)
-            first[label, 1] = min(first[label, 1], y)
-            first[label, 2] = min(first[label, 2], begin)
-            last[label, 0] = max(last[label, 0], z)
-            last[label, 1] = max(last[label, 1], y)
-            last[label, 2] = max(last[label, 2], x - 1)
+            for axis, (low, high) in enumerate(((z, z), (y, y), (begin, x - 1))):
+                first[label, axis] = min(first[label, axis], low)
+                last[label, axis] = max(last[label, axis], high)
             if image.size:
                 total, top = light[label], brightest[label]
                 for i in range(begin, x):
