@@ -13,11 +13,9 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.files import IntMap, Json
-from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
+from cytosuite.formats.ngff import NAMESPACE, image_of
 from cytosuite.formats.stored import Stored, picked
 from cytosuite.formats.zarrarray import (
-    ZarrArray,
-    ZarrEntries,
     array_of,
     entries,
     sizes_of,
@@ -41,26 +39,6 @@ AXIS_TYPES = {"T": "time", "C": "channel"}  # of axes; the others are of space
 ZIP_COMMENT = {"ome": {"version": VERSION, "zipFile": {"centralDirectory": {"jsonFirst": True}}}}
 
 Put = Callable[[str, bytes], None]
-
-
-def _rows(
-    home: ZarrEntries, image: NgffImage, stored: ZarrArray, head: Header, held: IntMap
-) -> Iterator[Array]:
-    """Yield the pixels in rows of chunks along the first axis, along the axes of a header."""
-    from cytosuite.formats.zarrstore import opened
-
-    left = [axis for axis in image.axes if axis not in held]
-    order = [left.index(axis) for axis in head.axes]
-    by_axis = dict(zip(image.axes, stored.chunks, strict=True))
-    array = opened(home, image.path, stored.metadata, stored.limit)
-
-    def part(*region: slice) -> Array:
-        """Return the pixels of a region along the first axes."""
-        slices = dict(zip(head.axes, region, strict=False))
-        index = tuple(held.get(a, slices.get(a, slice(None))) for a in image.axes)
-        return np.asarray(array[index]).transpose(order)
-
-    return chunk_rows(head, tuple(by_axis[axis] for axis in head.axes), part)
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
@@ -95,8 +73,26 @@ def opened(path: Path, pick: IntMap | None = None, scene: int | None = None) -> 
         measured = metadata.get("spacing_source") != "assumed"
         sources["spacing"] = "ome" if measured else "assumed"
         origin = Origin(sources, image.unit if measured else "um", (*image.warnings, *warnings))
-        rows = partial(_rows, home, image, stored, header, held)
-        yield Stored(header, metadata, origin, lambda n: regrouped(header, rows(), n))
+        left = [axis for axis in image.axes if axis not in held]
+        order = [left.index(axis) for axis in axes]
+        by_axis = dict(zip(image.axes, stored.chunks, strict=True))
+
+        def slabs(planes: int) -> Iterator[Array]:
+            """Yield the pixels, of whole rows of chunks along the first axis."""
+            from cytosuite.formats.zarrstore import opened
+
+            array = opened(home, image.path, stored.metadata, stored.limit)
+
+            def part(*region: slice) -> Array:
+                """Return the pixels of a region along the first axes."""
+                slices = dict(zip(axes, region, strict=False))
+                index = tuple(held.get(a, slices.get(a, slice(None))) for a in image.axes)
+                return np.asarray(array[index]).transpose(order)
+
+            rows = chunk_rows(header, tuple(by_axis[axis] for axis in axes), part)
+            return regrouped(header, rows, planes)
+
+        yield Stored(header, metadata, origin, slabs)
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:
