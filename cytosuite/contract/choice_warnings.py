@@ -40,7 +40,19 @@ def choice_warnings(selection: Selection, volume: Volume | None, facts: Facts) -
         yield f"model not proven: {card.name}: {selection.left_out}"
     yield from _general(selection, facts)
     yield from _contradictions(selection, facts)
-    yield from _voxel_size(selection, volume, facts)
+    edges = card.describes.get("spacing")
+    if volume.spacing_is_assumed:
+        yield f"{ASSUMED}: {text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
+    elif isinstance(edges, tuple):
+        far = max(_logs(volume.spacing, edges), key=abs, default=0.0)
+        if abs(far) > FAR:
+            size = facts.get(SIZE)
+            yield (
+                f"voxel size far from the model's: {text(volume.spacing)} µm, up to "
+                f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than "
+                f"{text(edges)} µm of {card.name}"
+                + (f", chosen for nuclei {size:.3g} µm wide" if size else "")
+            )
 
 
 def _general(selection: Selection, facts: Facts) -> Iterator[str]:
@@ -101,22 +113,6 @@ def _agrees(key: str, candidate: Selection, facts: Facts) -> bool:
 def _logs(size: Spacing, card: Sequence[float]) -> list[float]:
     """Return ``ln(image / card)`` of each edge, infinite where a card has an impossible one."""
     return [log(a / b) if b > 0 else inf for a, b in pairs(size, card)]
-
-
-def _voxel_size(selection: Selection, volume: Volume, facts: Facts) -> Iterator[str]:
-    edges = selection.card.describes.get("spacing")
-    if volume.spacing_is_assumed:
-        yield f"{ASSUMED}: {text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
-    elif isinstance(edges, tuple):
-        far = max(_logs(volume.spacing, edges), key=abs, default=0.0)
-        if abs(far) > FAR:
-            size = facts.get(SIZE)
-            yield (
-                f"voxel size far from the model's: {text(volume.spacing)} µm, up to "
-                f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than "
-                f"{text(edges)} µm of {selection.card.name}"
-                + (f", chosen for nuclei {size:.3g} µm wide" if size else "")
-            )
 
 
 def stretched(labels: Volume) -> str:
