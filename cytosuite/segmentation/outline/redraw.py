@@ -15,7 +15,6 @@ from cytosuite.segmentation.outline.features import (
     COLUMNS,
     REACH,
     SCALES,
-    Common,
     look,
     measure,
     smoothed,
@@ -53,46 +52,32 @@ def redraw(
     common = measure(labels, image, spacing)
     if common.threshold <= 0:
         return labels
-    found = room(shape, labels.dtype)
+    found, length = room(shape, labels.dtype), (REACH + 3 * SCALES[-1]) * common.radius
+    reaches = [ceil(length / step) for step in spacing]  # outlines lie and smoothing reaches there
     blocks = _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing])
+
+    def drawn(part: Ints, light: Array) -> Ints:
+        """Return the objects of a part of the image, drawn anew."""
+        near = look(part, light, spacing, common)
+        sure = np.zeros(part.shape, np.float32)
+        sure.ravel()[near.voxels] = 1 / (1 + np.exp(-trees.odds(near.columns)))
+        sure = smoothed(sure, [SMOOTHING * common.radius / step for step in spacing])
+        objects = np.zeros(part.shape, np.int32)
+        inside = sure.ravel()[near.voxels] >= 1 - looseness
+        objects.ravel()[near.voxels[inside]] = near.owner[inside]
+        return fill_holes(largest_pieces(objects))
+
     for done, tile in enumerate(blocks):
         report(done, len(blocks))
         part = taken(labels, tile.input).astype(np.int32)
         near = box_of(part > 0)
         if near is None:
             continue
-        box = wider(near, _reaches(common, spacing))
-        part[box] = _drawn(
-            part[box], taken(image, tile.input)[box], spacing, trees, looseness, common
-        )
+        box = wider(near, reaches)
+        part[box] = drawn(part[box], taken(image, tile.input)[box])
         put(found, tile.output, part[tile.crop].astype(labels.dtype))
         release(labels, image)
     return _without_gaps(found)
-
-
-def _drawn(
-    labels: Ints,
-    image: Array,
-    spacing: Spacing,
-    trees: Trees,
-    looseness: float,
-    common: Common,
-) -> Ints:
-    """Return the objects of a part of an image, drawn anew."""
-    near = look(labels, image, spacing, common)
-    sure = np.zeros(labels.shape, np.float32)
-    sure.ravel()[near.voxels] = 1 / (1 + np.exp(-trees.odds(near.columns)))
-    sure = smoothed(sure, [SMOOTHING * common.radius / step for step in spacing])
-    found = np.zeros(labels.shape, np.int32)
-    inside = sure.ravel()[near.voxels] >= 1 - looseness
-    found.ravel()[near.voxels[inside]] = near.owner[inside]
-    return fill_holes(largest_pieces(found))
-
-
-def _reaches(common: Common, spacing: Spacing) -> list[int]:
-    """Return the voxels around objects that count: outlines lie there, smoothing reaches there."""
-    length = (REACH + 3 * SCALES[-1]) * common.radius
-    return [ceil(length / step) for step in spacing]
 
 
 def _blocks(shape: Sizes, margin: Sizes) -> list[Tile]:
