@@ -27,26 +27,26 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
                 f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "
                 f"{image.width}; crop it, or save it as TIFF"
             )
-        if "C" in (pick or {}) and image.mode not in BYTES:
-            check_room(path, COPIES * len("RGB") * image.width * image.height)
-            _check_rows(path, stream, image)
-            array = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-            return Volume(array, (1.0, 1.0), "CYX", {"spacing_source": "assumed"})
-        if image.mode == "P":
-            raise InputError(f"{path}: expected a grey image, found a palette; save it as grey")
-        if image.mode not in BYTES:
+        is_grey = image.mode in BYTES
+        if not is_grey and "C" not in (pick or {}):
             shape = (image.height, image.width, len(image.getbands()))
-            raise InputError(
-                f"{path}: expected a grey image, found a colour image of shape {shape}; give one "
-                "channel"
-            )
-        check_room(path, COPIES * BYTES[image.mode] * image.width * image.height)
+            kind, remedy = f"a colour image of shape {shape}", "give one channel"
+            if image.mode == "P":
+                kind, remedy = "a palette", "save it as grey"
+            raise InputError(f"{path}: expected a grey image, found {kind}; {remedy}")
+        size = BYTES.get(image.mode, len("RGB"))
+        check_room(path, COPIES * size * image.width * image.height)
         _check_rows(path, stream, image)
-        array = np.asarray(image)
+        array = np.asarray(image if is_grey else image.convert("RGB"))
         pictures = int(getattr(image, "n_frames", 1))
     more = (f"the file holds {pictures} images, and only the first is read",)
-    origin = Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ())
-    return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"}, origin)
+    return Volume(
+        array if is_grey else np.moveaxis(array, -1, 0),
+        (1.0, 1.0),
+        "YX" if is_grey else "CYX",
+        {"spacing_source": "assumed"},
+        Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ()),
+    )
 
 
 def channels(path: Path) -> list[str]:

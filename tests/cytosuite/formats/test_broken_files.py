@@ -239,9 +239,10 @@ def test_bytes_behind_a_picture_are_no_scans(tmp_path):
     assert read(tmp_path / "a.jpg").shape == PIXELS[0].shape
 
 
-def test_the_first_picture_of_an_animation_is_read_with_a_remark(tmp_path):
-    frames = [Image.fromarray(np.full((4, 5), value, np.uint8)) for value in (3, 5, 7)]
-    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
-    found = read(tmp_path / "a.png")
+@pytest.mark.parametrize("mode, pick", [("L", {}), ("RGB", {"C": 1})])
+def test_the_first_picture_of_an_animation_is_read_with_a_remark(tmp_path, mode, pick):
+    first, *others = [Image.new(mode, (5, 4), (value,) * len(mode)) for value in (3, 5, 7)]
+    first.save(tmp_path / "a.png", save_all=True, append_images=others)
+    found = read(tmp_path / "a.png", pick)
     assert (found.array == 3).all()
     assert found.origin.warnings == ("the file holds 3 images, and only the first is read",)
