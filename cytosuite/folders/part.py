@@ -202,7 +202,7 @@ def read_microscope(path: Path, part: Part) -> Volume:
                 "colours are read as channels"
             )
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame)
-        check_room(path, lazy.nbytes)
+        check_room(lazy.nbytes)
         volume = _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
         return warned(volume, taken, first)
 

@@ -48,15 +48,15 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        dataset = _dataset(path, file, group)
+        dataset = _dataset(file, group)
         _check(path, dataset)
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
-        header, metadata, origin = _described(path, dataset, axes, unread)
+        header, metadata, origin = _described(dataset, axes, unread)
         yield Stored(header, metadata, origin, partial(_slabs, dataset, header))
 
 
 def _described(
-    path: Path, dataset: "h5py.Dataset", named: str, unread: Sequence[str]
+    dataset: "h5py.Dataset", named: str, unread: Sequence[str]
 ) -> tuple[Header, Scalars, Origin]:
     """Return header, metadata and origin of a dataset, with a warning on those not read."""
     attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
@@ -72,7 +72,7 @@ def _described(
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
         raise InputError(
-            f"{path}: expected the axes of shape {dataset.shape} as a text, found {_shown(axes)}"
+            f"expected the axes of shape {dataset.shape} as a text, found {_shown(axes)}"
         )
     size = next((attributes[name] for name in SPACING if name in attributes), None)
     if size is None:
@@ -80,7 +80,7 @@ def _described(
         metadata["spacing_source"] = sources["spacing"] = "assumed"
     numbers = np.asarray(size)
     if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
-        raise InputError(f"{path}: expected a list of µm as spacing, found {_shown(size)}")
+        raise InputError(f"expected a list of µm as spacing, found {_shown(size)}")
     spacing = tuple(float(value) for value in numbers)
     header = Header(dataset.shape, dataset.dtype.newbyteorder("="), spacing, axes)
     return header, metadata, Origin(sources, "um", warnings)
@@ -115,10 +115,10 @@ def write_named(path: Path, volumes: Volumes, compress: bool) -> None:
                 dataset.attrs["spacing"] = volume.spacing
 
 
-def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
+def _dataset(file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
     if group and group != LABELS_FIRST:
-        return _named(path, file, [name.strip() for name in group.split(",")])
+        return _named(file, [name.strip() for name in group.split(",")])
     kinds, place = _kinds(file), ""
     if kinds == {GROUP: "a group"}:
         file, place = file[GROUP], f" in {GROUP}"
@@ -129,20 +129,20 @@ def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
     if not chosen or (len(chosen) > 1 and chosen[0] not in expected):
         members = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
         raise InputError(
-            f"{path}: expected a dataset named {' or '.join(expected)}{place}, "
+            f"expected a dataset named {' or '.join(expected)}{place}, "
             f"found {', '.join(members) or 'none'}"
         )
     return file[chosen[0]]
 
 
-def _named(path: Path, file: "h5py.File", names: Sequence[str]) -> "h5py.Dataset":
+def _named(file: "h5py.File", names: Sequence[str]) -> "h5py.Dataset":
     """Return the one dataset among the wanted ones that a file has."""
     datasets = {name: dataset for name in names if (dataset := _member(file, name)) is not None}
     if len(datasets) != 1:
         inner = _kinds(file[GROUP]) if _kinds(file).get(GROUP) == "a group" else {}
         there = list(datasets) or [*_kinds(file), *(f"{GROUP}/{member}" for member in inner)]
         raise InputError(
-            f"{path}: expected one of the datasets {', '.join(names)}, found "
+            f"expected one of the datasets {', '.join(names)}, found "
             f"{', '.join(there) or 'none'}; name one per file with --group"
         )
     return next(iter(datasets.values()))
@@ -177,17 +177,17 @@ def _kinds(group: "h5py.Group") -> TextDict:
 
 def _check(path: Path, dataset: "h5py.Dataset") -> None:
     if dataset.is_virtual or dataset.external:
-        raise InputError(f"{path}: expected pixels in the file itself, found them in other files")
+        raise InputError("expected pixels in the file itself, found them in other files")
     if dataset.shape is None or not 2 <= dataset.ndim <= 5:
-        raise InputError(f"{path}: expected 2 to 5 dimensions, found shape {dataset.shape}")
+        raise InputError(f"expected 2 to 5 dimensions, found shape {dataset.shape}")
     if dataset.dtype.kind not in KINDS:
-        raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
+        raise InputError(f"expected numbers, found dtype {dataset.dtype}")
     check_declared(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
-    check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
-    _check_packed(path, dataset)
+    check_room(prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
+    _check_packed(dataset)
 
 
-def _check_packed(path: Path, dataset: "h5py.Dataset") -> None:
+def _check_packed(dataset: "h5py.Dataset") -> None:
     """Refuse unknown filters, and pixels that are packed twice."""
     import h5py
 
@@ -195,13 +195,13 @@ def _check_packed(path: Path, dataset: "h5py.Dataset") -> None:
     for code, name in filters:
         if code in LYING or not h5py.h5z.filter_avail(code):
             raise InputError(
-                f"{path}: the pixels are packed by the filter {code} ({name}), "
+                f"the pixels are packed by the filter {code} ({name}), "
                 "which is not read here; save them with gzip"
             )
     codes = [code for code, _ in filters]
     if sum(code not in HARMLESS for code in codes) > 1:  # a bomb within a bomb
         raise InputError(
-            f"{path}: expected pixels that are packed once, found them packed by the filters "
+            f"expected pixels that are packed once, found them packed by the filters "
             f"{codes}; save them with gzip"
         )
 

@@ -53,14 +53,13 @@ _Number = TypeVar("_Number", int, float)
 class _Fields:
     """Keys and texts of a header, and the byte at which the pixels begin."""
 
-    path: Path
     stream: BinaryIO
     texts: TextMap
     start: int
 
     def broken(self, reason: str) -> InputError:
         """Return the error for a header or pixels that contradict the format."""
-        return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
+        return InputError(f"cannot be read as MetaImage ({reason})")
 
     def numbers(
         self, key: str, count: int, kind: type[_Number], default: str = ""
@@ -87,7 +86,7 @@ class _Fields:
 def opened(path: Path) -> Iterator[Stored]:
     """Open the image in a MetaImage file."""
     with open_regular(path) as stream:
-        fields = _fields(path, stream)
+        fields = _fields(stream)
         head, measured = _geometry(fields)
         entries = {}
         for key, text in fields.texts.items():
@@ -109,34 +108,32 @@ def opened(path: Path) -> Iterator[Stored]:
         yield Stored(head, metadata, origin, lambda n: copies(mapped(), n), native)
 
 
-def _fields(path: Path, stream: BinaryIO) -> _Fields:
+def _fields(stream: BinaryIO) -> _Fields:
     """Return the keys and texts of a header; the key of the pixels' place ends it."""
     head, start = stream.read(HEADER_BYTES), 0
     texts = {}
     while "ElementDataFile" not in texts:
         end = head.find(b"\n", start)
         if end < 0:
-            raise InputError(f"{path}: {LOCAL}, found none in the first {len(head)} bytes")
-        key, text = _line(path, head[start:end])
+            raise InputError(f"{LOCAL}, found none in the first {len(head)} bytes")
+        key, text = _line(head[start:end])
         if key in texts:
-            raise InputError(f"{path}: cannot be read as MetaImage (two lines of {key})")
+            raise InputError(f"cannot be read as MetaImage (two lines of {key})")
         start = end + 1
         if key:
             texts[key] = text
     if texts["ElementDataFile"].upper() != "LOCAL":
-        raise InputError(f"{path}: {LOCAL}, found {texts['ElementDataFile'][:60]!r}")
-    return _Fields(path, stream, texts, start)
+        raise InputError(f"{LOCAL}, found {texts['ElementDataFile'][:60]!r}")
+    return _Fields(stream, texts, start)
 
 
-def _line(path: Path, line: bytes) -> TextPair:
+def _line(line: bytes) -> TextPair:
     text = line.decode("utf-8", "replace").strip().replace("\t", " ")
     if not text:
         return "", ""
     key, mark, value = text.partition("=" if "=" in text else ":")
     if not mark or not text.isprintable() or "\ufffd" in text:
-        raise InputError(
-            f"{path}: cannot be read as MetaImage (no line of its text: {plain(text, 40)})"
-        )
+        raise InputError(f"cannot be read as MetaImage (no line of its text: {plain(text, 40)})")
     key = key.strip()
     # A key in other letters would be an entry of its own, and the true one be missing.
     return SPELLING.get(key.lower(), key), value.strip()
@@ -144,12 +141,11 @@ def _line(path: Path, line: bytes) -> TextPair:
 
 def _geometry(fields: _Fields) -> tuple[Header, bool]:
     """Return the geometry of a grey image, and whether its voxel size is known."""
-    path = fields.path
     (count,) = fields.numbers("NDims", 1, int)
     if (axes := AXES.get(count)) is None:
-        raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {count}")
+        raise InputError(f"expected 2, 3 or 4 dimensions, found {count}")
     if fields.numbers("ElementNumberOfChannels", 1, int, "1") != (1,):
-        raise InputError(f"{path}: expected a grey image, found a colour image; give one channel")
+        raise InputError("expected a grey image, found a colour image; give one channel")
     fields.choice("ObjectType", {"Image": True}, "Image")
     if not fields.choice("BinaryData", WORDS, "True"):
         raise fields.broken("its pixels are text, BinaryData = False; only binary ones are read")
@@ -224,16 +220,16 @@ def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> 
 def write(path: Path, volume: Volume, compress: bool) -> None:
     """Write a MetaImage: µm as mm, metadata as keys of the header."""
     if volume.axes not in {"YX", "ZYX"}:
-        raise InputError(f"{path}: MetaImage holds the axes YX or ZYX, found {volume.axes}")
+        raise InputError(f"MetaImage holds the axes YX or ZYX, found {volume.axes}")
     little, array = volume.array.dtype.newbyteorder("<"), volume.array
     if (kind := NAMES.get(little.str[1:])) is None:
-        raise InputError(f"{path}: MetaImage cannot hold dtype {volume.array.dtype}")
+        raise InputError(f"MetaImage cannot hold dtype {volume.array.dtype}")
     scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
     spacing = " ".join(f"{size / scale:.17g}" for size in reversed(volume.spacing))
     texts = {}
     for key, value in volume.metadata.items():
         if not _is_own(key) or "=" in key or not key.isprintable():
-            raise InputError(f"{path}: MetaImage cannot hold metadata of the name {key[:60]!r}")
+            raise InputError(f"MetaImage cannot hold metadata of the name {key[:60]!r}")
         if key != "spacing_source" and (text := plain(str(value))):
             texts[key] = text
     count = array.ndim

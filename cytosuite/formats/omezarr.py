@@ -52,7 +52,7 @@ def opened(path: Path, pick: IntMap | None = None, scene: int | None = None) -> 
     """Open an image at its full resolution; T and C are dropped where picked or of length one."""
     with entries(path) as home:
         image = image_of(home, scene)
-        stored = array_of(path, home, image.path)
+        stored = array_of(home, image.path)
         check_declared(prod(stored.shape) * stored.dtype.itemsize, sizes_of(path))
         if len(stored.shape) != len(image.axes):
             raise InputError(

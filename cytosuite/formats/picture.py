@@ -21,10 +21,10 @@ BYTES = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I": 4, "F": 4}  # o
 def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
     """Return a PNG or JPEG, grey or, to pick a channel, with its colours; without a voxel size."""
     with path.open("rb") as stream:
-        image = _opened(path, stream)
+        image = _opened(stream)
         if image.width * image.height > PIXELS:
             raise InputError(
-                f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "
+                f"expected a picture of at most {PIXELS} pixels, found {image.height} x "
                 f"{image.width}; crop it, or save it as TIFF"
             )
         is_grey = image.mode in BYTES
@@ -33,10 +33,10 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
             kind, remedy = f"a colour image of shape {shape}", "give one channel"
             if image.mode == "P":
                 kind, remedy = "a palette", "save it as grey"
-            raise InputError(f"{path}: expected a grey image, found {kind}; {remedy}")
+            raise InputError(f"expected a grey image, found {kind}; {remedy}")
         size = BYTES.get(image.mode, len("RGB"))
-        check_room(path, COPIES * size * image.width * image.height)
-        _check_rows(path, stream, image)
+        check_room(COPIES * size * image.width * image.height)
+        _check_rows(stream, image)
         array = np.asarray(image if is_grey else image.convert("RGB"))
         pictures = int(getattr(image, "n_frames", 1))
     more = (f"the file holds {pictures} images, and only the first is read",)
@@ -52,10 +52,10 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
 def channels(path: Path) -> list[str]:
     """Return the names of the colours in a PNG or JPEG, none of a grey one."""
     with path.open("rb") as stream:
-        return list(COLOURS) if _opened(path, stream).mode not in BYTES else []
+        return list(COLOURS) if _opened(stream).mode not in BYTES else []
 
 
-def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN401 - of Pillow
+def _check_rows(stream: IO[bytes], image: Any) -> None:  # noqa: ANN401 - of Pillow
     """Refuse a PNG with too few rows: decoded over another ground, the missing ones differ."""
     from PIL import Image
 
@@ -65,12 +65,10 @@ def _check_rows(path: Path, stream: IO[bytes], image: Any) -> None:  # noqa: ANN
     if np.asarray(last).any() and not image.info.get("interlace"):
         return  # rows come in order, over a ground of 0
     stream.seek(0)
-    again = _opened(path, stream)
+    again = _opened(stream)
     again.im = Image.new(image.mode, image.size, 1).im
     if image.tobytes() != again.tobytes():
-        raise InputError(
-            f"{path}: expected {image.height} rows of pixels, found fewer; save it anew"
-        )
+        raise InputError(f"expected {image.height} rows of pixels, found fewer; save it anew")
 
 
 def check_scans(jpeg: bytes) -> None:
@@ -80,7 +78,7 @@ def check_scans(jpeg: bytes) -> None:
         raise InputError(f"expected a JPEG of at most {SCANS} scans, found {scans}; save it anew")
 
 
-def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image
+def _opened(stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image
     """Return a picture with right check sums; Pillow's own choice of a class refuses large ones."""
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
@@ -95,4 +93,4 @@ def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow im
         check_scans(stream.read())
         stream.seek(0)
         return JpegImageFile(stream)
-    raise InputError(f"{path}: cannot be read as a picture (neither PNG nor JPEG)")
+    raise InputError("cannot be read as a picture (neither PNG nor JPEG)")

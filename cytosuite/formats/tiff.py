@@ -63,23 +63,23 @@ def opened(
 ) -> Iterator[Stored]:
     """Open an image series of a TIFF file, whole or one frame and channel of it."""
     with ExitStack() as held:
-        with _watched(path):
+        with _watched():
             file = held.enter_context(_file(path))
-            plan = _describe(path, file, pick or {}, scene, axes, colours)
+            plan = _describe(file, pick or {}, scene, axes, colours)
         series = file.series[scene or 0]
         in_place = series.dataoffset is not None and file.byteorder == NATIVE
         yield Stored(
             plan.header,
             plan.metadata,
             plan.origin,
-            lambda planes: each_within(partial(_watched, path), _slabs(path, series, plan, planes)),
+            lambda planes: each_within(_watched, _slabs(series, plan, planes)),
             partial(_mapped, series, plan) if in_place else None,
         )
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
     """Return the names of colours, or of the channels in OME-XML, empty where one has none."""
-    with _watched(path), _file(path) as file:
+    with _watched(), _file(path) as file:
         series = file.series[min(scene or 0, len(file.series) - 1)]
         photometric = getattr(series.keyframe.photometric, "name", "")
         if "S" in series.axes and photometric in {"RGB", "YCBCR"}:
@@ -126,7 +126,7 @@ def _file(path: Path) -> Iterator[tifffile.TiffFile]:
 
 
 @contextmanager
-def _watched(path: Path) -> Iterator[None]:
+def _watched() -> Iterator[None]:
     """Raise an `InputError` for every defect that tifffile raises or logs in the block."""
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagate, logger.propagate = logger.propagate, False
@@ -143,7 +143,7 @@ def _watched(path: Path) -> Iterator[None]:
         logger.removeHandler(complaints)
         logger.propagate = propagate
     if reason := _plain_words(complaints.first) or reason:
-        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
+        raise InputError(f"cannot be read as TIFF, cut or broken ({reason})")
 
 
 def _plain_words(complaint: str) -> str:
@@ -154,14 +154,14 @@ def _plain_words(complaint: str) -> str:
     return re.sub(r"<[^<>]*> ?", "", complaint)
 
 
-def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
+def _axes(series: tifffile.TiffPageSeries, colours: bool) -> str:
     """Return the axes of a series; colours are channels, an unnamed axis z, or t of one plane."""
     axes = str(series.axes).upper()
     if colours and "C" not in axes:
         axes = axes.replace("S", "C")
     if "S" in axes:
         raise InputError(
-            f"{path}: expected a grey image, found a colour image of shape "
+            f"expected a grey image, found a colour image of shape "
             f"{tuple(series.shape)}; give one channel"
         )
     unnamed = [axis for axis in axes if axis not in AXES]
@@ -169,7 +169,7 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
         return axes.replace(unnamed[0], "T" if series.shape[:-2] == (1,) else "Z")
     if unnamed:
         raise InputError(
-            f"{path}: cannot tell the axes of shape {tuple(series.shape)}; "
+            f"cannot tell the axes of shape {tuple(series.shape)}; "
             f"name them in the file's metadata (a subset of {AXES}), or by --axes to benchmark, "
             "segment and apply"
         )
@@ -177,7 +177,6 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
 
 
 def _describe(
-    path: Path,
     file: tifffile.TiffFile,
     pick: IntMap,
     scene: int | None,
@@ -187,10 +186,10 @@ def _describe(
     """Return geometry and metadata of a series; T and C of length one are dropped."""
     many = len(file.series)
     if scene is not None and not 0 <= scene < many:
-        raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
+        raise InputError(f"expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
     entries, ours, warnings = description(file)
-    stored, whole = _layout(path, series, ours, named, colours or "C" in pick)
+    stored, whole = _layout(series, ours, named, colours or "C" in pick)
     if "S" in series.axes:
         pick = {axis: number for axis, number in pick.items() if axis != "C"}
     pick = picked(pick, stored, whole)
@@ -232,7 +231,7 @@ def _describe(
 
 
 def _layout(
-    path: Path, series: tifffile.TiffPageSeries, ours: Entries, named: str, colours: bool
+    series: tifffile.TiffPageSeries, ours: Entries, named: str, colours: bool
 ) -> tuple[str, Shape]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
@@ -244,7 +243,7 @@ def _layout(
     # Axes of length one have no place in ImageJ and OME; others must have the same names in both.
     if same and (set(letters) - set(AXES) or _longer(axes, sizes) == _longer(letters, shape)):
         return axes, sizes
-    return _axes(path, series, colours), shape
+    return _axes(series, colours), shape
 
 
 def _misnamed(series: tifffile.TiffPageSeries) -> str:
@@ -275,15 +274,13 @@ def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> Array:
     return np.asarray(array.transpose(plan.order).reshape(plan.header.shape))
 
 
-def _slabs(
-    path: Path, series: tifffile.TiffPageSeries, plan: _Series, count: int
-) -> Iterator[Array]:
+def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterator[Array]:
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
     head, last = plan.header, len(plan.stored) - 2
     dtype = head.dtype.newbyteorder("=")
     numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:
-        check_room(path, _decoding(series))
+        check_room(_decoding(series))
     paged = len(series.pages) == prod(plan.stored[:last])
     in_order = plan.order[: len(head.shape)][-2:] == (last, last + 1)
     if series.dataoffset is None and paged and in_order and head.shape[:-2]:

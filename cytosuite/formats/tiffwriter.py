@@ -34,7 +34,7 @@ def write(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> 
     y, x = volume.spacing[-2:]
     if not all(HELD[0] <= size <= HELD[1] for size in (y, x)):
         raise InputError(
-            f"{path}: TIFF holds pixels of {HELD[0]:g} to {HELD[1]:g} µm, found {y:g} x {x:g} µm"
+            f"TIFF holds pixels of {HELD[0]:g} to {HELD[1]:g} µm, found {y:g} x {x:g} µm"
         )
     array = volume.array
     options = _json(volume) if as_json else _flavour(volume)

@@ -137,7 +137,7 @@ class ZarrArray:
     metadata: Json  # content of ``zarr.json``
 
 
-def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
+def array_of(home: ZarrEntries, folder: str) -> ZarrArray:
     """Return the description of an array of an image."""
     if (fields := json_of(home, f"{folder}/zarr.json")) is not None:
         array = _v3(fields)
@@ -148,7 +148,7 @@ def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
     count = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
     if count > ENTRIES:
         raise InputError(f"{count} chunks, more than {ENTRIES}; write larger ones")
-    check_room(path, 2 * min(count, AT_ONCE) * prod(array.chunks) * array.dtype.itemsize)
+    check_room(2 * min(count, AT_ONCE) * prod(array.chunks) * array.dtype.itemsize)
     return array
 
 

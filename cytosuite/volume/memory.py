@@ -38,10 +38,10 @@ def free_gib() -> float:
     return min(free) / GIB
 
 
-def check_room(path: Path, size: float) -> None:
+def check_room(size: float) -> None:
     """Raise an error where the pixels of a file, so many bytes, do not fit into free memory."""
     if size > NO_MATTER:
-        need_memory(size, f"{path}: needs", "crop it, or give more memory")
+        need_memory(size, "needs", "crop it, or give more memory")
 
 
 def need_memory(size: float, purpose: str, remedy: str) -> None:

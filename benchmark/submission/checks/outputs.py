@@ -17,7 +17,7 @@ import tifffile
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.contract.tasks import Task
 from cytosuite.contract.tracks import read_tracks
-from cytosuite.errors import CytosuiteError, InputError, last_line, reason_of
+from cytosuite.errors import CytosuiteError, InputError, at, last_line, reason_of
 from cytosuite.files import TextDict, open_regular, parse_json, read_text
 from cytosuite.formats import read
 from cytosuite.formats.tiffcheck import check_directories
@@ -98,7 +98,8 @@ def _metaimage(path: Path, where: str, fields: TextDict) -> Iterator[Finding]:
         if any(remark.severity == "error" for remark in findings):
             return
         # Of any dtype; the importer makes a second copy, this check does not.
-        check_room(path, prod(reader.GetSize()) * reader.GetNumberOfComponents() * 8.0)
+        with at(path):
+            check_room(prod(reader.GetSize()) * reader.GetNumberOfComponents() * 8.0)
         array = sitk.GetArrayViewFromImage(image := reader.Execute())
     except RuntimeError as error:
         yield finding("output.broken", where, f"SimpleITK: {last_line(error)}")
