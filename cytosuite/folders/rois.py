@@ -131,19 +131,20 @@ def read_rois(path: Path, shape: Shape, channels: int = 1) -> tuple[list[RoiObje
     """
     labelled, others = defaultdict[int, list[_Part]](list), defaultdict[str, list[_Part]](list)
     counts, canvas = Counter[str](), Canvas(shape)
-    for name, roi in _rois(path):
-        with at(f"{path}: ROI {name}"):
-            if roi.t_position > 1:
-                counts["frames"] += 1
-            elif (pixels := _pixels(roi, canvas, counts)) is None:
-                counts["no areas"] += 1
-            else:
-                label, named = _named(name)
-                flat = roi.position or named
-                ours = label and flat == named  # as `write_rois` counts
-                z = _checked(roi.z_position or (flat if ours else ceil(flat / channels)), shape)
-                part = _Part(z, pixels + z * shape[-2] * shape[-1])
-                (labelled[label] if label else others[name]).append(part)
+    with at(path):
+        for name, roi in _rois(path):
+            with at(f"ROI {name}"):
+                if roi.t_position > 1:
+                    counts["frames"] += 1
+                elif (pixels := _pixels(roi, canvas, counts)) is None:
+                    counts["no areas"] += 1
+                else:
+                    label, named = _named(name)
+                    flat = roi.position or named
+                    ours = label and flat == named  # as `write_rois` counts
+                    z = _checked(roi.z_position or (flat if ours else ceil(flat / channels)), shape)
+                    part = _Part(z, pixels + z * shape[-2] * shape[-1])
+                    (labelled[label] if label else others[name]).append(part)
     objects = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
     for name in sorted(others, key=natural):
         objects += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
@@ -182,9 +183,9 @@ def _rois(path: Path) -> Iterator[tuple[str, "ImagejRoi"]]:
         try:
             roi = ImagejRoi.frombytes(content)
         except (*WRONG, struct.error):
-            raise InputError(f"{path}: ROI {name}: cannot be read, cut or broken") from None
+            raise InputError(f"ROI {name}: cannot be read, cut or broken") from None
         if max(roi.n_coordinates, roi.shape_roi_size // 3) > CORNERS:
-            raise InputError(f"{path}: ROI {name}: expected at most {CORNERS} corners")
+            raise InputError(f"ROI {name}: expected at most {CORNERS} corners")
         copied = name.startswith(roi.name) and COPY.fullmatch(name, len(roi.name))
         yield (roi.name or name if copied else name), roi
 
@@ -194,23 +195,23 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     with open_regular(path) as stream:
         if path.name.lower().endswith(SINGLE):
             content = stream.read(LARGEST + 1)
-            _need(path, len(content) <= LARGEST, f"a ROI of at most {LARGEST} bytes")
+            _need(len(content) <= LARGEST, f"a ROI of at most {LARGEST} bytes")
             yield path.name[: -len(SINGLE)], content
             return
         archive = ZipReader(path, stream, ENTRIES, BYTES)
         empty = not archive.members and archive.archive.comment != NOTHING
-        _need(path, not empty, "ROIs, found an empty zip file")
+        _need(not empty, "ROIs, found an empty zip file")
         for name, info in archive.members.items():
             plain = name.suffix.lower() == SINGLE and len(name.parts) == 1
-            _need(path, plain, f"ROIs without folders, like 0012.roi, found {name}")
-            _need(path, info.file_size <= LARGEST, f"{name} of at most {LARGEST} bytes")
+            _need(plain, f"ROIs without folders, like 0012.roi, found {name}")
+            _need(info.file_size <= LARGEST, f"{name} of at most {LARGEST} bytes")
         for name in archive.members:
             yield name.name[: -len(SINGLE)], archive.read(name)
 
 
-def _need(path: Path, truth: bool, expected: str) -> None:
+def _need(truth: bool, expected: str) -> None:
     if not truth:
-        raise InputError(f"{path}: expected {expected}")
+        raise InputError(f"expected {expected}")
 
 
 def _named(name: str) -> IntPair:

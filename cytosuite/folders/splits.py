@@ -118,31 +118,31 @@ def parts_of(conditions: Conditions) -> Splits | None:
 
 def divide(splits: Splits, conditions: Conditions, classes: Classes, place: object) -> Division:
     """Return the part of each image; InputError for a rule without images, or a torn group."""
-    conditions, groups = _grouped(splits, conditions, place)
-    placed = _folded(splits, groups, place) if splits.folds else _ruled(splits, conditions, place)
-    first: dict[str, Placed] = {}
-    for image in placed:
-        leader = first.setdefault(groups[image.name], image)
-        if leader.part != image.part:
-            raise InputError(
-                f"{place}: {splits.group} {groups[image.name]} stands in two parts, {leader.part} "
-                f"({leader.name}) and {image.part} ({image.name}); let one rule take all of it"
-            )
+    with at(place):
+        conditions, groups = _grouped(splits, conditions)
+        placed = _folded(splits, groups) if splits.folds else _ruled(splits, conditions)
+        first: dict[str, Placed] = {}
+        for image in placed:
+            leader = first.setdefault(groups[image.name], image)
+            if leader.part != image.part:
+                raise InputError(
+                    f"{splits.group} {groups[image.name]} stands in two parts, {leader.part} "
+                    f"({leader.name}) and {image.part} ({image.name}); let one rule take all of it"
+                )
     return Division(placed, conditions, _counts(placed, conditions, classes))
 
 
-def _grouped(splits: Splits, conditions: Conditions, place: object) -> tuple[Conditions, TextDict]:
+def _grouped(splits: Splits, conditions: Conditions) -> tuple[Conditions, TextDict]:
     """Return conditions, also from names, and the group of each image; else InputError."""
     by_image: dict[str, Scalars] = {}
-    with at(place):
-        parts = groups_of(splits.names, [*conditions])
+    parts = groups_of(splits.names, [*conditions])
     for (name, stated), facts in zip(conditions.items(), parts, strict=True):
         if facts is None:
-            raise InputError(f"{place}: names: {name} does not fit {splits.names}")
+            raise InputError(f"names: {name} does not fit {splits.names}")
         by_image[name] = {**facts, **stated}
         if splits.group and splits.group not in by_image[name]:
             raise InputError(
-                f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
+                f"{name} has no {splits.group!r}, by which groups are kept together; "
                 f"give it in {CONDITIONS}, or by a group of that name in `names`"
             )
     groups = {
@@ -152,7 +152,7 @@ def _grouped(splits: Splits, conditions: Conditions, place: object) -> tuple[Con
     return by_image, groups
 
 
-def _ruled(splits: Splits, conditions: Conditions, place: object) -> list[Placed]:
+def _ruled(splits: Splits, conditions: Conditions) -> list[Placed]:
     """Return the parts by the first rule that fits; InputError where one takes no image."""
     rules = [*splits.rules, REST]
     chosen = {
@@ -163,22 +163,22 @@ def _ruled(splits: Splits, conditions: Conditions, place: object) -> list[Placed
     for number, rule in enumerate(splits.rules, start=1):
         if all(rule is not taken for taken in chosen.values()):
             raise InputError(
-                f"{place}: rule {number} ({rule.part}: {rule}) takes none of {len(conditions)} "
+                f"rule {number} ({rule.part}: {rule}) takes none of {len(conditions)} "
                 f"images, like {like} ({', '.join(facts) or 'no conditions'})"
             )
     if all(rule.part != "train" for rule in chosen.values()):
-        raise InputError(f"{place}: the rules leave none of {len(conditions)} images for train")
+        raise InputError(f"the rules leave none of {len(conditions)} images for train")
     return [Placed(name, rule.part, str(rule)) for name, rule in chosen.items()]
 
 
-def _folded(splits: Splits, groups: TextMap, place: object) -> list[Placed]:
+def _folded(splits: Splits, groups: TextMap) -> list[Placed]:
     """Return parts by folds of as many groups, give or take one: a new image may move others."""
     order = sorted(
         set(groups.values()), key=lambda group: sha256(f"{splits.seed} {group}".encode()).digest()
     )
     if len(order) < splits.folds:
         noun = f"different values of {splits.group}" if splits.group else "images"
-        raise InputError(f"{place}: {splits.folds} folds need as many {noun}, found {len(order)}")
+        raise InputError(f"{splits.folds} folds need as many {noun}, found {len(order)}")
     folds = {group: number % splits.folds for number, group in enumerate(order)}
     parts: dict[int, SplitName] = {splits.test: "test", splits.held_out: "validate"}
     by = f" by {splits.group}" if splits.group else ""

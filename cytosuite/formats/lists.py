@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from cytosuite.errors import InputError, last_line
+from cytosuite.errors import InputError, at, last_line
 from cytosuite.files import read_table
 from cytosuite.formats.imagefiles import HDF5, IMAGE_SUFFIXES
 
@@ -57,9 +57,10 @@ def read_list(path: Path, root: Path | None = None) -> list[Pair]:
     pairs: dict[Path, Path | None] = {}
     for number, row in enumerate(read_table(path, _delimiter), start=1):
         if any(row):
-            image, mask = _pair(f"{path}: row {number}", root or path.parent, row)
-            if image in pairs:
-                raise InputError(f"{path}: row {number}: {row[0]} stands in it twice")
+            with at(f"{path}: row {number}"):
+                image, mask = _pair(root or path.parent, row)
+                if image in pairs:
+                    raise InputError(f"{row[0]} stands in it twice")
             pairs[image] = mask
     if not pairs:
         raise InputError(f"{path}: expected rows like images/a.h5;masks/a.h5, found none")
@@ -73,37 +74,36 @@ def _delimiter(text: str) -> str:
     return "," if ";" not in text and len(names) > 1 and all(ends) else ";"
 
 
-def _pair(where: str, root: Path, row: list[str]) -> Pair:
+def _pair(root: Path, row: list[str]) -> Pair:
     if len(row) > 2 or not row[0]:
         raise InputError(
-            f"{where}: expected image;mask or the image alone, found {len(row)} columns: "
-            f"{';'.join(row)}"
+            f"expected image;mask or the image alone, found {len(row)} columns: {';'.join(row)}"
         )
-    image, *masks = (_file(where, root, name) for name in row if name)
+    image, *masks = (_file(root, name) for name in row if name)
     if image in masks:
-        raise InputError(f"{where}: expected a mask in a file of its own, found the image {row[0]}")
+        raise InputError(f"expected a mask in a file of its own, found the image {row[0]}")
     return image, masks[0] if masks else None
 
 
-def _file(where: str, root: Path, name: str) -> Path:
+def _file(root: Path, name: str) -> Path:
     """Return a file by its name in a list, which may have been written on Windows."""
     file = root / name.strip().replace("\\", "/")
     name = name[:_SHOWN]
     if file.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{where}: expected the path of an image ({', '.join(SUFFIXES)}), found {name!r}; a "
+            f"expected the path of an image ({', '.join(SUFFIXES)}), found {name!r}; a "
             "list has no header, and its columns are separated by semicolons"
         )
     try:
         inside = file.resolve().is_relative_to(root.resolve())
         there = file.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # of names that no file can have
-        raise InputError(f"{where}: {name!r} cannot be opened ({last_line(error)})") from None
+        raise InputError(f"{name!r} cannot be opened ({last_line(error)})") from None
     if not inside:
-        raise InputError(f"{where}: expected a path in {root} and relative to it, found {name!r}")
+        raise InputError(f"expected a path in {root} and relative to it, found {name!r}")
     if not there:
         raise InputError(
-            f"{where}: no such file: {name!r}; paths are relative to the folder of the list, or to "
+            f"no such file: {name!r}; paths are relative to the folder of the list, or to "
             "--data-root"
         )
     return file
