@@ -14,7 +14,7 @@ import numpy as np
 
 from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, at, plain
 from cytosuite.errors.packages import install
 from cytosuite.files import FloatDict, Scalars, frozen
 from cytosuite.folders.colours import mean_colour
@@ -53,7 +53,7 @@ class Part:
     axes: str | None = None  # of files with as many, as they are stored
     stains: tuple[str, ...] = ()  # where no channel is wanted, the first that a name means counts
 
-    def channel_of(self, path: Path, names: Sequence[str]) -> tuple[int, str]:
+    def channel_of(self, names: Sequence[str]) -> tuple[int, str]:
         """Return the number of the channel with a wanted name, number or stain, and a warning."""
         channel = self.channel
         if channel in names and names.count(channel) == 1:
@@ -67,20 +67,20 @@ class Part:
                 f"channel taken: {names[number]} of {', '.join(names)}, since the name means "
                 f"{stain}; --channel-index takes another"
             )
-        return _chosen(path, "channel", "--channel-index", names, channel)
+        return _chosen("channel", "--channel-index", names, channel)
 
     def of_channels(self, names: Sequence[str]) -> "list[Part]":
         """Return a part for each of several wanted channels, of one alone none."""
         words = [] if self.channel in names else (self.channel or "").split(",")
         return [replace(self, channel=word.strip()) for word in words if len(words) > 1]
 
-    def frame_of(self, path: Path, count: int) -> tuple[int, str]:
+    def frame_of(self, count: int) -> tuple[int, str]:
         """Return the number of the wanted frame, and a warning."""
-        return _chosen(path, "frame", "--frame", [""] * count, self.frame)
+        return _chosen("frame", "--frame", [""] * count, self.frame)
 
 
 def _chosen(
-    path: Path, noun: str, option: str, names: Sequence[str], choice: int | str | None
+    noun: str, option: str, names: Sequence[str], choice: int | str | None
 ) -> tuple[int, str]:
     """Return the number of a choice, 0 of one name alone, and a warning if the choice is unlike."""
     if len(names) == 1:
@@ -93,8 +93,8 @@ def _chosen(
     choices += f"({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
     if choice is None:
         more = ", or each with --frame all" if noun == "frame" else ""
-        raise InputError(f"{path}: found {choices}; choose one with {option}{more}")
-    raise InputError(f"{path}: found {choices}, and not {choice}; see {option}")
+        raise InputError(f"found {choices}; choose one with {option}{more}")
+    raise InputError(f"found {choices}, and not {choice}; see {option}")
 
 
 def channel_file(image: Path, channel: str | None) -> Path:
@@ -133,10 +133,11 @@ def read_part(
     sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
     count, grey = sizes.get("C", 1), coloured and part.channel is None
     pick = {}
-    if part.channel != EVERY and not grey:
-        pick["C"] = part.channel_of(path, names if len(names) == count else [""] * count)
-    if not movie:
-        pick["T"] = part.frame_of(path, sizes.get("T", 1))
+    with at(path):
+        if part.channel != EVERY and not grey:
+            pick["C"] = part.channel_of(names if len(names) == count else [""] * count)
+        if not movie:
+            pick["T"] = part.frame_of(sizes.get("T", 1))
     held = {axis: number for axis, (number, _) in pick.items() if axis in sizes}
     if grey:
         whole = mean_colour([taken({**held, "C": number}) for number in range(len(COLOURS))])
@@ -175,12 +176,12 @@ def _opened(path: Path, part: Part) -> Any:  # noqa: ANN401 - a BioImage
     """Return the wanted scene of a microscope's file."""
     suffix = path.suffix.lower()
     if lack := missing(path):
-        raise InputError(f"{path}: {suffix} {lack}")
+        raise InputError(f"{suffix} {lack}")
     from bioio import BioImage
 
     logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats its errors
     image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
-    image.set_scene(_chosen(path, "scene", "--scene", image.scenes, part.scene)[0])
+    image.set_scene(_chosen("scene", "--scene", image.scenes, part.scene)[0])
     return image
 
 
@@ -194,8 +195,8 @@ def read_microscope(path: Path, part: Part) -> Volume:
         ]
         if parts := part.of_channels(names):
             return merged([read_microscope(path, one) for one in parts])
-        channel, taken = part.channel_of(path, names)
-        frame, first = part.frame_of(path, image.dims.T)
+        channel, taken = part.channel_of(names)
+        frame, first = part.frame_of(image.dims.T)
         if "S" in image.dims.order:  # samples of a pixel
             raise InputError(
                 "expected a grey image, found a colour image; save it as TIFF or PNG, of which "

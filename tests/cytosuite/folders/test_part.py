@@ -113,11 +113,11 @@ def test_a_choice_is_explained(series, part, message):
 
 def test_a_name_chooses_its_channel():
     names = ["DAPI", "GFP", "GFP"]
-    assert Part("DAPI").channel_of("a.czi", names) == (0, "")
+    assert Part("DAPI").channel_of(names) == (0, "")
     for word in ("nucleus", "Nuclei", "dapi"):
-        assert Part(word).channel_of("a.czi", names)[0] == 0
+        assert Part(word).channel_of(names)[0] == 0
     message = r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"
-    refused(message, Part("GFP").channel_of, "a.czi", names)
+    refused(message, Part("GFP").channel_of, names)
 
 
 @pytest.mark.parametrize("unnamed", ["Channel:0:1", "C:1"])
