@@ -4,7 +4,7 @@ Taha and Hanbury, BMC Medical Imaging 15 (2015), doi:10.1186/s12880-015-0068-x (
 there the mean of both directions, here, as in MONAI and MedPy, over both surfaces together).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import dist, prod
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
-from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Shape, Spacing
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import distinct, slabs
@@ -24,8 +24,6 @@ from cytosuite.volume.pieces import distinct, slabs
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
 FEW = 2**26  # bytes of surface voxels kept in any case
-
-Side = tuple[Doubles, Longs]  # distances, and the first one of each object
 
 
 class SurfaceTable(NamedTuple):
@@ -55,15 +53,42 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
     """
     table = overlap(truth, prediction)
     volumes = np.asarray(truth), np.asarray(prediction)
-    step, pairs = voxel_size(spacing, volumes[0].ndim), table.above_half
+    shape, pairs = volumes[0].shape, table.above_half
+    step, size = voxel_size(spacing, len(shape)), prod(shape)
     rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
     objects = (table.truth_labels, rows), (table.prediction_labels, columns)
-    distances = np.zeros((3, pairs.size))
-    for places, *sides in _distances(volumes, objects, step):
-        total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
-        distances[0, places] = total / sum(np.diff(start) for _, start in sides)
-        distances[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
-        distances[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
+    sides, last = [_Kept(*wanted) for wanted in objects], _last(volumes, objects)
+    apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1
+
+    def points(voxels: Longs) -> Doubles:
+        """Return voxels as points in µm, the pair along a first axis with wide gaps."""
+        pair, place = np.divmod(voxels, size)
+        um = np.stack(np.unravel_index(place, shape)).T * step
+        return np.column_stack([pair * apart, *um.T])
+
+    def nearest(voxels: Longs, others: Longs) -> Doubles:
+        """Return the distance of each voxel from the nearest other of its pair, sorted by pair."""
+        distance = np.zeros(voxels.size)
+        near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
+        away = np.flatnonzero(others[near] != voxels)
+        if away.size:
+            tree = cKDTree(points(others), compact_nodes=False)
+            distance[away], _ = tree.query(points(voxels[away]), workers=THREADS)
+        return distance[np.lexsort((distance, voxels // size))]
+
+    distances, done = np.zeros((3, pairs.size)), np.zeros(pairs.size, bool)
+    for part in slabs(*volumes) if pairs.size else ():
+        for volume, side in zip(volumes, sides, strict=True):
+            side.add(volume, part)
+        ready = np.flatnonzero(~done & (last < part.stop))  # a slab holds the last voxel of both
+        if ready.size:
+            done[ready] = True
+            (own, start), (other, begin) = (side.take(done, size) for side in sides)
+            ways = (nearest(own, other), start), (nearest(other, own), begin)
+            total = sum(np.add.reduceat(way, starts[:-1]) for way, starts in ways)
+            distances[0, ready] = total / sum(np.diff(starts) for _, starts in ways)
+            distances[1, ready] = np.maximum(*(_quantiles(*way, 1.0) for way in ways))
+            distances[2, ready] = np.maximum(*(_quantiles(*way, QUANTILE) for way in ways))
     return SurfaceTable(*distances)
 
 
@@ -110,24 +135,6 @@ assd, hausdorff, hd95 = family(
     reference="10.1186/s12880-015-0068-x",
     undefined="when no object of the truth has a match",
 )
-
-
-def _distances(
-    volumes: Sequence[Array], objects: Sequence[tuple[Labels, Longs]], step: Doubles
-) -> Iterator[tuple[Longs, Side, Side]]:
-    """Yield the distances of pairs once a slab holds the last voxel of both, slab by slab."""
-    shape, last = volumes[0].shape, _last(volumes, objects)
-    sides = [_Kept(names, wanted) for names, wanted in objects]
-    done = np.zeros(last.size, bool)
-    for part in slabs(*volumes) if last.size else ():
-        for volume, side in zip(volumes, sides, strict=True):
-            side.add(volume, part)
-        ready = np.flatnonzero(~done & (last < part.stop))
-        if ready.size:
-            done[ready] = True
-            (own, start), (other, begin) = (side.take(done, prod(shape)) for side in sides)
-            distances = _nearest(own, other, shape, step), _nearest(other, own, shape, step)
-            yield ready, (distances[0], start), (distances[1], begin)
 
 
 def _last(volumes: Sequence[Array], objects: Sequence[tuple[Labels, Longs]]) -> Longs:
@@ -192,24 +199,6 @@ def _surface(labels: Array) -> Bools:
         flags[:1] = flags[-1:] = True
     edge &= labels != 0
     return edge
-
-
-def _nearest(voxels: Longs, others: Longs, shape: Shape, step: Doubles) -> Doubles:
-    """Return the distance of each voxel from the nearest other of its pair, sorted by pair."""
-    distance = np.zeros(voxels.size)
-    near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
-    away = np.flatnonzero(others[near] != voxels)
-    if away.size:
-        tree = cKDTree(_points(others, shape, step), compact_nodes=False)
-        distance[away], _ = tree.query(_points(voxels[away], shape, step), workers=THREADS)
-    return distance[np.lexsort((distance, voxels // prod(shape)))]
-
-
-def _points(voxels: Longs, shape: Shape, step: Doubles) -> Doubles:
-    """Return voxels as points in µm, the pair along a first axis with wide gaps."""
-    pair, place = np.divmod(voxels, prod(shape))
-    apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1
-    return np.column_stack([pair * apart, *(np.stack(np.unravel_index(place, shape)).T * step).T])
 
 
 def _quantiles(distances: Doubles, start: Longs, quantile: float) -> Doubles:
