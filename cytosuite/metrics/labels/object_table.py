@@ -27,15 +27,6 @@ class ObjectSums(NamedTuple):
     light: Doubles  # (N + 1,), sum and largest of the grey values
     brightest: Doubles
 
-    @classmethod
-    def of(cls, objects: int) -> "ObjectSums":
-        """Return the sums of a number of objects before any plane."""
-        three = (objects + 1, 3)
-        last, brightest = np.full(three, -1), np.full(objects + 1, -np.inf)
-        first = np.full(three, np.iinfo(np.int64).max)
-        voxels, places = np.zeros(objects + 1, np.int64), np.zeros(three, np.int64)
-        return cls(voxels, places, first, last, np.zeros(objects + 1), brightest)
-
 
 @compiled()
 def _add(
@@ -172,7 +163,11 @@ def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
         names = distinct(labels, most + 1)
         names = names[names != 0]
         top = names.size if names.size <= most else 0
-    sums = ObjectSums.of(top)
+    three = (top + 1, 3)
+    places, last = np.zeros(three, np.int64), np.full(three, -1)
+    first, brightest = np.full(three, np.iinfo(np.int64).max), np.full(top + 1, -np.inf)
+    voxels, total = np.zeros(top + 1, np.int64), np.zeros(top + 1)
+    sums = ObjectSums(voxels, places, first, last, total, brightest)
     stack = labels.reshape(-1, *labels.shape[-2:])
     light = np.zeros((len(stack), 0, 0)) if image is None else image.reshape(stack.shape)
     for part in slabs(stack, light) if top else ():
