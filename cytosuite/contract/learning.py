@@ -62,7 +62,11 @@ class Learning:
         start = time.perf_counter()
         with delivered(self.outputs) as folder:
             with gathered() as facts, shown(), _scratch(folder) as scratch:
-                learned = self._converted(scratch) or self._trained(scratch)
+                files = sorted((self.inputs / "model").glob("*"))
+                if files:  # of the tool
+                    learned: Learned = self.module.convert(files[0], scratch)
+                else:
+                    learned = self._trained(scratch)
             answer = {
                 "parameters": dict(learned.parameters),
                 "describes": dict(learned.describes),
@@ -77,11 +81,6 @@ class Learning:
                 temporary.write_bytes(save(tensors))
             write_json(folder / ANSWER, answer)
         return {"warnings": []}
-
-    def _converted(self, scratch: Path) -> Learned | None:
-        """Return the model of a file of the tool, None where the request is a training."""
-        files = sorted((self.inputs / "model").glob("*"))
-        return self.module.convert(files[0], scratch) if files else None
 
     def _trained(self, scratch: Path) -> Learned:
         """Return a model that the tool trained."""
