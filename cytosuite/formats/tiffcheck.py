@@ -41,13 +41,12 @@ def check_directories(stream: BinaryIO) -> None:
     mark = stream.read(16).ljust(16, b"\0")
     order = {b"II": "<", b"EP": "<", b"MM": ">"}.get(mark[:2], "<")
     big = struct.unpack(f"{order}H", mark[2:4]) == (43,)
-    count, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    forms = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    count, entry, pointer = (struct.Struct(order + form) for form in forms)
     if size < (16 if big else 8):
         raise TiffFileError(f"it ends after {size} bytes")
-    (first,) = struct.unpack_from(order + pointer, mark, 8 if big else 4)
-    layout = (f"{order}{count}", f"{order}{entry}", f"{order}{pointer}")
-    seen = set()
-    budget, pending = size + SHARED, [(first, True)]
+    pending, seen = [(*pointer.unpack_from(mark, 8 if big else 4), True)], set()
+    budget = size + SHARED
     while pending:
         start, chained = pending.pop()
         if start == 0 or start >= size:
@@ -58,47 +57,36 @@ def check_directories(stream: BinaryIO) -> None:
         if len(seen) > PAGES:
             raise TiffFileError(f"more than {PAGES} directories")
         stream.seek(start)
-        following, subs, used = _directory(stream, layout, size)
-        budget -= used
+        data = stream.read(count.size)
+        if len(data) < count.size:
+            raise TiffFileError(f"a directory that ends after {len(data)} bytes")
+        (entries,) = count.unpack(data)
+        if entries > 4096:
+            raise TiffFileError(f"a directory of {entries} entries at byte {start}")
+        body = stream.read(entries * entry.size)
+        if len(body) < entries * entry.size:
+            raise TiffFileError(
+                f"a directory of {entries} entries that ends after {len(body)} bytes"
+            )
+        following = stream.read(pointer.size)
+        budget -= len(body)
+        for code, kind, length, value in entry.iter_unpack(body):
+            width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0
+            if width == 0:
+                raise TiffFileError(f"tag {code} has values of the type {kind}, which is none")
+            place = pointer.unpack(value)[0] if length * width > len(value) else 8
+            if place < 8 or place + length * width > size:
+                raise TiffFileError(f"tag {code} has {length} values at byte {place} of {size}")
+            budget -= length * width
+            if code == SUB_DIRECTORIES and width in (4, 8):
+                stream.seek(place)
+                data = value if length * width <= len(value) else stream.read(length * width)
+                below = struct.unpack_from(f"{order}{length}{'I' if width == 4 else 'Q'}", data)
+                pending += [(sub, False) for sub in below]
+        if chained:
+            pending.append((int.from_bytes(following, "big" if order == ">" else "little"), True))
         if budget < 0:
             raise TiffFileError("directories that are larger than the file: they overlap")
-        pending += [(sub, False) for sub in subs]
-        pending += [(following, True)] if chained else []
-
-
-def _directory(
-    stream: BinaryIO, layout: tuple[str, str, str], size: int
-) -> tuple[int, list[int], int]:
-    """Return the next directory, the ones below and the bytes of a directory with its values."""
-    count, entry, pointer = map(struct.Struct, layout)
-    data = stream.read(count.size)
-    if len(data) < count.size:
-        raise TiffFileError(f"a directory that ends after {len(data)} bytes")
-    (entries,) = count.unpack(data)
-    if entries > 4096:
-        raise TiffFileError(
-            f"a directory of {entries} entries at byte {stream.tell() - count.size}"
-        )
-    body = stream.read(entries * entry.size)
-    if len(body) < entries * entry.size:
-        raise TiffFileError(f"a directory of {entries} entries that ends after {len(body)} bytes")
-    following = int.from_bytes(
-        stream.read(pointer.size), "big" if layout[0][0] == ">" else "little"
-    )
-    used, subs = len(body), list[int]()
-    for code, kind, length, value in entry.iter_unpack(body):
-        width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0
-        if width == 0:
-            raise TiffFileError(f"tag {code} has values of the type {kind}, which is none")
-        place = pointer.unpack(value)[0] if length * width > len(value) else 8
-        if place < 8 or place + length * width > size:
-            raise TiffFileError(f"tag {code} has {length} values at byte {place} of {size}")
-        used += length * width
-        if code == SUB_DIRECTORIES and width in (4, 8):
-            stream.seek(place)
-            data = value if length * width <= len(value) else stream.read(length * width)
-            subs += struct.unpack_from(f"{layout[0][0]}{length}{'I' if width == 4 else 'Q'}", data)
-    return following, subs, used
 
 
 def check_descriptions(file: tifffile.TiffFile) -> None:
