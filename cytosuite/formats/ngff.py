@@ -39,10 +39,25 @@ def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
     if number not in range(len(images)):
         raise InputError(f"expected a scene from 0 to {len(images) - 1}, found {scene}")
     folder, index, attributes = images[number]
-    image = _described(folder, _multiscales(attributes)[index], attributes)
+    scale = _multiscales(attributes)[index]
+    datasets = scale.get("datasets")
+    first = datasets[0] if isinstance(datasets, list) and datasets else None
+    first = first if isinstance(first, dict) else {}
+    path = first.get("path")
+    if not isinstance(path, str) or not _is_inside(path):
+        raise InputError(f"expected datasets with a path in the image, found {short(datasets)}")
+    axes, units = _axes(scale.get("axes"))
+    steps = _scale(first, len(axes))
+    whole = _scale(scale, len(axes))
+    products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
+    sizes, warnings = _sizes(dict(zip(axes, products or steps or whole, strict=False)), units)
+    unit = UNITS.get(units.get("X", 1.0), "um")
+    metadata = attributes.get(NAMESPACE, {})
+    metadata = metadata if isinstance(metadata, dict) else {}
+    names = _channels(attributes.get("omero")) or listed_channels(metadata if "C" in axes else {})
     if scene is None and len(images) > 1:
-        image.warnings.append(f"the file holds {len(images)} images, and only the first is read")
-    return image
+        warnings.append(f"the file holds {len(images)} images, and only the first is read")
+    return NgffImage(f"{folder}{path}", axes, sizes, unit, names, metadata, warnings)
 
 
 def _images(home: ZarrEntries) -> list[tuple[str, int, Json]]:
@@ -88,25 +103,6 @@ def _multiscales(attributes: Entries) -> list[Json]:
     if not isinstance(scales, list) or not all(isinstance(scale, dict) for scale in scales):
         raise InputError(f"expected a list of objects as multiscales, found {short(scales)}")
     return scales[:SCENES]
-
-
-def _described(folder: str, scale: Json, attributes: Json) -> NgffImage:
-    datasets = scale.get("datasets")
-    first = datasets[0] if isinstance(datasets, list) and datasets else None
-    first = first if isinstance(first, dict) else {}
-    path = first.get("path")
-    if not isinstance(path, str) or not _is_inside(path):
-        raise InputError(f"expected datasets with a path in the image, found {short(datasets)}")
-    axes, units = _axes(scale.get("axes"))
-    steps = _scale(first, len(axes))
-    whole = _scale(scale, len(axes))
-    products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
-    sizes, warnings = _sizes(dict(zip(axes, products or steps or whole, strict=False)), units)
-    unit = UNITS.get(units.get("X", 1.0), "um")
-    metadata = attributes.get(NAMESPACE, {})
-    metadata = metadata if isinstance(metadata, dict) else {}
-    names = _channels(attributes.get("omero")) or listed_channels(metadata if "C" in axes else {})
-    return NgffImage(f"{folder}{path}", axes, sizes, unit, names, metadata, warnings)
 
 
 def _is_inside(path: str) -> bool:
