@@ -15,7 +15,7 @@ from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
-from cytosuite.volume.arrays import Array, Bools, Doubles, Ints, Longs
+from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
 from cytosuite.volume.objects import hull_voxels, numbered, objects_in, on_face
 from cytosuite.volume.points import neighbour
 
@@ -53,7 +53,21 @@ def object_features(scene: Scene) -> dict[str, Array]:
     ([1.0], [2.0])
     """
     names, dense = numbered(scene.labels)
-    cut, rows = _measured(scene, dense, names.size)
+    spacing, count = np.asarray(scene.image.spacing), names.size
+    rows, centres = np.full((count, len(FEATURES)), nan), np.zeros((count, 3))
+    cut = np.zeros(count, bool)
+    for label, box, mask in objects_in(dense):
+        place = label - 1
+        grey = scene.image.array[box][mask].astype(np.float64)
+        cut[place] = on_face(box, dense.shape)
+        voxels = np.argwhere(mask)
+        centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
+        if not cut[place]:
+            rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
+        mean = grey.mean()
+        rows[place, 4:6] = mean, ratio(grey.std(), abs(mean))
+    rows[:, 6] = neighbour(centres)
+    rows[:, 7] = centres[:, 0]
     return {"label": names, "cut": cut, **dict(zip(FEATURES, rows.T, strict=True))}
 
 
@@ -125,24 +139,3 @@ def _shape(mask: Bools, voxels: Longs, spacing: Doubles) -> list[float]:
     axes = np.linalg.eigvalsh(centred.T @ centred / len(voxels) + np.diag(spacing**2 / 12))
     diameter = (6 * volume / np.pi) ** (1 / 3)
     return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / hull_voxels(mask)]
-
-
-def _measured(scene: Scene, dense: Ints, count: int) -> tuple[Bools, Doubles]:
-    """Return the objects that touch a face, and the features of all, in the order of `FEATURES`."""
-    spacing = np.asarray(scene.image.spacing)
-    rows = np.full((count, len(FEATURES)), nan)
-    centres = np.zeros((count, 3))
-    cut = np.zeros(count, bool)
-    for label, box, mask in objects_in(dense):
-        place = label - 1
-        grey = scene.image.array[box][mask].astype(np.float64)
-        cut[place] = on_face(box, dense.shape)
-        voxels = np.argwhere(mask)
-        centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
-        if not cut[place]:
-            rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
-        mean = grey.mean()
-        rows[place, 4:6] = mean, ratio(grey.std(), abs(mean))
-    rows[:, 6] = neighbour(centres)
-    rows[:, 7] = centres[:, 0]
-    return cut, rows
