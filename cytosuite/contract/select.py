@@ -110,7 +110,13 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
     candidates = sorted((_judge(card, plain, policy) for card in free), key=rank)
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
-        raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
+        key = RIGID if RIGID in best.broken else best.broken[0]
+        describing = [one.card.describes for one in candidates if key in one.card.describes]
+        purposes = sorted({str(facts[key]) for facts in describing})
+        who = best.card.algorithm + (f" {best.card.name}" if len(cards) == 1 else "")
+        value = metadata.get(key)
+        more = CHANNELS * (purposes == [f"C{value}"])
+        raise ModelError(f"{who}: made for {key} {' or '.join(purposes)}, found {value}{more}")
     others = [_judge(card, stated, policy) for card in cards if card not in free]
     tie = tuple(
         candidate.card.name
@@ -255,21 +261,6 @@ def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) ->
         and (listed := [card.describes[key] for card in cards if key in card.describes])
         and all(distance(key, stated[key], word) for word in listed)
     )
-
-
-def _refusal(
-    best: Selection, candidates: Sequence[Selection], metadata: Facts, *, named: bool
-) -> str:
-    key = RIGID if RIGID in best.broken else best.broken[0]
-    purposes = {
-        str(candidate.card.describes[key])
-        for candidate in candidates
-        if key in candidate.card.describes
-    }
-    who = best.card.algorithm + (f" {best.card.name}" if named else "")
-    stated = metadata.get(key)
-    more = CHANNELS * (purposes == {f"C{stated}"})
-    return f"{who}: made for {key} {' or '.join(sorted(purposes))}, found {stated}{more}"
 
 
 def _rank(
