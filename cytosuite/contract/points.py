@@ -119,12 +119,16 @@ class Points:
         """Return the platform's object: places as x, y, z in mm, z 0 of a plane's points."""
         flat = np.zeros((len(self), 3 - len(self.spacing)))
         places = np.round(np.hstack([self.um[:, ::-1] / UM_PER_MM, flat]), DIGITS).tolist()
-        columns = zip(self.names, self.cells, self.photons, self.confidence, places, strict=True)
-        return {
-            "type": KIND,
-            "points": [_entry(*column) for column in columns],
-            "version": {"major": 1, "minor": 0},
-        }
+        entries = []
+        for name, cell, photons, chance, place in zip(
+            self.names, self.cells, self.photons, self.confidence, places, strict=True
+        ):
+            words = [name, *([f"cell={cell}"] if cell else [])]
+            words += [f"photons={photons:.6g}"] if isfinite(photons) else []
+            entry = {"name": " ".join(words), "point": place}
+            known = {"probability": round(float(chance), 6)} if isfinite(chance) else {}
+            entries.append(entry | known)
+        return {"type": KIND, "points": entries, "version": {"major": 1, "minor": 0}}
 
 
 def read_points(path: Path, spacing: Lengths) -> Points:
@@ -160,14 +164,6 @@ def points_of(value: object, spacing: Lengths) -> Points:
     um = np.array(places, np.float64).reshape(-1, 3)[:, ::-1][:, 3 - len(spacing) :] * UM_PER_MM
     columns: Any = cells, confidence, photons
     return Points(um / np.asarray(spacing), spacing, names, *columns)
-
-
-def _entry(name: str, cell: int, photons: float, chance: float, place: list[float]) -> Any:  # noqa: ANN401 - JSON
-    """Return a point of the platform's object."""
-    words = [name, *([f"cell={cell}"] if cell else [])]
-    words += [f"photons={photons:.6g}"] if isfinite(photons) else []
-    entry = {"name": " ".join(words), "point": place}
-    return entry | ({"probability": round(float(chance), 6)} if isfinite(chance) else {})
 
 
 def _checked(entry: object) -> tuple[list[float], float, str]:
