@@ -251,23 +251,21 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moment
             f"grey values of {first.size} and {second.size} voxels are so alike that {sum(amounts)}"
             " must be sorted, more than a quarter of the free memory holds; give more memory"
         )
-    gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
+
+    def gathered(side: _Sample, size: int) -> Array:
+        """Return all values of these bins in ascending order."""
+        single = all(array.dtype == np.float32 for array in side.arrays)
+        values, done = np.empty(size, np.float32 if single else np.float64), 0
+        for array in side.arrays if size else []:
+            for chunk in _chunks(array):
+                done = gather(chunk, low, scale, crossing, values, done)
+        values.sort()
+        return values
+
     with ThreadPoolExecutor(2) as pool:
-        first_values, second_values = pool.map(gather_values, (first, second), amounts)
+        first_values, second_values = pool.map(gathered, (first, second), amounts)
     rest = merge(first_values, second_values, low, counts, edges, np.flatnonzero(crossing))
     return float(whole + rest), squares
-
-
-def _gathered(side: _Sample, size: int, low: float, scale: float, crossing: Bools) -> Array:
-    """Return all values of some bins in ascending order."""
-    single = all(array.dtype == np.float32 for array in side.arrays)
-    values = np.empty(size, np.float32 if single else np.float64)
-    done = 0
-    for array in side.arrays if size else []:
-        for chunk in _chunks(array):
-            done = gather(chunk, low, scale, crossing, values, done)
-    values.sort()
-    return values
 
 
 @compiled()
