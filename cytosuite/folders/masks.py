@@ -110,18 +110,6 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     return [ObjectMask(path, str(number), "", partial(_known, part)) for number, part in parts]
 
 
-def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], IntDict]:
-    """Return the objects in a file of ROIs, and counts of other ROIs by the keys of `sentence`."""
-    channels = 1
-    with suppress(InputError):  # colours, and files without a header, are no hyperstacks
-        geometry = header(image)
-        channels = dict(zip(geometry.axes, geometry.shape, strict=True)).get("C", 1)
-    rois, left = read_rois(path, shape, channels)
-    return [
-        ObjectMask(path, name, "", partial(_known, pixels), label) for name, label, pixels in rois
-    ], left
-
-
 def _known(pixels: Pixels, _: Canvas) -> Pixels:
     return pixels
 
@@ -186,7 +174,14 @@ class Masks:
         image = read(self.image, {"C": 0, "T": 0})
         masks, others = self.objects, IntDict()
         if masks is None and is_rois(self.place):
-            masks, others = _of_rois(self.place, self.image, image.shape)
+            channels = 1
+            with suppress(InputError):  # colours, and files without a header, are no hyperstacks
+                geometry = header(self.image)
+                channels = dict(zip(geometry.axes, geometry.shape, strict=True)).get("C", 1)
+            rois, others = read_rois(self.place, image.shape, channels)
+            masks = [
+                ObjectMask(self.place, r.name, "", partial(_known, r.pixels), r.label) for r in rois
+            ]
         elif masks is None:
             masks = _of_label_image(self.place, image.shape)
         with at(self.place):
