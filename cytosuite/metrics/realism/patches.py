@@ -246,36 +246,20 @@ def statistics(patches: Array, spacing: Spacing) -> Doubles:
     columns += [np.sign(value) * np.log1p(np.abs(value)) for value in (skew, kurtosis)]
     energy = [(np.diff(grey, axis=a) ** 2).mean(axis=space) / steps[a - 1] ** 2 for a in space]
     columns += [np.log(e / safe + LEAST) for e in (energy[0], energy[1] + energy[2])]
-    columns += _bands(centred, steps, safe)
-    columns += _grains(grey, steps)
-    return np.stack(columns, axis=1)
-
-
-def _bands(centred: Doubles, steps: Doubles, variance: Doubles) -> list[Doubles]:
-    """Return the logarithm of the share of the variance in each band of frequency."""
-    shape = centred.shape[1:]
-    window = reduce(np.multiply.outer, map(hann, shape))
-    power = np.abs(np.fft.fftn(centred * window, axes=(1, 2, 3))) ** 2
-    axes = [np.fft.fftfreq(size, step) for size, step in zip(shape, steps, strict=True)]
+    window = reduce(np.multiply.outer, map(hann, grey.shape[1:]))
+    power = np.abs(np.fft.fftn(centred * window, axes=space)) ** 2
+    axes = [np.fft.fftfreq(size, step) for size, step in zip(window.shape, steps, strict=True)]
     radius = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij")))
     power /= (window**2).sum() * window.size
-    shares = []
     for low, high in pairwise(BANDS):
         inside = (radius >= low) & (radius < high)
-        shares.append(np.log(power[:, inside].sum(axis=1) / variance + LEAST))
-    return shares
-
-
-def _grains(grey: Doubles, steps: Doubles) -> list[Doubles]:
-    """Return the share of the light above the minimum that each opening takes away."""
-    floor = grey.min(axis=(1, 2, 3), keepdims=True)
-    light = (grey - floor).mean(axis=(1, 2, 3))
-    safe = np.where(light > 0, light, 1.0)
-    left, taken = light, []
+        columns.append(np.log(power[:, inside].sum(axis=1) / safe + LEAST))
+    lowest = grey.min(axis=space, keepdims=True)
+    light = left = (grey - lowest).mean(axis=space)
     for size in OPENINGS_UM:
         cube = tuple(max(round(size / step), 1) for step in steps)
         opened = ndimage.grey_opening(grey, size=(1, *cube), mode="nearest")
-        remains = (opened - floor).mean(axis=(1, 2, 3))
-        taken.append((left - remains) / safe)
+        remains = (opened - lowest).mean(axis=space)
+        columns.append((left - remains) / np.where(light > 0, light, 1.0))
         left = remains
-    return taken
+    return np.stack(columns, axis=1)
