@@ -5,7 +5,7 @@ Gray and Markel, IEEE Transactions on Acoustics, Speech and Signal Processing 24
 doi:10.1109/TASSP.1976.1162849 (log-spectral distance).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from math import nan
 from typing import NamedTuple
@@ -153,29 +153,21 @@ def _spectra(
 ) -> Spectra:
     """Return the spectra of both sides in the bands that all images resolve along some axes."""
     sides = members(real, Volume), members(synthetic, Volume)
-    edges = _edges(sides, axes)
-    if edges.size:
-        density = [np.mean([power(v, edges) for v in side], axis=0) for side in sides]
-        means = [side.mean() for side in density]
-        if min(means) > np.finfo(float).tiny:  # less is rounding of a constant image
-            centres = (edges[1:] + edges[:-1]) / 2
-            return Spectra(centres, density[0] / means[0], density[1] / means[1])
-    return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))
-
-
-def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Doubles:
-    """Return the limits of the bands that all images resolve; empty if there is none."""
     images = [image for side in sides for image in side]
     for image in images:
         stack(image)
     sizes = [(image.shape[a], image.spacing[a]) for image in images for a in axes]
     wide = all(size >= 4 for size, _ in sizes)
-    if not (wide and all(sides) and all(image.array.size for image in images)):
-        return np.zeros(0)
-    width = max(1 / (size * step) for size, step in sizes)
-    bands = int(min(0.5 / step for _, step in sizes) / width + 1e-9)
-    edges = (np.arange(bands + 1, dtype=np.float64) + 0.5) * width
-    return edges if bands else np.zeros(0)
+    if wide and all(sides) and all(image.array.size for image in images):
+        width = max(1 / (size * step) for size, step in sizes)
+        bands = int(min(0.5 / step for _, step in sizes) / width + 1e-9)
+        edges = (np.arange(bands + 1, dtype=np.float64) + 0.5) * width
+        density = [np.mean([power(v, edges) for v in side], axis=0) for side in sides if bands]
+        means = [side.mean() for side in density]
+        if min(means, default=0) > np.finfo(float).tiny:  # less is rounding of a constant image
+            centres = (edges[1:] + edges[:-1]) / 2
+            return Spectra(centres, density[0] / means[0], density[1] / means[1])
+    return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def _by_band(frequency: Doubles, power: Doubles, weight: Doubles, edges: Doubles) -> Doubles:
