@@ -15,20 +15,11 @@ BITS = 16  # of a number counted in one pass
 def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    values = _counted(volume, {*map(floor, places), *map(ceil, places)})
-    levels = []
-    for place in places:
-        below, above = values[floor(place)], values[ceil(place)]
-        levels.append(below + (above - below) * (place - floor(place)))
-    return tuple(levels)
-
-
-def _counted(volume: Array, orders: set[int]) -> dict[int, float]:
-    """Return values by their place in ascending order, from counts of `BITS` more in each pass."""
     dtype = volume.dtype.newbyteorder("=")
     width = 8 * dtype.itemsize
+    orders = {*map(floor, places), *map(ceil, places)}
     starts = {place: (0, place) for place in orders}  # leading bits, place among those with them
-    for left in range(max(width - BITS, 0), -1, -BITS):
+    for left in range(max(width - BITS, 0), -1, -BITS):  # `BITS` more in each pass
         bits = min(BITS, width)
         counts = {lead: np.zeros(1 << bits, np.int64) for lead, _ in starts.values()}
         for (piece,) in chunks(volume):
@@ -42,7 +33,12 @@ def _counted(volume: Array, orders: set[int]) -> dict[int, float]:
             digit = int(np.searchsorted(total, among, side="right"))
             before = int(total[digit - 1]) if digit else 0
             starts[place] = ((lead << bits) | digit, among - before)
-    return {place: _value(key, dtype) for place, (key, _) in starts.items()}
+    values = {place: _value(key, dtype) for place, (key, _) in starts.items()}
+    levels = []
+    for between in places:
+        below, above = values[floor(between)], values[ceil(between)]
+        levels.append(below + (above - below) * (between - floor(between)))
+    return tuple(levels)
 
 
 def _ordered(piece: Array) -> Unsigned:
