@@ -125,9 +125,14 @@ def in_field(volume: Volume, work: Callable[[Volume, Sizes], Volume]) -> Volume:
 
     Thresholds depend on how much of an image is empty. `work` gets the part and its first voxel.
     """
-    image = volume.array
-    box = _field(image, volume.spacing) if volume.axes == "ZYX" and image.size >= LARGE else None
-    if box is None:
+    image, box, near = volume.array, None, None
+    if volume.axes == "ZYX" and image.size >= LARGE:
+        coarse, stride, step = coarse_image(from_lowest(image), volume.spacing)
+        near = box_of(specimen_of(coarse, step))
+    if near is not None:
+        blocks = (slice(s.start * n, s.stop * n) for s, n in zip(near, stride, strict=True))
+        box = wider([*blocks], [ceil(MARGIN_UM / edge) for edge in volume.spacing])
+    if box is None or image[box].size > SHARE * image.size:  # it is no small part of the image
         return work(volume, (0, 0, 0))
     part = replace(volume, array=image[box])
     state(field=f"{text(part.shape)} voxels around the specimen")
@@ -135,17 +140,6 @@ def in_field(volume: Volume, work: Callable[[Volume, Sizes], Volume]) -> Volume:
     labels = room(image.shape, result.array.dtype)
     put(labels, box, result.array)
     return replace(result, array=labels)
-
-
-def _field(image: Array, spacing: Spacing) -> Box | None:
-    """Return the box of a specimen and its margin, None where it is no small part of the image."""
-    coarse, stride, step = coarse_image(from_lowest(image), spacing)
-    near = box_of(specimen_of(coarse, step))
-    if near is None:
-        return None
-    blocks = (slice(s.start * n, s.stop * n) for s, n in zip(near, stride, strict=True))
-    box = wider([*blocks], [ceil(MARGIN_UM / edge) for edge in spacing])
-    return box if image[box].size <= SHARE * image.size else None
 
 
 def _distance(specimen: Bools, step: Spacing) -> Grid:
