@@ -169,6 +169,9 @@ def _kinds(group: "h5py.Group") -> TextDict:
 
 
 def _check(path: Path, dataset: "h5py.Dataset") -> None:
+    """Refuse pixels in other files, unknown filters, and pixels that are packed twice."""
+    import h5py
+
     if dataset.is_virtual or dataset.external:
         raise InputError("expected pixels in the file itself, found them in other files")
     if dataset.shape is None or not 2 <= dataset.ndim <= 5:
@@ -177,13 +180,6 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"expected numbers, found dtype {dataset.dtype}")
     check_declared(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
     check_room(prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
-    _check_packed(dataset)
-
-
-def _check_packed(dataset: "h5py.Dataset") -> None:
-    """Refuse unknown filters, and pixels that are packed twice."""
-    import h5py
-
     filters = _filters(dataset)
     for code, name in filters:
         if code in LYING or not h5py.h5z.filter_avail(code):
