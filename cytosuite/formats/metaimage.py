@@ -208,8 +208,9 @@ def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> 
             while raw.size and (part := inflated(raw.size)):
                 raw[: len(part)] = np.frombuffer(part, np.uint8)
                 raw, done = raw[len(part) :], done + len(part)
-            if not raw.size:
-                yield slab.astype(head.dtype, copy=False)
+            if raw.size:
+                break
+            yield slab.astype(head.dtype, copy=False)
         more = "more" if inflated(1) else done
     except zlib.error as error:
         raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
