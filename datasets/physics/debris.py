@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
 from cytosuite.volume.arrays import Doubles, Image, Interval, Rng
@@ -17,7 +18,7 @@ REACH = 3.0  # standard deviations of a blob that are painted
 
 def fragments(
     rng: Rng,
-    nuclei: Nuclei,
+    nuclei: Bodies,
     centres_um: Doubles,
     *,
     count: tuple[int, int] = (5, 15),

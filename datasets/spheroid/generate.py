@@ -130,7 +130,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
         "n_mitotic": sum(
             int(part.mitotic.sum()) for part, _ in spheroid.parts if isinstance(part, Nuclei)
         ),
-        "n_dying": sum(len(population.dying) for population in spheroid.packed),
+        "n_dying": sum(map(len, spheroid.packed.parts[1::2])),
         "tissue_z_um": z,
         "tissue_y_um": y,
         "tissue_x_um": x,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import exp, pi
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from cytosuite.datasets.cells.placement import depth_um, poses
 from cytosuite.datasets.phantoms.library import Phantom, stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
-from cytosuite.datasets.physics.bodies import volumes_um3
+from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
@@ -25,11 +24,11 @@ from cytosuite.datasets.spheroid.spheroid import (
     LEAST_INSIDE,
     Labelled,
     Outline,
+    Packed,
     Placed,
-    Population,
     Spheroid,
     outline,
-    together,
+    volume_of,
 )
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -50,7 +49,7 @@ FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 CHOICE = 4  # places for each nucleus among which those in a layer take the farthest
 LARGER = "raise nucleus.diameter_um (of views: nucleus_um), or lower tissue.volume_fraction"
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
-Populations = tuple[Population, ...]
+Parts = tuple[Nuclei | StoredNuclei, ...]  # see `Packed`
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
@@ -67,20 +66,17 @@ def typical_volume(kind: Kind, diameter_um: float) -> float:
     return pi / 6 * diameter_um**3 * exp(4.5 * kind.diameter_spread[1] ** 2)
 
 
-def populate(
-    rng: Rng, parameters: Parameters, drawn: Drawn, counts: Sequence[int]
-) -> tuple[Population, ...]:
-    """Return the `counts` nuclei of each kind, without places; a child of `rng` draws each kind."""
+def populate(rng: Rng, parameters: Parameters, drawn: Drawn, counts: Sequence[int]) -> Parts:
+    """Return the `counts` nuclei of each kind; a child of `rng` draws each kind."""
     kinds = parameters.all_kinds()
-    populations = []
-    for index, (kind, child) in enumerate(zip(kinds, rng.spawn(len(kinds)), strict=True)):
+    parts: list[Nuclei | StoredNuclei] = []
+    for kind, count, child in zip(kinds, counts, rng.spawn(len(kinds)), strict=True):
         values = {name: of_kind(drawn, parameters, kind, name) for name in DRAWN}
-        dying = int(child.binomial(counts[index], values["apoptotic_fraction"]))
+        dying = int(child.binomial(count, values["apoptotic_fraction"]))
         draw = _from_library if kind.phantoms else _nuclei
-        living = draw(child, kind, values, counts[index] - dying)
-        dead = _nuclei(child, kind, values | {"mitotic_fraction": 0.0}, dying)
-        populations.append(Population(index, living, dead))
-    return tuple(populations)
+        parts.append(draw(child, kind, values, count - dying))
+        parts.append(_nuclei(child, kind, values | {"mitotic_fraction": 0.0}, dying))
+    return tuple(parts)
 
 
 def _nuclei(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> Nuclei:
@@ -117,16 +113,20 @@ def grow(rng: Rng, parameters: Parameters, drawn: Drawn) -> Spheroid:
         room, packed, cells = _in_cells((for_outline, for_nuclei, for_places), parameters, drawn)
     else:
         room, packed = _packed((for_outline, for_nuclei, for_places), parameters, drawn)
-        if drawn["contact"] > 0 and any(map(len, packed)):
-            packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
+        if drawn["contact"] > 0 and len(packed.centres_um):
+            moved, share = press(
+                *(packed.centres_um, packed.bodies.semi_axes_um, packed.bodies.rotations),
+                room.living,
+                contact=drawn["contact"],
+                max_overlap=parameters.tissue.max_overlap,
+            )
+            packed = replace(packed, centres_um=moved)
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
     return Spheroid(packed, parts, owners, others, blobs, room, cells, share)
 
 
-def _packed(
-    rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
-) -> tuple[Outline, Populations]:
+def _packed(rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn) -> tuple[Outline, Packed]:
     """Return tissue and nuclei at their places, less dense where they find no room."""
     fraction = drawn["volume_fraction"]
     # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
@@ -134,9 +134,9 @@ def _packed(
     few = FEW[0] + FEW[1] * drawn.get("n_nuclei", np.inf)
     least = min(parameters.tissue.volume_fraction[0], few)
     while True:
-        room, populations, groups = _people(rngs[:2], parameters, drawn, fraction)
+        room, parts, groups = _people(rngs[:2], parameters, drawn, fraction)
         try:
-            packed = _place(rngs[2], parameters, drawn, room, populations, groups)
+            packed = _place(rngs[2], parameters, drawn, room, parts, groups)
         except InputError:
             fixed = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
@@ -153,12 +153,12 @@ def _packed(
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
             fraction = max(fraction * LOOSEN, least)
         else:
-            return room, tuple(_aligned(population, parameters, room) for population in packed)
+            return room, _aligned(packed, parameters, room)
 
 
 def _in_cells(
     rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
-) -> tuple[Outline, Populations, GivenCells]:
+) -> tuple[Outline, Packed, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
     section, view = parameters.cells, parameters.image.detector.size_um
@@ -167,28 +167,22 @@ def _in_cells(
     room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
     shares = np.array([kind.share for kind in parameters.all_kinds()])
     counts = for_kinds.multinomial(len(cells), shares / shares.sum())
-    populations = populate(for_shape, parameters, drawn, counts.tolist())
-    parts = [part for population in populations for part, _ in population.parts]
-    axes = np.concatenate([part.semi_axes_um for part in parts])
+    parts = populate(for_shape, parameters, drawn, counts.tolist())
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
     lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
     labels, grid = lookup[cells.labels], cells.grid
     where = (parameters.placement, labels, depth_um(labels, grid), grid)
-    placed = poses(rngs[2], *where, axes, rigid=rigid)
-    axes, turns, packed = placed.semi_axes_um, placed.rotations, []
-    ends = np.cumsum([0, *map(len, parts)]).tolist()
-    for population, a, b, c in zip(populations, ends[::2], ends[1::2], ends[2::2], strict=False):
-        living, dying = population.living.posed(axes[a:b], turns[a:b]), population.dying
-        dying = dying.posed(axes[b:c], turns[b:c])
-        centres = placed.centres_um[a:c]
-        packed.append(replace(population, living=living, dying=dying, centres_um=centres))
+    placed = poses(rngs[2], *where, Mixture(parts).semi_axes_um, rigid=rigid)
+    ends = np.cumsum(list(map(len, parts)))[:-1]
+    forms = (np.split(values, ends) for values in (placed.semi_axes_um, placed.rotations))
+    posed = tuple(part.posed(*form) for part, *form in zip(parts, *forms, strict=True))
     cells = replace(cells, labels=labels, facts={**cells.facts, "n_shrunk_nuclei": placed.shrunk})
-    return Outline(room, None, middle, fixed=True), tuple(packed), cells
+    return Outline(room, None, middle, fixed=True), Packed(posed, placed.centres_um), cells
 
 
 def _people(
     rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn, fraction: float
-) -> tuple[Outline, Populations, Groups]:
+) -> tuple[Outline, Parts, Groups]:
     """Return tissue, nuclei, and the balls of subcultures."""
     for_outline, for_nuclei = rngs
     kinds = parameters.all_kinds()
@@ -205,11 +199,11 @@ def _people(
     counts = for_nuclei.multinomial(rest, weights / weights.sum()).tolist()
     for kind, count, _ in inside:
         counts[kind] += count
-    populations = populate(for_nuclei, parameters, drawn, counts)
-    volume = sum(population.volume_um3 for population in populations) / fraction
+    parts = populate(for_nuclei, parameters, drawn, counts)
+    volume = volume_of(parts) / fraction
     factor = 1.0 if room.fixed else (volume / room.living.volume_um3) ** (1 / 3)
     groups = [(kind, count, ball.scaled(factor, room.centre_um)) for kind, count, ball in inside]
-    return room if room.fixed else room.scaled(factor), populations, groups
+    return room if room.fixed else room.scaled(factor), parts, groups
 
 
 def _balls(rng: Rng, parameters: Parameters, living: Region) -> list[tuple[int, Region]]:
@@ -231,31 +225,29 @@ def _place(
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
-    populations: Populations,
+    parts: Parts,
     groups: Groups,
-) -> Populations:
+) -> Packed:
     """Return the nuclei that found a place, at their places."""
     tissue, gap_um = parameters.tissue, drawn["gap_um"]
-    starts = np.cumsum([0, *map(len, populations)])
-    taken = [0] * len(populations)
+    ends = np.cumsum([0, *map(len, parts)])
+    free = ends[:-1:2].copy()  # of each kind the first nucleus without a home
     homes = []
     rest = room.living
     points = None
     if room.homes:
         _, rest, mass = room.homes
         limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
-        homes.append((_innermost(populations, drawn["inner"], *limits), mass))
-        points = _starts(rng, sum(map(len, populations)), homes[0], rest)
-        populations = tuple(_aligned(p, parameters, room) for p in _moved(populations, points))
-    bodies, _ = together(populations)
+        homes.append((_innermost(Mixture(parts), drawn["inner"], *limits), mass))
+        points = _starts(rng, int(ends[-1]), homes[0], rest)
+        parts = _aligned(Packed(parts, points), parameters, room).parts
+    bodies = Mixture(parts)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
-        first = starts[kind] + taken[kind]
-        homes.append((np.arange(first, first + count), ball))
-        taken[kind] += count
+        homes.append((np.arange(free[kind], free[kind] + count), ball))
+        free[kind] += count
         rest = rest.minus(ball)
     most, limit = tissue.max_overlap, tissue.break_criterion
-    centres, placed = np.zeros((len(bodies), 3)), np.ones(len(bodies), bool)
     if tissue.arrangement == "packed" or points is not None:
         centres = pack(
             *(rng, axes, rotations, rest),
@@ -265,28 +257,23 @@ def _place(
             rounds=ROUNDS if points is None else FEW_ROUNDS,
             start_um=points,
         )
-    else:
-        placed[:] = False
-        homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
-        for members, region in [*homes, (homeless, rest)]:
-            points, chosen = scatter(
-                *(rng, axes[members], rotations[members], region),
-                gap_um=gap_um,
-                max_overlap=most,
-                break_criterion=limit,
-            )
-            centres[members[chosen]], placed[members[chosen]] = points, True
-    return tuple(
-        population.take(np.flatnonzero(placed[a:b]), centres[a:b][placed[a:b]])
-        for population, (a, b) in zip(populations, pairwise(starts), strict=True)
-    )
+        return Packed(parts, centres)
+    centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
+    homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
+    for members, region in [*homes, (homeless, rest)]:
+        points, chosen = scatter(
+            *(rng, axes[members], rotations[members], region),
+            gap_um=gap_um,
+            max_overlap=most,
+            break_criterion=limit,
+        )
+        centres[members[chosen]], placed[members[chosen]] = points, True
+    kept = zip(parts, np.split(placed, ends[1:-1]), strict=True)
+    return Packed(tuple(part.take(mask) for part, mask in kept), centres[placed])
 
 
-def _innermost(
-    populations: Populations, share: float, most_um3: float, thickest_um: float
-) -> Longs:
+def _innermost(bodies: Mixture, share: float, most_um3: float, thickest_um: float) -> Longs:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
-    bodies, _ = together(populations)
     thin = bodies.semi_axes_um.min(axis=1)
     flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
     order = np.lexsort((flat, thin < thickest_um))
@@ -307,55 +294,36 @@ def _starts(rng: Rng, count: int, inner: tuple[Longs, Region], layer: Region) ->
     return points
 
 
-def _pressed(
-    packed: Populations, parameters: Parameters, contact: float, living: Region
-) -> tuple[Populations, float]:
-    """Return nuclei drawn together until they touch as wanted, and the contact share they have."""
-    nuclei, points = together(packed)
-    moved, share = press(
-        *(points, nuclei.semi_axes_um, nuclei.rotations, living),
-        contact=contact,
-        max_overlap=parameters.tissue.max_overlap,
-    )
-    return _moved(packed, moved), share
+def _aligned(packed: Packed, parameters: Parameters, room: Outline) -> Packed:
+    """Return nuclei with flat living ones near the surface, or all in a layer, turned along it."""
+    parts = list(packed.parts)
+    living = zip(parameters.all_kinds(), packed.placed[::2], strict=True)
+    for number, (kind, (nuclei, points)) in enumerate(living):
+        if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
+            continue
+        axes = nuclei.semi_axes_um
+        if room.homes:
+            surface, layer, _ = room.homes
+            near = layer.distance_at(points) < 0
+        else:
+            surface, flat = room.living, axes.max(axis=1) > FLAT * axes.min(axis=1)
+            near = flat & (surface.distance_at(points) > -axes.max(axis=1) * 2)
+        chosen = np.flatnonzero(near)
+        parts[2 * number] = align(nuclei, chosen, surface.normals_at(points[chosen]))
+    return replace(packed, parts=tuple(parts))
 
 
-def _moved(populations: Populations, centres_um: Doubles) -> Populations:
-    """Return nuclei at other places (N, 3)."""
-    parts = np.split(centres_um, np.cumsum(list(map(len, populations)))[:-1])
-    return tuple(replace(p, centres_um=at) for p, at in zip(populations, parts, strict=True))
-
-
-def _aligned(population: Population, parameters: Parameters, room: Outline) -> Population:
-    """Return a population with flat nuclei near the surface, or all in a layer, turned along it."""
-    (nuclei, points), _ = population.parts
-    kind = parameters.all_kinds()[population.kind]
-    if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
-        return population
-    axes = nuclei.semi_axes_um
-    if room.homes:
-        surface, layer, _ = room.homes
-        near = layer.distance_at(points) < 0
-    else:
-        surface, flat = room.living, axes.max(axis=1) > FLAT * axes.min(axis=1)
-        near = flat & (surface.distance_at(points) > -axes.max(axis=1) * 2)
-    chosen = np.flatnonzero(near)
-    return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
-
-
-def _divided(rng: Rng, packed: Populations) -> tuple[tuple[Labelled, ...], Longs]:
+def _divided(rng: Rng, packed: Packed) -> tuple[tuple[Labelled, ...], Longs]:
     """Return living nuclei after division, and the numbers of those they come from."""
     parts: list[Labelled] = []
     owners = []
-    start = 0
-    for population in packed:
-        living, points = population.living, population.parts[0][1]
+    starts = np.cumsum([0, *map(len, packed.parts)])[:-1:2]
+    for (living, points), start in zip(packed.placed[::2], starts, strict=True):
         numbers = np.arange(len(living))
         if isinstance(living, Nuclei):
             living, points, numbers = shapes.divide(rng, living, points)
         parts.append((living, points))
         owners.append(start + numbers)
-        start += len(population)
     return tuple(parts), np.concatenate(owners)
 
 
@@ -364,21 +332,19 @@ def _debris(
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
-    packed: Populations,
+    packed: Packed,
 ) -> tuple[tuple[Placed, ...], debris.Blobs]:
     """Return fragments and small bodies at their places, and diffuse glow."""
     section, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
     placed = [
         debris.fragments(
-            rng,
-            population.dying,
-            population.parts[1][1],
+            *(rng, dying, points),
             count=section.fragments,
             share=section.fragment_share,
             factor=section.fragment_brightness,
         )
-        for population in packed
-        if len(population.dying)
+        for dying, points in packed.placed[1::2]
+        if len(dying)
     ]
     if count := int(drawn["bodies"]):
         typical = float(np.mean([kind.diameter_um for kind in parameters.all_kinds()]))

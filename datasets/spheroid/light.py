@@ -17,7 +17,7 @@ from cytosuite.datasets.physics.render import Watch, render, simulation_grid
 from cytosuite.datasets.scene import MICROSCOPE
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
-from cytosuite.datasets.spheroid.spheroid import Spheroid, together
+from cytosuite.datasets.spheroid.spheroid import Spheroid
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume
@@ -57,13 +57,12 @@ class Specimen:
 
     def grow_cells(self, rng: Rng) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
-        cells = self.parameters.cells
-        nuclei, centres = together(self.spheroid.packed)
+        cells, packed = self.parameters.cells, self.spheroid.packed
         self.cells = self.spheroid.cells or grow_cells(
             rng,
-            nuclei.semi_axes_um,
-            nuclei.rotations,
-            centres,
+            packed.bodies.semi_axes_um,
+            packed.bodies.rotations,
+            packed.centres_um,
             self.outside,
             self.spheroid.outline.living.grid,
             volume_spread=cells.volume_spread,

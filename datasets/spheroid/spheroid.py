@@ -1,7 +1,7 @@
 """A simulated spheroid: its tissue, nuclei at their places, and other bodies that glow."""
 
-from collections.abc import Iterable
-from dataclasses import field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import at
 from cytosuite.files import frozen
 from cytosuite.formats import read
-from cytosuite.volume.arrays import Doubles, Integers, Interval, Lengths, Longs, Rng
+from cytosuite.volume.arrays import Doubles, Interval, Lengths, Longs, Rng
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 LEAST_INSIDE = 0.4  # of the width of a blastocyst
@@ -103,38 +103,28 @@ def _mask(rng: Rng, section: Tissue, middle: Lengths) -> Region:
 
 
 @frozen
-class Population:
-    """The nuclei of one kind as they are packed, before any divides or falls into fragments."""
+class Packed:
+    """All nuclei as they are packed, before any divides or falls into fragments."""
 
-    kind: int  # number in the recipe, from 0
-    living: Nuclei | StoredNuclei
-    dying: Nuclei  # take room like others and become fragments
-    centres_um: Doubles = field(default_factory=lambda: np.zeros((0, 3)))  # living, dying
-
-    def __len__(self) -> int:
-        """Return the number of nuclei."""
-        return len(self.living) + len(self.dying)
+    parts: tuple[Nuclei | StoredNuclei, ...]  # living ones of a kind, its dying ones, the next kind
+    centres_um: Doubles  # (N, 3), the dying take room like others
 
     @property
-    def parts(self) -> tuple[Placed, Placed]:
-        """The living and the dying with their places."""
-        points = self.centres_um
-        return (self.living, points[: len(self.living)]), (self.dying, points[len(self.living) :])
+    def bodies(self) -> Mixture:
+        """All of them as one population."""
+        return Mixture(self.parts)
 
     @property
-    def volume_um3(self) -> float:
-        """Volume of all of them in µm³."""
-        return float(sum(volumes_um3(part).sum() for part, _ in self.parts))
+    def placed(self) -> list[Labelled]:
+        """The parts with their places."""
+        ends = np.cumsum(list(map(len, self.parts)))[:-1]
+        return list(zip(self.parts, np.split(self.centres_um, ends), strict=True))
 
-    def take(self, chosen: Integers, centres_um: Doubles) -> "Population":
-        """Return some nuclei, counted from the first of the living, at places."""
-        living = len(self.living)
-        return replace(
-            self,
-            living=self.living.take(chosen[chosen < living]),
-            dying=self.dying.take(chosen[chosen >= living] - living),
-            centres_um=centres_um,
-        )
+
+def volume_of(parts: Sequence[Bodies]) -> float:
+    """Return the volume in µm³ of parts as in `Packed`, summed kind by kind."""
+    sums = [float(volumes_um3(part).sum()) for part in parts]
+    return sum(living + dying for living, dying in zip(sums[::2], sums[1::2], strict=True))
 
 
 def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
@@ -143,15 +133,10 @@ def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
     return Mixture(bodies), np.concatenate(centres)
 
 
-def together(populations: Iterable[Population]) -> tuple[Mixture, Doubles]:
-    """Return the bodies of populations as one, and their centres, see `mixed`."""
-    return mixed(part for population in populations for part in population.parts)
-
-
 class Spheroid(NamedTuple):
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
-    packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each
+    packed: Packed  # one cell grows around each
     parts: tuple[Labelled, ...]  # labelled nuclei, by kind
     owners: Longs  # (N,), of labelled nuclei: number of the packed one
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
@@ -175,18 +160,18 @@ class Spheroid(NamedTuple):
     @property
     def kinds(self) -> Longs:
         """Number of the kind of each labelled nucleus, from 0."""
-        packed = np.repeat([p.kind for p in self.packed], [len(p) for p in self.packed])
-        return np.asarray(packed[self.owners])
+        parts = np.repeat(range(len(self.packed.parts)), list(map(len, self.packed.parts)))
+        return np.asarray(parts[self.owners] // 2)
 
     @property
     def volume_fraction(self) -> float:
         """Share of the living tissue that is nucleus."""
-        return sum(p.volume_um3 for p in self.packed) / self.outline.living.volume_um3
+        return volume_of(self.packed.parts) / self.outline.living.volume_um3
 
     @property
     def inner(self) -> Interval:
         """Share of nuclei in the mass of a blastocyst, and share of the mass that is nucleus."""
         mass = self.outline.homes[2]
-        nuclei, points = together(self.packed)
-        held = mass.distance_at(points) < 0
-        return float(held.mean()), float(volumes_um3(nuclei)[held].sum() / mass.volume_um3)
+        held = mass.distance_at(self.packed.centres_um) < 0
+        filled = volumes_um3(self.packed.bodies)[held].sum() / mass.volume_um3
+        return float(held.mean()), float(filled)

@@ -113,15 +113,15 @@ def _grown(*changes, seed=0):
 def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the_mass(width):
     tissue = {"n_nuclei": 80, "core": 0.75, "inner": 0.4, "may_be_cut": True}
     made = _grown({"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
-    (population,), (whole, layer, mass) = made.packed, made.outline.homes
-    places, axes = population.centres_um, population.living.semi_axes_um
+    (living, _), (whole, layer, mass) = made.packed.parts, made.outline.homes
+    places, axes = made.packed.centres_um, living.semi_axes_um
     outer, inner = layer.distance_at(places) < 0, mass.distance_at(places) < 0
     assert (outer ^ inner).all()
     assert inner.sum() == pytest.approx(80 * 0.4, abs=6)
     assert made.inner[1] == pytest.approx(0.25, abs=0.06)
     flat = axes.max(axis=1) / axes.min(axis=1)
     assert np.median(flat[outer]) > 1.5 * np.median(flat[inner])
-    shortest = population.living.rotations[np.arange(len(axes)), :, axes.argmin(axis=1)]
+    shortest = living.rotations[np.arange(len(axes)), :, axes.argmin(axis=1)]
     assert np.abs((shortest * whole.normals_at(places)).sum(axis=1))[outer].min() > 0.99
 
 
