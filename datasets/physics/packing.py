@@ -366,32 +366,41 @@ def scatter(
     if large.all():
         check_room(whole, region)
     centres = np.zeros(semi_axes_um.shape)
-    placed, tree, failures, line = np.zeros(0, np.intp), None, 0, np.flatnonzero(~large)
+    placed, failures, line = np.zeros(0, np.intp), 0, np.flatnonzero(~large)
     while len(line) and failures < break_criterion:
         bodies = np.resize(line, min(TRIALS, max(len(line), failures, LEAST)))
         points = region.draw(rng, len(bodies))
         excess, _ = whole.part(bodies).outside_um(points, region)
         free = np.flatnonzero(excess <= 0)
-        free = free[~_hit(shrunk, bodies[free], points[free], placed, tree)]
-        earlier = _conflicts(shrunk, bodies[free], points[free])
-        limits = (len(bodies), failures, break_criterion)
-        taken, tried, failures = _judge(free, earlier, limits, again=len(line) < len(bodies))
-        new = bodies[taken]
-        if taken:
-            centres[new], placed = points[taken], np.concatenate([placed, new])
-            tree = cKDTree(centres[placed])
+        free = free[~_hit(shrunk, bodies[free], points[free], placed, centres)]
+        tried, last = len(bodies), -1 - failures  # number of trials, and the last success
+        new = []
+        while len(free) and free[0] - last <= break_criterion:
+            last, rest = int(free[0]), free[1:]
+            new.append(last)
+            if len(line) < len(bodies):  # the batch tries each of them several times
+                tried = last + 1
+                break
+            apart = points[last] - points[rest]
+            near = np.flatnonzero((apart**2).sum(axis=1) <= 4 * shrunk.reach.max() ** 2)
+            close = shrunk.closeness(bodies[[last]], bodies[rest[near]], apart[near]) < 1
+            free = np.delete(rest, near[close])
+        failures = tried - 1 - last
+        placed = np.concatenate([placed, bodies[new]])
+        centres[bodies[new]] = points[new]
         line = np.roll(line, -tried)
-        line = line[~np.isin(line, new)]
+        line = line[~np.isin(line, bodies[new])]
     placed = np.sort(placed)
     return centres[placed], placed
 
 
 def _hit(
-    bodies: Hulls, candidates: Indices, points: Doubles, placed: Indices, tree: cKDTree | None
+    bodies: Hulls, candidates: Indices, points: Doubles, placed: Indices, centres: Doubles
 ) -> Bools:
-    """Return a mask of the candidates at points (n, 3) that overlap placed bodies (`tree`)."""
-    if tree is None or not len(candidates):
+    """Return a mask of the candidates at points (n, 3) that overlap placed ones of `centres`."""
+    if not (len(placed) and len(candidates)):
         return np.zeros(len(candidates), bool)
+    tree = cKDTree(centres[placed])
     distance, nearest = tree.query(points)
     hit = distance < bodies.inner[candidates] + bodies.inner[placed[nearest]]  # most of them
     rest = np.flatnonzero(~hit)
@@ -402,35 +411,6 @@ def _hit(
         i, j = rest[near["i"]], near["j"]
         hit[i[bodies.closeness(candidates[i], placed[j], points[i] - tree.data[j]) < 1]] = True
     return np.asarray(hit)
-
-
-def _conflicts(bodies: Hulls, candidates: Indices, points: Doubles) -> list[list[int]]:
-    """Return for each candidate the earlier ones it overlaps."""
-    earlier: list[list[int]] = [[] for _ in candidates]
-    if len(candidates) > 1:
-        pairs = cKDTree(points).query_pairs(2 * bodies.reach.max(), output_type="ndarray")
-        i, j = pairs.T  # i < j
-        close = bodies.closeness(candidates[i], candidates[j], points[i] - points[j]) < 1
-        for first, second in pairs[close].tolist():
-            earlier[second].append(first)
-    return earlier
-
-
-def _judge(
-    free: Indices, conflicts: list[list[int]], limits: tuple[int, int, int], *, again: bool
-) -> tuple[list[int], int, int]:
-    """Return accepted trials, made ones, failures; `limits`: trials, failures before, their end."""
-    trials, failures, limit = limits
-    accepted: dict[int, int] = {}
-    last = -1 - failures  # trial of the last success, counted from the start of the batch
-    for number, trial in enumerate(free.tolist()):
-        if trial - last > limit:
-            break
-        if not any(rival in accepted for rival in conflicts[number]):
-            accepted[number] = last = trial
-            if again:
-                return [trial], trial + 1, 0
-    return list(accepted.values()), trials, trials - 1 - last
 
 
 def subcultures(
@@ -448,10 +428,8 @@ def subcultures(
     placed = np.zeros(0, np.intp)
     for index in np.argsort(-across, kind="stable"):
         points = region.draw(rng, PATIENCE)
-        trials = np.full(PATIENCE, index)
-        tree = cKDTree(centres[placed]) if len(placed) else None
-        points = points[~_hit(bodies, trials, points, placed, tree)]
-        for point in points:
+        hit = _hit(bodies, np.full(PATIENCE, index), points, placed, centres)
+        for point in points[~hit]:
             if (region.distance_at(point + inside * semi_axes[index]) < 0).mean() > INSIDE:
                 centres[index] = point
                 placed = np.append(placed, index)
