@@ -12,34 +12,33 @@ MARGIN = np.float32(1.0001)  # of the rounding of squares
 @compiled
 def assign(
     centres: Floats,
-    weights: Floats,
-    z: Floats,
-    y: Floats,
-    x: Floats,
+    squares: Floats,
+    positions: tuple[Floats, Floats, Floats],
     shrink: Floats,
     inside: Bools,
     labels: Shorts,
 ) -> None:
-    """Write the number + 1 of the nearest centre (µm) in each voxel inside; 0 stays outside."""
-    near = np.empty(len(centres), np.int32)
-    floors = np.empty(len(centres), np.float32)
+    """Write the number + 1 of the nearest centre (µm) in each voxel inside; 0 stays outside.
+
+    `squares` of the centres' weights multiply squared distances.
+    """
+    z, y, x = positions
+    near, floors = np.empty(len(centres), np.int32), np.empty(len(centres), np.float32)
     best, owner = np.empty(BLOCK[2], np.float32), np.empty(BLOCK[2], np.int32)
     for z0 in range(0, len(z), BLOCK[0]):
         for y0 in range(0, len(y), BLOCK[1]):
-            zs, ys, rows = z[z0 : z0 + BLOCK[0]], y[y0 : y0 + BLOCK[1]], shrink[y0 : y0 + BLOCK[1]]
             for x0 in range(0, len(x), BLOCK[2]):
-                xs = x[x0 : x0 + BLOCK[2]]
-                box = slice(z0, z0 + len(zs)), slice(y0, y0 + len(ys)), slice(x0, x0 + len(xs))
-                part = inside[box]
+                box = slice(z0, z0 + BLOCK[0]), slice(y0, y0 + BLOCK[1]), slice(x0, x0 + BLOCK[2])
+                part, out = inside[box], labels[box]
                 if not part.any():
                     continue
-                count = _candidates(centres, weights, zs, ys, xs, rows, floors, near)
-                out = labels[box]
-                for a in range(len(zs)):
-                    for b in range(len(ys)):
-                        place = (zs[a], ys[b], rows[b])
-                        _row(centres, weights, near[:count], place, xs, best, owner)
-                        for c in range(len(xs)):
+                ticks, rows = (z[box[0]], y[box[1]], x[box[2]]), shrink[box[1]]
+                count = _candidates(centres, squares, ticks, rows, floors, near)
+                for a in range(part.shape[0]):
+                    for b in range(part.shape[1]):
+                        place = (ticks[0][a], ticks[1][b], rows[b])
+                        _row(centres, squares, near[:count], place, ticks[2], best, owner)
+                        for c in range(part.shape[2]):
                             if part[a, b, c]:
                                 out[a, b, c] = owner[c] + 1
 
@@ -47,33 +46,26 @@ def assign(
 @compiled
 def _candidates(
     centres: Floats,
-    weights: Floats,
-    z: Floats,
-    y: Floats,
-    x: Floats,
+    squares: Floats,
+    ticks: tuple[Floats, Floats, Floats],
     shrink: Floats,
     floors: Floats,
     near: Ints,
 ) -> int:
     """List the centres that may be the nearest of a voxel of a box."""
-    most = np.float32(np.inf)
-    narrow = wide = shrink[0]
-    for factor in shrink:
-        narrow, wide = min(narrow, factor), max(wide, factor)
+    most, narrow, wide = np.float32(np.inf), shrink.min(), shrink.max()
     for i in range(len(centres)):
         low, high = np.float32(0), np.float32(0)
         for axis in range(3):
-            ticks = z if axis == 0 else (y if axis == 1 else x)
-            middle, half = (ticks[0] + ticks[-1]) / 2, (ticks[-1] - ticks[0]) / 2
-            away = abs(centres[i, axis] - middle)
+            first, last = ticks[axis][0], ticks[axis][-1]
+            away, half = abs(centres[i, axis] - (first + last) / 2), (last - first) / 2
             close, far = max(away - half, np.float32(0)), away + half
             if axis == 2:
                 close, far = close * narrow, far * wide
             low += close * close
             high += far * far
-        square = weights[i] * weights[i]
-        floors[i] = low * square
-        most = min(most, high * square)
+        floors[i] = low * squares[i]
+        most = min(most, high * squares[i])
     count = 0
     for i in range(len(centres)):
         if floors[i] <= most * MARGIN:
@@ -85,7 +77,7 @@ def _candidates(
 @compiled
 def _row(
     centres: Floats,
-    weights: Floats,
+    squares: Floats,
     near: Ints,
     place: ZYX,
     x: Floats,
@@ -94,12 +86,10 @@ def _row(
 ) -> None:
     """Write the nearest centre of each voxel of a row, of equals the first."""
     z, y, shrink = place
-    for j in range(len(x)):
-        best[j], owner[j] = np.inf, -1
+    best[:], owner[:] = np.inf, -1
     for i in near:
         d0, d1, middle = z - centres[i, 0], y - centres[i, 1], centres[i, 2]
-        square = weights[i] * weights[i]
-        base, scale = (d0 * d0 + d1 * d1) * square, shrink * shrink * square
+        base, scale = (d0 * d0 + d1 * d1) * squares[i], shrink * shrink * squares[i]
         for j in range(len(x)):
             d2 = x[j] - middle
             key = base + d2 * d2 * scale
