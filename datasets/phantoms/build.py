@@ -1,7 +1,7 @@
 """Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from scipy import ndimage
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.phantoms.augment import USUAL, augment
+from cytosuite.datasets.phantoms.augment import ALTERATION, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
@@ -237,7 +237,7 @@ def extract_to(
         parameters = {
             "cutting": cutting._asdict(),
             "augment_copies": augment_copies,
-            "alteration": asdict(USUAL),
+            "alteration": ALTERATION,
         }
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)

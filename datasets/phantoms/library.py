@@ -109,9 +109,9 @@ def crossings_um(distance: Image, spacing: Lengths) -> Doubles:
     return np.concatenate(crossings)
 
 
-def draw_rotations(rng: Rng, count: int, tilt: float, turn: float = 180.0) -> Doubles:
-    """Return rotations (N, 3, 3): a `turn` about z, after a `tilt` of z, in degrees at most."""
-    around = rng.uniform(-1.0, 1.0, count) * np.deg2rad(turn)
+def draw_rotations(rng: Rng, count: int, tilt: float) -> Doubles:
+    """Return rotations (N, 3, 3): any turn about z, after a `tilt` of z, degrees at most."""
+    around = rng.uniform(-1.0, 1.0, count) * np.pi
     side = rng.uniform(0, 2 * np.pi, count)
     cosine = 1 - rng.random(count) * (1 - np.cos(np.deg2rad(tilt)))
     tilted = about_axis(side) @ about_axis(np.arccos(cosine), axis=2) @ about_axis(-side)
