@@ -135,15 +135,13 @@ class Sampled(NamedTuple):
 Psf = Gaussian | Sampled
 
 
-def measured(stacks: Sequence[Path | Volume], spacing_um: Lengths | None = None) -> Sampled:
-    """Return the light of ZYX stacks of a bead each, from first to last plane, else InputError."""
-    return Sampled(tuple(_measured(stack, spacing_um, i) for i, stack in enumerate(stacks, 1)))
+def measured(paths: Sequence[Path], spacing_um: Lengths | None = None) -> Sampled:
+    """Return the light of files with a bead each, from first to last plane, else InputError."""
+    return Sampled(tuple(bead(formats.read(path), str(path), spacing_um) for path in paths))
 
 
-def _measured(stack: Path | Volume, spacing_um: Lengths | None, number: int) -> Kernel:
-    """Return the light of the bead in one stack."""
-    name = str(stack) if isinstance(stack, Path) else f"stack {number}"
-    volume = formats.read(stack) if isinstance(stack, Path) else stack
+def bead(volume: Volume, name: str, spacing_um: Lengths | None = None) -> Kernel:
+    """Return the light of the bead in a ZYX stack."""
     if volume.axes != "ZYX":
         raise InputError(f"{name}: a point spread function needs the axes ZYX, found {volume.axes}")
     refusal = f"{name}: the file gives no voxel size; give that of the stack in µm"
@@ -250,6 +248,39 @@ class Objective(NamedTuple):
         above = (np.sqrt(glass**2 - squared) - glass) * glass / sample
         return depth_um * below[:, None] - np.outer(above, depth_um + focus_um)
 
+    def around(self, wavelength_um: float, depth_um: float) -> tuple[Lengths, Doubles, Doubles]:
+        """Return voxels, and places along and across the axis, that hold the light of a point."""
+        # Along z from the focus to the first dark point, low aperture.
+        zero = 2 * self.index_sample * wavelength_um / self.aperture**2
+        airy = self.airy_um(wavelength_um)
+        shift = float(np.clip(self.shift_um(depth_um), -FARTHEST * zero, FARTHEST * zero))
+        step = wavelength_um / (self.index_sample - self.cosine_index) / 8
+        low = int(np.ceil((AXIAL * zero + max(-shift, 0)) / step))
+        high = int(np.ceil((AXIAL * zero + max(shift, 0)) / step))
+        lateral = wavelength_um / (10 * self.aperture)
+        slope = self.aperture / self.cosine_index
+        half = int(min(RIM * airy + max(low, high) * step * slope, WIDEST * airy) / lateral)
+        focus = np.arange(-low, high + 1, dtype=np.float64) * step
+        return (step, lateral, lateral), focus, np.arange(-half, half + 1) * lateral
+
+    def light(
+        self, wavelength_um: float, depth_um: float, focus_um: Doubles, across_um: Doubles
+    ) -> Image:
+        """Return the light (z, y, x) of one passage through the objective, see `around`."""
+        quarter = across_um[len(across_um) // 2 :]
+        step = quarter[1] / 4
+        place = np.hypot(quarter[:, None], quarter) / step
+        below = place.astype(int)
+        part = (place - below).astype(np.float32)
+        radii = np.arange(int(below.max()) + 2, dtype=np.float64) * step
+        rows = self.intensity(wavelength_um, radii, focus_um, depth_um).astype(np.float32)
+        mirrored = np.abs(np.arange(1 - len(quarter), len(quarter)))
+        light = np.empty((len(rows), len(mirrored), len(mirrored)), np.float32)
+        for plane, row in zip(light, rows, strict=True):
+            seen = row[below] * (1 - part) + row[below + 1] * part
+            plane[:] = seen[mirrored][:, mirrored]
+        return light
+
 
 def physical(
     microscope: str,
@@ -269,59 +300,24 @@ def physical(
     depths = depths[:1] if index_sample == index_immersion else depths
     kernels = []
     for depth in depths:
-        planes = _Planes(objective, emission_um, depth)
-        light = planes.light(emission_um)
+        spacing, focus, across = objective.around(emission_um, depth)
+        light = objective.light(emission_um, depth, focus, across)
         if microscope == "confocal":
             radius = pinhole_airy * objective.airy_um(emission_um)
-            light = planes.through_pinhole(light, radius) * planes.light(excitation_um)
+            light = _through_pinhole(light, across, radius)
+            light *= objective.light(excitation_um, depth, focus, across)
         elif microscope == "lightsheet":
-            light *= np.exp(-(planes.focus_um**2) / (2 * sheet_um**2))[:, None, None]
-        kernels.append(centred(light, light, planes.spacing, microscope))
+            light *= np.exp(-(focus**2) / (2 * sheet_um**2))[:, None, None]
+        kernels.append(centred(light, light, spacing, microscope))
     return Sampled(tuple(kernels), depths)
 
 
-class _Planes:
-    """Voxels around a point, with the light that it sends there."""
+def _through_pinhole(light: Image, across_um: Doubles, radius_um: float) -> Image:
+    """Return light collected over a disk around each position."""
+    from scipy.signal import fftconvolve  # slow to load
 
-    def __init__(self, objective: Objective, wavelength_um: float, depth_um: float) -> None:
-        self._objective, self._depth_um = objective, depth_um
-        # Along z from the focus to the first dark point, low aperture.
-        zero = 2 * objective.index_sample * wavelength_um / objective.aperture**2
-        airy = objective.airy_um(wavelength_um)
-        shift = float(np.clip(objective.shift_um(depth_um), -FARTHEST * zero, FARTHEST * zero))
-        step = wavelength_um / (objective.index_sample - objective.cosine_index) / 8
-        low = int(np.ceil((AXIAL * zero + max(-shift, 0)) / step))
-        high = int(np.ceil((AXIAL * zero + max(shift, 0)) / step))
-        self.focus_um = np.arange(-low, high + 1, dtype=np.float64) * step
-        lateral = wavelength_um / (10 * objective.aperture)
-        slope = objective.aperture / objective.cosine_index
-        half = min(RIM * airy + max(low, high) * step * slope, WIDEST * airy)
-        self._offsets = np.arange(-int(half / lateral), int(half / lateral) + 1) * lateral
-        self.spacing = (step, lateral, lateral)
-
-    def light(self, wavelength_um: float) -> Image:
-        """Return the light (z, y, x) of one passage through the objective."""
-        quarter = self._offsets[len(self._offsets) // 2 :]
-        step = self.spacing[1] / 4
-        place = np.hypot(quarter[:, None], quarter) / step
-        below = place.astype(int)
-        part = (place - below).astype(np.float32)
-        radii = np.arange(int(below.max()) + 2, dtype=np.float64) * step
-        table = self._objective.intensity(wavelength_um, radii, self.focus_um, self._depth_um)
-        rows = table.astype(np.float32)
-        mirrored = np.abs(np.arange(1 - len(quarter), len(quarter)))
-        light = np.empty((len(rows), len(mirrored), len(mirrored)), np.float32)
-        for plane, row in zip(light, rows, strict=True):
-            seen = row[below] * (1 - part) + row[below + 1] * part
-            plane[:] = seen[mirrored][:, mirrored]
-        return light
-
-    def through_pinhole(self, light: Image, radius_um: float) -> Image:
-        """Return light collected over a disk around each position."""
-        from scipy.signal import fftconvolve  # slow to load
-
-        near = self._offsets[np.abs(self._offsets) <= radius_um]
-        disk = (np.hypot(near[:, None], near) <= radius_um).astype(np.float32)
-        disk /= disk.sum()
-        seen = fftconvolve(light, disk[None], mode="same", axes=(1, 2))
-        return np.asarray(seen.clip(0), np.float32)
+    near = across_um[np.abs(across_um) <= radius_um]
+    disk = (np.hypot(near[:, None], near) <= radius_um).astype(np.float32)
+    disk /= disk.sum()
+    seen = fftconvolve(light, disk[None], mode="same", axes=(1, 2))
+    return np.asarray(seen.clip(0), np.float32)

@@ -58,7 +58,7 @@ def _bead(centre=(14.0, 20.4, 21.7)):
 
 
 def test_measured_finds_the_middle_of_the_bead_and_leaves_the_background_out():
-    (kernel,) = psf.measured([_bead()]).kernels
+    kernel = psf.bead(_bead(), "bead")
     assert kernel.centre == pytest.approx((14.0, 20.4, 21.7), abs=0.05)
     assert kernel.image.sum(dtype=np.float64) == pytest.approx(1, abs=1e-6)
     assert kernel.image.min() == 0
@@ -82,7 +82,7 @@ def test_measured_reads_files_and_takes_another_voxel_size(tmp_path):
     ],
 )  # fmt: skip
 def test_weights_blend_linearly_by_depths_or_evenly_to_the_last_plane(depths, seen, expected):
-    beads = psf.measured([_bead()] * 3)._replace(depths_um=depths)
+    beads = psf.Sampled((psf.bead(_bead(), "bead"),) * 3, depths)
     assert beads.weights(np.array(seen, float), 40.0).T.tolist() == expected
 
 
@@ -102,24 +102,24 @@ def _stack(array, axes="ZYX", spacing=SPACING, **metadata):
 
 
 @pytest.mark.parametrize(
-    "stacks, message",
+    "stack, message",
     [
-        ([_stack(_bead().array, spacing_source="assumed")], "stack 1: the file gives no voxel"),
-        ([_bead(), _stack(np.ones((9, 9)), "YX", (1, 1))], "stack 2: a point spread function"),
-        ([_stack(np.full((5, 6, 7), 9.0))], "stack 1: no light above the background; is it"),
+        (_stack(_bead().array, spacing_source="assumed"), "bead: the file gives no voxel size"),
+        (_stack(np.ones((9, 9)), "YX", (1, 1)), "bead: a point spread function needs the axes"),
+        (_stack(np.full((5, 6, 7), 9.0)), "bead: no light above the background; is it"),
         (
-            [_stack(_bead((14, 30, 30)).array + _bead((14, 8, 8)).array)],
-            "stack 1: a point spread function needs one bead, found 2 bright spots; crop the stack",
+            _stack(_bead((14, 30, 30)).array + _bead((14, 8, 8)).array),
+            "bead: a point spread function needs one bead, found 2 bright spots; crop the stack",
         ),
     ],
 )
-def test_stacks_of_no_bead_are_refused(stacks, message):
-    refused(message, psf.measured, stacks)
+def test_a_stack_of_no_bead_is_refused(stack, message):
+    refused(message, psf.bead, stack, "bead")
 
 
 def test_aberrated_light_in_several_lobes_along_z_is_one_bead():
     front, back = (_bead(centre=(z, 20, 20)).array for z in (6, 22))
-    (kernel,) = psf.measured([Volume(front + 0.9 * back, SPACING)]).kernels
+    kernel = psf.bead(Volume(front + 0.9 * back, SPACING), "bead")
     assert kernel.centre[0] == pytest.approx(6, abs=0.2)  # the brightest
 
 
