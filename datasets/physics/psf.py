@@ -261,7 +261,7 @@ class Objective(NamedTuple):
         slope = self.aperture / self.cosine_index
         half = int(min(RIM * airy + max(low, high) * step * slope, WIDEST * airy) / lateral)
         focus = np.arange(-low, high + 1, dtype=np.float64) * step
-        return (step, lateral, lateral), focus, np.arange(-half, half + 1) * lateral
+        return (step, lateral, lateral), focus, np.arange(-half, half + 1.0) * lateral
 
     def light(
         self, wavelength_um: float, depth_um: float, focus_um: Doubles, across_um: Doubles
