@@ -46,7 +46,6 @@ class Culture(NamedTuple):
     cells: Labels  # (Z, Y, X)
     nuclei: Labels  # (Z, Y, X), with the number of their cell
     thickness: Image  # (Y, X), of all cells, relative to the height of each
-    depth_um: Image  # (Y, X), to the border of the cell, below 0 outside
     kinds: Numbers  # (N,), from 0
     states: Numbers  # (N,), RESTING to DYING
     bodies: Bodies  # nuclei or their parts
@@ -80,17 +79,18 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     else:
         labels = on_grid(source, grid)
         states = _states(for_cells, parameters.cells, int(labels.max()))
-    depth, count = placement.depth_um(labels, plane), len(states)
+    count = len(states)
     if not sheet or parameters.nuclei.fitted:
-        poses, stored = _fitted(for_place, parameters, labels, depth, plane, states)
+        poses, stored = _fitted(for_place, parameters, labels, plane, states)
     else:
-        poses = _poses(for_place, others[0], parameters, grid, sheet, depth[0])
+        poses = _poses(for_place, others[0], parameters, grid, sheet)
     bodies, centres, owners = _nuclei(others, parameters, states, poses, stored)
     nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
     nuclei[nuclei != labels] = 0
     if not sheet:
-        deepest = np.append(np.inf, ndimage.maximum(depth[0], labels[0], np.arange(1, count + 1)))
-        cells, thickness = labels, _dome(np.asarray(1 - depth[0] / deepest[labels[0]], np.float32))
+        depth, plain = placement.depth_um(labels, grid)[0], labels[0]
+        deepest = np.append(np.inf, ndimage.maximum(depth, plain, np.arange(1, count + 1)))
+        cells, thickness = labels, _dome(np.asarray(1 - depth / deepest[plain], np.float32))
     else:
         heights = for_kinds.uniform(*parameters.cells.height_um, count)
         heights = np.where(states >= DIVIDING, TALL * sheet.stars.semi_axes_um[:, 2], heights)
@@ -101,7 +101,6 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
         cells=cells,
         nuclei=nuclei,
         thickness=thickness,
-        depth_um=depth[0],
         kinds=np.searchsorted(shares[:-1], for_kinds.random(count), side="right"),
         states=states,
         bodies=bodies,
@@ -210,7 +209,6 @@ def _poses(
     parameters: Parameters,
     grid: Grid,
     sheet: _Sheet,
-    depth: Image,
 ) -> Poses:
     """Return nuclei deep enough in their cells, turned along them."""
     cores, count = parameters.nuclei, len(sheet.stars)
@@ -218,6 +216,7 @@ def _poses(
     radius *= np.where(sheet.states == TWO, PART, 1.0)
     ratio = np.sqrt(for_shape.uniform(*cores.elongation, count))
     least = np.stack([radius / ratio / ROOM, np.full(count, cores.depth[0])])
+    depth = placement.depth_um(sheet.labels[None], grid.layer)[0]
     centres, deep = _middles(rng, sheet.labels, depth, least, grid)
     fit = np.minimum(1, ROOM * deep * ratio / radius)
     heights = for_shape.uniform(*cores.height_um, count) * np.minimum(1, 1.5 * fit) / 2
@@ -232,7 +231,6 @@ def _fitted(
     rng: Rng,
     parameters: Parameters,
     labels: Labels,
-    depth: Image,
     grid: Grid,
     states: Numbers,
 ) -> tuple[Poses, StoredNuclei | None]:
@@ -250,7 +248,7 @@ def _fitted(
         sizes = stored.semi_axes_um
         axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
     rigid = stored is not None
-    poses = placement.poses(for_place, cores, labels, depth, grid, axes, parts=parts, rigid=rigid)
+    poses = placement.poses(for_place, cores, labels, grid, axes, parts=parts, rigid=rigid)
     return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
 
 

@@ -14,6 +14,7 @@ from cytosuite.datasets.cells import spots as points
 from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Culture, grow
 from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.placement import depth_um
 from cytosuite.datasets.cells.spots import Spots
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.bodies import chromatin_tile, paint
@@ -99,7 +100,7 @@ def _dyes(
     _stain(for_noise, dye, culture.cells, tile, dyes.contrast)
     dye[culture.nuclei > 0] *= np.float32(dyes.in_nucleus)
     if dyes.membrane > 0:
-        depth = points.depth_um(culture, parameters)
+        depth = depth_um(culture.cells, culture.grid)
         dye[(depth > 0) & (depth <= dyes.membrane_um)] += np.float32(dyes.membrane)
     dye *= np.float32(drawn["cytoplasm_photons"])
     clumps = chromatin_tile(for_clumps, noise, CHROMATIN_UM)

@@ -194,7 +194,6 @@ def poses(
     rng: Rng,
     placing: Placing,
     labels: Labels,
-    depth: Image,
     grid: Grid,
     axes: Doubles,
     *,
@@ -207,7 +206,7 @@ def poses(
     """
     for_rows, for_place = rng.spawn(2)
     cells, plane = measure(labels, grid), labels.shape[0] == 1
-    rows = _drawn(for_rows, placing, cells, plane)
+    rows, depth = _drawn(for_rows, placing, cells, plane), depth_um(labels, grid)
     if "ratio" in rows:
         root = 1 / 2 if plane else 1 / 3
         long = rows["elongation"]

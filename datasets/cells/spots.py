@@ -11,12 +11,11 @@ from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.bodies.harmonics import ball
 from cytosuite.datasets.cells.culture import Culture, Pools
 from cytosuite.datasets.cells.parameters import Cloud, Parameters, SpotKind
+from cytosuite.datasets.cells.placement import depth_um
 from cytosuite.datasets.cells.processes import Numbers
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
-from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.files import frozen
-from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Bools, Doubles, Image, Indices, Longs, Rng, Rows
 from cytosuite.volume.objects import label_at
 
@@ -89,16 +88,9 @@ def _room(kind: SpotKind, culture: Culture, parameters: Parameters) -> Labels:
     if kind.place == "cytoplasm":
         return np.where(culture.nuclei > 0, np.uint16(0), culture.cells)
     if kind.place == "membrane":
-        depth = depth_um(culture, parameters)
+        depth = depth_um(culture.cells, culture.grid)
         return np.where(depth <= parameters.dyes.membrane_um, culture.cells, np.uint16(0))
     return culture.cells
-
-
-def depth_um(culture: Culture, parameters: Parameters) -> Image:
-    """Return the distance (Z, Y, X) in µm to the border of the cell, below 0 outside of cells."""
-    if parameters.image.plane:
-        return culture.depth_um[None]
-    return np.asarray(signed_distance(Volume(culture.cells, culture.grid.spacing)).array)
 
 
 def _numbers(rng: Rng, kind: SpotKind, room: Labels, culture: Culture) -> Longs:

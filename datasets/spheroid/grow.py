@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.datasets.cells.given import read_cells
-from cytosuite.datasets.cells.placement import depth_um, poses
+from cytosuite.datasets.cells.placement import poses
 from cytosuite.datasets.phantoms.library import Phantom, stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
@@ -171,7 +171,7 @@ def _in_cells(
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
     lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
     labels, grid = lookup[cells.labels], cells.grid
-    where = (parameters.placement, labels, depth_um(labels, grid), grid)
+    where = (parameters.placement, labels, grid)
     placed = poses(rngs[2], *where, Mixture(parts).semi_axes_um, rigid=rigid)
     ends = np.cumsum(list(map(len, parts)))[:-1]
     forms = (np.split(values, ends) for values in (placed.semi_axes_um, placed.rotations))

@@ -9,7 +9,6 @@ from rasters import sizes_of
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label
-from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.parameters import Cores, Parameters, Placing
 from cytosuite.datasets.cells.placement import COLUMNS, Placement, learn, learn_to, measure, poses
 from cytosuite.datasets.physics.shapes import draw_nuclei
@@ -23,8 +22,8 @@ WALL = Grid((1, 300, 400), (1.0, 0.2, 0.2))
 
 def _fitted(labels, grid, seed=1, **wanted):
     """Return poses of nuclei, and the labels of their ellipsoids."""
-    depth, axes = placement.depth_um(labels, grid), np.ones((labels.max(), 3))
-    found = poses(np.random.default_rng(seed), Placing(**wanted), labels, depth, grid, axes)
+    axes = np.ones((labels.max(), 3))
+    found = poses(np.random.default_rng(seed), Placing(**wanted), labels, grid, axes)
     bodies = draw_nuclei(np.random.default_rng(0), len(axes), diameter_um=1.0, roughness=0.0)
     return found, label(
         replace(bodies, semi_axes_um=found.semi_axes_um, rotations=found.rotations),

@@ -6,6 +6,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.cells import spots
 from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Pools, grow
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.placement import depth_um
 from cytosuite.datasets.physics.psf import Gaussian
 
 PLANE = {"image": {"shape": (400, 400), "spacing_um": (0.3, 0.3)}, "cells": {"n_cells": 20}}
@@ -58,7 +59,8 @@ def test_no_spot_lies_outside_of_its_part_of_its_cell(base, place, clusters):
     nuclei = _under(culture.nuclei, found, culture.grid)
     assert (nuclei == {"cytoplasm": 0, "nucleus": found.cells}.get(place, nuclei)).all()
     if place == "membrane" and base is PLANE:
-        assert _under(culture.depth_um[None], found, culture.grid).max() <= 0.5
+        depth = depth_um(culture.cells, culture.grid)
+        assert _under(depth, found, culture.grid).max() <= 0.5
 
 
 def test_numbers_of_spots_are_given_or_drawn_by_area_and_by_kind_of_cell():
