@@ -121,9 +121,9 @@ def grow(rng: Rng, parameters: Parameters, drawn: Drawn) -> Spheroid:
                 max_overlap=parameters.tissue.max_overlap,
             )
             packed = replace(packed, centres_um=moved)
-    parts, owners = _divided(for_changes, packed)
+    parts = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-    return Spheroid(packed, parts, owners, others, blobs, room, cells, share)
+    return Spheroid(packed, parts, others, blobs, room, cells, share)
 
 
 def _packed(rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn) -> tuple[Outline, Packed]:
@@ -313,18 +313,12 @@ def _aligned(packed: Packed, parameters: Parameters, room: Outline) -> Packed:
     return replace(packed, parts=tuple(parts))
 
 
-def _divided(rng: Rng, packed: Packed) -> tuple[tuple[Labelled, ...], Longs]:
-    """Return living nuclei after division, and the numbers of those they come from."""
-    parts: list[Labelled] = []
-    owners = []
-    starts = np.cumsum([0, *map(len, packed.parts)])[:-1:2]
-    for (living, points), start in zip(packed.placed[::2], starts, strict=True):
-        numbers = np.arange(len(living))
-        if isinstance(living, Nuclei):
-            living, points, numbers = shapes.divide(rng, living, points)
-        parts.append((living, points))
-        owners.append(start + numbers)
-    return tuple(parts), np.concatenate(owners)
+def _divided(rng: Rng, packed: Packed) -> tuple[Labelled, ...]:
+    """Return living nuclei after division."""
+    return tuple(
+        shapes.divide(rng, living, points)[:2] if isinstance(living, Nuclei) else (living, points)
+        for living, points in packed.placed[::2]
+    )
 
 
 def _debris(

@@ -138,7 +138,6 @@ class Spheroid(NamedTuple):
 
     packed: Packed  # one cell grows around each
     parts: tuple[Labelled, ...]  # labelled nuclei, by kind
-    owners: Longs  # (N,), of labelled nuclei: number of the packed one
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
     outline: Outline
@@ -160,8 +159,7 @@ class Spheroid(NamedTuple):
     @property
     def kinds(self) -> Longs:
         """Number of the kind of each labelled nucleus, from 0."""
-        parts = np.repeat(range(len(self.packed.parts)), list(map(len, self.packed.parts)))
-        return np.asarray(parts[self.owners] // 2)
+        return np.repeat(np.arange(len(self.parts)), [len(part) for part, _ in self.parts])
 
     @property
     def volume_fraction(self) -> float:
