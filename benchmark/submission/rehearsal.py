@@ -30,7 +30,7 @@ from cytosuite.benchmark.engines.sandbox import sandbox
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
-from cytosuite.benchmark.submission.checks.outputs import accept_outputs
+from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.profiles import MARGIN, PlatformProfile
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
@@ -92,7 +92,7 @@ class Rehearsal:
         refused = (
             f"{answer.case}: {finding.where}: {finding.text}"
             for answer in first
-            for finding in accept_outputs(answer.folder, self.task)
+            for finding in preflight(answer.folder, self.task)
             if finding.severity == "error"
         )
         yield _judged("outputs: the platform imports each", next(refused, ""))

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_pascal
 
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
-from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Finding, finding
+from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Fault
 from cytosuite.errors import listed, plain, reason_of
 from cytosuite.files import Entries, TextDict, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
@@ -61,15 +61,15 @@ class Identity(NamedTuple):
         return entry.mode & rights == rights
 
 
-def check_user(file: str, config: Settings, view: Mapping[str, Entry]) -> Iterator[Finding]:
-    """Yield findings about the user, and WORKDIR as this user sees it."""
-    user, where = config.user, f"{file}: config.User"
+def check_user(config: Settings, view: Mapping[str, Entry]) -> Iterator[Fault]:
+    """Yield faults of the user, and of WORKDIR as this user sees it."""
+    user, place = config.user, "config.User"
     low = user.lower()
     if low in ("", "root", "0") or low.startswith(("0:", "root:")):
-        yield finding("image.user-root", where, f"it runs as {user or 'root: no USER is set'}")
+        yield "image.user-root", place, f"it runs as {user or 'root: no USER is set'}"
         return
     if not (parts := USER.fullmatch(user)):
-        yield finding("image.user-grammar", where, f"found {user!r}")
+        yield "image.user-grammar", place, f"found {user!r}"
         return
     users, groups = (_table(view, f"/etc/{name}") for name in ("passwd", "group"))
     name, group = parts[1], parts[2]
@@ -77,23 +77,23 @@ def check_user(file: str, config: Settings, view: Mapping[str, Entry]) -> Iterat
         (row for row in users if name.isdigit() and int(row[2]) == int(name)), None
     )
     if row is None and not name.isdigit():
-        yield finding("image.user-unknown", where, f"no {name!r} in /etc/passwd of the layers")
+        yield "image.user-unknown", place, f"no {name!r} in /etc/passwd of the layers"
         return
     if row is None:
-        yield finding("image.user-no-home", where, f"no user of number {name} in /etc/passwd")
+        yield "image.user-no-home", place, f"no user of number {name} in /etc/passwd"
     number = int(row[2] if row else name)
     main = int(row[3]) if row and re.fullmatch(NUMBER, row[3]) else 0
     if group is not None:
         listed = next((row for row in groups if row[0] == group), None)
         if listed is None and not group.isdigit():
-            yield finding("image.group-unknown", where, f"no {group!r} in /etc/group of the layers")
+            yield "image.group-unknown", place, f"no {group!r} in /etc/group of the layers"
             return
         main = int(listed[2] if listed else group)
     if number == 0:
-        yield finding("image.user-is-root", where, f"{user} is number 0")
+        yield "image.user-is-root", place, f"{user} is number 0"
         return
     member = {int(entry[2]) for entry in groups if row and row[0] in entry[-1].split(",")}
-    yield from _workdir(file, config, view, Identity(number, frozenset(member | {main})))
+    yield from _workdir(config, view, Identity(number, frozenset(member | {main})))
 
 
 def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
@@ -103,29 +103,22 @@ def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
     return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
 
 
-def _workdir(
-    file: str, config: Settings, view: Mapping[str, Entry], identity: Identity
-) -> Iterator[Finding]:
+def _workdir(config: Settings, view: Mapping[str, Entry], identity: Identity) -> Iterator[Fault]:
+    place = "config.WorkingDir"
     stated = posixpath.normpath(f"/{config.working_dir}".replace("//", "/"))
-    where = f"{file}: config.WorkingDir"
     folder = _resolved(view, stated)
     if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
         return  # it is there, or the layers were not asked
-    above = [path for path in parents(folder) if path in view]
     lost = folder in view and view[folder].kind != "folder"
     if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
-        yield finding("image.workdir-missing", where, f"no layer holds {stated}")
+        yield "image.workdir-missing", place, f"no layer holds {stated}"
         return
-    closed = [path for path in above if not identity.may(view[path], 1)]
-    if folder in view and not identity.may(view[folder], 5):
-        closed.append(folder)
-    if closed:
-        mode = view[closed[0]].mode
-        yield finding(
-            "image.workdir-unreadable",
-            where,
-            f"{closed[0]} has the mode {mode:04o}, user {identity.user} cannot enter it",
-        )
+    rights = dict.fromkeys(parents(folder), 1) | {folder: 5}
+    for path, needed in rights.items():
+        if path in view and not identity.may(view[path], needed):
+            mode = f"{path} has the mode {view[path].mode:04o}"
+            yield "image.workdir-unreadable", place, f"{mode}, user {identity.user} cannot enter it"
+            return
 
 
 def _resolved(view: Mapping[str, Entry], path: str) -> str:
@@ -140,29 +133,27 @@ def _resolved(view: Mapping[str, Entry], path: str) -> str:
     return path
 
 
-def check_image(path: Path) -> Iterator[Finding]:
-    """Yield the findings of a platform about an image archive, which is read once."""
+def check_image(path: Path) -> Iterator[Fault]:
+    """Yield the faults of an image archive, which is read once."""
     yield from _file(path)
     try:
         image = read_archive(path, _kept, _noted, SMALL)
     except ArchiveError as error:
-        yield finding(error.rule, path.name, reason_of(error, path))
+        yield error.rule, "", reason_of(error, path)
         return
     yield from _archive(path, image)
     yield from _identity(path, image)
     try:
         config = Settings.model_validate(_stated(image.config.get("config")))
     except ValidationError:
-        yield finding(
-            "image.config",
-            f"{path.name}: config",
-            "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types",
-        )
+        expected = "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types"
+        yield "image.config", "config", expected
         return
-    yield from _settings(path.name, image.config, config)
-    yield from _label(path.name, config)
-    yield from check_user(path.name, config, image.view())
-    yield from _layers(path.name, image)
+    yield from _settings(image.config, config)
+    yield from _label(config)
+    view = image.view()
+    yield from check_user(config, view)
+    yield from _layers(image, view)
 
 
 def _kept(path: str) -> bool:
@@ -178,62 +169,57 @@ def _noted(path: str) -> bool:
     )
 
 
-def _file(path: Path) -> Iterator[Finding]:
+def _file(path: Path) -> Iterator[Fault]:
     if not path.name.endswith(tuple(SUFFIXES)):
-        yield finding("archive.suffix", path.name, f"its name ends with {path.suffix!r}")
+        yield "archive.suffix", "", f"its name ends with {path.suffix!r}"
     size = path.stat().st_size
     if size > LARGEST:
-        yield finding("archive.size", path.name, f"{size / GB:.1f} GB, more than 128 GB")
+        yield "archive.size", "", f"{size / GB:.1f} GB, more than 128 GB"
     elif size > UNVERIFIED:
-        yield finding("archive.size-unverified", path.name, f"{size / GB:.1f} GB, more than 2 GB")
+        yield "archive.size-unverified", "", f"{size / GB:.1f} GB, more than 2 GB"
 
 
-def _archive(path: Path, image: ImageArchive) -> Iterator[Finding]:
+def _archive(path: Path, image: ImageArchive) -> Iterator[Fault]:
     named = next((form for end, form in SUFFIXES.items() if path.name.endswith(end)), None)
     if named is not None and named != image.compression:
-        text = f"its content is {image.compression or 'an uncompressed tar'}"
-        yield finding("archive.content", path.name, text)
+        yield "archive.content", "", f"its content is {image.compression or 'an uncompressed tar'}"
     if not image.compression:
-        yield finding("archive.plain", path.name, f"{image.size / 1e6:.0f} MB, uncompressed")
+        yield "archive.plain", "", f"{image.size / 1e6:.0f} MB, uncompressed"
     if not image.ended:
-        yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
+        yield "archive.no-end", "", "it ends with the last file: it may be cut"
     if image.index is not None:
-        text = "the layout of Docker 25 and newer (index.json, blobs/)"
-        yield finding("archive.layout", path.name, text)
+        yield "archive.layout", "", "the layout of Docker 25 and newer (index.json, blobs/)"
         if "attestation-manifest" in str(image.index):
-            yield finding("archive.attestation", f"{path.name}: index.json", "an attestation")
+            yield "archive.attestation", "index.json", "an attestation"
     if len(image.tags) > 1:
-        yield finding("archive.tags", path.name, f"{len(image.tags)}: {', '.join(image.tags[:3])}")
+        yield "archive.tags", "", f"{len(image.tags)}: {', '.join(image.tags[:3])}"
 
 
-def _identity(path: Path, image: ImageArchive) -> Iterator[Finding]:
-    """Yield findings about digests: of config, layers and earlier exports."""
+def _identity(path: Path, image: ImageArchive) -> Iterator[Fault]:
+    """Yield faults of digests: of config, layers and earlier exports."""
     digits = posixpath.basename(image.config_name).removeprefix("sha256:").removesuffix(".json")
-    where = f"{path.name}: {plain(image.config_name, 90)}"
+    place = plain(image.config_name, 90)
     if not HEX.fullmatch(digits):
-        yield finding("archive.config-name", where, "no 64 hexadecimal digits")
+        yield "archive.config-name", place, "no 64 hexadecimal digits"
     elif image.id != f"sha256:{digits}":
-        yield finding("archive.config-digest", where, f"its digest is {image.id}")
-    for place, text in image.altered().items():
-        yield finding("archive.layer-altered", f"{path.name}: {place}", text)
+        yield "archive.config-digest", place, f"its digest is {image.id}"
+    for layer, text in image.altered().items():
+        yield "archive.layer-altered", layer, text
     if image.id in _earlier(path):
-        yield finding("archive.repeated", path.name, f"{image.id} stands in {RECORD}")
+        yield "archive.repeated", "", f"{image.id} stands in {RECORD}"
 
 
-def _earlier(path: Path) -> set[str]:
-    """Return the ids of images that were exported into the same folder under other names."""
+def _earlier(path: Path) -> Iterator[str]:
+    """Yield the ids of images that were exported into the same folder under other names."""
     record = path.with_name(RECORD)
     records = read_json(record) if record.is_file() else {}
-    ids = set[str]()
     for about in records.values() if isinstance(records, dict) else ():
-        about = about if isinstance(about, dict) else {}
-        earlier, image = about.get("earlier"), about.get("image")
-        ids.update(str(image_id) for image_id in earlier if image_id) if isinstance(
-            earlier, list
-        ) else None
-        if isinstance(image, dict) and image.get("file") != path.name:
-            ids.add(str(image.get("id")))
-    return ids
+        match about:
+            case {"earlier": [*earlier]}:
+                yield from map(str, earlier)
+        match about:
+            case {"image": {"id": image_id, **image}} if image.get("file") != path.name:
+                yield str(image_id)
 
 
 def _stated(config: object) -> object:
@@ -241,64 +227,51 @@ def _stated(config: object) -> object:
     return {k: v for k, v in config.items() if v} if isinstance(config, dict) else config or {}
 
 
-def _settings(file: str, about: Entries, config: Settings) -> Iterator[Finding]:
+def _settings(about: Entries, config: Settings) -> Iterator[Fault]:
     for key, value in (("architecture", ARCHITECTURE), ("os", "linux")):
         if about.get(key) != value:
-            yield finding(
-                f"image.{key}",
-                f"{file}: config.{key}",
-                f"expected {value}, found {about.get(key)!r}",
-            )
-    entry, command = config.entrypoint, config.cmd
-    where = f"{file}: config.Entrypoint"
+            yield f"image.{key}", f"config.{key}", f"expected {value}, found {about.get(key)!r}"
+    entry, command, place = config.entrypoint, config.cmd, "config.Entrypoint"
     if not entry and not command:
-        yield finding("image.no-command", where, "neither an entry point nor a command")
+        yield "image.no-command", place, "neither an entry point nor a command"
     elif not entry:
-        yield finding("image.no-entrypoint", where, f"none; the command is {command}")
+        yield "image.no-entrypoint", place, f"none; the command is {command}"
     elif len(entry) > 1 and entry[1] == "-c" and posixpath.basename(entry[0]) in ("sh", "bash"):
-        yield finding("image.shell", where, f"it begins with {entry[0]} -c")
+        yield "image.shell", place, f"it begins with {entry[0]} -c"
     names = [setting.partition("=")[0] for setting in config.env]
     for name in names:
         if name.startswith("GRAND_CHALLENGE_"):
-            yield finding("image.env-reserved", f"{file}: config.Env", name)
+            yield "image.env-reserved", "config.Env", name
     if "LD_LIBRARY_PATH" in names:
-        yield finding("image.env-ld-library-path", f"{file}: config.Env", "LD_LIBRARY_PATH is set")
+        yield "image.env-ld-library-path", "config.Env", "LD_LIBRARY_PATH is set"
 
 
-def _label(file: str, config: Settings) -> Iterator[Finding]:
-    labels = {key.lower().strip(): value for key, value in config.labels.items()}
-    where = f"{file}: label {API_LABEL}"
+def _label(config: Settings) -> Iterator[Fault]:
+    labels, place = {k.lower().strip(): v for k, v in config.labels.items()}, f"label {API_LABEL}"
     if API_LABEL not in labels:
-        yield finding("image.api-label-missing", where, "none: the platform takes exec")
+        yield "image.api-label-missing", place, "none: the platform takes exec"
     stated = labels.get(API_LABEL, "exec").lower().strip().strip("\"'")
     if stated not in APIS:
-        yield finding("image.api-label-value", where, f"expected exec or invoke, found {stated!r}")
+        yield "image.api-label-value", place, f"expected exec or invoke, found {stated!r}"
         return
     words = [*config.entrypoint, *config.cmd]
     if "cytosuite.container" in words and words[-1] in APIS and words[-1] != stated:
-        yield finding("image.api-label-mode", where, f"{stated}, but its command is {words[-1]!r}")
+        yield "image.api-label-mode", place, f"{stated}, but its command is {words[-1]!r}"
 
 
-def _layers(file: str, image: ImageArchive) -> Iterator[Finding]:
-    """Yield findings about files that should not be in an image."""
+def _layers(image: ImageArchive, view: Mapping[str, Entry]) -> Iterator[Fault]:
+    """Yield a fault for all files of one layer that should not be in an image, by rule."""
     inside = tuple(f"{mount}/" for mount in MOUNTS)
-    seen = image.view().items()
-    hidden = [path for path, entry in seen if entry.kind != "folder" and path.startswith(inside)]
-    yield from _paths("layer.hidden", file, hidden)
+    hidden = [p for p, entry in view.items() if entry.kind != "folder" and p.startswith(inside)]
+    if hidden:
+        yield "layer.hidden", "", listed(hidden, SHOWN)
     for layer in image.layers:
-        where = f"{file}: {layer.name}"
         git = [path for path in layer.entries if path.endswith(("/.git/HEAD", "/.git"))]
-        names = dict.fromkeys(path.removesuffix("/HEAD") for path in git)
-        yield from _paths("layer.git", where, [*names])
-        keys = [path for path, content in layer.kept.items() if KEY.search(content)]
-        yield from _paths("layer.private-key", where, keys)
         files = [path for path, entry in layer.entries.items() if entry.kind == "file"]
-        yield from _paths(
-            "layer.env-file", where, [path for path in files if path.endswith(".env")]
-        )
-
-
-def _paths(rule: str, where: str, paths: list[str]) -> Iterator[Finding]:
-    """Yield one finding about all paths that break a rule, if any does."""
-    if paths:
-        yield finding(rule, where, listed(paths, SHOWN))
+        for rule, paths in {
+            "layer.git": list(dict.fromkeys(path.removesuffix("/HEAD") for path in git)),
+            "layer.private-key": [p for p, text in layer.kept.items() if KEY.search(text)],
+            "layer.env-file": [path for path in files if path.endswith(".env")],
+        }.items():
+            if paths:
+                yield rule, layer.name, listed(paths, SHOWN)

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
+from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Fault, Finding, finding
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files.tarball import (
@@ -26,20 +26,21 @@ MEMBER = re.compile(
 
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
     """Return the findings of a platform about an upload, errors first."""
-    findings: Iterable[Finding]
-    kind = upload_kind(path)  # only its checks are loaded: readers of images are large
+    faults: Iterable[Fault]
+    kind, file = upload_kind(path), path.name  # only its checks are loaded: readers are large
     if kind == "output":
         from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 
-        findings = accept_outputs(path, task)
+        faults, file = accept_outputs(path, task), ""
     elif kind == "image":
         from cytosuite.benchmark.submission.checks.image import check_image
 
-        findings = check_image(path)
+        faults = check_image(path)
     else:
         from cytosuite.benchmark.submission.checks.tarball import check_tarball
 
-        findings = check_tarball(path)
+        faults = check_tarball(path)
+    findings = [finding(file, *fault) for fault in faults]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

@@ -1,7 +1,7 @@
 """Upload rules of `rules.toml`: refused (error), risky (warning) or worth knowing (note)."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -10,6 +10,9 @@ from cytosuite.errors import plain
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+Fault = tuple[str, str, str]  # a broken rule, the place in the upload, and what is there
 
 
 class Rule(NamedTuple):
@@ -39,7 +42,12 @@ ARCHITECTURE = "amd64"  # of images that platforms run
 SAVE = RULES["archive.cut"].fix
 
 
-def finding(rule: str, where: object, text: str) -> Finding:
-    """Return a finding in plain words."""
-    entry = RULES[rule]
-    return Finding(rule, entry.severity, plain(str(where), 300), plain(text, 600), entry.fix)
+def finding(file: str, rule: str, place: str, text: str) -> Finding:
+    """Return a fault of an upload as a finding in plain words."""
+    entry, where = RULES[rule], ": ".join(filter(None, (file, place)))
+    return Finding(rule, entry.severity, plain(where, 300), plain(text, 600), entry.fix)
+
+
+def refuses(rules: Iterable[str]) -> bool:
+    """Return whether a platform refuses what breaks these rules."""
+    return any(RULES[rule].severity == "error" for rule in rules)

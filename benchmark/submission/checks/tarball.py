@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.submission.checks.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.rules import Fault
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain, reason_of
-from cytosuite.files import TextDict, parse_json
+from cytosuite.files import TextDict, TextPair, parse_json
 from cytosuite.files.tarball import (
     ArchiveError,
     Forward,
@@ -39,26 +39,23 @@ REFUSED: Mapping[type[Exception], str] = {
 }
 
 
-def check_tarball(path: Path) -> Iterator[Finding]:
-    """Yield the findings of a platform about a tarball of weights or ground truth."""
+def check_tarball(path: Path) -> Iterator[Fault]:
+    """Yield the faults of a tarball of weights or ground truth."""
     if not path.name.endswith((".tar.gz", ".tgz")):
-        yield finding("tarball.suffix", path.name, f"its name ends with {path.suffix!r}")
-    content = _Content(path.name)
+        yield "tarball.suffix", "", f"its name ends with {path.suffix!r}"
+    content = _Content()
     try:
         with opened_tar(path) as stream:
             if stream.form != "gzip":
-                yield finding(
-                    "tarball.gzip",
-                    path.name,
-                    f"its content is {stream.form or 'an uncompressed tar'}",
-                )
+                yield "tarball.gzip", "", f"its content is {stream.form or 'an uncompressed tar'}"
             for member in members(stream):
-                yield from content.member(member, stream)
+                for rule, text in content.member(member, stream):
+                    yield rule, plain(member.name, 90), text
     except ArchiveError as error:
-        yield finding(error.rule, path.name, str(error))
+        yield error.rule, "", str(error)
         return
     if not stream.ended:
-        yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
+        yield "archive.no-end", "", "it ends with the last file: it may be cut"
     yield from content.whole()
 
 
@@ -66,7 +63,6 @@ def check_tarball(path: Path) -> Iterator[Finding]:
 class _Content:
     """Cards, texts and names of a tarball, from one pass over it."""
 
-    file: str
     digests: TextDict = field(default_factory=dict)  # of all files, empty where unknown
     links: set[str] = field(default_factory=set)
     texts: dict[str, bytes] = field(default_factory=dict)
@@ -74,34 +70,31 @@ class _Content:
     closed: list[str] = field(default_factory=list)
     cards: list[ModelCard] = field(default_factory=list)  # not in a folder, where none is read
 
-    def member(self, member: tarfile.TarInfo, stream: Forward) -> Iterator[Finding]:
-        """Yield findings about a member, and read its content."""
+    def member(self, member: tarfile.TarInfo, stream: Forward) -> Iterator[TextPair]:
+        """Yield broken rules and findings of a member, and read its content."""
         name = posixpath.normpath(member.name)
-        where = f"{self.file}: {plain(member.name, 90)}"
         if member.name.startswith("/"):
             name = name.lstrip("/")
-            yield finding("tarball.absolute", where, f"it is written to {name}")
+            yield "tarball.absolute", f"it is written to {name}"
         try:
             tarfile.data_filter(member, PLACE)
             if ".." in member.name.split("/"):  # it fails where the folder before is not there yet
                 raise tarfile.OutsideDestinationError(member, member.name)
         except (tarfile.FilterError, ValueError) as error:  # ValueError: of a NUL in the name
-            yield finding(REFUSED.get(type(error), "tarball.outside"), where, _kind(member))
+            yield REFUSED.get(type(error), "tarball.outside"), _kind(member)
             return
         parts = name.split("/")
         longest, whole = max(map(len, map(os.fsencode, parts))), len(os.fsencode(name))
         if whole > LONGEST or longest > LONGEST_PART:
-            yield finding(
-                "tarball.place", where, f"a path of {whole} bytes, at most {longest} in a part"
-            )
+            yield "tarball.place", f"a path of {whole} bytes, at most {longest} in a part"
             return
         if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
-            yield finding("tarball.link", where, "a link of the tarball leads there")
+            yield "tarball.link", "a link of the tarball leads there"
         if member.issym():
             self.links.add(name)
         elif member.isreg():
             if name in self.digests:
-                yield finding("tarball.twice", where, "two files of this name")
+                yield "tarball.twice", "two files of this name"
             self._file(name, member, stream)
         if len(self.digests) + len(self.links) > LISTED:
             raise ArchiveError("archive.bomb", f"more than {LISTED} files in it")
@@ -126,24 +119,23 @@ class _Content:
             self.text_bytes += member.size
             self.texts[name] = b"".join(parts)
 
-    def whole(self) -> Iterator[Finding]:
-        """Yield findings about all members together."""
+    def whole(self) -> Iterator[Fault]:
+        """Yield faults of all members together."""
         if not self.digests:
-            yield finding("tarball.empty", self.file, "no file in it")
+            yield "tarball.empty", "", "no file in it"
             return
         names = sorted(f"{name}/" for name in self.digests)
         if inside := next((name for file, name in pairwise(names) if name.startswith(file)), ""):
-            text = f"{plain(inside[:-1], 90)}: it lies in a file"
-            yield finding("tarball.place", self.file, text)
+            yield "tarball.place", "", f"{plain(inside[:-1], 90)}: it lies in a file"
         tops = {name.partition("/")[0] for name in self.digests if "/" in name}
         if len(tops) == 1 and all("/" in name for name in (*self.digests, *self.links)):
-            text = f"all files are in the folder {plain(tops.pop(), 90)}"
-            yield finding("tarball.parent", self.file, text)
+            yield "tarball.parent", "", f"all files are in the folder {plain(tops.pop(), 90)}"
         if self.closed:
             text = f"{len(self.closed)} files that not all may read, like {self.closed[0]}"
-            yield finding("tarball.unreadable", self.file, text)
+            yield "tarball.unreadable", "", text
         for name, content in self.texts.items():
-            yield from self._card(name, content)
+            for rule, text in self._card(name, content):
+                yield rule, plain(name, 90), text
         rules = self.texts.pop(USES, b"{}").decode("utf-8", "replace")
         if self.cards:
             manifest = algorithms().get(self.cards[0].algorithm)
@@ -151,10 +143,10 @@ class _Content:
             try:
                 partakers(in_use(self.cards, parse(USES, parse_json(rules), Uses).use), policy)
             except (InputError, ModelError, ValueError, RecursionError) as error:
-                yield finding("tarball.no-choice", self.file, str(error))
+                yield "tarball.no-choice", "", str(error)
 
-    def _card(self, name: str, content: bytes) -> Iterator[Finding]:
-        where = f"{self.file}: {plain(name, 90)}"
+    def _card(self, name: str, content: bytes) -> Iterator[TextPair]:
+        """Yield broken rules and findings of a text that may be a model card."""
         try:
             value = parse_json(content.decode("utf-8-sig"))
         except (ValueError, RecursionError):
@@ -164,20 +156,17 @@ class _Content:
         try:
             card = parse(Path(name), value, ModelCard)
         except InputError as error:
-            yield finding("tarball.card", where, reason_of(error, name))
+            yield "tarball.card", reason_of(error, name)
             return
         self.cards += [] if "/" in name else [card]
         if card.weights is None:
             return
         weights = posixpath.join(posixpath.dirname(name), card.weights)
         if weights not in self.digests:
-            yield finding("tarball.weights-missing", where, f"no {weights} in the tarball")
+            yield "tarball.weights-missing", f"no {weights} in the tarball"
         elif self.digests[weights] not in ("", card.sha256):
-            yield finding(
-                "tarball.weights-altered",
-                where,
-                f"{weights}: expected SHA-256 {card.sha256}, found {self.digests[weights]}",
-            )
+            sums = f"expected SHA-256 {card.sha256}, found {self.digests[weights]}"
+            yield "tarball.weights-altered", f"{weights}: {sums}"
 
 
 def _kind(member: tarfile.TarInfo) -> str:

@@ -10,6 +10,7 @@ import tifffile
 
 from cytosuite.benchmark.submission.checks import outputs as accept
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs, import_image
+from cytosuite.benchmark.submission.checks.rules import refuses
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.formats import write
@@ -30,7 +31,7 @@ def output(tmp_path):
 
 
 def rules(folder, task=TASK):
-    return [each.rule for each in accept_outputs(folder, task)]
+    return [rule for rule, *_ in accept_outputs(folder, task)]
 
 
 def test_nothing_is_found_in_a_good_output(output):
@@ -131,9 +132,9 @@ def voxels(dtype="uint16", shape=SHAPE):
 
 
 def judged(image):
-    """Return the rules that the output with an image folder breaks, the errors first."""
-    found = accept_outputs(image.parents[1], None)
-    return {each.rule for each in found if each.severity == "error"}, {each.rule for each in found}
+    """Return the rules that the output with an image folder breaks: those that refuse it, and all."""
+    found = set(rules(image.parents[1], None))
+    return {rule for rule in found if refuses([rule])}, found
 
 
 @pytest.fixture(scope="module")
@@ -295,9 +296,8 @@ def test_a_tiff_is_judged_as_the_importer_does(images_of, tmp_path, shape, write
             file.write(voxels(dtype, shape), **settings)
     taken = images_of(folder)
     for path in folder.iterdir():
-        found, _ = import_image(path, path.name)
-        rules = {each.rule for each in found}
-        assert (not any(each.severity == "error" for each in found)) == (path.name in taken), path
+        rules = {rule for rule, _ in import_image(path)[0]}
+        assert refuses(rules) != (path.name in taken), path
         assert ("output.flat" in rules) == (len(shape) > 2), path
         assert "output.pixels" not in rules, path
         inch = ("-inch-",) if writer == "imagej" else ("-inch-", "-default-")
