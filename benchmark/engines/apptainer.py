@@ -10,18 +10,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
-from cytosuite.benchmark.catalog.models import hand_over, identity_with
+from cytosuite.benchmark.catalog.models import identity_with
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import ROOT, program_of, workplace
 from cytosuite.benchmark.engines.collect import clear, overfull
-from cytosuite.benchmark.engines.gpu import Gpu, gpus
+from cytosuite.benchmark.engines.gpu import gpus
 from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits
 from cytosuite.benchmark.engines.images.blueprints import image_digest, image_tag
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
-from cytosuite.benchmark.engines.process import Launch, ProcessEngine
+from cytosuite.benchmark.engines.process import ProcessEngine, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Paths, TextDict, TextMap, Texts, parse_json
@@ -73,6 +74,88 @@ EACH_S = 1.0  # between two looks at the sizes of folders
 
 
 @dataclass
+class Contained(ProcessSession):
+    """An algorithm in containers of Apptainer, one for each case."""
+
+    engine: "ApptainerEngine"
+    _mounts: Paths = field(default_factory=dict)
+    _threads: int = 0
+    _peak: int | None = None
+    _last: int = 0
+    _next: float = EACH_S
+
+    def give(self, case_input: Path, target: Path) -> None:
+        """Lay out empty files and folders, over which the case's own are mounted."""
+        clear(scratch := self.workspace / "scratch")  # its /tmp
+        scratch.mkdir()
+        self._peak, self._last, self._threads, self._next = None, 0, 0, EACH_S
+        target.mkdir(mode=0o755)
+        self._mounts = {"/input": target, **lay_out(case_input, target)}
+
+    def call(self, command: str) -> tuple[list[str], TextDict]:
+        """Return the words of Apptainer, and its own variables; InputError for a server."""
+        if command != "exec":
+            only = f"API=exec, not {command}"
+            raise InputError(f"ENGINE=apptainer starts a container per case: {only}")
+        host, gpu = self.engine.host, self.meter.gpu if self.meter else None
+        image = sif(self.engine.images, program_of(self.algorithm), self.engine.device)
+        folders = {**self._mounts, "/output": self.workspace / "output"}
+        if host.uid == 0:  # which runs containers as nobody
+            folders["/output"].chmod(0o777)
+        if self.model:
+            folders["/opt/ml/model"] = self.model
+        words = arguments(image, folders, self.workspace / "scratch", self.limits, host)
+        if gpu:
+            words.insert(-1, "--nv")
+        variables = {
+            "HOME": "/tmp",
+            "CYTOSUITE_ALGORITHM": self.algorithm,
+            "CYTOSUITE_RECORD": "/output/record.json",
+            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: "/output",  # the only disk
+            "PYTHONUNBUFFERED": "1",
+            **self.limits.environment,
+            **(gpu.environment if gpu else {}),
+        }
+        # By env(1): Apptainer does not set HOME, and cuts its --env at commas.
+        words += ["env", *(f"{name}={value}" for name, value in variables.items())]
+        return [*words, *ENTRY, command], clean(os.environ)
+
+    def memory(self, pid: int) -> int | None:
+        """Return the peak memory [bytes] that two looks see: a fork first shows its parent's."""
+        most = self.limits.pids
+        usage = family(pid, most)
+        if usage and usage[0] > self.limits.memory_gib * GIB:
+            usage = family(pid, most, shares=True)
+        if usage:
+            self._peak = max(self._peak or 0, min(self._last, usage[0]))
+            self._last, self._threads = usage
+        return self._peak
+
+    def exceeded(self, seconds: float) -> Ending | None:
+        """Return the limit of processes, output or scratch that is exceeded."""
+        if self._threads > self.limits.pids:
+            return "non-zero exit", f"limit of {self.limits.pids} processes and threads exceeded"
+        if seconds < self._next:
+            return None
+        self._next = seconds + EACH_S
+        limits, output, scratch = self.limits, self.workspace / "output", self.workspace / "scratch"
+        return overfull(output, limits.output_gib, limits.output_exceeded) or overfull(
+            scratch,
+            limits.memory_gib,
+            limits.memory_exceeded,  # elsewhere /tmp is memory
+        )
+
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
+        """Return status and reason; a failure of Apptainer itself is an engine error."""
+        if code == FAILED and line.startswith("FATAL"):
+            return "engine error", plain(line, 300)
+        if code in KILLED and (peak or 0) > FULL_SHARE * self.limits.memory_gib * GIB:
+            return self.limits.memory_exceeded
+        return ending(code, line)
+
+
+@dataclass
 class ApptainerEngine(ProcessEngine):
     """Algorithms in containers of Apptainer."""
 
@@ -80,6 +163,7 @@ class ApptainerEngine(ProcessEngine):
     host: Host  # user, processors, and the limits that control groups enforce
     _: KW_ONLY
     name: str = "apptainer"
+    kind: ClassVar[type[ProcessSession]] = Contained
     api: Api = "exec"  # a server in a container without network hears nobody
 
     @property
@@ -117,16 +201,6 @@ class ApptainerEngine(ProcessEngine):
         if labels(path).get(SOURCE_LABEL) != image_digest(ROOT, algorithm, device):
             raise InputError(f"{path}: made from other sources than the checkout's; {remedy}")
         return path
-
-    def launch(
-        self, algorithm: str, workspace: Path, limits: Limits, gpu: Gpu | None
-    ) -> "Contained":
-        """Return the container in which an algorithm starts."""
-        image = sif(self.images, program_of(algorithm), self.device)
-        workspace.mkdir(parents=True, mode=0o700)
-        card = self.models.get(algorithm)
-        model = hand_over(card, workspace / "model") if card else None
-        return Contained(algorithm, workspace, limits, image, self.host, model, gpu)
 
 
 def start(_name: str, device: Device, say: Say) -> ApptainerEngine:
@@ -174,92 +248,6 @@ def _answer(words: Sequence[str]) -> str:
     except (subprocess.TimeoutExpired, OSError) as error:
         raise InputError(f"{' '.join(call)}: {plain(str(error), 300)}") from None
     return done.stdout.decode(errors="replace")
-
-
-@dataclass
-class Contained(Launch):
-    """An algorithm in a container of Apptainer, a `Launch` of the process session."""
-
-    algorithm: str
-    workspace: Path  # for input, output and ``/tmp``
-    limits: Limits
-    image: Path
-    host: Host
-    model: Path | None = None  # folder of the model that the user names
-    gpu: Gpu | None = None
-    _mounts: Paths = field(default_factory=dict)
-    _threads: int = 0
-    _peak: int | None = None
-    _last: int = 0
-    _next: float = EACH_S
-
-    def give(self, case_input: Path, target: Path) -> None:
-        """Lay out empty files and folders, over which the case's own are mounted."""
-        clear(scratch := self.workspace / "scratch")  # its /tmp
-        scratch.mkdir()
-        self._peak, self._last, self._threads, self._next = None, 0, 0, EACH_S
-        target.mkdir(mode=0o755)
-        self._mounts = {"/input": target, **lay_out(case_input, target)}
-
-    def call(self, command: str) -> tuple[list[str], TextDict]:
-        """Return the words of Apptainer, and its own variables; InputError for a server."""
-        if command != "exec":
-            only = f"API=exec, not {command}"
-            raise InputError(f"ENGINE=apptainer starts a container per case: {only}")
-        folders = {**self._mounts, "/output": self.workspace / "output"}
-        if self.host.uid == 0:  # which runs containers as nobody
-            folders["/output"].chmod(0o777)
-        if self.model:
-            folders["/opt/ml/model"] = self.model
-        words = arguments(self.image, folders, self.workspace / "scratch", self.limits, self.host)
-        if self.gpu:
-            words.insert(words.index(str(self.image)), "--nv")
-        variables = {
-            "HOME": "/tmp",
-            "CYTOSUITE_ALGORITHM": self.algorithm,
-            "CYTOSUITE_RECORD": "/output/record.json",
-            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
-            SCRATCH: "/output",  # the only disk
-            "PYTHONUNBUFFERED": "1",
-            **self.limits.environment,
-            **(self.gpu.environment if self.gpu else {}),
-        }
-        # By env(1): Apptainer does not set HOME, and cuts its --env at commas.
-        words += ["env", *(f"{name}={value}" for name, value in variables.items())]
-        return [*words, *ENTRY, command], clean(os.environ)
-
-    def memory(self, pid: int) -> int | None:
-        """Return the peak memory [bytes] that two looks see: a fork first shows its parent's."""
-        most = self.limits.pids
-        usage = family(pid, most)
-        if usage and usage[0] > self.limits.memory_gib * GIB:
-            usage = family(pid, most, shares=True)
-        if usage:
-            self._peak = max(self._peak or 0, min(self._last, usage[0]))
-            self._last, self._threads = usage
-        return self._peak
-
-    def exceeded(self, seconds: float) -> Ending | None:
-        """Return the limit of processes, output or scratch that is exceeded."""
-        if self._threads > self.limits.pids:
-            return "non-zero exit", f"limit of {self.limits.pids} processes and threads exceeded"
-        if seconds < self._next:
-            return None
-        self._next = seconds + EACH_S
-        limits, output, scratch = self.limits, self.workspace / "output", self.workspace / "scratch"
-        return overfull(output, limits.output_gib, limits.output_exceeded) or overfull(
-            scratch,
-            limits.memory_gib,
-            limits.memory_exceeded,  # elsewhere /tmp is memory
-        )
-
-    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
-        """Return status and reason; a failure of Apptainer itself is an engine error."""
-        if code == FAILED and line.startswith("FATAL"):
-            return "engine error", plain(line, 300)
-        if code in KILLED and (peak or 0) > FULL_SHARE * self.limits.memory_gib * GIB:
-            return self.limits.memory_exceeded
-        return ending(code, line)
 
 
 def arguments(image: Path, folders: Paths, scratch: Path, limits: Limits, host: Host) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import Device, need_packages
@@ -41,7 +41,7 @@ from cytosuite.files import TextDict, link, remove
 from cytosuite.volume.large import SCRATCH
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.engines.gpu import Gpu, GpuMeter
+    from cytosuite.benchmark.engines.gpu import GpuMeter
 
 POLL_S = 0.02
 ASK_S = 1.0  # between two looks at the progress of a case
@@ -49,135 +49,16 @@ END_BYTES = 4096  # of a log that are read for it
 Process = subprocess.Popen[bytes]
 
 
-class Launch(Protocol):
-    """A way to start the entry point of an algorithm, and to watch its memory and time."""
-
-    def give(self, case_input: Path, target: Path) -> None:
-        """Put the input of a case at a place that does not exist yet."""
-
-    def call(self, command: str) -> tuple[list[str], TextDict]:
-        """Return the words of a program that runs a command of the entry point, and variables."""
-
-    def memory(self, pid: int) -> int | None:
-        """Return the largest memory of the program so far [bytes], None where not known."""
-
-    def exceeded(self, seconds: float) -> Ending | None:  # noqa: ARG002
-        """Return the limit, of all but time and memory, that a case exceeds after this time."""
-        return None
-
-    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:  # noqa: ARG002
-        """Return status and reason from the exit code, the last line and the peak memory."""
-        return ending(code, line)
-
-
-@dataclass(kw_only=True)
-class ProcessEngine(Engine):
-    """Algorithms as plain processes of the user: no root, no Docker, no isolation."""
-
-    name: str = "process"
-
-    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:  # noqa: ARG002
-        """Refuse algorithms with a package that is not installed."""
-        for name in algorithms:
-            need_packages(name)
-
-    def check_gpu(self, algorithm: str) -> None:
-        """Let torch compute on a GPU in a plain process; InputError if it cannot."""
-        from cytosuite.benchmark.engines.gpu import REMEDY, held, torch_trouble
-
-        with held(self.say) as gpu:
-            reason, remedy = torch_trouble(gpu)
-        if reason:
-            raise InputError(
-                f"DEVICE=cuda: {algorithm} finds no GPU in a plain process ({reason}) although the "
-                f"machine has {gpu.name}; {remedy}, {REMEDY}"
-            )
-
-    def identity(self, algorithm: str) -> str:
-        """Return the identity of a named model, and of the device if it is a GPU."""
-        device = f"{self.name}-{self.device}" if self.on_gpu(algorithm) else self.name
-        return identity_with(self.models, algorithm, device)
-
-    @contextmanager
-    def session(
-        self, algorithm: str, workspace: Path, limits: Limits, api: Api
-    ) -> Iterator["ProcessSession"]:
-        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
-        clear(workspace)
-        meter = None
-        with ExitStack() as stack:
-            stack.callback(clear, workspace)
-            if self.on_gpu(algorithm):
-                from cytosuite.benchmark.engines.gpu import metered
-
-                meter = stack.enter_context(metered(self.say))
-            launch = self.launch(algorithm, workspace, limits, meter.gpu if meter else None)
-            session = ProcessSession(algorithm, workspace, limits, api, launch, meter)
-            stack.callback(session.stop)
-            session.start()
-            yield session
-
-    def launch(
-        self,
-        algorithm: str,
-        workspace: Path,
-        limits: Limits,
-        gpu: "Gpu | None",  # noqa: ARG002 - the session sets its variables
-    ) -> "Launch":
-        """Return the way in which an algorithm starts."""
-        card = self.models.get(algorithm)
-        models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
-        return Plain(algorithm, workspace, limits, models)
-
-
-def start(_name: str, device: Device, say: Say) -> ProcessEngine:
-    """Return the engine of plain processes."""
-    return ProcessEngine(device=device, say=say)
-
-
-@dataclass
-class Plain(Launch):
-    """An algorithm as a plain process; variables name the folders that a container mounts."""
-
-    algorithm: str
-    workspace: Path
-    limits: Limits
-    models: Path
-
-    def give(self, case_input: Path, target: Path) -> None:
-        """Link the input of a case."""
-        link(target, case_input)
-
-    def call(self, command: str) -> tuple[list[str], TextDict]:
-        """Return the words of the entry point, in this Python; see `Launch`."""
-        variables = {
-            **os.environ,
-            **self.limits.environment,
-            "CYTOSUITE_ALGORITHM": program_of(self.algorithm),
-            "CYTOSUITE_INPUT": str(self.workspace / "input"),
-            "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
-            "CYTOSUITE_MODEL": str(self.models),
-            "CYTOSUITE_RECORD": str(self.workspace / "output/record.json"),
-            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
-            SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
-            "PYTHONUNBUFFERED": "1",
-        }
-        return [sys.executable, "-m", "cytosuite.container", command], variables
-
-    def memory(self, pid: int) -> int | None:
-        """Return the peak memory of the process [bytes]."""
-        return process_peak(pid)
-
-
 @dataclass
 class ProcessSession:
-    """One algorithm as a server process, or as one process per case."""
+    """One algorithm as a server process, or as one process per case, without isolation."""
 
+    engine: "ProcessEngine"
     algorithm: str
     workspace: Path
     limits: Limits
     api: Api
-    launch: Launch
+    model: Path | None = None  # folder of the model that the user names
     meter: "GpuMeter | None" = None
     startup_seconds: float = 0.0
     process: Process | None = None
@@ -190,7 +71,6 @@ class ProcessSession:
 
     def start(self) -> None:
         """Start the server and wait until it answers; with one process per case do nothing."""
-        self.workspace.mkdir(parents=True, exist_ok=True)
         if self.api == "exec":
             return
         begin = time.perf_counter()
@@ -216,7 +96,7 @@ class ProcessSession:
         place = self.workspace / "output"
         remove(self.workspace / "input")
         clear(place)
-        self.launch.give(case_input, self.workspace / "input")
+        self.give(case_input, self.workspace / "input")
         place.mkdir()
         if self.api == "exec":
             with self._words.open("ab") as stream:
@@ -239,9 +119,42 @@ class ProcessSession:
         limits = self.limits.grown(case_input, place).within(voxels_of(case_input))
         return collect(replace(outcome, gpu=use()), place, output, limits)
 
+    def give(self, case_input: Path, target: Path) -> None:
+        """Put the input of a case at a place that does not exist yet."""
+        link(target, case_input)
+
+    def call(self, command: str) -> tuple[list[str], TextDict]:
+        """Return the words of a program that runs a command of the entry point, and variables."""
+        models = self.model or ROOT / "weights" / self.algorithm
+        variables = {  # in place of the folders that a container mounts
+            **os.environ,
+            **self.limits.environment,
+            "CYTOSUITE_ALGORITHM": program_of(self.algorithm),
+            "CYTOSUITE_INPUT": str(self.workspace / "input"),
+            "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
+            "CYTOSUITE_MODEL": str(models),
+            "CYTOSUITE_RECORD": str(self.workspace / "output/record.json"),
+            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return [sys.executable, "-m", "cytosuite.container", command], variables
+
+    def memory(self, pid: int) -> int | None:
+        """Return the largest memory of the program so far [bytes], None where not known."""
+        return process_peak(pid)
+
+    def exceeded(self, seconds: float) -> Ending | None:  # noqa: ARG002
+        """Return the limit, of all but time and memory, that a case exceeds after this time."""
+        return None
+
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:  # noqa: ARG002
+        """Return status and reason from the exit code, the last line and the peak memory."""
+        return ending(code, line)
+
     def _launch(self, command: str, log: IO[bytes]) -> Process:
         """Start the container's entry point, which `stop` ends."""
-        words, environment = self.launch.call(command)
+        words, environment = self.call(command)
         environment |= self.meter.gpu.environment if self.meter else {VISIBLE: ""}
         descriptors = []
         if command == "invoke" and self.listener is not None:
@@ -269,7 +182,7 @@ class ProcessSession:
         code = exceeded = None
         while code is None and exceeded is None:
             code = look()
-            used = self.launch.memory(process.pid)
+            used = self.memory(process.pid)
             peak = max(peak or 0, used) if used is not None else peak
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
@@ -281,11 +194,11 @@ class ProcessSession:
             elif code is None and (peak or 0) > self.limits.memory_gib * 2**30:
                 exceeded = self.limits.memory_exceeded
             elif code is None:
-                exceeded = self.launch.exceeded(seconds)
+                exceeded = self.exceeded(seconds)
         if exceeded is not None:
             _end(process)
             code = process.returncode
-        status, message = exceeded or self.launch.ending(code, _last_line(self._words), peak)
+        status, message = exceeded or self.ending(code, _last_line(self._words), peak)
         return Outcome(status, seconds, peak, code, message)
 
     def _invoke(self, process: Process) -> Callable[[], int | None]:
@@ -314,6 +227,62 @@ class ProcessSession:
             return request(line, self.listener.getsockname()[1], timeout_s)
         except OSError:
             return None
+
+
+@dataclass(kw_only=True)
+class ProcessEngine(Engine):
+    """Algorithms as plain processes of the user: no root, no Docker, no isolation."""
+
+    name: str = "process"
+    kind: ClassVar[type[ProcessSession]] = ProcessSession
+
+    def prepare(self, algorithms: Collection[str], base_image: str | None) -> None:  # noqa: ARG002
+        """Refuse algorithms with a package that is not installed."""
+        for name in algorithms:
+            need_packages(name)
+
+    def check_gpu(self, algorithm: str) -> None:
+        """Let torch compute on a GPU in a plain process; InputError if it cannot."""
+        from cytosuite.benchmark.engines.gpu import REMEDY, held, torch_trouble
+
+        with held(self.say) as gpu:
+            reason, remedy = torch_trouble(gpu)
+        if reason:
+            raise InputError(
+                f"DEVICE=cuda: {algorithm} finds no GPU in a plain process ({reason}) although the "
+                f"machine has {gpu.name}; {remedy}, {REMEDY}"
+            )
+
+    def identity(self, algorithm: str) -> str:
+        """Return the identity of a named model, and of the device if it is a GPU."""
+        device = f"{self.name}-{self.device}" if self.on_gpu(algorithm) else self.name
+        return identity_with(self.models, algorithm, device)
+
+    @contextmanager
+    def session(
+        self, algorithm: str, workspace: Path, limits: Limits, api: Api
+    ) -> Iterator[ProcessSession]:
+        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
+        clear(workspace)
+        meter = None
+        with ExitStack() as stack:
+            stack.callback(clear, workspace)
+            if self.on_gpu(algorithm):
+                from cytosuite.benchmark.engines.gpu import metered
+
+                meter = stack.enter_context(metered(self.say))
+            workspace.mkdir(parents=True, mode=0o700)
+            card = self.models.get(algorithm)
+            model = hand_over(card, workspace / "model") if card else None
+            session = self.kind(self, algorithm, workspace, limits, api, model, meter)
+            stack.callback(session.stop)
+            session.start()
+            yield session
+
+
+def start(_name: str, device: Device, say: Say) -> ProcessEngine:
+    """Return the engine of plain processes."""
+    return ProcessEngine(device=device, say=say)
 
 
 def _exit_code(process: Process, patience_s: float = POLL_S) -> int | None:

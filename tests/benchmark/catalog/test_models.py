@@ -23,7 +23,7 @@ from cytosuite.benchmark.catalog.models import (
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.engines.process import Plain, ProcessEngine
+from cytosuite.benchmark.engines.process import ProcessEngine, ProcessSession
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import CytosuiteError, ModelError
@@ -204,6 +204,7 @@ def test_two_cards_of_one_name_are_refused(mine, tmp_path):
 
 
 def test_a_plain_process_runs_the_algorithm_of_a_name_with_its_model(tmp_path):
-    _, variables = Plain("watershed:mine", tmp_path, Limits(), tmp_path / "model").call("exec")
+    given = "watershed:mine", tmp_path, Limits(), "exec", tmp_path / "model"
+    _, variables = ProcessSession(ProcessEngine(), *given).call("exec")
     assert variables["CYTOSUITE_ALGORITHM"] == "watershed"
     assert variables["CYTOSUITE_MODEL"] == str(tmp_path / "model")

@@ -7,6 +7,7 @@ import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -227,16 +228,17 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
 def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
     gpu = Gpu(3, "GPU-d", "NVIDIA L4", 2**34)
-    places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", HOST)
-    words, environment = Contained("cellpose3d", *places).call("exec")
+    (tmp_path / "sif").symlink_to(tmp_path)
+    given = ApptainerEngine(tmp_path / "sif", HOST), "cellpose3d", tmp_path / "work", LIMITS, "exec"
+    words, environment = Contained(*given).call("exec")
     assert set(environment) <= set(KEPT)
     after = words[words.index("env") :]
     assert {"HOME=/tmp", "OMP_NUM_THREADS=2", "CYTOSUITE_RECORD=/output/record.json"} <= set(after)
     assert after[-4:] == ["python3", "-m", "cytosuite.container", "exec"]
     assert "--nv" not in words
     assert not [word for word in words if "CUDA" in word]
-    words, _ = Contained("cellpose3d", *places, tmp_path / "model", gpu).call("exec")
-    assert words.index("--nv") < words.index(str(tmp_path / "x.sif"))
+    words, _ = Contained(*given, tmp_path / "model", SimpleNamespace(gpu=gpu)).call("exec")
+    assert words.index("--nv") < words.index(str(tmp_path / "cellpose3d.sif"))
     assert [word for word in words if "CUDA" in word] == ["CUDA_VISIBLE_DEVICES=GPU-d"]
     assert mount("/opt/ml/model", tmp_path / "model", read_only=True) in words
 
@@ -258,7 +260,7 @@ def test_limits_are_those_that_control_groups_delegate(tmp_path):
 
 
 def _contained(tmp_path):
-    return Contained("x", tmp_path, LIMITS, tmp_path / "x.sif", HOST)
+    return Contained(ApptainerEngine(tmp_path, HOST), "x", tmp_path, LIMITS, "exec")
 
 
 @pytest.mark.parametrize(
