@@ -64,11 +64,7 @@ class Builder:
     engine: str = "docker"  # ``docker`` or ``podman``, for messages
     anew: bool = False
 
-    def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
-        """Return whether an algorithm's image exists, see `state_of`."""
-        return self.state_of(algorithm_blueprint(self.root, algorithm, self.device))
-
-    def state_of(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
+    def state(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
         """Return whether an image exists, and is of these sources and images and built here."""
         built = find_image(self.client, image.tag)
         if built is None:
@@ -85,23 +81,23 @@ class Builder:
     def ensure(self, algorithms: Iterable[str]) -> None:
         """Build images that are missing or stale."""
         for name in dict.fromkeys(algorithms):
-            state = self.state(name)
-            if state == "stale":
+            image = algorithm_blueprint(self.root, name, self.device)
+            if (state := self.state(image)) == "stale":
                 self.say(
                     f"{name}: not built here from the checkout's sources, or on an image that has "
                     "changed since: it is built again"
                 )
             if state != "current":
-                self.build(name)
+                self.build_image(image)
 
-    def build(self, algorithm: str, *, force: bool = False) -> str:
+    def build(self, algorithm: str) -> str:
         """Build the image of an algorithm and return its tag, see `build_image`."""
-        return self.build_image(algorithm_blueprint(self.root, algorithm, self.device), force=force)
+        return self.build_image(algorithm_blueprint(self.root, algorithm, self.device))
 
-    def build_image(self, image: Blueprint, *, force: bool = False) -> str:
+    def build_image(self, image: Blueprint) -> str:
         """Build an image, and its base before it if necessary; return the tag."""
         root, tag = self.root, image.tag
-        if not force and not self.anew and self.state_of(image) == "current":
+        if not self.anew and self.state(image) == "current":
             self.say(f"{tag} is current")
             return tag
         if image.reason:

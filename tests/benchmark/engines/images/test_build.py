@@ -10,7 +10,12 @@ from mistakes import refused
 
 from cytosuite.benchmark.catalog.sources import runtime_digest
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.benchmark.engines.images.blueprints import foreign_images, image_digest, image_tag
+from cytosuite.benchmark.engines.images.blueprints import (
+    algorithm_blueprint,
+    foreign_images,
+    image_digest,
+    image_tag,
+)
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import need_docker, podman_host
 from cytosuite.files import write_text
@@ -126,6 +131,10 @@ def builder(root, daemon, lines):
     return Builder(daemon, root, say=lines.append)
 
 
+def _state(builder):
+    return builder.state(algorithm_blueprint(builder.root, "thresholder"))
+
+
 def _change(root, name):
     write_text(root / name, "changed==2" if name.endswith(".txt") else "changed")
 
@@ -200,7 +209,7 @@ def test_without_networks_the_base_is_slim_on_every_device(builder, daemon, line
 
 
 def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(
-    builder, daemon, network, lines
+    builder, root, daemon, network, lines
 ):
     builder.build("thresholder")
     slim, cpu, image = daemon.builds
@@ -219,7 +228,8 @@ def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(
     assert "packages/slim/numpy/array.py" not in cpu["files"]
     assert {slim["labels"]["org.cytosuite.base-image"]} == {"some:image"}
     assert cpu["labels"]["org.cytosuite.base-image"] == "some:image"
-    replace(builder, base_image="some:image").build("thresholder", force=True)
+    _change(root, "weights/thresholder/small.json")
+    replace(builder, base_image="some:image").build("thresholder")
     assert len(daemon.builds) == 4  # both bases are there
 
 
@@ -266,7 +276,8 @@ def test_packages_of_the_algorithms_own_are_a_layer_upon_its_base(builder, root,
     assert own["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "thresholder"}
     assert own["files"]["packages/thresholder/tiny.py"] == b"tiny"
     assert image["buildargs"]["BASE"] == own["tag"]
-    builder.build("thresholder", force=True)
+    _change(root, "weights/thresholder/small.json")
+    builder.build("thresholder")
     assert len(daemon.builds) == 4
 
 
@@ -285,11 +296,11 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
     daemon.stock["foreign:1"] = {}
     builder.build("thresholder")
     assert daemon.builds[-1]["files"]["Dockerfile"] == text.encode()
-    assert builder.state("thresholder") == "current"
+    assert _state(builder) == "current"
     daemon.ids["foreign:1"] = "id of a newer one"
-    assert builder.state("thresholder") == "stale"
+    assert _state(builder) == "stale"
     builder.ensure(["thresholder"])
-    assert builder.state("thresholder") == "current"
+    assert _state(builder) == "current"
 
 
 @pytest.mark.parametrize(
@@ -307,17 +318,15 @@ def test_images_of_others_are_read_from_the_dockerfile(text, found):
     assert foreign_images(text) == found
 
 
-def test_a_current_image_is_not_built_again_unless_forced(builder, daemon, lines):
+def test_a_current_image_is_not_built_again_unless_all_are_made_anew(builder, daemon, lines):
     builder.build("thresholder")
     count = len(daemon.builds)
     lines.clear()
     builder.build("thresholder")
     assert len(daemon.builds) == count
     assert lines == [f"{image_tag('thresholder')} is current"]
-    builder.build("thresholder", force=True)
-    assert len(daemon.builds) == count + 1
     replace(builder, anew=True).build("thresholder")
-    assert [build["nocache"] for build in daemon.builds] == [False] * 3 + [True] * 2
+    assert [build["nocache"] for build in daemon.builds] == [False] * 2 + [True] * 2
 
 
 def test_the_base_is_built_once_for_all_algorithms(builder, daemon):
@@ -365,9 +374,9 @@ def test_the_base_is_built_anew_when_its_inputs_change_or_on_another_image(build
 def test_images_that_took_tags_and_labels_of_ours_are_built_again(builder, daemon):
     builder.build("thresholder")
     daemon.ids[image_tag("thresholder")] = "id of a stranger's"
-    assert builder.state("thresholder") == "stale"
+    assert _state(builder) == "stale"
     builder.ensure(["thresholder"])
-    assert builder.state("thresholder") == "current"
+    assert _state(builder) == "current"
     done = len(daemon.builds)
     daemon.ids[builder.base()] = "id of a stranger's"
     builder.base()
@@ -384,7 +393,7 @@ def test_progress_is_short_and_the_whole_is_in_a_log(builder, root, lines):
 
 @pytest.mark.parametrize("refusal", ["", "image is used by a running container", "No such image"])
 def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_build(
-    builder, daemon, lines, refusal
+    builder, root, daemon, lines, refusal
 ):
     tag, removed = image_tag("thresholder"), []
     daemon.ids[tag] = "before"
@@ -400,23 +409,25 @@ def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_buil
         return Daemon.build(daemon, **options)
 
     daemon.images.remove, daemon.api.build = remove, build
-    builder.build("thresholder", force=True)
+    _change(root, "weights/thresholder/small.json")
+    builder.build("thresholder")
     assert removed == ["before"]
     stays = f"{tag}: the image before it was not removed: the Docker daemon says: {refusal}"
     assert (stays in lines) == bool(refusal)
     assert lines[-1] == f"{tag} is built"
-    builder.build("thresholder", force=True)
+    _change(root, "weights/thresholder/new.json")
+    builder.build("thresholder")
     assert removed == ["before"]  # the same image again
 
 
 def test_missing_and_stale_images_are_built(builder, root, daemon, lines):
     builder.ensure(["thresholder", "thresholder"])
-    assert builder.state("thresholder") == "current"
+    assert _state(builder) == "current"
     assert "built again" not in "".join(lines)
     (root / "algorithms/thresholder/predict.py").write_text("changed")
     done = len(daemon.builds)
     builder.ensure(["thresholder", "thresholder"])
-    assert builder.state("thresholder") == "current"
+    assert _state(builder) == "current"
     assert len(daemon.builds) == done + 1
     assert sum(line.endswith("it is built again") for line in lines) == 1
 
