@@ -43,6 +43,7 @@ UNANSWERED = {
     OTHERWISE: "the server does not answer POST /invoke with 201, which the platform expects",
     **dict.fromkeys((125, 126, 127), "the container takes no request: no process can be started"),
 }
+Work = tuple[float, int] | None  # processor time [s] and memory [bytes], where they are known
 SEEN = {NOBODY: "no server listens on port 4743", SILENCE: "GET /health has no answer"}
 
 
@@ -220,9 +221,8 @@ def _tell(box: Sandbox, shown: Shown) -> None:
 
 def _not_ready(box: Sandbox, begin: float) -> str:
     """Wait until the server is ready; return why it is not, empty if it is."""
-    # It has as much time as on the platform, but only while it works (`_Idleness`).
-    idle = _Idleness(box.work())
-    seen = SEEN[NOBODY]
+    # It has as much time as on the platform, but only while it works.
+    work, since, seen = box.work(), time.perf_counter(), SEEN[NOBODY]
     while box.exit_code() is None:
         seconds = time.perf_counter() - begin
         if seconds > HEALTH_S:
@@ -233,27 +233,18 @@ def _not_ready(box: Sandbox, begin: float) -> str:
             if code == 0:
                 return ""
             seen = SEEN.get(code or SILENCE, "GET /health is not answered with 200")
-        if idle.seconds(box.work()) > IDLE_S:
+        later, now = box.work(), time.perf_counter()
+        if not _is_idle(work, later, now - since):
+            work, since = later, now
+        if now - since > IDLE_S:
             return f"{seen}, and the container has been idle for {IDLE_S:g} s"
         time.sleep(QUICK_S if seconds < LOOK_S else LOOK_S / 5)
     return "it ended"
 
 
-@dataclass
-class _Idleness:
-    """Time for which a container has neither computed nor loaded anything."""
-
-    before: tuple[float, int] | None
-    since: float = field(default_factory=time.perf_counter)
-
-    def seconds(self, work: tuple[float, int] | None) -> float:
-        """Return the seconds since its last work, given processor time [s] and memory [bytes]."""
-        now = time.perf_counter()
-        idle = False
-        if work is not None and self.before is not None:
-            computed, loaded = work[0] - self.before[0], abs(work[1] - self.before[1])
-            enough = IDLE_CPU_S + IDLE_SHARE * (now - self.since)
-            idle = computed <= enough and loaded <= IDLE_BYTES
-        if not idle:
-            self.before, self.since = work, now
-        return now - self.since
+def _is_idle(before: Work, after: Work, seconds: float) -> bool:
+    """Return whether a container has neither computed nor loaded anything for some seconds."""
+    if before is None or after is None:
+        return False
+    computed, loaded = after[0] - before[0], abs(after[1] - before[1])
+    return computed <= IDLE_CPU_S + IDLE_SHARE * seconds and loaded <= IDLE_BYTES

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from math import inf
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from docker.errors import APIError, DockerException
@@ -159,20 +160,14 @@ class Sandbox:
         second = datetime.fromisoformat(last[:19] + "+00:00") if last else None
         since = {"since": int(second.timestamp())} if second else {}
         raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
-        new: list[str] = []
-        skip = count
-        for line in raw.decode("utf-8", errors="replace").split("\n"):
-            stamp, _, text = line.partition(" ")
-            if not stamp or stamp < last:
-                continue
-            if stamp == last and skip:
-                skip -= 1
-                continue
-            new.append(text)
-            last, count = (stamp, count + 1) if stamp == last else (stamp, 1)
-            skip = 0
-        self._seen[stdout] = last, count
-        return new
+        lines = (line.partition(" ") for line in raw.decode("utf-8", errors="replace").split("\n"))
+        # Those of stdout and stderr may be a little out of order.
+        later = sorted((line for line in lines if line[0] >= (last or "0")), key=itemgetter(0))
+        new = later[min(count, sum(stamp == last for stamp, *_ in later)) :]
+        if new:
+            last = new[-1][0]
+            self._seen[stdout] = last, sum(stamp == last for stamp, *_ in later)
+        return [text for *_, text in new]
 
 
 @contextmanager

@@ -48,6 +48,14 @@ def test_each_line_is_given_once_and_in_order(log):
     assert box.new_log() == ("", "")
 
 
+def test_lines_out_of_order_are_given_by_their_times(log):
+    box = Sandbox(SimpleNamespace(), log)
+    for second in (3, 2, 3):
+        log.write(second, f"{second}", error=True)
+    assert box.new_log() == ("2\n3\n3\n", "3")
+    assert box.new_log() == ("", "")
+
+
 def test_the_last_line_of_stderr_is_given_apart(log):
     box = Sandbox(SimpleNamespace(), log)
     log.write(0, "a\0b\udcff", error=True)  # bytes that are no text are replaced
