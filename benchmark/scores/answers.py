@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,51 +75,42 @@ def with_tables(
     places: Callable[[], objects.ObjectPlaces] | None,
 ) -> Answer:
     """Write the tables of an answer that are not there; note why one of objects cannot be."""
-    image, truth, labels = (readers[name] for name in ("image", "truth", "labels"))
-    path, scores = folder / objects.FILE, folder / objects.SCORES_FILE
-    tables: dict[Path, Callable[[], None]] = {}
-    if kind == "labels":
-        if output is not None:
-            table = partial(objects.write_objects, path, output())
-            tables[path] = lambda: table(image and image(), truth and truth())
-        overlap = answer.evidence.get(OVERLAP)
-        if overlap is not None and places is not None:
-            judge = partial(objects.write_object_scores, scores, overlap)
-            known = partial(objects.written_places, path)
-            predicted = objects.ObjectPlaces if output is None else known
-            tables[scores] = lambda: judge(places(), predicted())
-    elif kind == "points":
-        cells = labels().array if labels is not None else None
-        if output is not None:
-            tables[path] = lambda: points.write_points(path, output(), cells)
-        pairs = answer.evidence.get(MATCHED_POINTS)
-        if pairs is not None and truth is not None and judged is not None:
-            match = partial(points.write_point_scores, scores, pairs)
-            tables[scores] = lambda: match(truth(), judged(), cells)
-    elif (tracks := answer.evidence.get(MATCHED)) is not None:
-        links = folder / matches.LINKS_FILE
-        tables[links] = lambda: matches.write_links(links, link_errors(tracks))
-    return _sealed(answer, tables)
-
-
-def _sealed(answer: Answer, tables: Mapping[Path, Callable[[], None]]) -> Answer:
-    """Write tables of an answer that are not there, up to a refused one; record their digests."""
-    record, written = answer.record, list[Path]()
+    record, written = answer.record, list[str]()
     if record is None:
         return answer
-    for path, write in tables.items():
-        if not unaltered(path.parent, {path.name: record.digests.get(path.name)}):
-            try:
-                write()
-            except InputError as error:
-                answer = replace(answer, refused={**answer.refused, path.name: str(error)})
-                break
-            written.append(path)
+    image, truth, labels = (readers[name] for name in ("image", "truth", "labels"))
+    path, scores, known = folder / objects.FILE, folder / objects.SCORES_FILE, record.digests
+
+    cells = labels().array if labels is not None and kind == "points" else None
+
+    def lacks(name: str) -> bool:
+        """Return whether a table is to be written, which counts as written then."""
+        if unaltered(folder, {name: known.get(name)}):
+            return False
+        written.append(name)
+        return True
+
+    try:
+        if kind == "labels":
+            if output is not None and lacks(path.name):
+                objects.write_objects(path, output(), image and image(), truth and truth())
+            overlap = answer.evidence.get(OVERLAP)
+            if overlap is not None and places is not None and lacks(scores.name):
+                predicted = objects.written_places(path) if output else objects.ObjectPlaces()
+                objects.write_object_scores(scores, overlap, places(), predicted)
+        elif kind == "points":
+            if output is not None and lacks(path.name):
+                points.write_points(path, output(), cells)
+            pairs = answer.evidence.get(MATCHED_POINTS)
+            if pairs is not None and truth and judged and lacks(scores.name):
+                points.write_point_scores(scores, pairs, truth(), judged(), cells)
+        elif (tracks := answer.evidence.get(MATCHED)) is not None and lacks(matches.LINKS_FILE):
+            matches.write_links(folder / matches.LINKS_FILE, link_errors(tracks))
+    except InputError as error:
+        answer = replace(answer, refused={**answer.refused, written.pop(): str(error)})
     if not written:
         return answer
-    folder = written[0].parent
-    sums = digests(folder, [path.name for path in written])
-    record = record.model_copy(update={"digests": {**record.digests, **sums}})
+    record = record.model_copy(update={"digests": {**known, **digests(folder, written)}})
     record.write(folder)
     return replace(answer, record=record)
 
