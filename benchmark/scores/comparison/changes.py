@@ -117,17 +117,12 @@ def largest(pairs: pd.DataFrame, changed: pd.DataFrame, count: int) -> pd.DataFr
 def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Return medians of s and MiB per case, and of their ratios, by algorithm of both runs."""
     joined = _cases(before).merge(_cases(after), on=CASE[1:], suffixes=("_before", "_after"))
-    rows = []
-    for algorithm, values in joined.groupby("algorithm"):
-        row = {"algorithm": algorithm}
-        for name, (unit, ratio, size) in COSTS.items():
-            old, new = (values[f"{name}_{side}"] for side in ("before", "after"))
-            measured = (old > 0) & (new > 0)
-            old, new = old[measured], new[measured]
-            row |= {f"{unit}_before": old.median() / size, f"{unit}_after": new.median() / size}
-            row[f"{ratio}_ratio"] = (new / old).median()
-        rows.append(row)
-    return pd.DataFrame(rows)
+    spent = joined[["algorithm"]]
+    for name, (unit, ratio, size) in COSTS.items():
+        old, new = (joined[f"{name}_{side}"] / size for side in ("before", "after"))
+        both = {f"{unit}_before": old, f"{unit}_after": new, f"{ratio}_ratio": new / old}
+        spent = spent.join(pd.DataFrame(both).where((old > 0) & (new > 0)))
+    return spent.groupby("algorithm").median().reset_index()
 
 
 def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:

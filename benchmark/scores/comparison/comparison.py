@@ -23,6 +23,7 @@ from cytosuite.errors import InputError, count, plain
 from cytosuite.files import Json
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
+from cytosuite.volume.arrays import Bools
 
 SHOWN = 10  # cases with the largest changes
 DIGITS = 4  # significant ones in Markdown
@@ -92,22 +93,23 @@ def _both(before: ScoredRun, after: ScoredRun) -> list[str]:
 def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     """Yield algorithms that came, went or changed."""
     yield from _sets("algorithm", set(before.algorithms), set(after.algorithms))
-    for name in _both(before, after):
+    runs = before, after
+    for name in _both(*runs):
         words = []
-        old, new = (plain(str(run.table("versions").get(name, ""))) for run in (before, after))
+        versions, models, keys = (
+            [run.table(noun).get(name, "") for run in runs]
+            for noun in ("versions", "models", "jobs")
+        )
+        old, new = (plain(str(version)) for version in versions)
         if old and new and old != new:
             words.append(f"version {old} -> {new}")
-        models = [run.table("models").get(name) for run in (before, after)]
-        used = {
-            model
-            for run in (before, after)
-            for model in run.scores.loc[run.scores["algorithm"] == name, "model"]
-        } - {""}
         if isinstance(models[0], dict) and isinstance(models[1], dict):
-            changed = {model for model in used if models[0].get(model) != models[1].get(model)}
+            used = {
+                *pd.concat(run.scores[run.scores["algorithm"] == name] for run in runs)["model"]
+            }
+            changed = {m for m in used - {""} if models[0].get(m) != models[1].get(m)}
             words += [f"other weights or parameters of {some(changed)}"] if changed else []
-        keys = [str(run.table("jobs").get(name, "")) for run in (before, after)]
-        if not words and all(keys) and keys[0] != keys[1]:
+        if not words and all(keys) and str(keys[0]) != str(keys[1]):
             words.append("another key: its sources, data or engine changed")
         if words:
             yield f"{plain(name, 100)}: {', '.join(words)}"
@@ -243,7 +245,7 @@ def compare(
         ),
         *map(_sentence, changed[changed["verdict"] == "worse"].to_dict("records")),
     ]
-    ran = shown[shown["status_after"] == "ok"]
+    ran = shown[shown["status"] == "ok"]
     warnings = [*_no_longer("defined", ran[ran["before"].notna() & ran["after"].isna()])]
     known = (metric for metric in metrics.values() if metric.higher_is_better is not None)
     ends = ran["metric"].map({m.name: 1 if m.higher_is_better else -1 for m in known})
@@ -284,10 +286,9 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     """Return the values of both runs side by side, over their common cases and metrics."""
     old, new = (run.scores[run.scores["metric"] != ""] for run in (before, after))
     single = old["dataset"].nunique() == new["dataset"].nunique() == 1
+    old, new = old.rename(columns={"value": "before"}), new.rename(columns={"value": "after"})
     keys = PAIR[single:]  # the folder of a single dataset may have another name
-    joined = old.merge(new, on=keys, suffixes=("_before", "_after"), sort=False)
-    theirs = {"dataset_after": "dataset", "value_before": "before", "value_after": "after"}
-    joined = joined.rename(columns=theirs)
+    joined = old.merge(new, on=keys, suffixes=("_before", ""), sort=False)
     if not (before.cases & after.cases):
         raise InputError(
             f"{before.place} and {after.place} have no case in common ({some(before.cases)} "
@@ -298,7 +299,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
             f"{before.place} and {after.place} have no algorithm in common "
             f"({some(before.algorithms)} against {some(after.algorithms)})"
         )
-    return joined[[*PAIR, "before", "after", "status_before", "status_after"]]
+    return joined[[*PAIR, "before", "after", "status_before", "status"]]
 
 
 def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
@@ -315,24 +316,26 @@ def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> se
 
 def _missing(
     before: ScoredRun, after: ScoredRun, metrics: Iterable[str], without: Sequence[str]
-) -> Iterator[str]:
-    """Yield a sentence for each algorithm and metric with rows, or any value, in `before` alone."""
+) -> Iterable[str]:
+    """Return a sentence for each algorithm and metric with rows or values in `before` alone."""
     both = (run.scores[run.scores["metric"].isin(metrics)] for run in (before, after))
     rows, judged = (own[own.groupby(PAIR[2:])["value"].transform("count") > 0] for own in both)
     rows = rows[(rows["case"] != "") & ~rows[PAIR[1:]].isin([*without, *CONTROLS]).any(axis=1)]
-    failures = after.scores[after.scores["status"] != "ok"]
-    present = pd.MultiIndex.from_frame(judged[PAIR[1:]])
-    failing = pd.MultiIndex.from_frame(failures[PAIR[1:3]])  # counted as failed cases
-    lacking = ~pd.MultiIndex.from_frame(rows[PAIR[1:]]).isin(present)
-    lacking &= ~pd.MultiIndex.from_frame(rows[PAIR[1:3]]).isin(failing)
-    gone = pd.Series(lacking, rows.index)
-    for name in dict.fromkeys(rows["algorithm"][gone]):
-        if name not in after.algorithms:
-            yield f"{name}: missing in {after.place}"
-            continue
-        for metric, values in rows[rows["algorithm"] == name].groupby("metric", sort=False):
-            if len(cases := values["case"][gone]):
-                yield f"{name}: no {metric} in {len(cases)} of {len(values)} cases ({some(cases)})"
+    failures = after.scores[after.scores["status"] != "ok"]  # counted as failed cases
+    there = _among(rows, judged, PAIR[1:]) | _among(rows, failures, PAIR[1:3])
+    sentences = []
+    for (name, metric), values in rows.assign(gone=~there).groupby(PAIR[2:], sort=False):
+        if len(cases := values["case"][values["gone"]]):
+            lost = f"no {metric} in {len(cases)} of {len(values)} cases ({some(cases)})"
+            lost = lost if name in after.algorithms else f"missing in {after.place}"
+            sentences.append(f"{name}: {lost}")
+    return dict.fromkeys(sentences)
+
+
+def _among(rows: pd.DataFrame, others: pd.DataFrame, keys: list[str]) -> Bools:
+    """Return which rows have the keys of any of some others."""
+    index, theirs = (pd.MultiIndex.from_frame(table[keys]) for table in (rows, others))
+    return index.isin(theirs)
 
 
 def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
@@ -341,7 +344,7 @@ def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
     if (
         sizes != {len(pairs)}
         or not pairs["before"].equals(pairs["after"])  # NaN is the same as NaN
-        or not pairs["status_before"].equals(pairs["status_after"])
+        or not pairs["status_before"].equals(pairs["status"])
         or before.cases != after.cases
     ):
         return ""
