@@ -48,27 +48,26 @@ def emptied(truth: Volume | Points | Movie) -> Volume | Points | Movie:
 def nearest(movie: Movie) -> Movie:
     """Return the cells of a movie, each as the nearest of the frame before, without divisions."""
     labels = np.zeros(movie.labels.shape, np.uint32)
-    tracks: list[Track] = []
+    tracks: dict[int, Track] = {}
     before = np.zeros((0, len(movie.spacing)))
     names = np.zeros(0, np.int64)
     for frame, image in enumerate(movie.labels.array):
         present = np.unique(image[image > 0])
         places = ndimage.center_of_mass(image > 0, image, present)
-        places = np.array(places).reshape(len(present), -1) * movie.spacing
+        places = np.array(places).reshape(-1, len(movie.spacing)) * movie.spacing
         former = np.full(len(present), -1)
         if len(before) and len(places):
             near = cKDTree(before).query(places)[1]
             mutual = cKDTree(places).query(before)[1][near] == np.arange(len(places))
             former[mutual] = names[near[mutual]]
-        for cell in np.flatnonzero(former < 0).tolist():
-            tracks.append(Track(len(tracks) + 1, frame, frame))
-            former[cell] = len(tracks)
+        new = former < 0
+        former[new] = len(tracks) + 1 + np.arange(new.sum())
         for name in former.tolist():
-            tracks[name - 1] = replace(tracks[name - 1], end=frame)
+            tracks[name] = replace(tracks.get(name, Track(name, frame, frame)), end=frame)
         table = np.zeros(int(image.max(initial=0)) + 1, np.uint32)
         table[present] = former
         labels[frame], before, names = table[image], places, former
-    return Movie(replace(movie.labels, array=labels), tracks)
+    return Movie(replace(movie.labels, array=labels), list(tracks.values()))
 
 
 def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:

@@ -5,7 +5,8 @@ import pytest
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.circumstances import RunFacts
-from cytosuite.benchmark.scores.controls import broken_rulers
+from cytosuite.benchmark.scores.controls import broken_rulers, nearest
+from cytosuite.benchmark.scores.facts import Movie
 from cytosuite.benchmark.scores.gather import gather
 from cytosuite.benchmark.scores.matches import match
 from cytosuite.benchmark.scores.notes import of_warnings
@@ -13,6 +14,7 @@ from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.volume import Volume
 
 SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]
 FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=squares", "1 GiB", ("One is missing.",))
@@ -88,6 +90,13 @@ def test_controls_must_have_the_best_and_the_neutral_value():
     )
     (line,) = broken_rulers(scores("identity", "N_SSIM", 0.0, 0.25), [METRICS["N_SSIM"]])
     assert line.startswith("N_SSIM gives the unchanged input 0.25 instead of 0 on case_1: ")
+
+
+def test_a_movie_with_a_frame_without_cells_has_nearest_ones():
+    cells = np.zeros((3, 4, 4), np.uint16)
+    cells[::2, 1, 1] = 5
+    found = nearest(Movie(Volume(cells, (1.0, 1.0), "TYX"), []))
+    assert [(track.begin, track.end) for track in found.tracks] == [(0, 0), (2, 2)]
 
 
 def test_the_end_of_a_log_is_kept(jobs_of, dataset):
