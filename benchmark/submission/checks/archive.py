@@ -55,11 +55,6 @@ class ImageLayer(NamedTuple):
     removed: frozenset[str] = frozenset()  # paths that lower layers lose
     opaque: frozenset[str] = frozenset()  # folders that lose their content in lower layers
 
-    @property
-    def kept(self) -> dict[str, bytes]:
-        """Contents of the files asked for, by absolute path."""
-        return {p: entry.content for p, entry in self.entries.items() if entry.content is not None}
-
 
 @frozen
 class ImageArchive:

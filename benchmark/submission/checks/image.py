@@ -17,7 +17,7 @@ from cytosuite.files import Entries, TextDict, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
 
 DEPTH = 3  # folders in each other that are looked at for WORKDIR
-MOUNTS = ("/input", "/output", "/tmp", "/opt/ml/model")
+MOUNTED = ("/input/", "/output/", "/tmp/", "/opt/ml/model/")
 LINKS = 16  # in a chain
 NAME = r"[A-Za-z][A-Za-z0-9._-]*"
 NUMBER = r"[0-9]{1,10}"
@@ -107,7 +107,7 @@ def _workdir(config: Settings, view: Mapping[str, Entry], identity: Identity) ->
     place = "config.WorkingDir"
     stated = posixpath.normpath(f"/{config.working_dir}".replace("//", "/"))
     folder = _resolved(view, stated)
-    if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
+    if folder == "/" or folder.count("/") > DEPTH or f"{folder}/".startswith(MOUNTED):
         return  # it is there, or the layers were not asked
     lost = folder in view and view[folder].kind != "folder"
     if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
@@ -164,7 +164,7 @@ def _kept(path: str) -> bool:
 def _noted(path: str) -> bool:
     return (
         path.count("/") <= DEPTH
-        or path.startswith(MOUNTS)
+        or path.startswith(MOUNTED)
         or path.endswith((".env", "/.git", "/.git/HEAD"))
     )
 
@@ -261,8 +261,7 @@ def _label(config: Settings) -> Iterator[Fault]:
 
 def _layers(image: ImageArchive, view: Mapping[str, Entry]) -> Iterator[Fault]:
     """Yield a fault for all files of one layer that should not be in an image, by rule."""
-    inside = tuple(f"{mount}/" for mount in MOUNTS)
-    hidden = [p for p, entry in view.items() if entry.kind != "folder" and p.startswith(inside)]
+    hidden = [p for p, entry in view.items() if entry.kind != "folder" and p.startswith(MOUNTED)]
     if hidden:
         yield "layer.hidden", "", listed(hidden, SHOWN)
     for layer in image.layers:
@@ -270,7 +269,9 @@ def _layers(image: ImageArchive, view: Mapping[str, Entry]) -> Iterator[Fault]:
         files = [path for path, entry in layer.entries.items() if entry.kind == "file"]
         for rule, paths in {
             "layer.git": list(dict.fromkeys(path.removesuffix("/HEAD") for path in git)),
-            "layer.private-key": [p for p, text in layer.kept.items() if KEY.search(text)],
+            "layer.private-key": [
+                path for path, entry in layer.entries.items() if KEY.search(entry.content or b"")
+            ],
             "layer.env-file": [path for path in files if path.endswith(".env")],
         }.items():
             if paths:

@@ -54,7 +54,7 @@ GIVEN = {  # what breaks exactly one rule
     "image.api-label-mode": [labelled("invoke")],
     "image.env-reserved": [configured(Env=["GRAND_CHALLENGE_X=1"])],
     "image.env-ld-library-path": [configured(Env=["LD_LIBRARY_PATH=/opt/lib"])],
-    "image.workdir-missing": [configured(WorkingDir="/opt/other")],
+    "image.workdir-missing": [configured(WorkingDir=place) for place in ("/opt/other", "/inputs")],
     "image.workdir-unreadable": [
         with_layer(member("opt/app/", mode=0o700)),
         with_layer(member("opt/app/", mode=0o2, uid=1000)),
