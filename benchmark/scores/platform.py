@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytosuite.benchmark.scores.results import CaseValues
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, Json, TextDict
@@ -40,7 +41,7 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
     """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
     rows = scores[(scores["algorithm"] == entry.algorithm) & (scores["case"] != "")]
     states = dict(zip(rows["case"], rows["status"], strict=True))
-    scores = rows[np.isfinite(rows["value"])]
+    values = CaseValues(rows[np.isfinite(rows["value"])])
     by_case: dict[str, FloatDict] = {case: {} for case in states}
     aggregates = {}
     keys = metric_keys(metrics)
@@ -49,8 +50,7 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
         if metric.scope == "set":
             aggregates[key] = {"set": summary.mean} if isfinite(summary.mean) else {}
             continue
-        rows = scores[scores["metric"] == metric.name]
-        finite = dict(zip(rows["case"].tolist(), rows["value"].tolist(), strict=True))
+        finite = values[entry.algorithm, metric.name]
         pooled = {"pooled": float(summary.pooled)} if isfinite(summary.pooled) else {}
         aggregates[key] = aggregate(list(finite.values())) | pooled
         for case, value in finite.items():

@@ -71,28 +71,25 @@ def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
     """Return the cases of each sequence by frame; InputError if one is missing or double."""
     if series:
         return {"01": in_time("--series", names)}
-    frames = [FRAME.fullmatch(name) for name in names]
+    plan = {name: [name] for name in names}
+    if all(frames := [FRAME.fullmatch(name) for name in names]):
+        places: dict[tuple[str, int], str] = {}
+        for match in filter(None, frames):
+            first = places.setdefault((match[1], int(match[2])), match[0])
+            if first != match[0]:
+                raise InputError(f"expected one case of each frame, found {first} and {match[0]}")
+        plan = {}
+        for (sequence, frame), name in sorted(places.items()):
+            cases = plan.setdefault(sequence, [])
+            if frame != len(cases):
+                raise InputError(
+                    f"sequence {sequence}: frame {len(cases)} is missing; expected all from 0 to "
+                    f"{max(frame for other, frame in places if other == sequence)}"
+                )
+            cases.append(name)
+        if all(name.isdecimal() for name in plan):
+            return plan
     digits = max(2, len(str(len(names))))
-    if not all(frames):
-        return {f"{number:0{digits}d}": [name] for number, name in enumerate(names, start=1)}
-    by_sequence: dict[str, dict[int, str]] = {}
-    for match in frames:
-        assert match is not None
-        first = by_sequence.setdefault(match[1], {}).setdefault(int(match[2]), match[0])
-        if first != match[0]:
-            raise InputError(f"expected one case of each frame, found {first} and {match[0]}")
-    for sequence, by_frame in by_sequence.items():
-        if absent := set(range(max(by_frame) + 1)) - set(by_frame):
-            raise InputError(
-                f"sequence {sequence}: frame {min(absent)} is missing; expected all from 0 to "
-                f"{max(by_frame)}"
-            )
-    plan = {
-        name: [by_frame[frame] for frame in sorted(by_frame)]
-        for name, by_frame in sorted(by_sequence.items())
-    }
-    if all(name.isdecimal() for name in plan):
-        return plan
     return {f"{number:0{digits}d}": cases for number, cases in enumerate(plan.values(), start=1)}
 
 

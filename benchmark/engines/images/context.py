@@ -30,18 +30,16 @@ def by_name(paths: Iterable[Path], root: Path) -> Paths:
 def pack(files: Files) -> IO[bytes]:
     """Return files, bytes and empty folders (None) as a temporary tar of fixed bytes."""
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    folders = set[str]()
+    folders = {folder.as_posix() for name in files for folder in Path(name).parents} - {"."}
+    entries: Files = {**dict.fromkeys(folders), **files}
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in sorted(files.items(), key=lambda item: item[0]):
-            parents = [parent.as_posix() for parent in reversed(Path(name).parents)][1:]
-            for folder in [*parents, name] if content is None else parents:
-                if folder not in folders:
-                    folders.add(folder)
-                    archive.addfile(entry_of(folder, FOLDER_MODE, tarfile.DIRTYPE))
-            if isinstance(content, bytes):
+        for name, content in sorted(entries.items(), key=lambda entry: entry[0]):
+            if content is None:
+                archive.addfile(entry_of(name, FOLDER_MODE, tarfile.DIRTYPE))
+            elif isinstance(content, bytes):
                 entry = entry_of(name, FILE_MODE, tarfile.REGTYPE, len(content))
                 archive.addfile(entry, io.BytesIO(content))
-            elif content is not None:
+            else:
                 status = content.stat()
                 mode = FOLDER_MODE if status.st_mode & S_IXUSR else FILE_MODE
                 with content.open("rb") as file:

@@ -4,7 +4,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import isclose
+from math import isclose, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,20 +178,14 @@ def _without(row: Entries, hidden: Collection[str]) -> Json:
 def differences(scores: Entries, judged: Entries, evaluation: Evaluation) -> tuple[int, list[str]]:
     """Return the number of scores of a run and its evaluation, and a line for each that differs."""
     cases = {evaluation.images.get(case, case): row for case, row in scores["case"].items()}
-    sides = [
-        dict(leaves({"case": cases, "aggregates": scores["aggregates"]})),
-        dict(leaves({part: judged[part] for part in ("case", "aggregates")})),
+    before = dict(leaves({"case": cases, "aggregates": scores["aggregates"]}))
+    after = dict(leaves({part: judged[part] for part in ("case", "aggregates")}))
+    names = before | after
+    lines = [
+        f"{' '.join(name[1:])}: {before.get(name)} in the run, {after.get(name)} in the evaluation"
+        for name in names
+        if not isclose(before.get(name, nan), after.get(name, nan), rel_tol=EQUAL, abs_tol=EQUAL)
     ]
-    names = list(dict.fromkeys(name for side in sides for name in side))
-    lines = []
-    for name in names:
-        before, after = sides[0].get(name), sides[1].get(name)
-        if (
-            before is None
-            or after is None
-            or not isclose(before, after, rel_tol=EQUAL, abs_tol=EQUAL)
-        ):
-            lines.append(f"{' '.join(name[1:])}: {before} in the run, {after} in the evaluation")
     return len(names), lines
 
 
