@@ -19,6 +19,7 @@ from cytosuite.benchmark.engines.outcome import (
     Ending,
     GpuUse,
     Limits,
+    Look,
     Outcome,
     Shown,
     StartError,
@@ -150,7 +151,7 @@ class DockerSession:
         status, message = exceeded or ending(code, line)
         return Outcome(status, seconds, peak.value, code, message, use())
 
-    def _asked(self) -> Callable[[], int | None]:
+    def _asked(self) -> Look:
         """Give the case to the server, to a new one if it has ended since its last answer."""
         assert self._box is not None
         try:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, IntPair, Json, TextMap, frozen
+from cytosuite.files import Entries, IntPair, Json, Scalars, TextMap, frozen
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -124,10 +124,10 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
+def enforceable(limits: Limits, host: Host) -> Scalars:
     """Return the limits that control groups enforce, by the name of the host's ability."""
     memory = int(limits.memory_gib * GIB)
-    values: dict[str, int | float | str] = {
+    values: Scalars = {
         "MemoryLimit": memory,
         "SwapLimit": memory,
         "PidsLimit": limits.pids,

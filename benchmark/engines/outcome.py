@@ -35,6 +35,7 @@ Status = Literal[
     "engine error",
 ]
 Shown = Callable[[float], None]  # takes the share of a case that is done
+Look = Callable[[], int | None]  # gives an exit code, None before there is one
 Ending = tuple[Status, str]  # a status, and its reason in one line
 
 # The algorithm may not be the cause: the next run repeats these cases.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +27,7 @@ from cytosuite.benchmark.engines.outcome import (
     Engine,
     GpuUse,
     Limits,
+    Look,
     Outcome,
     Shown,
     StartError,
@@ -101,7 +102,7 @@ class ProcessSession:
         if self.api == "exec":
             with self._words.open("ab") as stream:
                 process = self._launch("exec", stream)
-            look: Callable[[], int | None] = partial(_exit_code, process)
+            look: Look = partial(_exit_code, process)
         else:
             if self.process is None or self.process.poll() is not None:
                 self.stop()
@@ -174,7 +175,7 @@ class ProcessSession:
         self._stack.callback(_end, process)
         return process
 
-    def _watch(self, process: Process, look: Callable[[], int | None], shown: Shown) -> Outcome:
+    def _watch(self, process: Process, look: Look, shown: Shown) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
         peak: int | None = None
@@ -201,7 +202,7 @@ class ProcessSession:
         status, message = exceeded or self.ending(code, _last_line(self._words), peak)
         return Outcome(status, seconds, peak, code, message)
 
-    def _invoke(self, process: Process) -> Callable[[], int | None]:
+    def _invoke(self, process: Process) -> Look:
         """Start the case in the server; return a function that waits briefly for its exit code."""
         codes: list[int] = []
 

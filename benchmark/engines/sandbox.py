@@ -17,7 +17,7 @@ from requests import RequestException
 from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, ulimits
 from cytosuite.benchmark.engines.images.daemon import Client
 from cytosuite.benchmark.engines.memory import MemoryGroup, memory_group
-from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.outcome import Limits, Look
 from cytosuite.contract import client as http
 from cytosuite.files import Entries, Json, Paths, TextPair
 from cytosuite.files.working import is_orphan
@@ -70,9 +70,7 @@ class Sandbox:
         code = watch(self.exit_code, lambda waited: waited > most_s, time.perf_counter())
         return code, self.new_log()[1]
 
-    def ask(
-        self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0
-    ) -> Callable[[], int | None]:
+    def ask(self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0) -> Look:
         """Send a request from within or from the `speaker`; return a function for its answer."""
         source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
         request, stream = self._begin([*PYTHON, source, line, *waits])
@@ -216,9 +214,7 @@ def speaker(client: Client, image: str, box: Sandbox, chosen: Entries) -> Iterat
         yield voice
 
 
-def watch(
-    look: Callable[[], int | None], exceeded: Callable[[float], bool], begin: float
-) -> int | None:
+def watch(look: Look, exceeded: Callable[[float], bool], begin: float) -> int | None:
     """Return the first number of `look`, None once a limit (seconds since `begin`) is exceeded."""
     while (code := look()) is None:
         seconds = time.perf_counter() - begin

@@ -71,7 +71,7 @@ def case_facts(
     segmenter: str | None = None,
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
-    sources: dict[str, Callable[[], Any]] = {
+    sources: dict[str, AnswerReader] = {
         name: partial(lambda reader: reader().array, reader)
         for name, reader in readers.items()
         if reader is not None
@@ -113,7 +113,7 @@ class ImageSet(NamedTuple):
 
 def set_facts(real: ImageSet, synthetic: ImageSet, edges: EdgeSettings | None = None) -> Facts:
     """Return the facts about two sets of images, in each form in which metrics take them."""
-    sources: dict[str, Callable[[], Any]] = {"edge_settings": lambda: edges}
+    sources: dict[str, AnswerReader] = {"edge_settings": lambda: edges}
     for name, images in (("real", real), ("synthetic", synthetic)):
         sources |= {f"{name}:arrays": images.arrays, f"{name}:volumes": images.volumes}
         if images.labels:

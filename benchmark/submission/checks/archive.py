@@ -30,6 +30,7 @@ KEPT_BYTES = 2**26  # of all kept files and JSON
 LISTED = 200_000  # entries that are listed
 MEMBERS = 2000  # of the archive: an image has at most 127 layers
 LINKS = 16  # in a chain
+Asks = Callable[[str], bool]  # whether a path is of interest
 CHANGED = "changed while it was read"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -45,13 +46,16 @@ class Entry(NamedTuple):
     content: bytes | None = None  # of a file that was asked for and is not too large
 
 
+View = Mapping[str, Entry]  # by absolute path
+
+
 class ImageLayer(NamedTuple):
     """One layer of an image."""
 
     name: str  # member of the archive that holds it
     digest: str  # ``sha256:`` and 64 digits of its uncompressed tar, the config's diff id
     size: int  # bytes of the uncompressed tar
-    entries: Mapping[str, Entry]  # those asked for, by absolute path
+    entries: View  # those asked for
     removed: frozenset[str] = frozenset()  # paths that lower layers lose
     opaque: frozenset[str] = frozenset()  # folders that lose their content in lower layers
 
@@ -91,7 +95,7 @@ class ImageArchive:
             if layer.digest != digest
         }
 
-    def view(self) -> dict[str, Entry]:
+    def view(self) -> View:
         """Return the entries asked for as a container sees them, after all removals."""
         entries: dict[str, Entry] = {}
         for layer in self.layers:
@@ -162,8 +166,8 @@ def _header(name: str, size: int) -> bytes:
 
 def read_archive(
     path: Path,
-    keep: Callable[[str], bool],
-    note: Callable[[str], bool] = lambda _: False,
+    keep: Asks,
+    note: Asks = lambda _: False,
     largest: int = FILE_BYTES,
 ) -> ImageArchive:
     """Read an image archive once; ArchiveError without exactly one whole image of sane size."""
@@ -181,8 +185,8 @@ class _Scan:
     """Layers, texts and names of an archive, from one pass over it."""
 
     stream: Forward
-    keep: Callable[[str], bool]
-    note: Callable[[str], bool]
+    keep: Asks
+    note: Asks
     largest: int
     texts: dict[str, bytes] = field(default_factory=dict)  # small members that may be JSON
     layers: dict[str, ImageLayer | ArchiveError] = field(default_factory=dict)

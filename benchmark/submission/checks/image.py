@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from cytosuite.benchmark.engines.external import API_LABEL, APIS
-from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
+from cytosuite.benchmark.submission.checks.archive import (
+    Entry,
+    ImageArchive,
+    View,
+    parents,
+    read_archive,
+)
 from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Fault
 from cytosuite.errors import listed, plain, reason_of
 from cytosuite.files import Entries, TextDict, read_json
@@ -61,7 +67,7 @@ class Identity(NamedTuple):
         return entry.mode & rights == rights
 
 
-def check_user(config: Settings, view: Mapping[str, Entry]) -> Iterator[Fault]:
+def check_user(config: Settings, view: View) -> Iterator[Fault]:
     """Yield faults of the user, and of WORKDIR as this user sees it."""
     user, place = config.user, "config.User"
     low = user.lower()
@@ -96,14 +102,14 @@ def check_user(config: Settings, view: Mapping[str, Entry]) -> Iterator[Fault]:
     yield from _workdir(config, view, Identity(number, frozenset(member | {main})))
 
 
-def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
+def _table(view: View, path: str) -> list[list[str]]:
     """Return the rows of a list of users or groups that have a number."""
     text = (view[path].content or b"") if path in view else b""
     rows = [line.split(":") for line in text.decode("utf-8", "replace").splitlines()]
     return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
 
 
-def _workdir(config: Settings, view: Mapping[str, Entry], identity: Identity) -> Iterator[Fault]:
+def _workdir(config: Settings, view: View, identity: Identity) -> Iterator[Fault]:
     place = "config.WorkingDir"
     stated = posixpath.normpath(f"/{config.working_dir}".replace("//", "/"))
     folder = _resolved(view, stated)
@@ -121,7 +127,7 @@ def _workdir(config: Settings, view: Mapping[str, Entry], identity: Identity) ->
             return
 
 
-def _resolved(view: Mapping[str, Entry], path: str) -> str:
+def _resolved(view: View, path: str) -> str:
     """Return a path after its links."""
     for _ in range(LINKS):
         places = [place for place in (path, *parents(path)) if place in view]
@@ -259,7 +265,7 @@ def _label(config: Settings) -> Iterator[Fault]:
         yield "image.api-label-mode", place, f"{stated}, but its command is {words[-1]!r}"
 
 
-def _layers(image: ImageArchive, view: Mapping[str, Entry]) -> Iterator[Fault]:
+def _layers(image: ImageArchive, view: View) -> Iterator[Fault]:
     """Yield a fault for all files of one layer that should not be in an image, by rule."""
     hidden = [p for p, entry in view.items() if entry.kind != "folder" and p.startswith(MOUNTED)]
     if hidden:

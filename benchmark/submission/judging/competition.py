@@ -12,7 +12,7 @@ from cytosuite.benchmark.catalog.sources import ROOMS
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.runs.data.preview import write_preview
 from cytosuite.benchmark.runs.store.documents import rendered
-from cytosuite.benchmark.submission.judging.ground_truth import LIST, GroundTruth
+from cytosuite.benchmark.submission.judging.ground_truth import LIST, Contents, GroundTruth
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json, work_folder
 from cytosuite.files.archive import write_zip
@@ -31,13 +31,13 @@ def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> No
         first = inputs / next(iter(read_json(inputs / LIST)[0].values()))
         write_preview(folder, evaluation.cases[0].name, {"": read(first)}, None, {})
         files = [file for file in inputs.rglob("*") if file.is_file()]
-        parts: Mapping[str, Mapping[str, bytes | Path]] = {
+        parts: Mapping[str, Contents] = {
             "inputs.zip": {file.relative_to(inputs).as_posix(): file for file in files},
             "program.zip": _program(need_checkout("a scoring program")),
             "reference.zip": truth.files,
         }
         facts = {"evaluation": evaluation, "task": TASKS[evaluation.task], "image": image}
-        contents: dict[str, bytes | Path] = {
+        contents: Contents = {
             "competition.yaml": rendered(COMPETITION, **facts).encode(),  # JSON is YAML too
             "logo.png": folder / "preview.png",
             "overview.md": rendered(OVERVIEW, **facts).encode(),
@@ -47,9 +47,9 @@ def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> No
         write_zip(path, {**contents, **zips})
 
 
-def _program(root: Path) -> dict[str, bytes | Path]:
+def _program(root: Path) -> Contents:
     """Return the scoring program: its command, and the package as one folder without links."""
-    files: dict[str, bytes | Path] = {}
+    files: Contents = {}
     for file in evaluation_blueprint(root).files:
         place = file.relative_to(root)
         files[(Path("cytosuite") / place if place.parts[0] in ROOMS else place).as_posix()] = file

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from cytosuite.formats import header
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 
+Contents = dict[str, Path | bytes]  # of an archive, by name
 Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
 IMAGE = blueprints.image_tag("evaluation")
@@ -38,7 +39,7 @@ class GroundTruth(NamedTuple):
     """What a phase is judged by: its description, and all files that metrics compare with."""
 
     evaluation: Evaluation
-    files: Mapping[str, Path | bytes]
+    files: Contents
 
     def write(self, path: Path) -> None:
         """Write the files as a tarball."""
@@ -57,7 +58,7 @@ def ground_truth(dataset: Dataset, task: Task) -> GroundTruth:
             f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
             "and no reference images; give labels, or --reference FOLDER"
         )
-    files: dict[str, Path | bytes] = {}
+    files: Contents = {}
     judged = []
     for case in dataset.cases:
         files |= _files(case, task, [*of_set, *of_cases[case.name]])
@@ -114,7 +115,7 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
         shutil.copyfile(CLIENT, temporary / CLIENT.name)
 
 
-def _files(case: Case, task: Task, metrics: Metrics) -> dict[str, Path | bytes]:
+def _files(case: Case, task: Task, metrics: Metrics) -> Contents:
     """Return the files of a case that metrics take, by name in the tarball."""
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
