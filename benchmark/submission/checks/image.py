@@ -17,7 +17,7 @@ from cytosuite.benchmark.submission.checks.archive import (
     parents,
     read_archive,
 )
-from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Fault
+from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, Faults
 from cytosuite.errors import listed, plain, reason_of
 from cytosuite.files import Entries, TextDict, read_json
 from cytosuite.files.tarball import ArchiveError, Compression
@@ -67,7 +67,7 @@ class Identity(NamedTuple):
         return entry.mode & rights == rights
 
 
-def check_user(config: Settings, view: View) -> Iterator[Fault]:
+def check_user(config: Settings, view: View) -> Faults:
     """Yield faults of the user, and of WORKDIR as this user sees it."""
     user, place = config.user, "config.User"
     low = user.lower()
@@ -109,7 +109,7 @@ def _table(view: View, path: str) -> list[list[str]]:
     return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
 
 
-def _workdir(config: Settings, view: View, identity: Identity) -> Iterator[Fault]:
+def _workdir(config: Settings, view: View, identity: Identity) -> Faults:
     place = "config.WorkingDir"
     stated = posixpath.normpath(f"/{config.working_dir}".replace("//", "/"))
     folder = _resolved(view, stated)
@@ -139,7 +139,7 @@ def _resolved(view: View, path: str) -> str:
     return path
 
 
-def check_image(path: Path) -> Iterator[Fault]:
+def check_image(path: Path) -> Faults:
     """Yield the faults of an image archive, which is read once."""
     yield from _file(path)
     try:
@@ -175,7 +175,7 @@ def _noted(path: str) -> bool:
     )
 
 
-def _file(path: Path) -> Iterator[Fault]:
+def _file(path: Path) -> Faults:
     if not path.name.endswith(tuple(SUFFIXES)):
         yield "archive.suffix", "", f"its name ends with {path.suffix!r}"
     size = path.stat().st_size
@@ -185,7 +185,7 @@ def _file(path: Path) -> Iterator[Fault]:
         yield "archive.size-unverified", "", f"{size / GB:.1f} GB, more than 2 GB"
 
 
-def _archive(path: Path, image: ImageArchive) -> Iterator[Fault]:
+def _archive(path: Path, image: ImageArchive) -> Faults:
     named = next((form for end, form in SUFFIXES.items() if path.name.endswith(end)), None)
     if named is not None and named != image.compression:
         yield "archive.content", "", f"its content is {image.compression or 'an uncompressed tar'}"
@@ -201,7 +201,7 @@ def _archive(path: Path, image: ImageArchive) -> Iterator[Fault]:
         yield "archive.tags", "", f"{len(image.tags)}: {', '.join(image.tags[:3])}"
 
 
-def _identity(path: Path, image: ImageArchive) -> Iterator[Fault]:
+def _identity(path: Path, image: ImageArchive) -> Faults:
     """Yield faults of digests: of config, layers and earlier exports."""
     digits = posixpath.basename(image.config_name).removeprefix("sha256:").removesuffix(".json")
     place = plain(image.config_name, 90)
@@ -233,7 +233,7 @@ def _stated(config: object) -> object:
     return {k: v for k, v in config.items() if v} if isinstance(config, dict) else config or {}
 
 
-def _settings(about: Entries, config: Settings) -> Iterator[Fault]:
+def _settings(about: Entries, config: Settings) -> Faults:
     for key, value in (("architecture", ARCHITECTURE), ("os", "linux")):
         if about.get(key) != value:
             yield f"image.{key}", f"config.{key}", f"expected {value}, found {about.get(key)!r}"
@@ -252,7 +252,7 @@ def _settings(about: Entries, config: Settings) -> Iterator[Fault]:
         yield "image.env-ld-library-path", "config.Env", "LD_LIBRARY_PATH is set"
 
 
-def _label(config: Settings) -> Iterator[Fault]:
+def _label(config: Settings) -> Faults:
     labels, place = {k.lower().strip(): v for k, v in config.labels.items()}, f"label {API_LABEL}"
     if API_LABEL not in labels:
         yield "image.api-label-missing", place, "none: the platform takes exec"
@@ -265,7 +265,7 @@ def _label(config: Settings) -> Iterator[Fault]:
         yield "image.api-label-mode", place, f"{stated}, but its command is {words[-1]!r}"
 
 
-def _layers(image: ImageArchive, view: View) -> Iterator[Fault]:
+def _layers(image: ImageArchive, view: View) -> Faults:
     """Yield a fault for all files of one layer that should not be in an image, by rule."""
     hidden = [p for p, entry in view.items() if entry.kind != "folder" and p.startswith(MOUNTED)]
     if hidden:

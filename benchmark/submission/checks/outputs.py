@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import tifffile
 
-from cytosuite.benchmark.submission.checks.rules import Fault, refuses
+from cytosuite.benchmark.submission.checks.rules import Broken, Faults, refuses
 from cytosuite.contract.tasks import Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError, at, last_line, reason_of
@@ -85,7 +85,7 @@ def _fields(path: Path) -> TextDict:
     return fields
 
 
-def _metaimage(path: Path, fields: TextMap) -> Iterator[TextPair]:
+def _metaimage(path: Path, fields: TextMap) -> Broken:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("MetaImageIO")
     reader.SetFileName(str(path.absolute()))
@@ -108,7 +108,7 @@ def _metaimage(path: Path, fields: TextMap) -> Iterator[TextPair]:
     del array, image
 
 
-def _header(reader: sitk.ImageFileReader) -> Iterator[TextPair]:
+def _header(reader: sitk.ImageFileReader) -> Broken:
     """Yield faults of dimensions, colours and keys of a MetaImage."""
     if (dimensions := reader.GetDimension()) not in (2, 3, 4):
         yield "output.dimensions", f"expected 2, 3 or 4 dimensions, found {dimensions}"
@@ -127,7 +127,7 @@ def _header(reader: sitk.ImageFileReader) -> Iterator[TextPair]:
         yield "output.key", "WindowCenter and WindowWidth differ in length"
 
 
-def _tiff(path: Path) -> Iterator[TextPair]:
+def _tiff(path: Path) -> Broken:
     with open_regular(path) as stream:
         if stream.read(4) not in TIFF_MARKS:
             yield "output.no-image", "neither MetaImage nor TIFF; nothing else is read"
@@ -157,7 +157,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _page(file: tifffile.TiffFile) -> Iterator[TextPair]:
+def _page(file: tifffile.TiffFile) -> Broken:
     """Yield faults of the tags of a TIFF's first page, and of the number of pages."""
     page, pages = file.pages.first, len(file.pages)
     photometric = getattr(_value(page, "PhotometricInterpretation"), "name", "none")
@@ -194,7 +194,7 @@ def _has_aperio(page: tifffile.TiffPage) -> bool:
     return aperio and bool(page.is_tiled and APERIO.search(texts[-1]))
 
 
-def _pixels(path: Path) -> Iterator[TextPair]:
+def _pixels(path: Path) -> Broken:
     """Yield faults of the pixels of a grey TIFF, which the importer does not read."""
     suffixed = path.suffix.lower() in (".tif", ".tiff")
     try:
@@ -205,14 +205,14 @@ def _pixels(path: Path) -> Iterator[TextPair]:
     yield from _not_finite(array)
 
 
-def _not_finite(array: Array) -> Iterator[TextPair]:
+def _not_finite(array: Array) -> Broken:
     """Yield a fault of values that are no numbers, looked at plane by plane."""
     planes = array.reshape(-1, *array.shape[-2:]) if array.dtype.kind == "f" else ()
     if not all(np.isfinite(plane).all() for plane in planes):
         yield "output.not-finite", "NaN or infinity among the values"
 
 
-def accept_outputs(folder: Path, task: Task | None) -> Iterator[Fault]:
+def accept_outputs(folder: Path, task: Task | None) -> Faults:
     """Yield the faults of the output of one case."""
     there = [path.relative_to(folder).as_posix() for path in _outputs(folder)]
     declared = there if task is None else [socket.relative_path for socket in task.outputs]
@@ -241,7 +241,7 @@ def _outputs(folder: Path) -> list[Path]:
     return sorted(path for place in folders for path in place.iterdir() if path != images)
 
 
-def _text(path: Path) -> Iterator[TextPair]:
+def _text(path: Path) -> Broken:
     """Yield faults of a table of tracks, or of JSON, which the platform reads with NaN as null."""
     table = path.suffix == ".csv"
     try:
@@ -261,7 +261,7 @@ def _text(path: Path) -> Iterator[TextPair]:
             yield "output.json-number", f"found {strict}"
 
 
-def _images(folder: Path, place: str) -> Iterator[Fault]:
+def _images(folder: Path, place: str) -> Faults:
     """Yield faults of the files of an output, of which one must be an image."""
     files = dict[str, Path]()
     for path in _files(folder / place, 0):

@@ -1,12 +1,11 @@
 """Checks before an upload: of an image archive, a tarball, or the output of a case."""
 
 import re
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Fault, Finding, finding
+from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Faults, Finding, finding
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files.tarball import (
@@ -26,7 +25,7 @@ MEMBER = re.compile(
 
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
     """Return the findings of a platform about an upload, errors first."""
-    faults: Iterable[Fault]
+    faults: Faults
     kind, file = upload_kind(path), path.name  # only its checks are loaded: readers are large
     if kind == "output":
         from cytosuite.benchmark.submission.checks.outputs import accept_outputs

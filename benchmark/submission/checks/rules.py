@@ -1,18 +1,20 @@
 """Upload rules of `rules.toml`: refused (error), risky (warning) or worth knowing (note)."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from cytosuite.errors import plain
+from cytosuite.files import TextPair
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-Fault = tuple[str, str, str]  # a broken rule, the place in the upload, and what is there
+Broken = Iterator[TextPair]  # rules, each with what is there
+Faults = Iterator[tuple[str, str, str]]  # the same with the place in the upload between
 
 
 class Rule(NamedTuple):

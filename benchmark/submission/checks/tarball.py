@@ -4,18 +4,18 @@ import hashlib
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.submission.checks.rules import Fault
+from cytosuite.benchmark.submission.checks.rules import Broken, Faults
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain, reason_of
-from cytosuite.files import TextDict, TextPair, parse_json
+from cytosuite.files import TextDict, parse_json
 from cytosuite.files.tarball import (
     ArchiveError,
     Forward,
@@ -39,7 +39,7 @@ REFUSED: Mapping[type[Exception], str] = {
 }
 
 
-def check_tarball(path: Path) -> Iterator[Fault]:
+def check_tarball(path: Path) -> Faults:
     """Yield the faults of a tarball of weights or ground truth."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         yield "tarball.suffix", "", f"its name ends with {path.suffix!r}"
@@ -70,7 +70,7 @@ class _Content:
     closed: list[str] = field(default_factory=list)
     cards: list[ModelCard] = field(default_factory=list)  # not in a folder, where none is read
 
-    def member(self, member: tarfile.TarInfo, stream: Forward) -> Iterator[TextPair]:
+    def member(self, member: tarfile.TarInfo, stream: Forward) -> Broken:
         """Yield broken rules and findings of a member, and read its content."""
         name = posixpath.normpath(member.name)
         if member.name.startswith("/"):
@@ -119,7 +119,7 @@ class _Content:
             self.text_bytes += member.size
             self.texts[name] = b"".join(parts)
 
-    def whole(self) -> Iterator[Fault]:
+    def whole(self) -> Faults:
         """Yield faults of all members together."""
         if not self.digests:
             yield "tarball.empty", "", "no file in it"
@@ -145,7 +145,7 @@ class _Content:
             except (InputError, ModelError, ValueError, RecursionError) as error:
                 yield "tarball.no-choice", "", str(error)
 
-    def _card(self, name: str, content: bytes) -> Iterator[TextPair]:
+    def _card(self, name: str, content: bytes) -> Broken:
         """Yield broken rules and findings of a text that may be a model card."""
         try:
             value = parse_json(content.decode("utf-8-sig"))
