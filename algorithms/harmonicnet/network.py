@@ -4,15 +4,16 @@ from functools import partial
 from math import pi, sqrt
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.levels import Triple, unet
-from cytosuite.networks.network import channels_last, folded, trained
+from cytosuite.networks.network import channels_last, trained
+from cytosuite.volume.arrays import Floats, Shape
 
-FOLD = 2  # voxels along each axis folded into channels
 SPHERE = sqrt(4 * pi)  # coefficient of a sphere of radius 1
 
 
@@ -35,7 +36,7 @@ class HarmonicNet(nn.Module):
 
     def __init__(self, order: int, features: int) -> None:
         super().__init__()
-        self.core = unet(3, FOLD**3, 1 + (order + 1) ** 2, [features, 2 * features, 4 * features])
+        self.core = unet(3, 8, 1 + (order + 1) ** 2, [features, 2 * features, 4 * features])
         channels_last(self)
         last = self.core.output_block.conv.conv
         with torch.no_grad():  # at first every object is a sphere of the mean radius
@@ -43,16 +44,27 @@ class HarmonicNet(nn.Module):
             last.bias[1:] = 0
             last.bias[1] = SPHERE
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logit of the centre's heat and coefficients (N, 1 + (L + 1)², Z/2, Y/2, X/2).
+    def forward(self, eights: Tensor) -> Tensor:
+        """Return logit of the centre's heat and coefficients (N, 1 + (L + 1)², z, y, x).
 
-        The middle of voxel i of the answer lies at 2 i + 0.5 of the image (N, 1, Z, Y, X).
+        Images are `in_eights` (N, 8, z, y, x): voxel i lies in the middle of voxels 2 i and 2 i + 1
+        of the image.
         """
-        count, _, z, y, x = image.shape
-        pairs = image.reshape(count, z // FOLD, FOLD, y, x).transpose(1, 2)
-        coarse = folded(pairs.contiguous(), FOLD).contiguous(memory_format=torch.channels_last_3d)
-        answer: Tensor = self.core(coarse)
+        answer: Tensor = self.core(eights.contiguous(memory_format=torch.channels_last_3d))
         return answer.float()
+
+
+def half(sizes: Shape) -> Shape:
+    """Return half of the voxels along each axis."""
+    return tuple(size // 2 for size in sizes)
+
+
+def in_eights(image: Floats) -> Floats:
+    """Return a volume on half the grid, its voxels as channels (8, z, y, x); faces are extended."""
+    even = np.pad(image, [(0, size % 2) for size in image.shape], mode="edge")
+    z, y, x = half(even.shape)
+    parts = even.reshape(z, 2, y, 2, x, 2).transpose(1, 3, 5, 0, 2, 4)
+    return np.ascontiguousarray(parts).reshape(8, z, y, x)
 
 
 def build(arguments: Network) -> HarmonicNet:

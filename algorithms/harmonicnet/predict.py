@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates, find
-from cytosuite.algorithms.harmonicnet.network import Network, load
+from cytosuite.algorithms.harmonicnet.network import Network, half, in_eights, load
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
@@ -26,7 +25,7 @@ from cytosuite.networks.scale import Scale, Sizing, Trained, choose_scale, sizes
 from cytosuite.networks.tiling import Sides, Tiled, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume, Volumes
-from cytosuite.volume.arrays import Box, Floats, Shape
+from cytosuite.volume.arrays import Box, Floats
 
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 
@@ -84,25 +83,23 @@ def candidates(
     volume: Volume, scale: Scale, parameters: Parameters, network: Forward
 ) -> Candidates:
     """Return the candidates of a volume, lengths in µm of the volume."""
-    shape, read = (
-        working_shape(volume.shape, scale.factor),
-        partial(to_working, volume.array, scale.factor),
-    )
+    shape = working_shape(volume.shape, scale.factor)
+    read = partial(to_working, volume.array, scale.factor)
     background = background_of(sample(read, shape), parameters.quietest)
 
     def _eights(box: Box) -> Floats:
         whole = tuple(
             slice(2 * s.start, min(2 * s.stop, n)) for s, n in zip(box, shape, strict=True)
         )
-        return _in_eights(normalise(read(whole), background))
+        return in_eights(normalise(read(whole), background))
 
     maps = predict_tiles(
         Lazy((8, *(-(-size // 2) for size in shape)), _eights),
-        lambda parts: network(_whole(parts)),
+        network,
         channels=1 + (parameters.network.order + 1) ** 2,
-        multiple=_half(parameters.network.multiple),
-        tile=_half(parameters.tile),
-        halo=_half(parameters.halo),
+        multiple=half(parameters.network.multiple),
+        tile=half(parameters.tile),
+        halo=half(parameters.halo),
         activate=lambda maps: torch.cat([maps[:1].sigmoid(), maps[1:]]),  # heat of its logit
         skip=lambda part: bool(part.min() == part.max()),
         device=device(),
@@ -112,22 +109,3 @@ def candidates(
     proposed = find(maps[0], maps[1:], spacing, parameters.threshold)
     unit = np.float32(parameters.radius_um * scale.ratio)
     return proposed._replace(coefficients=proposed.coefficients * unit)
-
-
-def _half(sizes: Shape) -> Shape:
-    return tuple(size // 2 for size in sizes)
-
-
-def _in_eights(image: Floats) -> Floats:
-    """Return a volume on half the grid, its voxels as channels (8, z, y, x); faces are extended."""
-    even = np.pad(image, [(0, size % 2) for size in image.shape], mode="edge")
-    z, y, x = _half(even.shape)
-    parts = even.reshape(z, 2, y, 2, x, 2).transpose(1, 3, 5, 0, 2, 4)
-    return np.ascontiguousarray(parts).reshape(8, z, y, x)
-
-
-def _whole(eights: Tensor) -> Tensor:
-    """Return volumes (N, 1, Z, Y, X) of their eights, see `_in_eights`."""
-    count, _, z, y, x = eights.shape
-    parts = eights.view(count, 2, 2, 2, z, y, x).permute(0, 4, 1, 5, 2, 6, 3)
-    return parts.reshape(count, 1, 2 * z, 2 * y, 2 * x)

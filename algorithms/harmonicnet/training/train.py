@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from cytosuite.algorithms.harmonicnet.network import SPHERE, Network
+from cytosuite.algorithms.harmonicnet.network import SPHERE, Network, in_eights
 from cytosuite.algorithms.harmonicnet.predict import candidates, scale_of
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies import Fitted, fit
@@ -78,7 +78,7 @@ def centre_heat(labels: Labels, spacing: Spacing, fitted: Fitted) -> Floats:
 
 
 def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, Array]:
-    """Return images (N, 1, Z, Y, X), and at half resolution heat and rows (N, z, y, x) of a table.
+    """Return images `in_eights` (N, 8, z, y, x), heat and rows (N, z, y, x) of a table.
 
     The table (N, M, C) holds turned coefficients in units of the mean radius; row 0 is of none.
     """
@@ -95,7 +95,7 @@ def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, Array]:
         tables.append(coefficients @ turning(patch.turn, coefficients.shape[1]).T)
     longest = max(map(len, tables))
     return {
-        "image": np.stack([patch.image for patch in drawn]),
+        "image": np.stack([in_eights(patch.image[0]) for patch in drawn]),
         "heat": np.stack(heats),
         "rows": np.stack(rows),
         "table": np.stack([np.pad(t, ((0, longest - len(t)), (0, 0))) for t in tables]),

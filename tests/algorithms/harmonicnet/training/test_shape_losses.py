@@ -6,7 +6,7 @@ import torch
 from rasters import away_from
 from trainings import losses_of
 
-from cytosuite.algorithms.harmonicnet.network import HarmonicNet
+from cytosuite.algorithms.harmonicnet.network import HarmonicNet, in_eights
 from cytosuite.algorithms.harmonicnet.training.train import heat_loss, shape_loss
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 
@@ -58,7 +58,8 @@ def test_sizes_are_learned_and_not_their_mean_alone():
     adam = torch.optim.Adam(network.parameters(), 3e-3)
     batch = {"heat": heat, "rows": rows, "table": table}
     for _ in range(40):
-        maps = network(image + 0.1 * torch.randn_like(image))
+        noisy = image + 0.1 * torch.randn_like(image)
+        maps = network(torch.from_numpy(in_eights(noisy[0, 0].numpy()))[None])
         adam.zero_grad()
         losses_of("harmonicnet", maps, batch)["total"].backward()
         adam.step()

@@ -82,7 +82,7 @@ def test_a_batch_gathers_the_coefficients_of_each_hot_voxel(case):
     drawn = [DrawnPatch(none, image, only, TURNS[0])]
     drawn += [DrawnPatch(one, image, np.stack([turned(a, turn) for a in whole]), turn)]
     batch = batch_of(drawn, 2.0)
-    assert batch["image"].shape == (2, 1, *SHAPE)
+    assert batch["image"].shape == (2, 8, *(n // 2 for n in SHAPE))
     assert batch["heat"].shape == batch["rows"].shape == (2, 8, 12, 12)
     assert batch["table"].shape == (2, 3, 4)
     assert batch["heat"][0, 2, 3, 3] == pytest.approx(whole[1, 4:6, 6:8, 6:8].mean(), rel=1e-5)
