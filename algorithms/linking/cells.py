@@ -52,19 +52,14 @@ def cells_of(
     before = None
     for number, image in enumerate(frames):
         if former is not None and number not in changed and number - 1 not in changed:
-            start, end = former.first[number : number + 2]
-            columns.append(
-                [
-                    column[start:end]
-                    for column in (former.labels, former.centres, former.sizes, former.trust)
-                ]
-            )
+            cells = slice(*former.first[number : number + 2])
+            columns.append([column[cells] for column in former[1:5]])
             if number:
-                earlier = former.first[number - 1]
-                at = slice(*np.searchsorted(former.pairs[:, 0], (earlier, start)))  # ascending
-                pairs.append(former.pairs[at] + (first[-2] - earlier, first[-1] - start))
+                both_frames = former.first[number - 1 : number + 1]
+                at = slice(*np.searchsorted(former.pairs[:, 0], both_frames))  # ascending
+                pairs.append(former.pairs[at] + np.subtract(first[-2:], both_frames))
                 shares.append(former.shares[at])
-            first.append(first[-1] + int(end - start))
+            first.append(first[-1] + len(columns[-1][0]))
             before = None
             continue
         if before is None and number:
@@ -93,13 +88,5 @@ def cells_of(
         columns.append([names, centres, size, trust])
         first.append(first[-1] + len(names))
         before = numbers.ravel()
-    labels, places_um, sizes, trusts = map(np.concatenate, zip(*columns, strict=True))
-    return CellTable(
-        np.array(first),
-        labels,
-        places_um,
-        sizes,
-        trusts,
-        np.concatenate(pairs),
-        np.concatenate(shares),
-    )
+    of_cells = map(np.concatenate, zip(*columns, strict=True))
+    return CellTable(np.array(first), *of_cells, np.concatenate(pairs), np.concatenate(shares))

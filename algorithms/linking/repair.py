@@ -45,7 +45,7 @@ def repaired(frames: Array, spacing: Lengths, most: int) -> Mended:
     cells = cells_of(frames, spacing)
     flow, labels, frame_of = Flow(cells), cells.labels.tolist(), cells.frame.tolist()
     mended, touched, changed, cut, joined = frames, set[int](), set[int](), 0, 0
-    events = [*flow.mergers(most), *flow.breaks(most)]
+    events = [*flow.events(most)]
     if events:
         mended = frames.astype(np.promote_types(frames.dtype, np.uint32))
     for event in events:
@@ -90,42 +90,33 @@ class Flow:
         self.later = np.where(self.alone, self.into, -1)
         self.earlier = np.where((self.out_of >= 0) & self.alone[self.out_of], self.out_of, -1)
 
-    def mergers(self, most: int) -> Iterator[Event]:
-        """Yield the cells that are one object for some frames."""
+    def events(self, most: int) -> Iterator[Event]:
+        """Yield the cells that are one object for some frames, then the objects that are several."""
+        for (cell,) in np.argwhere(self.sources > 1):
+            yield from self._mended(np.flatnonzero(self.into == cell), np.array([cell]), most)
+        for (cell,) in np.argwhere(self.targets > 1):
+            yield from self._mended(np.array([cell]), np.flatnonzero(self.out_of == cell), most)
+
+    def _mended(self, before: Longs, objects: Longs, most: int) -> Iterator[Event]:
+        """Yield the way from cells over objects in their place to cells, if it is an error."""
         sizes, centres = self.cells.sizes, self.cells.centres
-        for cell in np.flatnonzero(self.sources > 1).tolist():
-            before, merged = np.flatnonzero(self.into == cell), [cell]
-            while self.alone[merged[-1]] and len(merged) <= most:
-                merged.append(int(self.into[merged[-1]]))
-            after = np.flatnonzero(self.out_of == merged[-1])
-            whole = sizes[cell] > LEAST_SUM * sizes[before].sum()
-            if (
-                len(after) == len(before)
-                and whole
-                and len(merged) <= min(most, self._seen(before, after))
-            ):
-                away = centres[before][:, None] - centres[after]
-                order = linear_sum_assignment((away**2).sum(axis=2))[1]
-                yield Event(before.tolist(), [[n] for n in merged], after[order].tolist())
-
-    def breaks(self, most: int) -> Iterator[Event]:
-        """Yield the objects that are two or more for some frames."""
-        for cell in np.flatnonzero(self.targets > 1).tolist():
-            pieces = np.flatnonzero(self.out_of == cell)
-            meanwhile = [pieces.tolist()]
-            while self.alone[pieces].all() and len(meanwhile) <= most:
-                pieces = self.into[pieces]
-                meanwhile.append(pieces.tolist())
-            (after, *others) = np.unique(self.into[pieces]).tolist()
-            whole = not others and after >= 0 and self.sources[after] == len(pieces)
-            if whole and len(meanwhile) <= min(
-                most, self._seen(np.array([cell]), np.array([after]))
-            ):
-                yield Event([cell], meanwhile, [after])
-
-    def _seen(self, before: Longs, after: Longs) -> int:
-        """Return in how many frames before and after some objects are seen, the least of each."""
-        return _lasting(self.earlier, before) + _lasting(self.later, after)
+        meanwhile = [objects]
+        while self.alone[objects].all() and len(meanwhile) <= most:
+            objects = self.into[objects]
+            meanwhile.append(objects)
+        if len(objects) == 1:
+            after = np.flatnonzero(self.out_of == objects)
+            whole = sizes[meanwhile[0]] > LEAST_SUM * sizes[before].sum()
+        else:
+            after = np.unique(self.into[objects])
+            whole = (after >= 0) & (self.sources[after] == len(objects))
+        if len(after) != len(before) or not whole.all():
+            return
+        seen = _lasting(self.earlier, before) + _lasting(self.later, after)
+        if len(meanwhile) <= min(most, seen):
+            away = centres[before][:, None] - centres[after]
+            order = linear_sum_assignment((away**2).sum(axis=2))[1]
+            yield Event(before.tolist(), [n.tolist() for n in meanwhile], after[order].tolist())
 
 
 def _lasting(way: Longs, cells: Longs) -> int:
