@@ -98,8 +98,8 @@ def reader(image: Array, factor: Spacing, shape: Sizes) -> Read:
     return partial(taken, working)
 
 
-def to_image(labels: Labels, margin: Floats, image_shape: Sizes) -> tuple[Labels, int]:
-    """Return labels (uint16, or uint32) on the image's grid, and their number."""
+def to_image(labels: Labels, margin: Floats, image_shape: Sizes) -> Labels:
+    """Return labels (uint16, or uint32) on the image's grid."""
     count = int(extremes(labels)[1])
     outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
     grid = stencils(labels.shape, image_shape)
@@ -112,5 +112,4 @@ def to_image(labels: Labels, margin: Floats, image_shape: Sizes) -> tuple[Labels
             taken(margin, source), np.where(part > 0, np.float32(1), np.float32(-1))
         )
         put(outlined, tile.output, labels_to_image(part, interpolate(height, places) > 0, places))
-    outlined, final = in_order(outlined)
-    return outlined, int(final.max(initial=0))
+    return in_order(outlined)[0]

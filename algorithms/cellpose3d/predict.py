@@ -1,6 +1,7 @@
 """Entry point of Cellpose3D: one image in, its instance labels out."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from math import ceil, exp, inf, log, prod
@@ -44,7 +45,7 @@ from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Sizes
 from cytosuite.volume.large import put, room
-from cytosuite.volume.pieces import deep
+from cytosuite.volume.pieces import deep, extremes
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
 # Of volumes and planes: voxels that suffice for the size at which the fields fit best, and the
@@ -55,7 +56,7 @@ ROWS = 200  # of the table of removed objects that travel with the labels
 
 
 class _Job(NamedTuple):
-    """Facts and parameters that hold for all blocks of an image; its further channels."""
+    """Facts and parameters that hold for all blocks of an image, and notes on these."""
 
     image_shape: Shape
     shape: Shape  # of the working grid
@@ -65,26 +66,10 @@ class _Job(NamedTuple):
     network: Forward
     background: Background
     whole: Whole | None
-    further: Sequence[blocks.Read]  # normalised
-
-
-class _Objects(NamedTuple):
-    """Labels of an image."""
-
-    labels: Labels
-    margin: Floats  # height above the thresholds, where the working grid is another
-    objects: int
-    pieces: int  # see `Assembly.finish`
-
-
-class _Notes(NamedTuple):
-    """Facts about one block for the metadata of the labels."""
-
-    tiles: int
-    skipped: int
-    li: float | None
-    removed: list[Json]
-    misfit: float  # inf of no object, and where no size is chosen by it
+    further: Sequence[blocks.Read]  # channels, normalised
+    counts: Counter[str]  # of blocks, of tiles, and of pieces, see `Assembly.finish`
+    removed: list[Json]  # objects, see `_removed`
+    misfits: list[float]  # where a size is chosen by them
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
@@ -120,19 +105,20 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     image, *further = (deep(channel.array) for channel in (volume, *others))
     if inverted := flat and is_bright_ground(image, model.card):
         image = image.max() - image
-    scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
+    sized = in_pixels(volume) if flat else volume
+    scale = choose_scale(image, sized, trained, parameters)
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
     drawn = parameters.outline is not None
     with part(0, 2 if drawn else 1):  # both take as long in a large volume
-        job, objects, notes = _as_seen(channels, scale, trained, parameters, network)
+        job, labels = _as_seen(channels, scale, trained, parameters, network)
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     sizes = sizes_of(scale, trained.diameter_um, unit)
     with part(1, 2):
         outlined = with_outline(
-            volume.like(objects.labels.reshape(volume.shape)),
+            volume.like(labels.reshape(volume.shape)),
             image.reshape(volume.shape),
-            in_pixels(volume).spacing if flat else volume.spacing,
+            sized.spacing,
             model,
             parameters.outline,
         )
@@ -140,15 +126,22 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
         **sizes,
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
-        "objects": int(outlined.array.max(initial=0)) if drawn else objects.objects,
-        **_together(notes, corner),
+        "objects": int(extremes(outlined.array)[1]),
+        **{name: job.counts[name] for name in ("blocks", "tiles", "tiles_skipped")},
+        "removed": len(job.removed),
     }
+    if job.whole:
+        li = job.whole.background + job.parameters.li_factor * job.whole.threshold
+        facts["li_threshold"] = round(li, 4)
+    if job.removed:  # places count from the corner
+        rows = [{**row, "voxel": np.add(row["voxel"], corner).tolist()} for row in job.removed]
+        facts["removed_table"] = json.dumps(rows[:ROWS])
     if inverted:
         facts["inverted"] = True
     if foreign:
         facts["foreign"] = "other outlines, since voxels are far from the model's"
-    if objects.pieces:
-        facts["pieces"] = objects.pieces
+    if pieces := job.counts["pieces"]:
+        facts["pieces"] = pieces
     result = noted(outlined, "cellpose3d", facts)
     return warned(result, *scale.warnings, _INVERTED * inverted)
 
@@ -159,7 +152,7 @@ def _as_seen(
     trained: Trained,
     parameters: Parameters,
     network: Forward,
-) -> tuple[_Job, _Objects, list[_Notes]]:
+) -> tuple[_Job, Labels]:
     """Return the objects of an image at the scale of its own objects or flow, as the card asks."""
     if parameters.diameter == "flow":
         if scale.choices:
@@ -169,7 +162,7 @@ def _as_seen(
         return _segmented(channels, scale, trained, parameters, network)
     middle = _middle(channels, scale, _LOOK)
     first = _segmented(middle, scale, trained, parameters, network)
-    refined = scale_of_objects(first[1].labels, scale, trained, parameters)
+    refined = scale_of_objects(first[1], scale, trained, parameters)
     if refined is scale and middle[0].shape == channels[0].shape:
         return first
     return _segmented(channels, refined, trained, parameters, network)
@@ -204,13 +197,13 @@ def _scale_by_flow(
         candidate = with_ratio(scale, ratio, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
             part = _middle(channels, candidate, side)
-            _, objects, notes = _segmented(part, candidate, trained, parameters, network)
-            error = notes[0].misfit
+            job, labels = _segmented(part, candidate, trained, parameters, network)
+            error = job.misfits[0]
             if flat:
-                off = log(width_of_objects(objects.labels) / trained.diameter_um / ratio)
+                off = log(width_of_objects(labels) / trained.diameter_um / ratio)
                 error *= exp(abs(off) / 2)
             few = fewest if flat or ratio != scale.ratio else 1
-            if objects.objects >= few and error < fit:
+            if labels.max() >= few and error < fit:
                 best, fit = candidate, error
     return best
 
@@ -221,7 +214,7 @@ def _segmented(
     trained: Trained,
     parameters: Parameters,
     network: Forward,
-) -> tuple[_Job, _Objects, list[_Notes]]:
+) -> tuple[_Job, Labels]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     image = channels[0]
     flat, reason = parameters.network.dimensions == 2, ""  # of the size of the working grid
@@ -261,41 +254,36 @@ def _segmented(
     seen = read(planned[0].input) if whole_image else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
     background = background_of(seen, parameters.quietest)
-    job = _Job(image.shape, shape, spacing, scale, parameters, network, background, whole, further)
+    known = spacing, scale, parameters, network, background, whole, further
+    job = _Job(image.shape, shape, *known, Counter(blocks=len(planned)), [], [])
     if not whole_image:
         del seen
-        segments, notes = _in_blocks(planned, read, job)
+        labels, margin = _in_blocks(planned, read, job)
     else:
-        labels, margin, only = _segment_block(planned[0], seen, job)
-        segments, notes = _Objects(labels, margin, 0, 0), [only]
+        labels, margin = _segment_block(planned[0], seen, job)
         if shape == image.shape:
-            labels, final = in_order(labels)
-            segments = _Objects(labels, margin, int(final.max()), 0)
+            labels, _ = in_order(labels)
     if shape != image.shape:
-        labels, objects = blocks.to_image(segments.labels, segments.margin, image.shape)
-        segments = segments._replace(labels=labels, objects=objects)
-    return job, segments, notes
+        labels = blocks.to_image(labels, margin, image.shape)
+    return job, labels
 
 
-def _in_blocks(
-    planned: Sequence[Tile], read: blocks.Read, job: _Job
-) -> tuple[_Objects, list[_Notes]]:
-    """Return the objects of all blocks on the working grid."""
-    assembly, notes = Assembly(job.shape), []
+def _in_blocks(planned: Sequence[Tile], read: blocks.Read, job: _Job) -> tuple[Labels, Floats]:
+    """Return the objects of all blocks, and their heights where the working grid is another."""
+    assembly = Assembly(job.shape)
     margin = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
     for number, block in enumerate(planned):
         with part(number, len(planned)):
-            labels, height, facts = _segment_block(block, read(block.input), job)
-        notes.append(facts)
+            labels, height = _segment_block(block, read(block.input), job)
         assembly.add(labels, owned(labels, block, job.shape), block.input, block.output)
         if margin.size:
             put(margin, block.output, height[block.crop])
         del labels, height  # room for the next
-    labels, objects, pieces = assembly.finish()
-    return _Objects(labels, margin, objects, pieces), notes
+    labels, _, job.counts["pieces"] = assembly.finish()
+    return labels, margin
 
 
-def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
+def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats]:
     """Return labels of one block with heights above the thresholds; its fields leave the memory."""
     with reused_memory():
         seen = normalise(working, job.background)[None]
@@ -303,12 +291,11 @@ def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Flo
             seen = np.concatenate([seen, *(read(block.input)[None] for read in job.further)])
         fields = predict_fields(seen, job.network, job.parameters, device())
         segmented = segment(fields, working, job.spacing, job.parameters, job.whole)
-        unfit = inf
         if job.parameters.diameter == "flow":
-            unfit = misfit(fields.flow, fields.level, segmented.labels)
-    removed = _removed(segmented, block, job)
-    notes = _Notes(fields.tiles, fields.skipped, segmented.li, removed, unfit)
-    return segmented.labels, segmented.margin, notes
+            job.misfits.append(misfit(fields.flow, fields.level, segmented.labels))
+    job.counts.update(tiles=fields.tiles, tiles_skipped=fields.skipped)
+    job.removed.extend(_removed(segmented, block, job))
+    return segmented.labels, segmented.margin
 
 
 def _removed(segmented: Found, block: Tile, job: _Job) -> list[Json]:
@@ -324,23 +311,3 @@ def _removed(segmented: Found, block: Tile, job: _Job) -> list[Json]:
             facts = {"reason": row.reason, "value": round(row.value, 4), "limit": row.limit}
             table.append({**facts, "voxel": voxel})
     return table
-
-
-def _together(notes: list[_Notes], corner: Sizes) -> Scalars:
-    """Return the notes of all blocks as metadata; places count from a corner of the image."""
-    removed = [
-        {**row, "voxel": np.add(row["voxel"], corner).tolist()}
-        for block in notes
-        for row in block.removed
-    ]
-    facts: Scalars = {
-        "blocks": len(notes),
-        "tiles": sum(block.tiles for block in notes),
-        "tiles_skipped": sum(block.skipped for block in notes),
-        "removed": len(removed),
-    }
-    if notes[0].li is not None:
-        facts["li_threshold"] = round(notes[0].li, 4)
-    if removed:
-        facts["removed_table"] = json.dumps(removed[:ROWS])
-    return facts

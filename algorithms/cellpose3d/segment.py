@@ -94,7 +94,6 @@ class Found(NamedTuple):
     margin: Floats  # (Z, Y, X), height above the thresholds, relative; > 0 in objects
     removed: list[Removal]  # objects that quality control removed
     centres: list[tuple[float, ...]]  # of these, z y x in voxels
-    li: float | None  # threshold on the smoothed intensities, None where it was not asked for
 
 
 def segment(
@@ -138,9 +137,7 @@ def segment(
     # Filled holes lie inside, removed objects outside, at any level.
     np.abs(margin, out=margin)
     np.negative(margin, out=margin, where=labels == 0)
-    centres = _centres(raw, [row.label for row in removed])
-    li = whole.background + parameters.li_factor * whole.threshold if whole else None
-    return Found(labels, margin, removed, centres, li)
+    return Found(labels, margin, removed, _centres(raw, [row.label for row in removed]))
 
 
 def _parted(
