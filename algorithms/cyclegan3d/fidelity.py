@@ -73,8 +73,6 @@ def compare(original: Array, translation: Array, spacing: Spacing) -> Fidelity:
     gone, invented, lengths, before, after = (
         np.concatenate(several) for several in zip(*parts, strict=True)
     )
-    if not gone.size:
-        return Fidelity(1.0, 0.0, 0.0, _share(invented))
     return Fidelity(
         correlation=_correlation(before, after),
         shift_um=float(np.median(lengths)) if lengths.size else 0.0,
@@ -160,7 +158,9 @@ def _share(chosen: Bools) -> float:
 
 
 def _correlation(first: Floats, second: Floats) -> float:
-    """Return the correlation of two samples, 0 if one of them is constant."""
+    """Return the correlation of two samples, 0 if one of them is constant, 1 if they are empty."""
+    if not first.size:
+        return 1.0
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])

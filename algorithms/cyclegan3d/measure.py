@@ -15,6 +15,7 @@ from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.objects import opened
 from cytosuite.volume.pieces import deep, evenly, extremes, slabs, slabs_of
 
+NONE = np.zeros(0)
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
 SMOOTHING = 1.0  # voxels; the smooth image is the level, the difference detail and noise
 DARK = 4.0  # standard deviations of smoothed background above which light counts as glow
@@ -53,15 +54,15 @@ class Levels(NamedTuple):
 
     background: float
     spread: float
-    glow: Doubles
-    objects: Doubles
-    voxels: int  # of objects
+    glow: Doubles = NONE
+    objects: Doubles = NONE
+    voxels: int = 0  # of objects
 
 
 def levels_of(level: Floats) -> Levels:
     """Return the levels of background, glow and objects of a smoothed image."""
     if not level.size:
-        return Levels(0.0, 0.0, np.zeros(0), np.zeros(0), 0)
+        return Levels(0.0, 0.0)
     background, spread = background_and_noise(level)
     contrast = li_threshold(level, background)
     spread = max(spread, QUIETEST * contrast)
@@ -73,7 +74,7 @@ def levels_of(level: Floats) -> Levels:
         bright = opened(level[first : part.stop + 2] > threshold)
         solid += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
     if solid < max(1, LEAST_SHARE * level.size):
-        return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
+        return Levels(background, spread)
     top = float(extremes(level)[1])
     glow, _ = _between(level, floor, threshold)
     objects, voxels = _between(level, threshold, top)

@@ -186,19 +186,17 @@ def measure_style(volumes: Sequence[Volume]) -> Style:
             f"style: none of {len(volumes)} images shows an object brighter than its background; "
             "give images with objects"
         )
-    sizes = [level.voxels for level in shown]
+    backgrounds, spreads, glows, objects, sizes = zip(*shown, strict=True)
     middle = {
         name: float(np.median([getattr(noise, name) for noise in noises]))
         for name in CameraNoise.model_fields
     }
     return Style(
         dtype=dtype,
-        background=float(np.median([level.background for level in shown])),
-        spread=float(np.median([level.spread for level in shown])),
-        glow=tuple(np.average([level.glow for level in shown], axis=0, weights=sizes).tolist()),
-        objects=tuple(
-            np.average([level.objects for level in shown], axis=0, weights=sizes).tolist()
-        ),
+        background=float(np.median(backgrounds)),
+        spread=float(np.median(spreads)),
+        glow=tuple(np.average(glows, axis=0, weights=sizes).tolist()),
+        objects=tuple(np.average(objects, axis=0, weights=sizes).tolist()),
         noise=CameraNoise(**middle),
         blur_um=tuple(
             float(np.median([value for value in along if value == value] or [0.0]))

@@ -227,20 +227,16 @@ class CycleTraining(Training[Settings, DomainVolume]):
         if settings.images.scale not in OF_TARGET:
             return cases
         parameters = self.parameters(settings)
-        scaled: dict[str, list[DomainVolume]] = {role: [] for role in cases}
-        for role, items in cases.items():
-            for item in items:
-                volume = item.read()
-                if role == "simulated" or parameters.scale == "light":
-                    image = prepared(volume, parameters)
-                else:
-                    image = volume.array
-                scaled[role].append(
-                    in_grey_values_of(
-                        item, image, parameters.target, settings.crops.shape, parameters.scale
-                    )
-                )
-        return scaled
+
+        def scaled(item: DomainVolume, role: str) -> DomainVolume:
+            """Return a volume in units of the target."""
+            volume = item.read()
+            simulated = role == "simulated" or parameters.scale == "light"
+            image = prepared(volume, parameters) if simulated else volume.array
+            shape = settings.crops.shape
+            return in_grey_values_of(item, image, parameters.target, shape, parameters.scale)
+
+        return {role: [scaled(item, role) for item in items] for role, items in cases.items()}
 
     def describe(self, cases: Cases[DomainVolume], settings: Settings) -> Json:
         """Return axes and the voxel size, µm, of the median simulated volume."""

@@ -60,7 +60,6 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
     Labels are read of the simulated one alone. InputError if the image or its labels do not fit.
     """
     real, axes, scale = role == "real", settings.network.axes, settings.images.scale
-    labelled = settings.loss.keep == "labels" and settings.loss.structure > 0 and not real
     accepted = (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
     first = "background" if scale in OF_TARGET else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
@@ -77,19 +76,22 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
         raise InputError("expected finite grey values, found NaN or infinity")
     units = [scaling_of(channel, first) for channel in array]
     values = np.stack([scaling(channel) for scaling, channel in zip(units, array, strict=True)])
-    if labelled and not twin:
-        raise InputError(
-            "expected labels beside this image for loss.keep labels, found none; give them, or "
-            "choose correlation"
-        )
-    labels = deep(files.labels(twin).array) if labelled and twin else None
-    if labels is not None and labels.shape != array.shape[1:]:
-        raise InputError(f"expected labels of the shape {array.shape[1:]}, found {labels.shape}")
+    labels = None
+    if settings.loss.keep == "labels" and settings.loss.structure > 0 and not real:
+        if not twin:
+            raise InputError(
+                "expected labels beside this image for loss.keep labels, found none; give them, or "
+                "choose correlation"
+            )
+        labels, shape = deep(files.labels(twin).array), array.shape[1:]
+        if labels.shape != shape:
+            raise InputError(f"expected labels of the shape {shape}, found {labels.shape}")
+        labels = mapped(padded(labels.astype(np.int32), crop))
     return DomainVolume(
         path=path,
         twin=twin,
         image=mapped(padded(values.astype(kind), crop)),
-        labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
+        labels=labels,
         shape=array.shape[1:],
         spacing=volume.spacing,
         counts=_counts(array, units, first) if real else (),
@@ -147,16 +149,14 @@ def _pair(
 ) -> tuple[Image, Image, Labels | None]:
     target, simulated = chosen(rng, cases["real"]), cases["simulated"]
     crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
-    sources = [
-        simulated[int(number)] for number in rng.integers(len(simulated), size=settings.alike)
-    ]
+    numbers = rng.integers(len(simulated), size=settings.alike)
+    sources = [simulated[int(number)] for number in numbers]
     places = [(s, draw_box(rng, s.image.shape[1:], settings.shape)) for s in sources]
-    goal = _levels(crop) if settings.alike > 1 else None
-    far = [
-        0.0 if goal is None else np.abs(_levels(cut(item.image, box)) - goal).mean()
-        for item, box in places
-    ]
-    source, box = places[int(np.argmin(far))]
+    source, box = places[0]
+    if settings.alike > 1:
+        goal = _levels(crop)
+        far = [np.abs(_levels(cut(item.image, box)) - goal).mean() for item, box in places]
+        source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = [turn_of(rng, noise=target.scale != "light") for _ in range(2)]
     return (
