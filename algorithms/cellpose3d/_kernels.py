@@ -17,12 +17,12 @@ _PLANE = (
     f"float32[:, ::1], float32[:, ::1], {_TAPS})"
 )
 _BLUR = (
-    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], int64, int64, "
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, int64, "
     f"float32[:, :, ::1], {_TAPS})"
 )
 _SMOOTH = (
-    "void(float32[:, :, :, ::1], boolean[:, :, ::1], boolean[:, ::1], int64, int64, float32, "
-    f"float32[:, :, :, ::1], {_TAPS})"
+    "void(float32[:, :, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
+    f"int64, float32, float32[:, :, :, ::1], {_TAPS})"
 )
 _TRACK = "void(float32[:, :, :, ::1], boolean[:, :, ::1], float32[:, ::1], int64, float32, float32)"
 _SETTLE = "void(float32[:, :, ::1], boolean[:, ::1], float32[:, ::1], int64, float32, float32)"
@@ -33,19 +33,6 @@ _EXTENTS = (
 _REACHES = "float32[::1](boolean[:, :, ::1], int64[::1], float32[::1], float32[::1], int64)"
 _TOP = "int64(float32[:, :, ::1], int64, int64[::1], float64[::1], float64)"
 _CLIMB = "int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float64, uint32[::1])"
-
-
-@compiled("boolean[:, ::1](boolean[:, ::1], int64, int64)")
-def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
-    """Return the rows (Z, Y) within a distance of those that hold something."""
-    reached = np.zeros_like(rows)
-    for z in range(rows.shape[0]):
-        for y in range(rows.shape[1]):
-            if rows[z, y]:
-                reached[
-                    max(z - along_z, 0) : z + along_z + 1, max(y - along_y, 0) : y + along_y + 1
-                ] = True
-    return reached
 
 
 @compiled("void(float32[::1], float32[::1], float32)")
@@ -103,7 +90,8 @@ def _plane(
 def blur(
     values: Floats,
     mask: Bools,
-    rows: Bools,
+    along_z: Bools,
+    reached: Bools,
     first: int,
     stop: int,
     out: Floats,
@@ -113,10 +101,9 @@ def blur(
 ) -> None:
     """Convolve planes `first` to `stop` of values in a mask (Z, Y, X) by symmetric taps.
 
-    `rows` (Z, Y) hold some of the mask; the others, and voxels beyond the image, count as 0.
+    Rows (Z, Y) that taps bring some of the mask to are `along_z`, and `reached` along y, too; the
+    others, and voxels beyond the image, count as 0.
     """
-    along_z = _reached(rows, len(kz) // 2, 0)
-    reached = _reached(along_z, 0, len(ky) // 2)
     spare = np.empty(mask.shape[1:], np.float32)
     for z in range(first, stop):
         _plane(values, mask, along_z, reached, z, spare, out[z], kz, ky, kx)
@@ -126,7 +113,8 @@ def blur(
 def smooth(
     flow: Floats,
     mask: Bools,
-    rows: Bools,
+    along_z: Bools,
+    reached: Bools,
     first: int,
     stop: int,
     least: float,
@@ -136,8 +124,6 @@ def smooth(
     kx: Floats,
 ) -> None:
     """Write planes of the flow's (C, Z, Y, X) mean in a mask, see `blur`; 0 below a weight."""
-    along_z = _reached(rows, len(kz) // 2, 0)
-    reached = _reached(along_z, 0, len(ky) // 2)
     spare = np.empty(mask.shape[1:], np.float32)
     total, ones = np.empty_like(spare), np.ones((1, *mask.shape[1:]), np.float32)
     for z in range(first, stop):

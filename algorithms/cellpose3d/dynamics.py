@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter1d
 
 from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
@@ -36,8 +37,8 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
             "made it, or its weights, are broken"
         )
     mask = np.ascontiguousarray(mask)
-    rows = np.asarray(mask.any(axis=2))
     kernels = [taps(width) for width in sigma]
+    rows = _rows(mask, kernels)
     result = np.zeros(flow.shape, np.float32)
     from cytosuite.algorithms.cellpose3d._kernels import smooth  # its compiler takes long to import
 
@@ -45,7 +46,7 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
     least, smoothed = cast("float", np.float32(_LEAST_WEIGHT)), result[flat:]
     moves = np.ascontiguousarray(flow[flat:], np.float32)
     side_by_side(
-        lambda part: smooth(moves, mask, rows, part.start, part.stop, least, smoothed, *kernels),
+        lambda part: smooth(moves, mask, *rows, part.start, part.stop, least, smoothed, *kernels),
         parts_of(mask.shape),
     )
     return result
@@ -87,14 +88,22 @@ def taps(sigma: float) -> Floats:
     return result
 
 
+def _rows(mask: Bools, kernels: Sequence[Floats]) -> list[Bools]:
+    """Return the rows (Z, Y) that taps along z bring some of a mask to, and those along y, too."""
+    rows = [np.asarray(mask.any(axis=2))]
+    for axis, kernel in enumerate(kernels[:2]):
+        rows.append(maximum_filter1d(rows[-1], len(kernel), axis, mode="constant"))
+    return rows[1:]
+
+
 def _blurred(values: Floats, widths: Sequence[Floats]) -> Floats:
     """Return values (Z, Y, X), none below 0, convolved by taps per axis, on all cores."""
     from cytosuite.algorithms.cellpose3d._kernels import blur
 
     within, result = values > 0, np.zeros(values.shape, np.float32)
-    rows = np.asarray(within.any(axis=2))
+    rows = _rows(within, widths)
     side_by_side(
-        lambda part: blur(values, within, rows, part.start, part.stop, result, *widths),
+        lambda part: blur(values, within, *rows, part.start, part.stop, result, *widths),
         parts_of(values.shape),
     )
     return result
