@@ -91,7 +91,7 @@ class Flow:
         self.earlier = np.where((self.out_of >= 0) & self.alone[self.out_of], self.out_of, -1)
 
     def events(self, most: int) -> Iterator[Event]:
-        """Yield the cells that are one object for some frames, then the objects that are several."""
+        """Yield the cells that are one object for some frames, then objects that are several."""
         for (cell,) in np.argwhere(self.sources > 1):
             yield from self._mended(np.flatnonzero(self.into == cell), np.array([cell]), most)
         for (cell,) in np.argwhere(self.targets > 1):

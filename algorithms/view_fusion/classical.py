@@ -6,7 +6,7 @@ doi:10.1137/1.9781611971217, chapter 23 (least squares with coefficients that ar
 """
 
 from functools import partial
-from math import ceil
+from math import ceil, prod
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy import ndimage, optimize
 from cytosuite.algorithms.view_fusion.intensity import Units
 from cytosuite.contract.manifest import Described, Share
 from cytosuite.networks.normalise import in_dtype
-from cytosuite.networks.tiling import Tile, fit, plan, smallest_tile
+from cytosuite.networks.tiling import tiles
 from cytosuite.segmentation.specimen import (
     TISSUE_UM,
     CoarseMap,
@@ -135,7 +135,7 @@ class Restoration(Described):
 def smooth(image: Array, sigma: float, *, tile: Sizes) -> Array:
     """Return a finite (Z, Y, X) image after a Gaussian, in voxels; a tile takes 12 B per voxel."""
     blurred = room(image.shape, image.dtype)
-    for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
+    for piece in tiles(image.shape, [int(4 * sigma + 0.5)] * 3, prod(tile)):
         part = taken(image, piece.input).astype(np.result_type(image, np.float32))
         part = ndimage.gaussian_filter(part, sigma)[piece.crop]
         put(blurred, piece.output, in_dtype(part, image.dtype))
@@ -158,7 +158,7 @@ def correct(
     ]
     reach = [int(_TRUNCATE * width + 0.5) * 2 * restoration.steps for width in sigma]
     corrected = room(image.shape, image.dtype)
-    for piece in _tiles(image.shape, tile, reach if restoration.steps else [0] * 3):
+    for piece in tiles(image.shape, reach, prod(tile)):
         part = taken(image, piece.input).astype(np.result_type(image, np.float32))
         part -= loss.background
         part *= loss.gain.read(piece.input)
@@ -180,10 +180,3 @@ def deconvolved(signal: Reals, sigma: Spacing, steps: int, pedestal: float) -> R
     for _ in range(steps):
         sharp = sharp * blurred((signal + pedestal) / (blurred(sharp) + pedestal))
     return sharp
-
-
-def _tiles(shape: Sizes, tile: Sizes, halo: Sizes) -> list[Tile]:
-    """Return tiles of an image, at least as large as their halo needs."""
-    single = (1,) * len(shape)
-    size = [max(n, least) for n, least in zip(tile, smallest_tile(halo, single), strict=True)]
-    return plan(shape, fit(shape, size, halo, single), halo)

@@ -1,6 +1,7 @@
 """Segmentation of an image too large for the memory, in blocks that overlap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import ceil, prod
 
 import numpy as np
@@ -9,7 +10,6 @@ from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.seeds import blob_response, border_distance
 from cytosuite.algorithms.watershed.segment import (
     Measured,
-    Uneven,
     coarse_of,
     foreground,
     noise_of,
@@ -26,12 +26,14 @@ from cytosuite.segmentation.foreground import (
     li_threshold,
     lower_envelope,
     reduced,
+    restored,
     sigmas,
     wide_steps,
 )
 from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
+from cytosuite.volume.objects import wider
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei
 _LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects
@@ -95,7 +97,7 @@ def measure(image: Array, spacing: Spacing, p: Parameters) -> Measured:
     lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
     release(image)
     uneven = uneven_background(image, spacing, p, lowest) if p.background_um > 0 else None
-    measured = Measured(lowest, 0.0, 0.0, 0.0, p.radii_um, 0.0, uneven)
+    measured = Measured(lowest, uneven, p.radii_um)
     samples = [
         [values[core].ravel() for values in (signal, residual, coarse_of(signal, spacing, p))]
         for signal, residual, core in _parts(image, spacing, p, measured)
@@ -117,8 +119,10 @@ def measure(image: Array, spacing: Spacing, p: Parameters) -> Measured:
     return measured._replace(peak=peak)
 
 
-def uneven_background(image: Array, spacing: Spacing, p: Parameters, lowest: float) -> Uneven:
-    """Return the uneven background of a whole image, see `remove_background`."""
+def uneven_background(
+    image: Array, spacing: Spacing, p: Parameters, lowest: float
+) -> Callable[[Box], Floats]:
+    """Return the uneven background of a whole image, by parts of it, see `remove_background`."""
     sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
     block = tuple(min(want, size) for want, size in sizes)
     counts = [ceil(n / step) for n, step in zip(image.shape, block, strict=True)]
@@ -131,10 +135,11 @@ def uneven_background(image: Array, spacing: Spacing, p: Parameters, lowest: flo
             slice(side.start * step, min(side.stop * step, size))
             for side, step, size in zip(tile.output, block, image.shape, strict=True)
         )
-        grown, inner = _grown(core, reach, image.shape)
+        grown, inner = _grown(core, reach)
         signal, _ = smoothed(taken(image, grown), spacing, p, lowest)
         means[tile.output] = reduced(signal[inner], block)[0]
-    return Uneven(lower_envelope(means, block, spacing, p.background_um), block, image.shape)
+    means = lower_envelope(means, block, spacing, p.background_um)
+    return partial(restored, means, block, image.shape)
 
 
 def _typical_radii(
@@ -163,18 +168,15 @@ def _parts(
         length += _SURROUNDINGS * p.local_um
     reach = _voxels(length, spacing, p)
     for core in bricks(image.shape, _BRICK[image.ndim]):
-        grown, inner = _grown(core, reach, image.shape)
+        grown, inner = _grown(core, reach)
         signal, residual = smoothed(taken(image, grown), spacing, p, measured.lowest)
         signal -= measured.background_in(grown)
         yield signal, residual, inner
 
 
-def _grown(core: Box, margin: Sizes, shape: Sizes) -> tuple[Box, Box]:
-    """Return a box with a margin within an image, and the voxels of the box in it."""
-    grown = tuple(
-        slice(max(0, side.start - n), min(side.stop + n, size))
-        for side, n, size in zip(core, margin, shape, strict=True)
-    )
+def _grown(core: Box, margin: Sizes) -> tuple[Box, Box]:
+    """Return a box with a margin, and the voxels of the box in it."""
+    grown = wider(core, margin)
     inner = tuple(
         slice(side.start - wide.start, side.stop - wide.start)
         for side, wide in zip(core, grown, strict=True)

@@ -1,5 +1,6 @@
 """Nuclei of a 2D or 3D image by threshold, blob seeds and watershed."""
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -19,7 +20,6 @@ from cytosuite.segmentation.foreground import (
     gaussian,
     li_threshold,
     remove_background,
-    restored,
     sigmas,
     threshold_map,
     white_noise,
@@ -32,40 +32,28 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
-from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Shape, Spacing
+from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
 
-class Uneven(NamedTuple):
-    """Uneven background of a whole image, of means of blocks of voxels."""
-
-    means: Floats  # see `lower_envelope`
-    block: Shape  # voxels, per axis
-    shape: Shape  # of the image
-
-    def read(self, box: Box) -> Floats:
-        """Return the background in a part of the image."""
-        return restored(self.means, self.block, self.shape, box)
-
-
 class Measured(NamedTuple):
     """Quantities of a whole image that all of its blocks share."""
 
     lowest: float  # grey value that is subtracted first
-    background: float  # level of the smoothed image without uneven background
-    noise: float  # standard deviation
-    threshold: float  # minimum cross entropy, above the background
+    uneven: Callable[[Box], Floats] | None  # background in a part of the image, where it is uneven
     radii: Lengths  # to look for, µm
-    peak: float  # largest blob response
-    uneven: Uneven | None  # background to subtract before its level, where it is uneven
+    background: float = 0.0  # level of the smoothed image without uneven background
+    noise: float = 0.0  # standard deviation
+    threshold: float = 0.0  # minimum cross entropy, above the background
+    peak: float = 0.0  # largest blob response
 
     def background_in(self, box: Box) -> Floats | np.float32:
         """Return the background in a part of the image."""
         level = np.float32(self.background)
-        return self.uneven.read(box) + level if self.uneven else level
+        return self.uneven(box) + level if self.uneven else level
 
 
 def segment(

@@ -99,7 +99,7 @@ def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):
     monkeypatch.setattr(module, "_PIECE", 20_000)
     uneven = uneven_background(image, SPACING, parameters, 3.0)
     for box in [tuple(map(slice, image.shape)), (slice(3, 9), slice(5, 60), slice(0, 1))]:
-        np.testing.assert_allclose(uneven.read(box), expected[box], atol=1e-3)
+        np.testing.assert_allclose(uneven(box), expected[box], atol=1e-3)
 
 
 def test_an_image_that_fits_is_one_block(monkeypatch):
