@@ -9,10 +9,11 @@ from cytosuite.algorithms.spots import _loops as _loops  # an image keeps the lo
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs, Shape
 
-# Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
-Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
+# Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed. Then the same
+# seven of its start, and of their sd; height / its sd, chi² beyond noise, variance, score.
+Y, X, HEIGHT, LEVEL, WIDE, Z, TALL, START = range(8)
+SD, SCORE, LEFT, VARIANCE, RESPONSE, COLUMNS = 14, 21, 22, 23, 24, 25
 _AXES = ((Z, TALL), (Y, WIDE), (X, WIDE))  # columns of place and width
-SCORE, LEFT = 7, 8  # columns of its result: 7 sd, height / its sd, chi² beyond noise
 _DAMPING = 1e-3  # of the diagonal of the normal equations
 _STEPS = (0.7, 0.7, np.inf, np.inf, 0.3, 0.7, 0.3)  # largest change of a column
 _HIGHEST = 10.0  # of a spot, relative to its start
@@ -94,7 +95,7 @@ def _slopes(
 
 
 @compiled(
-    "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
+    "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, "
     "float64[:, ::1], float64[::1])"
 )
 def _normal(
@@ -102,7 +103,6 @@ def _normal(
     spot: Doubles,
     box: Longs,
     profiles: Doubles,
-    variance: float,
     gain: float,
     matrix: Doubles,
     vector: Doubles,
@@ -117,13 +117,13 @@ def _normal(
         vector[a] = 0.0
         for b in range(len(vector)):
             matrix[a, b] = 0.0
-    slopes = np.empty(TALL + 1)
+    slopes = np.empty(START)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             for x in range(box[2, 0], box[2, 1]):
                 light = _slopes(spot, box, profiles, z, y, x, slopes)
                 residual = rest[z, y, x] - spot[LEVEL] - light
-                weight = 1 / (variance + gain * max(light, 0.0))
+                weight = 1 / (spot[VARIANCE] + gain * max(light, 0.0))
                 for a in range(len(vector)):
                     scaled = weight * slopes[a]
                     vector[a] += scaled * residual
@@ -134,25 +134,25 @@ def _normal(
 @compiled("int64(float32[:, :, ::1])")
 def _number(image: Floats) -> int:
     """Return how many columns of a spot are fitted."""
-    return WIDE + 1 if len(image) == 1 else TALL + 1
+    return WIDE + 1 if len(image) == 1 else START
 
 
 @compiled("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))")
-def _window(start: Doubles, half: Longs, shape: Shape) -> Longs:
-    """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
+def _window(spot: Doubles, half: Longs, shape: Shape) -> Longs:
+    """Return the first and last + 1 pixel along each axis (3, 2) around the start of a spot."""
     box = np.empty((3, 2), np.int64)
     for axis in range(3):
-        place = int(np.rint(start[_AXES[axis][0]]))
+        place = int(np.rint(spot[START + _AXES[axis][0]]))
         box[axis, 0] = max(place - half[axis], 0)
         box[axis, 1] = min(place + half[axis] + 1, shape[axis])
     return box
 
 
-@compiled("int64(int64[:, ::1])")
-def _widest(box: Longs) -> int:
-    """Return the longest side of a box, in pixels."""
-    side: int = max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
-    return side
+@compiled("float64[:, :, ::1](int64[:, ::1])")
+def _room(box: Longs) -> Doubles:
+    """Return room for the profiles of a spot along the sides of a box, in pixels."""
+    side = max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
+    return np.empty((3, 3, side))
 
 
 @compiled("int64(int64[:, ::1])")
@@ -162,29 +162,19 @@ def _pixels(box: Longs) -> int:
     return number
 
 
-@compiled(
-    "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64)"
-)
-def shot_noise(
-    rest: Floats,
-    spots: Doubles,
-    starts: Doubles,
-    half: Longs,
-    variances: Doubles,
-    gain: float,
-) -> Doubles:
+@compiled("float64[::1](float32[:, :, ::1], float64[:, ::1], int64[::1], float64)")
+def shot_noise(rest: Floats, spots: Doubles, half: Longs, gain: float) -> Doubles:
     """Return by how much the variance grows with a spot's light (N,), per grey value.
 
     The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
     """
     growth, n = np.zeros(len(spots)), _number(rest)
-    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(TALL + 1)
-    profiles = np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1))
+    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(START)
     for s in range(len(spots)):
-        spot, variance = spots[s], variances[s]
-        box, above, below = _window(starts[s], half, rest.shape), 0.0, 0.0
-        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
+        spot, variance = spots[s], spots[s, VARIANCE]
+        box, above, below = _window(spot, half, rest.shape), 0.0, 0.0
+        profiles = _room(box)
+        _normal(rest, spot, box, profiles, gain, matrix, vector)
         if not _factor(matrix):
             continue
         for z in range(box[0, 0], box[0, 1]):
@@ -204,30 +194,17 @@ def shot_noise(
     return growth
 
 
-@compiled(
-    "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
-    "float64[::1], int64, float64[::1])"
-)
-def _fit(
-    rest: Floats,
-    spot: Doubles,
-    start: Doubles,
-    half: Longs,
-    variance: float,
-    gain: float,
-    usual: Doubles,
-    steps: int,
-    result: Doubles,
-) -> None:
-    """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
+@compiled("void(float32[:, :, ::1], float64[::1], int64[::1], float64, float64[::1], int64)")
+def _fit(rest: Floats, spot: Doubles, half: Longs, gain: float, usual: Doubles, steps: int) -> None:
+    """Move a spot to its most likely values, ln sigmas near the usual ones; write their sd."""
     n = _number(rest)
     matrix, vector = np.empty((n, n)), np.empty(n)
-    box = _window(start, half, rest.shape)
-    profiles = np.empty((3, 3, _widest(box)))
-    for a in range(len(result)):
-        result[a] = 0.0
+    box = _window(spot, half, rest.shape)
+    profiles = _room(box)
+    for a in range(SD, VARIANCE):
+        spot[a] = 0.0
     for step in range(steps + 1):
-        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
+        _normal(rest, spot, box, profiles, gain, matrix, vector)
         if step == steps:
             break
         for a in range(n):
@@ -247,7 +224,7 @@ def _fit(
             if a <= X or a == Z:  # a place
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.
-        most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))
+        most = _HIGHEST * (abs(spot[START + HEIGHT]) + np.sqrt(spot[VARIANCE]))
         spot[HEIGHT] = min(max(spot[HEIGHT], -most), most)
         if moved < _STILL:
             steps = step + 1
@@ -258,8 +235,8 @@ def _fit(
         for b in range(n):
             vector[b] = 1.0 if a == b else 0.0
         _back(matrix, vector)
-        result[a] = np.sqrt(vector[a])
-    result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
+        spot[SD + a] = np.sqrt(vector[a])
+    spot[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
 
 
 @compiled("void(float32[:, :, ::1], float64[::1], float64, float64)")
@@ -272,7 +249,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
         box[axis, 1] = min(int(np.floor(spot[column] + far)) + 1, image.shape[axis])
         if box[axis, 0] >= box[axis, 1]:
             return
-    profiles = np.empty((3, 3, _widest(box)))
+    profiles = _room(box)
     _profile(spot, box, profiles)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
@@ -282,24 +259,24 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
                 image[z, y, x] += np.float32(height * profiles[2, 0, x - box[2, 0]])
 
 
-@compiled("UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)")
+@compiled("UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64)")
 def _left(
-    rest: Floats, spot: Doubles, box: Longs, variance: float, gain: float
+    rest: Floats, spot: Doubles, box: Longs, gain: float
 ) -> tuple[float, float, float, float]:
     """Return chi² that a spot leaves in its box, and the part of it that a longer one would take.
 
     The last two are half the distance along y and x of the two spots that look as long: for them
     the light changes by its second derivatives.
     """
-    profiles = np.empty((3, 3, _widest(box)))
+    profiles = _room(box)
     _profile(spot, box, profiles)
     weights = linear = square = upright = slanted = norm = turned = 0.0
-    slopes = np.empty(TALL + 1)
+    slopes = np.empty(START)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             for x in range(box[2, 0], box[2, 1]):
                 light = _slopes(spot, box, profiles, z, y, x, slopes)
-                weight = 1 / (variance + gain * max(light, 0.0))
+                weight = 1 / (spot[VARIANCE] + gain * max(light, 0.0))
                 value = rest[z, y, x] - spot[LEVEL]
                 weights += weight
                 linear += weight * value
@@ -320,92 +297,77 @@ def _left(
 
 
 @compiled(
-    "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], float64, int64, float64[:, ::1])"
+    "void(float32[:, :, ::1], float64[:, ::1], int64[::1], float64, float64[::1], float64, int64)"
 )
 def sweep(
     rest: Floats,
     spots: Doubles,
-    starts: Doubles,
     half: Longs,
-    variances: Doubles,
     gain: float,
     usual: Doubles,
     reach: float,
     steps: int,
-    results: Doubles,
 ) -> None:
-    """Fit spots (N, 7), all out of `rest`, one after the other to it without the others."""
+    """Fit spots (N, 25), all out of `rest`, one after the other to it without the others."""
     for n in range(len(spots)):
-        add(rest, spots[n], 1.0, reach)
-        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
-        add(rest, spots[n], -1.0, reach)
-        box = _window(starts[n], half, rest.shape)
+        spot = spots[n]
+        add(rest, spot, 1.0, reach)
+        _fit(rest, spot, half, gain, usual, steps)
+        add(rest, spot, -1.0, reach)
+        box = _window(spot, half, rest.shape)
         pixels = _pixels(box)
-        chi2 = _left(rest, spots[n], box, variances[n], gain)[0]
-        results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
+        spot[LEFT] = _left(rest, spot, box, gain)[0] - pixels - _SURE * np.sqrt(2 * pixels)
 
 
 @compiled(
-    "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
-    "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
-    "float64[:, ::1], float64[:, ::1])"
+    "boolean[::1](float32[:, :, ::1], float64[:, ::1], int64[::1], float64, float64[::1], "
+    "float64, int64, float64[:, ::1])"
 )
 def divide(
     rest: Floats,
     spots: Doubles,
-    starts: Doubles,
     half: Longs,
-    variances: Doubles,
     gain: float,
     usual: Doubles,
     reach: float,
     steps: int,
-    results: Doubles,
     others: Doubles,
-    other_starts: Doubles,
-    other_results: Doubles,
 ) -> Bools:
-    """Replace spots (N, 7) by two each where these leave clearly less; return where.
+    """Replace spots (N, 25) by two each where these leave clearly less; return where.
 
     Second ones go to `others`. All are out of `rest`, before and after.
     """
     divided = np.zeros(len(spots), np.bool_)
-    pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, LEFT + 1))
+    pair = np.empty((2, COLUMNS))
     for n in range(len(spots)):
-        spot, box = spots[n], _window(starts[n], half, rest.shape)
-        before, longer, dy, dx = _left(rest, spot, box, variances[n], gain)
-        if longer < _LONGER or results[n, SCORE] <= 0:
+        spot, box = spots[n], _window(spots[n], half, rest.shape)
+        before, longer, dy, dx = _left(rest, spot, box, gain)
+        if longer < _LONGER or spot[SCORE] <= 0:
             continue
         add(rest, spot, 1.0, reach)
         for k in range(2):
-            _copy(spot, begin[k])
+            new = pair[k]
+            _copy(spot, new)
             for axis, shift in enumerate((0.0, dy, dx)):
                 column, last = _AXES[axis][0], rest.shape[axis] - 1.0
-                begin[k, column] = min(max(spot[column] + (1 - 2 * k) * shift, 0.0), last)
-            begin[k, HEIGHT] *= 0.5
-            begin[k, WIDE] = usual[WIDE]
-            _copy(begin[k], pair[k])
-            add(rest, pair[k], -1.0, reach)
+                new[column] = min(max(spot[column] + (1 - 2 * k) * shift, 0.0), last)
+            new[HEIGHT] *= 0.5
+            new[WIDE] = usual[WIDE]
+            _copy(new[:START], new[START:])
+            add(rest, new, -1.0, reach)
         for _ in range(_ROUNDS):
             for k in range(2):
                 add(rest, pair[k], 1.0, reach)
-                _fit(rest, pair[k], begin[k], half, variances[n], gain, usual, steps, result[k])
+                _fit(rest, pair[k], half, gain, usual, steps)
                 add(rest, pair[k], -1.0, reach)
-        after = _left(rest, spot, box, variances[n], gain)[0]
+        after = _left(rest, spot, box, gain)[0]
         apart = np.hypot(pair[0, Y] - pair[1, Y], pair[0, X] - pair[1, X])
         far = apart >= _APART * np.exp(usual[WIDE])
-        pixels = _pixels(box)
-        better = before - after >= max(_LONGER, _MOST * (before - pixels))
+        better = before - after >= max(_LONGER, _MOST * (before - _pixels(box)))
         if far and better and min(pair[0, HEIGHT], pair[1, HEIGHT]) > 0:
             divided[n] = True
-            for new, first, second in (
-                (pair, spots, others),
-                (begin, starts, other_starts),
-                (result, results, other_results),
-            ):
-                _copy(new[0], first[n])
-                _copy(new[1], second[n])
+            _copy(pair[0], spot)
+            _copy(pair[1], others[n])
         else:
             for k in range(2):
                 add(rest, pair[k], 1.0, reach)
@@ -415,7 +377,7 @@ def divide(
 
 @compiled("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])")
 def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
-    """Return how much clearer each spot (N, 7) is to filters of twice the usual width (N,).
+    """Return how much clearer each spot (N, 25) is to filters of twice the usual width (N,).
 
     1 is a spot of this width; edges and clumps of the background are more. Spots are out of `rest`
     with the heights that they have here.

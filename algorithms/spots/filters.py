@@ -138,8 +138,8 @@ def candidates(
     sigmas: Sequence[Doubles],
     threshold: float,
     least: float,
-) -> tuple[Doubles, Doubles, Blocks, float]:
-    """Return starts of fits (N, 7) and scores (N,) in an image's rest, its variance and skewness.
+) -> tuple[Doubles, Blocks, float]:
+    """Return spots (N, 25) to be fitted in an image's rest, its variance and its skewness.
 
     The clearest come first. Three `spare` images of the same shape are overwritten.
     """
@@ -162,20 +162,20 @@ def candidates(
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
     light = np.maximum(values[at].astype(np.float64) - rest[at], 0)  # of spots already found
-    score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / variance.at(places))
+    spots = np.zeros((len(places), kernels.COLUMNS))
+    spots[:, kernels.VARIANCE] = noise = variance.at(places)
+    score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / noise)
     scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
     peak = np.array([scale.peak for scale in scales])[scale_at]
-    starts = np.empty((len(places), kernels.TALL + 1))
-    starts[:, [kernels.Z, kernels.Y, kernels.X]] = places
-    starts[:, kernels.HEIGHT] = (
-        best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
-    )
-    starts[:, kernels.LEVEL] = rest[at] - starts[:, kernels.HEIGHT]
-    starts[:, kernels.WIDE] = np.log([sigma[2] for sigma in sigmas])[scale_at]
-    starts[:, kernels.TALL] = np.log([sigma[0] or 1.0 for sigma in sigmas])[scale_at]
+    height = best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
+    spots[:, [kernels.Z, kernels.Y, kernels.X]] = places
+    spots[:, kernels.HEIGHT], spots[:, kernels.LEVEL] = height, rest[at] - height
+    spots[:, kernels.WIDE] = np.log([sigma[2] for sigma in sigmas])[scale_at]
+    spots[:, kernels.TALL] = np.log([sigma[0] or 1.0 for sigma in sigmas])[scale_at]
+    spots[:, kernels.START : kernels.SD] = spots[:, : kernels.START]
+    spots[:, kernels.RESPONSE] = score
     rank = np.argsort(-score, kind="stable")
-    rank = rank[score[rank] >= threshold]
-    return starts[rank], score[rank], variance, skew
+    return spots[rank[score[rank] >= threshold]], variance, skew
 
 
 def _ends(size: int) -> Longs:

@@ -12,6 +12,7 @@ from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs
 from cytosuite.volume.points import apart
 
 PLACE = [kernels.Z, kernels.Y, kernels.X]
+START = [kernels.START + column for column in PLACE]
 WIDTH = [kernels.TALL, kernels.WIDE, kernels.WIDE]  # ln sigmas along z, y, x
 _WINDOW = 2.25  # sigmas around a spot that count in its fit
 _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
@@ -35,24 +36,23 @@ class Fits:
         self.axes = slice(1, 3) if len(values) == 1 else slice(0, 3)
         self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
         self.clear = False  # whether enough spots are clear to tell both
-        self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
-        self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
-        self.scores, self.skew = np.zeros(0), 0.0  # of the filter, and of its noise
+        self.spots = np.zeros((0, kernels.COLUMNS))
+        self.skew = 0.0  # of the filter's noise
 
-    def add(self, starts: Doubles, scores: Doubles, variance: Blocks, skew: float) -> None:
-        """Fit more spots (N, 7), the clearest first, those that are hardly noise."""
-        count, self.skew = len(self.spots), skew
-        before, self.variances = self.variances, variance.at(self.starts[:, PLACE])
-        self.scores *= np.sqrt(before / self.variances)
-        every = -np.sort(-np.concatenate([self.scores, scores]))
+    def add(self, spots: Doubles, variance: Blocks, skew: float) -> None:
+        """Fit more spots (N, 25), the clearest first, those that are hardly noise."""
+        count, old, self.skew = len(self.spots), self.spots, skew
+        before = old[:, kernels.VARIANCE].copy()
+        old[:, kernels.VARIANCE] = now = variance.at(old[:, START])
+        old[:, kernels.RESPONSE] *= np.sqrt(before / now)
+        every = -np.sort(-np.concatenate([old, spots])[:, kernels.RESPONSE])
         number = clearest(every, self.rest.size, self.sigmas, skew)
-        starts = starts[scores >= every[number - 1]] if number else starts[:0]
-        if not count and len(starts):
-            self.usual = np.median(starts, axis=0)
-        bare = starts * (np.arange(7) != kernels.HEIGHT)  # their light is in the image
+        spots = spots[spots[:, kernels.RESPONSE] >= every[number - 1]] if number else spots[:0]
+        if not count and len(spots):
+            self.usual = np.median(spots[:, : kernels.START], axis=0)
+        bare = spots * (np.arange(kernels.COLUMNS) != kernels.HEIGHT)  # light is in the image
         like = kernels.clumped(self.rest, bare, self.usual) <= _CROWDED
-        starts, scores = starts[like], scores[: len(starts)][like]
-        self._append(starts, scores, variance.at(starts[:, PLACE]))
+        self.spots = np.concatenate([old, spots[like]])
         for spot in self.spots[count:]:
             kernels.add(self.rest, spot, -1.0, _REACH)
         if len(self.spots):
@@ -60,9 +60,9 @@ class Fits:
             self.sweep(slice(count, None))
             self._divide(slice(count, None))
 
-    def measured(self, starts: Doubles, scores: Doubles, variance: Blocks, skew: float) -> "Fits":
+    def measured(self, spots: Doubles, variance: Blocks, skew: float) -> "Fits":
         """Return fits that look for the width of the clearest spots, or again for all widths."""
-        self.add(starts[:_TELLING], scores[:_TELLING], variance, skew)
+        self.add(spots[:_TELLING], variance, skew)
         again = Fits(self.values, self.sigmas, self.parameters)
         if self.clear:
             wide = _NARROWER * np.exp(self.usual[WIDTH])
@@ -71,51 +71,36 @@ class Fits:
             again.half = np.maximum(again.half, own)
         return again
 
-    def _append(self, starts: Doubles, scores: Doubles, variances: Doubles) -> None:
-        """Add spots that are in the image."""
-        more = len(starts)
-        self.starts = np.concatenate([self.starts, starts])
-        self.spots = np.concatenate([self.spots, starts])
-        self.results = np.concatenate([self.results, np.zeros((more, kernels.LEFT + 1))])
-        self.variances = np.concatenate([self.variances, variances])
-        self.scores = np.concatenate([self.scores, scores])
-
     def _divide(self, part: slice) -> None:
         """Replace long spots by two each."""
-        places = self.starts[part]
-        others, starts, results = (np.empty_like(a) for a in (places, places, self.results[part]))
-        divided = kernels.divide(*self._fitted(part, others, starts, results))
-        count = len(self.spots)
-        self._append(starts[divided], self.scores[part][divided], self.variances[part][divided])
-        self.spots[count:], self.results[count:] = others[divided], results[divided]
+        others = np.empty_like(self.spots[part])
+        divided = kernels.divide(*self._fitted(part), others)
+        self.spots = np.concatenate([self.spots, others[divided]])
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to the image without all others."""
         kernels.sweep(*self._fitted(part))
 
-    def _fitted(self, part: slice, *more: Doubles) -> tuple[Any, ...]:
-        """Return the arguments of a fit of spots, views of their arrays, and further ones."""
-        spots, starts = self.spots[part], self.starts[part]
-        noise = self.variances[part], self.gain
-        fit = self.usual, _REACH, _STEPS, self.results[part]
-        return (self.rest, spots, starts, self.half, *noise, *fit, *more)
+    def _fitted(self, part: slice) -> tuple[Any, ...]:
+        """Return the arguments of a fit of spots."""
+        return self.rest, self.spots[part], self.half, self.gain, self.usual, _REACH, _STEPS
 
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""
         part = slice(0, _TELLING)
         self.sweep(part)
-        bright = self.results[part, kernels.SCORE] >= _CLEAR
+        bright = self.spots[part, kernels.SCORE] >= _CLEAR
         clear = np.flatnonzero(bright & (self.like_light() & self._sized())[part])
         self.clear = clear.size >= _FEWEST
         if self.clear:
-            self.usual = np.median(self.spots[clear], axis=0)
-            fits = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
-            self.gain = max(0.0, float(np.median(kernels.shot_noise(self.rest, *fits, self.gain))))
+            spots = self.spots[clear]
+            self.usual = np.median(spots[:, : kernels.START], axis=0)
+            growth = kernels.shot_noise(self.rest, spots, self.half, self.gain)
+            self.gain = max(0.0, float(np.median(growth)))
 
     def like_light(self) -> Bools:
         """Return which fits leave little; fits of hot pixels and cosmic rays leave more."""
-        left = self.results[:, kernels.LEFT]
-        return left <= _LEAVES * self.results[:, kernels.SCORE] ** 2
+        return self.spots[:, kernels.LEFT] <= _LEAVES * self.spots[:, kernels.SCORE] ** 2
 
     def _sized(self) -> Bools:
         """Return which fits are as wide as the spots to look for."""
@@ -125,16 +110,17 @@ class Fits:
 
     def good(self) -> Longs:
         """Return the numbers of the spots to believe in, the clearest first."""
-        p, scores = self.parameters, self.results[:, kernels.SCORE]
+        p, scores = self.parameters, self.spots[:, kernels.SCORE]
+        response = self.spots[:, kernels.RESPONSE]
         places, axes = self.spots[:, PLACE], self.axes
         wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
         good &= self.like_light() & self._sized()
         good[good] = kernels.clumped(self.rest, self.spots[good], self.usual) <= _CLUMPED
-        good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
+        good &= (abs(places - self.spots[:, START]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
-        rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
-        rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas, self.skew)]
+        rank = np.flatnonzero(good)[np.argsort(-response[good], kind="stable")]
+        rank = rank[: clearest(response[rank], self.rest.size, self.sigmas, self.skew)]
         rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
         return rank[apart(units, p.minimum_distance)] if p.minimum_distance > 0 else rank

@@ -73,7 +73,7 @@ def find(image: Array, spacing: Spacing, parameters: Parameters) -> Detected:
             break
     fits.sweep()
     good = fits.good()
-    spots, snr = fits.spots[good], fits.results[good, kernels.SCORE]
+    spots, snr = fits.spots[good], fits.spots[good, kernels.SCORE]
     places, height = spots[:, PLACE[3 - image.ndim :]], spots[:, kernels.HEIGHT]
     wide = np.exp(spots[:, WIDTH])
     real = wide[:, -2:] if len(values) == 1 else wide
