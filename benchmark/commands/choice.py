@@ -1,6 +1,6 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -117,11 +117,11 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
 class Decision(NamedTuple):
     """The choice of algorithm and model for an image, with all that led to it."""
 
-    image: Path  # the file
+    image: str  # the file, printable
     algorithm: AlgorithmManifest  # its ``select`` has the costs
     by: str  # the way of the choice, as of `ModelChoice`
     facts: Facts
-    sources: TextMap  # source of each
+    sources: TextMap  # of each fact
     selection: Selection  # the chosen card, with all others
     warnings: Sequence[str]  # on metadata and choice, as a record has them
 
@@ -129,47 +129,27 @@ class Decision(NamedTuple):
     def title(self) -> str:
         """Image, algorithm and model in a line."""
         name = f"{self.algorithm.name} {self.selection.card.name}"
-        return f"{printable(str(self.image))}: {name}{WORDS.get(self.by, '')}"
+        return f"{self.image}: {name}{WORDS.get(self.by, '')}"
 
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
         rows: list[dict[str, Cell]] = [
             {
                 "key": key,
-                "value": fact_text(self.facts[key]),
-                "source": self.sources.get(key, "file"),
+                "value": fact_text(self.facts[key]) if key in self.facts else None,
+                "source": self.sources.get(key, UNSAID),
             }
-            if key in self.facts
-            else {"key": key, "source": UNSAID}
             for key in dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
         ]
         return ValueTable(("key", "value", "source"), rows)
 
-    def candidates(self) -> ValueTable:
-        """Return all cards with costs and doubts, the chosen first."""
-        cards = [self.selection, *self.selection.others]
-        keys = [
-            key
-            for key in self.algorithm.select.keys
-            if any(key in candidate.terms for candidate in cards)
-        ]
-        remarks = [*map(_remarks, cards)]
-        tie = self.selection.tie
-        before = f"before {', '.join(tie)} of the same cost" if tie else ""
-        remarks[0] = "; ".join(filter(None, ["chosen", before, remarks[0]]))
-        rows: list[dict[str, Cell]] = [
-            {"model": card.card.name, "cost": card.cost, **card.terms, "remarks": remark}
-            for card, remark in zip(cards, remarks, strict=True)
-        ]
-        return ValueTable(("model", "cost", *keys, "remarks"), rows)
-
     def as_json(self) -> Json:
         """Return all of it as JSON, with the keys of a record."""
         return {
-            "image": printable(str(self.image)),
+            "image": self.image,
             "algorithm": self.algorithm.name,
             "metadata": {
-                key: {"value": value, "source": self.sources.get(key, "file")}
+                key: {"value": value, "source": self.sources[key]}
                 for key, value in self.facts.items()
             },
             **self.selection.summary,
@@ -178,6 +158,28 @@ class Decision(NamedTuple):
             "others": [candidate.summary for candidate in self.selection.others],
             "warnings": list(self.warnings),
         }
+
+
+def candidates_of(decisions: Sequence[Decision]) -> ValueTable:
+    """Return all cards of each image with costs and doubts, the chosen first."""
+    keys, rows = dict[str, None](), list[dict[str, Cell]]()
+    for decision in decisions:
+        chosen = decision.selection
+        cards = [chosen, *chosen.others]
+        used = {key for card in cards for key in card.terms}
+        keys |= dict.fromkeys(key for key in decision.algorithm.select.keys if key in used)
+        for card in cards:
+            rows.append(
+                {
+                    "image": decision.image,
+                    "algorithm": decision.algorithm.name,
+                    "model": card.card.name,
+                    "cost": card.cost,
+                    **card.terms,
+                    "remarks": "; ".join(_remarks(card, first=card is chosen)),
+                }
+            )
+    return ValueTable(("image", "algorithm", "model", "cost", *keys, "remarks"), rows)
 
 
 def show_choice(options: SegmentOptions, console: Console) -> int:
@@ -203,7 +205,7 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
         if not options.stdout_is_data:
             _print(decision, options, console)
     say(console, *skipped)
-    keep(_joined(decisions), options, entries)
+    keep(candidates_of(decisions), options, entries)
     return 2 if len(decisions) < len(items) else 0
 
 
@@ -233,10 +235,12 @@ def decide(
     warnings = dict.fromkeys(
         [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume, sized)]
     )
-    sources = {SIZE: "image", **volume.origin.sources}
     by = "user" if algorithm.name in models else selection.by
     facts |= sized
-    return Decision(item.image, algorithm, by, facts, sources, selection, list(warnings))
+    known = {SIZE: "image", **volume.origin.sources}
+    sources = {key: known.get(key, "file") for key in facts}
+    image = printable(str(item.image))
+    return Decision(image, algorithm, by, facts, sources, selection, list(warnings))
 
 
 def folder_of(image: Path) -> dict[str, Value]:
@@ -271,34 +275,26 @@ def choose_able(
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
     """Print title, metadata, candidates and warnings of a choice."""
     say(console, decision.title)
-    for table in (decision.metadata(), decision.candidates()):
+    cards = candidates_of([decision])
+    for table in (decision.metadata(), ValueTable(cards.names[2:], cards.rows)):
         show(table, console, wide=options.wide)
         console.print()
     say(console, *(f"warning: {line}" for line in decision.warnings))
 
 
-def _joined(decisions: Sequence[Decision]) -> ValueTable:
-    """Return the candidates of all images as one table."""
-    tables = [(decision, decision.candidates()) for decision in decisions]
-    keys = dict.fromkeys(name for _, table in tables for name in table.names[2:-1])
-    names = ["image", "algorithm", "model", "cost", *keys, "remarks"]
-    rows: list[dict[str, Cell]] = []
-    for decision, table in tables:
-        head = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
-        rows += [{**head, **row} for row in table.rows]
-    return ValueTable(names, rows)
-
-
-def _remarks(candidate: Selection) -> str:
-    """Return the doubts about a card in a line."""
+def _remarks(candidate: Selection, *, first: bool) -> Iterator[str]:
+    """Yield the place of a card, where it is the first, and the doubts about it."""
+    if first:
+        yield "chosen"
+    if first and candidate.tie:
+        yield f"before {', '.join(candidate.tie)} of the same cost"
+    if candidate.left_out and candidate.by != "use":
+        yield f"left out: {candidate.left_out}"
     facts = candidate.card.describes
-    lines = (
-        [f"left out: {candidate.left_out}"] if candidate.left_out and candidate.by != "use" else []
-    )
-    lines += [f"made for {key} {fact_text(facts[key])}" for key in candidate.broken]
-    lines += [f"{key} assumed" for key in candidate.unknown]
-    lines += [f"for any {', '.join(candidate.general)}"] if candidate.general else []
-    return "; ".join(lines)
+    yield from (f"made for {key} {fact_text(facts[key])}" for key in candidate.broken)
+    yield from (f"{key} assumed" for key in candidate.unknown)
+    if candidate.general:
+        yield f"for any {', '.join(candidate.general)}"
 
 
 def _line(item: Item, error: CytosuiteError) -> str:
