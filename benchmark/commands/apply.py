@@ -22,15 +22,11 @@ from cytosuite.benchmark.commands.choice import (
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.commands.files.applied import (
     Applied,
+    OutputFiles,
     count_in_cells,
-    failed,
-    held,
     join_objects,
     named,
-    output_of,
-    recorded,
     summary,
-    there_already,
     write_applied,
 )
 from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
@@ -50,7 +46,6 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import Entries, Lists, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
-from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
 from cytosuite.folders.part import content as content_of
 
@@ -84,76 +79,78 @@ class _Application:
         self.options, self.out, self.say = options, options.out, partial(say, console)
         self.console = console
         self.candidates, self.models = candidates_for(options, console)
+        self.names = [candidate.name for candidate in self.candidates]
         self.task = TASKS[self.candidates[0].task]
         if options.rois and self.task.outputs[0].kind != "labels":
             raise InputError(f"--rois: expected a task that makes labels, found {self.task.name}")
-        self.items, self.skipped = own_images(options, self.task.name)
-        taken = {item.name.casefold() for item in self.items}
-        self.items = [named(item, self.out, taken) for item in self.items]
-        for item in self.items:
-            written = output_of(self.out, item), self.out / f"{item.name}.json"
-            if item.image.resolve() in {path.resolve() for path in written}:
+        items, self.skipped = own_images(options, self.task.name)
+        taken = {item.name.casefold() for item in items}
+        self.targets = [named(item, self.out, taken) for item in items]
+        for target in self.targets:
+            written, image = (target.output(), target.file(".json")), target.item.image
+            if image.resolve() in {path.resolve() for path in written}:
                 raise InputError(
-                    f"{self.out}: the output would overwrite {item.image}; name another folder"
+                    f"{self.out}: the output would overwrite {image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
         self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
         self.doubts: Lists = {}  # by image
-        self.sharings: dict[str, Sharing] | None = None  # by image, once sizes are known
+        self.sharings: dict[str, Sharing] = {}  # by image, once sizes are known
 
     def run(self) -> list[Applied]:
         """Make the results that are not there, and return one per image."""
         self.say(*self.skipped)
-        before = {item.name: recorded(self.out, item) for item in self.items}
-        names = [candidate.name for candidate in self.candidates]
+        before = {target.name: target.record() for target in self.targets}
+        several = len(self.names) > 1
         self.engine = start_engine(
-            self.options, [] if names[1:] else names, self.console, self.models
+            self.options, [] if several else self.names, self.console, self.models
         )
-        if names[1:] and self.engine.name != "process":  # images are in the keys of results
-            met = {str(record["algorithm"]) for record in before.values() if record} & set(names)
-            need(self.engine, self.options, sorted(met))
-        self.fingerprints = {item.name: self._fingerprint(item) for item in self.items}
+        if several and self.engine.name != "process":  # images are in the keys of results
+            met = {str(record["algorithm"]) for record in before.values() if record}
+            need(self.engine, self.options, sorted(met.intersection(self.names)))
+        self.fingerprints = {target.name: self._fingerprint(target) for target in self.targets}
         self._leave(before)
-        first = asked_first(self.items)
+        items = [target.item for target in self.targets]
+        first = asked_first(items)
         with (
             _workspace(self.out, self.say) as folder,
             progress(self.console, "running", minor=True) as step,
         ):
-            begun = [item for item in self.items if item.name in first and self._is_open(item)]
+            begun = [t for t in self.targets if t.name in first and self._is_open(t, alone=True)]
             self._make(begun, folder / "alone", step)
             done = {n for n, applied in self.results.items() if applied.status in DONE}
-            records = {i.name: recorded(self.out, i) for i in self.items if i.name in done}
-            self.sharings = sharings(self.items, first, records)
-            self._make([item for item in self.items if self._is_open(item)], folder, step)
-        results = [self.results[item.name] for item in self.items]
+            records = {t.name: t.record() for t in self.targets if t.name in done}
+            self.sharings = sharings(items, first, records)
+            self._make([target for target in self.targets if self._is_open(target)], folder, step)
+        results = [self.results[target.name] for target in self.targets]
         self.say(*summary(results), *self.skipped)
         return results
 
     def _leave(self, before: Mapping[str, Entries]) -> None:
         """Take over the results of earlier runs that are current, or must not be replaced."""
-        names = {candidate.name for candidate in self.candidates}
-        for item in self.items:
-            record, done = before[item.name], None
+        for target in self.targets:
+            record, done = before[target.name], None
             if (
                 record
-                and record["algorithm"] in names
-                and record["key"] == self._key(item.name, record["algorithm"])
+                and record["algorithm"] in self.names
+                and record["key"] == self._key(target.name, record["algorithm"])
                 and self._still(record.get("warnings", ()))
             ):
-                done = there_already(item, self.out, record, rois=self.options.rois)
+                done = target.there_already(record, rois=self.options.rois)
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:
-                done = held(item, self.out, record)
+                done = target.held(record)
             if done is not None:
-                self.results[item.name] = done
+                self.results[target.name] = done
         statuses = [applied.status for applied in self.results.values()]
         if there := statuses.count("there already"):
-            self.say(f"{there} of {len(self.items)} images are done already")
+            self.say(f"{there} of {len(self.targets)} images are done already")
         self.say(*(done.line for done in self.results.values() if done.message))
 
-    def _fingerprint(self, item: Item) -> str:
+    def _fingerprint(self, target: OutputFiles) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
+        item = target.item
         content: dict[str, object] = {
             "files": {
                 slug: foreign_digest(
@@ -166,101 +163,103 @@ class _Application:
             **self.options.metadata,
             **folder_of(item.image),
         }
-        if len(self.candidates) > 1:
-            content["candidates"] = [choice_digest(candidate.name) for candidate in self.candidates]
+        if len(self.names) > 1:
+            content["candidates"] = list(map(choice_digest, self.names))
         return value_digest(content)
 
     def _key(self, name: str, algorithm: str) -> str:
         """Return the key of the result of an image."""
         return job_key(self.fingerprints[name], algorithm, self.engine)
 
-    def _is_open(self, item: Item) -> bool:
+    def _is_open(self, target: OutputFiles, *, alone: bool = False) -> bool:
         """Return whether an image is to be made: anew where its size is not the one it shares."""
-        done = self.results.get(item.name)
+        done = self.results.get(target.name)
         if done is None:
             return True
         if done.status not in DONE or (done.status == DONE[0] and done.message):
             return False  # changed by hand, or failed
-        record, sharing = recorded(self.out, item), (self.sharings or {}).get(item.name)
-        if self.sharings is None:
+        record, sharing = target.record(), self.sharings.get(target.name)
+        if alone:
             return SHARED in record and ALONE not in record
         if sharing and sharing.own and SHARED not in record:
-            write_json(self.out / f"{item.name}.json", {**record, SHARED: sharing.metadata})
+            write_json(target.file(".json"), {**record, SHARED: sharing.metadata})
             return False
         return record.get(SHARED) != (sharing and sharing.metadata)
 
-    def _make(self, todo: Sequence[Item], folder: Path, step: Step) -> None:
+    def _make(self, todo: Sequence[OutputFiles], folder: Path, step: Step) -> None:
         """Run the algorithms on images, with the sizes that they share."""
         cases = Cases(step, len(todo))
         chosen = self._prepare(todo, folder, cases)
         for candidate in self.candidates:
-            for place, items in chosen.get(candidate.name, {}).items():
-                self._run(candidate, items, folder, cases, place)
+            for (name, place), targets in chosen.items():
+                if name == candidate.name:
+                    self._run(candidate, targets, folder, cases, place)
 
-    def _finish(self, item: Item, done: Applied) -> None:
+    def _finish(self, target: OutputFiles, done: Applied) -> None:
         """Keep and show the result of one image."""
-        self.results[item.name] = done
-        self.say(f"{len(self.results)} of {len(self.items)}: {done.line}")
+        self.results[target.name] = done
+        self.say(f"{len(self.results)} of {len(self.targets)}: {done.line}")
 
     def _prepare(
-        self, items: Sequence[Item], folder: Path, cases: Cases
-    ) -> dict[str, dict[str, dict[Case, Item]]]:
+        self, targets: Sequence[OutputFiles], folder: Path, cases: Cases
+    ) -> dict[tuple[str, str], dict[Case, OutputFiles]]:
         """Return a case of each image by algorithm and folder; InputError where none can run."""
-        chosen: dict[str, dict[str, dict[Case, Item]]] = {}
-        refused: list[tuple[Item, UnableError]] = []
+        chosen: dict[tuple[str, str], dict[Case, OutputFiles]] = {}
+        refused: list[tuple[OutputFiles, UnableError]] = []
         options, task = self.options, self.task
-        for item in items:
-            cases.inside("reading", item.name, None)
-            case = Case(item.name, folder / "cases" / item.name)
-            sharing = (self.sharings or {}).get(item.name)
-            given = sharing.metadata if sharing and not sharing.own else {}
-            load_ = partial(load, item, options.spacing, {**options.metadata, **given})
+        for target in targets:
+            item, name = target.item, target.name
+            cases.inside("reading", name, None)
+            case, sharing = Case(name, folder / "cases" / name), self.sharings.get(name)
+            shared = sharing.metadata if sharing and not sharing.own else {}
             try:
-                make_case(case, load_, {})
+                facts = {**options.metadata, **shared}
+                make_case(case, partial(load, item, options.spacing, facts), {})
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 main = next((with_given(v, task, volumes) for v in volumes.values()), None)
-                facts = describe(main, inputs.values) | folder_of(item.image)
-                algorithm, doubts = choose_able(self.candidates, facts, self.models, self.unable)
+                known = describe(main, inputs.values) | folder_of(item.image)
+                algorithm, doubts = choose_able(self.candidates, known, self.models, self.unable)
             except UnableError as error:
-                refused.append((item, error))
+                refused.append((target, error))
             except CytosuiteError as error:
-                cases("reading", item.name, "failed")
-                self._finish(item, failed(item, self.out, str(error)))
+                cases("reading", name, "failed")
+                self._finish(target, target.failed(str(error)))
             else:
-                self.doubts[item.name] = [*doubts, *(sharing.doubt if sharing else ())]
-                together = chosen.setdefault(algorithm.name, {})
-                together.setdefault(str(facts.get(FOLDER, "")), {})[case] = item
-        for item, reason in refused:
+                self.doubts[name] = [*doubts, *(sharing.doubt if sharing else ())]
+                home = algorithm.name, str(known.get(FOLDER, ""))
+                chosen.setdefault(home, {})[case] = target
+        for target, reason in refused:
             if not self.results and not chosen:
                 raise reason
-            self._finish(item, failed(item, self.out, str(reason)))
+            self._finish(target, target.failed(str(reason)))
         return chosen
 
     def _still(self, warnings: Sequence[str]) -> bool:
         """Return whether the algorithms that an earlier command had to replace still cannot run."""
         second = {line for line in warnings if line.startswith(SECOND)}
-        return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
+        return not second or second <= {SECOND + self.unable(name) for name in self.names}
 
     def _run(
         self,
         algorithm: Manifest,
-        items: Mapping[Case, Item],
+        targets: Mapping[Case, OutputFiles],
         folder: Path,
         cases: Cases,
         place: str,
     ) -> None:
         """Run an algorithm on its cases of one folder, and write each result as it comes."""
         home, engine, options = folder / "results" / algorithm.name, self.engine, self.options
-        job = Job(algorithm, "", home, tuple(items), 0, algorithm.name in engine.models)
+        job = Job(algorithm, "", home, tuple(targets), 0, algorithm.name in engine.models)
 
         def take(name: str, case_name: str, status: str) -> None:
             """Write the result of one image."""
             cases(name, case_name, status)
             case = Case(case_name, folder / "cases" / case_name)
-            key, item = self._key(case_name, name), items[case]
-            doubts, sharing = self.doubts[case_name], (self.sharings or {}).get(case_name)
-            self._finish(item, write_applied(item, case, job, key, options, doubts, sharing))
+            key, target = self._key(case_name, name), targets[case]
+            doubts, sharing = self.doubts[case_name], self.sharings.get(case_name)
+            done = write_applied(target, case, job, key, options, doubts, sharing)
+            self._finish(target, done)
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

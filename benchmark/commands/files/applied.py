@@ -66,7 +66,7 @@ class Applied(NamedTuple):
     """The result for one image."""
 
     image: Path  # the file
-    output: Path  # the first output, see `output_of`
+    output: Path  # the first output, see `OutputFiles.output`
     status: Status
     message: str  # number of objects and model, or the reason of a failure
     model: str = ""  # algorithm and model; empty after a failure
@@ -79,33 +79,97 @@ class Applied(NamedTuple):
         return f"{printable(self.image.name)}: {self.status}: {self.message}{doubts}"
 
 
-def output_of(out: Path, item: Item, more: str = "") -> Path:
-    """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
-    points = out / f"{item.name}-{POINTS.slug}.json"
-    suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(item.image.suffix.lower(), ".tif")
-    volume = out / f"{item.name}{more}{suffix}"
-    return points if not more and points.is_file() and not volume.exists() else volume
+class OutputFiles(NamedTuple):
+    """An image, and its files in the folder of the results."""
+
+    folder: Path
+    item: Item
+
+    @property
+    def name(self) -> str:
+        """The name of the image among the results."""
+        return self.item.name
+
+    def file(self, end: str) -> Path:
+        """Return the file of the image with an end."""
+        return self.folder / f"{self.name}{end}"
+
+    def output(self, more: str = "") -> Path:
+        """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
+        points, kind = self.file(f"-{POINTS.slug}.json"), self.item.image.suffix.lower()
+        suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(kind, ".tif")
+        volume = self.file(f"{more}{suffix}")
+        return points if not more and points.is_file() and not volume.exists() else volume
+
+    def record(self) -> Json:
+        """Return the record of the image if its output is there, else an empty one."""
+        if not self.output().exists():
+            return {}
+        try:
+            record = read_json(self.file(".json"))
+        except InputError:
+            return {}
+        return record if isinstance(record, dict) and set(record) >= RECORDED else {}
+
+    def result(
+        self, status: Status, message: str, model: str = "", warnings: Texts = ()
+    ) -> Applied:
+        """Return the result for the image."""
+        return Applied(self.item.image, self.output(), status, message, model, warnings)
+
+    def failed(self, message: str) -> Applied:
+        """Return the result of a failure; an earlier command's files stay."""
+        output = self.output()
+        stays = f"; {output.name} of an earlier command stays" if output.exists() else ""
+        return self.result("failed", " ".join(message.split()) + stays)
+
+    def held(self, record: Entries) -> Applied | None:
+        """Return the result for an output that must not be replaced, else None."""
+        output = self.output()
+        if not os.path.lexists(output):
+            return None
+        if (altered := self.altered(record)) is not None:
+            message = f"{altered} is not as it was written; --overwrite replaces it"
+            return self.result("kept", message)
+        if self.has(record) and record["part"] == asked(self.item.part):
+            return None
+        parts = (f"{noun} {of}" for noun, of in record["part"].items())
+        image = " ".join([record["image"], *parts])
+        remedy = "name another folder, or --overwrite replaces it"
+        return self.result("failed", f"{output} is the result for {image}; {remedy}")
+
+    def altered(self, record: Entries) -> Path | None:
+        """Return the output or the ROIs of the image if they are not as they were written."""
+        output, rois = self.output(), self.file(ROIS)
+        if record.get("sha256") != digest_of(output):
+            return output
+        changed = rois.exists() and record.get("rois_sha256") != file_digest(rois)
+        return rois if changed else None
+
+    def has(self, record: Entries) -> bool:
+        """Return whether a record belongs to the image."""
+        return record.get("image") == printable(str(self.item.image.resolve()))
+
+    def there_already(self, record: Entries, *, rois: bool = False) -> Applied | None:
+        """Return the result that an earlier command has written, None if a file lacks."""
+        measured = "objects" in record and "objects_table" not in record
+        ends = [*[OBJECTS] * measured, *[ROIS] * (rois and "rois_missing" not in record)]
+        if not all(self.file(end).is_file() for end in ends):
+            return None
+        changed = "" if self.altered(record) is None else "not as it was written"
+        warnings = tuple(record.get("warnings", ()))
+        return self.result("there already", changed, _model(record), warnings)
 
 
-def recorded(out: Path, item: Item) -> Json:
-    """Return the record of an image if its output is there, else an empty one."""
-    if not output_of(out, item).exists():
-        return {}
-    try:
-        record = read_json(out / f"{item.name}.json")
-    except InputError:
-        return {}
-    return record if isinstance(record, dict) and set(record) >= RECORDED else {}
-
-
-def named(item: Item, out: Path, others: Collection[str]) -> Item:
+def named(item: Item, folder: Path, others: Collection[str]) -> OutputFiles:
     """Return an image called as its file, its next parts also by channel, frame and scene."""
-    there = recorded(out, item)
-    words = [f"{noun}-{value}" for noun, value in asked(item.part).items()]
-    if not words or not _is_of(there, item) or there["part"] == asked(item.part):
-        return item
+    target = OutputFiles(folder, item)
+    there, part = target.record(), asked(item.part)
+    if not part or not target.has(there) or there["part"] == part:
+        return target
+    words = (f"{noun}-{value}" for noun, value in part.items())
     name = case_name("_".join([item.name, *words]))
-    return item if name.casefold() in others else replace(item, name=name)
+    return target if name.casefold() in others else OutputFiles(folder, replace(item, name=name))
 
 
 def asked(part: Part) -> Json:
@@ -113,58 +177,18 @@ def asked(part: Part) -> Json:
     return {k: v for k, v in asdict(part).items() if v is not None and k != "stains"}
 
 
-def held(item: Item, out: Path, record: Entries) -> Applied | None:
-    """Return the result for an image with an output that must not be replaced, else None."""
-    output = output_of(out, item)
-    if not os.path.lexists(output):
-        return None
-    if (altered := _altered(item, out, record)) is not None:
-        message = f"{altered} is not as it was written; --overwrite replaces it"
-        return Applied(item.image, output, "kept", message)
-    if _is_of(record, item) and record["part"] == asked(item.part):
-        return None
-    image = " ".join([record["image"], *(f"{noun} {of}" for noun, of in record["part"].items())])
-    message = f"{output} is the result for {image}; name another folder, or --overwrite replaces it"
-    return Applied(item.image, output, "failed", message)
-
-
-def _altered(item: Item, out: Path, record: Entries) -> Path | None:
-    """Return the output or the ROIs of an image if they are not as they were written."""
-    output, rois = output_of(out, item), out / f"{item.name}{ROIS}"
-    if record.get("sha256") != digest_of(output):
-        return output
-    return rois if rois.exists() and record.get("rois_sha256") != file_digest(rois) else None
-
-
-def _is_of(record: Entries, item: Item) -> bool:
-    """Return whether a record belongs to an image."""
-    return record.get("image") == printable(str(item.image.resolve()))
-
-
 def digest_of(output: Path) -> str:
     """Return the SHA-256 of an output, by which a change is known."""
     return foreign_digest(content_of(output), output.parent)
 
 
-def there_already(item: Item, out: Path, record: Entries, *, rois: bool = False) -> Applied | None:
-    """Return the result of an image that an earlier command has written, None if a file lacks."""
-    measured = "objects" in record and "objects_table" not in record
-    files = [*[OBJECTS] * measured, *[ROIS] * (rois and "rois_missing" not in record)]
-    if not all((out / f"{item.name}{end}").is_file() for end in files):
-        return None
-    warnings = tuple(record.get("warnings", ()))
-    output = output_of(out, item)
-    changed = "" if _altered(item, out, record) is None else "not as it was written"
-    return Applied(item.image, output, "there already", changed, _model(record), warnings)
-
-
-def put(folder: Path, out: Path, item: Item) -> None:
+def put(made: OutputFiles, target: OutputFiles) -> None:
     """Move the files of an image from a folder of their own to the others, its record last."""
-    for suffix in (".png", OBJECTS, ROIS):
-        if not (folder / f"{item.name}{suffix}").exists():
-            remove(out / f"{item.name}{suffix}")  # of the result before
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{item.name}.json"):
-        with atomic(out / path.name) as temporary:
+    for end in (".png", OBJECTS, ROIS):
+        if not made.file(end).exists():
+            remove(target.file(end))  # of the result before
+    for path in sorted(made.folder.iterdir(), key=lambda path: path == made.file(".json")):
+        with atomic(target.folder / path.name) as temporary:
             path.rename(temporary)
 
 
@@ -181,15 +205,8 @@ def summary(results: Sequence[Applied]) -> list[str]:
     return lines + ([f"failed: {len(lost)} of {len(results)} images"] if lost else [])
 
 
-def failed(item: Item, out: Path, message: str) -> Applied:
-    """Return the result of a failed image; an earlier command's files stay."""
-    output = output_of(out, item)
-    stays = f"; {output.name} of an earlier command stays" if output.exists() else ""
-    return Applied(item.image, output, "failed", " ".join(message.split()) + stays)
-
-
 def write_applied(
-    item: Item,
+    target: OutputFiles,
     case: Case,
     job: Job,
     key: str,
@@ -198,15 +215,16 @@ def write_applied(
     sharing: Sharing | None,
 ) -> Applied:
     """Write the outputs of one image, its picture, and last its record, with doubts."""
-    record = read_record(job.folder / case.name)
+    home = job.folder / case.name
+    record = read_record(home)
     assert record is not None  # the run has just written it
     if not record.ok:
-        return failed(item, options.out, f"{record.status}: {record.message}")
+        return target.failed(f"{record.status}: {record.message}")
     record = record.model_copy(update={"warnings": (*doubts, *record.warnings)})
-    task = TASKS[job.algorithm.task]
+    task, item = TASKS[job.algorithm.task], target.item
     main = case.main(task)
     assert main is not None  # an image was given
-    image, folder = read(main), job.folder / case.name / "made"
+    image, made = read(main), OutputFiles(home / "made", item)
     facts: Json = {
         **record.model_dump(mode="json", include=REPORTED),
         "spacing_um": list(image.spacing),
@@ -217,68 +235,65 @@ def write_applied(
         **({SHARED: sharing.metadata} if sharing else {}),
     }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
-        more = "" if number == 0 else f"-{socket.slug}"
-        source = job.folder / case.name / record.outputs[socket.slug]
+        source = home / record.outputs[socket.slug]
         if socket.is_file:
-            write_value(folder / f"{item.name}-{socket.slug}{socket.suffix}", read_value(source))
+            write_value(made.file(f"-{socket.slug}{socket.suffix}"), read_value(source))
             if number == 0 and socket.kind == "points":
                 points = read_points(source, image.spacing)
-                _write_points(folder, item, image, points, preview=options.preview)
-                facts |= {"objects": len(points), "sha256": digest_of(output_of(folder, item))}
+                _write_points(made, image, points, preview=options.preview)
+                facts |= {"objects": len(points), "sha256": digest_of(made.output())}
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
-        facts |= _own_size(facts, recorded(options.out, item))
+        facts |= _own_size(facts, target.record())
         shown = replace(output, metadata=image.metadata)
-        write(output_of(folder, item, more), shown, as_json=bool(socket.axes))
+        place = made.output(f"-{socket.slug}" if number else "")
+        write(place, shown, as_json=bool(socket.axes))
         if number:
             continue
-        facts["sha256"] = digest_of(output_of(folder, item))
+        facts["sha256"] = digest_of(place)
         objects = socket.kind == "labels" and not socket.movie
         if objects:
             from cytosuite.benchmark.scores.objects import write_objects
 
             try:
-                write_objects(folder / f"{item.name}{OBJECTS}", output, image)
+                write_objects(made.file(OBJECTS), output, image)
             except InputError as error:
                 facts["objects_table"] = f"lacks this image: {error}"
         if objects and options.rois:
             try:
-                write_rois(rois := folder / f"{item.name}{ROIS}", output)
-                facts["rois_sha256"] = file_digest(rois)
+                write_rois(made.file(ROIS), output)
+                facts["rois_sha256"] = file_digest(made.file(ROIS))
             except InputError as error:
                 facts["rois_missing"] = str(error)
         if options.preview:
             from cytosuite.benchmark.runs.data.preview import write_result
 
-            write_result(folder / f"{item.name}.png", image, output, socket.kind)
-    write_json(folder / f"{item.name}.json", facts)
-    put(folder, options.out, item)
+            write_result(made.file(".png"), image, output, socket.kind)
+    write_json(made.file(".json"), facts)
+    put(made, target)
     counts = "".join(f"{facts[n]} {n}, " for n in ("objects", "tracks") if n in facts)
     words = f"{counts}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
     words += f"; without ROIs: {facts['rois_missing']}" if "rois_missing" in facts else ""
-    there = output_of(options.out, item)
-    words += f"; as {there.name}" if item.name != case_name(key_of(item.image)) else ""
-    return Applied(item.image, there, "written", words, _model(facts), record.warnings)
+    words += f"; as {target.output().name}" if item.name != case_name(key_of(item.image)) else ""
+    return target.result("written", words, _model(facts), record.warnings)
 
 
-def _write_points(
-    folder: Path, item: Item, image: Volume, points: Points, *, preview: bool
-) -> None:
+def _write_points(made: OutputFiles, image: Volume, points: Points, *, preview: bool) -> None:
     """Write the table of the points of an image, and its picture with circles."""
     from cytosuite.benchmark.runs.data.circles import circles
     from cytosuite.benchmark.runs.data.planes import spatial
     from cytosuite.benchmark.runs.data.preview import write_result
     from cytosuite.benchmark.scores.points import write_points
 
-    write_points(folder / f"{item.name}{OBJECTS}", points)
+    write_points(made.file(OBJECTS), points)
     if preview:
         shape = spatial(image)[0].shape
         discs = circles(points, shape, shape)
         plane = len(points.spacing) == 2
         drawn = Volume(discs[0] if plane else discs, points.spacing, "YX" if plane else "ZYX")
-        write_result(folder / f"{item.name}.png", image, drawn, "labels")
+        write_result(made.file(".png"), image, drawn, "labels")
 
 
 def _notes(output: Volume, algorithm: str, socket: Socket) -> Json:
