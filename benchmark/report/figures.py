@@ -43,11 +43,11 @@ def cell(
 
 
 def value(
-    metric: Metric[Any], score: float, axis: Axis, digits: int = 2, failure: str = ""
+    metric: Metric[Any], score: float | None, axis: Axis, digits: int = 2, failure: str = ""
 ) -> Markup:
     """Return a value as a cell with colour and fixed decimals, none of a count; NaN sorts last."""
     mark = badge(failure) + " " if failure else ""
-    if math.isnan(score):
+    if score is None or math.isnan(score):
         return cell(mark or "-")
     whole = (metric.best is None or metric.worst is None) and score.is_integer()
     text = mark + (number(score, 0) if whole else fixed(score, digits))

@@ -1,13 +1,8 @@
 """Case by case: all metrics of a single algorithm, or a table of all algorithms per metric."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from math import nan
 from typing import Any
 
-from markupsafe import Markup
-
-from cytosuite.benchmark.report.figures import value
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.runs.record import Record
@@ -24,10 +19,9 @@ COSTS: tuple[Cost, ...] = (
     ("GPU memory", "gpu_memory", memory),
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
-Column = tuple[Metric[Any], Axis, int, FloatMap, TextMap]
-Cells = Callable[[str], Markup]  # of a case, in all metrics
-# Title, names of the columns, cells of the metrics, records, costs.
-Grid = tuple[str, list[str], Cells, Mapping[str, Record] | None, Sequence[Cost]]
+Column = tuple[Metric[Any], Axis, int, FloatMap, TextMap]  # axis, decimals, values, failures
+# Title, names of the columns, those of metrics, records, costs.
+Grid = tuple[str, list[str], Sequence[Column], Mapping[str, Record] | None, Sequence[Cost]]
 
 
 def view(results: Results) -> Json | None:
@@ -51,13 +45,11 @@ def _grids(results: Results, names: list[str]) -> list[Grid]:
     grids: list[Grid] = []
     fit = max(CELLS // (len(names) * len(results.case_order)), len(results.board))
     for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)[:fit]:
-        axis, scores = results.axes[metric.name], [results.values[n, metric.name] for n in names]
-        digits = min(decimals(v for values in scores for v in values.values()), 3)
-        columns: list[Column] = [
-            (metric, axis, digits, values, failed[name])
-            for name, values in zip(names, scores, strict=True)
-        ]
-        grids.append((metric.name, names, partial(_cells, columns), None, ()))
+        scores = {name: results.values[name, metric.name] for name in names}
+        digits = min(decimals(v for values in scores.values() for v in values.values()), 3)
+        axis = results.axes[metric.name]
+        columns = [(metric, axis, digits, values, failed[name]) for name, values in scores.items()]
+        grids.append((metric.name, names, columns, None, ()))
     return grids
 
 
@@ -69,15 +61,7 @@ def _grid_of_one(results: Results, name: str) -> Grid:
         (m, results.axes[m.name], 2, results.values[name, m.name], {}) for m in results.by_case
     ]
     heads = [m.name for m in results.by_case] + [head for head, *_ in costs] + ["status"]
-    return name, heads, partial(_cells, columns), records, costs
-
-
-def _cells(columns: Sequence[Column], case: str) -> Markup:
-    """Return the cells of a case: of metrics, each with axis, decimals, values and failures."""
-    return Markup().join(
-        value(metric, scores.get(case, nan), axis, digits, failed.get(case, ""))
-        for metric, axis, digits, scores, failed in columns
-    )
+    return name, heads, columns, records, costs
 
 
 TEMPLATE = """
@@ -86,14 +70,14 @@ TEMPLATE = """
 <p class="lead">{% if results.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if cases|length < results.case_order|length %} (too many for this page, which shows the {{ cases|length }} hardest cases of {{ results.ranked[0].algorithm }}){% elif grids|length > 1 and grids|length < results.by_case|length %} (too many for this page, which shows {{ grids|length }} of {{ results.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
 {{ tabs("grid", grids|map("first")|list) }}
-{% for title, columns, cells, records, costs in grids %}
+{% for title, heads, columns, records, costs in grids %}
 <div class="scroll grid-table{% if grids|length > 1 %} switched grid-{{ loop.index0 }}{% endif %}" tabindex="0" role="region" aria-label="{{ title }} per case">
 <table class="heat sortable">
   <caption>{{ title }}</caption>
-  <thead><tr><th scope="col" data-sort="text">case</th>{% for column in columns %}<th scope="col" data-sort="{{ 'text' if column == 'status' else 'number' }}">{{ column }}</th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">case</th>{% for head in heads %}<th scope="col" data-sort="{{ 'text' if head == 'status' else 'number' }}">{{ head }}</th>{% endfor %}</tr></thead>
   <tbody>
   {% for case, place in cases.items() %}
-  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{{ cells(case) }}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
+  <tr data-case="{{ place }}"><th scope="row">{% if case in pictured %}<a class="long" href="#case-{{ place }}">{{ case }}</a>{% else %}<span class="long">{{ case }}</span>{% endif %}</th>{% for metric, axis, digits, scores, failed in columns %}{{ value(metric, scores.get(case), axis, digits, failed.get(case, "")) }}{% endfor %}{% for _, fact, text in costs %}{% set amount = (records[case][fact] or none) if case in records else none %}{{ cell(text(amount), amount) }}{% endfor %}{% if records is not none %}{% if case in records %}{{ cell("ok" if records[case].ok else badge(records[case].status), records[case].status) }}{% else %}{{ cell("did not run", "did not run") }}{% endif %}{% endif %}</tr>
   {% endfor %}
   </tbody>
 </table></div>
