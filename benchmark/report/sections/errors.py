@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
-from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
@@ -21,9 +19,8 @@ from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSE
 from cytosuite.metrics.labels.object_table import SIZES
 from cytosuite.volume.arrays import Bools, Doubles
 
-COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, FALSE)}
+CLASSES = (MATCHED, SPLIT, MERGED, MISSED, FALSE)
 OF_POINTS = (MATCHED, MISSED, FALSE)
-HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
@@ -55,41 +52,28 @@ class MissedShares(NamedTuple):
         """Return groups, all by default, in words."""
         return f"{rounded(self.edges[first])} to {rounded(self.edges[last])} {self.unit}"
 
+    def bars(self, algorithm: str) -> list[tuple[str, float]]:
+        """Return each group in words, with its share of the full height; none where not known."""
+        return [
+            (f"{self.span(n, n + 1)}: {lost} of {of} missed", lost / max(of, 1) / self.top)
+            for n, (lost, of) in enumerate(self.missed.get(algorithm, ()))
+        ]
+
 
 def rounded(value: float) -> str:
     """Return a depth or size with three digits, large ones without decimals."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def error_bar(counts: IntMap, longest: float) -> Markup:
-    """Return the objects of an algorithm as a stacked bar, the false ones after a gap."""
+def stretches(counts: IntMap, longest: float) -> list[tuple[str, int, float, float]]:
+    """Return class, number, start and width [%] of objects in a row, the false ones after a gap."""
     parts, at = [], 0.0
     for name, number in counts.items():
         start = at + (longest / 100 if name == FALSE else 0)
-        width = max(0.0, 100 * min(number, longest - start) / longest)
-        place = f'x="{100 * start / longest:.2f}%" width="{width:.2f}%" height="{BAR}"'
-        text = f"<title>{escape(f'{name}: {number}')}</title>"
-        parts.append(f'<rect {place} style="fill:{COLOURS[name]}">{text}</rect>')
+        width = max(0.0, min(number, longest - start))
+        parts.append((name, number, 100 * start / longest, 100 * width / longest))
         at += number
-    words = ", ".join(f"{number} {name}" for name, number in counts.items())
-    return svg("error-bar", BAR, words, parts)
-
-
-def missed_bars(place: MissedShares, algorithm: str) -> Markup:
-    """Return the share of missed objects of each group as a bar; empty where it is not known."""
-    shares = place.missed.get(algorithm, ())
-    wide, parts, words = 100 / max(len(shares), 1), [], []
-    for n, (lost, of) in enumerate(shares):
-        text, share = f"{place.span(n, n + 1)}: {lost} of {of} missed", lost / max(of, 1)
-        height = (HIGH - 1) * share / place.top
-        spot = f'x="{wide * n:.2f}%" width="{0.86 * wide:.2f}%"'
-        parts.append(
-            f'<g><title>{escape(text)}</title><rect {spot} height="{HIGH}" '
-            f'style="fill:var(--shade)"/><rect {spot} y="{HIGH - 1 - height:.1f}" '
-            f'height="{height + 1:.1f}" style="fill:{COLOURS[MISSED]}"/></g>'
-        )
-        words.append(text)
-    return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")
+    return parts
 
 
 class Errors(NamedTuple):
@@ -99,23 +83,18 @@ class Errors(NamedTuple):
     true: IntMap
     places: Sequence[MissedShares]
     kinds: Sequence[Sequence[str]] = ()  # rows: class by the annotation, algorithm, scores
-    keys: Sequence[str] = tuple(COLOURS)  # the classes
+    keys: Sequence[str] = CLASSES  # the classes
     heads: Sequence[str] = KINDS
 
     @property
-    def bars(self) -> dict[str, Markup]:
-        """All objects of each algorithm as a stacked bar, on one scale."""
+    def bars(self) -> dict[str, list[tuple[str, int, float, float]]]:
+        """All objects of each algorithm in a row, on one scale, see `stretches`."""
         lengths = [
             min(sum(counts.values()), LONGEST * self.true[name])
             for name, counts in self.counts.items()
         ]
         width = 1.01 * max([1.0, *lengths])
-        return {name: error_bar(counts, width) for name, counts in self.counts.items()}
-
-    @property
-    def missed(self) -> dict[str, list[Markup]]:
-        """The share of missed objects of each algorithm, a figure by place."""
-        return {name: [missed_bars(place, name) for place in self.places] for name in self.counts}
+        return {name: stretches(counts, width) for name, counts in self.counts.items()}
 
 
 def view(results: Results) -> Errors | None:
@@ -128,7 +107,7 @@ def view(results: Results) -> Errors | None:
     if not any(true.values()):
         return None
     output = results.task.main_output
-    keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
+    keys = OF_POINTS if output is not None and output.kind == "points" else CLASSES
     counts = {name: _counts(matched, keys) for name, matched in matches.items()}
     files = [(n, path) for (n, _), path in results.object_scores.items() if n in matches]
     rows = chain.from_iterable(starmap(_true_objects, files))
@@ -217,6 +196,17 @@ def markdown(_: Results, errors: Errors) -> list[str]:
 
 
 TEMPLATE = """
+{% macro percent(share) %}{{ "%.2f"|format(share) }}%{% endmacro %}
+{% macro row_of(parts) %}
+{% set shapes %}{% for name, number, start, width in parts %}<rect x="{{ percent(start) }}" width="{{ percent(width) }}" height="16" style="fill:var(--{{ name }})"><title>{{ name }}: {{ number }}</title></rect>{% endfor %}{% endset %}
+{% set words %}{% for name, number, start, width in parts %}{{ number }} {{ name }}{{ ", " if not loop.last }}{% endfor %}{% endset %}
+{{ svg("error-bar", 16, words, [shapes]) }}
+{%- endmacro %}
+{% macro bars_of(bars) %}
+{% set wide = 100 / (bars|length or 1) %}
+{% set shapes %}{% for text, share in bars %}{% set place %}x="{{ percent(wide * loop.index0) }}" width="{{ percent(0.86 * wide) }}"{% endset %}<g><title>{{ text }}</title><rect {{ place }} height="30" style="fill:var(--shade)"/><rect {{ place }} y="{{ "%.1f"|format(29 - 29 * share) }}" height="{{ "%.1f"|format(29 * share + 1) }}" style="fill:var(--missed)"/></g>{% endfor %}{% endset %}
+{% if bars %}{{ svg("missed-bars", 30, bars|map("first")|join("; "), [shapes]) }}{% endif %}
+{%- endmacro %}
 <p class="lead">What became of every object, over all cases: {% if results.task.main_output.kind == "points" %}of the truth it is matched (one predicted point within the radius) or missed; false are predicted points without a match.{% else %}of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% endif %}{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object{% if results.task.main_output.kind == "labels" %} with its term of SEG{% endif %}: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
 <p class="keys">{% for name in view.keys %}<span class="key {{ name }}-key">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
@@ -225,7 +215,7 @@ TEMPLATE = """
   <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span() }}, n = {{ place.objects }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
-  <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:7.5rem">{{ figure }}</td>{% endfor %}</tr>
+  <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ row_of(view.bars[name]) }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for place in view.places %}<td style="min-width:7.5rem">{{ bars_of(place.bars(name)) }}</td>{% endfor %}</tr>
   {% endfor %}
   </tbody>
 </table></div>
