@@ -13,3 +13,10 @@ def text_of(results):
     from cytosuite.benchmark.report import page, section
 
     return page.markdown(results, section.views(results))
+
+
+def macro(name):
+    """Return a macro of the page as a function."""
+    from cytosuite.benchmark.report import page
+
+    return getattr(page.tools().get_template("macros.html").module, name)

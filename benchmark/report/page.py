@@ -21,8 +21,8 @@ from cytosuite.files import Entries
 FOLDER = Path(__file__).parent
 
 
-def html(results: Results, views: Entries) -> str:
-    """Return the report as one HTML page with its pictures, style and script, escaped."""
+def tools() -> jinja2.Environment:
+    """Return what renders templates of this folder, with figures and words as functions."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -31,6 +31,14 @@ def html(results: Results, views: Entries) -> str:
         lstrip_blocks=True,
         optimized=False,  # each template renders once
     )
+    parts = (vars(figures) | vars(wording)).items()
+    environment.globals |= {name: tool for name, tool in parts if callable(tool)}
+    return environment
+
+
+def html(results: Results, views: Entries) -> str:
+    """Return the report as one HTML page with its pictures, style and script, escaped."""
+    environment = tools()
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
     styles = [Markup("\n").join([Markup(palette.style()), sheets])]
     script = _together(
@@ -43,7 +51,6 @@ def html(results: Results, views: Entries) -> str:
         return style
 
     environment.globals.update(
-        {name: tool for name, tool in (vars(figures) | vars(wording)).items() if callable(tool)},
         count=count,
         line_mark=line_mark,
         sealed=sealed,

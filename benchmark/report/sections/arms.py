@@ -81,6 +81,7 @@ def markdown(_: Results, programs: dict[str, Arms]) -> list[str]:
 
 
 TEMPLATE = """
+{% from "macros.html" import axis_figure, whisker %}
 <p class="lead">One algorithm with several models: they differ in their training. Dots are means over the cases, lines 95 % intervals, diamonds all cases taken as one.</p>
 {% for program, arms in view.items() %}
 <h3>{{ program }}</h3>
@@ -88,7 +89,7 @@ TEMPLATE = """
 {% for metric in results.board %}{% set axis = results.reach(metric, arms.entries) %}
 <figure class="strips"><figcaption><strong>{{ metric.title }}</strong> <span class="quiet">{{ direction(metric) }}</span></figcaption>
   <div class="strip-rows">
-  {% for entry in arms.entries %}{% set summary = entry.summary(metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ arms.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, summary.mean, summary.low, summary.high, summary.pooled) }}</div>{% endfor %}
+  {% for entry in arms.entries %}<span class="strip-name" title="{{ entry.algorithm }}">{{ arms.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, entry.summary(metric)) }}</div>{% endfor %}
   <span></span><div class="track">{{ axis_figure(axis) }}</div>
   </div></figure>
 {% endfor %}

@@ -142,6 +142,7 @@ def _text(summary: Summary) -> str:
 
 
 TEMPLATE = """
+{% from "macros.html" import axis_figure, whisker %}
 {% if view.lines %}
 <p class="lead">{{ view.lead }}</p>
 {% if view.rule %}<details class="rule"><summary>How the rank is made</summary>{{ view.rule }}{% if views.ranks %} <a href="#ranks">How sure the ranks are</a>{% endif %}</details>{% endif %}
@@ -167,7 +168,7 @@ TEMPLATE = """
     {% set digits = view.digits[metric.name] %}
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
-      <div class="score"><div class="track">{{ whisker(view.axes[metric.name], summary.mean, summary.low, summary.high, summary.pooled) }}</div>
+      <div class="score"><div class="track">{{ whisker(view.axes[metric.name], summary) }}</div>
       <div class="score-text"><b>{{ fixed(summary.mean, digits) }}</b>{% if interval(summary.low, summary.high) %}<small class="reach-text">{{ interval(summary.low, summary.high, digits) }}</small>{% endif %}{% if known(summary.pooled) or scaled is not none %}<small>{% if known(summary.pooled) %}<span class="pooled-text">{{ fixed(summary.pooled, digits) }} pooled</span>{% endif %}{% if known(summary.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}

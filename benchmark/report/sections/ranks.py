@@ -147,7 +147,7 @@ def markdown(_: Results, view: Json) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import tabs %}
+{% from "macros.html" import blobs, places_figure, tabs %}
 {% macro against(contest, a, b) %}
 {% set won, lost, test = (a, b) in contest.better, (b, a) in contest.better, contest.differences.get((a, b)) %}
 {% if a == b %}<td class="same"></td>{% else %}<td class="{{ "won" if won else "lost" if lost else "open" }}" title="{{ a }}{% if won or lost %} {{ "better" if won else "worse" }} than {{ b }}{% else %} and {{ b }}: no significant difference{% endif %}{% if won and test and known(test.p) %}, {{ probability(test.p) }}{% endif %}">{{ "+" if won else "-" if lost else "·" }}</td>{% endif %}

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rendered import macro
 from scipy.stats import gaussian_kde
 
-from cytosuite.benchmark.report.figures import DOT, LANES, blobs, lanes, strip, violin, whisker
+from cytosuite.benchmark.report.figures import DOT, LANES, lanes, violin
 from cytosuite.benchmark.scores.results import axis_of
+from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import Axis, axis_of_times, near
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)
+WHISKER = macro("whisker")
 METRICS = {metric.name: metric for metric in (*metrics_of("labels"), *metrics_of("images"))}
 
 
@@ -60,7 +63,7 @@ def test_dots_of_a_lane_do_not_overlap_while_there_is_room(places):
 
 
 def test_whisker_shows_interval_and_pooled_value():
-    drawing = str(whisker(UNIT, 0.8, 0.7, 0.9, 0.75))
+    drawing = str(WHISKER(UNIT, Summary(0.8, 0.7, 0.9, 0.75)))
     assert ET.fromstring(drawing).get("aria-label") == (
         "mean 0.80, 95 % interval 0.70 to 0.90, pooled 0.75"
     )
@@ -75,15 +78,14 @@ def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
     assert 0.0 <= axis.low <= min(values) <= max(values) <= axis.high <= 1.0
     spread = max(values) - min(values)
     assert axis.high - axis.low <= max(1.1 * spread + 1e-9, 0.11 * max(values), 0.5 * (spread == 0))
-    drawn = whisker(axis, beyond, math.nan, math.nan, math.nan).count("<circle")
+    drawn = WHISKER(axis, Summary(beyond)).count("<circle")
     assert drawn == (axis.low <= beyond <= axis.high)
 
 
 def test_strip_escapes_names_and_crosses_failures():
     values = {'"><script>': 0.5, "b": 0.0, "undefined": math.nan}
-    tree = ET.fromstring(
-        str(strip(UNIT, values, {name: place for place, name in enumerate(values)}, failed={"b"}))
-    )
+    numbers = {name: place for place, name in enumerate(values)}
+    tree = ET.fromstring(str(macro("strip")(UNIT, values, numbers, {"b"}, "", True)))
     titles = [title.text for title in tree.iter("title")]
     assert titles == ['"><script>: 0.500', "b: 0.000 (failed)"]
     assert len(list(tree.iter("circle"))) == 1
@@ -91,13 +93,14 @@ def test_strip_escapes_names_and_crosses_failures():
 
 def test_a_violin_is_the_density_of_scipy(rng):
     values = rng.beta(5, 2, 60)
-    (found,) = violin(Axis(0.0, 1.0), values.tolist(), 20.0)
+    found = violin(Axis(0.0, 1.0), values.tolist())
     up = [10 - float(y) for y in re.findall(r"\d+ ([\d.]+)", found.split('d="M')[1])[:48]]
     density = gaussian_kde(values)(np.linspace(values.min(), values.max(), 48))
     assert up == pytest.approx((10 * density / density.max()).tolist(), abs=0.05)
 
 
 def test_the_area_of_a_blob_is_its_share():
+    blobs = macro("blobs")
     found = blobs([0.25, 0.64, 0.11], (1.0, 3.0))
     assert [float(r) for r in re.findall(r' r="([\d.]+)"', found)] == pytest.approx(
         [14 * s**0.5 for s in (0.25, 0.64, 0.11)], abs=0.01
