@@ -99,10 +99,14 @@ def noise_of(image: Volume) -> Noise:
     excess = 0.0
     if ratio - full > max(SURE * error, LEAST_EXCESS * full):
         excess = min((ratio - full) / (2 * full - ratio), 1.0) if ratio < 1.5 * full else 1.0
-    note = "noise is correlated: gain and read noise are lower limits"
+    note = ""
+    if correlation > CORRELATED:
+        note = "noise is correlated: gain and read noise are lower limits"
+    elif not excess and ratio + SURE * error > 1.5 * full:  # that of an EMCCD is not excluded
+        note = "multiplication cannot be told from gain, which may be half of that given"
     return Noise(
         correlation,
-        note if correlation > CORRELATED else "",
+        note,
         slope=full,
         gain=full / (1 + excess),
         excess=excess,

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
+from cytosuite.datasets.calibration.measure import (
+    CORRELATED,
+    StackStatistics,
+    finite_median,
+    finite_or,
+)
 from cytosuite.files import Entries, FloatDict, Json, TextDict, Texts, read_toml
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
@@ -135,14 +140,17 @@ def _detector(
 ) -> tuple[Json, TextDict, list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
-    gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
+    offset, excess = (real.median(name) for name in ("offset", "excess"))
+    # Each stack's own: medians of both do not belong to one camera.
+    slope = finite_median(real.volumes["gain"] * (1 + real.volumes["excess"]))
+    gain = slope / (1 + excess)
     correlation = finite_or(real.median("noise_correlation"))
     fixed: Json = {"camera.bits": 8 if real.images[0].array.dtype == np.uint8 else 16}
     source = "photon transfer"
     if correlation > CORRELATED:
         sigma, left = sensor_blur(correlation)
         fixed["camera.sensor_blur"] = sigma
-        gain, excess = gain * (1 + excess) / left, 0.0
+        gain, excess = slope / left, 0.0
         notes.append(
             f"noise of neighbours is correlated ({correlation:.2f}): gain is that of the image "
             f"before a blur of {sigma:g} voxels, multiplication noise cannot be measured"

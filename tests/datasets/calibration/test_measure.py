@@ -36,6 +36,9 @@ def test_multiplication_is_told_from_gain(rng):
     assert noise.slope == pytest.approx(20, rel=0.06)
     assert noise.gain == pytest.approx(10, rel=0.12)
     assert noise.excess == pytest.approx(1, abs=0.15)
+    few = seen(rng, scene(1, 3)[5:25, 25:75, 25:75], gain=10, offset=100, excess=1.0)
+    assert (few.gain, few.excess) == (pytest.approx(20, rel=0.1), 0)
+    assert few.note == "multiplication cannot be told from gain, which may be half of that given"
 
 
 @pytest.mark.parametrize("lag, read", [(0.05, 0.2), (0.1, 0.2), (0.1, 2.0)])

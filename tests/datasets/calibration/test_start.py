@@ -1,3 +1,5 @@
+from math import nan
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -30,6 +32,13 @@ def test_camera_and_geometry_are_read_off(stacks):
     assert found.centres["tissue.n_nuclei"] == 8
     assert 5 < found.centres["nucleus.diameter_um"] < 10
     assert found.notes == ()
+
+
+def test_gain_and_multiplication_of_the_recipe_belong_together(stacks):
+    measured = measure(stacks)
+    doubt = {"gain": np.array([4.0, 8.0, nan]), "excess": np.array([1.0, 0.0, nan])}
+    camera = start(measured._replace(volumes={**measured.volumes, **doubt})).fixed
+    assert camera["camera.gain"] * (1 + camera["camera.excess"]) == pytest.approx(8, abs=1e-3)
 
 
 def test_a_lag_is_fixed_where_there_is_one(stacks, toy):
