@@ -269,7 +269,7 @@ def feed(rows: list[Row]) -> None:
 
 def forget() -> None:
     """Remove the models of former trainings, which would go on where they were."""
-    for path in (*ROOT.glob(f"weights/*/{MODEL}-*"), *ROOT.glob(f"runs/training/{MODEL}-*")):
+    for path in (*ROOT.glob(f"weights/*/{MODEL}-*"), *ROOT.glob(f"runs/training/*/{MODEL}-*")):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

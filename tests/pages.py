@@ -62,7 +62,8 @@ def prepare(command, row, home, **environment):
         for end in ("", "-back"):
             for path in home.glob(f"weights/*/{name}{end}.*"):
                 path.unlink()
-        shutil.rmtree(home / "runs/training" / name, ignore_errors=True)
+        for path in home.glob(f"runs/training/*/{name}"):
+            shutil.rmtree(path)
     if isinstance(row.before, str):
         done = run(row.before, home, home, **environment)
         assert done.returncode == 0, f"{row.before}\n{done.stdout}{done.stderr}"

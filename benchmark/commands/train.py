@@ -64,7 +64,7 @@ def train(options: TrainOptions, console: Console) -> Path:
     pick("algorithm that is trained", [name], trainable)
     need_packages(name, "training.train" if name in networks else "cytosuite.training.command")
     out = workplace() / "weights" / name
-    work = workplace() / "runs/training" / options.name
+    work = workplace() / "runs/training" / name / options.name
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]
     command += ["--out", str(out), "--work", str(work), *options.passed]
     if options.start:
@@ -92,7 +92,7 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
     request = _training_data(options.dataset, options)
     folder = replace(request.options.request, recursive=options.recursive)
     data_recipe = request.recipe or recipe(folder)
-    work = workplace() / "runs/training" / options.name
+    work = workplace() / "runs/training" / name / options.name
     busy = f"{work}: another training is running here; wait for it or give another --name"
     with alone(work, busy):
         new_card(card.parent, card.stem)  # another training may just have ended

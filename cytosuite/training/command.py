@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
     options, say = _parser().parse_args(arguments), partial(print, flush=True)
-    options.work = options.work or Path("runs") / "training" / options.name
+    options.work = options.work or Path("runs/training") / options.algorithm / options.name
     changes = {"steps": options.steps, "seed": options.seed, "learning_rate": options.learning_rate}
     if options.threads < 1:
         raise InputError(f"--threads must be 1 or more, found {options.threads}")

@@ -163,7 +163,7 @@ class Train:
     def state(self, home):
         name, home = f"m-{home.name}", self.place.home
         card = facts_of(home / "weights" / NETWORK / f"{name}.json")
-        rows = (home / "runs/training" / name / "validation.csv").read_text()
+        rows = (home / "runs/training" / NETWORK / name / "validation.csv").read_text()
         return {**card, "validation": rows}
 
 
@@ -175,7 +175,7 @@ class Trainer(Train):
     def words(self, home):
         name, own = f"m-{home.name}", self.place.home
         given = ["--data", self.place.data, "--settings", self.place.settings, "--name", name]
-        work = own / "runs/training" / name
+        work = own / "runs/training" / NETWORK / name
         return [NETWORK, *given, "--out", own / "weights" / NETWORK, "--work", work]
 
 

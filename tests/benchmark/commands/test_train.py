@@ -198,7 +198,7 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, runs, pla
     monkeypatch.chdir(tmp_path)
     card, words, _ = train(planes)
     assert card == tmp_path / "weights/cellpose3d/mine.json"
-    assert _after(words, "--work") == str(runs / "training/mine")
+    assert _after(words, "--work") == str(runs / "training/cellpose3d/mine")
 
 
 def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
