@@ -95,7 +95,8 @@ def _contradictions(selection: Selection, facts: Facts) -> Iterator[str]:
     ]
     for key in dict.fromkeys(key for candidate in cards for key in candidate.terms):
         agreeing = [candidate for candidate in cards if _agrees(key, candidate, facts)]
-        if agreeing and close and not any(candidate in close for candidate in agreeing):
+        named = (key in near.card.describes and near not in agreeing for near in close)
+        if agreeing and close and all(named):
             yield (
                 f"{key} and voxel size contradictory: {facts[key]} is that of "
                 f"{agreeing[0].card.name}, {text(size)} µm that of {close[0].card.name}; "

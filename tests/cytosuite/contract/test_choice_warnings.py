@@ -75,7 +75,8 @@ FINE, COARSE, OTHER = (1.0, 0.2, 0.2), (1.0, 0.4, 0.4), (3.0, 0.3, 0.3)
 )
 def test_facts_that_one_card_or_none_has_are_no_contradiction(study, spacing):
     facts = {} if study is None else {"study": study}
-    assert "contradictory" not in "".join(_doubts(_volume(spacing, **facts), *SETS))
+    for several in (SETS, [*SETS, _card("mine", spacing=OTHER)]):
+        assert "contradictory" not in "".join(_doubts(_volume(spacing, **facts), *several))
 
 
 @pytest.mark.parametrize(
