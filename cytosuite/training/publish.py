@@ -9,6 +9,7 @@ from safetensors.torch import save as packed
 
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.weights import user, write_model
+from cytosuite.errors import count
 from cytosuite.files import Entries, FloatDict, FloatMap, TextPair, read_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
@@ -60,8 +61,8 @@ def publish(
         )
     elif not enough:
         purpose += (
-            f" Too few held-out images, {parent['cases']}, to be above {parent['name']}: used only "
-            "by name."
+            f" {settings.validation.metric} gave {count(parent['cases'], 'score')} of held-out "
+            f"images; to be above {parent['name']} needs {LEAST}: used only by name."
         )
     card = {
         **card_facts,
