@@ -271,7 +271,8 @@ def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pyd
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(keys)}"
         return f"{key} is not a known key; {hint}"
     rule = str(mistake["msg"]).removeprefix("Value error, ")
-    return f"{key}: {rule[0].lower()}{rule[1:]}, found {mistake['input']!r}"
+    value = "" if ", found " in rule else f", found {mistake['input']!r}"
+    return f"{key}: {rule[0].lower()}{rule[1:]}{value}"
 
 
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

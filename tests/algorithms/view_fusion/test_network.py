@@ -56,7 +56,7 @@ def test_checkpointing_changes_no_gradient():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"blocks": [1]}, "blocks must be 3 numbers, one per width"),
+        ({"blocks": [1]}, r"blocks must be 3 numbers, one per width, found \(1,\)$"),
         ({"kernel": 4}, "kernel must be odd, found 4"),
         ({"inputs": ["light", "light"]}, "inputs must differ"),
     ],

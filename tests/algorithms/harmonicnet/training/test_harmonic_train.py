@@ -51,7 +51,7 @@ FITTED = "change the shapes of objects, which are fitted once"
     [
         ({"cut": True}, FITTED),
         ({"augment": {"queue": ["noise", "stretch"]}}, FITTED),
-        ({"shape": (16, 24, 24)}, "expected 24 or more"),
+        ({"shape": (16, 24, 24)}, r"expected 24 or more, found \(16, 24, 24\)$"),
     ],
 )
 def test_other_shapes_and_small_patches_are_refused(patches, message):
