@@ -36,7 +36,7 @@ def metric_means(scores: MetricScores, names: Sequence[str]) -> dict[Pair, float
     if scores.measure.worst is None:
         means = np.where(scores.lost.any(axis=1), np.nan, means)
     pairs = zip(names, means.tolist(), strict=True)
-    return {(name, scores.measure.name): mean + 0.0 for name, mean in pairs if np.isfinite(mean)}
+    return {(name, scores.measure.name): mean + 0.0 for name, mean in pairs if not np.isnan(mean)}
 
 
 def scaled_means(

@@ -124,7 +124,7 @@ def metric_scores(
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
     worst = np.nan if measure.worst is None else sign * measure.worst
-    goodness = np.where(np.isfinite(values), sign * values, np.nan)
+    goodness = np.where(sign * values > -np.inf, sign * values, np.nan)  # the best may be infinite
     goodness[failed] = worst
     counted = ~failed.any(axis=0, keepdims=True) | (failures == "worst") | measure.of_set
     valued = ~np.isnan(goodness) & counted

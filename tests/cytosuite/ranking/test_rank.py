@@ -172,6 +172,17 @@ def test_units_of_the_controls(table):
     assert list(found.overall.algorithms) == ["ours"]
 
 
+@pytest.mark.parametrize("scheme", ["mean", "cases", "tests"])
+def test_an_infinite_value_is_the_best(ranking, scheme):
+    psnr = replace(SEG, name="PSNR")
+    exact = [math.inf] * 7 + [28.0]
+    found = ranking(psnr, rules=replace(FEW, scheme=scheme), exact=exact, good=[34.0] * 8)
+    assert [*found.overall.algorithms] == ["exact", "good"]
+    assert found.overall.better == {("exact", "good")}
+    assert found.means["exact", "PSNR"] == math.inf
+    assert "Undefined" not in found.rule
+
+
 def test_leaving_failures_out_is_declared_and_done(ranking):
     worst, out = (
         ranking(rules=RankingRules(failures=way), a=[0.9, None, 0.9], b=[0.7, 1.0, 0.7])
