@@ -12,7 +12,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,7 +79,7 @@ def _say(line: str) -> None:
 
 def _write(client: Any, value: Any, folder: Path, case: str) -> None:
     """Write a value as a file named by its case, unless it is there."""
-    if any(folder.glob(f"{escape(case)}.*")):
+    if case in (path.stem for path in folder.glob("*")):
         return
     if value.image:
         client.images.download(url=value.image, output_directory=folder, filename=case)

@@ -10,7 +10,7 @@ from rows import columns
 
 from cytosuite.benchmark.submission.judging.ground_truth import write_inputs
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import read_json, write_json
+from cytosuite.files import read_json, write_json, write_text
 
 PLATFORM = """
 import json, pathlib, types
@@ -71,6 +71,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     assert items["c0"]["microscopy-image"] == "c0.tif"
     del items["c2"]  # as if the upload had been cut off
     write_json(state, items)
+    write_text(tmp_path / "mine/instance-labels/c0.1.mha", "of another case")
     assert call("fetch", "net", "mine").returncode == 1  # a case without a job
     assert call("upload", "cells").stdout.splitlines()[-3:] == [
         "c0: there already, with 2 of 2 inputs",
@@ -80,7 +81,7 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     done = call("fetch", "net", "mine")
     assert (done.returncode, done.stderr) == (0, "")
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
-    assert answers == {"c0.mha": "c0", "c2.mha": "c2"}
+    assert answers == {"c0.mha": "c0", "c0.1.mha": "of another case", "c2.mha": "c2"}
     assert columns(tmp_path / "mine/jobs.csv", "case", "status", "version") == [
         ("c0", "Succeeded", "new"),
         ("c1", "Failed", "new"),
