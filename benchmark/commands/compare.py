@@ -12,6 +12,7 @@ from cytosuite.benchmark.scores.comparison.accepted import accepted_for
 from cytosuite.benchmark.scores.comparison.changes import DEFAULT, read_thresholds
 from cytosuite.benchmark.scores.comparison.comparison import compare
 from cytosuite.benchmark.scores.comparison.scored import read_scored, read_scores
+from cytosuite.errors import printable
 from cytosuite.files import Entries, write_text
 from cytosuite.ranking import RankingRules, rank
 from cytosuite.ranking.ranking import ranking_json
@@ -75,7 +76,8 @@ def rank_command(options: RankOptions, console: Console) -> None:
     each = ", ".join(f"{n} ({over.ranks[n]:.3g})" for n in over.algorithms) if over else ""
     consensus = f"Over datasets of equal weight, by mean rank: {each}." if over else ""
     for line in filter(None, (ranking.missing, ranking.rule, consensus)):
-        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+        shown = printable(line)  # with names of strangers
+        console.print(shown, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _interval(ends: Interval | None) -> str | None:

@@ -122,7 +122,7 @@ def test_columns_have_any_names(cli, tmp_path):
 
 def test_hostile_names_are_data(cli, tmp_path):
     name = '=1+1"\x1b[31m<script>'
-    rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")]
+    rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")][1:]
     path = _table(tmp_path / "hostile.csv", rows, "case algorithm metric value")
     found = cli("rank", path, "--higher", "[bold]m")
     assert found.exit_code == 0
