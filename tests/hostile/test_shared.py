@@ -79,9 +79,7 @@ def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(runs, locks, und
     log = tmp_path / "log.txt"
     code, text = runs.end(runs.start(tmp_path, log=log, **locks), log)
     assert code == 2
-    assert "another benchmark is running here; wait for it or give RUN=<name>" in forks.only_line(
-        text
-    )
+    assert "another benchmark is running here; wait for it or give another" in forks.only_line(text)
     code, text = runs.end(first)
     assert code == 0, text
     log.unlink()
