@@ -44,7 +44,12 @@ from cytosuite.volume.pieces import copies
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
-GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
+GEOMETRY |= {
+    f"physical{sep}size{sep}{axis}{unit}"
+    for sep in ("", "_")
+    for axis in "xyz"
+    for unit in ("", f"{sep}unit")
+}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 # Formats of several files; tifffile would open the others.

@@ -135,14 +135,17 @@ def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
     lower = {key.lower().replace("_", ""): value for key, value in entries.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
     unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
-    units = dict.fromkeys(SPATIAL, unit)
-    units["Z"] = UM_PER.get(str(lower.get("zunit")).lower(), unit)
-    named = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
+    units, named = {}, {}
+    for axis in SPATIAL:
+        size = f"physicalsize{axis.lower()}"
+        stated = lower.get(f"{size}unit", lower.get(f"{axis.lower()}unit"))
+        units[axis], named[axis] = UM_PER.get(str(stated).lower(), unit), lower.get(size)
     spacing = _listed(lower.get("voxelsizeum", lower.get("spacing")))
     by_axis = _stated(kind(file), named, units)
     if isinstance(spacing, list | tuple):
         values = dict(zip(reversed(SPATIAL), reversed(spacing), strict=False))
-        return [_stated(kind(file), values, dict.fromkeys(SPATIAL, 1.0)), by_axis]
+        listed = unit if "unit" in lower and "voxelsizeum" not in lower else 1.0
+        return [_stated(kind(file), values, dict.fromkeys(SPATIAL, listed)), by_axis]
     from_imagej = str(lower.get("imagej", TIFFFILE)) != TIFFFILE and "unit" in lower
     if spacing is None and from_imagej and named["Z"] is None:
         spacing = 1.0  # ImageJ leaves out a step of one unit

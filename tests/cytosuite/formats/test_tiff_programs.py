@@ -139,6 +139,8 @@ PROGRAMS = [
     ("z 0.25, y 0.25, x 0.2, assumed", {**GREY, **PLANE}),
     ("z 1, y 1, x 1, assumed", {**GREY, "resolution": (1200, 1200)}),  # of a printer
     (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": SPACING, "unit": "um"}}),
+    (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": [1500, 250, 200], "unit": "nm"}}),
+    (KNOWN, {**GREY, "metadata": OME}),  # its keys in JSON
 ]
 
 
@@ -149,6 +151,7 @@ def test_the_voxel_size_of_each_program_is_read(tif, expected, options):
     z, y, x = found.spacing
     known = "assumed" if found.spacing_is_assumed else "known"
     assert f"z {z:.6g}, y {y:.6g}, x {x:.6g}, {known}" == expected
+    assert not any("unit" in key.lower() for key in found.metadata)
 
 
 WRONG = [("axes", "ZZX"), ("axes", 3), ("shape", [5, 6]), ("shape", "456"), ("spacing", None)]
