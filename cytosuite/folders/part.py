@@ -70,9 +70,10 @@ class Part:
         return _chosen("channel", "--channel-index", names, channel)
 
     def of_channels(self, names: Sequence[str]) -> "list[Part]":
-        """Return a part for each of several wanted channels, of one alone none."""
+        """Return a part for each of several wanted channels; of one alone, or in a file, none."""
         words = [] if self.channel in names else (self.channel or "").split(",")
-        return [replace(self, channel=word.strip()) for word in words if len(words) > 1]
+        several = len(words) > 1 and len(names) > 1
+        return [replace(self, channel=word.strip()) for word in words if several]
 
     def frame_of(self, count: int) -> tuple[int, str]:
         """Return the number of the wanted frame, and a warning."""
@@ -121,8 +122,6 @@ def read_part(
     Colours are channels, or their mean with a warning.
     """
     names, form, axes = channels(path, part.scene), format_of(path), part.axes or axes
-    if parts := part.of_channels(names):
-        return merged([read_part(path, one, axes=axes, colours=colours) for one in parts])
     taken = partial(read, path, scene=part.scene, axes=axes, group=part.group or "")
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     small = path.is_file() and path.stat().st_size < SMALL
@@ -132,10 +131,13 @@ def read_part(
     names = names or listed_channels(whole.metadata if whole else {})
     sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
     count, grey = sizes.get("C", 1), coloured and part.channel is None
+    names = names if len(names) == count else [""] * count
+    if parts := part.of_channels(names):
+        return merged([read_part(path, one, axes=axes, colours=colours) for one in parts])
     pick = {}
     with at(path):
         if part.channel != EVERY and not grey:
-            pick["C"] = part.channel_of(names if len(names) == count else [""] * count)
+            pick["C"] = part.channel_of(names)
         if not movie:
             pick["T"] = part.frame_of(sizes.get("T", 1))
     held = {axis: number for axis, (number, _) in pick.items() if axis in sizes}

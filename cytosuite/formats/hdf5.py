@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, TextDict, Texts
-from cytosuite.formats.stored import Stored
-from cytosuite.volume import KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
+from cytosuite.files import Json, Scalars, TextDict, Texts
+from cytosuite.formats.stored import Stored, rows_of
+from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.memory import check_declared, check_room
-from cytosuite.volume.pieces import chunk_rows, planes_of, regrouped
+from cytosuite.volume.pieces import planes_of, regrouped
 
 if TYPE_CHECKING:
     import h5py
@@ -50,33 +50,44 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
     with h5py.File(path, "r") as file:
         dataset = _dataset(file, group)
         _check(path, dataset)
-        attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
-        metadata, warnings = scalars(_attributes(dataset))
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
-        if unread:
-            warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
-        if dataset.ndim < len(axes):
-            warnings = (*warnings, f"axes {axes} not used: the file has the shape {dataset.shape}")
-        sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
-        named = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim))
-        if len(axes) == dataset.ndim:
-            named = axes
-        named = os.fsdecode(named) if isinstance(named, bytes) else named
-        if not isinstance(named, str):
-            raise InputError(
-                f"expected the axes of shape {dataset.shape} as a text, found {_shown(named)}"
-            )
-        size = next((attributes[name] for name in SPACING if name in attributes), None)
-        if size is None:
-            size = np.ones(sum(axis in SPATIAL for axis in named))
-            metadata["spacing_source"] = sources["spacing"] = "assumed"
-        numbers = np.asarray(size)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
-            raise InputError(f"expected a list of µm as spacing, found {_shown(size)}")
-        spacing = tuple(float(value) for value in numbers)
-        header = Header(dataset.shape, dataset.dtype.newbyteorder("="), spacing, named)
-        origin = Origin(sources, "um", warnings)
-        yield Stored(header, metadata, origin, partial(_slabs, dataset, header))
+        header, metadata, origin = _described(dataset, axes, unread)
+        stored = axes if len(axes) == dataset.ndim else header.axes
+        yield Stored(header, metadata, origin, partial(_slabs, dataset, header, stored))
+
+
+def _described(
+    dataset: "h5py.Dataset", named: str, unread: Sequence[str]
+) -> tuple[Header, Scalars, Origin]:
+    """Return header, metadata and origin of a dataset, with a warning on those not read."""
+    attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
+    metadata, warnings = scalars(_attributes(dataset))
+    if unread:
+        warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
+    if dataset.ndim < len(named):
+        warnings = (*warnings, f"axes {named} not used: the file has the shape {dataset.shape}")
+    sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
+    axes, shape = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim)), dataset.shape
+    if len(named) == dataset.ndim:
+        pairs = sorted(zip(named, shape, strict=True), key=lambda pair: AXES.find(pair[0]))
+        letters, shape = zip(*pairs, strict=True)
+        axes = "".join(letters)
+    axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
+    if not isinstance(axes, str):
+        raise InputError(
+            f"expected the axes of shape {dataset.shape} as a text, found {_shown(axes)}; "
+            "name them as they are stored, by --axes to benchmark, segment and apply"
+        )
+    size = next((attributes[name] for name in SPACING if name in attributes), None)
+    if size is None:
+        size = np.ones(sum(axis in SPATIAL for axis in axes))
+        metadata["spacing_source"] = sources["spacing"] = "assumed"
+    numbers = np.asarray(size)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
+        raise InputError(f"expected a list of µm as spacing, found {_shown(size)}")
+    spacing = tuple(float(value) for value in numbers)
+    header = Header(shape, dataset.dtype.newbyteorder("="), spacing, axes)
+    return header, metadata, Origin(sources, "um", warnings)
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:
@@ -226,15 +237,14 @@ def _check_inflated(dataset: "h5py.Dataset") -> None:
                 ) from None
 
 
-def _slabs(dataset: "h5py.Dataset", head: Header, planes: int) -> Iterator[Array]:
-    """Yield the pixels."""
+def _slabs(dataset: "h5py.Dataset", head: Header, axes: str, planes: int) -> Iterator[Array]:
+    """Yield the pixels of a dataset with the axes as stored along those of the header."""
     _check_inflated(dataset)
-    chunks = dataset.chunks or (1, dataset.shape[1])
-    rows = chunk_rows(head, chunks, lambda *region: np.asarray(dataset[region]))
-    if planes >= len(dataset):
-        yield np.asarray(dataset[()])
+    if planes >= head.shape[0]:
+        yield np.asarray(dataset[()]).transpose(list(map(axes.index, head.axes)))
     else:
-        yield from regrouped(head, rows, planes)
+        chunks = dataset.chunks or (1, *dataset.shape[1:])
+        yield from regrouped(head, rows_of(dataset, axes, chunks, head), planes)
 
 
 def _attributes(dataset: "h5py.Dataset") -> Json:

@@ -14,7 +14,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import IntMap, Json
 from cytosuite.formats.ngff import NAMESPACE, image_of
-from cytosuite.formats.stored import Stored, picked
+from cytosuite.formats.stored import Stored, picked, rows_of
 from cytosuite.formats.zarrarray import (
     array_of,
     entries,
@@ -26,7 +26,7 @@ from cytosuite.volume import AXES, Header, Origin, Volume, guessed_spacing, scal
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import release
 from cytosuite.volume.memory import check_declared
-from cytosuite.volume.pieces import chunk_regions, chunk_rows, regrouped
+from cytosuite.volume.pieces import chunk_regions, regrouped
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -73,24 +73,15 @@ def opened(path: Path, pick: IntMap | None = None, scene: int | None = None) -> 
         measured = metadata.get("spacing_source") != "assumed"
         sources["spacing"] = "ome" if measured else "assumed"
         origin = Origin(sources, image.unit if measured else "um", (*image.warnings, *warnings))
-        left = [axis for axis in image.axes if axis not in held]
-        order = [left.index(axis) for axis in axes]
-        by_axis = dict(zip(image.axes, stored.chunks, strict=True))
 
         def slabs(planes: int) -> Iterator[Array]:
-            """Yield the pixels, of whole rows of chunks along the first axis."""
-            from cytosuite.formats.zarrstore import opened
+            """Return the pixels slab by slab."""
+            from cytosuite.formats import zarrstore
 
-            array = opened(home, image.path, stored.metadata, stored.limit)
-
-            def part(*region: slice) -> Array:
-                """Return the pixels of a region along the first axes."""
-                slices = dict(zip(axes, region, strict=False))
-                index = tuple(held.get(a, slices.get(a, slice(None))) for a in image.axes)
-                return np.asarray(array[index]).transpose(order)
-
-            rows = chunk_rows(header, tuple(by_axis[axis] for axis in axes), part)
-            return regrouped(header, rows, planes)
+            array = zarrstore.opened(home, image.path, stored.metadata, stored.limit)
+            return regrouped(
+                header, rows_of(array, image.axes, stored.chunks, header, held), planes
+            )
 
         yield Stored(header, metadata, origin, slabs)
 

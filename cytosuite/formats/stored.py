@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from math import prod
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.files import IntDict, IntMap, Scalars, frozen
 from cytosuite.volume import Header, Origin, Volume, large
 from cytosuite.volume.arrays import Array, Shape
-from cytosuite.volume.pieces import gathered, planes_in
+from cytosuite.volume.pieces import chunk_rows, gathered, planes_in
 
 
 @frozen
@@ -35,6 +39,29 @@ class Stored:
             parts = self.slabs(head.shape[0] if fits else few)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
         return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
+
+
+def rows_of(
+    array: Any,  # noqa: ANN401 - of h5py or zarr
+    axes: str,
+    chunks: Shape,
+    head: Header,
+    held: IntMap = MappingProxyType({}),
+) -> Iterator[Array]:
+    """Yield the pixels of a stored array in rows of chunks along the first axis of a header.
+
+    `axes` and `chunks` are as stored; of `held` axes one index each is read.
+    """
+    left = [axis for axis in axes if axis not in held]
+    order = list(map(left.index, head.axes))
+
+    def part(*region: slice) -> Array:
+        """Return the pixels of a region along the first axes."""
+        slices = dict(zip(head.axes, region, strict=False))
+        index = tuple(held.get(a, slices.get(a, slice(None))) for a in axes)
+        return np.asarray(array[index]).transpose(order)
+
+    return chunk_rows(head, tuple(chunks[axes.index(axis)] for axis in head.axes), part)
 
 
 def each_within(

@@ -31,6 +31,7 @@ from cytosuite.formats.tiffmetadata import (
     kind,
     origin,
     sizes_of,
+    spelt,
     stated_microscope,
     statements,
 )
@@ -42,14 +43,9 @@ from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies
 
 # Keys that describe the array itself; they are not metadata of the scene.
-GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
+GEOMETRY = {"shape", "axes", "spacing", "voxelsizeum", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
-GEOMETRY |= {
-    f"physical{sep}size{sep}{axis}{unit}"
-    for sep in ("", "_")
-    for axis in "xyz"
-    for unit in ("", f"{sep}unit")
-}
+GEOMETRY |= {f"physicalsize{axis}{unit}" for axis in "xyz" for unit in ("", "unit")}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 # Formats of several files; tifffile would open the others.
@@ -86,8 +82,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     """Return the names of colours, or of the channels in OME-XML, empty where one has none."""
     with _watched(), _file(path) as file:
         series = file.series[min(scene or 0, len(file.series) - 1)]
-        photometric = getattr(series.keyframe.photometric, "name", "")
-        if "S" in series.axes and photometric in {"RGB", "YCBCR"}:
+        if "S" in series.axes and _is_coloured(series):
             return [*COLOURS, "alpha"][: series.keyframe.samplesperpixel]
         return channel_names(file, scene or 0)
 
@@ -159,11 +154,15 @@ def _plain_words(complaint: str) -> str:
     return re.sub(r"<[^<>]*> ?", "", complaint)
 
 
+def _is_coloured(series: tifffile.TiffPageSeries) -> bool:
+    return getattr(series.keyframe.photometric, "name", "") in {"RGB", "YCBCR"}
+
+
 def _axes(series: tifffile.TiffPageSeries, colours: bool) -> str:
     """Return the axes of a series; colours are channels, an unnamed axis z, or t of one plane."""
     axes = str(series.axes).upper()
-    if colours and "C" not in axes:
-        axes = axes.replace("S", "C")
+    if "C" not in axes and (colours or not _is_coloured(series)):
+        axes = axes.replace("S", "C")  # of grey values and their opacity, too
     if "S" in axes:
         raise InputError(
             f"expected a grey image, found a colour image of shape "
@@ -216,7 +215,7 @@ def _describe(
     stated = statements(file, entries, scene or 0)
     if ours:
         entries, stated = _reconciled(ours, stated)
-    entries = {key: value for key, value in entries.items() if key.lower() not in GEOMETRY}
+    entries = {key: value for key, value in entries.items() if spelt(key) not in GEOMETRY}
     if "C" not in axes:
         entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)

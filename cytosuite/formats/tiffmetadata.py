@@ -130,9 +130,14 @@ def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     return _stated("ome", {a: n for a, n in values.items() if a not in foreign}, units)
 
 
+def spelt(key: str) -> str:
+    """Return a key as all programs spell it: they differ in capitals and underscores."""
+    return key.lower().replace("_", "")
+
+
 def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
     """Return the voxel sizes in a description: as a list or the step alone, and by axis."""
-    lower = {key.lower().replace("_", ""): value for key, value in entries.items()}
+    lower = {spelt(key): value for key, value in entries.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
     unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
     units, named = {}, {}

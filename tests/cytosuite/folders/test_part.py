@@ -16,7 +16,7 @@ from cytosuite.contract.words import ASSUME
 from cytosuite.datasets.folder.load import load
 from cytosuite.folders.index import Item, by_part
 from cytosuite.folders.part import Part, read_part
-from cytosuite.formats import read, write
+from cytosuite.formats import read, slabs, write
 from cytosuite.volume import Volume
 
 ARRAY = counted(2, 3, 4, 5, 6)  # TCZYX
@@ -43,15 +43,19 @@ def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, a
     assert (found.axes, found.spacing) == (axes, (2, 1, 1))
 
 
+@pytest.mark.parametrize("axes", ["TCZYX", "XYZCT"])
 @pytest.mark.parametrize("name", ["a.tif", "a.h5"])
-def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name):
+def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name, axes):
     monkeypatch.setattr("cytosuite.folders.part.SMALL", 0)
+    array = ARRAY.transpose(["TCZYX".index(axis) for axis in axes])
     if name == "a.h5":
         with h5py.File(tmp_path / name, "w") as file:
-            file["raw"] = ARRAY
+            file.create_dataset("raw", data=array, chunks=(2, 2, 2, 2, 1))
+        slab = next(slabs(tmp_path / name, 1, axes=axes))
+        assert_array_equal(slab, ARRAY[:1])
     else:
-        tifffile.imwrite(tmp_path / name, ARRAY, photometric="minisblack")
-    item = Item("a", tmp_path / name, part=Part("2", "1", axes="TCZYX"))
+        tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
+    item = Item("a", tmp_path / name, part=Part("2", "1", axes=axes))
     assert_array_equal(load(item, ASSUME).volume("microscopy-image").array, ARRAY[1, 2])
 
 
@@ -94,6 +98,13 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     assert mean.origin.warnings == (
         "colours averaged: red, green, blue; --channel-index takes one",
     )
+
+
+def test_grey_values_with_an_opacity_are_two_channels(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(COLOURED[0, ..., :2]).save(path)
+    refused(r"found 2 channels \(0, 1\); choose one with --channel-index", read_part, path, Part())
+    assert_array_equal(read_part(path, Part("1")).array, COLOURED[0, ..., 1])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +181,7 @@ def test_a_choice_is_not_used_where_there_is_none(tmp_path):
     for part, said in (
         (Part("1"), ["--channel-index 1 not used: the file has one channel"]),
         (Part("DAPI", "2"), ["--channel-index DAPI not used: the file has one channel"]),
+        (Part("1,0"), ["--channel-index 1,0 not used: the file has one channel"]),
         (Part("0", "0"), []),
     ):
         found = read_part(tmp_path / "a.tif", part)
