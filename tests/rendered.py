@@ -15,8 +15,8 @@ def text_of(results):
     return page.markdown(results, section.views(results))
 
 
-def macro(name):
+def macro(name, file="macros.html"):
     """Return a macro of the page as a function."""
     from cytosuite.benchmark.report import page
 
-    return getattr(page.tools().get_template("macros.html").module, name)
+    return getattr(page.tools().get_template(file).module, name)

@@ -8,8 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from cytosuite.benchmark.report import figures, wording
-from cytosuite.benchmark.report.plots import line_mark
+from cytosuite.benchmark.report import figures, plots, wording
 from cytosuite.benchmark.report.section import sections
 from cytosuite.benchmark.report.verdict import readings, verdict
 from cytosuite.benchmark.runs.store.documents import escape
@@ -31,7 +30,7 @@ def tools() -> jinja2.Environment:
         lstrip_blocks=True,
         optimized=False,  # each template renders once
     )
-    parts = (vars(figures) | vars(wording)).items()
+    parts = (vars(figures) | vars(plots) | vars(wording)).items()
     environment.globals |= {name: tool for name, tool in parts if callable(tool)}
     return environment
 
@@ -52,7 +51,6 @@ def html(results: Results, views: Entries) -> str:
 
     environment.globals.update(
         count=count,
-        line_mark=line_mark,
         sealed=sealed,
         results=results.first,
         views=views,

@@ -143,11 +143,6 @@ def label(style: str, x: Place, y: Place, text: str, anchor: str = "middle") -> 
     return f'<text class="{style}" x="{_px(x)}" y="{_px(y)}" text-anchor="{anchor}">{text}</text>'
 
 
-def group(x: Place, y: Place, inside: str) -> str:
-    """Return elements around the origin at a place."""
-    return f'<svg x="{_px(x)}" y="{_px(y)}" overflow="visible">{inside}</svg>'
-
-
 def document(parts: Iterable[str], size: TextPair, box: tuple[float, float], style: str) -> str:
     """Return elements as a file on white ground, with width and height, and its box in px."""
     return (

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from markupsafe import Markup
-
-from cytosuite.benchmark.report.plots import Line, Spot, curves, points
+from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, curves
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import estimate, known, number, span_of
 from cytosuite.benchmark.runs.store.documents import escape, table
@@ -92,7 +90,7 @@ def _near(results: Results, metric: Metric[Any]) -> Axis:
 
 def difficulty(
     results: Results, condition: Condition, metric: Metric[Any]
-) -> tuple[Markup, str] | None:
+) -> tuple[PointPlot, str] | None:
     """Return scores by case with lines of Theil and Sen, and Spearman's correlation in words."""
     cases = condition.values
     if len(cases) < POINTS or len(set(cases.values())) < POINTS:
@@ -120,7 +118,7 @@ def difficulty(
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
     titles = (condition.title, metric.name)
-    figure = points((across, part(results.axes[metric.name], values)), titles, spots, lines)
+    figure = PointPlot((across, part(results.axes[metric.name], values)), titles, spots, lines)
     if not words:
         return figure, ""
     title = f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases)"
@@ -141,7 +139,7 @@ def _panels(results: Results, metric: Metric[Any]) -> list[Json]:
         panels.append(
             {
                 "title": condition.name,
-                "plot": plot[0] if plot else "",
+                "plot": plot[0] if plot else None,
                 "trend": plot[1] if plot else "",
                 "heads": heads,
                 "figure": curves(
@@ -185,6 +183,7 @@ def markdown(results: Results, view: Json) -> list[str]:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
+{% from "plots.html" import draw %}
 {% macro scored(entry, metric, group, best) %}
 {% set score, lost = entry.shown(group.scores.get((entry.algorithm, metric))), group.failed.get(entry.algorithm) %}
 {% set text %}{% if score.mean == best and not entry.control %}<b>{{ number(score.mean) }}</b>{% else %}{{ number(score.mean) }}{% endif %}{% endset %}
@@ -205,10 +204,10 @@ TEMPLATE = """
 {% macro panel_of(panel, metric) %}
 <article class="panel">
   <h3>{{ panel.title }} <span class="quiet">{{ metric }}</span></h3>
-  {% if panel.plot %}<div class="panel-figure">{{ panel.plot }}</div>{% if panel.trend %}<p class="quiet remark">{{ panel.trend }}</p>{% endif %}{% else %}<div class="panel-figure">{{ panel.figure }}</div>{% endif %}
+  {% if panel.plot %}<div class="panel-figure">{{ draw(panel.plot) }}</div>{% if panel.trend %}<p class="quiet remark">{{ panel.trend }}</p>{% endif %}{% else %}<div class="panel-figure">{{ draw(panel.figure) }}</div>{% endif %}
   {% for remark in panel.remarks %}<p class="quiet remark">{{ remark }}</p>{% endfor %}
   <details class="more long-print"><summary>In {{ panel.heads|length }} groups, with intervals</summary>
-  {% if panel.plot %}<div class="panel-figure">{{ panel.figure }}</div>{% endif %}
+  {% if panel.plot %}<div class="panel-figure">{{ draw(panel.figure) }}</div>{% endif %}
   {{ grouped(panel, metric) }}
   </details>
 </article>

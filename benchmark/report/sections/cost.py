@@ -4,10 +4,8 @@ import math
 from itertools import pairwise
 from typing import Any
 
-from markupsafe import Markup
-
 from cytosuite.benchmark.report.figures import dotted
-from cytosuite.benchmark.report.plots import Line, Point, Spot, points
+from cytosuite.benchmark.report.plots import Line, Point, PointPlot, Spot
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
@@ -56,7 +54,7 @@ def view(results: Results) -> Json | None:
     return {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
 
 
-def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, Markup]]:
+def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, PointPlot]]:
     """Return a metric against time, and against memory, with the Pareto front, of two or more."""
     plots = []
     for field, title, factor, words in COSTS:
@@ -76,7 +74,7 @@ def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, Markup]]
         lines = [] if metric.higher_is_better is None else staircase(best, across, up)
         on = [spot.text for spot in spots if (spot.x, spot.y) in best]
         spoken = f"{metric.name} against {title}; on the Pareto front: {'; '.join(on)}"
-        plots.append((title, points((across, up), (title, metric.name), spots, lines, spoken)))
+        plots.append((title, PointPlot((across, up), (title, metric.name), spots, lines, spoken)))
     return plots
 
 
@@ -102,13 +100,14 @@ def staircase(best: list[Point], across: Axis, up: Axis) -> list[Line]:
 
 
 TEMPLATE = """
+{% from "plots.html" import draw %}
 {% from "macros.html" import strips, tabs %}
 {% if view.prices %}
 <p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if results.ranked|length > 8 %}<span class="for-mouse">; point at a mark for its name</span>{% endif %}.</p>
 {{ tabs("price", view.prices|list) }}
 {% for metric, plots in view.prices.items() %}
 <div class="price{% if view.prices|length > 1 %} switched price-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}"><div class="columns">
-{% for title, plot in plots %}<figure class="plot"><figcaption><strong>{{ metric }}</strong> <span class="quiet">against {{ title }}</span></figcaption>{{ plot }}</figure>{% endfor %}
+{% for title, plot in plots %}<figure class="plot"><figcaption><strong>{{ metric }}</strong> <span class="quiet">against {{ title }}</span></figcaption>{{ draw(plot) }}</figure>{% endfor %}
 </div></div>
 {% endfor %}
 <details class="more long-print"><summary>Time and memory of each case</summary>

@@ -5,9 +5,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 
-from cytosuite.benchmark.report.plots import Line, Spot, boxes, points
+from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, boxes
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.runs.store.documents import table
@@ -45,7 +44,7 @@ def view(results: Results) -> Json | None:
     names = [*ranked[: len(SHAPES) - len(sides)], *sides]
     panels = [_edges(names, sets), *(_region(names, sets, region) for region in REGIONS)]
     panels = [panel for panel in panels if any(y.size for _, y in panel.curves.values())]
-    figures = []
+    figures: list[Json] = []
     for panel in panels:
         pool = [value for thirds in panel.thirds.values() for third in thirds for value in third]
         spread = boxes(axis_around(pool), THIRDS, panel.thirds)
@@ -83,7 +82,7 @@ def _region(names: Sequence[str], sets: Entries, region: str) -> Panel:
     return Panel(title, "depth in %", curves, (EMPTY, EMPTY), f"{title}, by third", thirds)
 
 
-def _lines(panel: Panel, names: Sequence[str]) -> Markup:
+def _lines(panel: Panel, names: Sequence[str]) -> PointPlot:
     """Return the curves of a panel, marked at both ends, the real images dashed."""
     lines, spots = [], []
     every = [*panel.curves.items(), ("real images", panel.real)]
@@ -100,7 +99,7 @@ def _lines(panel: Panel, names: Sequence[str]) -> Markup:
         text = f"{name}: {panel.title.lower()} {number(float(value.mean()), 3)} in the mean"
         spots += [Spot(x, y, shape, text, label) for x, y in ends]
     axes = [axis_around(values) for values in zip(*(line.start for line in lines), strict=True)]
-    return points((axes[0], axes[1]), (panel.across, panel.title), spots, lines)
+    return PointPlot((axes[0], axes[1]), (panel.across, panel.title), spots, lines)
 
 
 def markdown(_: Results, view: Json) -> list[str]:
@@ -122,11 +121,12 @@ def markdown(_: Results, view: Json) -> list[str]:
 
 
 TEMPLATE = """
+{% from "plots.html" import draw %}
 <p class="lead">Where in the stack images differ from real ones. The strength of edges falls with depth as in the real images (dashed) or not; similarity compares the grey values of a plane with those of real planes at its depth: 1 the same, 0 as far off as black. Boxes hold the middle half of the planes, their lines 5 to 95 %.</p>
 <p class="legend">{% for name in view.names %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ name }}</span>{% if name in view.sides %} <span class="quiet">{{ view.sides[name] }}</span>{% endif %}</span>{% endfor %}</p>
 {% if view.left %}<p class="quiet">The first {{ view.names|length }}; {{ view.left }} more in by_depth.csv.</p>{% endif %}
 <div class="columns">
-{% for figure in view.figures %}<figure class="plot"><figcaption><strong>{{ figure.title }}</strong></figcaption>{{ figure.plot }}</figure>{% endfor %}
+{% for figure in view.figures %}<figure class="plot"><figcaption><strong>{{ figure.title }}</strong></figcaption>{{ draw(figure.plot) }}</figure>{% endfor %}
 </div>
 <p class="quiet files">Every curve: <a href="by_depth.csv">CSV</a>.</p>
 """  # noqa: E501 - HTML

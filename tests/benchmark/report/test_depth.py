@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from rendered import macro
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.plots import boxes
@@ -72,7 +73,8 @@ def test_page_figures_and_table(results, tmp_path):
 
 def test_a_box_holds_the_middle_half():
     values = {"a": [np.arange(101.0), []], "b": [[], [50.0]]}
-    root = ElementTree.fromstring(boxes(Axis(0.0, 100.0), ("top", "bottom"), values))
+    plot = boxes(Axis(0.0, 100.0), ("top", "bottom"), values)
+    root = ElementTree.fromstring(macro("draw", "plots.html")(plot))
     first, second = root.findall(".//rect")
     height = 250 - 12 - 26 - 13  # a line of labels, and one of sizes
     assert float(first.get("height")) == pytest.approx(height / 2, abs=0.1)

@@ -2,6 +2,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
+from rendered import macro
 
 from cytosuite.benchmark.report.plots import (
     HIGH,
@@ -9,15 +10,16 @@ from cytosuite.benchmark.report.plots import (
     LOW,
     SHAPES,
     Line,
+    PointPlot,
     Spot,
     curves,
     place_labels,
-    points,
 )
 from cytosuite.benchmark.report.sections.cost import front, staircase
 from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import Axis, axis_of_ratios, part
 
+DRAW = macro("draw", "plots.html")
 AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))
 TITLES = ("density", "SEG")
 
@@ -50,7 +52,7 @@ def test_labels_never_cover_each_other_nor_leave_the_figure(width):
 
 def test_a_better_score_lies_higher_and_all_text_is_escaped():
     spots = [Spot(5.0, 0.9, 0, "<b>", "<i>", case=3), Spot(5.0, 0.1, 1, "y")]
-    found = points(AXES, TITLES, spots, [Line((0, 0.5), (10, 0.5), "trend c0")])
+    found = DRAW(PointPlot(AXES, TITLES, spots, [Line((0, 0.5), (10, 0.5), "trend c0")]))
     root = ET.fromstring(found)
     heights = {
         mark.find("g").get("class"): float(mark.get("y"))
@@ -103,7 +105,7 @@ def line(*values):
 
 def draw(*lines, labels=LABELS, joined=True):
     named = {f"n{place}": scores for place, scores in enumerate(lines)}
-    return ET.fromstring(str(curves(UNIT, labels, named, joined, [1] * len(labels))))
+    return ET.fromstring(DRAW(curves(UNIT, labels, named, joined, [1] * len(labels))))
 
 
 def of(tree, kind):
