@@ -88,12 +88,11 @@ def taps(sigma: float) -> Floats:
     return result
 
 
-def _rows(mask: Bools, kernels: Sequence[Floats]) -> list[Bools]:
+def _rows(mask: Bools, kernels: Sequence[Floats]) -> tuple[Bools, Bools]:
     """Return the rows (Z, Y) that taps along z bring some of a mask to, and those along y, too."""
-    rows = [np.asarray(mask.any(axis=2))]
-    for axis, kernel in enumerate(kernels[:2]):
-        rows.append(maximum_filter1d(rows[-1], len(kernel), axis, mode="constant"))
-    return rows[1:]
+    along_z: Bools = maximum_filter1d(mask.any(axis=2), len(kernels[0]), 0, mode="constant")
+    reached: Bools = maximum_filter1d(along_z, len(kernels[1]), 1, mode="constant")
+    return along_z, reached
 
 
 def _blurred(values: Floats, widths: Sequence[Floats]) -> Floats:

@@ -302,11 +302,11 @@ def _removed(segmented: Found, block: Tile, job: _Job) -> list[Json]:
     """Return reason, value, limit and place of the objects removed in the core of a block."""
     steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
     corner = [span.start for span in block.input]
-    here = in_core(segmented.centres, block, job.shape)
+    here = in_core([row.centre for row in segmented.removed], block, job.shape)
     table = []
-    for row, centre, inside in zip(segmented.removed, segmented.centres, here, strict=True):
+    for row, inside in zip(segmented.removed, here, strict=True):
         if inside:
-            place = zip(centre, corner, steps, strict=True)
+            place = zip(row.centre, corner, steps, strict=True)
             voxel = [round((c + start + 0.5) * step - 0.5) for c, start, step in place]
             facts = {"reason": row.reason, "value": round(row.value, 4), "limit": row.limit}
             table.append({**facts, "voxel": voxel})

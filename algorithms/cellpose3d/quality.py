@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
-from cytosuite.volume.arrays import Doubles, Floats, Longs, Spacing, Words
+from cytosuite.volume.arrays import Doubles, Floats, Lengths, Longs, Spacing, Words
 
 Labels = Words
 
@@ -18,12 +18,13 @@ LIMITS = (
 
 
 class Removal(NamedTuple):
-    """An object that was removed: its number before, the limit it broke, its value."""
+    """An object that was removed: its number before, the limit it broke, its value, its place."""
 
     label: int
     reason: str
     value: float
     limit: float
+    centre: Lengths = ()  # mean of its voxels, z y x
 
 
 def control(
@@ -60,8 +61,12 @@ def control(
         for index in map(int, np.flatnonzero(broken)):
             row = Removal(int(names[index]), reason, float(of_object[index]), float(limit))
             rows.setdefault(index, row)
-    removed = [rows[index] for index in sorted(rows)]
-    gone = np.isin(names, [row.label for row in removed])
+    gone = np.isin(np.arange(count.size), [*rows])
+    chosen = gone[number]
+    places = np.unravel_index(inside[chosen], labels.shape)
+    sums = [np.bincount(number[chosen], place, count.size) for place in places]
+    centres = np.divide(sums, count).T.tolist()
+    removed = [rows[index]._replace(centre=tuple(centres[index])) for index in sorted(rows)]
     result = np.zeros(labels.shape, np.uint32)
     result.ravel()[inside] = np.where(gone, 0, np.cumsum(~gone))[number]
     return result, removed

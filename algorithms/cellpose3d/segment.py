@@ -26,6 +26,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 from cytosuite.volume.arrays import Bools, Box, Floats, Sizes, Spacing
+from cytosuite.volume.cores import parts_of
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
@@ -93,7 +94,6 @@ class Found(NamedTuple):
     labels: Labels  # (Z, Y, X), 1..n without gaps, 0 = background
     margin: Floats  # (Z, Y, X), height above the thresholds, relative; > 0 in objects
     removed: list[Removal]  # objects that quality control removed
-    centres: list[tuple[float, ...]]  # of these, z y x in voxels
 
 
 def segment(
@@ -137,7 +137,7 @@ def segment(
     # Filled holes lie inside, removed objects outside, at any level.
     np.abs(margin, out=margin)
     np.negative(margin, out=margin, where=labels == 0)
-    return Found(labels, margin, removed, _centres(raw, [row.label for row in removed]))
+    return Found(labels, margin, removed)
 
 
 def _parted(
@@ -167,17 +167,6 @@ def _parted(
         reach_um=parameters.wall_reach_um,
         smoothing_um=parameters.wall_smoothing_um,
     )
-
-
-def _centres(labels: Labels, names: list[int]) -> list[tuple[float, ...]]:
-    """Return the mean voxel of each named object, ten times as fast as by `center_of_mass`."""
-    if not names:
-        return []
-    inside = np.flatnonzero(np.isin(labels, names))
-    owner = labels.ravel()[inside]
-    voxels = np.unravel_index(inside, labels.shape)
-    means = [np.bincount(owner, v)[names] / np.bincount(owner)[names] for v in voxels]
-    return list(zip(*(mean.tolist() for mean in means), strict=True))
 
 
 def _within(volume_um3: float, shape: Sizes, spacing: Spacing) -> float:
@@ -210,12 +199,10 @@ def measure(image: Floats, spacing: Spacing, parameters: Parameters) -> Whole:
 def _slabs(image: Floats, spacing: Spacing, parameters: Parameters) -> Iterator[Floats]:
     width = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)[0]
     edge = int(_REACH * width + 1)
-    planes = max(1, _SLAB // max(1, image[0].size))
-    for start in range(0, len(image), planes):
-        stop = min(start + planes, len(image))
-        first = max(0, start - edge)
-        part = np.asarray(image[first : stop + edge], np.float32)
-        yield smoothed(part, spacing, parameters)[start - first : stop - first]
+    for slab in parts_of(image.shape, _SLAB):
+        first = max(0, slab.start - edge)
+        part = smoothed(image[first : slab.stop + edge], spacing, parameters)
+        yield part[slab.start - first : slab.stop - first]
 
 
 def above(signal: Floats, level: Floats) -> Floats:

@@ -88,5 +88,6 @@ def cells_of(
         columns.append([names, centres, size, trust])
         first.append(first[-1] + len(names))
         before = numbers.ravel()
-    of_cells = map(np.concatenate, zip(*columns, strict=True))
-    return CellTable(np.array(first), *of_cells, np.concatenate(pairs), np.concatenate(shares))
+    labels, places_um, sizes, trusts = map(np.concatenate, zip(*columns, strict=True))
+    both = np.concatenate(pairs), np.concatenate(shares)
+    return CellTable(np.array(first), labels, places_um, sizes, trusts, *both)

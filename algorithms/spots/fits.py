@@ -1,8 +1,6 @@
 """Fits of all spots of an image, each to what the others leave of it."""
 
 from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from cytosuite.algorithms.spots import _kernels as kernels
@@ -81,7 +79,7 @@ class Fits:
         """Fit spots one after the other to the image without all others."""
         kernels.sweep(*self._fitted(part))
 
-    def _fitted(self, part: slice) -> tuple[Any, ...]:
+    def _fitted(self, part: slice) -> tuple[Floats, Doubles, Longs, float, Doubles, float, int]:
         """Return the arguments of a fit of spots."""
         return self.rest, self.spots[part], self.half, self.gain, self.usual, _REACH, _STEPS
 

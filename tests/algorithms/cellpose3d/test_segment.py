@@ -89,7 +89,7 @@ def test_removed_objects_are_named_and_leave_no_margin():
     fields.level[labels == 3] = 0.5
     found = segment(fields, fields.level, SPACING, parameters(min_level=0.7))
     assert [(row.reason, row.limit) for row in found.removed] == [("min_level", 0.7)]
-    assert np.allclose(found.centres[0], (5.5, 33.5, 29.5), atol=0.6)
+    assert np.allclose(found.removed[0].centre, (5.5, 33.5, 29.5), atol=0.6)
     assert not (found.margin[labels == 3] > 0).any()
     assert same(found.labels, np.where(labels == 3, 0, labels))
 
@@ -114,13 +114,13 @@ def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     found = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
     assert np.bincount(found.labels.ravel())[1:].tolist() == left
     centres = [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
-    assert [tuple(centre) for centre in found.centres] == centres
+    assert [row.centre for row in found.removed] == centres
 
 
 def test_a_plane_without_nuclei_stays_empty():
     empty = np.zeros((1, 16, 16), np.float32)
     found = segment(perfect(empty.astype(int)), empty, (1, 1, 1), parameters(max_flow_error=0.5))
-    assert (found.labels.any(), found.removed, found.centres) == (False, [], [])
+    assert (found.labels.any(), found.removed) == (False, [])
 
 
 def test_faces_move_to_bright_walls_where_the_card_says_so():
@@ -220,8 +220,8 @@ def three():
 def test_volumes_are_in_um3():
     found, removed = control(three(), SPACING, {"min_volume_um3": 3, "max_volume_um3": 100})
     assert removed == [
-        Removal(4, "max_volume_um3", 128.0, 100.0),
-        Removal(6, "min_volume_um3", 2.0, 3.0),
+        Removal(4, "max_volume_um3", 128.0, 100.0, (2.5, 2.5, 2.5)),
+        Removal(6, "min_volume_um3", 2.0, 3.0, (3.0, 9.0, 18.0)),
     ]
     assert_array_equal(found, three() == 9)
 
@@ -253,7 +253,7 @@ def test_in_a_plane_only_the_flow_within_it_counts():
 
 def test_elongation_is_that_of_a_cuboid_in_um():
     _, removed = control(three(), SPACING, {"max_elongation": 3})
-    assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0)]
+    assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0, (6.0, 7.0, 7.5))]
     _, removed = control(three(), SPACING, {"max_elongation": 1.5})
     values = {row.label: row.value for row in removed}
     assert values == pytest.approx({4: 2.0, 6: 2.0, 9: 12.0})
@@ -263,4 +263,4 @@ def test_elongation_of_a_flat_image_is_that_within_it():
     labels = np.zeros((1, 9, 9), np.uint32)
     labels[0, 2:5, 2:8] = 1
     _, removed = control(labels, (100.0, 1.0, 1.0), {"max_elongation": 1.5})
-    assert removed == [Removal(1, "max_elongation", pytest.approx(2.0), 1.5)]
+    assert removed == [Removal(1, "max_elongation", pytest.approx(2.0), 1.5, (0.0, 3.0, 4.5))]
