@@ -291,24 +291,22 @@ def _nuclei(
 
     resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
-    parts = [(_rest(resting), (centres + step * two[:, None])[resting])]
-    parts.append((_rest(two), (centres - step)[two]))
-    of = [owners[resting], owners[two]]
+    parts = [
+        (_rest(resting), (centres + step * two[:, None])[resting], owners[resting]),
+        (_rest(two), (centres - step)[two], owners[two]),
+    ]
     mitotic, places, parent = shapes.divide(
         for_mitosis, _draw(for_mitosis, dividing, 1.0), centres[dividing]
     )
-    parts.append((mitotic, places))
-    of.append(owners[dividing][parent])
+    parts.append((mitotic, places, owners[dividing][parent]))
     dead = states == DYING
     dying = _draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
-        body = dying.take(np.array([number]))
-        middle = centres[dead][number : number + 1]
-        pieces = debris.fragments(for_pieces, body, middle, share=PIECES, factor=BRIGHT)
-        parts.append(pieces)
-        of.append(np.full(len(pieces[0]), owner))
-    bodies = Mixture(tuple(part for part, _ in parts))
-    all_centres = np.concatenate([middles for _, middles in parts])
+        body, middle = dying.take(np.array([number])), centres[dead][[number]]
+        pieces, places = debris.fragments(for_pieces, body, middle, share=PIECES, factor=BRIGHT)
+        parts.append((pieces, places, np.full(len(pieces), owner)))
+    parts_alone, middles, of = zip(*parts, strict=True)
+    bodies, all_centres = Mixture(parts_alone), np.concatenate(middles)
     if parameters.image.plane:
         all_centres[:, 0] = 0.5
     elif not parameters.cells.source:

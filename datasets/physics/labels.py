@@ -31,7 +31,7 @@ from cytosuite.volume.arrays import (
 )
 from cytosuite.volume.objects import wider
 
-Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
+Blur = Callable[[Image, float], Image]  # of an image at a depth in µm
 Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
 
 PEAK = 8  # brightest voxels; their mean is the peak of a nucleus
@@ -182,7 +182,7 @@ def _cut(
         start, stop = low.clip(0), np.minimum(low + share.shape + 2 * pad, grid.shape)
         if (start >= stop).any():
             continue
-        seen = blur(np.pad(share, [(n, n) for n in pad]), grid.spacing, float(depth_um))
+        seen = blur(np.pad(share, [(n, n) for n in pad]), float(depth_um))
         seen = _to_peak(seen)[tuple(map(slice, start - low, stop - low))]
         place = tuple(map(slice, start, stop))
         claim = seen * np.float32(strength)

@@ -84,8 +84,8 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     """Return a function that blurs a small image as at one depth."""
     if isinstance(spread, Gaussian):
 
-        def _gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
-            depth = np.array(depth_um)
+        def _gaussian(image: Image, depth_um: float) -> Image:
+            depth, spacing = np.array(depth_um), detector.spacing
             sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
             sharp = np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
             if spread.haze == 0:
@@ -99,7 +99,7 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
 
     resampled, last = spread.resampled(detector.spacing), detector.size_um[0]
 
-    def _sampled(image: Image, _: Lengths, depth_um: float) -> Image:
+    def _sampled(image: Image, depth_um: float) -> Image:
         nearest = int(resampled.weights(np.array([depth_um]), last)[:, 0].argmax())
         return np.asarray(fftconvolve(image, resampled.kernels[nearest].image, "same"), np.float32)
 

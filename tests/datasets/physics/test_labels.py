@@ -15,10 +15,9 @@ from cytosuite.volume import large
 MARGIN = (6.0, 1.5, 1.5)
 
 
-def _blur(image, spacing, depth_um):
-    return ndimage.gaussian_filter(
-        image, np.divide((2.0, 0.5, 0.5), spacing), mode="constant", truncate=4
-    )
+def _blur(spacing):
+    sigma = np.divide((2.0, 0.5, 0.5), spacing)
+    return lambda image, _: ndimage.gaussian_filter(image, sigma, mode="constant")
 
 
 def _balls(count=1):
@@ -27,7 +26,8 @@ def _balls(count=1):
 
 
 def _visible(nuclei, centres, grid):
-    return labels.visible(nuclei, np.array(centres), grid, _blur, level=0.2, margin_um=MARGIN)
+    blur = _blur(grid.spacing)
+    return labels.visible(nuclei, np.array(centres), grid, blur, level=0.2, margin_um=MARGIN)
 
 
 def test_levels_are_the_share_of_the_own_peak():
@@ -73,9 +73,12 @@ def test_widening_follows_the_blur():
     # sigma beyond its face: 1.35 µm.
     image = np.zeros((120, 30, 30), np.uint16)
     image[40:80] = 1
-    wide = labels.widen(image, (0.25, 0.5, 0.5), _blur, margin_um=MARGIN)[:, 15, 15]
+    spacing = (0.25, 0.5, 0.5)
+    wide, half = (
+        labels.widen(image, spacing, _blur(spacing), level=share, margin_um=MARGIN)[:, 15, 15]
+        for share in (0.25, 0.5)
+    )
     assert np.count_nonzero(wide) * 0.25 == pytest.approx(10 + 2 * 1.349, abs=0.3)
-    half = labels.widen(image, (0.25, 0.5, 0.5), _blur, level=0.5, margin_um=MARGIN)[:, 15, 15]
     assert np.count_nonzero(half) == pytest.approx(40, abs=1)
 
 
