@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.results import Condition, Results
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.files import Json
 from cytosuite.metrics import Metric
-from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.realism.edges import EDGES
 from cytosuite.metrics.realism.regions import REGION_SCORES
 
@@ -111,7 +111,7 @@ def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
     )
 
 
-def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
+def by_depth(sets: Mapping[str, Gathered]) -> pd.DataFrame:
     """Return edge strength by depth in µm, and similarity by region and share of the depth."""
     rows: list[tuple[Any, ...]] = []
     for name, evidence in sets.items():

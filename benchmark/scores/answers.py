@@ -14,7 +14,7 @@ from cytosuite.benchmark.scores.facts import AnswerReader
 from cytosuite.contract.tasks import Kind
 from cytosuite.errors import InputError
 from cytosuite.files import FloatMap, IntDict, TextMap, Texts, frozen
-from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
 from cytosuite.metrics.tracks.link_errors import link_errors
@@ -61,7 +61,7 @@ class Answer:
     values: FloatMap  # by metric; NaN: undefined or refused
     status: str = "ok"  # ``ok``, or the failure
     record: Record | None = None  # of the runner; None for controls and sets
-    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)  # to be pooled; of a set
+    evidence: Gathered = field(default_factory=dict)  # to be pooled; of a set
     refused: TextMap = field(default_factory=dict)  # reasons, by metric or table
 
 

@@ -1,15 +1,14 @@
 """Objects, points or links of a case that an algorithm found or missed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.objects import table_rows
 from cytosuite.benchmark.scores.results import Matches
-from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.labels import ctc
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
@@ -19,7 +18,7 @@ from cytosuite.metrics.tracks.link_errors import LinkError
 LINKS_FILE = "link_errors.csv"
 
 
-def matches_of(evidence: Mapping[Evidence[Any], Any]) -> Matches | None:
+def matches_of(evidence: Gathered) -> Matches | None:
     """Return the matched and unmatched objects or points of an answer, None of other tasks."""
     if OVERLAP in evidence:
         return match(evidence[OVERLAP])

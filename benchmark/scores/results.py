@@ -26,7 +26,7 @@ from cytosuite.files import (
     frozen,
 )
 from cytosuite.metrics import Metric
-from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.evidence import Gathered
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
 
 if TYPE_CHECKING:  # pandas
@@ -137,7 +137,7 @@ class Results:
     object_scores: Tables = field(default_factory=dict)
     links: Tables = field(default_factory=dict)  # wrong ones
     reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
-    sets: Mapping[str, Mapping[Evidence[Any], Any]] = field(default_factory=dict)  # by answer
+    sets: Mapping[str, Gathered] = field(default_factory=dict)  # by answer
     conditions: Sequence[Condition] = ()  # empty where no fact divides the cases
     notes: Sequence[str] = ()  # sentences for the reader, shown at the top
     broken: Sequence[str] = ()  # a sentence for each control that misses its value

@@ -22,7 +22,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import TextMap, TextPair, Texts
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
-from cytosuite.metrics.evidence import Evidence, Facts
+from cytosuite.metrics.evidence import Evidence, Facts, Gathered
 
 WORDS = (*CASE, "algorithm", "model", "status")
 Progress = Callable[[float, int, str], None]
@@ -103,7 +103,7 @@ class Scores(NamedTuple):
     pooled: Mapping[TextPair, float]  # all cases taken as one
     metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
     records: Records  # how each case went
-    evidence: Mapping[TextPair, Mapping[Evidence[Any], Any]]  # to be pooled
+    evidence: Mapping[TextPair, Gathered]  # to be pooled
     primary: Texts = ()  # names of those to rank by
     notes: Texts = ()  # on how values were obtained, and on missing ones
 

@@ -122,7 +122,10 @@ class Facts(dict[str, Callable[[], Any]]):
         super().__init__({key: cache(read) for key, read in sources.items()})
 
 
-def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any], Any]:
+Gathered = Mapping[Evidence[Any], Any]  # of one case or set
+
+
+def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> Gathered:
     """Return each evidence that the facts of one case or set are sufficient for, gathered once."""
     return {kind: kind.of(facts) for kind in dict.fromkeys(evidence) if not kind.missing(facts)}
 
