@@ -161,10 +161,10 @@ class Sandbox:
         lines = (line.partition(" ") for line in raw.decode("utf-8", errors="replace").split("\n"))
         # Those of stdout and stderr may be a little out of order.
         later = sorted((line for line in lines if line[0] >= (last or "0")), key=itemgetter(0))
-        new = later[min(count, sum(stamp == last for stamp, *_ in later)) :]
+        stamps = [stamp for stamp, *_ in later]
+        new = later[min(count, stamps.count(last)) :]
         if new:
-            last = new[-1][0]
-            self._seen[stdout] = last, sum(stamp == last for stamp, *_ in later)
+            self._seen[stdout] = stamps[-1], stamps.count(stamps[-1])
         return [text for *_, text in new]
 
 
