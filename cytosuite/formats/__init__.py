@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cytosuite.errors import InputError, RoomError, last_line, plain
+from cytosuite.errors import InputError, RoomError, at, last_line
 from cytosuite.files import IntMap, atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.formats.stored import each_within, picked
@@ -137,12 +137,8 @@ def write(
     if form is None or not form.is_written:
         suffixes = [suffix for suffix, form in READABLE.items() if form.is_written]
         raise InputError(f"{path}: can write {', '.join(suffixes)}, found {path.suffix!r}")
-    with atomic(path) as temporary:
-        try:
-            form.call("write", temporary, volume, compress, as_json=as_json)
-        except InputError as error:  # names the file that it was given
-            reason = str(error).removeprefix(plain(f"{temporary}:"))
-            raise type(error)(f"{path}: {reason}") from None
+    with atomic(path) as temporary, at(path):
+        form.call("write", temporary, volume, compress, as_json=as_json)
 
 
 def header(
@@ -204,11 +200,11 @@ def channels(path: str | Path, scene: int | None = None) -> list[str]:
 def guarded(path: Path, form: str) -> Iterator[None]:
     """Turn any library error on a broken file into one `InputError`; drop warnings."""
     try:
-        with warnings.catch_warnings():
+        with at(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except InputError as error:
-        raise type(error)(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
+    except InputError:
+        raise
     except MemoryError as error:
         raise RoomError(
             f"{path}: needs more memory than is free ({last_line(error)}); crop it"

@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import Json, frozen, open_regular, parse_json
 from cytosuite.files.archive import zip_of
 from cytosuite.volume.arrays import Shape
@@ -43,8 +43,7 @@ def _in_folder(folder: Path, name: str) -> tuple[BinaryIO, int] | None:
         stream = open_regular(real)
     except InputError as error:
         if real.exists():
-            reason = str(error).removeprefix(plain(f"{real}:")).strip()
-            raise InputError(f"{plain(name)}: {reason}") from None
+            raise InputError(f"{plain(name)}: {reason_of(error, real)}") from None
         return None
     return stream, os.fstat(stream.fileno()).st_size
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
-from cytosuite.errors import InputError, pick, plain
+from cytosuite.errors import InputError, pick, reason_of
 from cytosuite.files import FloatDict, atomic, need_folder, read_text
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
@@ -149,7 +149,7 @@ def _read_table(path: Path) -> tuple[list[Track], list[str]]:
     try:
         lines = read_text(path).splitlines()
     except InputError as error:
-        return [], [str(error).removeprefix(plain(f"{path}:")).strip()]
+        return [], [reason_of(error, path)]
     return tracks_of(lines)
 
 

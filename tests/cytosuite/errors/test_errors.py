@@ -1,6 +1,6 @@
 import pytest
 
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, at, plain
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,5 @@ def test_a_long_line_is_cut_and_says_so():
 
 def test_every_message_is_such_a_line():
     assert str(InputError("a\nb\udc80")) == r"a b\udc80"
+    with pytest.raises(InputError, match=r"^a \\udc80: cut$"), at("a  \udc80"):
+        raise InputError("a  \udc80: cut")
