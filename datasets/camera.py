@@ -6,10 +6,10 @@ Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (half-normal noise, averag
 """
 
 from math import sqrt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.datasets.physics.grid import some_planes
@@ -47,6 +47,16 @@ class Camera(Section):
     """lateral Gaussian after the noise (correlated noise), voxels"""
     lag: Lag = 0
     """share of a voxel's electrons that is read one x pixel later (EMCCD)"""
+
+    @model_validator(mode="after")
+    def _sees(self) -> Self:
+        """Refuse an offset at which every count is the highest."""
+        if self.offset >= self.full_scale:
+            raise ValueError(
+                f"offset must lie below the highest count of {self.bits} bits, {self.full_scale}, "
+                f"found {self.offset:g}; lower offset or raise bits"
+            )
+        return self
 
     @property
     def full_scale(self) -> int:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets import camera
 from cytosuite.datasets.physics.grid import area_average
 
@@ -100,6 +101,11 @@ def test_exposure_brings_the_brightest_labelled_light_to_its_share_of_the_scale(
 @pytest.mark.parametrize("light", [-1.0, np.nan, np.inf])
 def test_impossible_light_is_refused(rng, light):
     refused("photons per voxel must lie in 0", expose, rng, flat(light, (1, 2, 2)))
+
+
+def test_an_offset_that_hides_all_light_is_refused():
+    line = "offset must lie below the highest count of 8 bits, 255, found 255; lower offset or"
+    refused(line, parse, "camera", {"bits": 8, "offset": 255}, camera.Camera)
 
 
 @pytest.mark.parametrize("exposure, offset", [(0, 0), (0.3, 100)])
