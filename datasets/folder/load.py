@@ -181,11 +181,9 @@ def _checked(path: Source, slug: str, array: Array) -> Array:
         if not is_finite(array):
             raise InputError(
                 f"{path}: expected finite intensities, found NaN or infinity, or more than "
-                f"{LARGEST:g}"
+                f"{LARGEST:g}; replace them, for instance by numpy.nan_to_num"
             )
-        if array.dtype.kind not in "uif":
-            raise InputError(f"{path}: expected numbers, found dtype {array.dtype}")
-        return array
+        return array.view("u1") if array.dtype == bool else array
     if array.dtype.kind not in "ui":
         raise InputError(
             f"{path}: labels must be integers, found dtype {array.dtype}; "

@@ -94,6 +94,11 @@ def test_explains(tmp_path, image, labels, message):
     refused(message, load, _item(tmp_path, image, labels))
 
 
+def test_an_image_of_black_and_white_is_one_of_0_and_1(tmp_path):
+    image = load(_item(tmp_path, ONES > 0)).volume("microscopy-image").array
+    assert (image.dtype, image.min(), image.max()) == (np.uint8, 1, 1)
+
+
 def test_integers_given_as_a_sketch_are_labels(tmp_path):
     array = np.eye(9, dtype=np.uint8)
     for home, dtype, slug in (
