@@ -56,10 +56,12 @@ def read_image(path: str | Path) -> list[LayerData]:
     layers = []
     for number, part in enumerate(parts):
         label = names[number] if number < len(names) and names[number] else f"channel {number}"
-        tint = label if coloured else TINTS[number % len(TINTS)]
-        shade = {} if labelled else {"colormap": tint, "blending": "additive"}
-        layers.append(make(part, f"{name} {label}", **shade))
-        layers[-1][1]["metadata"][OWN].setdefault("channel", label)
+        layers.append(make(part, f"{name} {label}"))
+        arguments = layers[-1][1]
+        arguments["metadata"][OWN].setdefault("channel", label)
+        if not labelled:
+            tint = label if coloured else TINTS[number % len(TINTS)]
+            arguments |= {"colormap": tint, "blending": "additive"}
     return layers
 
 
@@ -87,11 +89,12 @@ def made_by(layer: Any) -> str:  # noqa: ANN401 - napari's own have no common cl
     return f"{record.get('algorithm', '')}:{record.get('model', '')}"
 
 
-def geometry(volume: Volume) -> Json:
-    """Return scale in µm, units and axes of a volume; pixels where the voxel size is not known."""
+def geometry(volume: Volume, name: str) -> Json:
+    """Return name, scale in µm, units and axes of a layer; pixels where no voxel size is known."""
     extra = len(volume.axes) - len(volume.spacing)
     unit = "pixel" if volume.spacing_is_assumed and set(volume.spacing) == {1.0} else "um"
     return {
+        "name": name,
         "scale": (1.0,) * extra + volume.spacing,
         "units": ("pixel",) * extra + (unit,) * len(volume.spacing),
         "axis_labels": tuple(volume.axes.lower()),
@@ -99,31 +102,31 @@ def geometry(volume: Volume) -> Json:
     }
 
 
-def image_layer(volume: Volume, name: str, **more: object) -> LayerData:
+def image_layer(volume: Volume, name: str) -> LayerData:
     """Return an image as a layer, with the contrast of the pictures of a report."""
     low, high = limits(volume.array)
     ends = {"contrast_limits": (low, high)} if low < high else {}
-    return volume.array, {**geometry(volume), "name": name, **ends, **more}, "image"
+    return volume.array, geometry(volume, name) | ends, "image"
 
 
-def labels_layer(volume: Volume, name: str, **more: object) -> LayerData:
+def labels_layer(volume: Volume, name: str) -> LayerData:
     """Return labels as a layer that can be edited."""
     array = volume.array
     editable = array.flags.writeable and array.dtype.kind != "b"
     data = array if editable else array.astype(np.promote_types(array.dtype, np.uint8))
-    return data, {**geometry(volume), "name": name, **more}, "labels"
+    return data, geometry(volume, name), "labels"
 
 
-def points_layer(points: Points, name: str, **more: object) -> LayerData:
+def points_layer(points: Points, name: str) -> LayerData:
     """Return points as a layer of rings."""
     place = Volume(
         np.zeros((1,) * len(points.spacing)), points.spacing, SPATIAL[-len(points.spacing) :]
     )
     ring = {"size": DOT, "face_color": "transparent", "border_color": "yellow"}
-    return points.array, {**geometry(place), "name": name, **ring, **more}, "points"
+    return points.array, geometry(place, name) | ring, "points"
 
 
-def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str, **more: object) -> LayerData:
+def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str) -> LayerData:
     """Return the ways of the cells of a movie, daughters joined to their mothers."""
     places: list[list[float]] = []
     for frame, array in enumerate(labels.array):
@@ -132,15 +135,15 @@ def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str, **more: obj
         places += [[n, frame, *at] for n, *at in zip(cell, *centre, strict=True)]
     graph = {track.label: [track.parent] for track in tracks if track.parent}
     data = np.array(sorted(places)).reshape(len(places), 1 + labels.array.ndim)
-    return data, {**geometry(labels), "name": name, "graph": graph, **more}, "tracks"
+    return data, {**geometry(labels, name), "graph": graph}, "tracks"
 
 
-def layer_of(path: Path, kind: str, name: str, spacing: Spacing, **more: object) -> LayerData:
+def layer_of(path: Path, kind: str, name: str, spacing: Spacing) -> LayerData:
     """Return a file of a known kind, ``labels``, ``points`` or ``image``, as a layer."""
     if kind == "points":
-        return points_layer(read_points(path, tuple(spacing)), name, **more)
+        return points_layer(read_points(path, tuple(spacing)), name)
     make = {"labels": labels_layer, "image": image_layer}[kind]
-    return make(read(path).channels[0], name, **more)
+    return make(read(path).channels[0], name)
 
 
 def results(out: Path, name: str) -> tuple[Json, list[LayerData]]:

@@ -135,9 +135,10 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         title = case.name if not layers else f"{case.name} {slug}"
         layers.append(layer_of(path, "labels" if kinds[slug] == "labels" else "image", title, ()))
     spacing = layers[0][1]["metadata"][OWN]["spacing_um"] if layers else ()
-    hidden = {"visible": False}
-    for name, path in case.channels().items():
-        layers.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
+    hidden = [
+        layer_of(path, "image", f"{case.name} {name}", ()) for name, path in case.channels().items()
+    ]
+    layers += hidden
     truth = None
     if output and (truth_path := case.truth(task).get(output.slug)) is not None:
         if output.kind == "labels":
@@ -148,8 +149,11 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
             layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
     visible = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == visible):
-        shown = {} if folder_of(name) == visible else hidden
-        layers += _answer(run, case, name, truth, spacing, shown)
+        answer = _answer(run, case, name, truth, spacing)
+        hidden += answer if folder_of(name) != visible else []
+        layers += answer
+    for _, arguments, _ in hidden:
+        arguments["visible"] = False
     for _, arguments, _ in layers:
         arguments["metadata"][RUN] = str(run.run.folder)
         if len(arguments["scale"]) == len(layers[0][1]["scale"]):  # of one grid
@@ -158,12 +162,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
 
 
 def _answer(
-    run: OpenedRun,
-    case: Case,
-    name: str,
-    truth: Volume | None,
-    spacing: Spacing,
-    shown: Mapping[str, object],
+    run: OpenedRun, case: Case, name: str, truth: Volume | None, spacing: Spacing
 ) -> list[LayerData]:
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
     folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
@@ -172,25 +171,22 @@ def _answer(
     if not record or not path or not output:
         return []
     if output.kind != "labels":
-        return [_unjudged(path, output.kind, name, spacing, PREDICTION, **shown)]
+        return [_unjudged(path, output.kind, name, spacing, PREDICTION)]
     answer = read(path).channels[0]
-    layers = [_outlined(answer, name, PREDICTION, **shown)]
+    layers = [_outlined(answer, name, PREDICTION)]
     if output.movie:
-        return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name, **shown)]
+        return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name)]
     if truth:
         for error, labels in errors(truth, answer, case.stated().ignored.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
             part = side.like(np.where(np.isin(side.array, labels), side.array, 0))
-            title = f"{name}: {error} ({len(labels)})"
-            layers.append(_painted(part, title, error, STRONG, **shown))
+            layers.append(_painted(part, f"{name}: {error} ({len(labels)})", error, STRONG))
     return layers
 
 
-def _ways(labels: Volume, table: Path | None, name: str, **shown: object) -> list[LayerData]:
+def _ways(labels: Volume, table: Path | None, name: str) -> list[LayerData]:
     """Return the ways of tracked cells as a layer, none without their table."""
-    if not table:
-        return []
-    return [tracks_layer(labels, read_tracks(table), f"{name} tracks", **shown)]
+    return [tracks_layer(labels, read_tracks(table), f"{name} tracks")] if table else []
 
 
 def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[int]]:
@@ -210,25 +206,26 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
     return {error: labels for error, labels in classes.items() if labels}
 
 
-def _unjudged(
-    path: Path, kind: str, name: str, spacing: Spacing, side: str, **shown: object
-) -> LayerData:
+def _unjudged(path: Path, kind: str, name: str, spacing: Spacing, side: str) -> LayerData:
     """Return an image, or points as rings in the colour of their side."""
-    ring = {"border_color": [_colour(side)]} if kind == "points" else {}
-    return layer_of(path, kind, name, spacing, **ring, **shown)
+    layer = layer_of(path, kind, name, spacing)
+    if kind == "points":
+        layer[1]["border_color"] = [_colour(side)]
+    return layer
 
 
-def _outlined(volume: Volume, name: str, side: str, **shown: object) -> LayerData:
+def _outlined(volume: Volume, name: str, side: str) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
-    layer = _painted(volume, name, side, FAINT, **shown)
+    layer = _painted(volume, name, side, FAINT)
     layer[1]["metadata"][CONTOUR] = 1
     return layer
 
 
-def _painted(volume: Volume, name: str, kind: str, opacity: float, **shown: object) -> LayerData:
+def _painted(volume: Volume, name: str, kind: str, opacity: float) -> LayerData:
     """Return labels in one colour of the report."""
-    colours = {None: _colour(kind), 0: (0.0,) * 4}
-    return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)
+    layer = labels_layer(volume, name)
+    layer[1].update(colormap={None: _colour(kind), 0: (0.0,) * 4}, opacity=opacity)
+    return layer
 
 
 def _colour(name: str) -> tuple[float, ...]:
