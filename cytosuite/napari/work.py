@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from html import escape
+from pathlib import Path
+
+from jinja2 import Template
 
 from cytosuite.errors import printable
 from cytosuite.files import Entries
@@ -117,30 +119,10 @@ def why(record: Entries) -> str:
     """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
     chosen = {**record, **record.get("selection", {})}
     words = {"user": "named by you", "use": "in use (cytosuite model use)"}
-    by = words.get(chosen.get("by", ""), "chosen by the image")
-    lines = [f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"]
-    lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in record["warnings"]]
     cards = [chosen, *chosen.get("others", [])]
     keys = {"axes", "channel", *(key for card in cards for key in card.get("terms", {}))}
-    facts = [_fact(k, fact) for k, fact in chosen.get("metadata", {}).items() if k in keys]
-    lines += [f"known: {escape('; '.join(facts))}"] if facts else []
-    first, *others = map(_card, cards)
-    lines += ["", "cost of each model, the least is taken:", f"<b>{first}</b>", *others]
-    return "<br>".join(lines)
-
-
-def _fact(key: str, fact: Entries) -> str:
-    """Return a fact about an image with its source."""
-    sizes = fact["value"] if isinstance(fact["value"], list) else [fact["value"]]
-    text = " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
-    return f"{key} {text} ({fact['source']})"
-
-
-def _card(card: Entries) -> str:
-    """Return a model with its cost, its terms, and the reasons against it."""
-    terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
-    reasons = [f"not made for this {key}" for key in card.get("broken", [])]
-    reasons += [f"left out: {card['left_out']}"] if card.get("left_out") else []
-    cost = "" if card.get("cost") is None else f"{card['cost']:.2f} "
-    parts = [f"{cost}{card['model']}", *([terms] if terms else []), *reasons]
-    return escape("; ".join(parts)).replace("; ", ": ", 1)
+    facts = {k: fact for k, fact in chosen.get("metadata", {}).items() if k in keys}
+    by = words.get(chosen.get("by", ""), "chosen by the image")
+    template = Template(Path(__file__).with_name("why.html").read_text("utf-8"), autoescape=True)
+    html: str = template.render(chosen=chosen, by=by, cards=cards, facts=facts)
+    return html
