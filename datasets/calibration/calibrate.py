@@ -6,7 +6,7 @@ from itertools import repeat
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import tomlkit
 
@@ -30,10 +30,10 @@ from cytosuite.datasets.calibration.fit import (
     statistics_of,
 )
 from cytosuite.datasets.calibration.masks import named, need_one_kind
-from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
+from cytosuite.datasets.calibration.measure import Labels, measure
 from cytosuite.datasets.calibration.objects import segment
 from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
-from cytosuite.datasets.calibration.start import Start, start
+from cytosuite.datasets.calibration.start import start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.files import (
@@ -46,7 +46,7 @@ from cytosuite.files import (
     write_json,
     write_text,
 )
-from cytosuite.folders.index import index
+from cytosuite.folders.index import Item, index
 from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
 
@@ -90,18 +90,6 @@ def _native(value: object, name: str, comments: TextMap) -> Any:  # noqa: ANN401
     return tomlkit.item(value).comment(comments[name]) if comments.get(name) else value
 
 
-class Real(NamedTuple):
-    """The real stacks and their statistics."""
-
-    folder: str
-    names: list[str]
-    stacks: list[tuple[Volume, Labels | None]]
-    digest: str
-    statistics: StackStatistics
-    begin: Start
-    notes: list[str]  # values that are missing or uncertain
-
-
 def calibrate(
     dataset: str,
     real: Path,
@@ -128,47 +116,50 @@ def calibrate(
     need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    measured = _read(real, pattern, spacing, part, each, recursive=recursive, root=data_root)
-    say(f"{len(measured.stacks)} stacks, {measured.statistics.annotated} annotated")
-    for note in measured.notes:
+    items = _items(real, pattern, recursive=recursive, root=data_root)
+    stacks = _stacks(items, spacing, part or Part())
+    statistics = measure(stacks, each=each)
+    begin = start(statistics)
+    notes = [*statistics.notes, *begin.notes]
+    say(f"{len(stacks)} stacks, {statistics.annotated} annotated")
+    for note in notes:
         say(f"note: {note}")
-    count = max(2 * cases, len(measured.stacks))
+    count = max(2 * cases, len(stacks))
     total = rounds * cases + 2 * count
-    pace_s = pace(measured.statistics, measured.begin, simulate, seed)
+    pace_s = pace(statistics, begin, simulate, seed)
     duration = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
     say(f"{total} stacks to simulate and measure{duration if isfinite(pace_s) else ''}")
     each = counted(each, step, total, "simulating and measuring", turns=2)
     options: Json = {"cases": cases, "seed": seed, "say": say, "each": each}
-    fitted = fit(measured.statistics, measured.begin, simulate, rounds=rounds, **options)
+    fitted = fit(statistics, begin, simulate, rounds=rounds, **options)
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    image = nested(measured.begin.fixed)["image"]
+    image = nested(begin.fixed)["image"]
     before = drawn_first(simulate, [{"image": image, "tissue": t} for t in TISSUES], seeds, each)
     after, refused = draw(simulate, repeat(fitted.parameters), seeds, each)
     if refused:
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
-    earlier = statistics_of(measured.statistics, before, None, each) if before else None
-    later = statistics_of(measured.statistics, after, measured.begin.fixed["camera.offset"], each)
-    rows = compare(measured.statistics, earlier, later)
+    earlier = statistics_of(statistics, before, None, each) if before else None
+    later = statistics_of(statistics, after, begin.fixed["camera.offset"], each)
+    rows = compare(statistics, earlier, later)
     misses = [*poor(rows), *map(AT_LIMIT.format, fitted.limits)]
     step(total, total, "")  # refused draws were not measured
     record = {
-        "folder": measured.folder,
-        "files": measured.names,
-        "sha256": measured.digest,
+        "folder": real.resolve().name,
+        "files": [item.name for item in items],
+        "sha256": digest([path for item in items for path in item.paths], real),
         "seed": seed,
         "rounds": len(fitted.misfits),
         "misfits": fitted.misfits,
-        "notes": measured.notes,
-        "real": facts_of(measured.statistics),
+        "notes": notes,
+        "real": facts_of(statistics),
         "simulated": facts_of(later),
         "poor": misses,
     }
-    head = [HEAD.format(len(measured.names), measured.folder), BESIDE_IT]
-    head += [f"Note: {note}" for note in measured.notes]
+    head = [HEAD.format(len(items), record["folder"]), BESIDE_IT, *map("Note: {}".format, notes)]
     made = "Fitted to {} real stacks"
     write_recipe(out, dataset, fitted.parameters, record, made, head, rows, fitted.comments)
     if draw_strip:
-        labelled = [(v, segment(v) if labels is None else labels) for v, labels in measured.stacks]
+        labelled = [(v, segment(v) if labels is None else labels) for v, labels in stacks]
         draw_strip(out.with_suffix(".png"), labelled, after)
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*likeness(rows)))
     for line in misses:
@@ -193,38 +184,30 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _read(
-    folder: Path,
-    pattern: str,
-    spacing: Size | None,
-    part: Part | None,
-    each: Each,
-    *,
-    recursive: bool = False,
-    root: Path | None = None,
-) -> Real:
-    """Return the real stacks of matching names."""
+def _items(folder: Path, pattern: str, *, recursive: bool, root: Path | None) -> list[Item]:
+    """Return the cases of matching names, those with labels where some have them."""
     every = index(folder, "segment", recursive=recursive, root=root).items
     items = named(every, pattern, folder)
-    annotated = [item for item in items if LABELS in item.files]
-    items = annotated or items  # labels found by threshold are another ruler
+    # labels found by threshold are another ruler
+    return [item for item in items if LABELS in item.files] or items
+
+
+def _stacks(
+    items: Sequence[Item], spacing: Size | None, part: Part
+) -> list[tuple[Volume, Labels | None]]:
+    """Return the images of cases, all of one kind, with their labels."""
     stacks: list[tuple[Volume, Labels | None]] = []
     for item in items:
-        sample = load(replace(item, part=part or Part()), spacing)
+        sample = load(replace(item, part=part), spacing)
         image = sample.volume("microscopy-image")
-        stacks.append((image, sample.volume(LABELS).array if annotated else None))
+        stacks.append((image, sample.volume(LABELS).array if LABELS in item.files else None))
         if image.axes != "ZYX" or min(image.shape) < 8:
             raise InputError(
                 f"{item.image}: a calibration needs 3D stacks of at least 8 voxels along each "
                 f"axis, found {image.axes} of {image.shape}"
             )
     need_one_kind(items, [image for image, _ in stacks])
-    measured = measure(stacks, each=each)
-    files = [path for item in items for path in item.paths]
-    name, names = folder.resolve().name, [item.name for item in items]
-    begin = start(measured)
-    notes = [*measured.notes, *begin.notes]
-    return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
+    return stacks
 
 
 def write_recipe(

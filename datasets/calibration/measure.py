@@ -219,7 +219,7 @@ def _measure(
     summary = numbers(placed)
     row = {
         **dict.fromkeys(VOLUME_STATISTICS, nan),
-        **{name: value for name, value in summary.items() if name in VOLUME_STATISTICS},
+        **summary,
         "hollow": summary["radius"],
         **{name: getattr(detector, name) for name in ("offset", "gain", "excess", "read_counts")},
         "noise_correlation": detector.correlation,
@@ -309,7 +309,7 @@ def _covariance(above: Doubles, core: Bools, shift: tuple[int, int, int]) -> flo
 
 def _summary(table: Columns, depth_um: Doubles) -> FloatDict:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
-    row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
+    row = {name: finite_median(values) for name, values in table.items()}
     row["objects"] = float(len(table["signal"]))
     if np.isfinite(table["volume_um3"]).sum() < FEW:
         row["volume_cv"] = nan
