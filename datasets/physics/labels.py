@@ -224,7 +224,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
         background = float(np.median(nearby)) if nearby.size else _general()
         signal = float(photons[box][labels[box] == index + 1].mean()) - background
         limit = level * (read_noise + 0.5 + 0.3 * np.sqrt(max(background, 0.0)))
-        seen[index] = signal >= limit if level > 0 else True
+        seen[index] = signal >= limit
         if index % SOME == 0:
             large.release(labels, photons)
     return seen

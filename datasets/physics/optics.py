@@ -28,8 +28,6 @@ class Attenuation(NamedTuple):
     def factor(self, depth_um: Reals | float) -> Image:
         """Return the share of the light left under depths of tissue; 1 within the delay."""
         beyond = np.asarray(depth_um, np.float32) - np.float32(self.delay_um)
-        if self.law == "none":
-            return np.ones_like(beyond)
         beyond *= np.float32(1 / self.length_um)
         np.maximum(beyond, 0, out=beyond)
         if self.law == "power":
