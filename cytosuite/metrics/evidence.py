@@ -81,11 +81,7 @@ class Evidence(Generic[T]):
 
     def missing(self, facts: "Facts") -> list[str]:
         """Return the needed facts that are not known."""
-        return [name for name in self.needs if self._key(name) not in facts]
-
-    def _key(self, name: str) -> str:
-        """Return the key of a fact."""
-        return f"{name}:{self.form}" if name in SET_FACTS else name
+        return [name for name in self.needs if not facts.has(name, self.form)]
 
     def of(self, facts: "Facts") -> T:
         """Return the evidence from the facts of a case or set; all that it needs must be known.
@@ -95,8 +91,8 @@ class Evidence(Generic[T]):
         InputError
             If the facts do not suit it, or it would take more memory than is free.
         """
-        keys = {name: self._key(name) for name in self.needs + self.uses}
-        arguments = {name: facts[key]() for name, key in keys.items() if key in facts}
+        names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
+        arguments = {name: facts.get(name, self.form) for name in names}
         if self.voxel_bytes:
             from cytosuite.volume.memory import need_memory  # NumPy
 
@@ -111,7 +107,7 @@ def _named(module: str, name: str) -> object:
     return getattr(import_module(module), name)
 
 
-class Facts(dict[str, Callable[[], Any]]):
+class Facts:
     """Facts about one case or one set, each read on first use and kept.
 
     `sources` holds the reader of each fact by its name; of images of a set by name and form,
@@ -119,7 +115,20 @@ class Facts(dict[str, Callable[[], Any]]):
     """
 
     def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
-        super().__init__({key: cache(read) for key, read in sources.items()})
+        self._sources = {key: cache(read) for key, read in sources.items()}
+
+    def has(self, name: str, form: Form = "arrays") -> bool:
+        """Return whether a fact can be read."""
+        return self._key(name, form) in self._sources
+
+    def get(self, name: str, form: Form = "arrays") -> Any:  # noqa: ANN401 - as facts differ
+        """Return a fact."""
+        return self._sources[self._key(name, form)]()
+
+    @staticmethod
+    def _key(name: str, form: Form) -> str:
+        """Return the key of a source."""
+        return f"{name}:{form}" if name in SET_FACTS else name
 
 
 Gathered = Mapping[Evidence[Any], Any]  # of one case or set
