@@ -74,7 +74,11 @@ def read_scored(place: Path) -> ScoredRun:
     facts = read_json(home / FACTS) if (home / FACTS).is_file() and path.name == FILE else {}
     if not isinstance(facts, dict):
         raise InputError(f"{home / FACTS}: expected an object, found {type(facts).__name__}")
-    return ScoredRun(place, read_scores(path), facts)
+    scores = read_scores(path)
+    single = scores["case"] != ""
+    if (scores[single].groupby("case")["dataset"].nunique() > 1).any():  # a table of others
+        scores.loc[single, "case"] = scores["dataset"] + "/" + scores["case"]
+    return ScoredRun(place, scores, facts)
 
 
 def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:

@@ -167,6 +167,19 @@ def test_time_warns_and_fails_only_when_asked(made):
     assert compared(two, one).costs.time_ratio[0] == 0.5
 
 
+def test_cases_of_one_name_in_two_datasets_are_two(made):
+    def twice(table):
+        return pd.concat([table, table.assign(dataset="others")])
+
+    before = edited(made("a", SCORES), twice)
+    place = made("b", SCORES)
+    refused("(cells/case_00, cells/case_01, ", compared, before, place)
+    assert compared(before, edited(place, twice)).identical
+    less = edited(place, lambda t: t[(t["dataset"] == "cells") | (t["case"] != "case_03")])
+    lost = "net: no SEG in 1 of 24 cases (others/case_03)"
+    assert lost in compared(before, less).regressions
+
+
 def test_names_of_strangers_are_escaped_in_markdown_and_json(made):
     name = "a|b<script>alert(1)</script>`[x](y)\x1b"
     one, two = (made(n, own, algorithm=name) for n, own in (("a", SCORES), ("b", SCORES - 0.1)))
