@@ -86,7 +86,7 @@ def remarks(ranking: Ranking) -> list[str]:
 
 def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
     """Return a sentence on how far the order hangs on the datasets, and the rows that are shown."""
-    away = min(((tau, name) for name, tau in consensus.tau.items() if tau < 1), default=None)
+    least = min(consensus.tau, key=lambda name: (consensus.tau[name], name))
     first = consensus.algorithms[0]
     others = [name for name, top in consensus.first_without.items() if top != first]
     firmness = (
@@ -98,9 +98,10 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
         f"Each of {count(len(consensus.tau), 'dataset')} has the same weight: mean of the ranks "
         f"within each; samples draw datasets, and cases within each. {firmness}"
     )
-    if away:
-        words = f"differs most from this one (Kendall's tau {number(away[0])})"
-        sentence += f" The order of {away[1]} {words}."
+    if (tau := consensus.tau[least]) < 1:
+        sentence += (
+            f" The order of {least} differs most from this one (Kendall's tau {number(tau)})."
+        )
     few = f" {joined(consensus.fixed)}: too few cases to be drawn." if consensus.fixed else ""
     rows = []
     for name in (name for name in consensus.algorithms if name in shown):

@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.comparison.changes import (
     largest,
     slower,
 )
-from cytosuite.benchmark.scores.comparison.scored import ScoredRun, some
+from cytosuite.benchmark.scores.comparison.scored import KEY, ScoredRun, some
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.errors import InputError, count, plain
 from cytosuite.files import Json
@@ -32,7 +32,6 @@ CHANGES = (
     *("median", "low", "high", "p_worse", "relevant", "cases"),
 )
 NEAR = 1e-6  # relative difference of a control that another machine may cause
-PAIR = ["dataset", "case", "algorithm", "metric"]
 
 
 def same_data(before: ScoredRun, after: ScoredRun) -> tuple[bool | None, set[str]]:
@@ -287,7 +286,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     old, new = (run.scores[run.scores["metric"] != ""] for run in (before, after))
     single = old["dataset"].nunique() == new["dataset"].nunique() == 1
     old, new = old.rename(columns={"value": "before"}), new.rename(columns={"value": "after"})
-    keys = PAIR[single:]  # the folder of a single dataset may have another name
+    keys = KEY[single:]  # the folder of a single dataset may have another name
     joined = old.merge(new, on=keys, suffixes=("_before", ""), sort=False)
     if not (before.cases & after.cases):
         raise InputError(
@@ -299,7 +298,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
             f"{before.place} and {after.place} have no algorithm in common "
             f"({some(before.algorithms)} against {some(after.algorithms)})"
         )
-    return joined[[*PAIR, "before", "after", "status_before", "status"]]
+    return joined[[*KEY, "before", "after", "status_before", "status"]]
 
 
 def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
@@ -319,12 +318,12 @@ def _missing(
 ) -> Iterable[str]:
     """Return a sentence for each algorithm and metric with rows or values in `before` alone."""
     both = (run.scores[run.scores["metric"].isin(metrics)] for run in (before, after))
-    rows, judged = (own[own.groupby(PAIR[2:])["value"].transform("count") > 0] for own in both)
-    rows = rows[(rows["case"] != "") & ~rows[PAIR[1:]].isin([*without, *CONTROLS]).any(axis=1)]
+    rows, judged = (own[own.groupby(KEY[2:])["value"].transform("count") > 0] for own in both)
+    rows = rows[(rows["case"] != "") & ~rows[KEY[1:]].isin([*without, *CONTROLS]).any(axis=1)]
     failures = after.scores[after.scores["status"] != "ok"]  # counted as failed cases
-    there = _among(rows, judged, PAIR[1:]) | _among(rows, failures, PAIR[1:3])
+    there = _among(rows, judged, KEY[1:]) | _among(rows, failures, KEY[1:3])
     sentences = []
-    for (name, metric), values in rows.assign(gone=~there).groupby(PAIR[2:], sort=False):
+    for (name, metric), values in rows.assign(gone=~there).groupby(KEY[2:], sort=False):
         if len(cases := values["case"][values["gone"]]):
             lost = f"no {metric} in {len(cases)} of {len(values)} cases ({some(cases)})"
             lost = lost if name in after.algorithms else f"missing in {after.place}"
@@ -377,5 +376,5 @@ def failed(run: ScoredRun, algorithm: str) -> set[str]:
 
 def _no_longer(word: str, pairs: pd.DataFrame) -> Iterator[str]:
     """Yield a sentence for each algorithm and metric on the cases in which a value was lost."""
-    for (name, metric), rows in pairs.groupby(PAIR[2:], sort=False):
+    for (name, metric), rows in pairs.groupby(KEY[2:], sort=False):
         yield f"{name}: {metric} is no longer {word} in {some(rows['case'])}"
