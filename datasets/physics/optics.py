@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -64,11 +65,6 @@ def blurred(
     paint: Callable[[Box], Image], shape: Sizes, sigma: Spacing
 ) -> Iterator[tuple[slice, Image]]:
     """Yield planes and light (n, Y, X) of a blurred image, slab by slab, with scipy's bytes."""
-    spans = slabs(shape)
-    if len(spans) == 1:
-        whole = paint(tuple(slice(0, size) for size in shape))
-        yield slice(0, shape[0]), ndimage.gaussian_filter(whole, sigma, mode="nearest")
-        return
 
     def _light(span: tuple[int, int]) -> Image:
         slab = _along_z(paint, shape, sigma[0], *span)
@@ -79,13 +75,14 @@ def blurred(
                 ndimage.gaussian_filter1d(plane, sigma[2], -1, output=plane, mode="nearest")
         return slab
 
+    spans = slabs(shape)
     with ThreadPoolExecutor(1) as pool:  # one slab ahead of the camera
         coming = pool.submit(_light, spans[0])
-        for number, (start, stop) in enumerate(spans, start=1):
+        for span, following in zip_longest(spans, spans[1:]):
             planes = coming.result()
-            if number < len(spans):
-                coming = pool.submit(_light, spans[number])
-            yield slice(start, stop), planes
+            if following:
+                coming = pool.submit(_light, following)
+            yield slice(*span), planes
 
 
 def _along_z(

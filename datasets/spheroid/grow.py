@@ -350,10 +350,9 @@ def _debris(
             brightness=section.body_brightness,
         )
         placed.append((bodies, around.draw(rng, count)))
-    count = int(drawn["blobs"])
     blobs = debris.draw_blobs(
         rng,
-        around.draw(rng, count) if count else np.zeros((0, 3)),
+        around.draw(rng, int(drawn["blobs"])),
         sigma_z_um=section.blob_sigma_z_um,
         sigma_xy_um=section.blob_sigma_xy_um,
         brightness=section.blob_brightness,
