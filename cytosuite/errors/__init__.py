@@ -41,7 +41,7 @@ def at(place: object) -> Iterator[None]:
 
 def reason_of(error: Exception, place: object) -> str:
     """Return the message of an error without the place that it may begin with."""
-    return str(error).removeprefix(f"{plain(str(place))}: ")
+    return str(error).removeprefix(plain(f"{place}:") + " ")
 
 
 def plain(text: str, limit: int = LINE) -> str:

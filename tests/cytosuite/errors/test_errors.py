@@ -28,5 +28,5 @@ def test_a_long_line_is_cut_and_says_so():
 
 def test_every_message_is_such_a_line():
     assert str(InputError("a\nb\udc80")) == r"a b\udc80"
-    with pytest.raises(InputError, match=r"^a \\udc80: cut$"), at("a  \udc80"):
-        raise InputError("a  \udc80: cut")
+    with pytest.raises(InputError, match=r"^a \\udc80 : cut$"), at("a  \udc80 "):
+        raise InputError("a  \udc80 : cut")
