@@ -1,6 +1,7 @@
 """Fits of all spots of an image, each to what the others leave of it."""
 
 from collections.abc import Sequence
+
 import numpy as np
 
 from cytosuite.algorithms.spots import _kernels as kernels

@@ -18,7 +18,8 @@ def psnr(images: ImagePair) -> float:
 
     With the data range L, which scikit-image, MONAI and torchmetrics define alike where they are
     given L. Positive infinity for equal images, which belongs in no mean: leave it out and count
-    it; in a ranking it is the best. Negative where the root mean square error exceeds the data range.
+    it; in a ranking it is the best. Negative where the root mean square error exceeds the data
+    range.
 
     Examples
     --------
