@@ -1,12 +1,11 @@
-"""SVG without a plotting library: axes with round ticks, marks of algorithms, lines and texts."""
+"""SVG without a plotting library: axes with round ticks, and marks of algorithms."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cytosuite.files import TextPair, frozen
+from cytosuite.files import frozen
 
-Place = str | float  # px, or a text: of `percent`
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 # Distinct by shape as well as by colour.
@@ -125,29 +124,3 @@ def mark(place: int) -> str:
 def percent(value: float) -> str:
     """Return a place in % of the width."""
     return f"{value:.2f}%"
-
-
-def _px(place: Place) -> str:
-    """Return a place as the value of an attribute."""
-    return f"{place:.1f}" if isinstance(place, float) else str(place)
-
-
-def line(style: str, x: tuple[Place, Place], y: tuple[Place, Place]) -> str:
-    """Return a line from one place to another."""
-    (x1, x2), (y1, y2) = map(_px, x), map(_px, y)
-    return f'<line class="{style}" x1="{x1}" x2="{x2}" y1="{y1}" y2="{y2}"/>'
-
-
-def label(style: str, x: Place, y: Place, text: str, anchor: str = "middle") -> str:
-    """Return a text, which is safe, at a place."""
-    return f'<text class="{style}" x="{_px(x)}" y="{_px(y)}" text-anchor="{anchor}">{text}</text>'
-
-
-def document(parts: Iterable[str], size: TextPair, box: tuple[float, float], style: str) -> str:
-    """Return elements as a file on white ground, with width and height, and its box in px."""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
-        f'viewBox="0 0 {box[0]:.2f} {box[1]:.2f}"><style>{style}</style>'
-        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
-    )
