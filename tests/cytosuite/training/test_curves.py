@@ -21,7 +21,7 @@ def test_curves_of_a_log_are_read_back(tmp_path):
 
 
 def test_plots_share_nothing_and_empty_ones_are_left_out(tmp_path):
-    draw_curves([{"a": {5: 3.0, 10: 2.0, 15: 1.0}}], tmp_path / "c.svg")
+    draw_curves([{"a & <b>": {5: 3.0, 10: 2.0, 15: 1.0}}], tmp_path / "c.svg")
     assert _lines(tmp_path / "c.svg") == [[(0, 0), (WIDTH / 2, HEIGHT / 2), (WIDTH, HEIGHT)]]
     draw_curves([{"a": {1: 5.0, 2: 0.0}, "b": {1: 0.0}}, {}, {"c": {7: 4.0}}], tmp_path / "c.svg")
     assert _lines(tmp_path / "c.svg") == [
