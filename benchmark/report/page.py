@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cytosuite.benchmark.report import figures, plots, wording
 from cytosuite.benchmark.report.section import sections
 from cytosuite.benchmark.report.verdict import readings, verdict
-from cytosuite.benchmark.runs.store.documents import escape
+from cytosuite.benchmark.runs.store.documents import escape, rendered
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.errors import count
 from cytosuite.figures import palette
@@ -75,13 +75,20 @@ def html(results: Results, views: Entries) -> str:
 
 def markdown(results: Results, views: Entries) -> str:
     """Return the report as Markdown for a terminal or a pull request; see `html`."""
-    lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(results))}**", ""]
-    lines += [f"- {name}: {escape(text)}" for name, text in readings(results)] + [""]
-    lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.first.notes]]
-    for name, section in sections().items():
-        shown = [] if views[name] is None else section.markdown(results.first, views[name])
-        lines += [f"## {section.title}", "", *shown, ""] if shown else []
-    return "\n".join(lines)
+    shown = {
+        section.title: section.markdown(results.first, views[name])
+        for name, section in sections().items()
+        if views[name] is not None
+    }
+    return rendered(
+        FOLDER / "report.template",
+        results=results,
+        verdict=verdict(results),
+        readings=readings(results),
+        notes=[*results.broken, *results.first.notes],
+        sections=[(title, lines) for title, lines in shown.items() if lines],
+        escape=escape,
+    ).removesuffix("\n")
 
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
