@@ -196,7 +196,6 @@ def markdown(_: Results, errors: Errors) -> list[str]:
 
 
 TEMPLATE = """
-{% macro percent(share) %}{{ "%.2f"|format(share) }}%{% endmacro %}
 {% macro row_of(parts) %}
 {% set shapes %}{% for name, number, start, width in parts %}<rect x="{{ percent(start) }}" width="{{ percent(width) }}" height="16" style="fill:var(--{{ name }})"><title>{{ name }}: {{ number }}</title></rect>{% endfor %}{% endset %}
 {% set words %}{% for name, number, start, width in parts %}{{ number }} {{ name }}{{ ", " if not loop.last }}{% endfor %}{% endset %}
