@@ -136,17 +136,11 @@ def draw_batch(
     """
     crops, seed = settings.crops, settings.schedule.seed
     drawn = [_pair(rng, cases, crops) for rng in streams(seed, step, crops.batch)]
-    arrays: dict[str, Image | Labels] = {
-        "simulated": np.stack([pair[0] for pair in drawn]),
-        "real": np.stack([pair[1] for pair in drawn]),
-    }
-    labels = [pair[2] for pair in drawn if pair[2] is not None]
-    return {**arrays, "labels": np.stack(labels)} if len(labels) == len(drawn) else arrays
+    return {name: np.stack([pair[name] for pair in drawn]) for name in drawn[0]}
 
 
-def _pair(
-    rng: Rng, cases: Cases[DomainVolume], settings: Crops
-) -> tuple[Image, Image, Labels | None]:
+def _pair(rng: Rng, cases: Cases[DomainVolume], settings: Crops) -> dict[str, Image | Labels]:
+    """Return a simulated and a real crop (C, Z, Y, X), and the labels of the first, if given."""
     target, simulated = chosen(rng, cases["real"]), cases["simulated"]
     crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
     numbers = rng.integers(len(simulated), size=settings.alike)
@@ -157,13 +151,14 @@ def _pair(
         goal = _levels(crop)
         far = [np.abs(_levels(cut(item.image, box)) - goal).mean() for item, box in places]
         source, box = places[int(np.argmin(far))]
-    labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = [turn_of(rng, noise=target.scale != "light") for _ in range(2)]
-    return (
-        turned(_dithered(rng, cut(source.image, box), source), turns[0]),
-        turned(_dithered(rng, crop, target), turns[1]),
-        None if labels is None else turned(labels, turns[0]),
-    )
+    drawn: dict[str, Image | Labels] = {
+        "simulated": turned(_dithered(rng, cut(source.image, box), source), turns[0]),
+        "real": turned(_dithered(rng, crop, target), turns[1]),
+    }
+    if source.labels is not None:
+        drawn["labels"] = turned(np.asarray(source.labels[box]), turns[0])
+    return drawn
 
 
 def _dithered(rng: Rng, crop: Image, item: DomainVolume) -> Image:

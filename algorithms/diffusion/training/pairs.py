@@ -1,7 +1,6 @@
 """Real images and, for a conditioned network, their sketches: decoded once, read crop by crop."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from cytosuite.files import frozen
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import normalise, sketch_of_labels
-from cytosuite.segmentation.specimen import Channel, CoarseMap
+from cytosuite.segmentation.specimen import CoarseMap
 from cytosuite.training.augment import augmented
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
@@ -52,16 +51,6 @@ class SketchedImage:
     shape: Shape = ()  # voxels z y x, without the extension to a crop
     files: FileSettings = BESIDE
     position: tuple[CoarseMap, ...] = ()  # further channels of the network
-
-
-def _position(item: SketchedImage, channels: Sequence[Channel]) -> tuple[CoarseMap, ...]:
-    """Return where the voxels of an image lie among its objects."""
-    if not channels or item.sketch is None:
-        return ()
-    if item.spacing is None:
-        raise InputError("the file gives no voxel size, which network.position counts in")
-    spacing = (1.0, *item.spacing)[-3:]
-    return tuple(positions(np.asarray(item.sketch, np.float32), spacing, channels))
 
 
 def _units(image: Array, settings: Settings) -> Floats:
@@ -98,8 +87,6 @@ def stacks(image: Volume) -> list[Volume]:
 def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
     """Return an image in units of its own, or of a camera, with its sketch if one is drawn."""
     network, files = settings.network, settings.files
-    drawn = "threshold" if settings.adversary.unpaired else "file"
-    drawn = "labels" if role == SKETCHES else drawn
     axes, path, twin = network.axes, item.image, item.files.get(LABELS.slug)
     volume = files.read(path)
     if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
@@ -112,28 +99,35 @@ def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
         )
     sketch: Floats | None = None
     kind: Given | None = None
-    if network.conditioned and drawn == "threshold":
+    if network.conditioned and settings.adversary.unpaired and role != SKETCHES:
         sketch = each_channel(threshold_sketch, volume)
     elif network.conditioned:
-        itself = path if drawn == "labels" and not twin else None
+        itself = path if role == SKETCHES else None
         sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
+    spacing = None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :]
 
     def stored(array: Floats) -> Halves:
         """Return an array as float16, mapped from a file."""
         parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), settings.crops.shape))
 
-    image = SketchedImage(
+    kept, position = None if sketch is None else stored(sketch), list[CoarseMap]()
+    if network.position:
+        if spacing is None:
+            raise InputError("the file gives no voxel size, which network.position counts in")
+        voxel, whole = (1.0, *spacing)[-3:], np.asarray(kept, np.float32)
+        position = positions(whole, voxel, network.position)
+    return SketchedImage(
         path,
         twin,
         stored(each_channel(partial(_units, settings=settings), volume)),
-        None if sketch is None else stored(sketch),
-        None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
+        kept,
+        spacing,
         kind,
         stacks(volume)[0].shape,
         files,
+        tuple(position),
     )
-    return replace(image, position=_position(image, network.position))
 
 
 def _sketch(

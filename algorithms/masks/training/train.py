@@ -1,6 +1,6 @@
 """Training of the masks: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -172,14 +172,15 @@ class MaskTraining(Training[Settings, LabelPair]):
             [*self.drawn(state, cells, seed, settings).values()]
             for seed, (cells, _) in enumerate(real)
         ]
-        rows = [[(a.array, b.array) for a, b in row] for row in (real, drawn)]
-        greys = [
-            [np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows
-        ]
-        planes = [
-            [deep(grey)[len(deep(grey)) // 2].astype(np.uint8) for grey in row] for row in greys
-        ]
-        return joined([joined(row, 1) for row in planes], 0)
+
+        def grey(labels: Iterable[Volume]) -> Bytes:
+            """Return the middle plane of cells and nuclei."""
+            stacks = [deep(volume.array) for volume in labels]
+            cells, nuclei = (stack[len(stack) // 2] for stack in stacks)
+            shades = np.where(nuclei > 0, 255, (cells > 0) * (60 + cells * 47 % 110))
+            return shades.astype(np.uint8)
+
+        return joined([joined([*map(grey, row)], 1) for row in (real, drawn)], 0)
 
     def drawn(self, state: State, like: Volume, seed: int, settings: Settings) -> Volumes:
         """Return cells and nuclei as large as others by the average network, always of one seed."""
