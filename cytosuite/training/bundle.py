@@ -36,7 +36,6 @@ ALONE = (
 )
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
-MODALITY = "fluorescence microscopy"
 _LACK = (
     "expected training/bundle.py, which says what its network takes and gives, found none; write "
     "one like algorithms/view_fusion/training/bundle.py"
@@ -63,47 +62,28 @@ class NetworkFormat:
         return self.parameters.network
 
     @property
-    def data_format(self) -> Json:
-        """``network_data_format`` of a bundle."""
-        shape = [side(step) for step in self.arguments.multiple]
-        image = tensor(self.inputs, shape, self.input_range, patches=self.patches)
-        return {
-            "inputs": {"image": image, **self.others},
-            "outputs": {
-                "pred": tensor(self.outputs, shape, self.output_range, patches=self.patches)
-            },
-        }
-
-    @property
     def module(self) -> str:
         """The module of the arguments, which has ``build`` and ``load``, too."""
         return type(self.arguments).__module__
 
-    def definition(self) -> Json:
-        """Return a call of ``build`` as MONAI's ``ConfigParser`` takes it."""
-        kind = type(self.arguments)
-        arguments = self.arguments.model_dump(mode="json")
-        return {
-            "_target_": f"{self.module}.build",
-            "arguments": {"_target_": f"{self.module}.{kind.__qualname__}", **arguments},
-            **self.options,
-        }
+    def tensor(self, channels: Sequence[str], bounds: Interval | None) -> Json:
+        """Return the format of images of the network, see `side`."""
+        shape = [side(step) for step in self.arguments.multiple]
+        return tensor(channels, shape, bounds, patches=self.patches)
 
 
 def tensor(
     channels: Sequence[str],
     shape: Sequence[str | int],
-    bounds: Interval | None = None,
+    bounds: Interval | None,
     *,
-    kind: str = "image",
-    content: str = "magnitude",
-    patches: bool = True,
+    patches: bool,
 ) -> Json:
     """Return the format of a float32 tensor; a side is a number or a text, see `side`."""
     return {
-        "type": kind,
-        "format": content,
-        "modality": MODALITY if kind == "image" else "n/a",
+        "type": "image",
+        "format": "magnitude",
+        "modality": "fluorescence microscopy",
         "num_channels": len(channels),
         "spatial_shape": list(shape),
         "dtype": "float32",
@@ -186,7 +166,13 @@ def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkForm
         "pred_classes": "; ".join(network.outputs),
         "eval_metrics": card.scores,
         "references": [f"https://doi.org/{doi}" for doi in algorithm.references],
-        "network_data_format": network.data_format,
+        "network_data_format": {
+            "inputs": {
+                "image": network.tensor(network.inputs, network.input_range),
+                **network.others,
+            },
+            "outputs": {"pred": network.tensor(network.outputs, network.output_range)},
+        },
     }
 
 
@@ -196,14 +182,19 @@ def inference(card: ModelCard, network: NetworkFormat) -> Json:
     reader = _call(f"{package}.VolumeReader", stack=any(s.axes for s in TASKS[card.task].inputs))
     load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
     save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
-    weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"
+    weights, kind = "$str(Path(@bundle_root, 'models', 'model.pt'))", type(network.arguments)
+    arguments = network.arguments.model_dump(mode="json")
     return {
         **_head(card, "output"),
         "socket": network.socket,
         "images": f"$[{folder}] if {folder}.is_file() else image_files({folder})",
         "data": "$[{'image': str(path)} for path in @images]",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "network_def": network.definition(),
+        "network_def": _call(
+            f"{network.module}.build",
+            arguments=_call(f"{network.module}.{kind.__qualname__}", **arguments),
+            **network.options,
+        ),
         "network": "$@network_def.to(@device)",
         "preprocessing": _call("Compose", transforms=[load]),
         "dataset": _call("Dataset", data="@data", transform="@preprocessing"),

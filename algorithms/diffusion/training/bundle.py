@@ -27,7 +27,8 @@ def network_format(card: ModelCard) -> NetworkFormat:
         return [text + of for text in texts for of in (names if names[1:] else ("",))]
 
     noise = [f"{network.noise_channel} noise"] if network.noise_channel is not None else []
-    time = tensor((PHASE,), (), (0, round(pi / 2, 6)), kind="tuples", content="raw", patches=False)
+    time = tensor((PHASE,), (), (0, round(pi / 2, 6)), patches=False)
+    time |= {"type": "tuples", "format": "raw", "modality": "n/a"}
     return NetworkFormat(
         parameters,
         inputs=[*listed("noised image: cos(time) image + sin(time) noise", *sketch), *noise],
