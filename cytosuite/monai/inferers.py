@@ -58,7 +58,7 @@ class TileInferer(Inferer):
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Return the answer (N, C, ...) for images (N, C, ...); each tile gets all arguments."""
-        channels, flat = inputs.shape[1], 5 - inputs.ndim
+        channels, flat = inputs.shape[1], [1] * (5 - inputs.ndim)  # axes that images lack
         if inputs.ndim - 2 != len(self.tile):
             raise InputError(
                 f"tiles: expected images of {len(self.tile)} spatial axes, found {inputs.ndim - 2}"
@@ -69,19 +69,19 @@ class TileInferer(Inferer):
 
         def forward(values: Tensor) -> Tensor:
             """Return the answer for a tile (1, C, Z, Y, X); its first axes may be missing."""
-            answer: Tensor = network(values.flatten(1, 1 + flat), *args, **kwargs)
-            return answer.reshape(*answer.shape[:2], *[1] * flat, *answer.shape[2:])
+            answer: Tensor = network(values.flatten(1, 1 + len(flat)), *args, **kwargs)
+            return answer.reshape(*answer.shape[:2], *flat, *answer.shape[2:])
 
         with torch.inference_mode():
-            channels = forward(inputs.new_zeros(1, channels, *[1] * flat, *self.multiple)).shape[1]
+            channels = forward(inputs.new_zeros(1, channels, *flat, *self.multiple)).shape[1]
         answers = [
             predict_tiles(
-                image.reshape(len(image), *[1] * flat, *image.shape[1:]),
+                image.reshape(len(image), *flat, *image.shape[1:]),
                 forward,
                 channels=channels,
-                multiple=(*[1] * flat, *self.multiple),
-                tile=(*[1] * flat, *self.tile),
-                halo=(*[0] * flat, *self.halo),
+                multiple=(*flat, *self.multiple),
+                tile=(*flat, *self.tile),
+                halo=(*[0] * len(flat), *self.halo),
                 device=str(inputs.device),
             ).values.reshape(channels, *image.shape[1:])
             for image in inputs.detach().cpu().float().numpy()
