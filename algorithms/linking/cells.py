@@ -89,5 +89,5 @@ def cells_of(
         first.append(first[-1] + len(names))
         before = numbers.ravel()
     labels, places_um, sizes, trusts = map(np.concatenate, zip(*columns, strict=True))
-    both = np.concatenate(pairs), np.concatenate(shares)
-    return CellTable(np.array(first), labels, places_um, sizes, trusts, *both)
+    of_pairs = np.concatenate(pairs), np.concatenate(shares)
+    return CellTable(np.array(first), labels, places_um, sizes, trusts, *of_pairs)
