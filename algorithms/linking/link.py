@@ -157,9 +157,8 @@ def _matched(row: Longs, column: Longs, cost: Doubles, limit: float) -> Longs:
 
 def _apart(cells: CellTable) -> float:
     """Return the median distance of a cell from the nearest one of its frame [µm]."""
-    frames = zip(cells.first[:-1], cells.first[1:], strict=True)
-    places = (cells.centres[a:b] for a, b in frames if b - a > 1)
-    gaps = [neighbour(some) for some in places]
+    frames = np.split(cells.centres, cells.first[1:-1])
+    gaps = [neighbour(places) for places in frames if len(places) > 1]
     return float(np.median(np.concatenate(gaps))) if gaps else 0.0
 
 

@@ -54,10 +54,10 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
     if len(tracks) > LARGEST:
         raise InputError(f"expected at most {LARGEST} tracks, found {len(tracks)}")
     tracked = np.zeros(labels.shape, np.uint16)
-    for frame, (image, first, last) in enumerate(
-        zip(mended.frames, cells.first[:-1], cells.first[1:], strict=True)
+    for image, frame, new in zip(
+        mended.frames, tracked, np.split(names, cells.first[1:-1]), strict=True
     ):
-        tracked[frame] = np.append(0, names[first:last])[numbered(image)[1]]
+        frame[...] = np.append(0, new)[numbered(image)[1]]
     return {TRACKED.slug: labels.like(tracked), TRACKS.slug: tracks}
 
 

@@ -199,17 +199,12 @@ def _label(
         mask[mask] = keep
         basins, light, level, response = basins[keep], light[keep], level[keep], response[keep]
     report(8, 10)
-    objects = open_objects(largest_pieces(_scattered(basins, mask)), spacing, p.opening_um)
+    objects = np.zeros(mask.shape, np.int32)
+    objects[mask] = basins
+    objects = open_objects(largest_pieces(objects), spacing, p.opening_um)
     report(9, 10)
     labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
     return labels
-
-
-def _scattered(values: Ints, mask: Bools) -> Ints:
-    """Return values (N,) in the voxels of a mask, 0 elsewhere."""
-    result = np.zeros(mask.shape, np.int32)
-    result[mask] = values
-    return result
 
 
 def radii_of(typical: float, p: Parameters) -> Lengths:

@@ -17,7 +17,7 @@ from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
 from cytosuite.training.crops import chosen, cut, draw_box, streams
 from cytosuite.training.images import mapped, padded, turn_of, turned
-from cytosuite.training.parts import Cases
+from cytosuite.training.parts import Arrays, Cases
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import (
@@ -123,9 +123,7 @@ def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> tuple[fl
     return tuple(np.diff(ends)[:, 0].tolist())
 
 
-def draw_batch(
-    cases: Cases[DomainVolume], settings: Settings, step: int
-) -> dict[str, Image | Labels]:
+def draw_batch(cases: Cases[DomainVolume], settings: Settings, step: int) -> Arrays:
     """Return simulated and real crops (N, C, Z, Y, X) of a step, and the simulated ones' labels.
 
     Crops that differ in content teach the generators to invent or remove nuclei, or to change their
