@@ -24,7 +24,7 @@ from cytosuite.datasets.spheroid.spheroid import (
     LEAST_INSIDE,
     Labelled,
     Outline,
-    Packed,
+    PackedNuclei,
     Placed,
     Spheroid,
     outline,
@@ -49,7 +49,7 @@ FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 CHOICE = 4  # places for each nucleus among which those in a layer take the farthest
 LARGER = "raise nucleus.diameter_um (of views: nucleus_um), or lower tissue.volume_fraction"
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
-Parts = tuple[Nuclei | StoredNuclei, ...]  # see `Packed`
+Parts = tuple[Nuclei | StoredNuclei, ...]  # see `PackedNuclei`
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
@@ -126,7 +126,9 @@ def grow(rng: Rng, parameters: Parameters, drawn: Drawn) -> Spheroid:
     return Spheroid(packed, parts, others, blobs, room, cells, share)
 
 
-def _packed(rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn) -> tuple[Outline, Packed]:
+def _packed(
+    rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
+) -> tuple[Outline, PackedNuclei]:
     """Return tissue and nuclei at their places, less dense where they find no room."""
     fraction = drawn["volume_fraction"]
     # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
@@ -158,7 +160,7 @@ def _packed(rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn) -> tupl
 
 def _in_cells(
     rngs: tuple[Rng, ...], parameters: Parameters, drawn: Drawn
-) -> tuple[Outline, Packed, GivenCells]:
+) -> tuple[Outline, PackedNuclei, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
     section, view = parameters.cells, parameters.image.detector.size_um
@@ -177,7 +179,7 @@ def _in_cells(
     forms = (np.split(values, ends) for values in (placed.semi_axes_um, placed.rotations))
     posed = tuple(part.posed(*form) for part, *form in zip(parts, *forms, strict=True))
     cells = replace(cells, labels=labels, facts={**cells.facts, "n_shrunk_nuclei": placed.shrunk})
-    return Outline(room, None, middle, fixed=True), Packed(posed, placed.centres_um), cells
+    return Outline(room, None, middle, fixed=True), PackedNuclei(posed, placed.centres_um), cells
 
 
 def _people(
@@ -227,7 +229,7 @@ def _place(
     room: Outline,
     parts: Parts,
     groups: Groups,
-) -> Packed:
+) -> PackedNuclei:
     """Return the nuclei that found a place, at their places."""
     tissue, gap_um = parameters.tissue, drawn["gap_um"]
     ends = np.cumsum([0, *map(len, parts)])
@@ -240,7 +242,7 @@ def _place(
         limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
         homes.append((_innermost(Mixture(parts), drawn["inner"], *limits), mass))
         points = _starts(rng, int(ends[-1]), homes[0], rest)
-        parts = _aligned(Packed(parts, points), parameters, room).parts
+        parts = _aligned(PackedNuclei(parts, points), parameters, room).parts
     bodies = Mixture(parts)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
@@ -257,7 +259,7 @@ def _place(
             rounds=ROUNDS if points is None else FEW_ROUNDS,
             start_um=points,
         )
-        return Packed(parts, centres)
+        return PackedNuclei(parts, centres)
     centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
     homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
     for members, region in [*homes, (homeless, rest)]:
@@ -269,7 +271,7 @@ def _place(
         )
         centres[members[chosen]], placed[members[chosen]] = points, True
     kept = zip(parts, np.split(placed, ends[1:-1]), strict=True)
-    return Packed(tuple(part.take(mask) for part, mask in kept), centres[placed])
+    return PackedNuclei(tuple(part.take(mask) for part, mask in kept), centres[placed])
 
 
 def _innermost(bodies: Mixture, share: float, most_um3: float, thickest_um: float) -> Longs:
@@ -294,7 +296,7 @@ def _starts(rng: Rng, count: int, inner: tuple[Longs, Region], layer: Region) ->
     return points
 
 
-def _aligned(packed: Packed, parameters: Parameters, room: Outline) -> Packed:
+def _aligned(packed: PackedNuclei, parameters: Parameters, room: Outline) -> PackedNuclei:
     """Return nuclei with flat living ones near the surface, or all in a layer, turned along it."""
     parts = list(packed.parts)
     living = zip(parameters.all_kinds(), packed.placed[::2], strict=True)
@@ -313,7 +315,7 @@ def _aligned(packed: Packed, parameters: Parameters, room: Outline) -> Packed:
     return replace(packed, parts=tuple(parts))
 
 
-def _divided(rng: Rng, packed: Packed) -> tuple[Labelled, ...]:
+def _divided(rng: Rng, packed: PackedNuclei) -> tuple[Labelled, ...]:
     """Return living nuclei after division."""
     return tuple(
         shapes.divide(rng, living, points)[:2] if isinstance(living, Nuclei) else (living, points)
@@ -326,7 +328,7 @@ def _debris(
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
-    packed: Packed,
+    packed: PackedNuclei,
 ) -> tuple[tuple[Placed, ...], debris.Blobs]:
     """Return fragments and small bodies at their places, and diffuse glow."""
     section, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)

@@ -103,7 +103,7 @@ def _mask(rng: Rng, section: Tissue, middle: Lengths) -> Region:
 
 
 @frozen
-class Packed:
+class PackedNuclei:
     """All nuclei as they are packed, before any divides or falls into fragments."""
 
     parts: tuple[Nuclei | StoredNuclei, ...]  # living ones of a kind, its dying ones, the next kind
@@ -122,7 +122,7 @@ class Packed:
 
 
 def volume_of(parts: Sequence[Bodies]) -> float:
-    """Return the volume in µm³ of parts as in `Packed`, summed kind by kind."""
+    """Return the volume in µm³ of parts as in `PackedNuclei`, summed kind by kind."""
     sums = [float(volumes_um3(part).sum()) for part in parts]
     return sum(living + dying for living, dying in zip(sums[::2], sums[1::2], strict=True))
 
@@ -136,7 +136,7 @@ def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
 class Spheroid(NamedTuple):
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
-    packed: Packed  # one cell grows around each
+    packed: PackedNuclei  # one cell grows around each
     parts: tuple[Labelled, ...]  # labelled nuclei, by kind
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
