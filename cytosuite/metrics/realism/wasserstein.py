@@ -28,7 +28,7 @@ CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
-Moments = tuple[float, float]  # distance of two samples, spread of the first
+Moments = tuple[float, float]  # distance of two samples, squares of the first about its mean
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
@@ -75,8 +75,16 @@ def transport(real: Array | Sequence[Array], synthetic: Array | Sequence[Array])
     first, second = _sample("real", real), _sample("synthetic", synthetic)
     if not (first.size and second.size):
         return Transport(nan, nan, nan)
-    distance, std = _by_size(first, second)
-    return Transport(distance, std, first.high - first.low)
+    values = first.size + second.size
+    dtypes = {array.dtype for side in (first, second) for array in side.arrays}
+    low, high = min(first.low, second.low), max(first.high, second.high)
+    if values > SMALL and all(dtype.kind in "iu" and dtype.itemsize < 3 for dtype in dtypes):
+        distance, squares = _by_histograms(first, second, int(low), int(high))
+    elif values > SMALL and high > low and isfinite(BINS / (high - low)):
+        distance, squares = _by_bins(first, second, low, high)
+    else:
+        distance, squares = _by_sorting(first, second)
+    return Transport(distance, sqrt(squares / first.size), first.high - first.low)
 
 
 TRANSPORT = Evidence(transport, ("real", "synthetic"))
@@ -178,20 +186,6 @@ def _chunks(array: Array) -> Iterator[Array]:
     dtype = read_as.get(f"{array.dtype.kind}{array.dtype.itemsize}")
     for (piece,) in chunks(array, dtype=dtype, size=CHUNK):
         yield piece
-
-
-def _by_size(first: _Sample, second: _Sample) -> Moments:
-    """Return the distance, and the standard deviation of the first sample, the quickest way."""
-    values = first.size + second.size
-    dtypes = {array.dtype for side in (first, second) for array in side.arrays}
-    low, high = min(first.low, second.low), max(first.high, second.high)
-    if values > SMALL and all(dtype.kind in "iu" and dtype.itemsize < 3 for dtype in dtypes):
-        distance, squares = _by_histograms(first, second, int(low), int(high))
-    elif values > SMALL and high > low and isfinite(BINS / (high - low)):
-        distance, squares = _by_bins(first, second, low, high)
-    else:
-        distance, squares = _by_sorting(first, second)
-    return distance, sqrt(squares / first.size)
 
 
 def _values(sample: _Sample) -> Doubles:
