@@ -59,10 +59,10 @@ def train(options: TrainOptions, console: Console) -> Path:
     name, home = options.algorithm, ROOT / "algorithms"
     if is_tool(name):
         return _by_its_tool(options, console)
-    networks = [e for e in algorithms() if (home / e / "training/train.py").is_file()]
     trainable = [e for e in algorithms() if (home / e / "training").is_dir() or is_tool(e)]
     pick("algorithm that is trained", [name], trainable)
-    need_packages(name, "training.train" if name in networks else "cytosuite.training.command")
+    network = (home / name / "training/train.py").is_file()
+    need_packages(name, "training.train" if network else "cytosuite.training.command")
     out = workplace() / "weights" / name
     work = workplace() / "runs/training" / name / options.name
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]

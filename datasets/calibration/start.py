@@ -162,18 +162,15 @@ def _detector(
         source = "variance of the background over its height above the darkest voxels"
         notes.append("gain and offset are rough: photon transfer cannot be read off these images")
     read = [finite_or(real.quantile("read_counts", q)) / gain for q in (0.1, 0.9)]
-    fixed |= {
+    measured: Json = {
         "camera.gain": short(gain),
         "camera.offset": short(max(offset, 0.0)),
         "camera.excess": round(finite_or(excess), 2),
         "camera.read_noise": [short(share) for share in read],
     }
-    names = ["gain", "offset", "excess", "read_noise"]
     if (lag := finite_or(real.median("lag"))) > 0:
-        fixed["camera.lag"] = round(lag, 3)
-        names.append("lag")
-    sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}
-    return fixed, sources, notes
+        measured["camera.lag"] = round(lag, 3)
+    return fixed | measured, dict.fromkeys(measured, f"{source}, median of the stacks"), notes
 
 
 def short(value: float) -> float:
