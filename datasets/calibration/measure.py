@@ -57,7 +57,8 @@ def noise_of(image: Volume) -> Noise:
     """Return the properties of the detector, estimated from the noise of a ZYX stack.
 
     All NaN but the correlation where brightness varies too little. With correlated noise
-    (resampled, denoised or compressed images) the numbers are too small; the note says so.
+    (resampled, denoised or compressed images) the numbers are too small; the note says so, as it
+    does where few voxels leave multiplication in doubt (NaN) and gain is an upper limit.
 
     With photons of mean n the second and third cumulants of the counts are ``g² (1 + e) n + r²``
     and ``g³ (1 + e) (1 + 2e) n``: gain g and excess e follow from how both grow with the mean, the
@@ -102,13 +103,15 @@ def noise_of(image: Volume) -> Noise:
     note = ""
     if correlation > CORRELATED:
         note = "noise is correlated: gain and read noise are lower limits"
-    elif not excess and ratio + SURE * error > 1.5 * full:  # that of an EMCCD is not excluded
+    gain = full / (1 + excess)
+    if not (note or excess) and ratio + SURE * error > 1.5 * full:  # as of an EMCCD
         note = "multiplication cannot be told from gain, which may be half of that given"
+        excess = nan
     return Noise(
         correlation,
         note,
         slope=full,
-        gain=full / (1 + excess),
+        gain=gain,
         excess=excess,
         offset=zero + read**2 / slope,
         read_counts=read,

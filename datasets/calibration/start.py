@@ -140,9 +140,9 @@ def _detector(
 ) -> tuple[Json, TextDict, list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
-    offset, excess = (real.median(name) for name in ("offset", "excess"))
-    # Each stack's own: medians of both do not belong to one camera.
-    slope = finite_median(real.volumes["gain"] * (1 + real.volumes["excess"]))
+    offset, excess = real.median("offset"), finite_or(real.median("excess"))
+    # Of each stack: medians of gain and of multiplication do not belong to one camera.
+    slope = finite_median(real.volumes["gain"] * (1 + np.nan_to_num(real.volumes["excess"])))
     gain = slope / (1 + excess)
     correlation = finite_or(real.median("noise_correlation"))
     fixed: Json = {"camera.bits": 8 if real.images[0].array.dtype == np.uint8 else 16}
@@ -165,7 +165,7 @@ def _detector(
     measured: Json = {
         "camera.gain": short(gain),
         "camera.offset": short(max(offset, 0.0)),
-        "camera.excess": round(finite_or(excess), 2),
+        "camera.excess": round(excess, 2),
         "camera.read_noise": [short(share) for share in read],
     }
     if (lag := finite_or(real.median("lag"))) > 0:

@@ -36,9 +36,12 @@ def test_camera_and_geometry_are_read_off(stacks):
 
 def test_gain_and_multiplication_of_the_recipe_belong_together(stacks):
     measured = measure(stacks)
-    doubt = {"gain": np.array([4.0, 8.0, nan]), "excess": np.array([1.0, 0.0, nan])}
-    camera = start(measured._replace(volumes={**measured.volumes, **doubt})).fixed
-    assert camera["camera.gain"] * (1 + camera["camera.excess"]) == pytest.approx(8, abs=1e-3)
+    gains = np.array([4.0, 8.0, nan, 8.0])
+    for multiplied, excess in (([1, 0, nan, nan], 0.5), ([1, nan, nan, nan], 1)):
+        doubt = {"gain": gains, "excess": np.array(multiplied)}
+        camera = start(measured._replace(volumes={**measured.volumes, **doubt})).fixed
+        assert camera["camera.excess"] == excess
+        assert camera["camera.gain"] * (1 + excess) == pytest.approx(8, abs=1e-3)
 
 
 def test_a_lag_is_fixed_where_there_is_one(stacks, toy):
