@@ -87,11 +87,11 @@ def _contradictions(selection: Selection, facts: Facts) -> Iterator[str]:
     if not isinstance(size, tuple):
         return
     cards = [candidate for candidate in (selection, *selection.others) if not candidate.broken]
-    sizes = [candidate.card.describes.get("spacing") for candidate in cards]
     close = [
         candidate
-        for candidate, edges in zip(cards, sizes, strict=True)
-        if isinstance(edges, tuple) and all(abs(step) <= SAME for step in _logs(size, edges))
+        for candidate in cards
+        if isinstance(edges := candidate.card.describes.get("spacing"), tuple)
+        and all(abs(step) <= SAME for step in _logs(size, edges))
     ]
     for key in dict.fromkeys(key for candidate in cards for key in candidate.terms):
         agreeing = [candidate for candidate in cards if _agrees(key, candidate, facts)]
