@@ -1,5 +1,6 @@
 """Predictions that were made elsewhere: an engine that takes in files in place of running."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,8 +88,12 @@ class TakingIn(NamedTuple):
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         place /= f"{case}{source.suffix}"  # the file may be named by bytes that are no UTF-8
         most = Limits(output_gib=inf).within(voxels_of(case_input))
+        linked: Ending = (
+            "bad output",
+            f"{source.name}: a link is not followed; give the file itself",
+        )
         if source.is_symlink():  # to the truth, or to an answer of others
-            return "bad output", f"{source.name}: a link is not followed; give the file itself"
+            return linked
         try:
             if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
                 return most.output_exceeded
@@ -97,6 +102,8 @@ class TakingIn(NamedTuple):
             else:
                 place.parent.mkdir(parents=True)
                 with open_regular(source) as stream, place.open("wb") as copy:
+                    if not os.path.samestat(os.fstat(stream.fileno()), source.lstat()):
+                        return linked  # it has become one since
                     shutil.copyfileobj(stream, copy)
         except (InputError, OSError) as error:
             return "bad output", str(error).replace(str(source), source.name)
