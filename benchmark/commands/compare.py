@@ -75,9 +75,9 @@ def rank_command(options: RankOptions, console: Console) -> None:
     over = ranking.consensus
     each = ", ".join(f"{n} ({over.ranks[n]:.3g})" for n in over.algorithms) if over else ""
     consensus = f"Over datasets of equal weight, by mean rank: {each}." if over else ""
-    for line in filter(None, (ranking.missing, ranking.rule, consensus)):
-        shown = printable(line)  # with names of strangers
-        console.print(shown, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    lines = filter(None, (ranking.missing, ranking.rule, consensus))
+    for line in map(printable, lines):  # with names of strangers
+        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _interval(ends: Interval | None) -> str | None:

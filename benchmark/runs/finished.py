@@ -155,9 +155,11 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
         places = " and ".join(str(run.folder) for run in runs)
         raise InputError(f"{places}: expected cases with the same images and labels, found none")
     most = max(len(run.facts.cases) for run in runs)
-    note = f"The {len(cases)} of {most} cases that all runs share are compared"
-    notes = [f"{note}; the others are left out."] if len(cases) < most else []
-    return replace(first.dataset, cases=cases), notes
+    note = (
+        f"The {len(cases)} of {most} cases that all runs share are compared; the others are left "
+        "out."
+    )
+    return replace(first.dataset, cases=cases), [note] if len(cases) < most else []
 
 
 def gathered(runs: Sequence[FinishedRun], out: Path) -> list[Job]:

@@ -47,10 +47,12 @@ def scaled_means(
     for measure in measures:
         values, _ = arrays.of(measure.name, measure.of_set)
         finite = {
-            name: row[np.isfinite(row)] for name, row in zip(arrays.algorithms, values, strict=True)
+            name: float(row[known].mean())
+            for name, row in zip(arrays.algorithms, values, strict=True)
+            if (known := np.isfinite(row)).any()
         }
         bottom, top = (
-            next((float(finite[n].mean()) for n in names if n in finite and finite[n].size), np.nan)
+            next((finite[name] for name in names if name in finite), np.nan)
             for names in (BOTTOMS, TOPS_OF_SET if measure.of_set else TOPS)
         )
         if np.isfinite(top - bottom) and top != bottom:

@@ -31,7 +31,7 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
         if place.is_symlink() or not place.is_dir():  # a link leads to the truth
             continue
         images = {} if socket.is_file else named(place)
-        for case in (case.name for case in evaluation.cases):
+        for case in evaluation.images:
             file = images.get(case, place / f"{case}{socket.suffix}")
             if file.exists() and not file.is_symlink():
                 answers.setdefault(case, {})[socket.slug] = file

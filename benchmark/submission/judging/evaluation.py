@@ -113,7 +113,7 @@ class Evaluation(Described):
             self.fingerprint,
             None,
             folder,
-            cases_in(folder, (case.name for case in self.cases)),
+            cases_in(folder, self.images),
             reference=tuple(folder / real.image for real in self.reference),
             reference_labels={
                 folder / real.image: folder / real.labels for real in self.reference if real.labels
