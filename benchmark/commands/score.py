@@ -39,7 +39,6 @@ OF_TRACKS = {
     "against the masks",
     "objects": "objects of tracks are not listed; score two folders of masks",
 }
-UNSIZED = "no voxel size: 1 µm was assumed (--spacing z,y,x in µm sets it)"
 LACKS = {
     "real": "--truth-labels: the objects in the images",
     "points labels": "--truth-labels: the cells in the images",
@@ -121,10 +120,9 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             raise InputError(reason)
         if any(metric.evidence.form != "arrays" for metric in sets):
             doubts |= {
-                f"{side} image {number}": [UNSIZED]
+                f"{side} image {number}": pairs.size_doubts(image)
                 for side, images in (("truth", real), ("prediction", synthetic))
                 for number, image in enumerate(images.volumes(), start=1)
-                if image.spacing_is_assumed
             }
     masks = [f"N_IOU: masks by {options.segmenter}"] * (MASKS in kinds)
     scores = scores_of(scored, [*by_case, *sets])
@@ -235,7 +233,7 @@ def _score_case(
                 answers.write_objects(table, readers, answer)
         except InputError as error:
             lines.append(f"objects not listed: {error}")
-    doubts = {f"truth {pair.name}": lines}
+    doubts = {f"truth {pair.name}": [*lines, *pair.doubts]}
     of_labels = any(metric.family == "labels" for metric in metrics)
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side in ("truth", "prediction")[: 1 + (readers["prediction"] is not blank)]:
@@ -245,7 +243,7 @@ def _score_case(
         if of_labels and "T" in volume.axes:
             lines.append("several frames: an object is one number in all; give a file per frame")
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
-            lines.append(UNSIZED)
+            lines.append(pairs.UNSIZED)
         doubts.setdefault(f"{side} {pair.name}", []).extend(filter(None, lines))
     return answer, doubts
 

@@ -33,6 +33,14 @@ def plausible(volume: Volume) -> Volume:
     return _in_depth(_in_order(volume))
 
 
+def trusted(volume: Volume) -> Volume:
+    """Return an image with a `plausible` voxel size, or with a warning that it is none."""
+    try:
+        return plausible(volume)
+    except InputError as error:
+        return warned(volume, str(error))
+
+
 def text(spacing: Spacing) -> str:
     """Return a voxel size for a message."""
     return " x ".join(f"{step:.5g}" if step < 1e4 else f"{step:.0f}" for step in spacing)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from cytosuite.errors import InputError, RoomError, at, last_line
 from cytosuite.files import IntMap, atomic, open_regular, settled
 from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
@@ -172,6 +174,14 @@ def header(
             _HEADERS.clear()
         _HEADERS[key] = head
     return head
+
+
+def without_pixels(path: Path) -> Volume:
+    """Return an image of which all but the pixels is read: they are 0, and take no memory."""
+    with _gate(path) as form, form.opened(path, pick={"C": 0}) as image:
+        head = image.header
+        array = np.broadcast_to(head.dtype.type(0), head.shape)
+        return Volume(array, head.spacing, head.axes, image.metadata, image.origin)
 
 
 def channels(path: str | Path, scene: int | None = None) -> list[str]:

@@ -27,26 +27,20 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
                 f"expected a picture of at most {PIXELS} pixels, found {image.height} x "
                 f"{image.width}; crop it, or save it as TIFF"
             )
-        is_grey = image.mode in BYTES
-        if not is_grey and "C" not in (pick or {}):
+        coloured = image.mode not in BYTES
+        if coloured and "C" not in (pick or {}):
             shape = (image.height, image.width, len(image.getbands()))
-            kind, remedy = f"a colour image of shape {shape}", "give one channel"
-            if image.mode == "P":
-                kind, remedy = "a palette", "save it as grey"
-            raise InputError(f"expected a grey image, found {kind}; {remedy}")
-        size = BYTES.get(image.mode, len("RGB"))
+            kind = "a palette" if image.mode == "P" else f"a colour image of shape {shape}"
+            raise InputError(f"expected a grey image, found {kind}; give one channel")
+        size = len("RGB") if coloured else BYTES[image.mode]
         check_room(COPIES * size * image.width * image.height)
         _check_rows(stream, image)
-        array = np.asarray(image if is_grey else image.convert("RGB"))
+        array = np.asarray(image.convert("RGB") if coloured else image)
         pictures = int(getattr(image, "n_frames", 1))
     more = (f"the file holds {pictures} images, and only the first is read",)
-    return Volume(
-        array if is_grey else np.moveaxis(array, -1, 0),
-        (1.0, 1.0),
-        "YX" if is_grey else "CYX",
-        {"spacing_source": "assumed"},
-        Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ()),
-    )
+    origin = Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ())
+    array, axes = (np.moveaxis(array, -1, 0), "CYX") if coloured else (array, "YX")
+    return Volume(array, (1.0, 1.0), axes, {"spacing_source": "assumed"}, origin)
 
 
 def channels(path: Path) -> list[str]:

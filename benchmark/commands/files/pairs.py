@@ -9,19 +9,21 @@ from typing import NamedTuple
 from cytosuite.benchmark.commands.options.score import ScoreOptions
 from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, once
 from cytosuite.contract.metadata import view_role
+from cytosuite.contract.spacing import trusted
 from cytosuite.errors import InputError, at
 from cytosuite.files import Paths
 from cytosuite.folders import layouts, points, rois, sides
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
 from cytosuite.folders.names import readable
-from cytosuite.formats import header, imagefiles, lists
+from cytosuite.formats import imagefiles, lists, without_pixels
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.metrics.labels.prepare import without_border
 from cytosuite.metrics.tracks.track_folder import PLANE
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.arrays import Lengths
 
+UNSIZED = "no voxel size: 1 µm was assumed (--spacing z,y,x in µm sets it)"
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
 
 
@@ -35,6 +37,7 @@ class FilePair(NamedTuple):
     cells: Path | None = None  # label image of the cells around points
     spacing: Lengths | None = None  # µm, of points
     group: str = ""  # of HDF5 files, where the user names none
+    doubts: Sequence[str] = ()  # on the voxel size of points
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
@@ -74,12 +77,20 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))
     pairs = []
     for name, path in true.items():
-        image = images.get(name)
-        spacing = options.spacing or (header(image).spacing if image else None)
+        image, spacing, doubts = images.get(name), options.spacing, list[str]()
         if spacing is None:
-            raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
-        pairs.append(FilePair(name, path, answers.get(name), image, cells.get(name), spacing))
+            if image is None:
+                raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
+            sized = trusted(without_pixels(image))
+            spacing, doubts = sized.spacing, size_doubts(sized)
+        files = path, answers.get(name), image, cells.get(name)
+        pairs.append(FilePair(name, *files, spacing, doubts=doubts))
     return pairs
+
+
+def size_doubts(image: Volume) -> list[str]:
+    """Return the warnings on an image of which lengths are measured."""
+    return [*image.origin.warnings, *[UNSIZED] * image.spacing_is_assumed]
 
 
 def without_truth(options: ScoreOptions, listed: Sequence[FilePair]) -> list[str]:
@@ -234,7 +245,9 @@ def _reader(
             if plane >= len(image.array):
                 raise InputError(f"{path}: expected a plane {plane}, found {len(image.array)}")
             image = Volume(image.array[plane], image.spacing[1:], "YX")
-        if (size := options.spacing) is not None:
+        if (size := options.spacing) is None:
+            image = trusted(image)
+        else:
             axes = SPATIAL[-len(size) :] if image.array.ndim == len(size) else image.axes
             with at(f"{path}: --spacing"):
                 image = Volume(image.array, size, axes, origin=image.origin)

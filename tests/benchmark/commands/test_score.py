@@ -180,6 +180,9 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     )
     assert large == pytest.approx(2 * small)
     assert small > 0
+    in_mm = scored(_write(tmp_path / "t.mha", cube, (2e3, 500, 500)), prediction, ["ASSD"])
+    assert in_mm["case"]["t"]["ASSD"] == pytest.approx(small)
+    assert "the numbers were read as µm" in in_mm["doubts"][0]
     _write(truth, cube, spacing_source="assumed")
     for metric in ("ASSD", "edge_degradation"):
         found = [scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]

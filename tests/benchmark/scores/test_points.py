@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 from participants import scored
+from PIL import Image
 from rows import columns, rows_of
 from toys import made_in, put
 
@@ -17,8 +18,10 @@ from cytosuite.benchmark.scores.score import scores_of
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import write_json
+from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.points.matching import matched_points
+from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
 TRUE = Points([[1, 2, 3], [2, 8, 8], [3, 9, 1]], SPACING)
@@ -169,6 +172,27 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
         ("b", "1"),
         ("b", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    "name, spacing, line",
+    [
+        ("b.h5", (0.5, 0.5), ""),
+        ("b.mha", (500, 500), "voxel size corrected"),  # of a program that takes mm for µm
+        ("b.png", (1, 1), "no voxel size"),
+    ],
+)
+def test_an_image_of_any_kind_gives_the_voxel_size_as_in_a_report(tmp_path, name, spacing, line):
+    for side, x in ("points", 3), ("out", 4), ("images", 0):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "b.csv").write_text(f"y,x\n2,{x}\n")
+    if name == "b.png":
+        Image.fromarray(CELLS[0]).save(tmp_path / "images" / name)
+    else:
+        write(tmp_path / "images" / name, Volume(CELLS[0], spacing, "YX"))
+    found = scored(tmp_path, tmp_path / "out", ["RMSE_lateral"])
+    assert found["case"]["b"]["RMSE_lateral"] == pytest.approx(1 if name == "b.png" else 0.5)
+    assert [text.startswith(line) for text in found["doubts"]] == [True] * bool(line)
 
 
 def test_two_files_need_the_voxel_size(folder):

@@ -189,7 +189,7 @@ MISTAKES = [
         {"shape": (4, 5), "dtype": "u2", "scaleoffset": 0},
     ),
     ("expected a picture of at most 268435456", _png, 10**5, 10**5),
-    ("expected a grey image, found a palette; save it", _png, 4, 5, 3),
+    ("expected a grey image, found a palette; give one", _png, 4, 5, 3),
     ("expected 5 rows of pixels, found fewer; save it anew", _png, 4, 5, 0, b"\0wall" * 4),
     ("cannot be read as a picture (neither PNG nor JPEG)", _a_program_as_picture),
 ]
