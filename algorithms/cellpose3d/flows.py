@@ -17,8 +17,7 @@ def flow_targets(labels: Array) -> Floats:
     ICIP 2022, 191, arXiv:2105.00794 (there tanh of a fixed length).
     """
     flow = np.zeros((3, *labels.shape), np.float32)
-    inside = np.flatnonzero(labels)
-    _, number = numbered(labels.ravel()[inside])
+    inside, _, number = numbered(labels)
     for axis, values in directions(labels, inside, number):
         flow[axis].ravel()[inside] = values
     return flow
@@ -41,15 +40,17 @@ def directions(labels: Array, inside: Longs, number: Longs) -> Iterator[tuple[in
         yield axis, np.tanh(away, out=away)
 
 
-def numbered(values: Array) -> tuple[Array, Longs]:
-    """Return the different label values, in order, and for each of all its number 0..n-1."""
+def numbered(labels: Array) -> tuple[Longs, Array, Longs]:
+    """Return the voxels (N,) of objects, their labels (n,) in order, the number 0..n-1 of each."""
+    inside = np.flatnonzero(labels)
+    values = labels.ravel()[inside]
     top, least = int(values.max(initial=0)), int(values.min(initial=0))
     if least < 0 or top > 4 * values.size + 65536:  # a table of all values would be too long
         names, number = np.unique(values, return_inverse=True)
-        return names, number.astype(np.int64, copy=False)
+        return inside, names, number.astype(np.int64, copy=False)
     there = np.zeros(top + 1, bool)
     there[values] = True
-    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
+    return inside, np.flatnonzero(there), (np.cumsum(there) - 1)[values]
 
 
 def _centres(

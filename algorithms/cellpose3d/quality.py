@@ -37,8 +37,7 @@ def control(
     contrast: Floats | None = None,
 ) -> tuple[Labels, list[Removal]]:
     """Return the objects within the limits of the fields that are given, and the removed."""
-    inside = np.flatnonzero(labels)
-    names, number = numbered(labels.ravel()[inside])
+    inside, names, number = numbered(labels)
     count = np.bincount(number).astype(np.float64)
     volume = count * float(np.prod(spacing))
     measured = {"min_volume_um3": volume, "max_volume_um3": volume}
@@ -74,10 +73,9 @@ def control(
 
 def misfit(flow: Floats, level: Floats, labels: Labels) -> float:
     """Return the mean flow error of all objects over their mean level; inf where there is none."""
-    inside = np.flatnonzero(labels)
+    inside, _, number = numbered(labels)
     if not inside.size:
         return inf
-    _, number = numbered(labels.ravel()[inside])
     error = _flow_error(flow, labels, inside, number)
     return float(error.mean() / level.ravel()[inside].mean())
 
