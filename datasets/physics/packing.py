@@ -414,10 +414,7 @@ def _hit(
 
 
 def subcultures(
-    rng: Rng,
-    region: Region,
-    diameters_um: Sequence[float],
-    flattening: Sequence[float] | float = 1.0,
+    rng: Rng, region: Region, diameters_um: Sequence[float], flattening: Sequence[float]
 ) -> list[Region]:
     """Return balls in a tissue that do not overlap, the largest placed first, cut by the tissue."""
     across = np.asarray(diameters_um, np.float64) / 2

@@ -113,11 +113,9 @@ class Region:
         """Return the part of this region inside another, on the samples of this one."""
         return replace(self, distance=np.maximum(self.distance, other.on(self.grid)))
 
-    def scaled(self, factor: float, about_um: Lengths | None = None) -> "Region":
-        """Return a copy with lengths multiplied about a point, by default the middle."""
-        size, start = self.grid.size_um, self.origin
-        middle = about_um or tuple(o + s / 2 for o, s in zip(start, size, strict=True))
-        origin = tuple(m + (o - m) * factor for m, o in zip(middle, start, strict=True))
+    def scaled(self, factor: float, about_um: Lengths) -> "Region":
+        """Return a copy with lengths multiplied about a point."""
+        origin = tuple(m + (o - m) * factor for m, o in zip(about_um, self.origin, strict=True))
         spacing = tuple(step * factor for step in self.spacing)
         return Region(self.distance * np.float32(factor), spacing, origin)
 

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane.generate import ellipsoids
+from cytosuite.datasets.physics.shapes import about_axis
 
 
 @pytest.fixture(scope="module", params=["tissue", "meristem", "shell", "cartographic"])
@@ -70,10 +71,7 @@ def test_the_second_channel_leaves_the_first_as_it_was(both, maker):
 def test_the_ellipsoid_of_an_ellipsoid_is_itself_in_any_voxels():
     for spacing in ((0.5, 0.5, 0.5), (1.0, 0.4, 0.5)):
         grid = Grid(tuple(int(24 / step) for step in spacing), spacing)
-        angle = 0.5
-        turn = np.array(
-            [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
-        )
+        (turn,) = about_axis(np.array([0.5]))
         points = places_of(grid)
         inside = (((points - [12, 11, 13]) @ turn / [4, 6, 9]) ** 2).sum(-1) < 1
         labels = np.where(inside, np.uint16(2), np.uint16(0))

@@ -3,7 +3,7 @@ import pytest
 from mistakes import refused
 
 from cytosuite.datasets.physics.harmonics_model import coefficients, entries, fit, read_model
-from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.datasets.physics.shapes import about_axis, random_rotations
 from cytosuite.files import write_json
 from cytosuite.volume import Volume
 
@@ -18,8 +18,7 @@ def _ellipsoids(count, plane=False):
         points = np.stack(np.indices(shape), -1) * spacing
         points -= np.multiply(shape, spacing) / 2 + rng.uniform(-0.5, 0.5, len(shape))
         if plane:
-            angle = rng.uniform(0, np.pi)
-            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            turn = about_axis(rng.uniform(0, np.pi, 1))[0, 1:, 1:]
             axes = 12 * ratio ** np.array([-0.5, 0.5])
         else:
             axes = 10 * ratio ** (np.array([-1, -1, 2]) / 3)

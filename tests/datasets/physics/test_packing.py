@@ -46,7 +46,7 @@ def _population(count, **options):
 
 def _filled(region, axes, fraction):
     """Return the region scaled so that ellipsoids fill a fraction of it."""
-    return region.scaled(np.cbrt(_share(region, axes) / fraction))
+    return region.scaled(np.cbrt(_share(region, axes) / fraction), (0.0, 0.0, 0.0))
 
 
 def _share(region, axes):
@@ -143,7 +143,7 @@ def test_subcultures_lie_apart_in_the_tissue(rng):
     for part, diameter, flat in zip(balls, diameters, flattening, strict=True):
         whole = np.pi / 6 * flat * diameter**3
         assert 0.88 * whole < part.volume_um3 < 1.01 * whole
-        assert part.minus(region.scaled(0.5)).volume_um3 > 0
+        assert part.minus(region.scaled(0.5, (0.0, 0.0, 0.0))).volume_um3 > 0
         assert np.diff(part.box_um, axis=0)[0] == pytest.approx(
             (flat * diameter, diameter, diameter), rel=0.15
         )
@@ -159,8 +159,8 @@ def test_explains_subcultures_that_have_no_place(rng):
         r"no place for a subculture of 50 µm in tissue of 268\d\d\d µm³ after \d of 9; lower the "
         "diameters or the number of subcultures, or make the tissue larger"
     )
-    refused(message, subcultures, rng, BALL, [50] * 9)
-    refused("no place for a subculture of 99 µm", subcultures, rng, BALL, [20, 99])
+    refused(message, subcultures, rng, BALL, [50] * 9, [1.0] * 9)
+    refused("no place for a subculture of 99 µm", subcultures, rng, BALL, [20, 99], [1.0] * 2)
 
 
 def test_count_gives_the_fraction():

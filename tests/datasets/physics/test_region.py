@@ -93,7 +93,7 @@ def test_what_is_taken_away_and_what_is_kept_make_the_whole():
 
 def test_scaled_copy_has_the_wanted_volume_in_the_same_place():
     region = ellipsoid((10, 20, 30), (20, 30, 40))
-    double = region.scaled(2 ** (1 / 3))
+    double = region.scaled(2 ** (1 / 3), (10, 20, 30))
     assert double.volume_um3 == pytest.approx(2 * region.volume_um3, rel=1e-6)
     assert double.box_um.mean(axis=0) == pytest.approx(region.box_um.mean(axis=0), abs=0.01)
     assert double.depth_um == pytest.approx(region.depth_um * 2 ** (1 / 3))
