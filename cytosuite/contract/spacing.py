@@ -4,10 +4,9 @@ from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
-from cytosuite.volume import SPATIAL, UM_PER, Volume
+from cytosuite.volume import POSSIBLE, SPATIAL, UM_PER, Volume
 from cytosuite.volume.arrays import Lengths, Spacing
 
-POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
 # Narrower than a factor of 1000, so that at most one metric unit fits.
 USUAL = (0.04, 5.0)  # µm of a pixel
 USUAL_STEP = (0.04, 20.0)  # µm between slices

@@ -37,6 +37,7 @@ UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "m
 UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
 SPATIAL = "ZYX"
 SIZES = (1e-12, 1e12)  # µm: beyond, the units of files overflow
+POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
 KEYS = 1000  # of the metadata of an image
 KEY_LETTERS = 100  # of one of them
 # Keys that a choice of a model reads, in any case.
@@ -134,11 +135,15 @@ class Volume:
         return self.metadata.get("spacing_source") == "assumed"
 
     def sized(self, spacing: Lengths | None, refusal: str) -> Lengths:
-        """Return a voxel size where one is given, else the file's; InputError where it has none."""
+        """Return a voxel size where one is given, else the file's; InputError where it is none."""
         if spacing is not None:
             return spacing
         if self.spacing_is_assumed:
             raise InputError(refusal)
+        if not all(POSSIBLE[0] <= step <= POSSIBLE[1] for step in self.spacing):
+            raise InputError(
+                f"{refusal} (expected from {POSSIBLE[0]} to {POSSIBLE[1]:g}, found {self.spacing})"
+            )
         return self.spacing
 
     @property

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,7 @@ def test_stacks_that_cannot_be_used_are_refused():
     for one, other, message in (
         (plane, labels, "phantoms are cut from 3D images with labels of the same shape"),
         (unknown, labels, "the image gives no voxel size"),
+        (replace(image, spacing=(2e3, 500, 500)), labels, "to 50, found (2000.0, 500.0, 500.0)"),
         (image, labels.like(labels.array.astype(np.float32)), "labels must be integers"),
         (hole, labels, "finite intensities, found NaN"),
     ):
