@@ -32,7 +32,7 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
     first, second = (part - middle[..., None, None, None] for part in (first, second))
     maps = torch.cat([first, second, first * first, second * second, first * second], 1)
     window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
-    for axis, half in zip((-3, -2, -1), window.weights, strict=True):
+    for axis, half in zip((-3, -2, -1), window, strict=True):
         if half.size > 1:
             rows = _rows(first.shape[axis], tuple(half.tolist())).to(first)
             maps = torch.movedim(torch.movedim(maps, axis, -1) @ rows, -1, axis)

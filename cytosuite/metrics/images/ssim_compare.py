@@ -33,24 +33,27 @@ class _Work(NamedTuple):
     constants: tuple[float, float, float]
 
 
-def gaussian_window(shape: Shape) -> kernel.Window:
+def gaussian_window(shape: Shape, *, shrink: bool = False) -> kernel.Window:
     """Return the Gaussian window of 11 voxels for images of a shape (Z, Y, X) or (Y, X).
 
     Symmetric weights along Z, Y and X, from the centre outwards: the centre and twice the others
-    sum to 1. A volume of one slice has the window of an image; shorter axes are an `InputError`.
+    sum to 1. A volume of one slice has the window of an image. With `shrink` it is narrower along
+    shorter axes, which gives another number; else they are an `InputError`.
     """
     if len(shape) not in (2, 3):
         raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
-    flat = len(shape) == 2 or shape[0] == 1
+    weights = [np.ones(1)] * (3 - len(shape))
     for axis, length in enumerate(shape):
-        if length <= 2 * RADIUS and not (flat and axis == len(shape) - 3):
+        radius = min(RADIUS, (length - 1) // 2)
+        plane = length == 1 and len(shape) == 3 and axis == 0
+        if radius < RADIUS and not (shrink or plane):
             raise InputError(
                 f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
                 f"{2 * RADIUS + 1} voxels; give larger images, or a metric without window like PSNR"
             )
-    half = np.exp(-(np.arange(RADIUS + 1) ** 2) / (2 * SIGMA**2))
-    half /= half[0] + 2 * half[1:].sum()
-    return np.ones(1) if flat else half, half, half
+        half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * SIGMA**2))
+        weights.append(np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float64))
+    return weights[0], weights[1], weights[2]
 
 
 def compare(
