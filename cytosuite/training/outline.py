@@ -219,8 +219,8 @@ def learnt(
 ) -> tuple[Trees, float, int]:
     """Return trees, their looseness, and the number of objects that they were learnt from."""
     samples = [sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases)]
-    objects = sum(part.objects for part in samples)
-    if not objects:
+    columns, inside, weight, counts = zip(*samples, strict=True)
+    if not (objects := sum(counts)):
         raise InputError(
             f"{cases[0].path.parent}: the model finds none of the annotated objects, so that no "
             "outline can be learned; give another one (--from)"
@@ -229,9 +229,8 @@ def learnt(
         return theirs, fitted_looseness(cases, theirs), objects
     if not settings.outline.trees:
         raise InputError("the model has no trees of which the looseness could be fitted alone")
-    columns = np.concatenate([part.columns for part in samples], 1)
-    inside, weight = map(np.concatenate, list(zip(*samples, strict=True))[1:3])
-    trees = grow(columns, inside, weight, settings.outline, settings.seed)
+    arrays = np.concatenate(columns, 1), np.concatenate(inside), np.concatenate(weight)
+    trees = grow(*arrays, settings.outline, settings.seed)
     return trees, settings.looseness, objects
 
 
