@@ -11,7 +11,7 @@ from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics import labels
-from cytosuite.datasets.physics.bodies import volumes_um3
+from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
 from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.shapes import Nuclei
@@ -20,7 +20,6 @@ from cytosuite.datasets.scene import generator
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values
-from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import ScalarMap, Scalars
 from cytosuite.volume import Volume, Volumes, large
 from cytosuite.volume.arrays import Doubles, Image, Lengths, Longs, Rng, Shorts
@@ -62,7 +61,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
 
 def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
-    nuclei, centres = mixed(specimen.spheroid.bodies(specimen.drawn["loose_um"]))
+    parts, places = zip(*specimen.spheroid.bodies(specimen.drawn["loose_um"]), strict=True)
+    nuclei, centres = Mixture(parts), np.concatenate(places)
     style = specimen.parameters.labels.style
     limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
@@ -123,7 +123,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
     means = _means(truth.nuclei, photons)
     snr = (means[1:] - means[0]) / np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
-    volumes = volumes_um3(spheroid.nuclei[0])
+    volumes = np.concatenate([volumes_um3(part) for part, _ in spheroid.parts])
     facts = {
         "n_nuclei": len(means) - 1,
         "n_simulated": len(volumes),

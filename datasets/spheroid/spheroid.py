@@ -1,6 +1,6 @@
 """A simulated spheroid: its tissue, nuclei at their places, and other bodies that glow."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -127,12 +127,6 @@ def volume_of(parts: Sequence[Bodies]) -> float:
     return sum(living + dying for living, dying in zip(sums[::2], sums[1::2], strict=True))
 
 
-def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Doubles]:
-    """Return all bodies as one population, and their centres (N, 3) in µm."""
-    bodies, centres = zip(*parts, strict=True)
-    return Mixture(bodies), np.concatenate(centres)
-
-
 class Spheroid(NamedTuple):
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
@@ -143,11 +137,6 @@ class Spheroid(NamedTuple):
     outline: Outline
     cells: GivenCells | None = None  # of a user, with the numbers of the packed nuclei
     contact_share: float | None = None  # of their surface, of nuclei that press on each other
-
-    @property
-    def nuclei(self) -> Placed:
-        """All labelled nuclei and their centres (N, 3) in µm."""
-        return mixed(self.parts)
 
     def bodies(self, loose_um: float = 0.0) -> tuple[Placed, ...]:
         """Return labelled nuclei, by kind, some µm wider, as they flatten where they press."""
