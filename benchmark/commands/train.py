@@ -120,8 +120,10 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
 
 def _settings(file: Path, home: Path) -> Path:
     """Return a file of settings by its path, else by the name of one of the algorithm's own."""
-    shipped = home / f"{file}.toml"
-    return shipped if shipped.is_file() and not file.is_file() else file.resolve()
+    if file.suffix or file.is_file():
+        return file.resolve()
+    (name,) = pick("settings", [str(file)], (path.stem for path in home.glob("*.toml")))
+    return home / f"{name}.toml"
 
 
 class _TrainingData(NamedTuple):

@@ -206,6 +206,8 @@ def test_the_parent_is_a_model_by_its_name_and_never_another(planes, train):
     home = places.ROOT
     assert _after(words, "--from") == str((home / "weights/cellpose3d/cells-3d.json").resolve())
     assert _after(words, "--settings") == str(home / "algorithms/cellpose3d/training/tissue.toml")
+    line = "no settings called 'tisue'; did you mean 'tissue'?"
+    refused(line, train, planes, refused=2, settings=Path("tisue"))
     calls = []
     for missing in ("cells-3d-b", str(planes / "cells-3d.json")):
         refused(
