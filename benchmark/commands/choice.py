@@ -102,8 +102,9 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
         else:
             raise InputError(f"{path}: no such file or folder")
     if not items:
-        noun = "JSON request" if main.kind == "canvas" else "image"
-        raise InputError(f"no {noun} is given: name {noun} files, folders of them, or lists")
+        raise InputError(
+            "no image (for masks: no JSON request) is given: name files, folders of them, or lists"
+        )
     taken: dict[str, Item] = {}
     for item in sorted(items, key=lambda item: is_picture(item.image)):
         first = taken.get(item.name.casefold(), item)

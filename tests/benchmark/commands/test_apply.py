@@ -502,7 +502,7 @@ def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name
 @pytest.mark.parametrize(
     "given, out, line",
     [
-        ([], "out", "no image is given: name image files, folders of them, or lists"),
+        ([], "out", "is given: name files, folders of them, or lists"),
         (["", "one.tif"], "out", "images need different names, found"),
         (["one.tif"], "images", "one.tif; name another folder"),
     ],

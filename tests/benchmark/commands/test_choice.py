@@ -206,6 +206,6 @@ def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):
     refused("the output would overwrite .*a.json", apply, options)
     (tmp_path / "none").mkdir()
     none = ApplyOptions(images=[tmp_path / "none"], algorithm="masks", out=tmp_path / "out")
-    refused("no JSON request is given: name JSON request files", apply, none)
+    refused("for masks: no JSON request", apply, none)
     (tmp_path / "b.json").write_text("{}")
     assert shown(tmp_path / "a.json", tmp_path / "b.json", task="sample")[0] == 2
