@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
+from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.phantoms.augment import ALTERATION, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
@@ -148,7 +149,7 @@ def _checked(image: Volume, labels: Volume, cutting: Cutting) -> tuple[Array, In
         )
     refusal = "the image gives no voxel size; give its spacing in µm (z, y, x)"
     spacing = image.sized(cutting.spacing_um, refusal)
-    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
+    if not is_finite(image.array):
         raise InputError("the image must hold finite intensities, found NaN or infinity")
     return image.array, _whole(labels).array, spacing
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from mistakes import refused
 from participants import scored
-from PIL import Image
 from rows import columns, rows_of
 from toys import made_in, put
 
@@ -175,24 +174,21 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
 
 
 @pytest.mark.parametrize(
-    "name, spacing, line",
+    "name, step, line",
     [
-        ("b.h5", (0.5, 0.5), ""),
-        ("b.mha", (500, 500), "voxel size corrected"),  # of a program that takes mm for µm
-        ("b.png", (1, 1), "no voxel size"),
+        ("b.h5", 1, "no voxel size in 1 file (truth b): 1 µm was assumed"),
+        ("b.mha", 2000, "the numbers were read as µm, which is 2 x 2 µm"),
     ],
 )
-def test_an_image_of_any_kind_gives_the_voxel_size_as_in_a_report(tmp_path, name, spacing, line):
-    for side, x in ("points", 3), ("out", 4), ("images", 0):
+def test_an_image_of_any_kind_gives_the_voxel_size_as_in_a_report(tmp_path, name, step, line):
+    for side, x in ("points", 3), ("out", 4):
         (tmp_path / side).mkdir()
         (tmp_path / side / "b.csv").write_text(f"y,x\n2,{x}\n")
-    if name == "b.png":
-        Image.fromarray(CELLS[0]).save(tmp_path / "images" / name)
-    else:
-        write(tmp_path / "images" / name, Volume(CELLS[0], spacing, "YX"))
-    found = scored(tmp_path, tmp_path / "out", ["RMSE_lateral"])
-    assert found["case"]["b"]["RMSE_lateral"] == pytest.approx(1 if name == "b.png" else 0.5)
-    assert [text.startswith(line) for text in found["doubts"]] == [True] * bool(line)
+    words = {"spacing_source": "assumed"} if step == 1 else {}
+    write(tmp_path / "images" / name, Volume(CELLS[0], (step, step), "YX", words))
+    scores = scored(tmp_path, tmp_path / "out", ["RMSE_lateral"])
+    assert scores["case"]["b"]["RMSE_lateral"] == (1 if step == 1 else 2)
+    assert line in scores["doubts"][0]
 
 
 def test_two_files_need_the_voxel_size(folder):
