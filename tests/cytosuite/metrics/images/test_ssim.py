@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cytosuite.metrics.images import ssim_compare
 from cytosuite.metrics.images.ssim import ssim
-from cytosuite.metrics.images.ssim_compare import gaussian_window
+from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 
 C1, C2 = 0.01**2, 0.03**2
 
@@ -96,12 +96,15 @@ def test_columns_side_by_side_on_disk_have_the_value_of_those_in_memory(planes, 
     assert len({ssim(*given, data_range=255.0) for given in places}) == 1
 
 
-def test_images_narrower_than_the_window_are_refused():
+def test_window_shrinks_only_if_allowed():
     truth, prediction = images((4, 14, 15))
     message = r"^SSIM: axis 0 of shape \(4, 14, 15\) is shorter than the window of 11 voxels; give"
     refused(message, ssim, truth, prediction, data_range=1.0)
-    message = r"axis 0 of shape \(1, 15\) is shorter"
-    refused(message, ssim, truth[0, :1], prediction[0, :1], data_range=1.0)
+    window = gaussian_window(truth.shape, shrink=True)
+    assert [half.size for half in window] == [2, 6, 6]
+    for half in window:
+        assert half[0] + 2 * half[1:].sum() == pytest.approx(1.0, abs=1e-15)
+    assert -1 <= compare(truth, prediction, 1.0, window) < 1
     refused(r"found shape \(12,\); give one", gaussian_window, (12,))
 
 
