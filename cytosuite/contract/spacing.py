@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
-from cytosuite.volume import POSSIBLE, SPATIAL, UM_PER, Volume
+from cytosuite.volume import POSSIBLE, SPATIAL, UM_PER, Volume, is_size
 from cytosuite.volume.arrays import Lengths, Spacing
 
 # Narrower than a factor of 1000, so that at most one metric unit fits.
@@ -23,7 +23,7 @@ def plausible(volume: Volume) -> Volume:
     """Return an image with a `POSSIBLE` voxel size, corrected with a warning, or `InputError`."""
     if volume.spacing_is_assumed:
         return _in_depth(volume)
-    if any(not POSSIBLE[0] <= step <= POSSIBLE[1] for step in volume.spacing):
+    if not all(is_size(step, POSSIBLE) for step in volume.spacing):
         inches = volume.spacing[-1] / UM_PER["inch"]
         dots = next((number for number in PRINT if abs(inches * number - 1) < 1e-3), 0)
         if dots and volume.origin.sources.get("spacing") in {"tiff", "imagej"}:
@@ -163,7 +163,7 @@ def _source(volume: Volume) -> str:
 
 def _effect(volume: Volume) -> str:
     pixel = volume.spacing[-1]
-    if POSSIBLE[0] <= pixel <= POSSIBLE[1]:
+    if is_size(pixel, POSSIBLE):
         return f"slices are {_length(volume.spacing[0])} apart"
     return f"a nucleus of {NUCLEUS} pixels is {_length(NUCLEUS * pixel)} wide"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -140,10 +140,8 @@ class Volume:
             return spacing
         if self.spacing_is_assumed:
             raise InputError(refusal)
-        if not all(POSSIBLE[0] <= step <= POSSIBLE[1] for step in self.spacing):
-            raise InputError(
-                f"{refusal} (expected from {POSSIBLE[0]} to {POSSIBLE[1]:g}, found {self.spacing})"
-            )
+        if not all(is_size(step, POSSIBLE) for step in self.spacing):
+            raise InputError(f"{refusal}; found {self.spacing} µm")
         return self.spacing
 
     @property
@@ -245,9 +243,9 @@ def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:
     return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)  # cubic voxels
 
 
-def is_size(value: object) -> bool:
+def is_size(value: object, limits: Lengths = SIZES) -> bool:
     """Return whether a value is an edge of a voxel in µm that can be calculated with."""
-    return isinstance(value, int | float) and SIZES[0] <= value <= SIZES[1]
+    return isinstance(value, int | float) and limits[0] <= value <= limits[1]
 
 
 def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]) -> Lengths:
@@ -265,13 +263,11 @@ def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[A
         )
     spatial = [axis.lower() for axis in axes if axis in SPATIAL]
     values = tuple(float(value) for value in spacing)
-    if len(values) != len(spatial) or not all(isfinite(v) and v > 0 for v in values):
+    if len(values) != len(spatial) or not all(map(is_size, values)):
         raise InputError(
             f"spacing must be {len(spatial)} positive numbers in µm ({', '.join(spatial)}), "
-            f"found {list(spacing)}"
+            f"found {list(spacing)}; from {SIZES[0]:g} to {SIZES[1]:g}"
         )
-    if not all(map(is_size, values)):
-        raise InputError(f"spacing must be {SIZES[0]:g} to {SIZES[1]:g} µm, found {list(spacing)}")
     return values
 
 

@@ -19,7 +19,7 @@ MISTAKES = [
     ("an image with axes ZYX has 3 dimensions,", lambda: Volume(np.zeros((2, 3)), (1, 1, 1))),
     ("spacing must be 3 positive numbers in µm", lambda: Volume(np.zeros((1, 2, 3)), (0.5, 0.5))),
     ("spacing must be 2 positive numbers in", lambda: Volume(np.zeros((2, 3)), (0.0, 1.0), "YX")),
-    ("spacing must be 1e-12 to 1e+12 µm,", lambda: Volume(np.zeros((2, 3)), (5e-324, 1.0), "YX")),
+    ("spacing must be 2 pos", lambda: Volume(np.zeros((2, 3)), (5e-324, 1.0), "YX")),
     ("expected real numbers", lambda: Volume(np.zeros((2, 3), np.complex64), (1.0, 1.0), "YX")),
     ("expected pixels as an ndarray, found list;", lambda: Volume([[1]], (1.0, 1.0), "YX")),
     ("expected pixels as an ndarray, found Mas", lambda: Volume(np.ma.ones((2, 3)), (1, 1), "YX")),

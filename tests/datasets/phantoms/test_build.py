@@ -106,7 +106,7 @@ def test_stacks_that_cannot_be_used_are_refused():
     for one, other, message in (
         (plane, labels, "phantoms are cut from 3D images with labels of the same shape"),
         (unknown, labels, "the image gives no voxel size"),
-        (replace(image, spacing=(2e3, 500, 500)), labels, "to 50, found (2000.0, 500.0, 500.0)"),
+        (replace(image, spacing=(2e3, 500, 500)), labels, "; found (2000.0, 500.0, 500.0) µm"),
         (image, labels.like(labels.array.astype(np.float32)), "labels must be integers"),
         (hole, labels, "finite intensities, found NaN"),
     ):
