@@ -24,7 +24,7 @@ from cytosuite.metrics.realism.regions import REGION_SCORES
 Row = dict[str, str | int | float | None]
 LATEX = Path(__file__).with_name("leaderboard.template")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
+SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"[": "{[}", "*": "{*}"}
 GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a record
 
 

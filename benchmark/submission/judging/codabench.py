@@ -24,7 +24,7 @@ HEAD = "<!doctype html><meta charset=utf-8>\n"
 
 
 def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
-    """Return the files that a participant handed in, by case; links are left out."""
+    """Return the files that a participant handed in, by case; links and pipes are left out."""
     answers: dict[str, dict[str, Path]] = {}
     for socket in TASKS[evaluation.task].outputs:
         place = folder / socket.slug
@@ -33,7 +33,7 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
         images = {} if socket.is_file else named(place)
         for case in evaluation.images:
             file = images.get(case, place / f"{case}{socket.suffix}")
-            if file.exists() and not file.is_symlink():
+            if (file.is_file() or file.is_dir()) and not file.is_symlink():
                 answers.setdefault(case, {})[socket.slug] = file
     return {case: AnsweredCase(files) for case, files in answers.items()}
 

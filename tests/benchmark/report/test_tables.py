@@ -24,11 +24,11 @@ def test_what_matters_most_comes_first(make):
 
 
 def test_latex_has_the_best_mean_in_bold_and_controls_below(make):
-    text = files.latex_board(make(algorithms=("good_one", "fair")))
+    text = files.latex_board(make(algorithms=("[good_one", "fair")))
     body = text.split("\\midrule\n")
     assert body[0].splitlines()[1] == "\\begin{tabular}{lccrr}"
     assert body[1].splitlines() == [
-        "good\\_one & \\textbf{0.810} (0.760--0.860) & \\textbf{0.810} (0.760--0.860) & 0 & 2.50 \\\\",
+        "{[}good\\_one & \\textbf{0.810} (0.760--0.860) & \\textbf{0.810} (0.760--0.860) & 0 & 2.50 \\\\",
         "fair & 0.610 (0.560--0.660) & 0.610 (0.560--0.660) & 0 & 2.50 \\\\",
     ]
     assert body[2].startswith("blank & 0.010")

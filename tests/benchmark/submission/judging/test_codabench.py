@@ -1,5 +1,6 @@
 """A bundle for CodaBench, unpacked and scored as its workers do it, without their container."""
 
+import os
 import subprocess
 import sys
 from shutil import copyfile
@@ -98,6 +99,7 @@ def test_a_link_to_the_truth_is_no_answer(worker):
     truth = app / "input/ref/cases/c0/sockets/images/instance-labels"
     (res / "instance-labels/c0.tif").symlink_to(next(truth.iterdir()))
     copyfile(next(truth.iterdir()), res / "instance-labels/c1.tif")
+    os.mkfifo(res / "instance-labels/c2.tif")
     assert list(answers_in(res, evaluation)) == ["c1"]
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
