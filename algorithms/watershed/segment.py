@@ -34,6 +34,7 @@ from cytosuite.segmentation.objects import (
 )
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
+from cytosuite.volume.objects import box_of, wider
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
@@ -173,7 +174,7 @@ def _label(
         return labels
     radii = whole.radii if whole else p.radii_um
     if not whole and p.relative_radii:
-        radii = radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
+        radii = radii_of(typical_radius(mask[_around(mask)], spacing, p.axial_elongation), p)
     report(3, 10)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
     report(4, 10)
@@ -185,7 +186,7 @@ def _label(
     side_by_side(limit, parts_of(mask.shape))
     if not mask.any():
         return labels
-    box = _bounding_box(mask)
+    box = _around(mask)
     mask, response = mask[box].copy(), response[box]
     peak = whole.peak if whole else float(response.max(initial=0.0))
     light, level, response = signal[box][mask], level[box][mask], response[mask]
@@ -213,10 +214,9 @@ def radii_of(typical: float, p: Parameters) -> Lengths:
     return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)
 
 
-def _bounding_box(mask: Bools) -> Box:
-    axes = range(mask.ndim)
-    sides = [np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes]
-    return tuple(slice(max(0, int(side[0]) - 1), int(side[-1]) + 2) for side in sides)
+def _around(mask: Bools) -> Box:
+    """Return the box around a mask that holds something, with a voxel more on each side."""
+    return wider(box_of(mask) or (), (1,) * mask.ndim)
 
 
 def _select(

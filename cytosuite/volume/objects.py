@@ -23,7 +23,9 @@ def on_face(box: Box, shape: Sizes) -> bool:
 
 def box_of(mask: Bools) -> Box | None:
     """Return the box around a mask, None around nothing."""
-    return next(iter(scipy.ndimage.find_objects(mask.view(np.uint8))), None)
+    axes = range(mask.ndim)
+    sides = [np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes]
+    return tuple(slice(int(s[0]), int(s[-1]) + 1) for s in sides) if mask.any() else None
 
 
 def box_at(corner: Iterable[int], shape: Sizes) -> Box:
