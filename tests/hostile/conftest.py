@@ -1,13 +1,10 @@
-"""Makes the table of attacks importable from the tests, and keeps sessions and runs for many of them."""
+"""Keeps sessions and runs for many tests."""
 
 import json
 import shutil
-import sys
 import time
 from contextlib import ExitStack
 from hashlib import sha256
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import forks
 import house
@@ -16,11 +13,6 @@ import pytest
 
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.files import read_json
-
-_spec = spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
-_expected = module_from_spec(_spec)
-sys.modules["expected"] = _expected
-_spec.loader.exec_module(_expected)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 """Malicious and broken containers: no harm to the host, and the right status of each case."""
 
 import pytest
-from expected import attacks
 from puppets import BOMBS, limits_of
+
+from tests.hostile.expected import attacks
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -10,11 +10,11 @@ import house
 import numpy as np
 import pandas as pd
 import pytest
-from expected import HOME, attacks
 
 from cytosuite.files import read_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
+from tests.hostile.expected import HOME, attacks
 from tests.hostile.tally import state
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from expected import attacks
 
 from cytosuite.benchmark.engines import docker_session
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import StartError
+from tests.hostile.expected import attacks
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
