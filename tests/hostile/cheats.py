@@ -47,7 +47,7 @@ ROOM = {"/tmp": "size=64m"}  # for all outputs of a team, and not for a large fi
 LARGE = 80 * 2**20
 LATE_S = 300
 ASK = ["python3", "-m", "cytosuite.contract.client"]
-ODD = attacks("files", "images")  # for three teams, as many as there are cases
+ODD = attacks("files", "images")  # for three teams, each a third
 LABEL = "org.cytosuite.cheats"
 
 
@@ -117,12 +117,12 @@ def _stolen(number, folder, name, output):
         os.mkfifo(place / name)
 
 
-def odd(first, cases, outputs):
+def odd(turn, outputs):
     """Let the programs of some attacks write the outputs of a team, each in a process of its own."""
     data = outputs / "data"
     write(data / "images/microscopy-image/a.tif", sample().volume("microscopy-image"))
-    for attack, case in zip(ODD[first : first + len(cases)], cases, strict=False):
-        output = outputs / f"{CASES.index(case) + 1:06d}" / "output"
+    for number, attack in enumerate(ODD[turn::3], start=1):
+        output = outputs / f"{number:06d}" / "output"
         output.mkdir(parents=True)
         if (child := os.fork()) == 0:
             with suppress(BaseException):
@@ -143,7 +143,7 @@ def submissions(home):
             output.mkdir(parents=True)
             {TEAMS - 5: reader, TEAMS - 4: neighbour}.get(team, partial(honest, team))(case, output)
     for turn in range(3):
-        odd(turn * len(CASES), CASES, home / f"team-{TEAMS - 3 + turn:02}")
+        odd(turn, home / f"team-{TEAMS - 3 + turn:02}")
     place = {"slug": "instance-labels", "relative_path": PLACE}
     jobs = [
         {
@@ -218,8 +218,8 @@ def judge(tally, cheats, expected, result):
         return
     content = json.loads(text)
     failed = {one["case"].removesuffix(".tif"): one["reason"] for one in content["failed"]}
-    first = cheats[team] * len(CASES)
-    own = dict(zip(CASES, ODD[first:], strict=False)) if first >= 0 else {}
+    turn = cheats[team]
+    own = dict(zip(CASES, ODD[turn::3], strict=False)) if turn >= 0 else {}
     for case in CASES:
         with tally.attempt("cases of cheats"):
             reason, score = failed.get(case, ""), content["case"][f"{case}.tif"]["SEG"]

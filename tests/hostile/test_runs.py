@@ -117,7 +117,7 @@ def test_an_attack_is_the_row_of_its_case(run, attack):
 
 
 def test_the_honest_cases_are_scored(run):
-    honest = [f"lures_{n + 1:03}" for n, name in enumerate(PLAN) if name == "honest"]
+    honest = [f"lures_{n + 1:02}" for n, name in enumerate(PLAN) if name == "honest"]
     scores = pd.read_csv(run.folder / "report/scores.csv")
     own = scores[(scores["algorithm"] == "traps") & scores["case"].isin(honest)]
     assert list(own[own["metric"] == "SEG"]["value"]) == [1.0, 1.0, 1.0]

@@ -47,28 +47,9 @@ def _say(words):
 
 ATTACKS = {
     "ok | bad output: record.json": {
-        "record_with_infinity": lambda: report('{"model": "a", "seconds": Infinity}'),
         "record_with_nan": lambda: report('{"cost": NaN}'),
-        "record_with_1e999": lambda: report('{"seconds": 1e999, "cost": -1e999}'),
-        "record_with_400_digits": lambda: report(json.dumps({"seconds": 10**399, "cost": 10**399})),
-        "record_with_5000_digits": lambda: report('{"cost": 1' + "0" * 5000 + "}"),
-        "record_with_lone_surrogates": lambda: report(
-            json.dumps({"model": "\ud800", "warnings": ["a: \udfff"], "sources": {"\ud800": "x"}})
-        ),
-        "record_that_is_a_list": lambda: report("[1, 2]"),
-        "record_that_is_no_json": lambda: report("hello"),
-        "record_of_bytes": lambda: report(os.urandom(1000)),
-        "record_of_200_kb": lambda: report(json.dumps({"model": "m" * 200_000})),
         "record_40000_deep": lambda: report('{"warnings": ' + "[" * 40000 + "]" * 40000 + "}"),
-        "record_with_a_name_twice": lambda: report('{"model": "a", "model": "b"}'),
-        "record_of_texts": lambda: report(json.dumps(dict.fromkeys(KEYS, "text"))),
         "record_of_lists": lambda: report(json.dumps({key: [[1], {"a": 2}] for key in KEYS})),
-        "record_of_nulls": lambda: report(json.dumps(dict.fromkeys(KEYS))),
-        "record_of_truths": lambda: report(json.dumps(dict.fromkeys(KEYS, True))),
-        "record_of_huge_numbers": lambda: report(
-            json.dumps({"cost": 1e308, "terms": {"a": -1e308}, "seconds": -1e308})
-        ),
-        "record_with_10000_warnings": lambda: report(json.dumps({"warnings": ["w: x"] * 10000})),
         "record_that_is_a_folder": lambda: beside("record.json").mkdir(),
     },
     "bad output: a link": {
