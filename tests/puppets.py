@@ -32,7 +32,7 @@ def base(client):
 
 def image(client, base):
     """Return the id of an image of puppets."""
-    sources = [HOME / "puppet.py", HOME / "expected.py", *sorted((HOME / "attacks").glob("*.py"))]
+    sources = [HOME / "puppet.py", *sorted((HOME / "attacks").glob("*.py"))]
     label = {"org.cytosuite.test": f"{digest(sources, HOME)}{base.rpartition('-')[2]}"}
     made = client.api.images(filters={"label": [f"{k}={v}" for k, v in label.items()]})
     if made:

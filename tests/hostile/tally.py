@@ -16,10 +16,10 @@ REFUSALS = (1, 2, 3)  # exit codes of what a user can mend
 
 
 class Tally:
-    """Tries by kind, those of the exact ones that were refused, and those that were wrong."""
+    """Tries by kind, and those that were wrong."""
 
     def __init__(self):
-        self.tried, self.refused, self.wrong = Counter(), Counter(), Counter()
+        self.tried, self.wrong = Counter(), Counter()
 
     def say(self, line):
         """Print a line at once."""
@@ -38,12 +38,10 @@ class Tally:
     def show(self):
         """Print the table, and return the exit code."""
         rows = [*self.tried.items(), ("all", self.tried.total())]
-        self.say(f"{'kind':40} {'tried':>6} {'exact':>6} {'refused':>8} {'wrong':>6}")
+        self.say(f"{'kind':40} {'tried':>6} {'exact':>6} {'wrong':>6}")
         for kind, tried in rows:
-            wrong, refused = (
-                own.total() if kind == "all" else own[kind] for own in (self.wrong, self.refused)
-            )
-            self.say(f"{kind:40} {tried:6} {tried - wrong:6} {refused:8} {wrong:6}")
+            wrong = self.wrong.total() if kind == "all" else self.wrong[kind]
+            self.say(f"{kind:40} {tried:6} {tried - wrong:6} {wrong:6}")
         return 1 if self.wrong else 0
 
 

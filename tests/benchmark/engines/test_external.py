@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from docker.errors import APIError
 from mistakes import refused
 from rasters import counted
 
@@ -20,7 +19,6 @@ from cytosuite.benchmark.engines.external import (
     is_external,
     place_of,
 )
-from cytosuite.benchmark.engines.images.daemon import explained
 from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import Name, parse
@@ -255,11 +253,6 @@ def test_a_model_of_ours_is_no_image_of_others_but_a_file_is(tmp_path, monkeypat
         Path(name).touch()
     assert is_external("net.bz2")
     assert not is_external("all")
-
-
-def test_a_daemon_says_its_reason_alone():
-    error = APIError("500 Server Error for http+docker://x", explanation="no user ghost")
-    assert explained(error) == "no user ghost"
 
 
 def test_a_socket_of_another_name_is_a_file_of_its_kind():

@@ -14,7 +14,6 @@ from cytosuite.benchmark.scores.gather import _tail
 from cytosuite.contract.tasks import LABELS
 from cytosuite.files import read_json, write_json
 
-NO_RESULT = "watershed has no whole result for good"
 NOT_MADE = "cases/good: not as it was made"
 
 
@@ -62,14 +61,9 @@ def _linked(place):
     return change
 
 
-def _place(place):
+def _above(run):
     """Name an output elsewhere in the record, with its digest and the right seal."""
-
-    def change(run):
-        root = "" if place.startswith("..") else run.parent
-        record(run / "watershed/good", f"{root}{place}")
-
-    return change
+    record(run / "watershed/good", "../../../elsewhere/good/output/a.tif")
 
 
 def _log(run):
@@ -104,23 +98,21 @@ def _no_sums(run):
     os.mkfifo(sums)
 
 
-def _other_data(run):
-    _changed(_home(run) / "dataset.json", fingerprint="f" * 64)
-
-
 NAME = "must be a name without folders, found"
 HOSTILE = {
     "a link in place of an output": (_linked("watershed/good/output/a.tif"), "a link where only"),
     "a link in place of its folder": (_linked("watershed/good/output"), "a link where only"),
     "a link in place of its case": (_linked("watershed/good"), "expected a folder, found another"),
     "a link in place of its algorithm": (_linked("watershed"), "a link to one of another run"),
-    "an output above": (_place("../../../elsewhere/good/output/a.tif"), NO_RESULT),
-    "an absolute output": (_place("/elsewhere/good/output/a.tif"), NO_RESULT),
+    "an output above": (_above, "watershed has no whole result for good"),
     "a log elsewhere": (_log, "log.txt: a link where only files"),
     "a log that blocks": (_pipe, "log.txt: a pipe where only files"),
     "a pattern as fingerprint": (_facts(fingerprint="*"), "fingerprint: string should match"),
     "a deep one": (_facts(fingerprint="012345678**"), "fingerprint: string should match"),
-    "another dataset": (_other_data, "the dataset of this run, toy (0123456789ab), is not there"),
+    "another dataset": (
+        _data(fingerprint="f" * 64),
+        "the dataset of this run, toy (0123456789ab), is not there",
+    ),
     "no algorithm": (_facts(jobs={}), "jobs: dictionary should have at least 1"),
     "an algorithm above": (_facts(jobs={"..": "k"}), NAME),
     "an algorithm beside": (_facts(jobs={"../watershed": "k"}), NAME),

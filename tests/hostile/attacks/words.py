@@ -4,16 +4,10 @@ import json
 import os
 import sys
 
-from .tools import HTML, OUT, beside, good, report
+from .tools import HTML, beside, good, report
 
 KEYS = ("model", "version", "cost", "terms", "fallback", "broken", "sources", "others")
 KEYS += ("warnings", "seconds")
-
-
-def record_of_1_gb():
-    """ok | bad output: record.json"""
-    report("{}")
-    os.truncate(OUT / "record.json", 2**30)
 
 
 def record_with_html():
@@ -52,10 +46,6 @@ ATTACKS = {
         "record_of_lists": lambda: report(json.dumps({key: [[1], {"a": 2}] for key in KEYS})),
         "record_that_is_a_folder": lambda: beside("record.json").mkdir(),
     },
-    "bad output: a link": {
-        "record_that_is_a_link": lambda: beside("record.json").symlink_to("/etc/hostname"),
-    },
-    "bad output: a pipe": {"record_that_is_a_pipe": lambda: os.mkfifo(beside("record.json"))},
     "non-zero exit: <script>": {"html_as_last_words": lambda: _say(HTML)},
     r"non-zero exit: \x1b[31mred": {
         "escape_codes_as_last_words": lambda: _say("\x1b[31mred\x07\x1b[2K\u202e"),
