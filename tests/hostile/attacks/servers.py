@@ -89,13 +89,6 @@ ATTACKS = {
         "answer_garbage_in_the_form_of_an_answer": lambda own: _answer(
             own, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100
         ),
-        "answer_nothing": lambda own: _answer(own, b""),
-        "answer_with_a_redirection": lambda own: _answer(
-            own, b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n"
-        ),
-        "answer_with_a_code_of_400_digits": lambda own: _answer(
-            own, b"HTTP/1.1 500 x\r\n\r\n" + b"9" * 400
-        ),
     },
     "non-zero exit | bad output | missing output": {
         "answer_a_failure_with_code_0": lambda own: _answer(own, b"HTTP/1.1 500 x\r\n\r\n0"),

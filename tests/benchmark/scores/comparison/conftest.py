@@ -4,15 +4,14 @@ import pytest
 
 from cytosuite.files import write_json
 
-CASES = 12
+SCORES = np.linspace(0.5, 0.9, 12)
 
 
 @pytest.fixture
 def made(tmp_path):
-    def make(name, scores=None, *, status=(), algorithm="net", facts=(), seconds=1.0, cases=CASES):
-        numbers = np.linspace(0.5, 0.9, cases) if scores is None else np.asarray(scores, float)
+    def make(name, scores=SCORES, *, status=(), algorithm="net", facts=(), seconds=1.0):
         rows = []
-        for index, value in enumerate(numbers):
+        for index, value in enumerate(map(float, scores)):
             case = {"dataset": "cells", "case": f"case_{index:02d}"}
             bad = dict(status).get(index, "ok")
             ran = {"status": bad, "seconds": seconds, "peak_memory": 2.0**30}

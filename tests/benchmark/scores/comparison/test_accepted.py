@@ -130,9 +130,11 @@ def test_a_digest_of_a_model_knows_parameters_and_weights_alone():
 
 
 def test_a_digest_of_a_case_knows_its_images_and_labels_alone(tmp_path):
+    dataset = SimpleNamespace(cases=[SimpleNamespace(name="a", folder=tmp_path)])
+
     def digests(*lines):
         (tmp_path / SUMS).write_text("".join(f"{line}\n" for line in lines))
-        return case_digests(SimpleNamespace(cases=[SimpleNamespace(name="a", folder=tmp_path)]))
+        return case_digests(dataset)
 
     image, labels = "1  sockets/images/image/a.tif", "2  sockets/images/labels/a.tif"
     found = digests(image, labels, "3  case.json")
@@ -140,4 +142,4 @@ def test_a_digest_of_a_case_knows_its_images_and_labels_alone(tmp_path):
     assert found != digests(image.replace("1", "9"), labels)
     assert digests("3  case.json") == {}
     (tmp_path / SUMS).unlink()
-    assert case_digests(SimpleNamespace(cases=[SimpleNamespace(name="a", folder=tmp_path)])) == {}
+    assert case_digests(dataset) == {}

@@ -24,7 +24,7 @@ def edited(folder, change):
 
 
 def test_a_loss_in_all_cases_is_a_regression_with_its_numbers(made):
-    found = compared(made("a", SCORES), made("b", SCORES - 0.05))
+    found = compared(made("a"), made("b", SCORES - 0.05))
     assert len(found.regressions) == 2
     assert "net: SEG 0.7 -> 0.65, worse by 0.05 in the mean of 12 cases" in found.regressions[0]
     assert "one-sided Wilcoxon p = 0.00053 after Holm" in found.regressions[0]  # of ties, twice
@@ -44,7 +44,7 @@ def test_with_few_cases_the_mean_decides(made, cases):
 
 
 def test_a_new_failure_is_a_regression_and_a_mended_one_is_told(made):
-    one, two = made("a", SCORES), made("b", SCORES, status={4: "time-out"})
+    one, two = made("a"), made("b", status={4: "time-out"})
     assert "net: 1 new failed case (case_04)" in compared(one, two).regressions
     found = compared(two, one)
     assert not found.regressions
@@ -57,12 +57,12 @@ def test_cases_of_other_images_are_never_paired(made):
     refused(
         "same data, found none of 12 cases the same",
         compared,
-        made("a", SCORES),
-        made("b", SCORES, facts=facts),
+        made("a"),
+        made("b", facts=facts),
     )
     facts["cases"] = dict.fromkeys(names[:4], "e") | dict.fromkeys(names[4:], "d")
     worse = np.where(np.arange(12) < 4, 0.0, SCORES)
-    found = compared(made("e", SCORES), made("f", worse, status={0: "time-out"}, facts=facts))
+    found = compared(made("e"), made("f", worse, status={0: "time-out"}, facts=facts))
     assert not found.regressions
     assert {*found.changes["cases"]} == {8}
     assert not found.identical
@@ -108,7 +108,7 @@ def test_what_a_later_run_lacks_is_a_regression_unless_it_is_named(made, gone, s
             ~pd.concat([twin(table)[k] == v for k, v in gone.items()], axis=1).all(axis=1)
         ]
 
-    runs = edited(made("a", SCORES), twin), edited(made("b", SCORES), lacking)
+    runs = edited(made("a"), twin), edited(made("b"), lacking)
     regressions = compared(*runs).regressions
     assert len(regressions) == len(sentences)
     assert all(map(str.startswith, regressions, sentences))
@@ -124,7 +124,7 @@ def test_metrics_of_others_may_not_go_missing_either(made):
         table = renamed(table)
         return table[(table["metric"] != "dice") | (table["case"] != "case_03")]
 
-    runs = edited(made("a", SCORES), renamed), edited(made("b", SCORES), lacking)
+    runs = edited(made("a"), renamed), edited(made("b"), lacking)
     found = compared(*runs)
     assert found.regressions == ["net: no dice in 1 of 12 cases (case_03)"]
     assert found.warnings == ["dice, hd95: not judged, as the better end is not known"]
@@ -133,12 +133,12 @@ def test_metrics_of_others_may_not_go_missing_either(made):
 
 @pytest.mark.parametrize("most, regressions", [(0, 2), (0.8, 0)])
 def test_a_metric_without_any_value_left_is_a_regression_too(made, most, regressions):
-    found = compared(made("a", SCORES), made("b", np.where(most > SCORES, SCORES, np.nan)))
+    found = compared(made("a"), made("b", np.where(most > SCORES, SCORES, np.nan)))
     assert (len(found.regressions), len(found.warnings)) == (regressions, 2)
 
 
 def test_an_infinite_value_that_is_lost_is_a_regression(made):
-    one, two = made("a", np.where(SCORES < 0.6, np.inf, SCORES)), made("b", SCORES)
+    one, two = made("a", np.where(SCORES < 0.6, np.inf, SCORES)), made("b")
     lost, worst = "case_00, case_01, case_02", made("c", np.where(SCORES < 0.6, -np.inf, SCORES))
     assert f"net: SEG is no longer infinite in {lost}" in compared(one, two).regressions
     assert f"net: SEG is no longer finite in {lost}" in compared(two, worst).regressions
@@ -168,7 +168,7 @@ def test_cases_of_one_name_in_two_datasets_are_two(made):
     def twice(table):
         return pd.concat([table, table.assign(dataset="others")])
 
-    before, after = (edited(made(name, SCORES), twice) for name in "ab")
+    before, after = (edited(made(name), twice) for name in "ab")
     assert compared(before, after).identical
     edited(after, lambda t: t[(t["dataset"] == "cells") | (t["case"] != "case_03")])
     lost = "net: no SEG in 1 of 24 cases (others/case_03)"
