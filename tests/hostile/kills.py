@@ -51,10 +51,10 @@ def checkout(folder):
     return folder
 
 
-def annotated(folder, count=4):
+def annotated(folder):
     """Write small planes of round nuclei with their labels, and return the folder."""
     y, x = np.indices((32, 32))
-    for number in range(count):
+    for number in range(4):
         rng, labels = np.random.default_rng(number), np.zeros((32, 32), np.uint16)
         for label, (centre, across) in enumerate(rng.uniform(5, 27, (3, 2)), start=1):
             labels[(y - centre) ** 2 + (x - across) ** 2 < 20] = label

@@ -252,9 +252,9 @@ def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
     assert warnings_in({"warnings": "a text"}) == warnings_in({"warnings": 3}) == ()
 
 
-def _failing(fakes, status="non-zero exit", message="no such module", code=1):
+def _failing(fakes, status="non-zero exit", message="no such module"):
     """Return an engine of which every case fails."""
-    return fakes.Engine(lambda image, output: Outcome(status, 0.1, None, code, message))
+    return fakes.Engine(lambda image, output: Outcome(status, 0.1, None, 1, message))
 
 
 def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(

@@ -18,12 +18,6 @@ def links_to_files_of_the_host():
         beside(f"{number}.tif").symlink_to(path)
 
 
-def links_to_folders_of_the_host():
-    """bad output: a link"""
-    for number, path in enumerate(upwards("canary")):
-        beside(str(number)).symlink_to(path)
-
-
 def socket_beside_the_output():
     """bad output: a socket"""
     good()
@@ -70,12 +64,6 @@ ATTACKS = {
     "bad output: labels.tif": {"empty_file": lambda: at().touch()},
     "bad output: a link": {
         "link_to_a_folder": lambda: (OUT / "images").symlink_to("/etc"),
-    },
-    "bad output: a pipe": {
-        "pipe_as_output": lambda: os.mkfifo(at()),
-    },
-    r"bad output: \udcff": {
-        "file_whose_name_is_no_utf8": lambda: good("\udcff\udcfe.tif"),
     },
     "bad output: no printable": {
         "name_with_escape_codes": lambda: good("\x1b[2J\x1b]0;x\x07.tif"),

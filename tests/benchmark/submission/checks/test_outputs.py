@@ -36,7 +36,6 @@ def rules(folder, task=TASK):
 
 def test_nothing_is_found_in_a_good_output(output):
     assert rules(output) == []
-    assert rules(output, None) == []
     (output / "summary.json").write_text('{"n": 1}')
     assert rules(output, None) == []
 
