@@ -113,8 +113,7 @@ def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     card = parameters(network=network, min_volume_um3=50)
     found = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
     assert np.bincount(found.labels.ravel())[1:].tolist() == left
-    centres = [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
-    assert [row.centre for row in found.removed] == centres
+    assert [row.centre for row in found.removed] == [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
 
 
 def test_a_plane_without_nuclei_stays_empty():
@@ -239,8 +238,7 @@ def test_an_object_against_the_flow_is_removed():
     flow[:, 6] *= -1
     _, removed = control(three(), SPACING, limits, flow=flow)
     assert [(row.label, row.reason) for row in removed] == [(9, "max_flow_error")]
-    expected = 2 * np.abs(flow[:, three() == 9]).mean()
-    assert removed[0].value == pytest.approx(expected, rel=1e-5)
+    assert removed[0].value == pytest.approx(2 * np.abs(flow[:, three() == 9]).mean(), rel=1e-5)
 
 
 def test_in_a_plane_only_the_flow_within_it_counts():
@@ -255,8 +253,7 @@ def test_elongation_is_that_of_a_cuboid_in_um():
     _, removed = control(three(), SPACING, {"max_elongation": 3})
     assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0, (6.0, 7.0, 7.5))]
     _, removed = control(three(), SPACING, {"max_elongation": 1.5})
-    values = {row.label: row.value for row in removed}
-    assert values == pytest.approx({4: 2.0, 6: 2.0, 9: 12.0})
+    assert {row.label: row.value for row in removed} == pytest.approx({4: 2.0, 6: 2.0, 9: 12.0})
 
 
 def test_elongation_of_a_flat_image_is_that_within_it():

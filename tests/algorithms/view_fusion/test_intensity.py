@@ -24,8 +24,7 @@ def test_units_are_the_percentiles_of_the_metric(dtype, rng):
 def test_the_percentiles_become_0_and_1_whatever_gain_and_offset():
     image = view()
     low, high = units_of(image)
-    made = to_network(np.array([low, high]), units_of(image))
-    assert_allclose(made, [0, 1], atol=1e-7)
+    assert_allclose(to_network(np.array([low, high]), units_of(image)), [0, 1], atol=1e-7)
     other = 7 * image.astype(np.uint16) + 300
     assert_allclose(
         to_network(other, units_of(other)), to_network(image, units_of(image)), atol=1e-5

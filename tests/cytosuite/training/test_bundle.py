@@ -219,8 +219,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, mistake):
 
 
 def test_a_users_own_licence_is_named(copied, tmp_path):
-    value = read_json(copied)
-    write_json(copied, {**value, "license": "CC-BY-4.0", "authors": "A. User"})
+    write_json(copied, {**read_json(copied), "license": "CC-BY-4.0", "authors": "A. User"})
     with zipfile.ZipFile(write_bundle(copied, tmp_path)) as archive:
         text = archive.read("view_fusion-nucleus-study1/docs/license.txt").decode()
     assert text.splitlines()[:2] == [

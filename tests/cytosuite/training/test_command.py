@@ -147,12 +147,11 @@ def test_a_checked_training_waits_for_its_data(words, tmp_path, data, monkeypatc
     assert read_card(tmp_path / "out/m.json").trained["cases"] == {"simulated": 4, "real": 4}
 
 
-def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(words, tmp_path):
+def test_a_second_training_of_a_name_is_refused_while_the_first_runs(words, tmp_path):
     with alone(tmp_path / "work"):
         refused("another training is running here; wait for it or give", main, words)
     assert not (tmp_path / "out").exists()
     assert main(words) == 0
-    refused(r"m\.json: a model of this name exists", main, words)
     assert sorted(path.name for path in (tmp_path / "work").iterdir() if path.suffix != ".svg") == [
         "checkpoint.pt",
         "log.csv",

@@ -57,7 +57,6 @@ def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
     card = read_card(path)
     assert card.task == "enhance"
     assert {value.dtype for value in _weights(path).values() if value.ndim > 1} == {torch.float16}
-    assert card.trained["cases"] == {"simulated": 4, "real": 4}
     assert set(card.trained["data"]) == {"simulated", "real"}
     assert card.describes == {"images": 8.0, "channel": "nucleus"}
     assert card.parameters == {"network": {"width": 4}}
@@ -117,7 +116,6 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
     card = read_card(toy(settings(W1), training=toy.altered(batch=batch)))
     assert {tuple(each.items()) for each in seen} == {(("simulated", 3), ("real", 3))}
     assert card.trained["cases"] == {"simulated": 3, "real": 3}
-    assert card.scores[HELD]["W1"] > 0
 
 
 @pytest.mark.parametrize("case_s, seen", [(0.5, [2, 3, 3, 3, 3]), (8.0, [2, 2])])

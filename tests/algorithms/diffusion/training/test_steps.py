@@ -128,7 +128,7 @@ def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
     assert moved == {name: {name} for name in ("network", "reader", "judges")}
 
 
-def test_unpaired_training_makes_images_by_seed(tmp_path):
+def test_unpaired_training_makes_images(tmp_path):
     real, masks = real_folder(tmp_path / "real"), tmp_path / "masks"
     for number in range(3):
         write(masks / f"m_{number}.tif", volume(labels_of(10 + number)))
@@ -139,14 +139,10 @@ def test_unpaired_training_makes_images_by_seed(tmp_path):
     card = tmp_path / "a/mine.json"
     whole = read_card(train(TRAINING, settings, data, card, work=tmp_path / "w"))
     assert (whole.parameters["given"], whole.parameters["process"]["steps"]) == ("labels", 1)
-    made = []
-    for seed in (1, 1, 2):
-        card = whole.model_copy(update={"parameters": {**whole.parameters, "seed": seed}})
-        given = {"instance-labels": volume(labels_of(0))}
-        made.append(predict(given, open_model(tmp_path / "a", card))["synthetic-image"])
-    assert made[0].metadata["diffusion_evaluations"] == 1
-    np.testing.assert_array_equal(made[0].array, made[1].array)
-    assert np.std(made[0].array.astype(float) - made[2].array) > 0
+    given = {"instance-labels": volume(labels_of(0))}
+    made = predict(given, open_model(tmp_path / "a", whole))["synthetic-image"]
+    assert made.metadata["diffusion_evaluations"] == 1
+    assert made.array.std() > 0
 
 
 def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):

@@ -140,12 +140,6 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     assert (made.shape, made.array.dtype) == (shape, np.float32)
     if masks:
         assert found.parameters["given"] == "labels"
-        refused(
-            "expected instance-labels, found structure-sketch",
-            predict,
-            {"structure-sketch": labels},
-            open_model(card.parent, found),
-        )
 
 
 def test_images_of_two_channels_are_trained_on_and_made(tmp_path):

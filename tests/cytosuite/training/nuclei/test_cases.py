@@ -91,8 +91,7 @@ def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(t
     folder = simulated_folder(tmp_path, 1)
     (files,) = find_cases(folder, light=False)
     assert files.simulated
-    extras = folder / "cases/case_0/extras"
-    (extras / "step-3-light").rename(tmp_path / "away")
+    (folder / "cases/case_0/extras/step-3-light").rename(tmp_path / "away")
     (bare,) = find_cases(folder, light=False)
     assert (bare.simulated, bare.image.parent.name) == (False, "microscopy-image")
     refused("expected step-3-light/case_0.tif", find_cases, folder)
