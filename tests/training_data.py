@@ -4,6 +4,7 @@ from copy import deepcopy
 from shutil import rmtree
 
 import numpy as np
+import torch
 
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
@@ -55,13 +56,17 @@ def simulated_folder(folder, cases=2):
     return folder
 
 
-def chain_folder(folder, cases=2, level=True):
+def _seen(light):
+    """Return the image of some light by a microscope."""
+    noise = np.random.default_rng(0).normal(100, 3, SHAPE)
+    return Volume((50 * light + noise).astype(np.float32), SPACING)
+
+
+def chain_folder(folder, level=True):
     """Write simulated cases behind an algorithm that makes new images, and return the folder."""
-    for home in (simulated_folder(folder, cases) / "cases").iterdir():
+    for home in (simulated_folder(folder) / "cases").iterdir():
         light = read(home / f"extras/step-3-light/{home.name}.tif").array
-        noise = np.random.default_rng(0).normal(100, 3, SHAPE)
-        image = Volume((50 * light + noise).astype(np.float32), SPACING)
-        write(home / f"sockets/images/microscopy-image/{home.name}.tif", image)
+        write(home / f"sockets/images/microscopy-image/{home.name}.tif", _seen(light))
         rmtree(home / "extras/step-3-light")  # a stage of the former image
         if not level:
             rmtree(home / "extras/visible-level")
@@ -92,29 +97,22 @@ def cells_folder(folder):
 def real_folder(folder):
     """Write one annotated image, and return the folder."""
     light, _, labels = scene()
-    noise = np.random.default_rng(0).normal(100, 3, SHAPE)
-    write(folder / "images/a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
+    write(folder / "images/a.tif", _seen(light))
     write(folder / "labels/a.tif", Volume(labels, SPACING))
     return folder
 
 
-def planes_folder(folder, count=2):
+def planes_folder(folder):
     """Write planes with two nuclei each, and labels of them and of their kernels."""
     labels = np.zeros((40, 48), np.uint16)
     labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
     inner = np.where(np.roll(labels, 3, 0) == labels, labels, 0)
     noise = np.random.default_rng(0).normal(10, 1, labels.shape)
     grey = (noise + 50 * (labels > 0)).astype(np.float32)
-    for name in "abc"[:count]:
+    for name in "ab":
         for place, array in (("images", grey), ("labels", labels), ("nucleus-labels", inner)):
             write(folder / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
     return folder
-
-
-def changed(before, module):
-    """Return whether the weights of a module differ from those of its copy."""
-    pairs = zip(before.parameters(), module.parameters(), strict=True)
-    return not all(bool((old == new).all()) for old, new in pairs)
 
 
 def moves(monkeypatch, state):
@@ -124,7 +122,11 @@ def moves(monkeypatch, state):
     def seen(state, optimiser, loss):
         before = deepcopy(state.modules)
         update(state, optimiser, loss)
-        moved[optimiser] = {n for n, module in state.modules.items() if changed(before[n], module)}
+        moved[optimiser] = {
+            name
+            for name, module in state.modules.items()
+            if not all(map(torch.equal, before[name].parameters(), module.parameters()))
+        }
 
     monkeypatch.setattr(type(state), "update", seen)
     return moved

@@ -92,7 +92,6 @@ def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
     expected = camera.expose(light_of(_volume().array, camera), seed_of(_volume()))
     assert made.array.dtype == np.uint8
     np.testing.assert_allclose(made.array, np.rint(expected.clip(0, 255)), atol=1)
-    assert np.corrcoef(made.array.ravel(), simulated()[0].ravel())[0, 1] > 0.9
 
 
 def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):

@@ -106,10 +106,10 @@ def _published(folder, shape, masks):
     for number in range(3):
         labels = labels_of(number, shape)
         image = image_of(labels, number).astype(np.float32)
-        stored = {"a": {"image": (image - image.min()) / np.ptp(image)}, "m": {"instance": labels}}
-        for kind, arrays in stored.items():
-            whole = {name: array.reshape(-1, *shape[-2:]) for name, array in arrays.items()}
-            hdf5(folder / kind / f"p_{number}.h5", boundary=np.zeros((1, 2, 2)), **whole)
+        image = (image - image.min()) / np.ptp(image)
+        for kind, name, array in (("a", "image", image), ("m", "instance", labels)):
+            stored = {name: array.reshape(-1, *shape[-2:]), "boundary": np.zeros((1, 2, 2))}
+            hdf5(folder / kind / f"p_{number}.h5", **stored)
         rows.append(f"a/p_{number}.h5" + (f";m/p_{number}.h5" if masks else ""))
     (folder / "x_train.csv").write_text("\n".join(rows))
     return folder

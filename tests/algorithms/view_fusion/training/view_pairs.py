@@ -15,12 +15,12 @@ SPACING = (2.0, 0.8, 0.8)
 SHAPE = (14, 40, 36)
 
 
-def fused_of(seed=0, shape=SHAPE):
+def fused_of(seed=0):
     """Return the grey values of a grainy specimen seen well from all sides."""
     rng = np.random.default_rng(seed)
-    grain = ndimage.gaussian_filter(rng.standard_normal(shape), 1.5)
+    grain = ndimage.gaussian_filter(rng.standard_normal(SHAPE), 1.5)
     light = 100 + 900 * np.clip(grain / grain.std() - 0.5, 0, 3)
-    return (light + rng.normal(0, 15, shape)).clip(0).astype(np.uint16)
+    return (light + rng.normal(0, 15, SHAPE)).clip(0).astype(np.uint16)
 
 
 def view_of(fused, seed):
@@ -35,44 +35,48 @@ def volume(array, **metadata):
     return Volume(array, SPACING, metadata=metadata)
 
 
-def pairs(count=3, shape=SHAPE):
+def pairs(count=3):
     """Yield views and fused images."""
     for number in range(count):
-        fused = fused_of(number, shape)
+        fused = fused_of(number)
         yield view_of(fused, number), fused
 
 
-def dataset(folder, count=3, shape=SHAPE, **metadata):
-    """Write pairs in the layout of a simulated dataset, and return the folder."""
-    metadata = {"channel": "nucleus", "study": 3} | metadata
-    for number, (view, fused) in enumerate(pairs(count, shape)):
-        sockets = folder / f"cases/case_{number}" / "sockets/images"
-        for slug, array in ((VIEW, view), (FUSED, fused)):
-            write(sockets / slug / f"case_{number}.tif", volume(array, **metadata))
+def _written(folder, count, place, roles=(VIEW, FUSED), **metadata):
+    """Write pairs at places by number and role, and return the folder."""
+    for number, images in enumerate(pairs(count)):
+        for role, array in zip(roles, images, strict=True):
+            write(folder / place(number, role), volume(array, **metadata))
     return folder
+
+
+def dataset(folder, count=3, **metadata):
+    """Write pairs in the layout of a simulated dataset, and return the folder."""
+
+    def place(number, slug):
+        return f"cases/case_{number}/sockets/images/{slug}/case_{number}.tif"
+
+    return _written(folder, count, place, **{"channel": "nucleus", "study": 3} | metadata)
 
 
 def two_folders(folder, count=3):
     """Write pairs of one name into two folders, and return the one around them."""
-    for number, (view, fused) in enumerate(pairs(count)):
-        for slug, array in ((VIEW, view), (FUSED, fused)):
-            write(folder / slug / f"a_{number}.tif", volume(array, channel="membrane"))
-    return folder
+    return _written(folder, count, lambda n, slug: f"{slug}/a_{n}.tif", channel="membrane")
 
 
-def challenge(folder, count=3):
+def challenge(folder):
     """Write pairs with the challenge's names at two depths, and return the folder."""
-    for number, (view, fused) in enumerate(pairs(count)):
-        home = folder / "study/deep" if number else folder
-        for role, array in (("angle", view), ("fused", fused)):
-            write(home / f"image_{number}_membrane_{role}.tif", volume(array))
-    return folder
+
+    def place(number, role):
+        return f"{'study/deep/' if number else ''}image_{number}_membrane_{role}.tif"
+
+    return _written(folder, 3, place, ("angle", "fused"))
 
 
-def published(folder, count=3):
+def published(folder):
     """Write pairs as the published program converts and lists them, and return the folder."""
     rows = []
-    for number, images in enumerate(pairs(count)):
+    for number, images in enumerate(pairs()):
         row = []
         for role, array in zip(("angle", "fused"), images, strict=True):
             low, high = np.percentile(array, (2, 99.8))
