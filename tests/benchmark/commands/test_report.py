@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import grey
 from mistakes import refused
-from PIL import Image
+from participants import scores
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
@@ -20,8 +21,6 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-
-SCORES = ["algorithm", "case", "metric", "value"]
 
 
 @pytest.fixture
@@ -67,13 +66,6 @@ def predictions(planes):
     return planes.parent / "mine"
 
 
-def scores(folder, algorithm):
-    """Return the scores of an algorithm as texts, without its name."""
-    table = pd.read_csv(folder / "report/scores.csv", keep_default_na=False)[SCORES]
-    own = table[table["algorithm"] == algorithm].drop(columns="algorithm")
-    return own.sort_values(["case", "metric"], ignore_index=True)
-
-
 def board(folder):
     """Return the names on the leaderboard of a report."""
     return {*pd.read_csv(folder / "report/leaderboard.csv")["algorithm"]}
@@ -85,13 +77,11 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     former = run("former", "watershed")
     assert report(predictions, truth=planes)[0] == 0
     mine = scores(out, "mine")
-    pd.testing.assert_frame_equal(mine, scores(former, "watershed"))
+    assert mine == scores(former, "watershed")
     done = cli("score", "--truth", planes / "labels", "--prediction", predictions, "--csv", "-")
     for row in csv.DictReader(done.stdout.splitlines()):
-        if row["case"] in "abc":
-            own = mine[mine["case"] == row.pop("case")].set_index("metric")["value"]
-            valued = {name: value for name, value in row.items() if value}
-            assert {name: own[name] for name in valued} == valued
+        if (case := row.pop("case")) in "abc":
+            assert mine.items() >= {((case, name), value) for name, value in row.items() if value}
     words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
     judged = cli("build-evaluation", planes, *words, "--engine", "process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
@@ -107,8 +97,8 @@ def test_runs_and_predictions_together_rank_as_one_run_of_both(
     sources = run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}"
     assert report(*sources)[0] == 0
     for name in ("watershed", "cellpose3d"):
-        pd.testing.assert_frame_equal(scores(both, name), scores(out, name))
-    pd.testing.assert_frame_equal(scores(both, "watershed"), scores(out, "third"))
+        assert scores(both, name) == scores(out, name)
+    assert scores(both, "watershed") == scores(out, "third")
     report(runs / "one", runs / "two", out="merged")
     table = "report/leaderboard.csv"
     assert (tmp_path / "merged" / table).read_text() == (both / table).read_text()
@@ -164,10 +154,10 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out
     code, text = report(part, f"mine={other / 'watershed'}", out="parts")
     assert code == 0, text
     for name, home in (("watershed", both), ("mine", other)):
-        pd.testing.assert_frame_equal(scores(tmp_path / "parts", name), scores(home, "watershed"))
+        assert scores(tmp_path / "parts", name) == scores(home, "watershed")
     assert board(tmp_path / "parts") == {"watershed", "mine", "oracle", "blank"}
     assert report(both, f"mine={part}")[0] == 0
-    pd.testing.assert_frame_equal(scores(out, "mine"), scores(both, "watershed"))
+    assert scores(out, "mine") == scores(both, "watershed")
     refused(
         "the run is named twice; name it once",
         report,
@@ -186,16 +176,15 @@ def test_pictures_arrays_and_labels_without_images_are_read(
 ):
     usual = report(predictions, truth=planes)[0]
     others = tmp_path / "others"
-    others.mkdir()
     for name, kind in zip("abc", ("png", "ome.zarr", "h5"), strict=True):
         labels = read(predictions / f"{name}.tif").array
         if kind == "png":
-            Image.fromarray(labels.astype(np.uint8)).save(others / "a.png")
+            grey(others / "a.png", labels)
         else:
             write(others / f"{name}.{kind}", Volume(labels, (3.0, 3.0), "YX"))
     code, text = report(others, truth=planes / "labels", out="bare")
     assert (usual, code) == (0, 0), text
-    pd.testing.assert_frame_equal(scores(out, "mine"), scores(tmp_path / "bare", "others"))
+    assert scores(out, "mine") == scores(tmp_path / "bare", "others")
 
 
 def test_names_that_are_no_utf8_are_cases(report, predictions, planes, out):
@@ -203,7 +192,7 @@ def test_names_that_are_no_utf8_are_cases(report, predictions, planes, out):
         for path in [*folder.rglob("a.tif")]:
             path.rename(path.with_name(os.fsdecode(b"\xff.tif")))
     code, text = report(predictions, truth=planes)
-    assert (code, {*scores(out, "mine")["case"]}) == (0, {"%FF", "b", "c"}), text
+    assert (code, {case for case, _ in scores(out, "mine")}) == (0, {"%FF", "b", "c"}), text
 
 
 def other_names(runs, mine, planes):
@@ -274,3 +263,52 @@ TRUTH = {"truth": Path("planes")}
 def test_a_word_that_does_not_fit_is_one_line(run, report, predictions, sources, options, line):
     run("a", "watershed")
     refused(line, report, *sources, **options)
+
+
+def no_output(run):
+    (run / "theirs/a/output/images/instance-labels/any.tif").write_bytes(b"")
+
+
+def no_record(run):
+    (run / "theirs/a/record.json").unlink()
+
+
+def odd_record(run, old=b"seconds", new=b"se\xe9onds"):
+    path = run / "theirs/a/record.json"
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
+def record_of_nan(run):
+    odd_record(run, b"0.25", b"NaN")
+
+
+def cut_facts(run):
+    path = run / "run.json"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def endless_facts(run):
+    os.truncate(run / "run.json", 2**40)
+
+
+DEFECTS = (no_output, no_record, odd_record, record_of_nan, cut_facts, endless_facts)
+
+
+@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("part", ["", "theirs"])
+def test_a_run_with_a_defect_is_left_out_with_a_line(run, report, runs, out, tmp_path, part, blind):
+    good = run("good", "watershed")
+    facts = read_json(good / "run.json")
+    facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
+    write_json(good / "run.json", facts)
+    (good / "watershed").rename(good / "theirs")
+    for defect in DEFECTS:
+        defect(shutil.copytree(good, runs / defect.__name__))
+    assert report(good / part, out="alone", blind=blind)[0] == 0
+    code, text = report(*(runs / own.__name__ / part for own in DEFECTS), good / part, blind=blind)
+    assert code == 1
+    assert scores(out, "theirs") == scores(tmp_path / "alone", "theirs") != {}
+    lines = [line for line in text.splitlines() if line.startswith("note: Left out: ")]
+    for defect in DEFECTS:
+        place = runs / defect.__name__
+        assert sum(f"{place}:" in line or f"{place}/" in line for line in lines) == 1
