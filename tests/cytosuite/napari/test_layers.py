@@ -30,10 +30,10 @@ SPACING = (2.0, 0.5, 0.25)
 BLOCK = counted(4, 6, 8)
 
 
-def _layer(array, given, **more):
+def _layer(array, **given):
     """Return what our functions see of a layer of napari."""
     own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "world_to_data": tuple}
-    return SimpleNamespace(**{"data": array, **own, **given, **more})
+    return SimpleNamespace(**{"data": array, "metadata": {}, "name": "a", **own, **given})
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def _layer(array, given, **more):
 def test_painting_begins_an_object_of_its_own(dtype, largest, kept):
     array = np.zeros((4, 5), dtype)
     array[1, 1] = largest
-    layer = _layer(array, {}, selected_label=1)
+    layer = _layer(array, selected_label=1)
     paint_anew(layer)
     assert (layer.selected_label, layer.data.dtype, layer.data.max()) == (
         largest + 1,
         kept,
         largest,
     )
-    paint_anew(_layer(array, {}))  # an image
+    paint_anew(_layer(array))  # an image
 
 
 def test_an_image_has_its_scale_in_um(tmp_path):
@@ -107,7 +107,7 @@ def test_a_layer_becomes_the_image_that_it_was(tmp_path):
     path = tmp_path / "a.tif"
     write(path, Volume(BLOCK, SPACING, "ZYX", {"channel": "nucleus"}))
     ((array, given, _),) = read_image(path)
-    found = volume_of(_layer(array, given))
+    found = volume_of(_layer(array, **given))
     assert (found.spacing, found.axes, found.metadata["channel"]) == (SPACING, "ZYX", "nucleus")
     assert not found.spacing_is_assumed
 
@@ -122,21 +122,18 @@ def test_a_layer_becomes_the_image_that_it_was(tmp_path):
     ],
 )
 def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
-    given = {"scale": scale, "units": (units,) * 3, "metadata": {}, "name": "a"}
-    found = volume_of(_layer(BLOCK, {**given, "axis_labels": ("axis -3", "axis -2", "axis -1")}))
+    names = ("axis -3", "axis -2", "axis -1")
+    found = volume_of(_layer(BLOCK, scale=scale, units=(units,) * 3, axis_labels=names))
     assert found.spacing == pytest.approx(spacing or (1.0,) * 3)
     assert found.spacing_is_assumed == (spacing is None)
-    strange = _layer(BLOCK, {**given, "units": ("second",) * 3, "axis_labels": ("z", "y", "x")})
+    strange = _layer(BLOCK, scale=scale, units=("second",) * 3, axis_labels=tuple("zyx"))
     refused("a: expected lengths as units, found second", volume_of, strange)
 
 
 def test_further_axes_are_at_the_shown_step():
-    given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "metadata": {}, "name": "a"}
-    found = volume_of(
-        _layer(np.stack([BLOCK, BLOCK + 7]), {**given, "axis_labels": tuple("tzyx")}),
-        (1.2, 2, 0, 0),
-    )
-    same(found.array, BLOCK + 7)
+    given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "axis_labels": tuple("tzyx")}
+    layer = _layer(np.stack([BLOCK, BLOCK + 7]), **given)
+    same(volume_of(layer, (1.2, 2, 0, 0)).array, BLOCK + 7)
 
 
 def _colours(layer):
@@ -158,8 +155,7 @@ def _below_zero(layer):
 
 @pytest.mark.parametrize("mistake", [_colours, _another_shape, _below_zero])
 def test_mistakes_are_one_line(mistake):
-    given = {"scale": SPACING, "units": ("um",) * 3, "metadata": {}, "name": "a"}
-    layer = _layer(BLOCK, {**given, "axis_labels": tuple("zyx")})
+    layer = _layer(BLOCK, scale=SPACING, units=("um",) * 3, axis_labels=tuple("zyx"))
     refused(re.escape(mistake.__doc__), mistake, layer)
 
 
