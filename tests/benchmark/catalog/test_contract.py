@@ -56,10 +56,6 @@ def _card(root, **changes):
     write_json(path, {**read_json(path), **changes})
 
 
-def test_a_good_algorithm_passes(root):
-    assert _failed(root) == {}
-
-
 def test_the_example_is_one_bright_nucleus(root):
     manifest = read_algorithm(root / "algorithms/toy_threshold/algorithm.toml")
     for axes in ("ZYX", "YX"):
@@ -115,22 +111,16 @@ def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
     _only(_failed(root, None), "model cards: valid, of this task, weights there", reason)
 
 
-def test_a_card_that_is_never_chosen_fails(root):
-    _card(root, scores={"a set": {"SEG": 0.5}})
-    write_json(
-        root / "weights/toy_threshold/twin.json",
-        read_json(root / "weights/toy_threshold/plain.json") | {"name": "twin"},
-    )
-    title = "model cards: each chosen for the images it describes"
-    _only(_failed(root), title, "plain is chosen for the images of twin")
-
-
-def test_a_card_for_exact_images_may_take_those_of_another(root):
+def test_a_card_that_is_never_chosen_fails_but_for_one_beside_exact_images(root):
     _card(root, scores={"a set": {"SEG": 0.5}})
     place = root / "weights/toy_threshold"
-    other = read_json(place / "plain.json")
-    other |= {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
-    write_json(place / "habit.json", other)
+    twin = read_json(place / "plain.json") | {"name": "twin"}
+    write_json(place / "twin.json", twin)
+    title = "model cards: each chosen for the images it describes"
+    _only(_failed(root), title, "plain is chosen for the images of twin")
+    (place / "twin.json").unlink()  # those of a card for exact images may be taken from another
+    exact = {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
+    write_json(place / "habit.json", twin | exact)
     assert _failed(root) == {}
 
 
@@ -144,7 +134,6 @@ def _other(change):
     [
         (lambda v: Volume(v.array, v.spacing[::-1], v.axes), "expected the spacing"),
         (lambda v: Volume(v.array[:, 1:], v.spacing, v.axes), "expected the shape"),
-        (lambda v: Volume(v.array.swapaxes(-1, -2), v.spacing, v.axes), "expected the shape"),
         (lambda v: v.like(v.array.astype(np.float32)), "found the dtype float32"),
     ],
 )

@@ -85,8 +85,6 @@ def test_a_report_is_kept_until_something_that_decides_it_changes(run, runs):
 
 
 def test_or_refused_where_it_is_named(volumes_alone, run):
-    with pytest.raises(ModelError, match=f"^cellpose3d: {REFUSAL}$"):
-        run(algorithm=["cellpose3d"])
     alone = REFUSAL.replace("CYX or ", "")
     with pytest.raises(ModelError, match=f"^cellpose3d tissue-nuclei-3d: {alone}$"):
         run(algorithm=["cellpose3d", "watershed"], model="tissue-nuclei-3d")

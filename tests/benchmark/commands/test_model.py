@@ -104,7 +104,6 @@ MISTAKES = {
     "expected one model card (.json), found none": {"members": {"rdf.yaml": "type: model"}},
     "no algorithm called 'watersheds'; did you mean 'watershed'?": {"algorithm": "watersheds"},
     "expected the task segment, found enhance": {"task": "enhance"},
-    "theirs.json: run is not a known key": {"run": "rm"},
     r"theirs.json: expected printable text, found 'A. \x1b[2J'": {"authors": "A. \x1b[2J"},
     "theirs.json: name: string should match pattern": {"name": "../theirs"},
     "expected weights as .safetensors, found any.pt": {"weights": "any.pt"},
