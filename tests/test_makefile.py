@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import subprocess
-from importlib.util import module_from_spec, spec_from_file_location
+from runpy import run_path
 
 import pytest
 from house import ROOT
@@ -15,9 +15,7 @@ OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 COMMANDS = {"bundle": "maintain bundle"}
 
-_SPEC = spec_from_file_location("make", ROOT / "docker/make.py")
-ASKED = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(ASKED)
+TAKEN = run_path(ROOT / "docker/make.py")["taken"]
 
 
 def _make(*words, **environment):
@@ -158,7 +156,7 @@ def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
     assert "make help GOAL" in shown
     assert _listed(shown) == set()
     for goal in GOALS:
-        taken = {own.name for own in ASKED.taken("build-watershed" if goal == "build" else goal)}
+        taken = {own.name for own in TAKEN("build-watershed" if goal == "build" else goal)}
         assert taken - {own.name for own in variables(goal)} <= {"DEVICE"}
     done = _make("help", "build-watershed")
     assert {"PYTHON", "DEVICE"} < _listed(done.stdout)

@@ -1,7 +1,7 @@
 """A new algorithm: whole or absent, for every task, and accepted by its own contract."""
 
-import importlib.util
 from io import StringIO
+from runpy import run_path
 
 import house
 import numpy as np
@@ -69,20 +69,12 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _load(path):
-    """Return a module from its file."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_written_passes_its_contract_in_every_task(root, task):
     new("mine", task)
     folder, models = root / "algorithms/mine", root / "weights/mine"
     model = open_model(models, read_card(models / "default.json"))
-    predict = _load(folder / "predict.py").predict
+    predict = run_path(folder / "predict.py")["predict"]
     manifest = read_algorithm(folder / "algorithm.toml")
     found = list(checks(root, manifest, lambda inputs: predict(inputs, model)))
     assert [done for done in found if done.result != "pass"] == []
@@ -98,11 +90,11 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
         if done.result == "FAIL"
     ]
     assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
-    own = _load(folder / "predict.py")
-    save_file(own.network().state_dict(), root / "a.safetensors")
+    own = run_path(folder / "predict.py")
+    save_file(own["network"]().state_dict(), root / "a.safetensors")
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     model = Model(card(), root / "a.safetensors")
-    labels = own.predict({"microscopy-image": image}, model)["instance-labels"]
+    labels = own["predict"]({"microscopy-image": image}, model)["instance-labels"]
     assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)
     refused("--torch: expected the task segment", new, "other", "enhance", torch=True)
 

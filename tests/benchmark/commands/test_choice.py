@@ -2,7 +2,6 @@
 
 import json
 import re
-from io import StringIO
 from math import log
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from cards import card
 from mistakes import refused
-from rich.console import Console
 from rows import rows_of
 
 from cytosuite.benchmark.catalog import models
@@ -61,13 +59,12 @@ def toy(monkeypatch):
 
 
 @pytest.fixture
-def shown():
+def shown(quiet):
     """Return a function that shows choices as a pipe does: exit code and lines."""
 
     def shown(*images, **options):
-        console = Console(file=StringIO(), width=10_000, color_system=None)
-        code = show_choice(ApplyOptions(images=list(images), dry_run=True, **options), console)
-        return code, console.file.getvalue().splitlines()
+        code = show_choice(ApplyOptions(images=[*images], dry_run=True, **options), quiet)
+        return code, quiet.export_text().splitlines()
 
     return shown
 

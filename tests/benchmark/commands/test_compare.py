@@ -1,7 +1,6 @@
 """Commands ``compare``, ``accept`` and ``tables``: exit codes, files, one line for each mistake."""
 
 import csv
-import io
 import json
 import shutil
 
@@ -92,7 +91,7 @@ def own(tmp_path):
 def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
     found = cli("rank", own, "--csv", "-")
     assert found.exit_code == 0
-    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    rows = list(csv.DictReader(found.stdout.splitlines()))
     found = [(row["place"], row["algorithm"], row["tier"]) for row in rows]
     assert found == [("1", "net", "1"), ("2", "old", "2")]
     assert float(rows[0]["SEG"]) == pytest.approx(0.8 + 0.035)
@@ -129,7 +128,7 @@ def test_hostile_names_are_data(cli, tmp_path):
     assert "\x1b" not in found.stdout
     assert "[bold]m" in found.stdout
     as_csv = cli("rank", path, "--higher", "[bold]m", "--csv", "-").stdout
-    shown = [row["algorithm"] for row in csv.DictReader(io.StringIO(as_csv))]
+    shown = [row["algorithm"] for row in csv.DictReader(as_csv.splitlines())]
     assert f"'{name}" in shown  # no formula of a spreadsheet
 
 

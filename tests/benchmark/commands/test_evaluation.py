@@ -3,12 +3,10 @@
 import json
 import tarfile
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 
 import pytest
 from mistakes import refused
-from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
@@ -77,19 +75,16 @@ def test_an_input_that_no_dataset_offers_is_named():
 
 
 @pytest.fixture
-def rehearsed(client, base, runs):
+def rehearsed(client, base, runs, quiet):
     """Return a function that rehearses and gives the verdict, the lines and the record."""
     assert base
     Builder(client, ROOT).build("watershed")
 
     def run(**options):
-        screen = StringIO()
-        code = rehearse_command(
-            RehearseOptions(engine="docker", runs=runs, cases=2, **options),
-            Console(file=screen, width=200),
-        )
+        given = RehearseOptions(engine="docker", runs=runs, cases=2, **options)
+        code = rehearse_command(given, quiet)
         (path,) = (runs / "rehearsals").iterdir()
-        return code == 0, screen.getvalue(), read_json(path)
+        return code == 0, quiet.export_text(), read_json(path)
 
     return run
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import grey
 from mistakes import refused
 from participants import scored
 from PIL import Image
@@ -457,8 +458,7 @@ def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
 def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
     truth = tmp_path / "truth"
     for name, row in {"images/a.png": 0, "masks/a/1.png": 1, "masks/a/2.png": 3}.items():
-        (truth / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.eye(4, dtype=np.uint8)[[row]].T.repeat(4, 1)).save(truth / name)
+        grey(truth / name, np.eye(4)[[row]].T.repeat(4, 1))
     found = np.zeros((4, 4), np.uint16)
     found[1] = 5
     _write(tmp_path / "prediction/a.tif", found)

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import tifffile
+from layouts import grey
 from mistakes import refused
 from PIL import Image
 from rasters import away_from, counted
@@ -270,10 +271,9 @@ def _labels(folder, out, **rules):
 def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out):
     folder = tmp_path / "given"
     for name, rows in {"images/w1_1": 0, "masks/w1_1/a/1": 2, "masks/w1_1/b/1": 1}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        array = np.zeros((4, 4), np.uint8)
+        array = np.zeros((4, 4))
         array[:rows] = 255
-        Image.fromarray(array).save(folder / f"{name}.png")
+        grey(folder / f"{name}.png", array)
     shown = _labels(
         folder,
         out,
@@ -326,19 +326,18 @@ def test_a_folder_without_masks_has_no_labels_to_write(tmp_path, out):
     assert not out.exists()
 
 
-def test_combine_writes_a_sum_for_each_name(tmp_path):
+def test_combine_writes_a_sum_for_each_name(tmp_path, quiet):
     for folder, value in (("cells", 200), ("spots", 100)):
         for name in "xy":
             array = np.full((4, 4), value if name == "x" else 10, np.uint8)
             put(tmp_path / folder / f"{name}.tif", array)
-    shown, out = io.StringIO(), tmp_path / "sums"
+    out = tmp_path / "sums"
     combine_command(
-        CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out),
-        Console(file=shown),
+        CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out), quiet
     )
     assert {path.name: read(path).array.max() for path in out.iterdir()} == {
         "x.tif": 255,
         "y.tif": 20,
     }
-    assert "1 of 2 sums are clipped" in shown.getvalue()
+    assert "1 of 2 sums are clipped" in quiet.export_text()
     refused("--weights: expected two numbers like 1,0.5, found 1,x", weights, "1,x")

@@ -21,9 +21,8 @@ def sizes(fakes, use, tmp_path):
 
     The algorithm takes the size that it is given, else that of the image.
     """
-    engine = use(fakes.Engine(lambda image, output: _noted(image, output)))
 
-    def _noted(image, output):
+    def noted(image, output):
         own, blobs = image.array[0, :2].tolist()
         stated, kind = image.metadata.get("diameter_um"), "network"
         kind = kind if stated is None else image.metadata.get("diameter_source", "given")
@@ -31,6 +30,8 @@ def sizes(fakes, use, tmp_path):
         labels = np.full(image.shape, round(10 * (stated or own)), np.uint16)
         said = {f"watershed_{key}": value for key, value in notes.items()}
         fakes.write_labels(replace(image, metadata=said), output, labels)
+
+    engine = use(fakes.Engine(noted))
 
     def run(own, spacing=(1.0, 1.0), names=None, out="out", **options):
         for name, size in own.items():
