@@ -74,21 +74,18 @@ def test_scores_by_hand(situations):
 
 def slowly(truth, prediction):
     """Return AJI object by object, as the paper's algorithm does."""
-    shared = united = 0
-    names, used = [s for s in np.unique(prediction) if s], set()
+    shared, united, unused = 0, 0, prediction > 0
+    none, *objects = [prediction == s for s in (99, *np.unique(prediction[unused]))]
     for t in np.unique(truth[truth > 0]):
-        iou = [((truth == t) & (prediction == s)).sum() for s in names]
-        iou = [
-            n / ((truth == t) | (prediction == s)).sum() for n, s in zip(iou, names, strict=True)
-        ]
-        if not iou or max(iou) == 0:
-            united += (truth == t).sum()
-            continue
-        best = names[int(np.argmax(iou))]
-        used.add(best)
-        shared += ((truth == t) & (prediction == best)).sum()
-        united += ((truth == t) | (prediction == best)).sum()
-    united += sum((prediction == s).sum() for s in names if s not in used)
+        own, best, highest = truth == t, none, 0
+        for other in objects:
+            iou = (own & other).sum() / (own | other).sum()
+            if iou > highest:
+                best, highest = other, iou
+        shared += (own & best).sum()
+        united += (own | best).sum()
+        unused = unused & ~best
+    united += unused.sum()
     return shared / united if united else nan
 
 

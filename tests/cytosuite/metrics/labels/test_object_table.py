@@ -94,11 +94,7 @@ def test_places_and_grey_values_agree_with_scikit_image(rng):
     labels = rng.integers(0, 9, (9, 30, 40)) * 3
     for image in (rng.integers(0, 4096, labels.shape).astype(np.uint16), rng.random(labels.shape)):
         found = object_table(labels, SPACING, image)
-        names = (
-            *("label", "centroid", "bbox", "area", "extent"),
-            "intensity_mean",
-            "intensity_max",
-        )
+        names = ("label", "centroid", "bbox", "area", "extent", "intensity_mean", "intensity_max")
         peer = regionprops_table(labels, image, properties=names, spacing=SPACING)
         for n, axis in enumerate("zyx"):
             assert_allclose(found[f"centroid_{axis}_um"], peer[f"centroid-{n}"])

@@ -1,5 +1,6 @@
 import pickle
 import re
+from collections import Counter
 from dataclasses import fields
 
 import numpy as np
@@ -29,14 +30,9 @@ def counted(table):
 
 def slowly(truth, prediction):
     """Count voxel by voxel."""
-    sizes, pairs = ({}, {}), {}
-    for t, p in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
-        for size, label in zip(sizes, (t, p), strict=True):
-            if label:
-                size[label] = size.get(label, 0) + 1
-        if t and p:
-            pairs[t, p] = pairs.get((t, p), 0) + 1
-    return *sizes, pairs
+    both = truth.ravel().tolist(), prediction.ravel().tolist()
+    pairs = filter(all, zip(*both, strict=True))
+    return *(Counter(filter(None, labels)) for labels in both), Counter(pairs)
 
 
 @given(PAIRS)

@@ -111,10 +111,9 @@ TWICE = ONCE * 2
         ([], [], [np.nan] * 5),
         (NONE, ONCE, [0, 0, 0, np.nan, 0]),
         (ONCE, NONE, [0, 0, np.nan, 0, 0]),
-        (ONCE, ONCE, [1, 1, 1, 1, 1]),
         (ONCE, TWICE, [2 / 3, 2 / 3, 1 / 2, 1, 1 / 2]),
         (TWICE, ONCE, [2 / 3, 2 / 3, 1, 1 / 2, 1 / 2]),
-        (TWICE, TWICE, [1, 1, 1, 1, 1]),
+        (TWICE, TWICE, [1] * 5),
     ],
 )
 def test_empty_sides_and_duplicates(truth, prediction, expected):

@@ -102,8 +102,7 @@ def test_objects_that_the_input_does_not_show_do_not_count():
 
 
 def test_planes_are_judged_too():
-    plane = (slice(10, 11),)
-    for cut in (10, plane):
+    for cut in (10, slice(10, 11)):
         found = kept(
             np.roll(IMAGE, 1, -1)[cut], IMAGE[cut], LABELS[cut], SPACING[-IMAGE[cut].ndim :]
         )

@@ -20,7 +20,7 @@ from cytosuite.metrics.tracks.tracking import (
     tra,
 )
 
-NAMES = {metric.name: metric for metric in metrics_of("tracks")}
+ALL = metrics_of("tracks")
 
 
 def errors(truth, found):
@@ -33,15 +33,15 @@ def test_every_metric_is_best_worst_and_within_its_range(seed):
     truth = films.simulate(seed)
     nothing = TrackedSequence([], np.zeros_like(truth.frames))
     faulty = films.corrupt(truth, seed, 0.15)
-    for name, metric in NAMES.items():
+    for metric in ALL:
         value = metric(truth, truth)
-        assert value == metric.best or (isnan(value) and metric.undefined), name
+        assert value == metric.best or (isnan(value) and metric.undefined), metric.name
         value = metric(truth, nothing)
-        assert metric.worst is None or value == metric.worst or isnan(value), name
+        assert metric.worst is None or value == metric.worst or isnan(value), metric.name
         value = metric(truth, faulty)
-        assert isnan(value) or 0 <= value <= (1 if metric.best else np.inf), name
+        assert isnan(value) or 0 <= value <= (1 if metric.best else np.inf), metric.name
     for pair in ((films.empty(), films.empty()), (films.empty(), films.one_track(2))):
-        assert all(m.undefined for m in NAMES.values() if isnan(m(*pair)))
+        assert all(m.undefined for m in ALL if isnan(m(*pair)))
 
 
 def test_a_link_over_a_gap():
