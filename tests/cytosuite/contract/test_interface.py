@@ -15,10 +15,11 @@ from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
 SLUG = "microscopy-image"
+SPACING = (2.0, 0.5, 0.5)
 
 
 def _volume(**metadata):
-    return Volume(counted(3, 4, 5), (2.0, 0.5, 0.5), "ZYX", metadata)
+    return Volume(counted(3, 4, 5), SPACING, "ZYX", metadata)
 
 
 def _case(folder, **metadata):
@@ -29,7 +30,7 @@ def _case(folder, **metadata):
 def test_what_is_written_is_read_and_listed_as_the_platform_lists_it(tmp_path):
     found = read_case(_case(tmp_path, channel="nucleus"), SEGMENT)
     assert_array_equal(found.volumes[SLUG].array, _volume().array)
-    assert found.volumes[SLUG].spacing == (2.0, 0.5, 0.5)
+    assert found.volumes[SLUG].spacing == SPACING
     assert found.volumes[SLUG].metadata["channel"] == "nucleus"
     assert (found.name, found.suffix) == ("embryo", ".tif")
     listed = read_json(tmp_path / "inputs.json")
@@ -118,17 +119,17 @@ def test_explains(tmp_path, expected, mistake):
 def _a_value_in_the_last_slice():
     array = np.zeros((3, 4, 5), np.float32)
     array[2, 3, 4] = -np.inf
-    return {SLUG: Volume(array, (2.0, 0.5, 0.5))}
+    return {SLUG: Volume(array, SPACING)}
 
 
 def _integers(value):
-    return {SLUG: Volume(np.array([[[0, value]]]), (2.0, 0.5, 0.5))}
+    return {SLUG: Volume(np.array([[[0, value]]]), SPACING)}
 
 
 UNFIT = [
     ("expected the input microscopy-image, found ['other']", lambda: {"other": _volume()}),
     ("microscopy-image must", lambda: {SLUG: Volume(np.zeros((2, 4, 5)), (0.5, 0.5), "TYX")}),
-    ("microscopy-image must not", lambda: {SLUG: Volume(np.zeros((0, 4, 5)), (2.0, 0.5, 0.5))}),
+    ("microscopy-image must not", lambda: {SLUG: Volume(np.zeros((0, 4, 5)), SPACING)}),
     ("microscopy-image must be finite, found NaN or infinity", _a_value_in_the_last_slice),
     ("or more than 1e+15", lambda: _integers(2**62)),
     ("or more than 1e+15", lambda: _integers(-(2**63))),
@@ -153,7 +154,7 @@ def test_an_image_may_be_an_ome_zarr(tmp_path, name):
     write_outputs(tmp_path / "out", SEGMENT, found, labels)
     path = tmp_path / "out/images/instance-labels/image.ozx"
     assert_array_equal(read(path).array, _volume().array)
-    assert read(path).spacing == (2.0, 0.5, 0.5)
+    assert read(path).spacing == SPACING
 
 
 def test_a_large_case_is_an_ome_zarr(tmp_path, monkeypatch):

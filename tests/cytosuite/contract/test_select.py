@@ -14,6 +14,7 @@ from cytosuite.contract.weights import read_cards
 from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
+UNIT = (1.0, 1.0, 1.0)
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
 
 
@@ -26,7 +27,7 @@ def _card(name, scores=SCORED, baselines=None, **describes):
 
 def test_the_cost_is_what_it_is_said_to_be():
     found = select(
-        [_card("a", channel="nucleus", study=1, spacing=(1.0, 1.0, 1.0))],
+        [_card("a", channel="nucleus", study=1, spacing=UNIT)],
         {"channel": "nucleus", "study": 2, "spacing": (2.0, 1.0, 0.5)},
         POLICY,
     )
@@ -95,7 +96,7 @@ SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
     ],
 )
 def test_a_value_is_the_cards_or_another_or_says_nothing(key, values, cost):
-    own = _card("b", study=2) if key == "study" else _card("b", spacing=(1.0, 1.0, 1.0))
+    own = _card("b", study=2) if key == "study" else _card("b", spacing=UNIT)
     for value in values:
         assert select([own], {key: value}, POLICY).terms == {key: cost}, value
     assert distance("study", 2, "study 2") == 0  # a card spells as it likes, too
@@ -294,11 +295,11 @@ def test_a_card_that_beats_nothing_is_taken_by_name_alone():
 def test_all_other_cards_are_kept_with_their_costs_nearest_first():
     cards = [
         _card("far", channel="x", study=1, spacing=(4.0, 1.0, 1.0)),
-        _card("none", scores={}, channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
-        _card("other", channel="y", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("none", scores={}, channel="x", study=1, spacing=UNIT),
+        _card("other", channel="y", study=1, spacing=UNIT),
         _card("near", channel="x", study=1, spacing=(2.0, 1.0, 1.0)),
     ]
-    facts = {"channel": "x", "study": 1, "spacing": (1.0, 1.0, 1.0)}
+    facts = {"channel": "x", "study": 1, "spacing": UNIT}
     for order in permutations(cards):
         found = select(order, facts, POLICY)
         assert found.card.name == "near"
@@ -315,7 +316,7 @@ values = words | st.lists(words, max_size=4).map(tuple)
 @given(st.dictionaries(st.sampled_from(["channel", "study", "spacing", "x"]), values))
 def test_whatever_metadata_say_there_is_one_choice(facts):
     cards = [
-        _card("own", channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("own", channel="x", study=1, spacing=UNIT),
         _card("odd", channel="y", study="nan", spacing=(1.0,)),
         _card("any"),
     ]

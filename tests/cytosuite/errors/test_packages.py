@@ -13,6 +13,10 @@ from cytosuite.errors.packages import extras, install, lacking, needed_by
 PIP = [sys.executable, "-m", "pip", "install"]
 
 
+def _install(*names):
+    return shlex.split(install(names))
+
+
 class Installed:
     requires = (
         "numpy>=1.26",
@@ -45,35 +49,35 @@ def known(monkeypatch):
 def test_a_package_of_an_extra_comes_from_the_checkout(known, tmp_path):
     known(folder := tmp_path / "my checkout", editable=True)
     folder.mkdir()
-    assert shlex.split(install(["torch"])) == [*PIP, "-e", f"{folder}[networks]"]
-    assert shlex.split(install(["torch", "dask_jobqueue"]))[-1] == f"{folder}[cluster,networks]"
-    assert shlex.split(install(["skimage"])) == [*PIP, "-e", str(folder)]
+    assert _install("torch") == [*PIP, "-e", f"{folder}[networks]"]
+    assert _install("torch", "dask_jobqueue")[-1] == f"{folder}[cluster,networks]"
+    assert _install("skimage") == [*PIP, "-e", str(folder)]
 
 
 def test_in_the_environment_of_make_torch_is_that_of_the_containers(known, tmp_path, monkeypatch):
     known(tmp_path, editable=True)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
-    assert shlex.split(install(["torch"])) == ["make", "-C", str(tmp_path), "networks"]
-    assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "-e", f"{tmp_path}[cluster]"]
+    assert _install("torch") == ["make", "-C", str(tmp_path), "networks"]
+    assert _install("dask_jobqueue") == [*PIP, "-e", f"{tmp_path}[cluster]"]
     subprocess.run(["make", "-n", "-C", ROOT, "networks"], check=True, timeout=30)
 
 
 def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):
     known(wheel := tmp_path / "cytosuite-0.1.0-py3-none-any.whl")
     wheel.touch()
-    assert shlex.split(install(["torch"])) == [*PIP, f"{wheel}[networks]"]
+    assert _install("torch") == [*PIP, f"{wheel}[networks]"]
     wheel.unlink()  # nothing to name any more: the packages themselves
-    assert shlex.split(install(["torch"])) == [*PIP, "torch"]
+    assert _install("torch") == [*PIP, "torch"]
     known(None)
-    assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "dask-jobqueue"]
+    assert _install("dask_jobqueue") == [*PIP, "dask-jobqueue"]
 
 
 def test_a_package_of_an_extra_comes_from_the_index_of_an_installed_release(monkeypatch):
     monkeypatch.setattr(
         packages, "distributions", lambda name: [Installed(None, installer="pip\n")]
     )
-    assert shlex.split(install(["torch"])) == [*PIP, "cytosuite[networks]"]
-    assert shlex.split(install(["nowhere"])) == [*PIP, "nowhere"]
+    assert _install("torch") == [*PIP, "cytosuite[networks]"]
+    assert _install("nowhere") == [*PIP, "nowhere"]
 
 
 def test_packages_of_developers_are_no_extra(known):

@@ -14,7 +14,7 @@ RUNS = {"counts": [1, 2, 2, 1, 4, 2], "size": [3, 4]}
 GRID = [[0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 0, 1]]
 
 
-def _coco(folder, annotations, name="a.png", place="annotations", kind="cell"):
+def _coco(folder, annotations, name="a.png", place="annotations", kind="cell", **more):
     (folder / "images").mkdir(exist_ok=True)
     (folder / place).mkdir(exist_ok=True)
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(folder / "images/a.png")
@@ -28,6 +28,7 @@ def _coco(folder, annotations, name="a.png", place="annotations", kind="cell"):
             else own
             for n, own in enumerate(annotations)
         ],
+        **more,
     }
     (folder / place / "instances.json").write_text(json.dumps(content))
     return folder
@@ -90,8 +91,7 @@ def test_classes_are_cells_of_tables(tmp_path, kind, condition):
 
 
 def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
-    path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
-    write_json(path, read_json(path) | {"categories": []})
+    _coco(tmp_path, [{"segmentation": RUNS}], categories=[])
     assert len(annotated(tmp_path).items[0].labels.read().objects) == 1
 
 
@@ -105,12 +105,11 @@ def test_an_id_that_occurs_twice_is_refused(tmp_path, part):
 
 
 def test_many_classes_are_a_number_in_conditions(tmp_path):
-    folder = _coco(tmp_path, [{"segmentation": RUNS, "category_id": n} for n in range(90)])
-    path = folder / "annotations/instances.json"
-    content = read_json(path)
-    content["categories"] = [{"id": n, "name": f"kind {n}"} for n in range(90)]
-    write_json(path, content)
-    assert annotated(folder).items[0].facts == {"class": "90 classes"}
+    kinds = [{"id": n, "name": f"kind {n}"} for n in range(90)]
+    objects = [{"segmentation": RUNS, "category_id": n} for n in range(90)]
+    assert annotated(_coco(tmp_path, objects, categories=kinds)).items[0].facts == {
+        "class": "90 classes"
+    }
 
 
 def test_files_of_holes_are_left_alone(tmp_path):

@@ -8,6 +8,11 @@ from cytosuite.folders.points import is_points, read_annotated
 SPACING = (2.0, 0.5, 0.25)
 
 
+@pytest.fixture
+def table(tmp_path):
+    return tmp_path / "p.csv"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -18,16 +23,16 @@ SPACING = (2.0, 0.5, 0.25)
         "\ufefflabel,centroid_z_um,centroid_y_um,centroid_x_um\r\n1,2,1,.75\r\n2,8,2.5,1.625",
     ],
 )
-def test_tables_hold_pixels_or_micrometres(tmp_path, text):
-    (tmp_path / "p.csv").write_text(text, encoding="utf-8")
-    assert read_annotated(tmp_path / "p.csv", SPACING).array.tolist() == [[1, 2, 3], [4, 5, 6.5]]
-    assert is_points(tmp_path / "p.csv")
+def test_tables_hold_pixels_or_micrometres(table, text):
+    table.write_text(text, encoding="utf-8")
+    assert read_annotated(table, SPACING).array.tolist() == [[1, 2, 3], [4, 5, 6.5]]
+    assert is_points(table)
 
 
-def test_further_columns_and_planes(tmp_path):
+def test_further_columns_and_planes(tmp_path, table):
     text = "x,y,cell,photons,probability,id\n3,2,7,120.5,0.5,a\n4,1,,,,\n"
-    (tmp_path / "p.csv").write_text(text)
-    found = read_annotated(tmp_path / "p.csv", SPACING[1:])
+    table.write_text(text)
+    found = read_annotated(table, SPACING[1:])
     assert found.array.tolist() == [[2, 3], [1, 4]]
     assert (found.cells.tolist(), found.names) == ([7, 0], ("a", "2"))
     assert (found.photons[0], found.confidence[0]) == (120.5, 0.5)
@@ -39,12 +44,12 @@ def test_further_columns_and_planes(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["frame", "T", "z", "z_um"])
-def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
-    (tmp_path / "p.csv").write_text(f"{name},y,x\n1,2,3\n1,4,5\n")
-    assert read_annotated(tmp_path / "p.csv", (1.0, 1.0)).array.tolist() == [[2, 3], [4, 5]]
-    (tmp_path / "p.csv").write_text(f"{name},y,x\n1,2,3\n2,2,3\n1,4,5\n")
+def test_points_of_several_frames_or_planes_are_never_one_image(table, name):
+    table.write_text(f"{name},y,x\n1,2,3\n1,4,5\n")
+    assert read_annotated(table, (1.0, 1.0)).array.tolist() == [[2, 3], [4, 5]]
+    table.write_text(f"{name},y,x\n1,2,3\n2,2,3\n1,4,5\n")
     line = rf"p\.csv: .* one value in the column {name.lower()}, found 2; give each a table"
-    refused(line, read_annotated, tmp_path / "p.csv", (1.0, 1.0))
+    refused(line, read_annotated, table, (1.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
         ("z,y,x\n" + "1,2,3\n" * 100_001, "at most 100000 points, found more"),
     ],
 )
-def test_other_tables_are_refused_with_their_line(tmp_path, text, message):
-    (tmp_path / "p.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    error = refused(message, read_annotated, tmp_path / "p.csv", SPACING)
-    assert str(error).startswith(f"{tmp_path / 'p.csv'}: ")
+def test_other_tables_are_refused_with_their_line(table, text, message):
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    error = refused(message, read_annotated, table, SPACING)
+    assert str(error).startswith(f"{table}: ")

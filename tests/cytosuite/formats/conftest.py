@@ -29,6 +29,12 @@ def mha(tmp_path):
 
 
 @pytest.fixture
+def h5(tmp_path):
+    """Return the path of an HDF5 file to write."""
+    return tmp_path / "a.h5"
+
+
+@pytest.fixture
 def opened():
     """Return a list that grows by the name of each file that is opened."""
     WATCHES.append([])

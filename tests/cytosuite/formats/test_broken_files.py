@@ -19,67 +19,61 @@ PIXELS = counted(3, 4, 5)
 HUGE = (10**6, 10**4, 2 * 10**4)  # 364 TiB of 16 bits
 
 
-def _pipe(folder):
-    os.mkfifo(folder / "a.tif")
-    return folder / "a.tif"
+def _pipe(path):
+    os.mkfifo(path.with_suffix(".tif"))
+    return path.with_suffix(".tif")
 
 
-def _device(folder):
-    (folder / "a.mha").symlink_to("/dev/zero")
-    return folder / "a.mha"
+def _device(path):
+    path.with_suffix(".mha").symlink_to("/dev/zero")
+    return path.with_suffix(".mha")
 
 
-def _hdf5(folder, name="image", array=PIXELS, options=(), **attributes):
-    with h5py.File(folder / "a.h5", "w") as file:
+def _hdf5(path, name="image", array=PIXELS, options=(), **attributes):
+    with h5py.File(path, "w") as file:
         dataset = file.create_dataset(name, data=array, **dict(options))
         for key, value in attributes.items():
             dataset.attrs[key] = value
-    return folder / "a.h5"
 
 
-def _group_of_others(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
+def _group_of_others(path):
+    with h5py.File(path, "w") as file:
         for name in ("data/boundary", "data/seeds", "data/deep/image"):
             file.create_dataset(name, data=PIXELS)
-    return folder / "a.h5"
 
 
-def _a_group_of_thousands(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
+def _a_group_of_thousands(path):
+    with h5py.File(path, "w") as file:
         one = file.create_dataset("0", data=PIXELS)
         for number in range(1, 2**14 + 1):
             file[str(number)] = one
-    return folder / "a.h5"
 
 
-def _link_out(folder):
-    _hdf5(folder).rename(folder / "b.h5")
-    with h5py.File(folder / "a.h5", "w") as file:
+def _link_out(path):
+    _hdf5(path.with_name("b.h5"))
+    with h5py.File(path, "w") as file:
         file["image"] = h5py.ExternalLink("b.h5", "/image")
-    return folder / "a.h5"
 
 
-def _pixels_of_a_virtual_dataset(folder):
+def _pixels_of_a_virtual_dataset(path):
     layout = h5py.VirtualLayout(HUGE, "u2")
-    layout[:3, :4, :5] = h5py.VirtualSource(
-        _hdf5(folder).rename(folder / "b.h5"), "image", (3, 4, 5)
-    )
-    with h5py.File(folder / "a.h5", "w") as file:
+    _hdf5(source := path.with_name("b.h5"))
+    layout[:3, :4, :5] = h5py.VirtualSource(source, "image", (3, 4, 5))
+    with h5py.File(path, "w") as file:
         file.create_virtual_dataset("image", layout)
-    return folder / "a.h5"
 
 
-def _pixels_in_another_file(folder):
-    (folder / "secret").touch()
-    return _hdf5(folder, options={"external": [(folder / "secret", 0, PIXELS.nbytes)]})
+def _pixels_in_another_file(path):
+    (secret := path.with_name("secret")).touch()
+    _hdf5(path, options={"external": [(secret, 0, PIXELS.nbytes)]})
 
 
-def _claimed(folder, **options):
+def _claimed(path, **options):
     """Write a dataset of a shape without its pixels."""
-    return _hdf5(folder, array=None, options=options)
+    _hdf5(path, array=None, options=options)
 
 
-def _more_than_its_chunk(folder, times):
+def _more_than_its_chunk(path, times):
     content, shape = os.urandom(2**19) + bytes(2**24), (512, 1024)
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk(shape)
@@ -87,62 +81,61 @@ def _more_than_its_chunk(folder, times):
         properties.set_filter(h5py.h5z.FILTER_LZF)
     properties.set_deflate(1)
     content = zlib.compress(content)
-    with h5py.File(folder / "a.h5", "w") as file:
+    with h5py.File(path, "w") as file:
         kind, space = h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"image", kind, space, properties)
         dataset.write_direct_chunk((0, 0), content)
-    return folder / "a.h5"
 
 
-def _a_chunk_of_lzf_that_grows(folder):
-    with h5py.File(folder / "a.h5", "w") as file:
+def _a_chunk_of_lzf_that_grows(path):
+    with h5py.File(path, "w") as file:
         dataset = file.create_dataset("image", (64, 64), "u1", chunks=(64, 64), compression="lzf")
         dataset.id.write_direct_chunk((0, 0), lzf_encode(bytes(2**20)))
-    return folder / "a.h5"
 
 
-def _an_attribute_as_large_as_an_image(folder):
-    with h5py.File(folder / "a.h5", "w", libver="latest") as file:
+def _an_attribute_as_large_as_an_image(path):
+    with h5py.File(path, "w", libver="latest") as file:
         file.create_dataset("image", data=PIXELS).attrs["spacing"] = np.ones(2**18)
-    return folder / "a.h5"
 
 
-def _a_jpeg_of_many_scans(folder):
-    Image.fromarray(PIXELS[0].astype(np.uint8)).save(folder / "a.jpg", progressive=True)
-    content = (folder / "a.jpg").read_bytes()
+def _a_jpeg_of_many_scans(path):
+    path = path.with_suffix(".jpg")
+    Image.fromarray(PIXELS[0].astype(np.uint8)).save(path, progressive=True)
+    content = path.read_bytes()
     last = content.rindex(b"\xff\xda")
-    (folder / "a.jpg").write_bytes(content[:last] + content[last:-2] * 100 + content[-2:])
-    return folder / "a.jpg"
-
-
-def _foreign_filter(folder):
-    path = _hdf5(folder, options={"compression": "gzip"})
-    content, known = path.read_bytes(), b"\1\0\x08\0\1\0\1\0deflate"
-    assert content.count(known) == 1
-    path.write_bytes(content.replace(known, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
+    path.write_bytes(content[:last] + content[last:-2] * 100 + content[-2:])
     return path
 
 
-def _png(folder, width, height, colour=0, pixels=b""):
+def _foreign_filter(path):
+    _hdf5(path, options={"compression": "gzip"})
+    content, known = path.read_bytes(), b"\1\0\x08\0\1\0\1\0deflate"
+    assert content.count(known) == 1
+    path.write_bytes(content.replace(known, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
+
+
+def _png(path, width, height, colour=0, pixels=b""):
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
     ]
-    (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    return folder / "a.png"
+    path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path.with_suffix(".png")
 
 
-def _a_program_as_picture(folder):
-    (folder / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
-    return folder / "a.png"
+def _a_program_as_picture(path):
+    path.with_suffix(".png").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+    )
+    return path.with_suffix(".png")
 
 
 MISTAKES = [
     ("expected a file, found a folder, a pipe or a device", _pipe),
     ("expected a file, found a folder, a pipe or a device", _device),
-    ("cannot be opened (File name too long)", lambda folder: folder / f"{'a' * 300}.tif"),
+    ("cannot be opened (File name too long)", lambda path: path.with_name(f"{'a' * 300}.tif")),
     ("expected 2 to 5 dimensions, found shape None", _hdf5, {"array": h5py.Empty("u2")}),
     ("expected 2 to 5 dimensions, found shape (60,)", _hdf5, {"array": PIXELS.ravel()}),
     ("expected numbers,", _hdf5, {"array": np.zeros((3, 4), [("a", "<u2"), ("b", "<f4")])}),
@@ -196,40 +189,40 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_explains(tmp_path, monkeypatch, mistake):
+def test_explains(h5, monkeypatch, mistake):
     monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
     monkeypatch.setattr(large, "free_gib", lambda: 2.0)
-    explained(read, tmp_path, mistake)
+    explained(read, h5, mistake)
 
 
-def test_a_channel_of_a_huge_picture_is_refused(tmp_path):
-    path = _png(tmp_path, 10**5, 10**4, 2)
+def test_a_channel_of_a_huge_picture_is_refused(h5):
+    path = _png(h5, 10**5, 10**4, 2)
     refused("expected a picture of at most 268435456 pixels", read, path, {"C": 0})
 
 
 @pytest.mark.parametrize("look", [header, channels])
-def test_no_reader_waits_for_what_is_no_file(tmp_path, look):
-    refused("expected a file, found a folder, a pipe or a device", look, _pipe(tmp_path))
+def test_no_reader_waits_for_what_is_no_file(h5, look):
+    refused("expected a file, found a folder, a pipe or a device", look, _pipe(h5))
 
 
-def test_odd_attributes_describe_nothing(tmp_path):
+def test_odd_attributes_describe_nothing(h5):
     odd = {"nan": np.nan, "inf": np.inf, "list": [1, 2], "none": h5py.Empty("f8"), "x\ny": 1}
-    path = _hdf5(tmp_path, channel="DAPI", study=np.int16(4), who=b"\xff", **odd)
-    with h5py.File(path, "a") as file:
+    _hdf5(h5, channel="DAPI", study=np.int16(4), who=b"\xff", **odd)
+    with h5py.File(h5, "a") as file:
         file["image"].attrs["self"] = file["image"].ref
         named = file["image"].id
         h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR))
-    found = read(path)
+    found = read(h5)
     kept = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
     assert found.metadata == {**kept, "spacing_source": "assumed"}
     (line,) = found.origin.warnings
     assert line == "metadata that no program can hold do not count: inf, nan, x y, ..."
 
 
-def test_a_checksum_behind_a_chunk_is_none_of_its_pixels(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+def test_a_checksum_behind_a_chunk_is_none_of_its_pixels(h5):
+    with h5py.File(h5, "w") as file:
         file.create_dataset("image", data=PIXELS, compression="lzf", shuffle=True, fletcher32=True)
-    assert (read(tmp_path / "a.h5").array == PIXELS).all()
+    assert (read(h5).array == PIXELS).all()
 
 
 def test_bytes_behind_a_picture_are_no_scans(tmp_path):

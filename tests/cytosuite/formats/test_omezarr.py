@@ -13,6 +13,7 @@ from cytosuite.formats import channels, header, read, slabs, write
 from cytosuite.volume import Volume
 
 PIXELS = counted(2, 3, 5, 6, 7)  # TCZYX
+STACK = PIXELS[0, 0]
 SIZES = (2.0, 0.5, 0.4)
 AXES = [{"name": "z", "type": "space", "unit": "micrometer"}]
 AXES += [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "yx"]
@@ -30,7 +31,7 @@ def _scales(axes=AXES, steps=(SCALE,), **more):
     return [found if axes is None else {"axes": axes, **found}]
 
 
-def _group(folder, attributes, version=3, array=PIXELS[0, 0], **options):
+def _group(folder, attributes, version=3, array=STACK, **options):
     group = zarr.create_group(LocalStore(folder), zarr_format=version, attributes=attributes)
     group.create_array("0", shape=array.shape, dtype=array.dtype, **options)[:] = array
     return folder
@@ -78,13 +79,13 @@ PACKED = [None, Zstd(), Blosc(), BITS, GZip(), Zlib(), LZ4(), BZ2()]
 @pytest.mark.parametrize("codec", PACKED, ids=lambda codec: codec and codec.codec_id)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_zarr_v2_is_read(tmp_path, codec, order):
-    array = PIXELS[0, 0].astype(">u2" if order == "F" else "<u2")
+    array = STACK.astype(">u2" if order == "F" else "<u2")
     path = _v2(
         tmp_path / "a.zarr", array=array, chunks=(2, 4, 3), compressors=codec, order=order,
         chunk_key_encoding={"name": "v2", "separator": "/" if order == "C" else "."},
     )  # fmt: skip
     found = read(path)
-    same(found.array, PIXELS[0, 0])
+    same(found.array, STACK)
     assert found.array.dtype == np.uint16
     assert found.spacing == SIZES
     assert (found.origin.sources, found.origin.unit) == ({"spacing": "ome"}, "nm")
@@ -96,9 +97,9 @@ def test_shards_are_read(tmp_path, place):
         tmp_path / "a.zarr", chunks=(1, 2, 7),
         shards={"shape": (4, 6, 7), "index_location": place},
     )  # fmt: skip
-    same(read(path).array, PIXELS[0, 0])
+    same(read(path).array, STACK)
     for planes in (1, 2, 3):
-        same(np.concatenate([*slabs(path, planes)]), PIXELS[0, 0])
+        same(np.concatenate([*slabs(path, planes)]), STACK)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -131,12 +132,12 @@ def test_axes_in_another_order_are_turned(tmp_path):
         {"type": "scale", "scale": [0.4, 2.0, 0.5]},
         {"type": "translation", "translation": [9, 9, 9]},
     ]
-    turned = PIXELS[0, 0].transpose(2, 0, 1)
+    turned = STACK.transpose(2, 0, 1)
     path = _group(tmp_path / "a.zarr", {"ome": {"multiscales": _scales(axes, steps)}}, array=turned)
     found = read(path)
-    same(found.array, PIXELS[0, 0])
+    same(found.array, STACK)
     assert found.spacing == SIZES
-    same(np.concatenate([*slabs(path, 2)]), PIXELS[0, 0])
+    same(np.concatenate([*slabs(path, 2)]), STACK)
 
 
 @pytest.mark.parametrize("steps", [[], [{"type": "scale", "scale": [1, 1, 1]}]])

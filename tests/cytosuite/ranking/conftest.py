@@ -57,4 +57,4 @@ def ideal():
     """Return scores of five algorithms that keep one order in all cases."""
     rng = np.random.default_rng(3)
     base = rng.uniform(0, 0.3, 20)
-    return {f"a{n}": (base + 0.8 - 0.1 * n + rng.uniform(0, 0.02, 20)).tolist() for n in range(5)}
+    return {f"a{n}": base + 0.8 - 0.1 * n + rng.uniform(0, 0.02, 20) for n in range(5)}

@@ -20,7 +20,7 @@ def ladder(algorithms, cases=30, step=0.02, seed=0):
     """Return scores of algorithms of which each is a step worse than the one before, but for chance."""
     values = np.random.default_rng(seed).normal(0.5, 0.03, (algorithms, cases))
     values -= step * np.arange(algorithms)[:, None]
-    return {f"a{n:03}": row.tolist() for n, row in enumerate(values)}
+    return {f"a{n:03}": row for n, row in enumerate(values)}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from cytosuite.ranking import RankingRules, rank
 
+CLEAR = 12, (0.9, 0.6, 0.3)  # cases and means
 COLUMNS = ["dataset", "case", "algorithm", "metric", "value"]
 
 
@@ -33,11 +34,11 @@ def test_each_dataset_has_the_same_weight_whatever_its_cases():
 
 
 def test_datasets_are_drawn_and_cases_within_each():
-    sure = rank(table(dict.fromkeys("stuv", (12, (0.9, 0.6, 0.3))))).consensus
+    sure = rank(table(dict.fromkeys("stuv", CLEAR))).consensus
     assert sure.interval["a"] == (1, 1)
     assert sure.shares == {"a": 1.0, "b": 0.0, "c": 0.0}
     assert set(sure.first_without.values()) == {"a"}
-    over = rank(table({"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.6, 0.9, 0.3))})).consensus
+    over = rank(table({"s": CLEAR, "t": (12, (0.6, 0.9, 0.3))})).consensus
     assert over.interval["a"] == (1, 2)  # of datasets: each alone is sure
     assert over.shares["a"] == pytest.approx(0.75, abs=0.05)  # both at once tie
     assert over.first_without == {"s": "b", "t": "a"}
@@ -72,7 +73,7 @@ def test_equal_sums_of_ranks_tie_in_every_sample():
 
 
 def test_few_cases_stay_as_they_are():
-    scores = table({"s": (12, (0.9, 0.6, 0.3)), "t": (3, (0.9, 0.6, 0.3))})
+    scores = table({"s": CLEAR, "t": (3, (0.9, 0.6, 0.3))})
     assert rank(scores).consensus.fixed == ["t"]
     undrawn = rank(scores, rules=RankingRules(draws=0)).consensus
     assert (undrawn.algorithms, undrawn.interval, undrawn.shares) == (["a", "b", "c"], {}, {})
@@ -81,9 +82,9 @@ def test_few_cases_stay_as_they_are():
 @pytest.mark.parametrize(
     "datasets, rules",
     [
-        ({"s": (12, (0.9, 0.6, 0.3))}, RankingRules()),
+        ({"s": CLEAR}, RankingRules()),
         (
-            {"s": (12, (0.9, 0.6, 0.3)), "t": (12, (0.9, 0.6, 0.3))},
+            {"s": CLEAR, "t": CLEAR},
             RankingRules(failures="left out"),
         ),
     ],

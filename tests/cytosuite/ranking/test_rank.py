@@ -27,24 +27,24 @@ def two(table, **by_metric):
 
 @pytest.mark.parametrize("scheme", ["mean", "cases", "tests"])
 def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
-    found = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal)
+    found = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal).overall
     names = sorted(ideal)
-    assert list(found.overall.algorithms) == names
-    assert found.overall.places == {name: n for n, name in enumerate(names, start=1)}
-    assert found.overall.tier == found.overall.places
-    assert found.overall.tau == (1.0, 1.0, 1.0)
-    assert found.overall.interval == {name: (n, n) for n, name in enumerate(names, start=1)}
-    assert [found.overall.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5
-    assert found.overall.better == {(a, b) for a in names for b in names if a < b}
+    assert list(found.algorithms) == names
+    assert found.places == {name: n for n, name in enumerate(names, start=1)}
+    assert found.tier == found.places
+    assert found.tau == (1.0, 1.0, 1.0)
+    assert found.interval == {name: (n, n) for n, name in enumerate(names, start=1)}
+    assert [found.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5
+    assert found.better == {(a, b) for a in names for b in names if a < b}
 
 
 @pytest.mark.parametrize("algorithms, cases", [(3, 7), (4, 8), (20, 13)])
 def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     names = string.ascii_lowercase[:algorithms]
     ladder = {name: np.linspace(-n, -n - 0.01 * n - 0.1, cases) for n, name in enumerate(names)}
-    found = ranking(rules=FEW, **{name: own.tolist() for name, own in ladder.items()})
+    found = ranking(rules=FEW, **ladder)
     assert [*found.overall.tier.values()] == [*range(1, algorithms + 1)]
-    few = ranking(rules=FEW, **{name: own[1:].tolist() for name, own in ladder.items()})
+    few = ranking(rules=FEW, **{name: own[1:] for name, own in ladder.items()})
     power = (
         f"{cases - 1} cases cannot separate {algorithms} algorithms by this test (needs {cases})"
     )
@@ -118,9 +118,7 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
     scores = two(
         table,
         **{
-            metric: {
-                name: np.linspace(-n, -1.1 * n - 0.1, 12).tolist() for n, name in enumerate(names)
-            }
+            metric: {name: np.linspace(-n, -1.1 * n - 0.1, 12) for n, name in enumerate(names)}
             for metric, names in order.items()
         },
     )
@@ -142,7 +140,7 @@ def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
 
 def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     w1 = Measure("W1", False, None, of_set=True)
-    cases = {name: np.linspace(n, n + 0.1, 9).tolist() for n, name in enumerate("abc")}
+    cases = {name: np.linspace(n, n + 0.1, 9) for n, name in enumerate("abc")}
     scores = pd.concat([table("SSIM", **cases), table("W1", of_set=True, a=[1], b=[2], c=[None])])
     found = rank_measures(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
     own = found.metrics["W1"]

@@ -31,11 +31,7 @@ def by_case(own):
 def test_test_then_rank_counts_significant_wins_by_hand(scored):
     # 8 cases: p of a win in all is 1/256; two-sided 2/256, of 3 pairs 6/256 = 0.023 after Holm
     low = np.linspace(0.1, 0.2, 8)
-    own = scored(
-        low=low.tolist(),
-        middle=(low + 0.1 + np.arange(8) / 100).tolist(),
-        high=(low + 0.4 + np.arange(8) / 50).tolist(),
-    )
+    own = scored(low=low, middle=low + 0.1 + np.arange(8) / 100, high=low + 0.4 + np.arange(8) / 50)
     ranks = win_ranks(own, once(own), 0.05)[0]
     assert ranks.tolist() == [1, 3, 2]  # high, low, middle: algorithms are in alphabetical order
 
@@ -54,13 +50,13 @@ def test_means_that_differ_by_rounding_are_a_tie(scored):
 
 def test_counts_are_the_same_as_repeated_cases(scored, rng):
     values = {name: rng.uniform(size=7) for name in "abcd"}
-    own = scored(**{name: found.tolist() for name, found in values.items()})
+    own = scored(**values)
     drawn = rng.integers(7, size=(20, 7))
     counts = np.stack([np.bincount(row, minlength=7) for row in drawn]).astype(float)
     for scheme in ("mean", "cases"):  # of repeated cases p is exact in one and not in the other
         found = scheme_ranks(own, counts, scheme, 0.05)
         for row, ranks in zip(drawn, found, strict=True):
-            repeated = scored(**{name: numbers[row].tolist() for name, numbers in values.items()})
+            repeated = scored(**{name: numbers[row] for name, numbers in values.items()})
             expected = scheme_ranks(repeated, once(repeated), scheme, 0.05)[0]
             assert ranks.tolist() == expected.tolist()
 

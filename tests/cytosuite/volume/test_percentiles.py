@@ -8,6 +8,7 @@ from cytosuite.volume import large
 from cytosuite.volume.percentiles import percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4"]
+RANKS = st.lists(st.floats(0, 100), min_size=1, max_size=3)
 
 
 @given(
@@ -16,7 +17,7 @@ REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "
         st.integers(1, 50),
         elements=st.integers(-100, 100).map(abs),
     ),
-    st.lists(st.floats(0, 100), min_size=1, max_size=3),
+    RANKS,
     st.booleans(),
 )
 @settings(max_examples=100)
@@ -37,7 +38,7 @@ def test_percentiles_are_those_of_numpy(values, ranks, negative):
             else None,
         )
     ),
-    st.lists(st.floats(0, 100), min_size=1, max_size=3),
+    RANKS,
 )
 @settings(max_examples=200)
 def test_percentiles_on_disk_lie_between_neighbours_in_order(values, ranks):

@@ -15,14 +15,11 @@ from cytosuite.metrics.labels.ctc import (
 )
 from cytosuite.metrics.labels.overlap import overlap
 
+RIGHT = (1, 1, 0, 0, 0)
 # SEG, DET, splits, missed, spurious: by hand from the sizes in the builders' documentation
 BY_HAND = {
-    "one_cell": (1, 1, 0, 0, 0),
-    "one_voxel": (1, 1, 0, 0, 0),
-    "perfect": (1, 1, 0, 0, 0),
-    "touching": (1, 1, 0, 0, 0),
-    "touching_border": (1, 1, 0, 0, 0),
-    "in_two_pieces": (1, 1, 0, 0, 0),
+    **dict.fromkeys(("one_cell", "one_voxel", "perfect", "touching"), RIGHT),
+    **dict.fromkeys(("touching_border", "in_two_pieces"), RIGHT),
     "shifted": (48 / 80, 1, 0, 0, 0),
     "split": (48 / 64, 1 - 1 / 10, 0, 0, 1),
     "split_in_halves": (0, 0, 0, 1, 2),  # half exactly is no match; 12 points of 10

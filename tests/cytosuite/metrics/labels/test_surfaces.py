@@ -25,17 +25,15 @@ def slowly(truth, prediction, spacing):
 @settings(max_examples=50)
 def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, prediction):
     table, pairs = surface_table(truth, prediction, SPACING), overlap(truth, prediction)
-    matched = pairs.above_half
-    assert table.assd.size == matched.size
-    for i, (t, p) in enumerate(
-        zip(pairs.truth_index[matched], pairs.prediction_index[matched], strict=True)
+    t = pairs.truth_labels[pairs.truth_index[pairs.above_half]]
+    p = pairs.prediction_labels[pairs.prediction_index[pairs.above_half]]
+    for *labels, mean, high, most in zip(
+        t, p, table.assd, table.hd95, table.hausdorff, strict=True
     ):
-        masks = truth == pairs.truth_labels[t], prediction == pairs.prediction_labels[p]
-        expected = slowly(*masks, SPACING)
-        assert table.assd[i] == pytest.approx(np.concatenate(expected).mean())
-        assert table.hausdorff[i] == pytest.approx(max(map(np.max, expected)))
-        quantile = max(float(np.quantile(side, 0.95)) for side in expected)
-        assert table.hd95[i] == pytest.approx(quantile)
+        expected = slowly(truth == labels[0], prediction == labels[1], SPACING)
+        assert mean == pytest.approx(np.concatenate(expected).mean())
+        assert most == pytest.approx(max(map(np.max, expected)))
+        assert high == pytest.approx(max(np.quantile(side, 0.95) for side in expected))
     for metric in (assd, hausdorff, hd95):
         exchanged = metric(prediction, truth, SPACING)
         assert metric(truth, prediction, SPACING) == pytest.approx(exchanged, nan_ok=True)

@@ -190,12 +190,12 @@ def test_an_answer_without_anything_right_has_the_worst_value_of_every_metric():
 
 @pytest.mark.parametrize("wrong", [[[1, 2, 3]], [[np.nan, 1]], [1, 2]])
 def test_other_places_are_refused(wrong):
-    refused("prediction: expected finite places", MATCHED_POINTS.gather, [[1, 2]], wrong, PLANE)
+    refused("prediction: expected finite places", MATCHED_POINTS.gather, ONCE, wrong, PLANE)
 
 
 @pytest.mark.parametrize("spacing", [(0, 1), (-1, 1), (np.nan, 1), 1])
 def test_a_voxel_size_is_of_lengths(spacing):
-    refused("spacing must be a positive number", points_f1, [[1, 2]], [[1, 2]], spacing)
+    refused("spacing must be a positive number", points_f1, ONCE, ONCE, spacing)
 
 
 @pytest.mark.parametrize("labels", [[[1.0, 2.0]], [1, 2]])
@@ -208,8 +208,8 @@ def test_a_radius_is_a_length(radius):
     refused(
         "radius: expected a length above 0 of at most 1e",
         matched_points,
-        [[1, 2]],
-        [[1, 2]],
+        ONCE,
+        ONCE,
         PLANE,
         radius,
     )
