@@ -41,9 +41,14 @@ def _unpacked(path, target):
         archive.unpack(PurePosixPath("a"), target)
 
 
-def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.zip"
+
+
+def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path, path):
     contents = {"b.txt": b"two", "a/b.txt": b"one"}
-    path = write_zip(tmp_path / "a.zip", contents)
+    write_zip(path, contents)
     again = write_zip(tmp_path / "b.zip", dict(reversed(contents.items())))
     assert path.read_bytes() == again.read_bytes()
     with opened_zip(path) as archive:
@@ -64,34 +69,34 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
         (_member("a.json", compress_type=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
     ],
 )
-def test_what_is_no_plain_file_inside_is_refused(tmp_path, member, reason):
-    refused(reason, _names, _zip(tmp_path / "a.zip", _member("fine.txt"), member))
+def test_what_is_no_plain_file_inside_is_refused(path, member, reason):
+    refused(reason, _names, _zip(path, _member("fine.txt"), member))
 
 
-def test_a_file_that_grows_without_measure_is_refused(tmp_path):
+def test_a_file_that_grows_without_measure_is_refused(path):
     bomb = _member("a.json", compress_type=zipfile.ZIP_DEFLATED)
-    path = _zip(tmp_path / "a.zip", bomb, content=bytes(2**22))
+    _zip(path, bomb, content=bytes(2**22))
     refused(r"grow from \d+ to 4194304 bytes together: 'a.json'", _names, path)
-    path = write_zip(tmp_path / "a.zip", {str(number): bytes(2**19) for number in range(3)})
+    write_zip(path, {str(number): bytes(2**19) for number in range(3)})
     refused(r"grow from \d+ to 1572864 bytes together: '2'", _names, path)
 
 
-def test_a_file_is_no_larger_than_the_archive_says(tmp_path):
-    path = write_zip(tmp_path / "a.zip", {"a": bytes(2**22)})
+def test_a_file_is_no_larger_than_the_archive_says(path):
+    write_zip(path, {"a": bytes(2**22)})
     content = bytearray(path.read_bytes())
     struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 9)
     path.write_bytes(content)
     refused("cannot be unpacked", _read, path)
 
 
-def test_only_files_of_some_names_count(tmp_path):
+def test_only_files_of_some_names_count(path):
     bomb = _member("b", compress_type=zipfile.ZIP_DEFLATED)
-    path = _zip(tmp_path / "a.zip", _member("deep/a"), bomb, content=bytes(2**22))
+    _zip(path, _member("deep/a"), bomb, content=bytes(2**22))
     assert _names(path, names=["a"]) == ["deep/a"]
 
 
-def test_an_encrypted_file_and_too_many_are_refused(tmp_path):
-    path = _zip(tmp_path / "a.zip", _member("a"), _member("b"))
+def test_an_encrypted_file_and_too_many_are_refused(tmp_path, path):
+    _zip(path, _member("a"), _member("b"))
     locked = bytearray(path.read_bytes())
     locked[locked.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "b.zip").write_bytes(locked)
@@ -100,8 +105,8 @@ def test_an_encrypted_file_and_too_many_are_refused(tmp_path):
     refused("at most 2 files of 1 bytes together", _names, path, most=2, together=1)
 
 
-def test_a_broken_archive_is_one_line(tmp_path):
-    path = write_zip(tmp_path / "a.zip", {"a": bytes(range(256))})
+def test_a_broken_archive_is_one_line(tmp_path, path):
+    write_zip(path, {"a": bytes(range(256))})
     content = bytearray(path.read_bytes())
     content[60] ^= 255
     path.write_bytes(content)

@@ -24,6 +24,10 @@ from cytosuite.files import (
 from cytosuite.files.working import MACHINE
 
 
+def _names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
 def test_a_file_is_there_only_when_it_is_whole(tmp_path):
     path = tmp_path / "deep/a.json"
     with pytest.raises(KeyError), atomic(path) as temporary:
@@ -98,8 +102,8 @@ def test_a_folder_takes_its_name_whatever_stands_there(tmp_path, steps, before):
     }[before]()
     with atomic(path) as temporary:
         (temporary / "new").mkdir(parents=True)
-    assert [entry.name for entry in path.iterdir()] == ["new"]
-    assert {entry.name for entry in tmp_path.iterdir()} == {"case", "away"}
+    assert _names(path) == {"new"}
+    assert _names(tmp_path) == {"case", "away"}
     assert (away / "kept").is_dir()
 
 
@@ -110,7 +114,7 @@ def test_what_another_program_has_put_there_may_stay(tmp_path, steps, whole):
         with atomic(path) as two:
             (two / "of two").mkdir(parents=True)
         (one / "of one").mkdir(parents=True)
-    assert [entry.name for entry in path.iterdir()] == ["of two" if whole else "of one"]
+    assert _names(path) == {"of two" if whole else "of one"}
     assert [*tmp_path.iterdir()] == [path]
 
 
@@ -136,7 +140,7 @@ def test_a_folder_that_is_moved_aside_returns_after_a_failure(tmp_path, monkeypa
     monkeypatch.setattr(files, "_put", put)
     with pytest.raises(OSError, match="broken"), atomic(path) as temporary:
         temporary.mkdir()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["case"]
+    assert _names(tmp_path) == {"case"}
     assert (path / "old").is_dir()
 
 
@@ -175,7 +179,7 @@ def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, step
     assert killed > 1
     assert steps == "two steps" or not absent
     sweep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["case", "facts.json", "table.csv"]
+    assert _names(tmp_path) == {"case", "facts.json", "table.csv"}
     assert len({path.read_text() for path in (tmp_path / "case").iterdir()}) == 1
     assert len([*(tmp_path / "case").iterdir()]) == 5
     table = (tmp_path / "table.csv").read_text()
@@ -199,7 +203,7 @@ def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_pa
     assert not link.is_symlink()
     assert (deep / left).exists()  # too deep
     assert (run / "link" / left / "deep").exists()
-    assert {path.name for path in (run / "one").iterdir()} == {*others, "two"}
+    assert _names(run / "one") == {*others, "two"}
 
 
 def test_the_digest_of_a_value_is_that_of_its_content():
@@ -225,5 +229,5 @@ def test_in_a_temporary_folder_a_failed_file_leaves_nothing_and_a_whole_one_stay
             raise ValueError("half")
         for text in ("one", "two"):
             files.write_json(folder / "deep/b.json", text)
-        assert sorted(path.name for path in folder.iterdir()) == ["deep"]
+        assert _names(folder) == {"deep"}
     assert (tmp_path / "case/deep/b.json").read_text() == '"two"\n'

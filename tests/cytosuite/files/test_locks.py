@@ -9,8 +9,8 @@ import time
 
 import pytest
 import refusals
+from mistakes import refused
 
-from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.files import working as leases
 from cytosuite.files.working import LEASE, LOCK, MACHINE, alone
@@ -54,6 +54,11 @@ def way(request, monkeypatch):
     return refusals.words("ENOLCK", ["flock"])
 
 
+def _take(folder):
+    with alone(folder, "it is busy"):
+        pass
+
+
 def _start(way, code, folder):
     words = [*way, sys.executable, "-c", code, str(folder)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -70,12 +75,10 @@ def test_programs_take_turns(tmp_path, way):
 def test_a_second_program_is_refused_with_its_line_until_the_first_is_killed(tmp_path, way):
     with _start(way, HOLDER, tmp_path) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match="it is busy"), alone(tmp_path, "it is busy"):
-            pass
+        refused("it is busy", _take, tmp_path)
         first.send_signal(signal.SIGKILL)
         first.wait()
-        with alone(tmp_path, "it is busy"):
-            pass
+        _take(tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 
@@ -99,8 +102,7 @@ def test_the_lease_of_another_machine_counts_until_it_is_renewed_no_longer(
 ):
     _refuse(monkeypatch)
     _lease_of(tmp_path, content, 290)
-    with pytest.raises(InputError, match="busy"), alone(tmp_path, "busy"):
-        pass
+    refused("it is busy", _take, tmp_path)
     _lease_of(tmp_path, content, 310)
     with alone(tmp_path, "busy"):
         assert read_json(tmp_path / LEASE)[0] == MACHINE
@@ -111,28 +113,26 @@ def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(
 ):
     _refuse(monkeypatch)
     _lease_of(tmp_path, json.dumps([MACHINE, dead]))
-    with alone(tmp_path, "busy"):
-        pass
+    _take(tmp_path)
     _lease_of(tmp_path, json.dumps([MACHINE, os.getpid()]))
-    with pytest.raises(InputError, match="busy"), alone(tmp_path, "busy"):
-        pass
+    refused("it is busy", _take, tmp_path)
     _lease_of(tmp_path, json.dumps([MACHINE, os.getpid()]), 310)  # the number was given again
-    with alone(tmp_path, "busy"):
-        pass
+    _take(tmp_path)
 
 
 def test_a_lease_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
     _refuse(monkeypatch)
     monkeypatch.setattr(leases, "RENEWED_S", 0.01)
     with alone(tmp_path):
-        os.utime(tmp_path / LEASE, (0, 0))
+        lease = tmp_path / LEASE
+        os.utime(lease, (0, 0))
         end = time.monotonic() + 5
-        while (tmp_path / LEASE).stat().st_mtime == 0 and time.monotonic() < end:
+        while lease.stat().st_mtime == 0 and time.monotonic() < end:
             time.sleep(0.01)
-        assert (tmp_path / LEASE).stat().st_mtime > time.time() - 60
-        (tmp_path / LEASE).unlink()  # it lapsed while this program stood still
+        assert lease.stat().st_mtime > time.time() - 60
+        lease.unlink()  # it lapsed while this program stood still
         time.sleep(0.05)
-        assert not (tmp_path / LEASE).exists()
+        assert not lease.exists()
 
 
 def test_a_lock_that_its_holder_removed_is_not_taken_for_the_folder(tmp_path, monkeypatch):

@@ -26,6 +26,12 @@ def entry(name, **facts):
     return info
 
 
+def _left_alone(reason, path):
+    """Hold that a tarball is refused and nothing lies beside it."""
+    refused(reason, unpack, path, path.with_name("model"))
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_any_user_can_read_the_files(tmp_path):
     closed = entry("deep/model.json", mode=0o600, size=3)
     folder = unpack(packed(tmp_path / "m.tar.gz", closed, "card.json"), tmp_path / "model")
@@ -46,23 +52,18 @@ def test_any_user_can_read_the_files(tmp_path):
 )
 def test_other_entries_are_refused_and_leave_nothing(tmp_path, bad, reason):
     path = packed(tmp_path / "m.tar.gz", "card.json", bad)
-    refused(f"m.tar.gz: cannot be unpacked: .*{reason}", unpack, path, tmp_path / "model")
-    assert list(tmp_path.iterdir()) == [path]
+    _left_alone(f"m.tar.gz: cannot be unpacked: .*{reason}", path)
 
 
 @pytest.mark.parametrize("size", [2**40, 0])
 def test_a_bomb_is_refused_whether_it_says_its_size_or_not(tmp_path, monkeypatch, size):
-    """expands to more than"""
     monkeypatch.setattr("cytosuite.files.tarball.LEAST_BYTES", 2**20)
     path, content = tmp_path / "m.tar.gz", entry("net", size=size).tobuf() + bytes(2**23)
     path.write_bytes(gzip.compress(entry("card.json").tobuf() + content))
-    expected = test_a_bomb_is_refused_whether_it_says_its_size_or_not.__doc__
-    refused(expected, unpack, path, tmp_path / "model")
-    assert list(tmp_path.iterdir()) == [path]
+    _left_alone("expands to more than", path)
 
 
 def test_a_cut_tarball_leaves_nothing(tmp_path):
     path = packed(tmp_path / "m.tar.gz", entry("net", size=2**16))
     path.write_bytes(path.read_bytes()[:-20])
-    refused("cannot be unpacked: cut", unpack, path, tmp_path / "model")
-    assert list(tmp_path.iterdir()) == [path]
+    _left_alone("cannot be unpacked: cut", path)
